@@ -1,0 +1,193 @@
+//! Postgres: the truth. One file per table, each with its rows and its queries.
+//!
+//! - Queries that a person may cause start from a [`Scope`], which only an authenticated principal yields.
+//! - Times are compared on the database's clock only.
+//! - A transaction never runs in a future that somebody else may drop (an HTTP handler is dropped when its client
+//!   goes away): callers spawn it.
+
+use std::{sync::Arc, time::Duration};
+
+use deadpool::Runtime;
+use diesel::result::DatabaseErrorKind;
+use diesel_async::{
+    AsyncConnection as _, AsyncMigrationHarness, AsyncPgConnection, SimpleAsyncConnection as _,
+    pooled_connection::{
+        AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
+        deadpool::{Object, Pool},
+    },
+};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness as _, embed_migrations};
+use secrecy::ExposeSecret as _;
+
+use crate::{config::DatabaseArgs, ids::UserId};
+
+pub mod audit;
+pub mod image;
+pub mod instance;
+pub mod job;
+pub mod job_event;
+pub mod lease;
+pub mod port;
+pub mod schema;
+pub mod token;
+pub mod user;
+pub mod worker;
+
+pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations");
+
+/// Any number; the same in every process, so that one migrates while the others wait.
+const MIGRATION_LOCK: i64 = 0x636c_6177;
+
+/// How long one statement may take in Postgres before it gives up.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long to wait for a connection, a free one or a new one.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+pub type Conn = AsyncPgConnection;
+
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    #[error("the database cannot be reached")]
+    Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("the database did not answer in time")]
+    Timeout,
+    #[error("a query failed")]
+    Query(#[from] diesel::result::Error),
+    #[error("a migration failed")]
+    Migration(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl DbError {
+    /// The constraint that the write would have broken.
+    pub fn broken_constraint(&self) -> Option<&str> {
+        match self {
+            Self::Query(diesel::result::Error::DatabaseError(
+                DatabaseErrorKind::UniqueViolation
+                | DatabaseErrorKind::CheckViolation
+                | DatabaseErrorKind::ForeignKeyViolation,
+                info,
+            )) => info.constraint_name(),
+            _ => None,
+        }
+    }
+
+    /// Whether the row that was asked for is not there.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Query(diesel::result::Error::NotFound))
+    }
+
+    /// Whether the same request may succeed a moment later.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable(_) | Self::Timeout | Self::Query(diesel::result::Error::BrokenTransactionManager) => true,
+            Self::Query(diesel::result::Error::DatabaseError(kind, _)) => matches!(
+                kind,
+                DatabaseErrorKind::SerializationFailure
+                    | DatabaseErrorKind::ClosedConnection
+                    | DatabaseErrorKind::UnableToSendCommand
+            ),
+            _ => false,
+        }
+    }
+}
+
+/// Whose rows a query may see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// One person's.
+    Owner(UserId),
+    /// Everybody's: admins, and the system itself.
+    Everything,
+}
+
+impl Scope {
+    /// The person it is limited to.
+    pub fn owner(self) -> Option<UserId> {
+        match self {
+            Self::Owner(id) => Some(id),
+            Self::Everything => None,
+        }
+    }
+}
+
+/// Handle on the database; clones share one pool.
+#[derive(Clone)]
+pub struct Db {
+    pool: Pool<AsyncPgConnection>,
+    url: Arc<secrecy::SecretString>,
+}
+
+impl std::fmt::Debug for Db {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Db").field("pool", &self.pool.status()).finish_non_exhaustive()
+    }
+}
+
+impl Db {
+    /// Prepares the pool; nothing is connected yet.
+    pub fn new(args: &DatabaseArgs) -> Result<Self, DbError> {
+        let mut config = ManagerConfig::default();
+        // A closed connection is noticed without asking the server on every checkout.
+        config.recycling_method = RecyclingMethod::Fast;
+        config.custom_setup = Box::new(|url| {
+            Box::pin(async move {
+                let mut conn = AsyncPgConnection::establish(url).await?;
+                let sql = format!(
+                    "SET statement_timeout = {}; SET idle_in_transaction_session_timeout = 30000",
+                    STATEMENT_TIMEOUT.as_millis()
+                );
+                conn.batch_execute(&sql).await.map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
+                Ok(conn)
+            })
+        });
+        let url = args.database_url.expose_secret();
+        let manager = AsyncDieselConnectionManager::<AsyncPgConnection>::new_with_config(url, config);
+        let pool = Pool::builder(manager)
+            .max_size(args.database_connections)
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(CONNECT_TIMEOUT))
+            .create_timeout(Some(CONNECT_TIMEOUT))
+            .recycle_timeout(Some(Duration::from_secs(2)))
+            .build()
+            .map_err(|e| DbError::Unreachable(e.into()))?;
+        Ok(Self { pool, url: Arc::new(args.database_url.clone()) })
+    }
+
+    /// A connection from the pool.
+    pub async fn conn(&self) -> Result<Object<AsyncPgConnection>, DbError> {
+        self.pool.get().await.map_err(|e| match e {
+            deadpool::managed::PoolError::Timeout(_) => DbError::Timeout,
+            other => DbError::Unreachable(other.into()),
+        })
+    }
+
+    /// Brings the schema up to date, one process at a time.
+    ///
+    /// Needs the multi-threaded runtime: diesel's migrations block the thread they run on.
+    pub async fn migrate(&self) -> Result<(), DbError> {
+        // A connection of its own: a migration may take longer than a statement is given in the pool.
+        let connect = AsyncPgConnection::establish(self.url.expose_secret());
+        let mut conn = tokio::time::timeout(CONNECT_TIMEOUT, connect)
+            .await
+            .map_err(|_| DbError::Timeout)?
+            .map_err(|e| DbError::Unreachable(e.into()))?;
+        conn.batch_execute(&format!("SELECT pg_advisory_lock({MIGRATION_LOCK})")).await?;
+        let mut harness = AsyncMigrationHarness::new(conn);
+        let done = harness.run_pending_migrations(MIGRATIONS).map_err(DbError::Migration)?;
+        for version in &done {
+            tracing::info!(migration = %version, "Migrated the database");
+        }
+        // The lock goes with the connection.
+        Ok(())
+    }
+
+    /// Whether Postgres answers.
+    pub async fn ping(&self) -> Result<(), DbError> {
+        let mut conn = self.conn().await?;
+        tokio::time::timeout(Duration::from_secs(2), conn.batch_execute("SELECT 1"))
+            .await
+            .map_err(|_| DbError::Timeout)??;
+        Ok(())
+    }
+}

@@ -1,0 +1,215 @@
+//! Instances.
+
+use chrono::{DateTime, Utc};
+use diesel::{dsl::now, prelude::*};
+use diesel_async::RunQueryDsl;
+
+use super::{
+    Conn, DbError, Scope,
+    schema::{instances, ports},
+};
+use crate::{
+    ids::{InstanceId, UserId},
+    instance::{AiProvider, Channel, DesiredState, InstanceStatus},
+    secret::Place,
+};
+
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = instances, check_for_backend(diesel::pg::Pg))]
+pub struct Instance {
+    pub id: InstanceId,
+    pub owner_id: UserId,
+    pub name: String,
+    pub desired_state: DesiredState,
+    pub status: InstanceStatus,
+    pub error_code: Option<String>,
+    pub error_message: Option<String>,
+    pub channel: Channel,
+    pub bot_token_sealed: Option<String>,
+    pub ai_provider: AiProvider,
+    pub api_key_sealed: Option<String>,
+    pub gateway_token_sealed: String,
+    pub memory_mb: i32,
+    pub cpu_millis: i32,
+    pub container_id: Option<String>,
+    pub image_id: Option<String>,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+    pub status_changed_at: DateTime<Utc>,
+}
+
+#[derive(Debug, Insertable)]
+#[diesel(table_name = instances)]
+pub struct NewInstance<'a> {
+    pub id: &'a InstanceId,
+    pub owner_id: UserId,
+    pub name: &'a str,
+    pub desired_state: DesiredState,
+    pub status: InstanceStatus,
+    pub channel: Channel,
+    pub bot_token_sealed: Option<String>,
+    pub ai_provider: AiProvider,
+    pub api_key_sealed: Option<String>,
+    pub gateway_token_sealed: String,
+    pub memory_mb: i32,
+    pub cpu_millis: i32,
+}
+
+/// Where each secret of an instance is stored, for sealing.
+pub mod places {
+    use super::{InstanceId, Place};
+
+    pub fn bot_token(id: &InstanceId) -> Place<'_> {
+        Place { table: "instances", column: "bot_token", row: id.as_str() }
+    }
+
+    pub fn api_key(id: &InstanceId) -> Place<'_> {
+        Place { table: "instances", column: "api_key", row: id.as_str() }
+    }
+
+    pub fn gateway_token(id: &InstanceId) -> Place<'_> {
+        Place { table: "instances", column: "gateway_token", row: id.as_str() }
+    }
+}
+
+/// Adds an instance; the constraint `instances_owner_name_unique` tells that the owner has one of that name.
+pub async fn insert(conn: &mut Conn, instance: &NewInstance<'_>) -> Result<Instance, DbError> {
+    Ok(diesel::insert_into(instances::table)
+        .values(instance)
+        .returning(Instance::as_returning())
+        .get_result(conn)
+        .await?)
+}
+
+type Boxed<'a> = instances::BoxedQuery<'a, diesel::pg::Pg>;
+
+/// The instances that a scope may see, as a query to go on with.
+fn visible<'a>(scope: Scope) -> Boxed<'a> {
+    let query = instances::table.into_boxed();
+    match scope {
+        Scope::Owner(owner) => query.filter(instances::owner_id.eq(owner)),
+        Scope::Everything => query,
+    }
+}
+
+/// An instance and the port it holds, if the scope may see it.
+pub async fn find(conn: &mut Conn, scope: Scope, id: &InstanceId) -> Result<Option<(Instance, Option<u16>)>, DbError> {
+    let found =
+        visible(scope).filter(instances::id.eq(id)).select(Instance::as_select()).first(conn).await.optional()?;
+    let Some(instance) = found else { return Ok(None) };
+    let port = super::port::of(conn, id).await?;
+    Ok(Some((instance, port)))
+}
+
+/// As [`find`], with the row locked until the transaction ends, so that what was seen stays so.
+pub async fn find_for_update(conn: &mut Conn, scope: Scope, id: &InstanceId) -> Result<Option<Instance>, DbError> {
+    let locked: Option<Instance> =
+        instances::table.find(id).for_update().select(Instance::as_select()).first(conn).await.optional()?;
+    Ok(locked.filter(|instance| scope.owner().is_none_or(|owner| owner == instance.owner_id)))
+}
+
+/// A page, newest first: those made before `before` (time and id of the last one seen).
+pub async fn list(
+    conn: &mut Conn,
+    scope: Scope,
+    before: Option<(DateTime<Utc>, InstanceId)>,
+    limit: i64,
+) -> Result<Vec<(Instance, Option<u16>)>, DbError> {
+    let mut query = visible(scope);
+    if let Some((created_at, id)) = before {
+        query = query.filter(
+            instances::created_at.lt(created_at).or(instances::created_at.eq(created_at).and(instances::id.lt(id))),
+        );
+    }
+    let rows: Vec<Instance> = query
+        .order((instances::created_at.desc(), instances::id.desc()))
+        .limit(limit)
+        .select(Instance::as_select())
+        .load(conn)
+        .await?;
+    let ids: Vec<&InstanceId> = rows.iter().map(|row| &row.id).collect();
+    let held: Vec<(Option<InstanceId>, i32)> = ports::table
+        .filter(ports::instance_id.eq_any(ids))
+        .select((ports::instance_id, ports::port))
+        .load(conn)
+        .await?;
+    let held: std::collections::HashMap<_, _> = held.into_iter().collect();
+    let port_of = |row: &Instance| held.get(&Some(row.id.clone())).and_then(|port| u16::try_from(*port).ok());
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let port = port_of(&row);
+            (row, port)
+        })
+        .collect())
+}
+
+/// Everything in a status that a container should exist for, or might: what a sweep compares with Docker.
+pub async fn list_by_status(conn: &mut Conn, statuses: &[InstanceStatus]) -> Result<Vec<Instance>, DbError> {
+    Ok(instances::table
+        .filter(instances::status.eq_any(statuses))
+        .order(instances::id)
+        .select(Instance::as_select())
+        .load(conn)
+        .await?)
+}
+
+/// Changes what the owner wants.
+pub async fn set_desired_state(conn: &mut Conn, id: &InstanceId, desired: DesiredState) -> Result<(), DbError> {
+    diesel::update(instances::table.find(id))
+        .set((instances::desired_state.eq(desired), instances::updated_at.eq(now)))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Why an instance is in `error`.
+#[derive(Debug, Clone, Copy)]
+pub struct Fault<'a> {
+    /// Stable code, `snake_case`.
+    pub code: &'a str,
+    /// What happened and what to do, for a person.
+    pub message: &'a str,
+}
+
+/// Moves an instance to `status` if that is a legal move from where it is; false: it is not, or it is gone.
+///
+/// `fault` is kept with status `error` and cleared with every other.
+pub async fn set_status(
+    conn: &mut Conn,
+    id: &InstanceId,
+    status: InstanceStatus,
+    fault: Option<Fault<'_>>,
+) -> Result<bool, DbError> {
+    let moved = diesel::update(instances::table.find(id).filter(instances::status.eq_any(status.predecessors())))
+        .set((
+            instances::status.eq(status),
+            instances::error_code.eq(fault.map(|f| f.code)),
+            instances::error_message.eq(fault.map(|f| f.message)),
+            instances::updated_at.eq(now),
+            instances::status_changed_at.eq(now),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(moved > 0)
+}
+
+/// Notes which container serves the instance, and from which image; `None`: there is none.
+pub async fn set_container(conn: &mut Conn, id: &InstanceId, container: Option<(&str, &str)>) -> Result<(), DbError> {
+    let (container_id, image_id) = container.unzip();
+    diesel::update(instances::table.find(id))
+        .set((
+            instances::container_id.eq(container_id),
+            instances::image_id.eq(image_id),
+            instances::updated_at.eq(now),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Forgets an instance that is gone; its port goes with it.
+pub async fn delete(conn: &mut Conn, id: &InstanceId) -> Result<(), DbError> {
+    diesel::delete(instances::table.find(id)).execute(conn).await?;
+    Ok(())
+}

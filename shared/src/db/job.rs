@@ -1,0 +1,278 @@
+//! Jobs: how they are accepted, found and cancelled. How a worker claims and runs them is in [`super::lease`].
+
+use chrono::{DateTime, Utc};
+use diesel::{dsl::now, prelude::*};
+use diesel_async::RunQueryDsl;
+use serde_json::Value;
+
+use super::{Conn, DbError, Scope, job_event, job_event::NewJobEvent, schema::jobs};
+use crate::{
+    ids::{InstanceId, JobId, UserId},
+    job::{JobEventKind, JobKind, JobStatus, Queue, Unwinding},
+};
+
+#[derive(Debug, Clone, Queryable, Selectable, QueryableByName)]
+#[diesel(table_name = jobs, check_for_backend(diesel::pg::Pg))]
+pub struct Job {
+    pub id: JobId,
+    pub seq: i64,
+    pub kind: JobKind,
+    pub queue: Queue,
+    pub instance_id: Option<InstanceId>,
+    pub owner_id: Option<UserId>,
+    pub requested_by: Option<UserId>,
+    pub payload: Value,
+    pub status: JobStatus,
+    pub attempt: i64,
+    pub failures: i32,
+    pub crashes: i32,
+    pub run_at: DateTime<Utc>,
+    pub leased_by: Option<String>,
+    pub lease_until: Option<DateTime<Utc>>,
+    pub unwinding_to: Option<Unwinding>,
+    pub cancel_requested_at: Option<DateTime<Utc>>,
+    pub progress: i16,
+    pub step: Option<String>,
+    pub error_code: Option<String>,
+    pub error_message: Option<String>,
+    pub idempotency_hash: Option<Vec<u8>>,
+    pub request_id: Option<String>,
+    pub created_at: DateTime<Utc>,
+    pub started_at: Option<DateTime<Utc>>,
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+/// A job to accept. Its arguments never hold a secret.
+#[derive(Debug, Insertable)]
+#[diesel(table_name = jobs)]
+pub struct NewJob<'a> {
+    pub id: JobId,
+    pub kind: JobKind,
+    pub queue: Queue,
+    pub instance_id: Option<&'a InstanceId>,
+    pub owner_id: Option<UserId>,
+    pub requested_by: Option<UserId>,
+    pub payload: Value,
+    pub dedupe_key: Option<&'a str>,
+    pub idempotency_key: Option<&'a str>,
+    pub idempotency_hash: Option<Vec<u8>>,
+    pub request_id: Option<&'a str>,
+}
+
+impl<'a> NewJob<'a> {
+    /// A job of the system itself, on nothing; callers fill in what they know.
+    pub fn new(kind: JobKind) -> Self {
+        Self {
+            id: JobId::generate(),
+            kind,
+            queue: kind.queue(),
+            instance_id: None,
+            owner_id: None,
+            requested_by: None,
+            payload: Value::Object(serde_json::Map::new()),
+            dedupe_key: None,
+            idempotency_key: None,
+            idempotency_hash: None,
+            request_id: None,
+        }
+    }
+
+    /// The same on an instance.
+    pub fn on_instance(kind: JobKind, instance: &'a InstanceId, owner: UserId) -> Self {
+        Self { instance_id: Some(instance), owner_id: Some(owner), ..Self::new(kind) }
+    }
+}
+
+/// Accepts a job. Once the transaction is committed it will be done, whatever becomes of the doorbell.
+pub async fn insert(conn: &mut Conn, job: &NewJob<'_>) -> Result<Job, DbError> {
+    let row: Job = diesel::insert_into(jobs::table).values(job).returning(Job::as_returning()).get_result(conn).await?;
+    job_event::insert(conn, &NewJobEvent::new(row.id, 0, JobEventKind::Accepted, "Accepted")).await?;
+    Ok(row)
+}
+
+/// As [`insert`], unless an open job has the same `dedupe_key`: then that one, and false.
+pub async fn insert_or_join(conn: &mut Conn, job: &NewJob<'_>) -> Result<(Job, bool), DbError> {
+    // The open one may finish between the two statements; then the next round makes a new one.
+    for _ in 0..5 {
+        let made: Option<Job> = diesel::insert_into(jobs::table)
+            .values(job)
+            .on_conflict_do_nothing()
+            .returning(Job::as_returning())
+            .get_result(conn)
+            .await
+            .optional()?;
+        if let Some(row) = made {
+            job_event::insert(conn, &NewJobEvent::new(row.id, 0, JobEventKind::Accepted, "Accepted")).await?;
+            return Ok((row, true));
+        }
+        let open: Option<Job> = jobs::table
+            .filter(
+                jobs::dedupe_key.eq(job.dedupe_key).and(jobs::status.eq_any([JobStatus::Queued, JobStatus::Running])),
+            )
+            .select(Job::as_select())
+            .first(conn)
+            .await
+            .optional()?;
+        if let Some(row) = open {
+            return Ok((row, false));
+        }
+    }
+    Err(DbError::Query(diesel::result::Error::NotFound))
+}
+
+fn visible<'a>(scope: Scope) -> jobs::BoxedQuery<'a, diesel::pg::Pg> {
+    let query = jobs::table.into_boxed();
+    match scope {
+        Scope::Owner(owner) => query.filter(jobs::owner_id.eq(owner)),
+        Scope::Everything => query,
+    }
+}
+
+pub async fn find(conn: &mut Conn, scope: Scope, id: JobId) -> Result<Option<Job>, DbError> {
+    Ok(visible(scope).filter(jobs::id.eq(id)).select(Job::as_select()).first(conn).await.optional()?)
+}
+
+/// The job that an earlier request of this person with the same Idempotency-Key made.
+pub async fn find_by_idempotency_key(conn: &mut Conn, requested_by: UserId, key: &str) -> Result<Option<Job>, DbError> {
+    Ok(jobs::table
+        .filter(jobs::requested_by.eq(requested_by).and(jobs::idempotency_key.eq(key)))
+        .select(Job::as_select())
+        .first(conn)
+        .await
+        .optional()?)
+}
+
+/// What is queued or running on an instance, in order of arrival.
+pub async fn open_on(conn: &mut Conn, instance: &InstanceId) -> Result<Vec<Job>, DbError> {
+    Ok(jobs::table
+        .filter(jobs::instance_id.eq(instance).and(jobs::status.eq_any([JobStatus::Queued, JobStatus::Running])))
+        .order(jobs::seq)
+        .select(Job::as_select())
+        .load(conn)
+        .await?)
+}
+
+/// What a list of jobs is narrowed to.
+#[derive(Debug, Clone, Default)]
+pub struct JobFilter {
+    pub instance: Option<InstanceId>,
+    pub status: Option<JobStatus>,
+    pub kind: Option<JobKind>,
+    /// Only those that arrived before this one.
+    pub before_seq: Option<i64>,
+}
+
+/// A page of jobs, newest first.
+pub async fn list(conn: &mut Conn, scope: Scope, filter: &JobFilter, limit: i64) -> Result<Vec<Job>, DbError> {
+    let mut query = visible(scope);
+    if let Some(instance) = &filter.instance {
+        query = query.filter(jobs::instance_id.eq(instance));
+    }
+    if let Some(status) = filter.status {
+        query = query.filter(jobs::status.eq(status));
+    }
+    if let Some(kind) = filter.kind {
+        query = query.filter(jobs::kind.eq(kind));
+    }
+    if let Some(seq) = filter.before_seq {
+        query = query.filter(jobs::seq.lt(seq));
+    }
+    Ok(query.order(jobs::seq.desc()).limit(limit).select(Job::as_select()).load(conn).await?)
+}
+
+/// Asks for a job to end: a waiting one that has done nothing yet ends at once, any other at its next safe point,
+/// where its steps are undone. `None`: it has ended already.
+pub async fn request_cancel(conn: &mut Conn, id: JobId) -> Result<Option<Job>, DbError> {
+    let untouched = jobs::table.find(id).filter(jobs::status.eq(JobStatus::Queued).and(jobs::attempt.eq(0)));
+    let ended: Option<Job> = diesel::update(untouched)
+        .set((jobs::status.eq(JobStatus::Cancelled), jobs::cancel_requested_at.eq(now), jobs::finished_at.eq(now)))
+        .returning(Job::as_returning())
+        .get_result(conn)
+        .await
+        .optional()?;
+    if let Some(job) = ended {
+        let event = NewJobEvent::new(id, 0, JobEventKind::Finished, "Cancelled before it began");
+        job_event::insert(conn, &event).await?;
+        return Ok(Some(job));
+    }
+    let open = jobs::table.find(id).filter(jobs::status.eq_any([JobStatus::Queued, JobStatus::Running]));
+    let asked: Option<Job> =
+        diesel::update(open)
+            // A job that waits for a retry has steps to undo: it is due now, and will find the request.
+            .set((
+                jobs::cancel_requested_at.eq(diesel::dsl::sql::<
+                    diesel::sql_types::Nullable<diesel::sql_types::Timestamptz>,
+                >("coalesce(cancel_requested_at, now())")),
+                jobs::run_at.eq(now),
+            ))
+            .returning(Job::as_returning())
+            .get_result(conn)
+            .await
+            .optional()?;
+    if let Some(job) = &asked {
+        let event = NewJobEvent::new(id, job.attempt, JobEventKind::CancelRequested, "Asked to stop");
+        job_event::insert(conn, &event).await?;
+    }
+    Ok(asked)
+}
+
+/// Puts a failed or cancelled job back in its queue as if it were new; `None`: it is neither, or it is gone.
+pub async fn retry(conn: &mut Conn, id: JobId) -> Result<Option<Job>, DbError> {
+    let dead = jobs::table.find(id).filter(jobs::status.eq_any([JobStatus::Failed, JobStatus::Cancelled]));
+    let row: Option<Job> = diesel::update(dead)
+        .set((
+            jobs::status.eq(JobStatus::Queued),
+            jobs::run_at.eq(now),
+            jobs::failures.eq(0),
+            jobs::crashes.eq(0),
+            jobs::progress.eq(0),
+            jobs::unwinding_to.eq(None::<Unwinding>),
+            jobs::cancel_requested_at.eq(None::<DateTime<Utc>>),
+            jobs::finished_at.eq(None::<DateTime<Utc>>),
+            jobs::error_code.eq(None::<String>),
+            jobs::error_message.eq(None::<String>),
+        ))
+        .returning(Job::as_returning())
+        .get_result(conn)
+        .await
+        .optional()?;
+    if let Some(job) = &row {
+        job_event::insert(conn, &NewJobEvent::new(id, job.attempt, JobEventKind::Accepted, "Put back by hand")).await?;
+    }
+    Ok(row)
+}
+
+/// How many jobs of a queue are in each status, by kind, and since when the oldest waits.
+#[derive(Debug, Clone, QueryableByName)]
+pub struct QueueCount {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    pub queue: Queue,
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    pub kind: JobKind,
+    #[diesel(sql_type = diesel::sql_types::Int8)]
+    pub waiting: i64,
+    #[diesel(sql_type = diesel::sql_types::Int8)]
+    pub delayed: i64,
+    #[diesel(sql_type = diesel::sql_types::Int8)]
+    pub running: i64,
+    #[diesel(sql_type = diesel::sql_types::Int8)]
+    pub failed_last_day: i64,
+    /// Age of the oldest job that is due, in seconds.
+    #[diesel(sql_type = diesel::sql_types::Nullable<diesel::sql_types::Float8>)]
+    pub oldest_waiting_seconds: Option<f64>,
+}
+
+pub async fn queue_counts(conn: &mut Conn) -> Result<Vec<QueueCount>, DbError> {
+    Ok(diesel::sql_query(
+        "SELECT queue, kind, \
+           count(*) FILTER (WHERE status = 'queued' AND run_at <= now()) AS waiting, \
+           count(*) FILTER (WHERE status = 'queued' AND run_at > now()) AS delayed, \
+           count(*) FILTER (WHERE status = 'running') AS running, \
+           count(*) FILTER (WHERE status = 'failed') AS failed_last_day, \
+           extract(epoch FROM now() - min(run_at) FILTER (WHERE status = 'queued' AND run_at <= now()))::float8 AS oldest_waiting_seconds \
+         FROM jobs WHERE status IN ('queued', 'running') OR (status = 'failed' AND finished_at > now() - interval '1 day') \
+         GROUP BY queue, kind ORDER BY queue, kind",
+    )
+    .load(conn)
+    .await?)
+}

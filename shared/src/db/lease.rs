@@ -1,0 +1,278 @@
+//! Claiming jobs and writing what becomes of them.
+//!
+//! A worker owns a job from its claim, an UPDATE that moves it `queued → running`, until its lease runs out on the
+//! database's clock. Every write in the job's name begins with [`hold`], which fails once another claim was made
+//! (the attempt is the fencing number) or the lease ran out; a worker that sees it stops touching the instance.
+
+use std::time::Duration;
+
+use diesel::{dsl::now, prelude::*, sql_types};
+use diesel_async::{AsyncConnection as _, RunQueryDsl};
+
+use super::{Conn, DbError, instance, instance::Fault, job::Job, job_event, job_event::NewJobEvent, schema::jobs};
+use crate::{
+    ids::{InstanceId, JobId},
+    instance::InstanceStatus,
+    job::{JobEventKind, JobStatus, MAX_CRASHES, Queue, Unwinding},
+};
+
+/// The right to act in a job's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    pub job: JobId,
+    /// Which claim: the fencing number.
+    pub attempt: i64,
+    /// The worker that made it.
+    pub worker: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum LeaseError {
+    /// Somebody else owns the job by now, or may at any moment: stop.
+    #[error("the lease on the job is lost")]
+    Lost,
+    #[error("the database failed")]
+    Db(#[from] DbError),
+}
+
+impl From<diesel::result::Error> for LeaseError {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Db(error.into())
+    }
+}
+
+/// Claims the next due job of a queue, if there is one: the oldest whose instance has nothing older open.
+pub async fn claim(conn: &mut Conn, queue: Queue, worker: &str, lease: Duration) -> Result<Option<Job>, DbError> {
+    let claimed: Result<Job, _> = diesel::sql_query(
+        "UPDATE jobs SET status = 'running', attempt = attempt + 1, leased_by = $2, \
+           lease_until = now() + make_interval(secs => $3), started_at = coalesce(started_at, now()) \
+         WHERE id = ( \
+           SELECT due.id FROM jobs due \
+           WHERE due.queue = $1 AND due.status = 'queued' AND due.run_at <= now() \
+             AND NOT EXISTS (SELECT 1 FROM jobs older WHERE older.instance_id = due.instance_id \
+                  AND older.seq < due.seq AND older.status IN ('queued', 'running')) \
+           ORDER BY due.run_at, due.seq LIMIT 1 FOR UPDATE SKIP LOCKED) \
+         RETURNING *",
+    )
+    .bind::<sql_types::Text, _>(queue)
+    .bind::<sql_types::Text, _>(worker)
+    .bind::<sql_types::Float8, _>(lease.as_secs_f64())
+    .get_result(conn)
+    .await;
+    match claimed {
+        Ok(job) => {
+            let message = format!("Taken by {worker}");
+            job_event::insert(conn, &NewJobEvent::new(job.id, job.attempt, JobEventKind::Claimed, &message)).await?;
+            Ok(Some(job))
+        }
+        Err(diesel::result::Error::NotFound) => Ok(None),
+        // Two jobs of one instance in the same moment: the index let one through.
+        Err(e) if is_second_on_instance(&e) => Ok(None),
+        Err(e) => Err(e.into()),
+    }
+}
+
+fn is_second_on_instance(error: &diesel::result::Error) -> bool {
+    matches!(error, diesel::result::Error::DatabaseError(diesel::result::DatabaseErrorKind::UniqueViolation, info)
+        if info.constraint_name() == Some("jobs_one_running_per_instance"))
+}
+
+/// What a renewal found.
+#[derive(Debug, Clone, QueryableByName)]
+pub struct Renewed {
+    #[diesel(sql_type = sql_types::Uuid)]
+    pub id: JobId,
+    #[diesel(sql_type = sql_types::Int8)]
+    pub attempt: i64,
+    #[diesel(sql_type = sql_types::Bool)]
+    pub cancel_requested: bool,
+}
+
+/// Renews every lease of a worker that has not run out. What is missing from the answer is lost.
+pub async fn renew(conn: &mut Conn, worker: &str, lease: Duration) -> Result<Vec<Renewed>, DbError> {
+    Ok(diesel::sql_query(
+        "UPDATE jobs SET lease_until = now() + make_interval(secs => $2) \
+         WHERE leased_by = $1 AND status = 'running' AND lease_until > now() \
+         RETURNING id, attempt, cancel_requested_at IS NOT NULL AS cancel_requested",
+    )
+    .bind::<sql_types::Text, _>(worker)
+    .bind::<sql_types::Float8, _>(lease.as_secs_f64())
+    .load(conn)
+    .await?)
+}
+
+/// Locks the job for the rest of the transaction, if the lease is good for it.
+pub async fn hold(conn: &mut Conn, lease: &Lease) -> Result<(), LeaseError> {
+    let held: Option<JobId> = jobs::table
+        .find(lease.job)
+        .filter(jobs::attempt.eq(lease.attempt).and(jobs::leased_by.eq(&lease.worker)))
+        .filter(jobs::status.eq(JobStatus::Running).and(jobs::lease_until.gt(now)))
+        .for_update()
+        .select(jobs::id)
+        .first(conn)
+        .await
+        .optional()?;
+    held.map(|_| ()).ok_or(LeaseError::Lost)
+}
+
+/// Writes an entry of the story, and how far the job is.
+pub async fn note(conn: &mut Conn, lease: &Lease, event: &NewJobEvent<'_>) -> Result<(), LeaseError> {
+    conn.transaction(async |conn| {
+        hold(conn, lease).await?;
+        if let Some(progress) = event.progress {
+            diesel::update(jobs::table.find(lease.job))
+                .set((jobs::progress.eq(progress), event.step.map(|step| jobs::step.eq(step))))
+                .execute(conn)
+                .await?;
+        }
+        Ok(job_event::insert(conn, event).await?)
+    })
+    .await
+}
+
+/// Decides that the job can only end in one way; from now on its steps are undone. The first decision stands.
+pub async fn unwind(
+    conn: &mut Conn,
+    lease: &Lease,
+    end: Unwinding,
+    error: Option<Fault<'_>>,
+) -> Result<(), LeaseError> {
+    conn.transaction(async |conn| {
+        hold(conn, lease).await?;
+        diesel::update(jobs::table.find(lease.job).filter(jobs::unwinding_to.is_null()))
+            .set((
+                jobs::unwinding_to.eq(end),
+                error.map(|e| (jobs::error_code.eq(e.code), jobs::error_message.eq(e.message))),
+            ))
+            .execute(conn)
+            .await?;
+        Ok(())
+    })
+    .await
+}
+
+/// Ends the job. Call it in the transaction that writes what the end means for the instance.
+pub async fn finish(conn: &mut Conn, lease: &Lease, status: JobStatus, message: &str) -> Result<(), LeaseError> {
+    hold(conn, lease).await?;
+    diesel::update(jobs::table.find(lease.job))
+        .set((
+            jobs::status.eq(status),
+            jobs::leased_by.eq(None::<String>),
+            jobs::lease_until.eq(None::<chrono::DateTime<chrono::Utc>>),
+            jobs::finished_at.eq(now),
+            (status == JobStatus::Succeeded).then_some((
+                jobs::progress.eq(100),
+                jobs::error_code.eq(None::<String>),
+                jobs::error_message.eq(None::<String>),
+            )),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(job_event::insert(conn, &NewJobEvent::new(lease.job, lease.attempt, JobEventKind::Finished, message)).await?)
+}
+
+/// Gives the job back to its queue after an error, to be tried again after `delay`.
+pub async fn retry(conn: &mut Conn, lease: &Lease, delay: Duration, error: Fault<'_>) -> Result<(), LeaseError> {
+    let message = format!("Trying again in {:.1} s: {}", delay.as_secs_f64(), error.message);
+    conn.transaction(async |conn| {
+        hold(conn, lease).await?;
+        diesel::sql_query(
+            "UPDATE jobs SET status = 'queued', leased_by = NULL, lease_until = NULL, failures = failures + 1, \
+               run_at = now() + make_interval(secs => $2), error_code = $3, error_message = $4 WHERE id = $1",
+        )
+        .bind::<sql_types::Uuid, _>(lease.job)
+        .bind::<sql_types::Float8, _>(delay.as_secs_f64())
+        .bind::<sql_types::Text, _>(error.code)
+        .bind::<sql_types::Text, _>(error.message)
+        .execute(conn)
+        .await?;
+        Ok(job_event::insert(conn, &NewJobEvent::new(lease.job, lease.attempt, JobEventKind::Retry, &message)).await?)
+    })
+    .await
+}
+
+/// Gives the job back to its queue, due at once and without blame: the worker is about to end.
+pub async fn hand_back(conn: &mut Conn, lease: &Lease) -> Result<(), LeaseError> {
+    conn.transaction(async |conn| {
+        hold(conn, lease).await?;
+        diesel::update(jobs::table.find(lease.job))
+            .set((
+                jobs::status.eq(JobStatus::Queued),
+                jobs::leased_by.eq(None::<String>),
+                jobs::lease_until.eq(None::<chrono::DateTime<chrono::Utc>>),
+                jobs::run_at.eq(now),
+            ))
+            .execute(conn)
+            .await?;
+        let event = NewJobEvent::new(
+            lease.job,
+            lease.attempt,
+            JobEventKind::HandedBack,
+            "Handed back, the worker is shutting down",
+        );
+        Ok(job_event::insert(conn, &event).await?)
+    })
+    .await
+}
+
+/// A job whose worker vanished.
+#[derive(Debug, Clone, QueryableByName)]
+pub struct Reaped {
+    #[diesel(sql_type = sql_types::Uuid)]
+    pub id: JobId,
+    #[diesel(sql_type = sql_types::Text)]
+    pub queue: Queue,
+    #[diesel(sql_type = sql_types::Nullable<sql_types::Text>)]
+    pub instance_id: Option<InstanceId>,
+    #[diesel(sql_type = sql_types::Int4)]
+    pub crashes: i32,
+    #[diesel(sql_type = sql_types::Text)]
+    pub worker: String,
+}
+
+const POISON_MESSAGE: &str = "The worker died several times while it ran this job, so the job is taken for the cause. \
+    An administrator finds the reason in the workers' logs and can retry the job.";
+
+/// Takes back the leases that ran out. The job is queued again; after [`MAX_CRASHES`] crashes only to be undone, and
+/// where even that brings workers down it fails as it is.
+pub async fn reap(conn: &mut Conn) -> Result<Vec<Reaped>, DbError> {
+    conn.transaction(async |conn| {
+        let reaped: Vec<Reaped> = diesel::sql_query(
+            "WITH lost AS ( \
+               SELECT id, leased_by AS worker FROM jobs WHERE status = 'running' AND lease_until < now() \
+               ORDER BY lease_until LIMIT 200 FOR UPDATE SKIP LOCKED) \
+             UPDATE jobs SET status = 'queued', leased_by = NULL, lease_until = NULL, crashes = crashes + 1, run_at = now(), \
+               unwinding_to = CASE WHEN crashes + 1 >= $1 THEN coalesce(unwinding_to, 'failed') ELSE unwinding_to END, \
+               error_code = CASE WHEN crashes + 1 >= $1 THEN 'worker_crashed' ELSE error_code END, \
+               error_message = CASE WHEN crashes + 1 >= $1 THEN $2 ELSE error_message END \
+             FROM lost WHERE jobs.id = lost.id \
+             RETURNING jobs.id, jobs.queue, jobs.instance_id, jobs.crashes, lost.worker",
+        )
+        .bind::<sql_types::Int4, _>(MAX_CRASHES)
+        .bind::<sql_types::Text, _>(POISON_MESSAGE)
+        .load(conn)
+        .await?;
+        for job in &reaped {
+            let message = format!("Worker {} vanished", job.worker);
+            job_event::insert(conn, &NewJobEvent::new(job.id, 0, JobEventKind::LeaseLost, &message)).await?;
+            if job.crashes >= 2 * MAX_CRASHES {
+                give_up(conn, job).await?;
+            }
+        }
+        Ok(reaped)
+    })
+    .await
+}
+
+async fn give_up(conn: &mut Conn, job: &Reaped) -> Result<(), DbError> {
+    diesel::update(jobs::table.find(job.id))
+        .set((jobs::status.eq(JobStatus::Failed), jobs::finished_at.eq(now)))
+        .execute(conn)
+        .await?;
+    job_event::insert(conn, &NewJobEvent::new(job.id, 0, JobEventKind::Finished, POISON_MESSAGE)).await?;
+    if let Some(id) = &job.instance_id {
+        let fault = Fault { code: "worker_crashed", message: POISON_MESSAGE };
+        instance::set_status(conn, id, InstanceStatus::Error, Some(fault)).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,163 @@
+//! The tables as diesel sees them. A test compares this file with what the migrations make.
+
+diesel::table! {
+    users (id) {
+        id -> Uuid,
+        email -> Text,
+        name -> Text,
+        password_hash -> Text,
+        role -> Text,
+        suspended_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    api_tokens (id) {
+        id -> Uuid,
+        user_id -> Uuid,
+        name -> Text,
+        kind -> Text,
+        token_hash -> Bytea,
+        last_used_at -> Nullable<Timestamptz>,
+        expires_at -> Nullable<Timestamptz>,
+        revoked_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    instances (id) {
+        id -> Text,
+        owner_id -> Uuid,
+        name -> Text,
+        desired_state -> Text,
+        status -> Text,
+        error_code -> Nullable<Text>,
+        error_message -> Nullable<Text>,
+        channel -> Text,
+        bot_token_sealed -> Nullable<Text>,
+        ai_provider -> Text,
+        api_key_sealed -> Nullable<Text>,
+        gateway_token_sealed -> Text,
+        memory_mb -> Int4,
+        cpu_millis -> Int4,
+        container_id -> Nullable<Text>,
+        image_id -> Nullable<Text>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        status_changed_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    ports (port) {
+        port -> Int4,
+        instance_id -> Nullable<Text>,
+        refused_until -> Nullable<Timestamptz>,
+        reserved_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    jobs (id) {
+        id -> Uuid,
+        seq -> Int8,
+        kind -> Text,
+        queue -> Text,
+        instance_id -> Nullable<Text>,
+        owner_id -> Nullable<Uuid>,
+        requested_by -> Nullable<Uuid>,
+        payload -> Jsonb,
+        status -> Text,
+        attempt -> Int8,
+        failures -> Int4,
+        crashes -> Int4,
+        run_at -> Timestamptz,
+        leased_by -> Nullable<Text>,
+        lease_until -> Nullable<Timestamptz>,
+        unwinding_to -> Nullable<Text>,
+        cancel_requested_at -> Nullable<Timestamptz>,
+        progress -> Int2,
+        step -> Nullable<Text>,
+        error_code -> Nullable<Text>,
+        error_message -> Nullable<Text>,
+        dedupe_key -> Nullable<Text>,
+        idempotency_key -> Nullable<Text>,
+        idempotency_hash -> Nullable<Bytea>,
+        request_id -> Nullable<Text>,
+        created_at -> Timestamptz,
+        started_at -> Nullable<Timestamptz>,
+        finished_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    job_events (id) {
+        id -> Int8,
+        job_id -> Uuid,
+        attempt -> Int8,
+        kind -> Text,
+        step -> Nullable<Text>,
+        message -> Text,
+        progress -> Nullable<Int2>,
+        duration_ms -> Nullable<Int8>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    workers (id) {
+        id -> Text,
+        host -> Text,
+        pid -> Int4,
+        version -> Text,
+        queues -> Array<Text>,
+        concurrency -> Int4,
+        running -> Int4,
+        draining -> Bool,
+        docker_error -> Nullable<Text>,
+        started_at -> Timestamptz,
+        heartbeat_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    images (id) {
+        id -> Uuid,
+        job_id -> Uuid,
+        source -> Text,
+        version -> Text,
+        status -> Text,
+        image_id -> Nullable<Text>,
+        size_bytes -> Nullable<Int8>,
+        log -> Text,
+        error_message -> Nullable<Text>,
+        requested_by -> Nullable<Uuid>,
+        created_at -> Timestamptz,
+        finished_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    audit (id) {
+        id -> Int8,
+        at -> Timestamptz,
+        actor_id -> Nullable<Uuid>,
+        actor -> Text,
+        action -> Text,
+        target_kind -> Text,
+        target_id -> Text,
+        owner_id -> Nullable<Uuid>,
+        detail -> Jsonb,
+        request_id -> Nullable<Text>,
+        client_ip -> Nullable<Text>,
+    }
+}
+
+diesel::joinable!(api_tokens -> users (user_id));
+diesel::joinable!(ports -> instances (instance_id));
+diesel::joinable!(job_events -> jobs (job_id));
+diesel::allow_tables_to_appear_in_same_query!(
+    users, api_tokens, instances, ports, jobs, job_events, workers, images, audit
+);

@@ -1,0 +1,104 @@
+//! API tokens. The token itself is never here, only its hash.
+
+use chrono::{DateTime, Utc};
+use diesel::{dsl::now, prelude::*};
+use diesel_async::RunQueryDsl;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{
+    Conn, DbError,
+    schema::{api_tokens, users},
+    user::User,
+};
+use crate::{
+    ids::{TokenId, UserId},
+    text_enum,
+};
+
+text_enum!(
+    /// How a token came to be.
+    TokenKind {
+        /// By signing in; short-lived.
+        Login = "login",
+        /// Made by its owner, for a program.
+        Personal = "personal",
+    }
+);
+
+/// A token, as its owner sees it.
+#[derive(Debug, Clone, Queryable, Selectable, Serialize, ToSchema)]
+#[diesel(table_name = api_tokens, check_for_backend(diesel::pg::Pg))]
+#[serde(rename_all = "camelCase")]
+pub struct ApiToken {
+    pub id: TokenId,
+    pub name: String,
+    pub kind: TokenKind,
+    pub last_used_at: Option<DateTime<Utc>>,
+    pub expires_at: Option<DateTime<Utc>>,
+    pub created_at: DateTime<Utc>,
+}
+
+#[derive(Debug, Insertable)]
+#[diesel(table_name = api_tokens)]
+pub struct NewApiToken<'a> {
+    pub id: TokenId,
+    pub user_id: UserId,
+    pub name: &'a str,
+    pub kind: TokenKind,
+    pub token_hash: Vec<u8>,
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+pub async fn insert(conn: &mut Conn, token: &NewApiToken<'_>) -> Result<ApiToken, DbError> {
+    Ok(diesel::insert_into(api_tokens::table)
+        .values(token)
+        .returning(ApiToken::as_returning())
+        .get_result(conn)
+        .await?)
+}
+
+/// The living tokens of a person, newest first.
+pub async fn list(conn: &mut Conn, owner: UserId) -> Result<Vec<ApiToken>, DbError> {
+    Ok(api_tokens::table
+        .filter(api_tokens::user_id.eq(owner))
+        .filter(api_tokens::revoked_at.is_null())
+        .filter(api_tokens::expires_at.is_null().or(api_tokens::expires_at.gt(now)))
+        .order(api_tokens::id.desc())
+        .limit(500)
+        .select(ApiToken::as_select())
+        .load(conn)
+        .await?)
+}
+
+/// Revokes a token of this person; false: there is no such living token.
+pub async fn revoke(conn: &mut Conn, owner: UserId, id: TokenId) -> Result<bool, DbError> {
+    let target =
+        api_tokens::table.find(id).filter(api_tokens::user_id.eq(owner)).filter(api_tokens::revoked_at.is_null());
+    Ok(diesel::update(target).set(api_tokens::revoked_at.eq(now)).execute(conn).await? > 0)
+}
+
+/// Whose token this is, if it is good now; notes its use, at most once a minute.
+pub async fn authenticate(conn: &mut Conn, token_hash: &[u8]) -> Result<Option<(TokenId, User)>, DbError> {
+    let found: Option<(TokenId, bool, User)> = api_tokens::table
+        .inner_join(users::table)
+        .filter(api_tokens::token_hash.eq(token_hash))
+        .filter(api_tokens::revoked_at.is_null())
+        .filter(api_tokens::expires_at.is_null().or(api_tokens::expires_at.gt(now)))
+        .filter(users::suspended_at.is_null())
+        .select((
+            api_tokens::id,
+            diesel::dsl::sql::<diesel::sql_types::Bool>(
+                "last_used_at IS NULL OR last_used_at < now() - interval '1 minute'",
+            ),
+            User::as_select(),
+        ))
+        .first(conn)
+        .await
+        .optional()?;
+    let Some((id, note_use, user)) = found else { return Ok(None) };
+    if note_use {
+        diesel::update(api_tokens::table.find(id)).set(api_tokens::last_used_at.eq(now)).execute(conn).await?;
+    }
+    Ok(Some((id, user)))
+}

@@ -1,0 +1,93 @@
+//! Worker processes and their signs of life.
+
+use chrono::{DateTime, Utc};
+use diesel::{
+    dsl::{now, sql},
+    prelude::*,
+    sql_types::{Integer, Timestamptz},
+    upsert::excluded,
+};
+use diesel_async::RunQueryDsl;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{Conn, DbError, schema::workers};
+
+/// A worker is taken for dead when it has not been heard of for this long, in seconds.
+pub const DEAD_AFTER_SECONDS: i32 = 15;
+
+/// A worker process.
+#[derive(Debug, Clone, Queryable, Selectable, Serialize, ToSchema)]
+#[diesel(table_name = workers, check_for_backend(diesel::pg::Pg))]
+#[serde(rename_all = "camelCase")]
+pub struct Worker {
+    pub id: String,
+    pub host: String,
+    pub pid: i32,
+    pub version: String,
+    pub queues: Vec<String>,
+    /// Jobs it runs at once, all queues together.
+    pub concurrency: i32,
+    /// Jobs it runs now.
+    pub running: i32,
+    /// It takes nothing new and ends when its jobs have.
+    pub draining: bool,
+    /// Why it cannot reach its Docker engine; null: it can.
+    pub docker_error: Option<String>,
+    pub started_at: DateTime<Utc>,
+    pub heartbeat_at: DateTime<Utc>,
+}
+
+#[derive(Debug, Clone, Insertable)]
+#[diesel(table_name = workers)]
+pub struct WorkerBeat {
+    pub id: String,
+    pub host: String,
+    pub pid: i32,
+    pub version: String,
+    pub queues: Vec<String>,
+    pub concurrency: i32,
+    pub running: i32,
+    pub draining: bool,
+    pub docker_error: Option<String>,
+}
+
+/// A sign of life; the first one registers the worker.
+pub async fn beat(conn: &mut Conn, beat: &WorkerBeat) -> Result<(), DbError> {
+    diesel::insert_into(workers::table)
+        .values(beat)
+        .on_conflict(workers::id)
+        .do_update()
+        .set((
+            workers::running.eq(excluded(workers::running)),
+            workers::draining.eq(excluded(workers::draining)),
+            workers::docker_error.eq(excluded(workers::docker_error)),
+            workers::heartbeat_at.eq(now),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// A worker that ended in order.
+pub async fn remove(conn: &mut Conn, id: &str) -> Result<(), DbError> {
+    diesel::delete(workers::table.find(id)).execute(conn).await?;
+    Ok(())
+}
+
+/// Forgets workers that have been silent for a day.
+pub async fn forget_dead(conn: &mut Conn) -> Result<usize, DbError> {
+    let long_ago = sql::<Timestamptz>("now() - interval '1 day'");
+    Ok(diesel::delete(workers::table.filter(workers::heartbeat_at.lt(long_ago))).execute(conn).await?)
+}
+
+/// Every known worker, and whether it is alive, newest first.
+pub async fn list(conn: &mut Conn) -> Result<Vec<(Worker, bool)>, DbError> {
+    let since = sql::<Timestamptz>("now() - make_interval(secs => ").bind::<Integer, _>(DEAD_AFTER_SECONDS).sql(")");
+    Ok(workers::table
+        .order(workers::started_at.desc())
+        .select((Worker::as_select(), workers::heartbeat_at.gt(since)))
+        .limit(1000)
+        .load(conn)
+        .await?)
+}

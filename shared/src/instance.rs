@@ -1,0 +1,93 @@
+//! The life of an instance: what its owner wants, what is so, and which moves are legal.
+
+use crate::text_enum;
+
+text_enum!(
+    /// What the owner wants.
+    DesiredState {
+        Running = "running",
+        Stopped = "stopped",
+        Deleted = "deleted",
+    }
+);
+
+text_enum!(
+    /// What is so. `running` means that the gateway answers its readiness endpoint, not that a container exists.
+    InstanceStatus {
+        /// Accepted, no worker has begun.
+        Pending = "pending",
+        Provisioning = "provisioning",
+        Running = "running",
+        Stopping = "stopping",
+        Stopped = "stopped",
+        Starting = "starting",
+        Updating = "updating",
+        Deleting = "deleting",
+        /// Something went wrong; the row's error says what.
+        Error = "error",
+    }
+);
+
+text_enum!(
+    /// Chat channel that is configured at creation.
+    Channel {
+        None = "none",
+        Telegram = "telegram",
+        Discord = "discord",
+    }
+);
+
+text_enum!(
+    /// Model provider that is configured at creation.
+    AiProvider {
+        None = "none",
+        Anthropic = "anthropic",
+        Openai = "openai",
+        Gemini = "gemini",
+        Openrouter = "openrouter",
+    }
+);
+
+impl InstanceStatus {
+    /// Whether an instance may go from `self` to `next`. Staying is always legal: a step may run twice.
+    pub fn may_become(self, next: Self) -> bool {
+        use InstanceStatus::{Deleting, Error, Pending, Provisioning, Running, Starting, Stopped, Stopping, Updating};
+        if self == next {
+            return true;
+        }
+        match self {
+            Pending => matches!(next, Provisioning | Deleting | Error),
+            // A cancelled or failed provision leaves only the row, in error.
+            Provisioning => matches!(next, Running | Deleting | Error),
+            Running => matches!(next, Stopping | Starting | Updating | Deleting | Stopped | Error),
+            // A cancelled stop goes back to what it was.
+            Stopping => matches!(next, Stopped | Running | Deleting | Error),
+            Stopped => matches!(next, Starting | Updating | Deleting | Running | Error),
+            Starting => matches!(next, Running | Stopped | Deleting | Error),
+            Updating => matches!(next, Running | Stopped | Deleting | Error),
+            Deleting => matches!(next, Error),
+            Error => matches!(next, Provisioning | Starting | Stopping | Stopped | Running | Updating | Deleting),
+        }
+    }
+
+    /// Statuses from which `self` may be reached, for the guard of an UPDATE.
+    pub fn predecessors(self) -> Vec<Self> {
+        Self::ALL.iter().copied().filter(|from| from.may_become(self)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_comes_back_from_deleting_but_an_error() {
+        let next: Vec<_> = InstanceStatus::ALL.iter().filter(|s| InstanceStatus::Deleting.may_become(**s)).collect();
+        assert_eq!(next, [&InstanceStatus::Deleting, &InstanceStatus::Error]);
+    }
+
+    #[test]
+    fn pending_is_only_the_beginning() {
+        assert_eq!(InstanceStatus::Pending.predecessors(), [InstanceStatus::Pending]);
+    }
+}

@@ -1,0 +1,145 @@
+//! Job kinds, their queues, and how they are retried: data, so that it can be read in one place.
+
+use std::time::Duration;
+
+use crate::text_enum;
+
+text_enum!(
+    /// Where a job waits. Builds have a queue of their own so that a ten-minute build never stands before a start.
+    Queue {
+        Lifecycle = "lifecycle",
+        Builds = "builds",
+    }
+);
+
+text_enum!(
+    /// What a job does.
+    JobKind {
+        Provision = "provision",
+        Start = "start",
+        Stop = "stop",
+        Restart = "restart",
+        Delete = "delete",
+        RebuildImage = "rebuild_image",
+        Recreate = "recreate",
+    }
+);
+
+text_enum!(
+    /// How far a job is. A retry is `queued` again, with a later `runAt`.
+    JobStatus {
+        Queued = "queued",
+        Running = "running",
+        Succeeded = "succeeded",
+        Failed = "failed",
+        Cancelled = "cancelled",
+    }
+);
+
+text_enum!(
+    /// The only way a job can still end, once its steps are being undone.
+    Unwinding {
+        Failed = "failed",
+        Cancelled = "cancelled",
+    }
+);
+
+text_enum!(
+    /// What an entry in a job's story tells.
+    JobEventKind {
+        Accepted = "accepted",
+        Claimed = "claimed",
+        StepStarted = "step_started",
+        StepDone = "step_done",
+        StepFailed = "step_failed",
+        StepUndone = "step_undone",
+        Log = "log",
+        Retry = "retry",
+        HandedBack = "handed_back",
+        LeaseLost = "lease_lost",
+        CancelRequested = "cancel_requested",
+        Finished = "finished",
+    }
+);
+
+/// A job under which this many workers vanished is taken for the cause and fails.
+pub const MAX_CRASHES: i32 = 3;
+
+/// How often a job that was made by nobody's hand is tried again, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetrySchedule {
+    /// Wait before the n-th retry, in seconds; after the last one the job fails.
+    pub delays_seconds: &'static [u32],
+}
+
+impl RetrySchedule {
+    /// Wait before the next try after `failures` failed ones, or `None` where there is none.
+    ///
+    /// `jitter` in `0.0..1.0` spreads jobs that failed together over the second half of the wait.
+    pub fn delay(self, failures: u32, jitter: f64) -> Option<Duration> {
+        let nth = usize::try_from(failures.checked_sub(1)?).ok()?;
+        let seconds = f64::from(*self.delays_seconds.get(nth)?);
+        Some(Duration::from_secs_f64(seconds * (0.5 + jitter.clamp(0.0, 1.0) / 2.0)))
+    }
+}
+
+impl JobKind {
+    pub fn queue(self) -> Queue {
+        match self {
+            Self::RebuildImage => Queue::Builds,
+            _ => Queue::Lifecycle,
+        }
+    }
+
+    /// Retries for errors that may pass: an engine that restarts, a port that is taken for a moment.
+    pub fn retries(self) -> RetrySchedule {
+        let delays_seconds: &[u32] = match self {
+            // Somebody watches these: better a clear failure within the minute than silence.
+            Self::Provision | Self::Start | Self::Restart | Self::Recreate => &[1, 2, 5, 10, 20],
+            Self::Stop => &[1, 2, 5, 10, 20, 30],
+            // Nobody can do anything about a failed delete but ask again, so it tries for about ten minutes.
+            Self::Delete => &[1, 2, 5, 10, 20, 30, 60, 60, 120, 300],
+            Self::RebuildImage => &[5, 30],
+        };
+        RetrySchedule { delays_seconds }
+    }
+}
+
+impl JobStatus {
+    /// Whether nothing will happen to the job any more.
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+    }
+}
+
+impl From<Unwinding> for JobStatus {
+    fn from(end: Unwinding) -> Self {
+        match end {
+            Unwinding::Failed => Self::Failed,
+            Unwinding::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_gives_up_at_last() {
+        for kind in JobKind::ALL {
+            let retries = kind.retries();
+            let tries = u32::try_from(retries.delays_seconds.len()).unwrap();
+            assert!(retries.delay(tries, 0.5).is_some(), "{kind}");
+            assert_eq!(retries.delay(tries + 1, 0.5), None, "{kind}");
+        }
+    }
+
+    #[test]
+    fn jitter_stays_within_the_second_half() {
+        let schedule = RetrySchedule { delays_seconds: &[10] };
+        assert_eq!(schedule.delay(1, 0.0), Some(Duration::from_secs(5)));
+        assert_eq!(schedule.delay(1, 1.0), Some(Duration::from_secs(10)));
+        assert_eq!(schedule.delay(0, 1.0), None);
+    }
+}

@@ -1,0 +1,171 @@
+//! The files that OpenClaw reads: `openclaw.json` and `.env`.
+//!
+//! OpenClaw refuses unknown keys and exits with 78, so nothing is written here that its schema does not know.
+//! The owner may change the file, in the dashboard or the terminal; on later starts only the subtrees that the
+//! platform needs in order to reach the gateway are put back, everything else is left as it is found.
+
+use std::net::Ipv4Addr;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    config::{Routing, RoutingArgs},
+    ids::InstanceId,
+    instance::{AiProvider, Channel},
+};
+
+pub const CONFIG_FILE: &str = "openclaw.json";
+pub const ENV_FILE: &str = ".env";
+
+/// Port of the gateway inside its container.
+pub const GATEWAY_PORT: u16 = 18789;
+
+/// Where the workspace is mounted. It is not below the config directory: a mount point inside a directory that the
+/// tenant may write is one that the tenant may replace by a link before the next start.
+pub const WORKSPACE_DIR: &str = "/home/node/workspace";
+
+/// What the files are made from.
+#[derive(Debug)]
+pub struct GatewaySettings<'a> {
+    pub id: &'a InstanceId,
+    pub token: &'a SecretString,
+    pub channel: Channel,
+    pub bot_token: Option<&'a SecretString>,
+    pub ai_provider: AiProvider,
+    pub api_key: Option<&'a SecretString>,
+    pub routing: &'a RoutingArgs,
+    pub port: u16,
+    /// Address from which the host's nginx arrives: the gateway of the instance's network.
+    pub proxy: Ipv4Addr,
+    /// Version of OpenClaw, for its note of who set it up.
+    pub openclaw_version: &'a str,
+    /// Time of creation, RFC 3339.
+    pub created_at: String,
+}
+
+/// The file for a new instance.
+pub fn config(settings: &GatewaySettings<'_>) -> Value {
+    let mut root = json!({
+        "agents": { "defaults": { "workspace": WORKSPACE_DIR } },
+        "update": { "checkOnStart": false },
+        "wizard": {
+            "lastRunAt": settings.created_at,
+            "lastRunVersion": settings.openclaw_version,
+            "lastRunCommand": "onboard",
+            "lastRunMode": "local",
+        },
+    });
+    merge(&mut root, platform_config(settings));
+    merge(&mut root, model_config(settings.ai_provider));
+    merge(&mut root, channel_config(settings.channel, settings.bot_token));
+    root
+}
+
+/// Puts the platform's subtrees into a file that the owner may have changed.
+pub fn restore_platform_config(existing: &mut Value, settings: &GatewaySettings<'_>) {
+    merge(existing, platform_config(settings));
+}
+
+/// What must be so for the platform to reach the gateway, and for nobody else to.
+fn platform_config(settings: &GatewaySettings<'_>) -> Value {
+    let mut gateway = json!({
+        "mode": "local",
+        "port": GATEWAY_PORT,
+        "bind": "lan",
+        "auth": {
+            "mode": "token",
+            "token": settings.token.expose_secret(),
+            "rateLimit": { "maxAttempts": 10, "windowMs": 60_000, "lockoutMs": 300_000 },
+        },
+        "tailscale": { "mode": "off" },
+    });
+    let routed = match settings.routing.routing {
+        // Without a proxy in front no header may name one: with `trustedProxies` set, OpenClaw answers 403 to whatever
+        // comes from that address without `X-Forwarded-For`, a browser on this machine included.
+        Routing::Direct => json!({
+            "controlUi": { "allowedOrigins": [
+                format!("http://127.0.0.1:{}", settings.port), format!("http://localhost:{}", settings.port),
+            ] },
+            "trustedProxies": [],
+        }),
+        Routing::Nginx => {
+            let origin = format!("https://{}.{}", settings.id, settings.routing.base_domain);
+            json!({
+                "controlUi": { "allowedOrigins": [origin] },
+                "publicOrigin": origin,
+                "trustedProxies": [settings.proxy.to_string()],
+            })
+        }
+    };
+    merge(&mut gateway, routed);
+    json!({ "gateway": gateway })
+}
+
+/// The model that OpenClaw's own onboarding picks for each provider; without one it asks OpenAI whatever the key.
+fn model_config(provider: AiProvider) -> Value {
+    let primary = match provider {
+        AiProvider::None => return json!({}),
+        AiProvider::Anthropic => "anthropic/claude-opus-5",
+        AiProvider::Openai => "openai/gpt-6-astra",
+        AiProvider::Gemini => "google/gemini-3.1-pro-preview",
+        AiProvider::Openrouter => "openrouter/auto",
+    };
+    let mut defaults = json!({ "model": { "primary": primary } });
+    if provider == AiProvider::Openai {
+        // Otherwise OpenClaw wants its codex plugin from npm at boot, and exits where it cannot have it.
+        merge(&mut defaults, json!({ "models": { "openai/*": { "agentRuntime": { "id": "openclaw" } } } }));
+    }
+    json!({ "agents": { "defaults": defaults } })
+}
+
+fn channel_config(channel: Channel, bot_token: Option<&SecretString>) -> Value {
+    let token = bot_token.map(SecretString::expose_secret).unwrap_or_default();
+    match channel {
+        Channel::None => json!({}),
+        Channel::Telegram => json!({
+            "channels": { "telegram": { "enabled": true, "botToken": token, "dmPolicy": "pairing" } },
+        }),
+        // Discord is not bundled: OpenClaw installs the plugin at first boot, and trusts it only with this entry.
+        Channel::Discord => json!({
+            "channels": { "discord": { "enabled": true, "token": token } },
+            "plugins": { "entries": { "discord": { "enabled": true } } },
+        }),
+    }
+}
+
+/// The `.env` file: the provider's key, or nothing but a comment.
+pub fn env_file(provider: AiProvider, api_key: Option<&SecretString>) -> SecretString {
+    let name = match provider {
+        AiProvider::None => None,
+        AiProvider::Anthropic => Some("ANTHROPIC_API_KEY"),
+        AiProvider::Openai => Some("OPENAI_API_KEY"),
+        AiProvider::Gemini => Some("GEMINI_API_KEY"),
+        AiProvider::Openrouter => Some("OPENROUTER_API_KEY"),
+    };
+    let mut text = String::from("# Read by OpenClaw when it starts.\n");
+    if let (Some(name), Some(key)) = (name, api_key) {
+        text.push_str(name);
+        text.push('=');
+        // The API admits printable ASCII without quotes or backslashes only, so quoting is enough.
+        text.push('"');
+        text.push_str(key.expose_secret());
+        text.push_str("\"\n");
+    }
+    text.into()
+}
+
+/// Deep merge: objects are joined, everything else in `over` replaces what is in `base`.
+fn merge(base: &mut Value, over: Value) {
+    match (base, over) {
+        (Value::Object(base), Value::Object(over)) => {
+            for (key, value) in over {
+                merge(base.entry(key).or_insert_with(|| Value::Object(Map::new())), value);
+            }
+        }
+        (base, over) => *base = over,
+    }
+}
+
+#[cfg(test)]
+mod tests;

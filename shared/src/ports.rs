@@ -1,0 +1,99 @@
+//! Host ports and the networks that go with them.
+
+use std::{net::Ipv4Addr, str::FromStr};
+
+/// Inclusive range of host ports for instances, written `10000-20000`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PortRange {
+    pub first: u16,
+    pub last: u16,
+}
+
+impl FromStr for PortRange {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, String> {
+        let form = || format!("{s:?} is not a port range; write it as 10000-20000, within 1024-65535");
+        let (first, last) = s.split_once('-').ok_or_else(form)?;
+        let (first, last) = (first.trim().parse().map_err(|_| form())?, last.trim().parse().map_err(|_| form())?);
+        if first < 1024 || last < first { Err(form()) } else { Ok(Self { first, last }) }
+    }
+}
+
+/// Addresses from which every instance gets a bridge network of its own, written as CIDR (`10.210.0.0/15`).
+///
+/// Docker's default pools hold about thirty networks, so ours are cut from this pool instead: the n-th port of the
+/// range owns the n-th /29. The port table's unique index thus keeps networks apart as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NetworkPool {
+    base: Ipv4Addr,
+    prefix: u8,
+}
+
+/// A network of eight addresses: the bridge, and the container behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Subnet {
+    pub address: Ipv4Addr,
+    pub gateway: Ipv4Addr,
+}
+
+impl Subnet {
+    pub const PREFIX: u8 = 29;
+
+    pub fn cidr(&self) -> String {
+        format!("{}/{}", self.address, Self::PREFIX)
+    }
+}
+
+impl NetworkPool {
+    /// The subnet that belongs to `port`, or `None` where the pool is too small for the range.
+    pub fn subnet(&self, range: PortRange, port: u16) -> Option<Subnet> {
+        let index = u32::from(port.checked_sub(range.first)?);
+        let room = 1_u32.checked_shl(u32::from(Subnet::PREFIX.checked_sub(self.prefix)?))?;
+        (index < room).then(|| {
+            let address = u32::from(self.base) + (index << (32 - Subnet::PREFIX));
+            Subnet { address: address.into(), gateway: (address + 1).into() }
+        })
+    }
+}
+
+impl FromStr for NetworkPool {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, String> {
+        let form = || format!("{s:?} is not an IPv4 network; write it as 10.210.0.0/15");
+        let (base, prefix) = s.split_once('/').ok_or_else(form)?;
+        let (base, prefix): (Ipv4Addr, u8) = (base.parse().map_err(|_| form())?, prefix.parse().map_err(|_| form())?);
+        if !(8..=Subnet::PREFIX).contains(&prefix) || u32::from(base).trailing_zeros() < u32::from(32 - prefix) {
+            return Err(form());
+        }
+        Ok(Self { base, prefix })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_port_has_a_subnet_of_its_own() {
+        let pool: NetworkPool = "10.210.0.0/15".parse().unwrap();
+        let range: PortRange = "10000-20000".parse().unwrap();
+        let subnet = |port| pool.subnet(range, port).unwrap();
+        assert_eq!(subnet(10000).cidr(), "10.210.0.0/29");
+        assert_eq!(subnet(10001).cidr(), "10.210.0.8/29");
+        assert_eq!(subnet(20000).gateway.to_string(), "10.211.56.129");
+        assert_eq!(pool.subnet(range, 9999), None);
+        assert_eq!("10.0.0.0/28".parse::<NetworkPool>().unwrap().subnet(range, 10002), None);
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for bad in ["", "1-2", "2000", "3000-2000", "a-b"] {
+            assert!(bad.parse::<PortRange>().is_err(), "{bad:?}");
+        }
+        for bad in ["", "10.0.0.0", "10.0.0.1/24", "10.0.0.0/30", "x/8"] {
+            assert!(bad.parse::<NetworkPool>().is_err(), "{bad:?}");
+        }
+    }
+}

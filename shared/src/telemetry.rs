@@ -1,0 +1,21 @@
+//! Log lines: a sentence that reads alone, with fields beside it. Nothing secret is ever a field.
+
+use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+
+use crate::config::{LogArgs, LogFormat};
+
+/// Starts logging to standard error. Called once, by `main`.
+pub fn init(args: &LogArgs) -> Result<(), tracing_subscriber::filter::ParseError> {
+    let filter: EnvFilter = EnvFilter::builder().parse(&args.log)?;
+    let registry = tracing_subscriber::registry().with(filter);
+    match args.log_format {
+        LogFormat::Text => registry.with(fmt::layer().with_writer(std::io::stderr).with_target(false)).init(),
+        LogFormat::Json => registry.with(fmt::layer().with_writer(std::io::stderr).json().flatten_event(true)).init(),
+    }
+    Ok(())
+}
+
+/// An error with everything that caused it, in one line: `outer: middle: inner`.
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    std::iter::successors(Some(error), |e| e.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
