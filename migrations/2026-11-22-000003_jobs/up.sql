@@ -28,7 +28,7 @@ CREATE TABLE jobs (
     started_at timestamptz,
     finished_at timestamptz,
     CONSTRAINT jobs_seq_unique UNIQUE (seq),
-    CONSTRAINT jobs_kind_known CHECK (kind IN ('provision', 'start', 'stop', 'restart', 'delete', 'rebuild_image', 'recreate')),
+    CONSTRAINT jobs_kind_known CHECK (kind IN ('provision', 'start', 'stop', 'restart', 'delete', 'rebuild_image')),
     CONSTRAINT jobs_queue_known CHECK (queue IN ('lifecycle', 'builds')),
     CONSTRAINT jobs_status_known CHECK (status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')),
     CONSTRAINT jobs_unwinding_known CHECK (unwinding_to IN ('failed', 'cancelled')),

@@ -1,0 +1,156 @@
+# shellcheck shell=bash
+# The image under OpenClaw's: a Debian with Node. Usually the official one from an image registry. Where none answers, the
+# same thing is made here, from Debian's packages (debootstrap) and from the Node binary that the npm registry carries.
+#
+# Needs common.sh, packages.sh and docker.sh.
+
+readonly OFFICIAL_BASE=node:24-bookworm-slim
+readonly LOCAL_BASE=clawdeploy/base:bookworm-node24
+readonly BASE_SUITE=bookworm
+readonly NODE_RANGE=24
+# OpenClaw refuses anything older.
+readonly NODE_FLOOR=24.16.0
+readonly NPM_RANGE=11
+
+# base_image_ensure: makes sure that a base image is on the engine and sets BASE_IMAGE to its name.
+# CLAWDEPLOY_OPENCLAW_BASE_IMAGE, when the caller sets it, is taken as it is.
+base_image_ensure() {
+  if [[ -n ${CLAWDEPLOY_OPENCLAW_BASE_IMAGE:-} ]]; then
+    BASE_IMAGE=$CLAWDEPLOY_OPENCLAW_BASE_IMAGE
+  elif image_exists "$OFFICIAL_BASE"; then
+    BASE_IMAGE=$OFFICIAL_BASE
+  elif image_exists "$LOCAL_BASE"; then
+    BASE_IMAGE=$LOCAL_BASE
+  elif say "pulling $OFFICIAL_BASE" && timeout 300 docker pull --quiet "$OFFICIAL_BASE" >/dev/null 2>&1; then
+    BASE_IMAGE=$OFFICIAL_BASE
+  else
+    say "no image registry answers: making the base image from packages"
+    base_image_make
+    # shellcheck disable=SC2034 # read by whoever called this
+    BASE_IMAGE=$LOCAL_BASE
+  fi
+}
+
+# base_image_make: builds LOCAL_BASE anew. Downloads are kept in $STATE/cache.
+base_image_make() {
+  packages_ensure debootstrap debian-archive-keyring npm
+  local -r work=$STATE/cache/base-image log=$STATE/log/base-image.log
+  mkdir -p -- "$work/debs" "$work/npm" "$STATE/log"
+  base_image_discard "$work/root"
+  if ! (
+    set -Eeuo pipefail
+    trap 'base_image_discard "$work/root"' EXIT
+    base_debian "$work" && base_node "$work" && base_trim "$work/root" && base_import "$work"
+  ) >"$log" 2>&1; then
+    log_tail "$log" 30
+    die "making the base image failed." "The whole log is in $log." \
+      "It needs Debian's packages (debootstrap, apt) and the npm registry; or set CLAWDEPLOY_OPENCLAW_BASE_IMAGE to a" \
+      "Debian image with Node >= $NODE_FLOOR, npm and a user 'node' with uid 1000 that this engine has or can pull."
+  fi
+  say "base image $LOCAL_BASE is there"
+}
+
+# base_image_discard ROOT: removes a half-made tree, but never what something is mounted on.
+base_image_discard() {
+  if mountpoint -q "$1/proc" 2>/dev/null; then umount "$1/proc"; fi
+  rm -rf --one-file-system -- "$1"
+}
+
+# base_debian WORK: a minimal Debian in WORK/root, with this machine's package sources, apt settings and authorities.
+base_debian() {
+  local -r root=$1/root
+  local mirror security
+  # The mirror this machine uses itself, when it runs the same release; else debootstrap's own choice.
+  mirror=$(base_mirror "$BASE_SUITE")
+  debootstrap --variant=minbase --include=ca-certificates --cache-dir="$1/debs" "$BASE_SUITE" "$root" ${mirror:+"$mirror"}
+
+  mirror=${mirror:-$(awk '$1 == "deb" { print $2; exit }' "$root/etc/apt/sources.list")}
+  mirror=${mirror%/}
+  security=$(base_mirror "$BASE_SUITE-security")
+  security=${security:-$mirror-security}
+  printf 'deb %s %s main\n' "$mirror" "$BASE_SUITE" "$mirror" "$BASE_SUITE-updates" \
+    "${security%/}" "$BASE_SUITE-security" >"$root/etc/apt/sources.list"
+
+  # A machine behind a proxy, or with a clock of its own, has apt settings without which no download works. Credentials
+  # stay out: tenants can read the image.
+  apt-config dump | grep -E '^Acquire::(https?|Check-)[^ ]* "' | grep -vE '://[^/]*@' \
+    >"$root/etc/apt/apt.conf.d/90machine" || true
+  # As in the official image: no documents, no translations.
+  cat >"$root/etc/dpkg/dpkg.cfg.d/docker" <<'END'
+path-exclude /usr/share/doc/*
+path-include /usr/share/doc/*/copyright
+path-exclude /usr/share/groff/*
+path-exclude /usr/share/info/*
+path-exclude /usr/share/locale/*
+path-exclude /usr/share/man/*
+END
+  printf 'Acquire::Languages "none";\nAPT::Install-Recommends "false";\n' >"$root/etc/apt/apt.conf.d/80lean"
+
+  if compgen -G '/usr/local/share/ca-certificates/*.crt' >/dev/null; then
+    cp -- /usr/local/share/ca-certificates/*.crt "$root/usr/local/share/ca-certificates/"
+    chroot "$root" update-ca-certificates
+  fi
+  chroot "$root" apt-get update
+  DEBIAN_FRONTEND=noninteractive chroot "$root" apt-get dist-upgrade --yes
+}
+
+# base_mirror SUITE: where this machine's apt fetches that Debian suite from; nothing when it does not.
+base_mirror() {
+  # shellcheck disable=SC2016 # apt's own placeholders
+  apt-get indextargets --format '$(ORIGIN) $(CODENAME) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
+    awk -v suite="$1" '$1 == "Debian" && $2 == suite && $3 == "main" && $4 ~ /^http/ { print $4; exit }'
+}
+
+# base_node WORK: Node, npm and the user `node` into WORK/root. The npm client of this machine does the download.
+base_node() {
+  local -r root=$1/root
+  local arch node npm version
+  case $(dpkg --print-architecture) in
+    amd64) arch=x64 ;;
+    arm64) arch=arm64 ;;
+    *) printf 'no Node binary for the architecture %s\n' "$(dpkg --print-architecture)"; return 1 ;;
+  esac
+  node=$(cd "$1/npm" && npm pack --silent "node-linux-$arch@$NODE_RANGE" 2>/dev/null | tail -n 1)
+  npm=$(cd "$1/npm" && npm pack --silent "npm@$NPM_RANGE" 2>/dev/null | tail -n 1)
+  [[ -s $1/npm/$node && -s $1/npm/$npm ]] || { printf 'the npm registry did not give Node %s and npm %s\n' \
+    "$NODE_RANGE" "$NPM_RANGE"; return 1; }
+
+  local -r modules=$root/usr/local/lib/node_modules
+  tar -xzf "$1/npm/$node" --strip-components=1 --no-same-owner -C "$root/usr/local" package/bin package/LICENSE
+  mkdir -p "$modules/npm"
+  tar -xzf "$1/npm/$npm" --strip-components=1 --no-same-owner -C "$modules/npm"
+  chmod 0755 "$root/usr/local/bin/node" "$modules/npm/bin/"*.js
+  ln -sf node "$root/usr/local/bin/nodejs"
+  ln -sf ../lib/node_modules/npm/bin/npm-cli.js "$root/usr/local/bin/npm"
+  ln -sf ../lib/node_modules/npm/bin/npx-cli.js "$root/usr/local/bin/npx"
+  chroot "$root" groupadd --gid 1000 node
+  chroot "$root" useradd --uid 1000 --gid node --shell /bin/bash --create-home node
+
+  version=$(chroot "$root" node --version)
+  printf 'node %s, npm %s\n' "$version" "$(chroot "$root" npm --version)"
+  [[ $(printf '%s\n' "$NODE_FLOOR" "${version#v}" | sort -V | head -n 1) == "$NODE_FLOOR" ]]
+}
+
+# base_trim ROOT: drops what an image does not need.
+base_trim() {
+  find "$1/usr/share/doc" -type f ! -name copyright -delete
+  find "$1/usr/share/doc" -mindepth 1 -type d -empty -delete
+  rm -rf "$1"/usr/share/{man,info,groff,locale}/* "$1"/usr/local/lib/node_modules/npm/{man,docs} \
+    "$1"/var/cache/apt/* "$1"/var/lib/apt/lists/* "$1"/var/log/* "$1"/var/cache/ldconfig/* "$1"/root/.npm \
+    "$1"/etc/resolv.conf "$1"/etc/hostname "$1"/etc/machine-id
+}
+
+# base_import WORK: WORK/root as the image LOCAL_BASE.
+base_import() {
+  local version
+  local -a changes=()
+  version=$(chroot "$1/root" node --version)
+  changes+=(--change "LABEL clawdeploy.image=base clawdeploy.node.version=${version#v}")
+  changes+=(--change 'CMD ["node"]')
+  # Node brings its own list of authorities. Where this machine trusts more of them, because a proxy signs its outgoing
+  # connections, npm during the build and the gateway afterwards have to trust them too.
+  if compgen -G "$1/root/usr/local/share/ca-certificates/*.crt" >/dev/null; then
+    changes+=(--change 'ENV NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt')
+  fi
+  tar -C "$1/root" --numeric-owner --one-file-system --create . | docker import "${changes[@]}" - "$LOCAL_BASE"
+}

@@ -1,0 +1,139 @@
+# shellcheck shell=bash
+# scripts/bench create. Needs common.sh, docker.sh and stack.sh.
+#
+# Both sides end at the same thing, seen from outside: the gateway's /startupz answers 200 on its port of 127.0.0.1. The
+# clock of our side begins before the HTTP request, so that it holds everything: request, database, queue, files, network,
+# container. The plain side gets its config directory for nothing.
+
+# The limits of an instance by default (GET /api/instances/{id} has no say in them).
+readonly -a BENCH_LIMITS=(--init --memory 2g --cpus 1)
+readonly BENCH_FIRST_PORT=21000
+readonly BENCH_PATIENCE=180
+
+# What is there right now and has to go, however this ends.
+BENCH_INSTANCE='' BENCH_CONTAINER='' BENCH_DIR='' BENCH_RESULTS=''
+
+bench_cleanup() {
+  if [[ -n $BENCH_INSTANCE ]]; then api DELETE "/api/instances/$BENCH_INSTANCE" >/dev/null 2>&1 || true; fi
+  if [[ -n $BENCH_CONTAINER ]]; then docker rm --force --volumes "$BENCH_CONTAINER" >/dev/null 2>&1 || true; fi
+  if [[ -n $BENCH_DIR ]]; then rm -rf --one-file-system -- "$BENCH_DIR"; fi
+  BENCH_INSTANCE='' BENCH_CONTAINER='' BENCH_DIR=''
+}
+
+now_ms() { printf '%s\n' "$((${EPOCHREALTIME/[.,]/} / 1000))"; }
+
+# answers PORT: waits until the gateway there is ready.
+answers() {
+  local -r until=$((SECONDS + BENCH_PATIENCE))
+  until [[ $(curl --silent --max-time 2 --output /dev/null --write-out '%{http_code}' \
+    "http://127.0.0.1:$1/startupz") == 200 ]]; do
+    ((SECONDS < until)) || return 1
+    sleep 0.02
+  done
+}
+
+# bench_ours ROUND: one instance through the API; prints a JSON object with milliseconds.
+bench_ours() {
+  local answer job port='' begin ready
+  begin=$(now_ms)
+  answer=$(api POST /api/instances --header 'Content-Type: application/json' --data "{\"name\":\"bench $1\"}")
+  BENCH_INSTANCE=$(jq -r '.instance.id' <<<"$answer")
+  job=$(jq -r '.job.id' <<<"$answer")
+  until [[ $port =~ ^[0-9]+$ ]]; do
+    port=$(api GET "/api/instances/$BENCH_INSTANCE" | jq -r '(.instance? // .).port')
+    (($(now_ms) - begin < BENCH_PATIENCE * 1000)) || die "instance $BENCH_INSTANCE got no port."
+  done
+  answers "$port" || die "instance $BENCH_INSTANCE does not answer." "See the job: GET /api/jobs/$job"
+  ready=$(now_ms)
+  # The job's end comes a moment after the gateway's first answer; its story is complete then.
+  job_wait "$job" "$BENCH_PATIENCE" 2>/dev/null
+  bench_story "$job" | jq -c --argjson ready "$((ready - begin))" '. + { side: "clawdeploy", ready: $ready }'
+  answer=$(api DELETE "/api/instances/$BENCH_INSTANCE")
+  job_wait "$(jq -r '.job.id' <<<"$answer")" "$BENCH_PATIENCE" 2>/dev/null
+  BENCH_INSTANCE=''
+}
+
+# bench_story JOB: how long the job took until its container was started, and what each step took, from its events.
+bench_story() {
+  # The stream of a finished job ends by itself, or at the latest with curl's patience.
+  api GET "/api/jobs/$1/events" --header 'Accept: text/event-stream' --no-buffer 2>/dev/null | sed -n 's/^data: *//p' |
+    jq -cs '
+      def ms: (sub("\\.[0-9]+"; "") | sub("\\+00:00$"; "Z") | fromdateiso8601 * 1000)
+        + ((capture("\\.(?<f>[0-9]{1,3})") // {f: "0"}).f | (. + "00")[0:3] | tonumber);
+      (map(select(.kind == "accepted")) | first) as $accepted
+      | (map(select(.kind == "step_done" and .step == "start_container")) | first) as $started
+      | (map(select(.kind == "step_done") | { key: .step, value: .durationMs }) | from_entries) as $steps
+      | (if $accepted and $started then ($started.createdAt | ms) - ($accepted.createdAt | ms) else null end) as $total
+      | { accepted_to_started: $total, steps: $steps,
+          own: (if $total then $total - ([$steps["create_network", "create_container", "start_container"] // 0] | add)
+            else null end) }'
+}
+
+# bench_plain ROUND: the same image by hand; prints a JSON object with milliseconds.
+bench_plain() {
+  local port begin started ready image
+  image=${CLAWDEPLOY_IMAGE:-openclaw:local}
+  port=$(free_port "$BENCH_FIRST_PORT")
+  BENCH_DIR=$(mktemp -d -- "$STATE/bench.XXXXXX")
+  BENCH_CONTAINER=clawdeploy-bench-plain
+  install -d -o 1000 -g 1000 -m 0700 "$BENCH_DIR"/{config,workspace}
+  jq -n --arg token "$(random_hex 32)" --arg origin "http://127.0.0.1:$port" '{
+      agents: { defaults: { workspace: "/home/node/workspace" } },
+      gateway: { mode: "local", port: 18789, bind: "lan", auth: { mode: "token", token: $token },
+        tailscale: { mode: "off" }, controlUi: { allowedOrigins: [$origin] } },
+      update: { checkOnStart: false } }' >"$BENCH_DIR/config/openclaw.json"
+  chown 1000:1000 "$BENCH_DIR/config/openclaw.json"
+  chmod 0600 "$BENCH_DIR/config/openclaw.json"
+
+  begin=$(now_ms)
+  docker run --detach --name "$BENCH_CONTAINER" "${BENCH_LIMITS[@]}" --publish "127.0.0.1:$port:18789" \
+    --volume "$BENCH_DIR/config:/home/node/.openclaw" --volume "$BENCH_DIR/workspace:/home/node/workspace" \
+    "$image" >/dev/null
+  started=$(now_ms)
+  answers "$port" || die "the plain container does not answer." "docker logs $BENCH_CONTAINER"
+  ready=$(now_ms)
+  jq -nc --argjson ready "$((ready - begin))" --argjson started "$((started - begin))" \
+    '{ side: "plain", ready: $ready, accepted_to_started: $started }'
+  docker rm --force --volumes "$BENCH_CONTAINER" >/dev/null
+  rm -rf --one-file-system -- "$BENCH_DIR"
+  BENCH_CONTAINER='' BENCH_DIR=''
+}
+
+# bench_create ROUNDS JSON_FILE
+bench_create() {
+  local round side sides
+  BENCH_RESULTS=$(mktemp)
+  trap 'bench_cleanup; rm -f -- "$BENCH_RESULTS"' EXIT
+  for ((round = 1; round <= $1; round++)); do
+    # Whoever comes second finds warmer caches: take turns.
+    if ((round % 2)); then sides='ours plain'; else sides='plain ours'; fi
+    for side in $sides; do
+      say "round $round of $1: $side"
+      # Not in $(...): what has to be cleaned up must be known here.
+      "bench_$side" "$round" >>"$BENCH_RESULTS"
+    done
+  done
+  bench_create_table "$BENCH_RESULTS"
+  if [[ -n $2 ]]; then jq -s . "$BENCH_RESULTS" >"$2"; fi
+}
+
+# bench_create_table RESULTS
+bench_create_table() {
+  jq -rs '
+    def median: sort | if length == 0 then null elif length % 2 == 1 then .[length / 2 | floor]
+      else (.[length / 2 - 1] + .[length / 2]) / 2 end;
+    def column($side; $key): map(select(.side == $side)[$key] | values);
+    def cell: if . == null then "-" else tostring end | (" " * ([10 - length, 0] | max)) + .;
+    def row($name; $key): column("clawdeploy"; $key) as $o | column("plain"; $key) as $p
+      | ($o | median) as $om | ($p | median) as $pm
+      | ($name + (" " * 30))[0:30] + ($om | cell) + ($pm | cell)
+        + (if $om and $pm then $om - $pm else null end | cell)
+        + "   " + ($o | map(tostring) | join(" ")) + " / " + ($p | map(tostring) | join(" "));
+    (["", "(medians, ms)                  clawdeploy     plain      more   all"]
+      + [row("create -> dashboard answers"; "ready"), row("accepted -> container started"; "accepted_to_started"),
+         row("  of it not in Docker'"'"'s steps"; "own")]
+      + ["", "Steps of the job (medians, ms)"]
+      + (map(.steps // empty) | (map(keys_unsorted) | add // [] | reduce .[] as $k ([]; if index([$k]) then . else . + [$k] end))
+          as $names | . as $all | $names | map(. as $n | "  " + ($n + (" " * 28))[0:28] + ($all | map(.[$n] | values) | median | cell))))
+    | .[]' "$1"
+}

@@ -1,0 +1,237 @@
+# shellcheck shell=bash
+# What every script here uses: messages, settings in files, processes in the background, ports.
+#
+# A script that sources this file has `set -Eeuo pipefail` on and may set STATE before. Functions that answer with a
+# value print it on standard output and nothing else there; everything meant for a person goes to standard error.
+
+ROOT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)
+# Everything the scripts keep: data, secrets, logs, pid files, caches.
+STATE=${STATE:-$ROOT/.clawdeploy}
+readonly ROOT STATE
+
+STARTED_AT=$SECONDS
+
+# --- messages ---------------------------------------------------------------------------------------------------------
+
+# say TEXT...: one line for the person, with the seconds since the script began.
+say() { printf '%6d s  %s\n' "$((SECONDS - STARTED_AT))" "$*" >&2; }
+
+# note TEXT...: a line below the one before.
+note() { printf '          %s\n' "$*" >&2; }
+
+# warn TEXT...
+warn() { printf '%6d s  warning: %s\n' "$((SECONDS - STARTED_AT))" "$*" >&2; }
+
+# die WHAT [WHAT_TO_DO...]: ends the script. Says what is wrong, then what to do, a line each.
+die() {
+  printf '\nerror: %s\n' "$1" >&2
+  shift
+  local line
+  for line in "$@"; do printf '  %s\n' "$line" >&2; done
+  exit 1
+}
+
+# usage_error TEXT: a mistake in the arguments; exit code 2 tells it from a failure.
+usage_error() {
+  printf 'error: %s\nSee %s --help.\n' "$1" "${0##*/}" >&2
+  exit 2
+}
+
+# log_tail FILE [LINES]: the end of a log, indented, for a failure's message.
+log_tail() {
+  if [[ -s $1 ]]; then
+    printf '  --- the end of %s ---\n' "$1" >&2
+    tail -n "${2:-20}" -- "$1" | sed 's/^/  | /' >&2
+  fi
+}
+
+# --- small tools ------------------------------------------------------------------------------------------------------
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# wait_for SECONDS COMMAND...: repeats a command until it succeeds; 1 when the time is over.
+wait_for() {
+  local -r until=$((SECONDS + $1))
+  shift
+  until "$@" >/dev/null 2>&1; do
+    ((SECONDS < until)) || return 1
+    sleep 0.2
+  done
+}
+
+# random_hex BYTES
+random_hex() { od -An -N "$1" -tx1 /dev/urandom | tr -d ' \n'; }
+
+# port_taken PORT: something listens on it, on whatever address. Reads the kernel's table (state 0A is LISTEN), because
+# a connection attempt would miss a listener on another address.
+port_taken() {
+  local hex
+  hex=$(printf ':%04X' "$1")
+  awk -v port="$hex" '$4 == "0A" && substr($2, length($2) - 4) == port { found = 1 } END { exit !found }' \
+    /proc/net/tcp /proc/net/tcp6 2>/dev/null
+}
+
+# free_port FIRST [LAST]: the first port from FIRST on that nothing listens on.
+free_port() {
+  local port
+  local -r last=${2:-$(($1 + 200))}
+  for ((port = $1; port <= last && port <= 65535; port++)); do
+    if ! port_taken "$port"; then
+      printf '%d\n' "$port"
+      return
+    fi
+  done
+  return 1
+}
+
+# free_mib DIRECTORY: what its file system still has, in MiB.
+free_mib() { df --output=avail -m -- "$1" | tail -n 1 | tr -d ' '; }
+
+# need_disk DIRECTORY MIB
+need_disk() {
+  local free
+  mkdir -p -- "$1"
+  free=$(free_mib "$1")
+  ((free >= $2)) || die "$1 has $free MiB free; at least $2 MiB are needed." \
+    "Free some space (\`docker system df\` shows what images take), or set CLAWDEPLOY_MIN_DISK_MIB to accept less."
+}
+
+# need_root ARGUMENTS...: goes on as root. Without root the script starts itself again through sudo, with the same
+# arguments and the CLAWDEPLOY_, DOCKER_ and proxy settings of the caller.
+need_root() {
+  ((EUID != 0)) || return 0
+  have sudo || die "this needs root, and there is no sudo here." "Run it as root: su -c '$0 $*'"
+  say "not root: going on with sudo"
+  local keep
+  keep=$(compgen -e | grep -E '^(CLAWDEPLOY_|DOCKER_|https?_proxy$|HTTPS?_PROXY$|no_proxy$|NO_PROXY$|CI$)' | paste -sd, -)
+  exec sudo ${keep:+"--preserve-env=$keep"} -- "$BASH" "$0" "$@"
+}
+
+# as_developer COMMAND...: runs it as whoever called sudo, so that what it builds belongs to them and their toolchain is
+# found; plainly when nobody did.
+as_developer() {
+  if ((EUID == 0)) && [[ -n ${SUDO_USER:-} && $SUDO_USER != root ]]; then
+    local home
+    home=$(getent passwd "$SUDO_USER" | cut -d: -f6)
+    sudo -u "$SUDO_USER" -H -- env "PATH=$home/.cargo/bin:$PATH" "$@"
+  else
+    PATH=${HOME:-/root}/.cargo/bin:$PATH "$@"
+  fi
+}
+
+# give_back PATH...: to whoever called sudo, who is to read it without.
+give_back() {
+  if [[ -n ${SUDO_USER:-} ]]; then chown -- "$SUDO_USER:" "$@"; fi
+}
+
+# --- settings in a file -----------------------------------------------------------------------------------------------
+
+# env_put FILE KEY VALUE: sets one line of a KEY='VALUE' file that only its owner reads. Written beside and renamed, so
+# that a reader never sees half a file.
+env_put() {
+  local -r file=$1 key=$2 value=$3
+  [[ $key =~ ^[A-Z][A-Z0-9_]*$ ]] || die "not a settings name: $key"
+  [[ $value != *[$'\n'\'\"\\\$\`]* ]] || die "the value of $key has a character that a settings file cannot hold."
+  local temp
+  mkdir -p -- "$(dirname -- "$file")"
+  temp=$(umask 077 && mktemp -- "$file.XXXXXX")
+  if [[ -f $file ]]; then grep -v "^$key=" -- "$file" >"$temp" || true; fi
+  printf "%s='%s'\n" "$key" "$value" >>"$temp"
+  give_back "$temp"
+  mv -f -- "$temp" "$file"
+}
+
+# env_get FILE KEY: its value; 1 when it has none.
+env_get() {
+  local line
+  line=$(grep -m 1 "^$2=" -- "$1" 2>/dev/null) || return 1
+  line=${line#*=}
+  line=${line#\'}
+  printf '%s\n' "${line%\'}"
+}
+
+# env_keep FILE KEY COMMAND...: the value in the file, or what COMMAND prints, which is stored first.
+env_keep() {
+  local -r file=$1 key=$2
+  shift 2
+  local value
+  if ! value=$(env_get "$file" "$key"); then
+    value=$("$@")
+    env_put "$file" "$key" "$value"
+  fi
+  printf '%s\n' "$value"
+}
+
+# --- background processes ---------------------------------------------------------------------------------------------
+# A pid file holds the pid and the moment the process began (clock ticks since boot): after a crash or a reboot the
+# number may belong to somebody else, and nobody else's process is ever signalled.
+
+# process_start PID
+process_start() {
+  local stat
+  stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
+  # The command name stands in brackets and may hold spaces: the 20th field after the last bracket is the start time.
+  awk '{ print $20 }' <<<"${stat##*) }"
+}
+
+# pid_put FILE PID
+pid_put() {
+  mkdir -p -- "$(dirname -- "$1")"
+  printf '%s %s\n' "$2" "$(process_start "$2")" >"$1"
+}
+
+# pid_alive FILE: prints the pid when that very process still runs.
+pid_alive() {
+  local pid start now
+  read -r pid start 2>/dev/null <"$1" || return 1
+  now=$(process_start "$pid") || return 1
+  [[ -n $start && $now == "$start" ]] || return 1
+  # A zombie no longer runs; whoever started it has not looked yet.
+  [[ $(cut -d ' ' -f 1 <<<"$(sed 's/.*) //' "/proc/$pid/stat" 2>/dev/null)") != Z ]] || return 1
+  printf '%s\n' "$pid"
+}
+
+# running NAME: the process that `spawn NAME` started.
+running() { pid_alive "$STATE/run/$1.pid" >/dev/null; }
+
+# pid_gone FILE
+pid_gone() { ! pid_alive "$1" >/dev/null; }
+
+# pid_stop FILE SECONDS [SIGNAL]: asks the process to end, waits, then ends it. The file is removed.
+pid_stop() {
+  local pid
+  if pid=$(pid_alive "$1"); then
+    kill "-${3:-TERM}" "$pid" 2>/dev/null || true
+    if ! wait_for "$2" pid_gone "$1"; then
+      warn "process $pid did not end within $2 s; killing it"
+      kill -KILL "$pid" 2>/dev/null || true
+      wait_for 5 pid_gone "$1" || true
+    fi
+  fi
+  rm -f -- "$1"
+}
+
+# only_one: waits until no other run works on this state directory. Held (as file descriptor 9) until the script ends.
+only_one() {
+  mkdir -p -- "$STATE"
+  give_back "$STATE"
+  exec 9>"$STATE/lock"
+  if ! flock --nonblock 9; then
+    say "another run is at work on $STATE; waiting for it"
+    flock --timeout 1800 9 || die "another run still holds $STATE/lock after half an hour."
+  fi
+}
+
+# spawn NAME COMMAND...: runs a command detached from this terminal and from the lock. Its output goes to
+# $STATE/log/NAME.log, its pid to $STATE/run/NAME.pid.
+spawn() {
+  local -r name=$1
+  shift
+  mkdir -p -- "$STATE/log" "$STATE/run"
+  # shellcheck disable=SC2016 # the inner shell expands it: it writes its own pid, then becomes the command
+  setsid --fork "$BASH" -c 'cd /; printf "%s\n" "$$" >"$1"; shift; exec "$@"' spawn "$STATE/run/$name.pid.new" "$@" \
+    >>"$STATE/log/$name.log" 2>&1 </dev/null 9>&-
+  wait_for 5 test -s "$STATE/run/$name.pid.new" || die "could not start $name."
+  pid_put "$STATE/run/$name.pid" "$(cat "$STATE/run/$name.pid.new")"
+  rm -f -- "$STATE/run/$name.pid.new"
+}

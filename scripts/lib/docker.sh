@@ -1,0 +1,73 @@
+# shellcheck shell=bash
+# The Docker engine, and the image of OpenClaw built by hand. Needs common.sh and packages.sh.
+
+# Which engine everything here talks to; the docker command reads it too.
+export DOCKER_HOST=${CLAWDEPLOY_DOCKER_HOST:-${DOCKER_HOST:-unix:///var/run/docker.sock}}
+
+engine_answers() { timeout 10 docker version --format '{{.Server.Version}}' >/dev/null 2>&1; }
+
+# engine_settled: it answers, or the one that was started here has given up.
+engine_settled() {
+  engine_answers || { [[ -f $STATE/run/dockerd.pid ]] && ! running dockerd; }
+}
+
+image_exists() { docker image inspect "$1" >/dev/null 2>&1; }
+
+# engine_ensure: uses the engine that answers. Starts one when none does: the service where systemd runs, a dockerd of
+# our own elsewhere, which engine_stop ends again.
+engine_ensure() {
+  packages_ensure docker.io iptables ca-certificates
+  if engine_answers; then return; fi
+  if [[ $DOCKER_HOST != unix:///var/run/docker.sock ]]; then
+    die "no Docker engine answers at $DOCKER_HOST." "Start it, or unset CLAWDEPLOY_DOCKER_HOST and DOCKER_HOST."
+  fi
+  if [[ -d /run/systemd/system ]]; then
+    say "starting the docker service"
+    systemctl start docker.service || die "the docker service does not start." "journalctl -u docker says why."
+  elif ! running dockerd; then
+    say "starting dockerd (no engine answers, no systemd)"
+    # Left behind by an engine that was killed; a running one would have answered or still holds it.
+    if [[ -s /var/run/docker.pid ]] && ! kill -0 "$(cat /var/run/docker.pid)" 2>/dev/null; then
+      rm -f /var/run/docker.pid
+    fi
+    spawn dockerd dockerd --log-level warn
+  fi
+  wait_for 60 engine_settled || true
+  if ! engine_answers; then
+    log_tail "$STATE/log/dockerd.log"
+    die "the Docker engine does not answer." \
+      "It needs a kernel with overlayfs, cgroups and iptables, and the right to use them (a container usually has not)."
+  fi
+}
+
+# engine_stop: ends the engine only if engine_ensure started it. Its containers end with it.
+engine_stop() {
+  if running dockerd; then
+    say "stopping the dockerd that was started here"
+    # It first stops its containers, and a gateway may take a minute to end what it does.
+    pid_stop "$STATE/run/dockerd.pid" 90
+  fi
+}
+
+# openclaw_version: the release that is built when nobody says another.
+openclaw_version() { printf '%s\n' "${CLAWDEPLOY_OPENCLAW_VERSION:-2026.9.6}"; }
+
+# openclaw_image_build TAG: builds deploy/openclaw/Dockerfile without ClawDeploy. BASE_IMAGE says on what.
+openclaw_image_build() {
+  local version log
+  local -a args=()
+  version=$(openclaw_version)
+  log=$STATE/log/openclaw-image.log
+  if [[ -n ${CLAWDEPLOY_NPM_REGISTRY:-} ]]; then args+=(--build-arg "NPM_CONFIG_REGISTRY=$CLAWDEPLOY_NPM_REGISTRY"); fi
+  mkdir -p -- "$STATE/log"
+  say "building $1 (OpenClaw $version on $BASE_IMAGE); log: $log"
+  # The Dockerfile has no BuildKit feature, and an engine without buildx refuses to build with it.
+  if ! DOCKER_BUILDKIT=0 docker build --force-rm --build-arg "BASE_IMAGE=$BASE_IMAGE" \
+    --build-arg "OPENCLAW_VERSION=$version" "${args[@]}" --tag "$1" --tag "openclaw:$version" \
+    "$ROOT/deploy/openclaw" >"$log" 2>&1; then
+    log_tail "$log" 30
+    die "building the OpenClaw image failed." "The whole log is in $log." \
+      "The build fetches packages with apt and npm from inside a container: check that containers reach the network."
+  fi
+  say "image $1 is there ($(docker image inspect --format '{{.Size}}' "$1" | awk '{ printf "%.2f GB", $1 / 1e9 }'))"
+}

@@ -1,0 +1,89 @@
+# shellcheck shell=bash
+# Debian and Ubuntu packages, and the Rust toolchain. Needs common.sh.
+
+# package_there NAME: installed, or what it is wanted for is there by other means (Docker from Docker's own packages,
+# Node from nodejs.org, ...).
+package_there() {
+  case $1 in
+    docker.io) have dockerd && have docker ;;
+    postgresql) postgres_bin >/dev/null ;;
+    redis-server | debootstrap | curl | jq | shellcheck | bats | gcc | npm | iptables | git | python3) have "$1" ;;
+    util-linux) have setpriv && have setsid && have runuser ;;
+    *) [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]] ;;
+  esac
+}
+
+# packages_ensure NAME...: installs what is missing, and starts none of the services that come along: ours are private
+# ones, and the machine's stay as they are.
+packages_ensure() {
+  local name
+  local -a missing=()
+  for name in "$@"; do
+    package_there "$name" || missing+=("$name")
+  done
+  ((${#missing[@]})) || return 0
+  have apt-get || die "missing: ${missing[*]}" "There is no apt here. Install them with this system's package manager."
+  say "installing ${missing[*]}"
+  local -r log=$STATE/log/apt.log
+  mkdir -p -- "$STATE/log"
+  if ! packages_install "${missing[@]}" >"$log" 2>&1; then
+    log_tail "$log"
+    die "installing packages failed: ${missing[*]}" "The whole log is in $log." \
+      "Another package manager may be at work, or this machine may not reach its package sources: try apt-get update."
+  fi
+  packages_quiet "${missing[@]}"
+}
+
+# packages_install NAME...: apt, with services forbidden to start meanwhile.
+packages_install() (
+  set -Eeuo pipefail
+  local -r policy=/usr/sbin/policy-rc.d
+  if [[ ! -e $policy ]]; then
+    trap 'rm -f -- "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 0755 "$policy"
+  fi
+  export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
+  apt-get update
+  apt-get install --yes --no-install-recommends -o DPkg::Lock::Timeout=300 "$@"
+)
+
+# packages_quiet NAME...: keeps the services that came with packages just installed from starting at the next boot.
+packages_quiet() {
+  [[ -d /run/systemd/system ]] || return 0
+  local name
+  for name in "$@"; do
+    case $name in
+      postgresql | redis-server | nginx) systemctl disable --quiet "$name.service" 2>/dev/null || true ;;
+    esac
+  done
+}
+
+# postgres_bin: the directory of the newest Postgres (15 or later) on this machine.
+postgres_bin() {
+  local dir
+  dir=$(printf '%s\n' /usr/lib/postgresql/*/bin | sort -V | tail -n 1)
+  [[ -x $dir/initdb && $(basename -- "${dir%/bin}") -ge 15 ]] || return 1
+  printf '%s\n' "$dir"
+}
+
+# cargo_ensure: a Rust toolchain, or a message that says how to get one.
+cargo_ensure() {
+  packages_ensure gcc libc6-dev
+  as_developer cargo --version >/dev/null 2>&1 && return
+  if [[ -n $(apt-cache search --names-only '^rustup$' 2>/dev/null) ]]; then
+    packages_ensure rustup
+    as_developer cargo --version >/dev/null 2>&1 && return
+  fi
+  die "there is no Rust toolchain here (cargo)." \
+    "Install rustup as the user who builds: https://rustup.rs says how. Then run this again;" \
+    "rust-toolchain.toml names the version, and rustup fetches it."
+}
+
+# nextest_ensure: the test runner, from crates.io.
+nextest_ensure() {
+  as_developer cargo nextest --version >/dev/null 2>&1 && return
+  say "installing cargo-nextest (compiles for some minutes)"
+  as_developer cargo install --locked --quiet cargo-nextest ||
+    die "installing cargo-nextest failed." "Install it by hand: cargo install --locked cargo-nextest"
+}

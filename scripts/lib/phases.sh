@@ -1,0 +1,63 @@
+# shellcheck shell=bash
+# The phases of scripts/test. Needs common.sh.
+
+# phase NAME COMMAND...: runs it and says how long it took. Ends the script when it fails, naming the phase.
+phase() {
+  local -r name=$1 from=$SECONDS
+  shift
+  say "== $name"
+  # Not in a condition: there `set -e` would be off inside functions.
+  # shellcheck disable=SC2034 # what the script says when it ends here
+  PHASE=$name
+  "$@"
+  say "== $name: $((SECONDS - from)) s"
+}
+
+# shell_files: every shell script of the repository.
+shell_files() {
+  local file
+  git -C "$ROOT" ls-files --cached --others --exclude-standard -- scripts deploy .ci | while read -r file; do
+    if [[ -f $ROOT/$file ]] && { [[ $file == *.sh ]] || head -n 1 -- "$ROOT/$file" | grep -qE '^#!.*\bbash$'; }; then
+      printf '%s\n' "$ROOT/$file"
+    fi
+  done
+}
+
+check_shell() {
+  local -a files=()
+  mapfile -t files < <(shell_files)
+  ((${#files[@]})) || die "found no shell script to check."
+  shellcheck --external-sources --source-path="$ROOT" "${files[@]}"
+}
+
+# root_cargo ARGUMENTS...: cargo as root, with the toolchain of whoever called sudo: the tests of the worker need root as
+# the worker does.
+root_cargo() {
+  local home=${HOME:-/root}
+  if [[ -n ${SUDO_USER:-} ]]; then home=$(getent passwd "$SUDO_USER" | cut -d: -f6); fi
+  PATH=$home/.cargo/bin:$PATH CARGO_HOME=${CARGO_HOME:-$home/.cargo} RUSTUP_HOME=${RUSTUP_HOME:-$home/.rustup} cargo "$@"
+}
+
+# web_ensure: npm, where the repository has a web UI that is built into the program.
+web_ensure() {
+  if [[ -f $ROOT/api/web/package.json ]]; then packages_ensure npm; fi
+}
+
+# run_tests [FILTER]: all Rust tests, or those that match. Into a log too where nobody watches, for test_summary.
+run_tests() {
+  local -a command=(root_cargo nextest run --workspace --locked)
+  if [[ -n $1 ]]; then command+=(-E "$1"); fi
+  if [[ -n ${CI:-} ]]; then command+=(--status-level slow); fi
+  if [[ -t 2 ]]; then
+    "${command[@]}"
+  else
+    "${command[@]}" 2>&1 | tee "$STATE/log/nextest.log"
+  fi
+}
+
+# test_summary: the runner's own summary once more, as the last line, so that it is found at the end of a CI log.
+test_summary() {
+  if [[ -f $STATE/log/nextest.log ]]; then
+    grep -E '^ *Summary \[' "$STATE/log/nextest.log" | tail -n 1 || true
+  fi
+}

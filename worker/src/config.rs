@@ -1,0 +1,120 @@
+//! Settings of the worker, read once at start.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::Args;
+use clawdeploy_shared::{
+    config::{DatabaseArgs, RedisArgs, RoutingArgs, SecretArgs},
+    job::Queue,
+    ports::NetworkPool,
+};
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| format!("{text:?} is not a number of seconds"))?;
+    Duration::try_from_secs_f64(seconds).map_err(|_| format!("{text:?} is not a number of seconds"))
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct WorkerConfig {
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    #[command(flatten)]
+    pub redis: RedisArgs,
+    #[command(flatten)]
+    pub secrets: SecretArgs,
+    #[command(flatten)]
+    pub routing: RoutingArgs,
+    #[command(flatten)]
+    pub instances: InstanceArgs,
+    #[command(flatten)]
+    pub image: ImageArgs,
+    #[command(flatten)]
+    pub engine: EngineArgs,
+}
+
+/// How instances are laid out on this host.
+#[derive(Debug, Clone, Args)]
+pub struct InstanceArgs {
+    /// Docker Engine
+    #[arg(long, env = "CLAWDEPLOY_DOCKER_HOST", default_value = "unix:///var/run/docker.sock")]
+    pub docker_host: String,
+
+    /// Directory that holds each instance's files
+    #[arg(long, env = "CLAWDEPLOY_DATA_DIR", default_value = "/data/clawdeploy")]
+    pub data_dir: PathBuf,
+
+    /// Label that tells the containers of this installation from those of another on the same engine
+    #[arg(long, env = "CLAWDEPLOY_DEPLOYMENT", default_value = "clawdeploy")]
+    pub deployment: String,
+
+    /// Addresses from which each instance gets a network of its own; a /15 is enough for every port
+    #[arg(long, env = "CLAWDEPLOY_NETWORK_POOL", default_value = "10.210.0.0/15")]
+    pub network_pool: NetworkPool,
+
+    /// Seconds that a gateway may take until it answers; the first start with Discord installs a plugin
+    #[arg(long, env = "CLAWDEPLOY_READY_SECONDS", default_value = "180", value_parser = seconds)]
+    pub ready_within: Duration,
+
+    /// CPU while a gateway starts, in thousandths of a core: its boot is bound by it
+    #[arg(long, env = "CLAWDEPLOY_BOOST_CPU_MILLIS", default_value_t = 2000)]
+    pub boost_cpu_millis: i32,
+}
+
+/// The image that instances run.
+#[derive(Debug, Clone, Args)]
+pub struct ImageArgs {
+    /// Image that new instances run
+    #[arg(long, env = "CLAWDEPLOY_IMAGE", default_value = "openclaw:local")]
+    pub image: String,
+
+    /// Version of OpenClaw that the image is built with
+    #[arg(long, env = "CLAWDEPLOY_OPENCLAW_VERSION", default_value = "2026.9.6")]
+    pub openclaw_version: String,
+
+    /// What the image is built on: Debian with Node 24.16 or newer
+    #[arg(long, env = "CLAWDEPLOY_OPENCLAW_BASE_IMAGE", default_value = "node:24-bookworm-slim")]
+    pub base_image: String,
+
+    /// npm registry that the build installs from, where it is not npm's own
+    #[arg(long, env = "CLAWDEPLOY_NPM_REGISTRY")]
+    pub npm_registry: Option<String>,
+}
+
+/// How jobs are run.
+#[derive(Debug, Clone, Args)]
+pub struct EngineArgs {
+    /// Lifecycle jobs that this worker runs at once; 0: it does not serve the queue
+    #[arg(long, env = "CLAWDEPLOY_LIFECYCLE_CONCURRENCY", default_value_t = 4)]
+    pub lifecycle_concurrency: usize,
+
+    /// Image builds that this worker runs at once; 0: it does not serve the queue
+    #[arg(long, env = "CLAWDEPLOY_BUILD_CONCURRENCY", default_value_t = 1)]
+    pub build_concurrency: usize,
+
+    /// Seconds after which a silent worker's jobs go to another
+    #[arg(long, env = "CLAWDEPLOY_LEASE_SECONDS", default_value = "6", value_parser = seconds)]
+    pub lease: Duration,
+
+    /// Seconds between two looks for due jobs that no ring announced
+    #[arg(long, env = "CLAWDEPLOY_SWEEP_SECONDS", default_value = "1", value_parser = seconds)]
+    pub sweep: Duration,
+
+    /// Seconds that running steps get to finish when the worker is told to end
+    #[arg(long, env = "CLAWDEPLOY_GRACE_SECONDS", default_value = "25", value_parser = seconds)]
+    pub grace: Duration,
+}
+
+impl EngineArgs {
+    /// How many jobs of a queue may run here at once.
+    pub fn concurrency(&self, queue: Queue) -> usize {
+        match queue {
+            Queue::Lifecycle => self.lifecycle_concurrency,
+            Queue::Builds => self.build_concurrency,
+        }
+    }
+
+    /// The queues that this worker serves.
+    pub fn queues(&self) -> Vec<Queue> {
+        Queue::ALL.iter().copied().filter(|queue| self.concurrency(*queue) > 0).collect()
+    }
+}

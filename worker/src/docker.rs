@@ -1,0 +1,27 @@
+//! The Docker engine, as verbs that may be repeated.
+//!
+//! Two rules hold for every verb here:
+//! - It is idempotent. A job that is picked up after a crash, or after an answer that was lost on its way, calls it
+//!   again: what is there already is adopted, what is gone already counts as done.
+//! - It acts on containers by id, never by name. A worker that lost its lease can then not touch the container that its
+//!   successor has made under the same name.
+//!
+//! What is ours is known by label, and only what is ours is changed or removed.
+
+mod client;
+mod container;
+mod error;
+mod events;
+mod inspect;
+pub(crate) mod logs;
+mod network;
+mod spec;
+
+pub use client::{Docker, Engine};
+pub use error::{DockerError, EngineMessage};
+pub use events::{InstanceAction, InstanceEvent};
+pub use inspect::{ContainerState, ContainerStatus, OwnedContainer};
+pub use spec::{
+    ContainerSpec, LABEL_ATTEMPT, LABEL_DEPLOYMENT, LABEL_INSTANCE, LABEL_JOB, LABEL_OPENCLAW_VERSION, LABEL_SPEC,
+    NetworkSpec, container_body, network_body, spec_hash,
+};

@@ -1,0 +1,195 @@
+//! What can go wrong with the engine, sorted by what a caller may do about it.
+
+use std::{io, time::Duration};
+
+use bollard::errors::Error as BollardError;
+
+/// What the engine itself said about a request that it did not carry out.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct EngineMessage(pub String);
+
+/// A verb that did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum DockerError {
+    #[error("{0:?} is not a Docker engine address; write it as unix:///var/run/docker.sock")]
+    Host(String),
+    /// No connection was made, so nothing was done.
+    #[error("the Docker engine cannot be reached (to {operation})")]
+    Unreachable {
+        operation: &'static str,
+        #[source]
+        source: BollardError,
+    },
+    /// The connection ended before the answer came: whether it was done is unknown.
+    #[error("the Docker engine hung up before it answered (to {operation})")]
+    HungUp {
+        operation: &'static str,
+        #[source]
+        source: BollardError,
+    },
+    /// No answer in time: whether it was done, or still will be, is unknown.
+    #[error("the Docker engine did not {operation} within {} s", .after.as_secs())]
+    Timeout { operation: &'static str, after: Duration },
+    #[error("the Docker engine refused to {operation} (status {status})")]
+    Refused {
+        operation: &'static str,
+        status: u16,
+        #[source]
+        source: EngineMessage,
+    },
+    /// The engine began and then reported a failure in its output (pull and build).
+    #[error("the Docker engine failed to {operation}")]
+    Failed {
+        operation: &'static str,
+        #[source]
+        source: EngineMessage,
+    },
+    #[error("the Docker engine's answer was not understood (to {operation})")]
+    Answer {
+        operation: &'static str,
+        #[source]
+        source: BollardError,
+    },
+    #[error("the {kind} name {name} is taken by something that is not of this deployment")]
+    NameTaken { kind: &'static str, name: String },
+    /// A running container is still attached to a network that has to be made anew.
+    #[error("the network {name} has to be made anew, but a running container is attached to it")]
+    NetworkBusy { name: String },
+}
+
+impl DockerError {
+    pub(super) fn from_engine(operation: &'static str, source: BollardError) -> Self {
+        match source {
+            BollardError::DockerResponseServerError { status_code, message } => {
+                Self::Refused { operation, status: status_code, source: EngineMessage(message) }
+            }
+            BollardError::DockerStreamError { error } => Self::Failed { operation, source: EngineMessage(error) },
+            source if never_connected(&source) => Self::Unreachable { operation, source },
+            source if connection_ended(&source) => Self::HungUp { operation, source },
+            source => Self::Answer { operation, source },
+        }
+    }
+
+    /// The thing itself is missing, or the image a container should be made from.
+    pub fn is_not_found(&self) -> bool {
+        self.status() == Some(404)
+    }
+
+    /// The request contradicts the state of things: a name in use, a removal under way.
+    pub fn is_conflict(&self) -> bool {
+        self.status() == Some(409)
+    }
+
+    /// The engine is down or going down: transient, try again later.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::HungUp { .. })
+    }
+
+    /// It may or may not have been done: look before acting on it.
+    pub fn is_ambiguous(&self) -> bool {
+        matches!(self, Self::HungUp { .. } | Self::Timeout { .. })
+    }
+
+    /// The host port is in use by something else.
+    pub fn is_port_taken(&self) -> bool {
+        self.says(&["port is already allocated", "address already in use"])
+    }
+
+    /// The subnet overlaps with a network that is not ours.
+    pub fn is_subnet_taken(&self) -> bool {
+        self.says(&["pool overlaps with other one"])
+    }
+
+    pub fn is_disk_full(&self) -> bool {
+        self.says(&["no space left on device", "disk quota exceeded"])
+    }
+
+    /// The engine's own words, where it had any.
+    pub fn message(&self) -> Option<&str> {
+        match self {
+            Self::Refused { source, .. } | Self::Failed { source, .. } => Some(&source.0),
+            _ => None,
+        }
+    }
+
+    fn status(&self) -> Option<u16> {
+        match self {
+            Self::Refused { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// The engine has no codes for these, only words, and their case has changed between its versions.
+    pub(super) fn says(&self, any: &[&str]) -> bool {
+        self.message().is_some_and(|message| {
+            let message = message.to_ascii_lowercase();
+            any.iter().any(|words| message.contains(words))
+        })
+    }
+}
+
+fn never_connected(error: &BollardError) -> bool {
+    match error {
+        BollardError::SocketNotFoundError(_) => true,
+        BollardError::HyperLegacyError { err } => err.is_connect(),
+        BollardError::IOError { err } => {
+            matches!(
+                err.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::PermissionDenied
+            )
+        }
+        _ => false,
+    }
+}
+
+fn connection_ended(error: &BollardError) -> bool {
+    match error {
+        BollardError::HyperLegacyError { .. }
+        | BollardError::HyperResponseError { .. }
+        | BollardError::RequestTimeoutError
+        | BollardError::IOError { .. } => true,
+        // Half an answer is not JSON.
+        BollardError::JsonSerdeError { err } => err.is_eof() || err.is_io(),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use super::*;
+
+    fn refused(status_code: u16, message: &str) -> DockerError {
+        let source = BollardError::DockerResponseServerError { status_code, message: message.to_owned() };
+        DockerError::from_engine("start the container", source)
+    }
+
+    #[test]
+    fn errors_are_sorted_by_what_the_engine_says() {
+        let allocated = "driver failed programming external connectivity on endpoint claw-a: \
+                         Bind for 127.0.0.1:10000 failed: port is already allocated";
+        assert!(refused(500, allocated).is_port_taken());
+        assert!(refused(500, "listen tcp4 127.0.0.1:10000: bind: address already in use").is_port_taken());
+        assert!(refused(500, "write /var/lib/docker/x: no space left on device").is_disk_full());
+        assert!(refused(403, "Pool overlaps with other one on this address space").is_subnet_taken());
+        assert!(refused(404, "No such container: x").is_not_found());
+        assert!(refused(409, "Conflict. The container name is in use").is_conflict());
+        assert!(!refused(500, "no such thing").is_port_taken());
+    }
+
+    #[test]
+    fn a_missing_socket_is_an_engine_that_is_down() {
+        let error = DockerError::from_engine("list", BollardError::SocketNotFoundError("/nowhere".to_owned()));
+        assert!(error.is_unreachable());
+        assert!(!error.is_ambiguous());
+    }
+
+    #[test]
+    fn what_is_shown_leaves_the_cause_to_the_chain() {
+        let error = refused(500, "boom");
+        assert_eq!(error.to_string(), "the Docker engine refused to start the container (status 500)");
+        assert_eq!(error.source().map(ToString::to_string).as_deref(), Some("boom"));
+    }
+}

@@ -1,0 +1,94 @@
+//! What happens to our containers, as the engine tells it.
+
+use std::collections::HashMap;
+
+use bollard::{models::EventMessage, query_parameters::EventsOptionsBuilder};
+use chrono::{DateTime, Utc};
+use clawdeploy_shared::ids::InstanceId;
+use futures_util::{StreamExt as _, stream::BoxStream};
+
+use super::{
+    client::Docker,
+    error::DockerError,
+    spec::{LABEL_DEPLOYMENT, LABEL_INSTANCE},
+};
+
+/// What happened to a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum InstanceAction {
+    Start,
+    /// Its first process ended, for whatever reason.
+    Die,
+    /// The kernel killed a process of it for memory.
+    Oom,
+    /// A stop that somebody asked for is complete; comes after `Die`.
+    Stop,
+    Pause,
+    Unpause,
+    Destroy,
+}
+
+impl InstanceAction {
+    const NAMES: [(&'static str, Self); 7] = [
+        ("start", Self::Start),
+        ("die", Self::Die),
+        ("oom", Self::Oom),
+        ("stop", Self::Stop),
+        ("pause", Self::Pause),
+        ("unpause", Self::Unpause),
+        ("destroy", Self::Destroy),
+    ];
+}
+
+/// One thing that happened to the container of an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstanceEvent {
+    pub instance: InstanceId,
+    pub container_id: String,
+    pub action: InstanceAction,
+    /// Of a [`InstanceAction::Die`].
+    pub exit_code: Option<i64>,
+    pub at: DateTime<Utc>,
+}
+
+impl Docker {
+    /// Events of this deployment's containers, from now on and without a gap: what happens between this call and the
+    /// engine's first answer is told too.
+    ///
+    /// It goes on until the engine ends it or an error comes; connecting again, and looking at what was missed
+    /// meanwhile, is the caller's.
+    pub async fn events(&self) -> Result<BoxStream<'static, Result<InstanceEvent, DockerError>>, DockerError> {
+        let now = Utc::now();
+        let api = self.api().await?;
+        let filters = HashMap::from([
+            ("type", vec!["container".to_owned()]),
+            ("label", vec![format!("{LABEL_DEPLOYMENT}={}", self.deployment())]),
+            ("event", InstanceAction::NAMES.iter().map(|(name, _)| (*name).to_owned()).collect()),
+        ]);
+        let since = format!("{}.{:09}", now.timestamp(), now.timestamp_subsec_nanos());
+        let options = EventsOptionsBuilder::default().since(&since).filters(&filters).build();
+        let docker = self.clone();
+        let events = api.events(Some(options)).filter_map(move |message| {
+            let event = match message {
+                Ok(message) => event_of(message).map(Ok),
+                Err(source) => Some(Err(docker.failed("tell its events", source))),
+            };
+            std::future::ready(event)
+        });
+        Ok(events.boxed())
+    }
+}
+
+fn event_of(message: EventMessage) -> Option<InstanceEvent> {
+    let actor = message.actor?;
+    let attributes = actor.attributes.unwrap_or_default();
+    let name = message.action?;
+    let (_, action) = *InstanceAction::NAMES.iter().find(|(known, _)| *known == name)?;
+    Some(InstanceEvent {
+        instance: attributes.get(LABEL_INSTANCE)?.parse().ok()?,
+        container_id: actor.id?,
+        action,
+        exit_code: attributes.get("exitCode").and_then(|code| code.parse().ok()),
+        at: message.time_nano.map_or_else(Utc::now, DateTime::from_timestamp_nanos),
+    })
+}

@@ -1,0 +1,210 @@
+//! Verbs that only look.
+
+use std::collections::HashMap;
+
+use bollard::{
+    models::{ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary, ContainerSummaryStateEnum},
+    query_parameters::{InspectContainerOptions, ListContainersOptionsBuilder},
+};
+use chrono::{DateTime, Datelike as _, Utc};
+use clawdeploy_shared::ids::InstanceId;
+
+use super::{
+    client::{Docker, READ_LIMIT},
+    error::DockerError,
+    spec::{LABEL_DEPLOYMENT, LABEL_INSTANCE, LABEL_OPENCLAW_VERSION, LABEL_SPEC},
+};
+
+/// What the engine says a container is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ContainerStatus {
+    Created,
+    Running,
+    Paused,
+    /// Between two starts by the engine's restart policy.
+    Restarting,
+    Removing,
+    Exited,
+    /// Half removed; it can only be removed again.
+    Dead,
+}
+
+impl ContainerStatus {
+    pub(super) fn from_engine(status: Option<ContainerStateStatusEnum>) -> Self {
+        use ContainerStateStatusEnum as Engine;
+        match status {
+            Some(Engine::RUNNING | Engine::STOPPING) => Self::Running,
+            Some(Engine::PAUSED) => Self::Paused,
+            Some(Engine::RESTARTING) => Self::Restarting,
+            Some(Engine::REMOVING) => Self::Removing,
+            Some(Engine::EXITED) => Self::Exited,
+            Some(Engine::DEAD) => Self::Dead,
+            Some(Engine::CREATED | Engine::EMPTY) | None => Self::Created,
+        }
+    }
+
+    fn from_summary(status: Option<ContainerSummaryStateEnum>) -> Self {
+        use ContainerSummaryStateEnum as Engine;
+        match status {
+            Some(Engine::RUNNING | Engine::STOPPING) => Self::Running,
+            Some(Engine::PAUSED) => Self::Paused,
+            Some(Engine::RESTARTING) => Self::Restarting,
+            Some(Engine::REMOVING) => Self::Removing,
+            Some(Engine::EXITED) => Self::Exited,
+            Some(Engine::DEAD) => Self::Dead,
+            Some(Engine::CREATED | Engine::EMPTY) | None => Self::Created,
+        }
+    }
+}
+
+/// A container of this deployment, as the list shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnedContainer {
+    pub id: String,
+    pub name: String,
+    pub instance: InstanceId,
+    pub status: ContainerStatus,
+    pub image_id: String,
+    /// Hash of the body it was made from, see [`spec_hash`](super::spec_hash).
+    pub spec: String,
+}
+
+/// One container, looked at closely.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerState {
+    pub status: ContainerStatus,
+    /// Of the last run that ended; `None` while it runs and before it ever ran.
+    pub exit_code: Option<i64>,
+    /// Its first process was killed for memory. Stays false when only a child was.
+    pub oom_killed: bool,
+    /// Restarts by the engine's policy since it was last started by us.
+    pub restart_count: i64,
+    pub started_at: Option<DateTime<Utc>>,
+    pub image_id: String,
+    /// CPU limit in force, in thousandths; 0 for none.
+    pub cpu_millis: i32,
+    /// Why the last start failed, in the engine's words.
+    pub error: Option<String>,
+}
+
+impl Docker {
+    /// Id of the image that `reference` names now, or `None` where this engine has no such image.
+    pub async fn image_id(&self, reference: &str) -> Result<Option<String>, DockerError> {
+        Ok(self.inspect_image(reference).await?.and_then(|image| image.id))
+    }
+
+    /// Version of OpenClaw in an image, by its label; `None` without image or label.
+    pub async fn image_version(&self, reference: &str) -> Result<Option<String>, DockerError> {
+        let labels = self.inspect_image(reference).await?.and_then(|image| image.config).and_then(|c| c.labels);
+        Ok(labels.and_then(|mut labels| labels.remove(LABEL_OPENCLAW_VERSION)))
+    }
+
+    /// Containers of one instance, usually one or none.
+    pub async fn find_instance_containers(&self, instance: &InstanceId) -> Result<Vec<OwnedContainer>, DockerError> {
+        self.list(Some(instance)).await
+    }
+
+    /// Containers of all instances of this deployment, in any state.
+    pub async fn list_owned(&self) -> Result<Vec<OwnedContainer>, DockerError> {
+        self.list(None).await
+    }
+
+    /// State of a container, or `None` where there is none.
+    pub async fn inspect_state(&self, id: &str) -> Result<Option<ContainerState>, DockerError> {
+        Ok(self.inspect(id).await?.map(state_of))
+    }
+
+    pub(super) async fn inspect(&self, id: &str) -> Result<Option<ContainerInspectResponse>, DockerError> {
+        let api = self.api().await?;
+        let inspect = api.inspect_container(id, None::<InspectContainerOptions>);
+        none_if_missing(self.run("inspect the container", READ_LIMIT, inspect).await)
+    }
+
+    pub(crate) async fn inspect_image(
+        &self,
+        reference: &str,
+    ) -> Result<Option<bollard::models::ImageInspect>, DockerError> {
+        let api = self.api().await?;
+        none_if_missing(self.run("inspect the image", READ_LIMIT, api.inspect_image(reference)).await)
+    }
+
+    async fn list(&self, instance: Option<&InstanceId>) -> Result<Vec<OwnedContainer>, DockerError> {
+        let api = self.api().await?;
+        let mut labels = vec![format!("{LABEL_DEPLOYMENT}={}", self.deployment())];
+        labels.push(instance.map_or_else(|| LABEL_INSTANCE.to_owned(), |id| format!("{LABEL_INSTANCE}={id}")));
+        let filters = HashMap::from([("label", labels)]);
+        let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+        let found = self.run("list containers", READ_LIMIT, api.list_containers(Some(options))).await?;
+        Ok(found.into_iter().filter_map(owned).collect())
+    }
+}
+
+/// `None` for a container whose instance label is not an id: it was not made here.
+fn owned(summary: ContainerSummary) -> Option<OwnedContainer> {
+    let labels = summary.labels.unwrap_or_default();
+    Some(OwnedContainer {
+        id: summary.id?,
+        name: summary.names.and_then(|names| names.into_iter().next()).unwrap_or_default().trim_matches('/').to_owned(),
+        instance: labels.get(LABEL_INSTANCE)?.parse().ok()?,
+        status: ContainerStatus::from_summary(summary.state),
+        image_id: summary.image_id.unwrap_or_default(),
+        spec: labels.get(LABEL_SPEC).cloned().unwrap_or_default(),
+    })
+}
+
+fn state_of(found: ContainerInspectResponse) -> ContainerState {
+    let state = found.state.unwrap_or_default();
+    let status = ContainerStatus::from_engine(state.status);
+    let ended = matches!(status, ContainerStatus::Exited | ContainerStatus::Restarting | ContainerStatus::Dead);
+    let nano_cpus = found.host_config.and_then(|host| host.nano_cpus).unwrap_or_default();
+    ContainerState {
+        status,
+        exit_code: state.exit_code.filter(|_| ended),
+        oom_killed: state.oom_killed.unwrap_or_default(),
+        restart_count: found.restart_count.unwrap_or_default(),
+        started_at: state.started_at.as_deref().and_then(engine_time),
+        image_id: found.image.unwrap_or_default(),
+        cpu_millis: i32::try_from(nano_cpus / 1_000_000).unwrap_or(i32::MAX),
+        error: state.error.filter(|error| !error.is_empty()),
+    }
+}
+
+/// The engine writes "never" as the year 1.
+fn engine_time(text: &str) -> Option<DateTime<Utc>> {
+    let time = DateTime::parse_from_rfc3339(text).ok()?.with_timezone(&Utc);
+    (time.year() > 1).then_some(time)
+}
+
+pub(super) fn none_if_missing<T>(result: Result<T, DockerError>) -> Result<Option<T>, DockerError> {
+    match result {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn never_started_is_no_time() {
+        assert_eq!(engine_time("0001-01-01T00:00:00Z"), None);
+        assert!(engine_time("2026-11-22T10:00:00.123456789Z").is_some());
+    }
+
+    #[test]
+    fn a_running_container_has_no_exit_code() {
+        let inspect = |status, exit_code| {
+            let state = bollard::models::ContainerState {
+                status: Some(status),
+                exit_code: Some(exit_code),
+                ..bollard::models::ContainerState::default()
+            };
+            state_of(ContainerInspectResponse { state: Some(state), ..ContainerInspectResponse::default() })
+        };
+        assert_eq!(inspect(ContainerStateStatusEnum::RUNNING, 0).exit_code, None);
+        assert_eq!(inspect(ContainerStateStatusEnum::EXITED, 78).exit_code, Some(78));
+        assert_eq!(inspect(ContainerStateStatusEnum::CREATED, 0).exit_code, None);
+    }
+}

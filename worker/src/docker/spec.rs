@@ -1,0 +1,258 @@
+//! The one place that says what an instance's container and network are.
+//!
+//! Nothing a user typed reaches these bodies but ids, numbers and paths of ours; there is no way to pass an option
+//! through. Secrets are not in them either: environment and labels can be read by whoever may inspect a container, so
+//! tokens and keys live in files of the config directory.
+
+use std::{collections::HashMap, path::PathBuf};
+
+use bollard::models::{
+    ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, Ipam, IpamConfig, Mount, MountType,
+    NetworkCreateRequest, PortBinding, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
+};
+use clawdeploy_shared::{
+    ids::{InstanceId, JobId},
+    ports::Subnet,
+};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+/// Tells two deployments on one engine apart.
+pub const LABEL_DEPLOYMENT: &str = "clawdeploy.deployment";
+/// Id of the instance that a container or network belongs to.
+pub const LABEL_INSTANCE: &str = "clawdeploy.instance";
+/// Hash of the body that a container was made from.
+pub const LABEL_SPEC: &str = "clawdeploy.spec";
+/// The job that made a container, and in which attempt.
+pub const LABEL_JOB: &str = "clawdeploy.job";
+pub const LABEL_ATTEMPT: &str = "clawdeploy.attempt";
+/// Version of OpenClaw in an image.
+pub const LABEL_OPENCLAW_VERSION: &str = "clawdeploy.openclaw.version";
+
+const HOME: &str = "/home/node";
+const CONFIG_TARGET: &str = "/home/node/.openclaw";
+
+/// Everything that makes one instance's container differ from another's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerSpec {
+    pub instance: InstanceId,
+    pub deployment: String,
+    /// Id of the image, not a tag: a tag may move between two attempts.
+    pub image_id: String,
+    /// Port on the host's loopback.
+    pub port: u16,
+    pub memory_mb: i32,
+    /// CPU while it runs, in thousandths; set by [`set_cpu`](super::Docker::set_cpu) once the gateway is ready.
+    pub cpu_millis: i32,
+    /// CPU while it starts, in thousandths; never less than `cpu_millis`. Booting is nearly all CPU time.
+    pub boost_cpu_millis: i32,
+    pub config_dir: PathBuf,
+    pub workspace_dir: PathBuf,
+    pub job: JobId,
+    pub attempt: i32,
+}
+
+impl ContainerSpec {
+    /// CPU that the container starts with, in thousandths.
+    pub fn start_cpu_millis(&self) -> i32 {
+        self.boost_cpu_millis.max(self.cpu_millis)
+    }
+}
+
+/// The network of an instance, named like its container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetworkSpec {
+    pub instance: InstanceId,
+    pub deployment: String,
+    pub subnet: Subnet,
+}
+
+/// The container of an instance, whole.
+pub fn container_body(spec: &ContainerSpec) -> ContainerCreateBody {
+    let mut body = ContainerCreateBody {
+        // OpenClaw's lease on its state names the host: with a name that changes, a container made anew refuses to
+        // start for five minutes after a kill.
+        hostname: Some(spec.instance.to_string()),
+        user: Some("1000:1000".to_owned()),
+        working_dir: Some("/app".to_owned()),
+        // An empty list, not nothing: the command is what is written here, whatever the image's entry point says.
+        entrypoint: Some(Vec::new()),
+        cmd: Some(strings(&[
+            "node",
+            "dist/index.js",
+            "gateway",
+            "--bind",
+            "lan",
+            "--port",
+            "18789",
+            "--allow-unconfigured",
+        ])),
+        env: Some(environment(spec)),
+        image: Some(spec.image_id.clone()),
+        exposed_ports: Some(vec![format!("{GATEWAY_PORT}/tcp")]),
+        // The worker asks the gateway itself; a prober inside would start a process in every container all day.
+        healthcheck: Some(HealthConfig { test: Some(strings(&["NONE"])), ..HealthConfig::default() }),
+        // A gateway with an agent at work drains for minutes; longer than this nobody waits.
+        stop_timeout: Some(60),
+        host_config: Some(host_config(spec)),
+        ..ContainerCreateBody::default()
+    };
+    let hash = spec_hash(&body);
+    body.labels = Some(HashMap::from([
+        (LABEL_DEPLOYMENT.to_owned(), spec.deployment.clone()),
+        (LABEL_INSTANCE.to_owned(), spec.instance.to_string()),
+        (LABEL_SPEC.to_owned(), hash),
+        (LABEL_JOB.to_owned(), spec.job.to_string()),
+        (LABEL_ATTEMPT.to_owned(), spec.attempt.to_string()),
+    ]));
+    body
+}
+
+/// The network of an instance, whole.
+pub fn network_body(spec: &NetworkSpec) -> NetworkCreateRequest {
+    NetworkCreateRequest {
+        name: spec.instance.container_name(),
+        driver: Some("bridge".to_owned()),
+        ipam: Some(Ipam {
+            config: Some(vec![IpamConfig {
+                subnet: Some(spec.subnet.cidr()),
+                gateway: Some(spec.subnet.gateway.to_string()),
+                ..IpamConfig::default()
+            }]),
+            ..Ipam::default()
+        }),
+        enable_ipv6: Some(false),
+        options: Some(HashMap::from([
+            // One network holds one container; should a second ever be attached, they do not talk.
+            ("com.docker.network.bridge.enable_icc".to_owned(), "false".to_owned()),
+            ("com.docker.network.bridge.host_binding_ipv4".to_owned(), "127.0.0.1".to_owned()),
+        ])),
+        labels: Some(HashMap::from([
+            (LABEL_DEPLOYMENT.to_owned(), spec.deployment.clone()),
+            (LABEL_INSTANCE.to_owned(), spec.instance.to_string()),
+        ])),
+        ..NetworkCreateRequest::default()
+    }
+}
+
+/// Sixteen hex digits that change with anything in a body but its labels.
+pub fn spec_hash(body: &ContainerCreateBody) -> String {
+    let body = ContainerCreateBody { labels: None, ..body.clone() };
+    let mut canonical = String::new();
+    write_canonical(&serde_json::to_value(&body).unwrap_or_default(), &mut canonical);
+    let mut hash = hex::encode(Sha256::digest(canonical.as_bytes()));
+    hash.truncate(16);
+    hash
+}
+
+/// JSON with the keys of every object in order: the bodies hold hash maps, whose order differs from run to run.
+fn write_canonical(value: &Value, out: &mut String) {
+    match value {
+        Value::Object(map) => {
+            let mut entries: Vec<_> = map.iter().collect();
+            entries.sort_unstable_by_key(|(key, _)| *key);
+            out.push('{');
+            for (key, value) in entries {
+                out.push_str(&Value::from(key.as_str()).to_string());
+                out.push(':');
+                write_canonical(value, out);
+                out.push(',');
+            }
+            out.push('}');
+        }
+        Value::Array(items) => {
+            out.push('[');
+            for item in items {
+                write_canonical(item, out);
+                out.push(',');
+            }
+            out.push(']');
+        }
+        scalar => out.push_str(&scalar.to_string()),
+    }
+}
+
+fn environment(spec: &ContainerSpec) -> Vec<String> {
+    // Most of a gateway's memory lies outside V8's old space: 7/16 of the limit leaves room for it and for a CLI
+    // command beside it (896 MiB of 2 GiB, as measured).
+    let old_space_mb = spec.memory_mb * 7 / 16;
+    vec![
+        format!("HOME={HOME}"),
+        "TERM=xterm-256color".to_owned(),
+        "MALLOC_ARENA_MAX=2".to_owned(),
+        format!("NODE_OPTIONS=--max-old-space-size={old_space_mb} --max-semi-space-size=8"),
+        // Of the home only the mounts can be written.
+        format!("XDG_CACHE_HOME={CONFIG_TARGET}/cache"),
+        format!("npm_config_cache={CONFIG_TARGET}/cache/npm"),
+        "OPENCLAW_NO_AUTO_UPDATE=1".to_owned(),
+    ]
+}
+
+fn host_config(spec: &ContainerSpec) -> HostConfig {
+    let memory = i64::from(spec.memory_mb) * 1024 * 1024;
+    HostConfig {
+        // Siblings, never one below the other: a mount below one that the tenant can write to is resolved through what
+        // the tenant put there (CVE-2021-30465).
+        mounts: Some(vec![bind(&spec.config_dir, CONFIG_TARGET), bind(&spec.workspace_dir, WORKSPACE_DIR)]),
+        network_mode: Some(spec.instance.container_name()),
+        // On all interfaces the gateway would lie open beside nginx, and other containers would reach it as its trusted
+        // proxy.
+        port_bindings: Some(HashMap::from([(
+            format!("{GATEWAY_PORT}/tcp"),
+            Some(vec![PortBinding { host_ip: Some("127.0.0.1".to_owned()), host_port: Some(spec.port.to_string()) }]),
+        )])),
+        memory: Some(memory),
+        // Equal to the memory: no swap.
+        memory_swap: Some(memory),
+        nano_cpus: Some(nano_cpus(spec.start_cpu_millis())),
+        pids_limit: Some(512),
+        cap_drop: Some(strings(&["ALL"])),
+        security_opt: Some(strings(&["no-new-privileges"])),
+        privileged: Some(false),
+        // Without it node is PID 1 and ignores a signal that comes while it boots.
+        init: Some(true),
+        readonly_rootfs: Some(true),
+        // Counts as memory of the container.
+        tmpfs: Some(HashMap::from([("/tmp".to_owned(), "rw,noexec,nosuid,nodev,size=512m".to_owned())])),
+        ipc_mode: Some("private".to_owned()),
+        // When the host runs out of memory, an instance goes before the services that run it.
+        oom_score_adj: Some(500),
+        // Plenty for a gateway. A start fails where the engine itself may open fewer, so this is not set any higher.
+        ulimits: Some(vec![ResourcesUlimits { name: Some("nofile".to_owned()), soft: Some(16384), hard: Some(16384) }]),
+        log_config: Some(HostConfigLogConfig {
+            typ: Some("json-file".to_owned()),
+            config: Some(HashMap::from([
+                ("max-size".to_owned(), "10m".to_owned()),
+                ("max-file".to_owned(), "3".to_owned()),
+            ])),
+        }),
+        restart_policy: Some(RestartPolicy {
+            name: Some(RestartPolicyNameEnum::UNLESS_STOPPED),
+            maximum_retry_count: None,
+        }),
+        ..HostConfig::default()
+    }
+}
+
+/// A bind mount. Unlike the short form `source:target`, the engine refuses a source that is missing instead of making
+/// it, as root.
+fn bind(source: &std::path::Path, target: &str) -> Mount {
+    Mount {
+        typ: Some(MountType::BIND),
+        source: Some(source.display().to_string()),
+        target: Some(target.to_owned()),
+        read_only: Some(false),
+        ..Mount::default()
+    }
+}
+
+pub(super) fn nano_cpus(millis: i32) -> i64 {
+    i64::from(millis) * 1_000_000
+}
+
+fn strings(items: &[&str]) -> Vec<String> {
+    items.iter().map(|&item| item.to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,41 @@
+//! The job engine: how jobs that wait in Postgres come to run here, each on one worker at a time.
+//!
+//! - [`doorbell`] listens to Redis and only says "look".
+//! - [`dispatch`] claims due jobs while there is room and spawns each as a task of its own, so that nothing that
+//!   happens to Redis, or to the future that rang, can cancel work.
+//! - [`keeper`] renews the leases of what runs, takes back those of vanished workers and looks for work that no ring
+//!   announced.
+//! - [`runner`] takes one claimed job through its steps, or back through their undos.
+
+use std::sync::Arc;
+
+use clawdeploy_shared::{db::Db, doorbell::Doorbell, secret::Sealer};
+use tokio_util::sync::CancellationToken;
+
+use crate::{config::WorkerConfig, docker::Docker, probe::Probe, storage::Storage};
+
+pub mod active;
+pub mod context;
+pub mod dispatch;
+pub mod doorbell;
+pub mod error;
+pub mod keeper;
+pub mod kill_point;
+pub mod prune;
+pub mod runner;
+
+/// What jobs work with; one for the process.
+#[derive(Debug, Clone)]
+pub struct Env {
+    /// Name of this worker: new with every start.
+    pub worker: Arc<str>,
+    pub config: Arc<WorkerConfig>,
+    pub db: Db,
+    pub doorbell: Doorbell,
+    pub sealer: Sealer,
+    pub docker: Docker,
+    pub storage: Storage,
+    pub probe: Probe,
+    /// Set when the worker is about to end: take nothing new, stop at the next safe point.
+    pub draining: CancellationToken,
+}

@@ -1,0 +1,142 @@
+//! What a step is given: the job, the right to act in its name, and the ways in which it can be told to stop.
+
+use clawdeploy_shared::{
+    db::{
+        Scope, instance,
+        instance::{Instance, places},
+        job::Job,
+        job_event::NewJobEvent,
+        lease::{self, Lease},
+    },
+    ids::InstanceId,
+    job::JobEventKind,
+    openclaw::GatewaySettings,
+    ports::Subnet,
+};
+use secrecy::SecretString;
+
+use super::{Env, active::Signals, error::StepError};
+
+#[derive(Debug)]
+pub struct JobContext {
+    pub env: Env,
+    pub job: Job,
+    pub lease: Lease,
+    pub signals: Signals,
+    /// Whether a request to cancel is obeyed; not while the job is being undone already.
+    pub cancellable: bool,
+}
+
+/// Secrets of an instance, opened.
+#[derive(Debug)]
+pub struct Secrets {
+    pub gateway_token: SecretString,
+    pub bot_token: Option<SecretString>,
+    pub api_key: Option<SecretString>,
+}
+
+impl JobContext {
+    /// A safe point: fails if the job is to stop here.
+    pub fn check(&self) -> Result<(), StepError> {
+        if self.signals.lost.is_cancelled() {
+            Err(StepError::LeaseLost)
+        } else if self.cancellable && self.signals.cancel.is_cancelled() {
+            Err(StepError::Cancelled)
+        } else if self.env.draining.is_cancelled() {
+            Err(StepError::Draining)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Waits until [`Self::check`] would fail; for loops that wait for something else.
+    pub async fn told_to_stop(&self) {
+        tokio::select! {
+            () = self.signals.lost.cancelled() => {}
+            () = self.signals.cancel.cancelled(), if self.cancellable => {}
+            () = self.env.draining.cancelled() => {}
+        }
+    }
+
+    pub fn instance_id(&self) -> Result<&InstanceId, StepError> {
+        self.job
+            .instance_id
+            .as_ref()
+            .ok_or_else(|| StepError::permanent("job_without_instance", "The job names no instance."))
+    }
+
+    /// The instance as it is now, and its port.
+    pub async fn instance(&self) -> Result<(Instance, Option<u16>), StepError> {
+        let id = self.instance_id()?;
+        let mut conn = self.env.db.conn().await?;
+        instance::find(&mut conn, Scope::Everything, id)
+            .await?
+            .ok_or_else(|| StepError::permanent("instance_gone", "The instance does not exist any more."))
+    }
+
+    /// As [`Self::instance`], for steps that come after a port was reserved.
+    pub async fn instance_with_port(&self) -> Result<(Instance, u16), StepError> {
+        let (instance, port) = self.instance().await?;
+        let port = port.ok_or_else(|| StepError::transient("port_missing", "The instance holds no port yet."))?;
+        Ok((instance, port))
+    }
+
+    /// The network that goes with a port.
+    pub fn subnet(&self, port: u16) -> Result<Subnet, StepError> {
+        let (pool, range) = (self.env.config.instances.network_pool, self.env.config.routing.port_range);
+        pool.subnet(range, port).ok_or_else(|| {
+            StepError::permanent(
+                "network_pool_too_small",
+                format!("No network is left for port {port}. An administrator gives the workers a larger CLAWDEPLOY_NETWORK_POOL."),
+            )
+        })
+    }
+
+    pub fn secrets(&self, instance: &Instance) -> Result<Secrets, StepError> {
+        let sealer = &self.env.sealer;
+        let open = |sealed: &Option<String>, place| sealed.as_deref().map(|s| sealer.open(s, place)).transpose();
+        Ok(Secrets {
+            gateway_token: sealer.open(&instance.gateway_token_sealed, places::gateway_token(&instance.id))?,
+            bot_token: open(&instance.bot_token_sealed, places::bot_token(&instance.id))?,
+            api_key: open(&instance.api_key_sealed, places::api_key(&instance.id))?,
+        })
+    }
+
+    /// What the instance's files are made from.
+    pub fn gateway_settings<'a>(
+        &'a self,
+        instance: &'a Instance,
+        secrets: &'a Secrets,
+        port: u16,
+    ) -> Result<GatewaySettings<'a>, StepError> {
+        Ok(GatewaySettings {
+            id: &instance.id,
+            token: &secrets.gateway_token,
+            channel: instance.channel,
+            bot_token: secrets.bot_token.as_ref(),
+            ai_provider: instance.ai_provider,
+            api_key: secrets.api_key.as_ref(),
+            routing: &self.env.config.routing,
+            port,
+            proxy: self.subnet(port)?.gateway,
+            openclaw_version: &self.env.config.image.openclaw_version,
+            created_at: instance.created_at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
+        })
+    }
+
+    /// Adds a line to the job's story.
+    pub async fn log(&self, message: &str) -> Result<(), StepError> {
+        self.note(&NewJobEvent::new(self.job.id, self.lease.attempt, JobEventKind::Log, message)).await
+    }
+
+    /// Adds a line and says how far the job is, in percent.
+    pub async fn log_progress(&self, message: &str, progress: i16) -> Result<(), StepError> {
+        let event = NewJobEvent::new(self.job.id, self.lease.attempt, JobEventKind::Log, message);
+        self.note(&NewJobEvent { progress: Some(progress), ..event }).await
+    }
+
+    pub(super) async fn note(&self, event: &NewJobEvent<'_>) -> Result<(), StepError> {
+        let mut conn = self.env.db.conn().await?;
+        Ok(lease::note(&mut conn, &self.lease, event).await?)
+    }
+}

@@ -1,0 +1,134 @@
+//! Listens to the doorbell of one queue, through apalis, for as long as the worker takes jobs.
+//!
+//! The handler only says "look" and waits until there is room for one more, so that a full worker leaves further rings
+//! to others. apalis ends its worker on any trouble with Redis; a supervisor builds a new one, under a new name, because
+//! the old name counts as taken until its last heartbeat is old enough.
+
+use std::{
+    pin::Pin,
+    sync::Mutex,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use apalis::{layers::WorkerBuilderExt as _, prelude::BoxDynError};
+use apalis_core::{
+    backend::ext::{
+        BackendExt as _,
+        poll_strategy::{PollSnapshot, PollStrategy},
+    },
+    task::data::Data,
+    worker::builder::WorkerBuilder,
+};
+use clawdeploy_shared::doorbell::{Doorbell, Ring};
+use futures_util::{Stream, StreamExt as _, stream};
+use rand::RngExt as _;
+use tokio::{sync::watch, time::Interval};
+use tokio_util::sync::CancellationToken;
+
+use super::{Env, dispatch::Dispatcher};
+
+/// How often Redis is asked although nobody rang.
+const IDLE_POLL: Duration = Duration::from_secs(1);
+
+/// Longest wait between two tries to listen again.
+const MAX_BACKOFF: Duration = Duration::from_secs(5);
+
+/// Listens until the worker drains.
+pub async fn listen(env: Env, dispatcher: Dispatcher) {
+    let (announce, announced) = watch::channel(0_u64);
+    let channel = env.doorbell.wake_channel(dispatcher.queue);
+    let wake = tokio::spawn(forward_wakes(env.doorbell.clone(), channel, announce));
+    let mut backoff = Duration::from_millis(100);
+    let mut round = 0_u32;
+    while !env.draining.is_cancelled() {
+        let name = format!("{}-{round}", env.worker);
+        round += 1;
+        let started = tokio::time::Instant::now();
+        let ended = serve(&env, &dispatcher, name, announced.clone()).await;
+        if env.draining.is_cancelled() {
+            break;
+        }
+        if started.elapsed() > Duration::from_secs(30) {
+            backoff = Duration::from_millis(100);
+        }
+        tracing::warn!(queue = %dispatcher.queue, error = ?ended.err(), "The doorbell is out of order; listening again");
+        let jitter = rand::rng().random_range(0.5..1.0);
+        tokio::select! {
+            () = tokio::time::sleep(backoff.mul_f64(jitter)) => {}
+            () = env.draining.cancelled() => {}
+        }
+        backoff = (backoff * 2).min(MAX_BACKOFF);
+    }
+    wake.abort();
+}
+
+type ServeFuture = Pin<Box<dyn Future<Output = Result<(), BoxDynError>> + Send>>;
+
+// Boxed: the type of an apalis worker is too deep for the compiler to prove `Send` through.
+fn serve(env: &Env, dispatcher: &Dispatcher, name: String, announced: watch::Receiver<u64>) -> ServeFuture {
+    let backend = env.doorbell.storage(dispatcher.queue).poll_with_strategy(Wake::new(announced));
+    let worker = WorkerBuilder::new(name).backend(backend).data(dispatcher.clone()).concurrency(1).build(answer);
+    let draining = env.draining.clone();
+    Box::pin(async move {
+        worker.run_until(until(draining)).await?;
+        Ok(())
+    })
+}
+
+async fn until(draining: CancellationToken) -> Result<(), std::io::Error> {
+    draining.cancelled().await;
+    Ok(())
+}
+
+/// Somebody rang. Which job it was for does not matter: the oldest that is due goes first.
+async fn answer(_ring: Ring, dispatcher: Data<Dispatcher>) -> Result<(), BoxDynError> {
+    dispatcher.pump().await;
+    dispatcher.wait_for_room().await;
+    Ok(())
+}
+
+/// Passes on what is published on the wake-up channel, and subscribes again whenever that ends.
+async fn forward_wakes(doorbell: Doorbell, channel: String, announce: watch::Sender<u64>) {
+    loop {
+        if let Ok(mut subscription) = doorbell.client().get_async_pubsub().await
+            && subscription.subscribe(&channel).await.is_ok()
+        {
+            // Whatever was published before the subscription is found by this one look.
+            announce.send_modify(|n| *n += 1);
+            let mut messages = subscription.on_message();
+            while messages.next().await.is_some() {
+                announce.send_modify(|n| *n += 1);
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// Polls Redis when a ring was announced, and once in a while all the same.
+///
+/// Both sources are polled until they are pending: only then is this worker's waker registered with them. (The
+/// intervals that come with apalis are not, and lose wake-ups.)
+struct Wake(Mutex<(Announcements, Interval)>);
+
+type Announcements = Pin<Box<dyn Stream<Item = ()> + Send>>;
+
+impl Wake {
+    fn new(announced: watch::Receiver<u64>) -> Self {
+        let announcements = stream::unfold(announced, |mut announced| async move {
+            announced.changed().await.is_ok().then_some(((), announced))
+        });
+        let mut interval = tokio::time::interval(IDLE_POLL);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        Self(Mutex::new((Box::pin(announcements), interval)))
+    }
+}
+
+impl PollStrategy for Wake {
+    fn poll_drive(&mut self, cx: &mut Context<'_>, _snapshot: &PollSnapshot) -> Poll<Option<()>> {
+        let (announcements, interval) = self.0.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+        while let Poll::Ready(Some(())) = announcements.as_mut().poll_next(cx) {}
+        while interval.poll_tick(cx).is_ready() {}
+        Poll::Pending
+    }
+}

@@ -1,0 +1,127 @@
+//! Why a step did not succeed, and what that means for its job.
+
+use clawdeploy_shared::db::{DbError, lease::LeaseError};
+
+use crate::{docker::DockerError, storage::StorageError};
+
+type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// What went wrong, for a person and for a program.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// Stable code, `snake_case`.
+    pub code: &'static str,
+    /// What happened and what to do.
+    pub message: String,
+    #[source]
+    pub source: Option<Source>,
+}
+
+/// How a step ended other than well.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// It may pass: the job is tried again, after a while and not for ever.
+    #[error("{0}")]
+    Transient(Failure),
+    /// It will not pass by itself: the job fails now.
+    #[error("{0}")]
+    Permanent(Failure),
+    /// The job belongs to another worker by now: stop, touch nothing.
+    #[error("the lease on the job is lost")]
+    LeaseLost,
+    /// Somebody asked for the job to end, and the step found a safe point.
+    #[error("cancelled")]
+    Cancelled,
+    /// The worker is about to end, and the step found a safe point.
+    #[error("the worker is shutting down")]
+    Draining,
+}
+
+impl StepError {
+    pub fn permanent(code: &'static str, message: impl Into<String>) -> Self {
+        Self::Permanent(Failure { code, message: message.into(), source: None })
+    }
+
+    pub fn transient(code: &'static str, message: impl Into<String>) -> Self {
+        Self::Transient(Failure { code, message: message.into(), source: None })
+    }
+}
+
+impl From<DbError> for StepError {
+    fn from(error: DbError) -> Self {
+        let failure = Failure {
+            code: "database_failed",
+            message: "The database failed in the middle of the job.".into(),
+            source: Some(error.into()),
+        };
+        Self::Transient(failure)
+    }
+}
+
+impl From<LeaseError> for StepError {
+    fn from(error: LeaseError) -> Self {
+        match error {
+            LeaseError::Lost => Self::LeaseLost,
+            LeaseError::Db(error) => error.into(),
+        }
+    }
+}
+
+impl From<diesel::result::Error> for StepError {
+    fn from(error: diesel::result::Error) -> Self {
+        DbError::from(error).into()
+    }
+}
+
+impl From<clawdeploy_shared::secret::SecretError> for StepError {
+    fn from(error: clawdeploy_shared::secret::SecretError) -> Self {
+        Self::Permanent(Failure {
+            code: "secret_unreadable",
+            message:
+                "A secret of the instance cannot be opened: the worker's key file is not the one it was sealed with. \
+                      An administrator gives api and workers the same key."
+                    .into(),
+            source: Some(error.into()),
+        })
+    }
+}
+
+const DISK_FULL: &str = "The server's disk is full. An administrator frees space, then the job can be retried.";
+
+impl From<StorageError> for StepError {
+    fn from(error: StorageError) -> Self {
+        if error.is_disk_full() {
+            Self::Permanent(Failure { code: "disk_full", message: DISK_FULL.into(), source: Some(error.into()) })
+        } else {
+            let message = format!("The instance's files could not be worked on: {error}.");
+            Self::Transient(Failure { code: "storage_failed", message, source: Some(error.into()) })
+        }
+    }
+}
+
+impl From<DockerError> for StepError {
+    fn from(error: DockerError) -> Self {
+        let (permanent, code, message) = if error.is_unreachable() {
+            (false, "docker_unreachable", "The worker cannot reach its Docker engine.".to_owned())
+        } else if error.is_disk_full() {
+            (true, "disk_full", DISK_FULL.to_owned())
+        } else if matches!(error, DockerError::NameTaken { .. }) {
+            let message = format!(
+                "{error}. An administrator removes or renames what holds the name, then the job can be retried."
+            );
+            (true, "container_name_taken", message)
+        } else if error.is_port_taken() {
+            (false, "port_taken", "Another program on the server holds the port; another port is tried.".to_owned())
+        } else if error.is_subnet_taken() {
+            let message = "A network on the server overlaps with the instance's; another one is tried. If that goes on, an \
+                           administrator gives the workers a free CLAWDEPLOY_NETWORK_POOL.";
+            (false, "network_taken", message.to_owned())
+        } else {
+            let words = error.message().unwrap_or("it said no more");
+            (false, "docker_failed", format!("{error}: {words}."))
+        };
+        let failure = Failure { code, message, source: Some(error.into()) };
+        if permanent { Self::Permanent(failure) } else { Self::Transient(failure) }
+    }
+}

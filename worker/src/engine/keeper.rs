@@ -1,0 +1,128 @@
+//! Keeps what runs here alive, and takes over what vanished workers left.
+//!
+//! Two loops: one renews leases and the worker's own row, at a third of the lease, so that two renewals may fail before
+//! anything is lost; the other takes back the leases that ran out and looks for due jobs that no ring announced.
+
+use std::{collections::HashMap, time::Duration};
+
+use clawdeploy_shared::{
+    db::{
+        DbError, lease,
+        worker::{self, WorkerBeat},
+    },
+    telemetry::chain,
+};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+
+use super::{Env, active::Active, dispatch::Dispatcher, prune};
+
+/// Renews until the tracked tasks are done; `main` aborts it then.
+pub async fn renew_leases(env: Env, active: Active) {
+    let lease = env.config.engine.lease;
+    let mut tick = interval(lease / 3);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut renewed_at = Instant::now();
+    loop {
+        tick.tick().await;
+        let asked_at = Instant::now();
+        match timeout(lease / 3, renew_once(&env, &active)).await {
+            Ok(Ok(())) => renewed_at = asked_at,
+            Ok(Err(error)) => tracing::warn!(error = chain(&error), "Could not renew leases"),
+            Err(_) => tracing::warn!("Could not renew leases in time"),
+        }
+        // The database cannot tell us, but by our own clock every lease has run out: others may act by now.
+        if renewed_at.elapsed() > lease && !active.is_empty() {
+            tracing::error!("All leases ran out unrenewed; stopping every job");
+            active.lose_all();
+        }
+    }
+}
+
+async fn renew_once(env: &Env, active: &Active) -> Result<(), DbError> {
+    // Taken before the query: what is claimed meanwhile is not missed in its answer.
+    let running = active.snapshot();
+    let mut conn = env.db.conn().await?;
+    let renewed = lease::renew(&mut conn, &env.worker, env.config.engine.lease).await?;
+    let renewed: HashMap<_, _> = renewed.into_iter().map(|r| ((r.id, r.attempt), r.cancel_requested)).collect();
+    for (job, attempt, signals) in running {
+        match renewed.get(&(job, attempt)) {
+            Some(true) => signals.cancel.cancel(),
+            Some(false) => {}
+            // Ended in this moment, or lost; for one that ended the signal goes nowhere.
+            None => signals.lost.cancel(),
+        }
+    }
+    Ok(())
+}
+
+/// Tells the other workers and the admins that this one lives.
+pub async fn beat(env: Env, active: Active, host: String) {
+    let mut tick = interval(Duration::from_secs(2));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        let docker_error = match timeout(Duration::from_secs(3), env.docker.ping()).await {
+            Ok(Ok(_)) => None,
+            Ok(Err(error)) => Some(chain(&error)),
+            Err(_) => Some("it does not answer".to_owned()),
+        };
+        let engine = &env.config.engine;
+        let queues = engine.queues();
+        let beat = WorkerBeat {
+            id: env.worker.to_string(),
+            host: host.clone(),
+            pid: i32::try_from(std::process::id()).unwrap_or(0),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            queues: queues.iter().map(ToString::to_string).collect(),
+            concurrency: queues.iter().map(|q| i32::try_from(engine.concurrency(*q)).unwrap_or(i32::MAX)).sum(),
+            running: i32::try_from(active.len()).unwrap_or(i32::MAX),
+            draining: env.draining.is_cancelled(),
+            docker_error,
+        };
+        let written: Result<(), DbError> = async { worker::beat(&mut *env.db.conn().await?, &beat).await }.await;
+        if let Err(error) = written {
+            tracing::warn!(error = chain(&error), "Could not write a sign of life");
+        }
+    }
+}
+
+/// Takes back leases and looks for work until the worker drains.
+pub async fn sweep(env: Env, dispatchers: Vec<Dispatcher>) {
+    let mut tick = interval(env.config.engine.sweep);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut last_chores = Instant::now();
+    while !env.draining.is_cancelled() {
+        tick.tick().await;
+        if let Err(error) = reap(&env).await {
+            tracing::warn!(error = chain(&error), "Could not take back leases");
+            continue;
+        }
+        for dispatcher in &dispatchers {
+            dispatcher.pump().await;
+        }
+        if last_chores.elapsed() > Duration::from_secs(30) {
+            last_chores = Instant::now();
+            chores(&env, &dispatchers).await;
+        }
+    }
+}
+
+async fn reap(env: &Env) -> Result<(), DbError> {
+    for lost in lease::reap(&mut *env.db.conn().await?).await? {
+        tracing::warn!(job.id = %lost.id, job.crashes = lost.crashes, worker = lost.worker, "Took a job back from a vanished worker");
+        env.doorbell.ring(lost.queue, lost.id);
+    }
+    Ok(())
+}
+
+async fn chores(env: &Env, dispatchers: &[Dispatcher]) {
+    for dispatcher in dispatchers {
+        if let Err(error) = prune::prune(&env.doorbell, dispatcher.queue).await {
+            tracing::debug!(error = chain(&error), "Could not take finished rings out of Redis");
+        }
+    }
+    let forgotten: Result<usize, DbError> = async { worker::forget_dead(&mut *env.db.conn().await?).await }.await;
+    if let Err(error) = forgotten {
+        tracing::warn!(error = chain(&error), "Could not forget dead workers");
+    }
+}

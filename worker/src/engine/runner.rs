@@ -1,0 +1,319 @@
+//! Takes one claimed job through its steps, or back through their undos.
+//!
+//! Every step is written down before it begins and after it ended, in writes that fail once the lease is lost. What a
+//! later attempt does is decided from these entries and from the world, never from this process's memory.
+
+use std::{collections::HashSet, time::Instant};
+
+use clawdeploy_shared::{
+    db::{
+        DbError, Scope, instance,
+        instance::Fault,
+        job::{self, Job},
+        job_event::{self, NewJobEvent},
+        lease::{self, Lease},
+    },
+    ids::JobId,
+    instance::InstanceStatus,
+    job::{JobEventKind, JobStatus, Unwinding},
+    telemetry::chain,
+};
+use diesel_async::AsyncConnection as _;
+use rand::RngExt as _;
+
+use super::{
+    Env,
+    active::Signals,
+    context::JobContext,
+    error::{Failure, StepError},
+    kill_point::kill_point,
+};
+use crate::{
+    jobs::{self, Outcome, Plan, PlannedStep},
+    observe,
+};
+
+/// Attempts at undoing before a job ends half undone; the reconciler cleans up what is left.
+const MAX_UNDO_FAILURES: i32 = 15;
+
+/// How a job was left.
+#[derive(Debug)]
+enum Left {
+    Ended(JobStatus),
+    Retry,
+    HandedBack,
+    LeaseLost,
+}
+
+/// Runs a claimed job until it ends, is to be tried again, or is somebody else's.
+pub async fn run(env: Env, job: Job, lease: Lease, signals: Signals) {
+    let began = Instant::now();
+    let (id, kind, attempt) = (job.id, job.kind, job.attempt);
+    let instance_id = job.instance_id.as_ref().map(ToString::to_string);
+    let (queue, request_id) = (job.queue, job.request_id.clone());
+    let left = attempt_once(&env, job, lease, signals).await;
+    let outcome = match &left {
+        Ok(Left::Ended(status)) => status.as_str(),
+        Ok(Left::Retry) => "retry",
+        Ok(Left::HandedBack) => "handed_back",
+        Ok(Left::LeaseLost) => "lease_lost",
+        Err(_) => "gave_up",
+    };
+    let error = left.as_ref().err().map(|e| chain(e));
+    let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(job.id = %id, job.kind = %kind, job.attempt = attempt, instance.id = instance_id, request.id = request_id, outcome, duration_ms, error, "Job attempt ended");
+    if matches!(left, Ok(Left::Ended(_) | Left::HandedBack)) {
+        // What waited behind it on the same instance is due now; who takes it does not matter.
+        env.doorbell.ring(queue, id);
+    }
+}
+
+/// What becomes of a job whose step panicked: a failed attempt like any other.
+pub async fn after_panic(env: &Env, job: &Job, lease: &Lease, panic: &tokio::task::JoinError) {
+    tracing::error!(job.id = %job.id, job.kind = %job.kind, error = chain(panic), "A job panicked");
+    let cx = JobContext {
+        env: env.clone(),
+        job: job.clone(),
+        lease: lease.clone(),
+        signals: Signals::default(),
+        cancellable: false,
+    };
+    let failure = Failure { code: "panic", message: "The worker met a bug while it ran the job.".into(), source: None };
+    if let Err(error) = failed(&cx, StepError::Transient(failure)).await {
+        tracing::warn!(job.id = %job.id, error = chain(&error), "Could not write down a failed attempt");
+    }
+}
+
+async fn attempt_once(env: &Env, job: Job, lease: Lease, signals: Signals) -> Result<Left, StepError> {
+    let plan = jobs::plan(job.kind);
+    let begun = job.attempt > 1;
+    let lost = signals.lost.clone();
+    // A job that has not begun may be cancelled whatever its kind.
+    let cancelled = job.cancel_requested_at.is_some() && (plan.cancellable || !begun);
+    let unwinding = job.unwinding_to;
+    let cx = JobContext { env: env.clone(), cancellable: plan.cancellable && unwinding.is_none(), job, lease, signals };
+    let work = async {
+        if unwinding.is_some() {
+            return unwind(&cx, plan).await;
+        }
+        if cancelled {
+            return decide(&cx, plan, Unwinding::Cancelled, None).await;
+        }
+        match forward(&cx, plan).await {
+            Ok(()) => {
+                end(&cx, plan.succeeded, JobStatus::Succeeded, "Done", None).await?;
+                Ok(Left::Ended(JobStatus::Succeeded))
+            }
+            Err(StepError::Cancelled) => decide(&cx, plan, Unwinding::Cancelled, None).await,
+            Err(StepError::Draining) => {
+                lease::hand_back(&mut *cx.env.db.conn().await?, &cx.lease).await?;
+                Ok(Left::HandedBack)
+            }
+            Err(error) => failed(&cx, error).await,
+        }
+    };
+    // A step that hangs in a call must not outlive the lease.
+    let left = tokio::select! {
+        biased;
+        () = lost.cancelled() => Err(StepError::LeaseLost),
+        left = work => left,
+    };
+    match left {
+        Err(StepError::LeaseLost) => Ok(Left::LeaseLost),
+        other => other,
+    }
+}
+
+async fn forward(cx: &JobContext, plan: &Plan) -> Result<(), StepError> {
+    if let Some(status) = plan.during {
+        set_status(cx, status, None).await?;
+    }
+    let done = entries(cx, JobEventKind::StepDone).await?;
+    let total: u32 = plan.steps.iter().map(|s| s.step.weight()).sum();
+    let mut weight = 0;
+    for planned in plan.steps {
+        cx.check()?;
+        let progress = |weight: u32| i16::try_from(weight * 99 / total.max(1)).unwrap_or(99);
+        let before = progress(weight);
+        weight += planned.step.weight();
+        if planned.once && done.contains(planned.step.as_str()) {
+            continue;
+        }
+        run_step(cx, planned, before, progress(weight)).await?;
+    }
+    cx.check()
+}
+
+async fn run_step(cx: &JobContext, planned: &PlannedStep, before: i16, after: i16) -> Result<(), StepError> {
+    let (kind, step) = (cx.job.kind.as_str(), planned.step);
+    cx.note(&event(cx, JobEventKind::StepStarted, step.as_str(), step.title(), Some(before))).await?;
+    kill_point(kind, step.as_str(), "before");
+    let began = Instant::now();
+    let result = step.run(cx).await;
+    kill_point(kind, step.as_str(), "between");
+    let duration_ms = i64::try_from(began.elapsed().as_millis()).ok();
+    match result {
+        Ok(()) => {
+            let done = event(cx, JobEventKind::StepDone, step.as_str(), step.title(), Some(after));
+            cx.note(&NewJobEvent { duration_ms, ..done }).await?;
+            kill_point(kind, step.as_str(), "after");
+            Ok(())
+        }
+        Err(error @ (StepError::Transient(_) | StepError::Permanent(_))) => {
+            let message = error.to_string();
+            let failed = event(cx, JobEventKind::StepFailed, step.as_str(), &message, None);
+            cx.note(&NewJobEvent { duration_ms, ..failed }).await?;
+            Err(error)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// An attempt ended in an error: the job is tried again, or it can only fail.
+async fn failed(cx: &JobContext, error: StepError) -> Result<Left, StepError> {
+    let (failure, permanent) = match error {
+        StepError::Transient(failure) => (failure, false),
+        StepError::Permanent(failure) => (failure, true),
+        other => return Err(other),
+    };
+    tracing::warn!(job.id = %cx.job.id, job.kind = %cx.job.kind, code = failure.code, permanent, error = chain(&failure), "A step failed");
+    let fault = Fault { code: failure.code, message: &failure.message };
+    let failures = u32::try_from(cx.job.failures + 1).unwrap_or(u32::MAX);
+    let delay = cx.job.kind.retries().delay(failures, rand::rng().random());
+    match delay.filter(|_| !permanent) {
+        Some(delay) => {
+            lease::retry(&mut *cx.env.db.conn().await?, &cx.lease, delay, fault).await?;
+            Ok(Left::Retry)
+        }
+        None => decide(cx, jobs::plan(cx.job.kind), Unwinding::Failed, Some(fault)).await,
+    }
+}
+
+/// From here on the job can only end in one way.
+async fn decide(cx: &JobContext, plan: &Plan, end: Unwinding, fault: Option<Fault<'_>>) -> Result<Left, StepError> {
+    lease::unwind(&mut *cx.env.db.conn().await?, &cx.lease, end, fault).await?;
+    unwind(cx, plan).await
+}
+
+/// Undoes the steps that were begun, last first, and ends the job.
+async fn unwind(cx: &JobContext, plan: &Plan) -> Result<Left, StepError> {
+    let begun = entries(cx, JobEventKind::StepStarted).await?;
+    for planned in plan.steps.iter().rev().filter(|planned| begun.contains(planned.step.as_str())) {
+        let Some(undo) = planned.undo else { continue };
+        if cx.env.draining.is_cancelled() {
+            lease::hand_back(&mut *cx.env.db.conn().await?, &cx.lease).await?;
+            return Ok(Left::HandedBack);
+        }
+        kill_point(cx.job.kind.as_str(), undo.as_str(), "undo");
+        match undo.run(cx).await {
+            Ok(()) => {
+                cx.note(&event(cx, JobEventKind::StepUndone, planned.step.as_str(), "Undone", None)).await?;
+            }
+            Err(error @ StepError::LeaseLost) => return Err(error),
+            Err(error) => {
+                tracing::warn!(job.id = %cx.job.id, undo = undo.as_str(), error = chain(&error), "An undo failed");
+                let message = error.to_string();
+                cx.note(&event(cx, JobEventKind::StepFailed, planned.step.as_str(), &message, None)).await?;
+                if cx.job.failures < MAX_UNDO_FAILURES {
+                    let fault =
+                        Fault { code: cx.job.error_code.as_deref().unwrap_or("undo_failed"), message: &message };
+                    let delay = std::time::Duration::from_secs(2);
+                    lease::retry(&mut *cx.env.db.conn().await?, &cx.lease, delay, fault).await?;
+                    return Ok(Left::Retry);
+                }
+                cx.log("Undoing is given up; what is left is for the reconciler").await?;
+            }
+        }
+    }
+    conclude(cx, plan).await
+}
+
+/// Writes how an undone job ended, from what its row says.
+async fn conclude(cx: &JobContext, plan: &Plan) -> Result<Left, StepError> {
+    let row =
+        job::find(&mut *cx.env.db.conn().await?, Scope::Everything, cx.job.id).await?.ok_or(StepError::LeaseLost)?;
+    let message = row.error_message.unwrap_or_else(|| "The job failed.".into());
+    if row.unwinding_to == Some(Unwinding::Cancelled) {
+        let fault = Fault { code: "cancelled", message: "The job was cancelled before the instance was ready." };
+        end(cx, plan.cancelled, JobStatus::Cancelled, "Cancelled, and what was done is undone", Some(fault)).await?;
+        Ok(Left::Ended(JobStatus::Cancelled))
+    } else {
+        let fault = Fault { code: row.error_code.as_deref().unwrap_or("job_failed"), message: &message };
+        let outcome = plan.during.map_or(Outcome::None, |_| Outcome::Status(InstanceStatus::Error));
+        end(cx, outcome, JobStatus::Failed, &message, Some(fault)).await?;
+        Ok(Left::Ended(JobStatus::Failed))
+    }
+}
+
+/// Ends the job and says what that means for its instance, in one transaction.
+async fn end(
+    cx: &JobContext,
+    outcome: Outcome,
+    status: JobStatus,
+    message: &str,
+    fault: Option<Fault<'_>>,
+) -> Result<(), StepError> {
+    let observed = match outcome {
+        Outcome::AsObserved => Some(observe::observe(&cx.env, cx.instance_id()?).await?),
+        _ => None,
+    };
+    let mut conn = cx.env.db.conn().await?;
+    kill_point(cx.job.kind.as_str(), "end", "before");
+    conn.transaction::<_, StepError, _>(async |conn| {
+        lease::hold(conn, &cx.lease).await?;
+        match (outcome, &observed, &cx.job.instance_id) {
+            (Outcome::Status(next), _, Some(id)) => {
+                let fault = fault.filter(|_| next == InstanceStatus::Error);
+                instance::set_status(conn, id, next, fault).await?;
+            }
+            (Outcome::AsObserved, Some(seen), Some(id)) => {
+                instance::set_status(conn, id, seen.status, seen.fault()).await?;
+            }
+            (Outcome::Forgotten, _, Some(id)) => instance::delete(conn, id).await?,
+            _ => {}
+        }
+        Ok(lease::finish(conn, &cx.lease, status, message).await?)
+    })
+    .await?;
+    kill_point(cx.job.kind.as_str(), "end", "after");
+    Ok(())
+}
+
+async fn set_status(cx: &JobContext, status: InstanceStatus, fault: Option<Fault<'_>>) -> Result<(), StepError> {
+    let id = cx.instance_id()?;
+    let mut conn = cx.env.db.conn().await?;
+    let moved: bool = conn
+        .transaction::<_, StepError, _>(async |conn| {
+            lease::hold(conn, &cx.lease).await?;
+            Ok(instance::set_status(conn, id, status, fault).await?)
+        })
+        .await?;
+    if moved {
+        return Ok(());
+    }
+    let (instance, _) = cx.instance().await?;
+    let message = format!("An instance that is {} cannot become {status}.", instance.status);
+    Err(StepError::permanent("illegal_transition", message))
+}
+
+/// Names of the steps that have an entry of this kind, in any attempt since the job was accepted.
+async fn entries(cx: &JobContext, kind: JobEventKind) -> Result<HashSet<String>, DbError> {
+    steps_with(&cx.env, cx.job.id, kind).await
+}
+
+async fn steps_with(env: &Env, job: JobId, kind: JobEventKind) -> Result<HashSet<String>, DbError> {
+    let events = job_event::list(&mut *env.db.conn().await?, job, 0, i64::MAX).await?;
+    // A job that an admin put back begins anew.
+    let anew = events.iter().rposition(|e| e.kind == JobEventKind::Accepted).unwrap_or(0);
+    Ok(events.into_iter().skip(anew).filter(|e| e.kind == kind).filter_map(|e| e.step).collect())
+}
+
+fn event<'a>(
+    cx: &JobContext,
+    kind: JobEventKind,
+    step: &'a str,
+    message: &'a str,
+    progress: Option<i16>,
+) -> NewJobEvent<'a> {
+    NewJobEvent { step: Some(step), progress, ..NewJobEvent::new(cx.job.id, cx.lease.attempt, kind, message) }
+}

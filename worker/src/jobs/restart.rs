@@ -1,0 +1,25 @@
+//! Stop and start as one job.
+
+use clawdeploy_shared::instance::InstanceStatus;
+
+use super::{Outcome, Plan, PlannedStep};
+use crate::steps::{Step, Undo};
+
+pub(super) const PLAN: Plan = Plan {
+    during: Some(InstanceStatus::Starting),
+    steps: &[
+        // Once: an attempt that takes over after a crash must not stop what the one before it started.
+        PlannedStep { step: Step::StopContainer, undo: Some(Undo::StartContainer), once: true },
+        PlannedStep::new(Step::FindImage),
+        PlannedStep::new(Step::ReservePort),
+        PlannedStep::new(Step::CreateDirectories),
+        PlannedStep::new(Step::WriteConfig),
+        PlannedStep::new(Step::CreateNetwork),
+        PlannedStep::new(Step::CreateContainer),
+        PlannedStep::new(Step::StartContainer),
+        PlannedStep::new(Step::WaitUntilReady),
+    ],
+    succeeded: Outcome::Status(InstanceStatus::Running),
+    cancelled: Outcome::AsObserved,
+    cancellable: true,
+};

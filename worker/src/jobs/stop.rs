@@ -1,0 +1,14 @@
+//! From running to stopped; files, port and container stay.
+
+use clawdeploy_shared::instance::InstanceStatus;
+
+use super::{Outcome, Plan, PlannedStep};
+use crate::steps::Step;
+
+pub(super) const PLAN: Plan = Plan {
+    during: Some(InstanceStatus::Stopping),
+    steps: &[PlannedStep::new(Step::StopContainer)],
+    succeeded: Outcome::Status(InstanceStatus::Stopped),
+    cancelled: Outcome::AsObserved,
+    cancellable: true,
+};

@@ -1,0 +1,115 @@
+//! The worker: claims jobs and does them on Docker.
+//!
+//! It holds what the API must not: the Docker socket and the instances' files. Any number of workers may run on one
+//! database.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use clawdeploy_shared::{
+    db::{Db, worker},
+    doorbell::Doorbell,
+    secret::Sealer,
+    telemetry::chain,
+};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    config::WorkerConfig,
+    docker::Docker,
+    engine::{Env, active::Active, dispatch::Dispatcher, doorbell, keeper},
+    probe::Probe,
+    storage::Storage,
+};
+
+pub mod config;
+pub mod docker;
+pub mod engine;
+pub mod image;
+pub mod jobs;
+pub mod observe;
+pub mod probe;
+pub mod reconcile;
+pub mod steps;
+pub mod storage;
+
+/// How long to wait for Postgres at start.
+const DATABASE_WAIT: Duration = Duration::from_secs(30);
+
+/// Runs until SIGTERM or SIGINT, then lets steps finish, hands jobs back and returns.
+pub async fn run(config: WorkerConfig) -> anyhow::Result<()> {
+    #[cfg(feature = "failpoints")]
+    let _scenario = fail::FailScenario::setup();
+
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let env = environment(config).await?;
+    let (active, tasks) = (Active::default(), TaskTracker::new());
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let queues = env.config.engine.queues();
+    anyhow::ensure!(
+        !queues.is_empty(),
+        "the worker serves no queue; set CLAWDEPLOY_LIFECYCLE_CONCURRENCY or CLAWDEPLOY_BUILD_CONCURRENCY"
+    );
+    let dispatchers: Vec<Dispatcher> =
+        queues.iter().map(|queue| Dispatcher::new(env.clone(), *queue, active.clone(), tasks.clone())).collect();
+
+    let renewer = tokio::spawn(keeper::renew_leases(env.clone(), active.clone()));
+    let beats = tokio::spawn(keeper::beat(env.clone(), active.clone(), host));
+    tokio::spawn(keeper::sweep(env.clone(), dispatchers.clone()));
+    tokio::spawn(reconcile::drift::watch(env.clone()));
+    for dispatcher in dispatchers {
+        tokio::spawn(doorbell::listen(env.clone(), dispatcher));
+    }
+    tracing::info!(worker = %env.worker, ?queues, version = env!("CARGO_PKG_VERSION"), "Worker is ready");
+
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!(running = active.len(), "Draining: taking nothing new");
+    env.draining.cancel();
+    tasks.close();
+    if tokio::time::timeout(env.config.engine.grace, tasks.wait()).await.is_err() {
+        tracing::warn!(running = active.len(), "The grace time is over; leaving the rest to other workers");
+        active.lose_all();
+        let _ = tokio::time::timeout(Duration::from_secs(1), tasks.wait()).await;
+    }
+    renewer.abort();
+    beats.abort();
+    let gone: Result<(), clawdeploy_shared::db::DbError> =
+        async { worker::remove(&mut *env.db.conn().await?, &env.worker).await }.await;
+    if let Err(error) = gone {
+        tracing::warn!(error = chain(&error), "Could not sign off");
+    }
+    tracing::info!("Worker ended");
+    Ok(())
+}
+
+/// Everything that jobs work with, checked as far as it must be there from the start.
+async fn environment(config: WorkerConfig) -> anyhow::Result<Env> {
+    let sealer = Sealer::from_file(&config.secrets.key_file).context("the key file (CLAWDEPLOY_KEY_FILE)")?;
+    let storage = Storage::open(&config.instances.data_dir)
+        .await
+        .with_context(|| format!("the data directory {} (CLAWDEPLOY_DATA_DIR)", config.instances.data_dir.display()))?;
+    let docker = Docker::connect(&config.instances.docker_host, &config.instances.deployment)
+        .context("the Docker engine (CLAWDEPLOY_DOCKER_HOST)")?;
+    let db = Db::new(&config.database).context("Postgres (CLAWDEPLOY_DATABASE_URL)")?;
+    let doorbell = Doorbell::new(&config.redis).context("Redis (CLAWDEPLOY_REDIS_URL)")?;
+    let probe = Probe::new(config.routing.routing).context("the HTTP client")?;
+    db.migrate_when_up(DATABASE_WAIT).await.context("Postgres (CLAWDEPLOY_DATABASE_URL)")?;
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let unique = uuid::Uuid::new_v4().simple().to_string();
+    let worker = format!("{host}-{}-{}", std::process::id(), &unique[..8]);
+    Ok(Env {
+        worker: Arc::from(worker),
+        config: Arc::new(config),
+        db,
+        doorbell,
+        sealer,
+        docker,
+        storage,
+        probe,
+        draining: CancellationToken::new(),
+    })
+}

@@ -1,0 +1,111 @@
+//! What an instance's container shows, in the words of the instance's status.
+
+use clawdeploy_shared::{
+    db::{DbError, Scope, instance, instance::Fault},
+    ids::InstanceId,
+    instance::InstanceStatus,
+};
+
+use crate::{
+    docker::{ContainerState, ContainerStatus, DockerError},
+    engine::{Env, error::StepError},
+};
+
+/// A container that its engine restarted this often since it was made is looping.
+const CRASH_LOOP: i64 = 5;
+
+/// What was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observed {
+    pub status: InstanceStatus,
+    reason: Option<(&'static str, String)>,
+}
+
+impl Observed {
+    pub(crate) fn new(status: InstanceStatus) -> Self {
+        Self { status, reason: None }
+    }
+
+    fn error(code: &'static str, message: impl Into<String>) -> Self {
+        Self { status: InstanceStatus::Error, reason: Some((code, message.into())) }
+    }
+
+    /// Why it is in error, if it is.
+    pub fn fault(&self) -> Option<Fault<'_>> {
+        self.reason.as_ref().map(|(code, message)| Fault { code, message })
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ObserveError {
+    #[error("the database failed")]
+    Db(#[from] DbError),
+    #[error("Docker failed")]
+    Docker(#[from] DockerError),
+}
+
+impl From<ObserveError> for StepError {
+    fn from(error: ObserveError) -> Self {
+        match error {
+            ObserveError::Db(error) => error.into(),
+            ObserveError::Docker(error) => error.into(),
+        }
+    }
+}
+
+/// Looks at the container of an instance. One that runs is `running` only if its gateway answers, else `starting`.
+pub async fn observe(env: &Env, id: &InstanceId) -> Result<Observed, ObserveError> {
+    let found = instance::find(&mut *env.db.conn().await?, Scope::Everything, id).await?;
+    let Some((instance, port)) = found else { return Ok(Observed::new(InstanceStatus::Deleting)) };
+    let state = match &instance.container_id {
+        Some(container_id) => env.docker.inspect_state(container_id).await?,
+        None => None,
+    };
+    let Some(state) = state else {
+        return Ok(Observed::error(
+            "container_gone",
+            "The container was removed by somebody else. Start the instance to make it again; its files are still there.",
+        ));
+    };
+    let seen = judge(&state);
+    if seen.status == InstanceStatus::Running {
+        let ready = match port {
+            Some(port) => env.probe.is_ready(port).await,
+            None => false,
+        };
+        return Ok(if ready { seen } else { Observed::new(InstanceStatus::Starting) });
+    }
+    Ok(seen)
+}
+
+fn judge(state: &ContainerState) -> Observed {
+    let code = state.exit_code.unwrap_or_default();
+    match state.status {
+        ContainerStatus::Running => Observed::new(InstanceStatus::Running),
+        ContainerStatus::Paused => Observed::error(
+            "container_paused",
+            "The container was paused by somebody else. Start the instance to go on.",
+        ),
+        ContainerStatus::Restarting if state.restart_count >= CRASH_LOOP => Observed::error(
+            "gateway_crash_loop",
+            format!(
+                "The gateway ends again and again (exit code {code}). Look at its log, mend the configuration, then start it."
+            ),
+        ),
+        ContainerStatus::Restarting => Observed::new(InstanceStatus::Starting),
+        // What somebody stopped cleanly is stopped; 137 and 143 are what a stop leaves.
+        ContainerStatus::Exited if state.oom_killed => Observed::error(
+            "gateway_out_of_memory",
+            "The gateway was killed for want of memory. Give the instance more memory, then start it.",
+        ),
+        ContainerStatus::Exited | ContainerStatus::Created if matches!(code, 0 | 137 | 143) => {
+            Observed::new(InstanceStatus::Stopped)
+        }
+        ContainerStatus::Exited | ContainerStatus::Created | ContainerStatus::Dead | ContainerStatus::Removing => {
+            Observed::error(
+                "gateway_exited",
+                format!("The gateway ended by itself (exit code {code}). Look at its log, then start it."),
+            )
+        }
+    }
+}

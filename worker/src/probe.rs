@@ -1,0 +1,43 @@
+//! Asks a gateway whether it is ready.
+
+use std::time::Duration;
+
+use clawdeploy_shared::config::Routing;
+
+/// How long one question may take.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Address that a probe claims to come from. Behind a proxy OpenClaw answers 403 to requests that name no client, or
+/// one on this machine; this one is reserved for documentation (RFC 5737) and nobody's.
+const PROBE_CLIENT: &str = "203.0.113.7";
+
+/// Asks gateways on this host.
+#[derive(Debug, Clone)]
+pub struct Probe {
+    http: reqwest::Client,
+    routing: Routing,
+}
+
+impl Probe {
+    pub fn new(routing: Routing) -> Result<Self, reqwest::Error> {
+        let http = reqwest::Client::builder()
+            .timeout(TIMEOUT)
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            // A gateway that restarts leaves dead connections in a pool.
+            .pool_max_idle_per_host(0)
+            .build()?;
+        Ok(Self { http, routing })
+    }
+
+    /// Whether the gateway behind this port of the host has finished its start. `/startupz` says so; `/healthz` answers
+    /// seconds too early, and `/readyz` also fails for a channel whose service is away.
+    pub async fn is_ready(&self, port: u16) -> bool {
+        let mut request = self.http.get(format!("http://127.0.0.1:{port}/startupz"));
+        if self.routing == Routing::Nginx {
+            request = request.header("x-forwarded-for", PROBE_CLIENT);
+        }
+        // Only the status counts: the body comes from the tenant's container.
+        request.send().await.is_ok_and(|response| response.status() == reqwest::StatusCode::OK)
+    }
+}

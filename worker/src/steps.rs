@@ -1,0 +1,131 @@
+//! What jobs are made of. Each step looks at the world first and does what is missing, so that any of them may be run
+//! again by another worker after a crash; each undo does nothing where there is nothing to undo.
+
+use crate::engine::{context::JobContext, error::StepError};
+
+mod build;
+mod container;
+mod files;
+mod port;
+mod ready;
+
+/// A step of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Step {
+    FindImage,
+    ReservePort,
+    CreateDirectories,
+    WriteConfig,
+    CreateNetwork,
+    CreateContainer,
+    StartContainer,
+    WaitUntilReady,
+    StopContainer,
+    RemoveContainer,
+    RemoveNetwork,
+    RemoveDirectories,
+    BuildImage,
+}
+
+/// The way back from a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Undo {
+    ReleasePort,
+    RemoveDirectories,
+    RemoveNetwork,
+    RemoveContainer,
+    StopContainer,
+    StartContainer,
+}
+
+impl Step {
+    /// Its name in a job's story.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::FindImage => "find_image",
+            Self::ReservePort => "reserve_port",
+            Self::CreateDirectories => "create_directories",
+            Self::WriteConfig => "write_config",
+            Self::CreateNetwork => "create_network",
+            Self::CreateContainer => "create_container",
+            Self::StartContainer => "start_container",
+            Self::WaitUntilReady => "wait_until_ready",
+            Self::StopContainer => "stop_container",
+            Self::RemoveContainer => "remove_container",
+            Self::RemoveNetwork => "remove_network",
+            Self::RemoveDirectories => "remove_directories",
+            Self::BuildImage => "build_image",
+        }
+    }
+
+    pub async fn run(self, cx: &JobContext) -> Result<(), StepError> {
+        match self {
+            Self::FindImage => container::find_image(cx).await,
+            Self::ReservePort => port::reserve(cx).await,
+            Self::CreateDirectories => files::create_directories(cx).await,
+            Self::WriteConfig => files::write_config(cx).await,
+            Self::CreateNetwork => container::create_network(cx).await,
+            Self::CreateContainer => container::create(cx).await,
+            Self::StartContainer => container::start(cx).await,
+            Self::WaitUntilReady => ready::wait(cx).await,
+            Self::StopContainer => container::stop(cx).await,
+            Self::RemoveContainer => container::remove(cx).await,
+            Self::RemoveNetwork => container::remove_network(cx).await,
+            Self::RemoveDirectories => files::remove_directories(cx).await,
+            Self::BuildImage => build::build_image(cx).await,
+        }
+    }
+
+    /// What a person reads while the step runs.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::FindImage => "Looking for the OpenClaw image",
+            Self::ReservePort => "Reserving a port",
+            Self::CreateDirectories => "Creating the directories",
+            Self::WriteConfig => "Writing the configuration",
+            Self::CreateNetwork => "Creating the network",
+            Self::CreateContainer => "Creating the container",
+            Self::StartContainer => "Starting the container",
+            Self::WaitUntilReady => "Waiting for the gateway to answer",
+            Self::StopContainer => "Stopping the container",
+            Self::RemoveContainer => "Removing the container",
+            Self::RemoveNetwork => "Removing the network",
+            Self::RemoveDirectories => "Removing the files",
+            Self::BuildImage => "Building the image",
+        }
+    }
+
+    /// Its usual share of a job's time, to show progress; a boot takes ten seconds, most of the rest milliseconds.
+    pub fn weight(self) -> u32 {
+        match self {
+            Self::WaitUntilReady | Self::BuildImage => 80,
+            Self::StopContainer | Self::StartContainer => 6,
+            _ => 2,
+        }
+    }
+}
+
+impl Undo {
+    /// Its name in a job's story.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ReleasePort => "release_port",
+            Self::RemoveDirectories => "remove_directories",
+            Self::RemoveNetwork => "remove_network",
+            Self::RemoveContainer => "remove_container",
+            Self::StopContainer => "stop_container",
+            Self::StartContainer => "start_container",
+        }
+    }
+
+    pub async fn run(self, cx: &JobContext) -> Result<(), StepError> {
+        match self {
+            Self::ReleasePort => port::release(cx).await,
+            Self::RemoveDirectories => files::remove_directories(cx).await,
+            Self::RemoveNetwork => container::remove_network(cx).await,
+            Self::RemoveContainer => container::remove(cx).await,
+            Self::StopContainer => container::stop(cx).await,
+            Self::StartContainer => container::start_again(cx).await,
+        }
+    }
+}

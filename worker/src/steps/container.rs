@@ -1,0 +1,141 @@
+//! The container of an instance and its network.
+//!
+//! Whatever changes a container names it by its id, so that a worker that was too slow cannot hit a successor's.
+
+use std::time::Duration;
+
+use clawdeploy_shared::{
+    db::{instance, lease},
+    job::JobKind,
+};
+use diesel_async::AsyncConnection as _;
+
+use super::port;
+use crate::{
+    docker::{ContainerSpec, ContainerStatus, NetworkSpec},
+    engine::{context::JobContext, error::StepError},
+};
+
+/// What OpenClaw gets to end a run that is under way.
+const STOP_GRACE: Duration = Duration::from_mins(1);
+
+/// The image that the container is made from: the one it had, where the engine still has it, else the current one.
+async fn image(cx: &JobContext) -> Result<String, StepError> {
+    let (instance, _) = cx.instance().await?;
+    if cx.job.kind != JobKind::Provision
+        && let Some(image_id) = &instance.image_id
+        && cx.env.docker.image_id(image_id).await?.is_some()
+    {
+        return Ok(image_id.clone());
+    }
+    let reference = &cx.env.config.image.image;
+    cx.env.docker.image_id(reference).await?.ok_or_else(|| {
+        let message = format!(
+            "The image {reference} is not on the server. An administrator builds it (POST /api/admin/image/rebuild), then the job can be retried."
+        );
+        StepError::permanent("image_missing", message)
+    })
+}
+
+pub(super) async fn find_image(cx: &JobContext) -> Result<(), StepError> {
+    image(cx).await.map(|_| ())
+}
+
+pub(super) async fn create_network(cx: &JobContext) -> Result<(), StepError> {
+    let (instance, port) = cx.instance_with_port().await?;
+    let spec = NetworkSpec {
+        instance: instance.id,
+        deployment: cx.env.config.instances.deployment.clone(),
+        subnet: cx.subnet(port)?,
+    };
+    match cx.env.docker.ensure_network(&spec).await {
+        Err(error) if error.is_subnet_taken() => {
+            // A stranger's network is in the way of this port's; the next attempt takes another port, and its network.
+            port::refuse(cx).await?;
+            Err(error.into())
+        }
+        other => Ok(other?),
+    }
+}
+
+pub(super) async fn remove_network(cx: &JobContext) -> Result<(), StepError> {
+    Ok(cx.env.docker.remove_network(cx.instance_id()?).await?)
+}
+
+pub(super) async fn create(cx: &JobContext) -> Result<(), StepError> {
+    let (instance, port) = cx.instance_with_port().await?;
+    let image_id = image(cx).await?;
+    let (config_dir, workspace_dir) = cx.env.storage.paths(&instance.id);
+    let spec = ContainerSpec {
+        instance: instance.id.clone(),
+        deployment: cx.env.config.instances.deployment.clone(),
+        image_id: image_id.clone(),
+        port,
+        memory_mb: instance.memory_mb,
+        cpu_millis: instance.cpu_millis,
+        boost_cpu_millis: cx.env.config.instances.boost_cpu_millis,
+        config_dir,
+        workspace_dir,
+        job: cx.job.id,
+        attempt: i32::try_from(cx.lease.attempt).unwrap_or(i32::MAX),
+    };
+    let container_id = cx.env.docker.ensure_container(&spec).await?;
+    note_container(cx, Some((&container_id, &image_id))).await
+}
+
+async fn note_container(cx: &JobContext, container: Option<(&str, &str)>) -> Result<(), StepError> {
+    let id = cx.instance_id()?;
+    let mut conn = cx.env.db.conn().await?;
+    conn.transaction(async |conn| {
+        lease::hold(conn, &cx.lease).await?;
+        Ok(instance::set_container(conn, id, container).await?)
+    })
+    .await
+}
+
+pub(super) async fn start(cx: &JobContext) -> Result<(), StepError> {
+    let (instance, _) = cx.instance().await?;
+    let container_id = instance
+        .container_id
+        .ok_or_else(|| StepError::transient("container_missing", "The container is not there yet."))?;
+    // A boot is bound by CPU; it is set back once the gateway answers.
+    let boost = cx.env.config.instances.boost_cpu_millis.max(instance.cpu_millis);
+    cx.env.docker.set_cpu(&container_id, boost).await?;
+    match cx.env.docker.start(&container_id).await {
+        Err(error) if error.is_port_taken() => {
+            // The next attempt takes another port, and with it another network.
+            cx.env.docker.remove(&container_id).await?;
+            note_container(cx, None).await?;
+            port::refuse(cx).await?;
+            Err(error.into())
+        }
+        other => Ok(other?),
+    }
+}
+
+/// The way back of a restart: what was stopped runs again. A container that is gone is not made again here.
+pub(super) async fn start_again(cx: &JobContext) -> Result<(), StepError> {
+    if cx.env.docker.find_instance_containers(cx.instance_id()?).await?.is_empty() {
+        return Ok(());
+    }
+    // A stopped container knows its network by id: had that been removed meanwhile, starting alone would fail.
+    create_network(cx).await?;
+    create(cx).await?;
+    start(cx).await
+}
+
+pub(super) async fn stop(cx: &JobContext) -> Result<(), StepError> {
+    for container in cx.env.docker.find_instance_containers(cx.instance_id()?).await? {
+        if !matches!(container.status, ContainerStatus::Exited | ContainerStatus::Created) {
+            cx.env.docker.stop(&container.id, STOP_GRACE).await?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn remove(cx: &JobContext) -> Result<(), StepError> {
+    for container in cx.env.docker.find_instance_containers(cx.instance_id()?).await? {
+        cx.env.docker.remove(&container.id).await?;
+    }
+    note_container(cx, None).await
+}

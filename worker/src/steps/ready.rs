@@ -1,0 +1,126 @@
+//! Waits until the gateway answers, and says why when it does not.
+
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use tokio::time::Instant;
+
+use crate::{
+    docker::{ContainerState, ContainerStatus},
+    engine::{context::JobContext, error::StepError},
+};
+
+/// Between two questions.
+const POLL: Duration = Duration::from_millis(100);
+
+/// Between two looks at the container.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// OpenClaw's exit code for a configuration or state that it will not start with; trying again cannot help.
+const EXIT_CONFIG: i64 = 78;
+
+/// A gateway that ended this often while it started will go on so.
+const MAX_RESTARTS: i64 = 2;
+
+/// Lines of the gateway's log that a failure shows.
+const LAST_WORDS: usize = 12;
+
+pub(super) async fn wait(cx: &JobContext) -> Result<(), StepError> {
+    let (instance, port) = cx.instance_with_port().await?;
+    let container_id = instance
+        .container_id
+        .clone()
+        .ok_or_else(|| StepError::transient("container_missing", "The container is not there yet."))?;
+    let began = Instant::now();
+    let mut next_look = began;
+    let restarts_before = cx.env.docker.inspect_state(&container_id).await?.map_or(0, |s| s.restart_count);
+    loop {
+        cx.check()?;
+        if cx.env.probe.is_ready(port).await {
+            break;
+        }
+        if Instant::now() >= next_look {
+            next_look = Instant::now() + LOOK;
+            if let Some(reason) = hopeless(cx.env.docker.inspect_state(&container_id).await?, restarts_before) {
+                return Err(failed(cx, &container_id, "gateway_exited", &reason).await);
+            }
+        }
+        let budget = cx.env.config.instances.ready_within;
+        if began.elapsed() > budget {
+            let reason = format!("The gateway did not answer within {} s.", budget.as_secs());
+            return Err(failed(cx, &container_id, "gateway_not_ready", &reason).await);
+        }
+        tokio::select! {
+            () = tokio::time::sleep(POLL) => {}
+            () = cx.told_to_stop() => {}
+        }
+    }
+    cx.env.docker.set_cpu(&container_id, instance.cpu_millis).await?;
+    cx.log(&format!("The gateway answered after {:.1} s", began.elapsed().as_secs_f64())).await
+}
+
+/// Why waiting longer is of no use, if it is not.
+fn hopeless(state: Option<ContainerState>, restarts_before: i64) -> Option<String> {
+    let Some(state) = state else { return Some("The container was removed while its gateway started.".into()) };
+    let restarts = state.restart_count - restarts_before;
+    let ended = matches!(state.status, ContainerStatus::Exited | ContainerStatus::Restarting | ContainerStatus::Dead);
+    let code = state.exit_code.unwrap_or_default();
+    if state.status == ContainerStatus::Paused {
+        return Some("The container was paused while its gateway started.".into());
+    }
+    if restarts >= MAX_RESTARTS || (ended && (code == EXIT_CONFIG || state.status != ContainerStatus::Restarting)) {
+        let killed = if state.oom_killed { ", killed for want of memory" } else { "" };
+        return Some(format!("The gateway ended while it started (exit code {code}{killed})."));
+    }
+    None
+}
+
+/// A failure that ends with what the gateway said last.
+async fn failed(cx: &JobContext, container_id: &str, code: &'static str, reason: &str) -> StepError {
+    let secrets = match cx.instance().await.and_then(|(instance, _)| cx.secrets(&instance)) {
+        Ok(secrets) => secrets,
+        Err(error) => return error,
+    };
+    let known = [Some(&secrets.gateway_token), secrets.bot_token.as_ref(), secrets.api_key.as_ref()];
+    let known: Vec<&str> = known.into_iter().flatten().map(ExposeSecret::expose_secret).collect();
+    let words = cx.env.docker.tail(container_id, LAST_WORDS, &known).await.unwrap_or_default();
+    let message = if words.is_empty() {
+        format!("{reason} It said nothing.")
+    } else {
+        format!("{reason} Its last words:\n{}", words.join("\n"))
+    };
+    StepError::permanent(code, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(status: ContainerStatus, exit_code: i64, restart_count: i64) -> ContainerState {
+        ContainerState {
+            status,
+            exit_code: Some(exit_code),
+            oom_killed: false,
+            restart_count,
+            started_at: None,
+            image_id: String::new(),
+            cpu_millis: 1000,
+            error: None,
+        }
+    }
+
+    #[test]
+    fn a_gateway_gets_a_second_chance_but_not_for_a_bad_configuration() {
+        assert_eq!(hopeless(Some(state(ContainerStatus::Running, 0, 0)), 0), None);
+        assert_eq!(hopeless(Some(state(ContainerStatus::Restarting, 1, 1)), 0), None);
+        assert!(hopeless(Some(state(ContainerStatus::Restarting, 1, 2)), 0).is_some());
+        assert!(hopeless(Some(state(ContainerStatus::Restarting, EXIT_CONFIG, 1)), 0).is_some());
+        assert!(hopeless(Some(state(ContainerStatus::Exited, 0, 0)), 0).is_some());
+        assert!(hopeless(None, 0).is_some());
+    }
+
+    #[test]
+    fn restarts_of_an_earlier_life_do_not_count() {
+        assert_eq!(hopeless(Some(state(ContainerStatus::Running, 0, 7)), 6), None);
+    }
+}

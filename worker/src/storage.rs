@@ -1,0 +1,186 @@
+//! The directories of the instances.
+//!
+//! ```text
+//! {data_dir}/               0711 root
+//!   .trash/                 0700 root   what is being removed
+//!   {id}/                   0700 root   nobody but the engine gets past this one
+//!     config/               0700 1000   mounted at /home/node/.openclaw
+//!     workspace/            0700 1000   mounted at /home/node/workspace
+//! ```
+//!
+//! A tenant writes to `config` and `workspace`, also while we do, and is hostile. So nothing in there is reached by path:
+//! every step starts from an open directory and refuses symbolic links, mount points and whatever leads outside.
+//! Owners and modes are set on open handles, files are read only when they are plain ones, and written as a new file
+//! that is then renamed over the old.
+
+mod dir;
+mod error;
+mod remove;
+
+use std::{
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use clawdeploy_shared::ids::InstanceId;
+use rustix::{fs::RenameFlags, io::Errno};
+
+pub use error::StorageError;
+use error::at;
+
+const CONFIG: &str = "config";
+const WORKSPACE: &str = "workspace";
+const TRASH: &str = ".trash";
+
+/// The data directory. Cheap to clone; every verb may be repeated, and runs on a thread where it may block.
+#[derive(Debug, Clone)]
+pub struct Storage {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    path: PathBuf,
+    root: OwnedFd,
+    trash: OwnedFd,
+}
+
+impl Storage {
+    /// Opens `data_dir`, making it where it is missing. Its own path is the operator's and may hold symbolic links.
+    pub async fn open(data_dir: &Path) -> Result<Self, StorageError> {
+        let path = data_dir.to_owned();
+        let inner = blocking(move || {
+            std::fs::create_dir_all(&path).map_err(at("make the directory", &path))?;
+            let path = path.canonicalize().map_err(at("find the directory", &path))?;
+            let root = dir::open_root(&path)?;
+            dir::set_mode(&root, 0o711).map_err(at("set the mode of", &path))?;
+            let trash = dir::make(&root, TRASH, 0o700, None)?;
+            Ok(Inner { path, root, trash })
+        })
+        .await?;
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Paths of an instance's config and workspace, for the engine to mount.
+    pub fn paths(&self, id: &InstanceId) -> (PathBuf, PathBuf) {
+        let home = self.inner.path.join(id.as_str());
+        (home.join(CONFIG), home.join(WORKSPACE))
+    }
+
+    /// Makes the directories of an instance; what is there keeps its content and gets its owner and mode back.
+    pub async fn create(&self, id: &InstanceId) -> Result<(), StorageError> {
+        self.with(id, |inner, id| {
+            let home = dir::make(&inner.root, id, 0o700, None)?;
+            dir::make(&home, CONFIG, 0o700, Some(dir::TENANT))?;
+            dir::make(&home, WORKSPACE, 0o700, Some(dir::TENANT))?;
+            dir::sync(&home, id)
+        })
+        .await
+    }
+
+    /// Writes a file of the config directory, whole or not at all, owned by the tenant and readable by nobody else.
+    ///
+    /// A planted link under that name is replaced, never followed. What an earlier write left half done is removed.
+    pub async fn write_config_file(&self, id: &InstanceId, name: &str, bytes: Vec<u8>) -> Result<(), StorageError> {
+        let name = dir::checked(name)?;
+        self.with(id, move |inner, id| {
+            let config = dir::open(&inner.root, &format!("{id}/{CONFIG}"))?;
+            dir::write_file(&config, &name, &bytes)
+        })
+        .await
+    }
+
+    /// Reads a file of the config directory, or `None` where there is none.
+    ///
+    /// The tenant may have put anything there: only a plain file with one name is read, and only up to `cap` bytes.
+    pub async fn read_config_file(
+        &self,
+        id: &InstanceId,
+        name: &str,
+        cap: u64,
+    ) -> Result<Option<Vec<u8>>, StorageError> {
+        let name = dir::checked(name)?;
+        self.with(id, move |inner, id| dir::read_file(&inner.root, &format!("{id}/{CONFIG}/{name}"), cap)).await
+    }
+
+    /// Whether the instance has a directory.
+    pub async fn exists(&self, id: &InstanceId) -> Result<bool, StorageError> {
+        self.with(id, |inner, id| dir::is_there(&inner.root, id)).await
+    }
+
+    /// Instances that have a directory.
+    pub async fn list(&self) -> Result<Vec<InstanceId>, StorageError> {
+        self.blocking(|inner| {
+            let names = remove::names(&inner.root).map_err(at("list", &inner.path))?;
+            Ok(names.into_iter().filter_map(|name| name.parse().ok()).collect())
+        })
+        .await
+    }
+
+    /// Removes the directories of an instance; its container must be gone. What is missing counts as done.
+    ///
+    /// The name is free at once; a removal that is cut short leaves the rest in the trash, which the next one of the
+    /// same instance, or [`empty_trash`](Self::empty_trash), takes away.
+    pub async fn remove(&self, id: &InstanceId) -> Result<(), StorageError> {
+        self.with(id, |inner, id| {
+            let doomed = format!("{id}-{:016x}", rand::random::<u64>());
+            match rustix::fs::renameat_with(&inner.root, id, &inner.trash, &doomed, RenameFlags::NOREPLACE) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(errno) => return Err(at("move to the trash", id)(errno)),
+            }
+            empty(inner, |name| name.strip_prefix(id).is_some_and(|rest| rest.starts_with('-'))).map(drop)
+        })
+        .await
+    }
+
+    /// Removes what removals that were cut short have left, and says how many there were.
+    pub async fn empty_trash(&self) -> Result<usize, StorageError> {
+        self.blocking(|inner| empty(inner, |_| true)).await
+    }
+
+    /// Bytes that may still be written to the data directory's file system.
+    pub async fn free_bytes(&self) -> Result<u64, StorageError> {
+        self.blocking(|inner| {
+            let fs = rustix::fs::fstatvfs(&inner.root).map_err(at("measure", &inner.path))?;
+            Ok(fs.f_bavail.saturating_mul(fs.f_frsize))
+        })
+        .await
+    }
+
+    async fn with<T: Send + 'static>(
+        &self,
+        id: &InstanceId,
+        work: impl FnOnce(&Inner, &str) -> Result<T, StorageError> + Send + 'static,
+    ) -> Result<T, StorageError> {
+        let id = id.clone();
+        self.blocking(move |inner| work(inner, id.as_str())).await
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> Result<T, StorageError> + Send + 'static,
+    ) -> Result<T, StorageError> {
+        let inner = Arc::clone(&self.inner);
+        blocking(move || work(&inner)).await
+    }
+}
+
+fn empty(inner: &Inner, which: impl Fn(&str) -> bool) -> Result<usize, StorageError> {
+    let names = remove::names(&inner.trash).map_err(at("list", TRASH))?;
+    let doomed: Vec<_> = names.into_iter().filter(|name| which(name)).collect();
+    for name in &doomed {
+        remove::tree(&inner.trash, name).map_err(at("remove", name))?;
+    }
+    Ok(doomed.len())
+}
+
+/// Once begun, the work goes on to its end even when nobody waits for it any more: a file is never half renamed.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StorageError> + Send + 'static,
+) -> Result<T, StorageError> {
+    tokio::task::spawn_blocking(work).await.map_err(StorageError::Interrupted)?
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,170 @@
+//! Steps on open directories.
+
+use std::{
+    fs::File,
+    io::{Read as _, Write as _},
+    os::fd::{AsFd, OwnedFd},
+    path::Path,
+};
+
+use rustix::{
+    fs::{FileType, Gid, Mode, OFlags, RenameFlags, ResolveFlags, Uid},
+    io::Errno,
+};
+
+use super::{
+    error::{StorageError, at},
+    remove,
+};
+
+/// User and group that a gateway runs as.
+pub(super) const TENANT: u32 = 1000;
+
+/// Never past a link, a mount point or the directory it starts from.
+const RESOLVE: ResolveFlags = ResolveFlags::BENEATH
+    .union(ResolveFlags::NO_SYMLINKS)
+    .union(ResolveFlags::NO_MAGICLINKS)
+    .union(ResolveFlags::NO_XDEV);
+const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+/// Longest name of a file that we read or write: with the temporary name's ending it stays below the system's 255.
+const NAME_CAP: usize = 100;
+/// Entries of a directory that are looked through for leftovers; a tenant may have filled it without end.
+const LEFTOVER_SCAN: usize = 10_000;
+
+pub(super) fn open_root(path: &Path) -> Result<OwnedFd, StorageError> {
+    rustix::fs::open(path, DIRECTORY, Mode::empty()).map_err(at("open", path))
+}
+
+/// Opens a directory beneath another.
+pub(super) fn open(parent: impl AsFd, path: &str) -> Result<OwnedFd, StorageError> {
+    openat2(parent, path, DIRECTORY, Mode::empty()).map_err(|errno| refused(errno, path))
+}
+
+/// Makes a directory, or takes the one that is there, and sets its mode and owner.
+pub(super) fn make(parent: &OwnedFd, name: &str, mode: u32, owner: Option<u32>) -> Result<OwnedFd, StorageError> {
+    match rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(mode)) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(errno) => return Err(at("make the directory", name)(errno)),
+    }
+    let dir = open(parent, name)?;
+    if let Some(owner) = owner {
+        give(&dir, owner).map_err(at("change the owner of", name))?;
+    }
+    set_mode(&dir, mode).map_err(at("set the mode of", name))?;
+    Ok(dir)
+}
+
+pub(super) fn set_mode(file: impl AsFd, mode: u32) -> Result<(), Errno> {
+    rustix::fs::fchmod(file, Mode::from_raw_mode(mode))
+}
+
+pub(super) fn sync(dir: &OwnedFd, name: &str) -> Result<(), StorageError> {
+    rustix::fs::fsync(dir).map_err(at("write to disk", name))
+}
+
+/// Whether a directory is there.
+pub(super) fn is_there(parent: &OwnedFd, name: &str) -> Result<bool, StorageError> {
+    match open(parent, name) {
+        Ok(_) => Ok(true),
+        Err(error) if error.is_not_found() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// A name that stays in its directory.
+pub(super) fn checked(name: &str) -> Result<String, StorageError> {
+    let plain = !name.is_empty()
+        && name.len() <= NAME_CAP
+        && name != "."
+        && name != ".."
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    if plain { Ok(name.to_owned()) } else { Err(StorageError::BadName(name.to_owned())) }
+}
+
+/// Writes a file in full under a name of its own, then moves it over `name`.
+pub(super) fn write_file(dir: &OwnedFd, name: &str, bytes: &[u8]) -> Result<(), StorageError> {
+    let leftover = format!(".{name}.new-");
+    for stale in remove::names_starting_with(dir, &leftover, LEFTOVER_SCAN).map_err(at("list", name))? {
+        // What cannot be unlinked is not a leftover of ours but a directory of the tenant's.
+        let _ = rustix::fs::unlinkat(dir, &stale, rustix::fs::AtFlags::empty());
+    }
+    // Two writers never share a name: one that lost its lease could otherwise publish the other's half.
+    let temporary = format!("{leftover}{:016x}", rand::random::<u64>());
+    let written = write_new(dir, &temporary, bytes)
+        .and_then(|()| rustix::fs::renameat_with(dir, &temporary, dir, name, RenameFlags::empty()).map_err(Into::into));
+    if let Err(source) = written {
+        let _ = rustix::fs::unlinkat(dir, &temporary, rustix::fs::AtFlags::empty());
+        return Err(at("write", name)(source));
+    }
+    sync(dir, name)
+}
+
+fn write_new(dir: &OwnedFd, name: &str, bytes: &[u8]) -> std::io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut file = File::from(openat2(dir, name, flags, Mode::from_raw_mode(0o600))?);
+    file.write_all(bytes)?;
+    set_mode(&file, 0o600)?;
+    give(&file, TENANT)?;
+    file.sync_all()
+}
+
+/// Reads a plain file that has one name and at most `cap` bytes; `None` where there is nothing.
+pub(super) fn read_file(root: &OwnedFd, path: &str, cap: u64) -> Result<Option<Vec<u8>>, StorageError> {
+    // Non-blocking: opening a FIFO would otherwise wait for its other end, for ever.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = match openat2(root, path, flags, Mode::empty()) {
+        Ok(file) => file,
+        Err(Errno::NOENT) => return Ok(None),
+        Err(errno) => return Err(refused(errno, path)),
+    };
+    let stat = rustix::fs::fstat(&file).map_err(at("look at", path))?;
+    let not = |what| StorageError::Unsafe { path: path.to_owned(), what };
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err(not("not a plain file"));
+    }
+    // A second name may belong to a file that is not the tenant's to show.
+    if stat.st_nlink > 1 {
+        return Err(not("hard-linked"));
+    }
+    let mut bytes = Vec::new();
+    File::from(file).take(cap.saturating_add(1)).read_to_end(&mut bytes).map_err(at("read", path))?;
+    if bytes.len() as u64 > cap {
+        return Err(StorageError::TooBig { path: path.to_owned(), cap });
+    }
+    Ok(Some(bytes))
+}
+
+/// The one way in: a path, resolved beneath an open directory.
+pub(super) fn openat2<P: rustix::path::Arg + Copy>(
+    dir: impl AsFd,
+    path: P,
+    flags: OFlags,
+    mode: Mode,
+) -> Result<OwnedFd, Errno> {
+    /// The kernel gives up with EAGAIN when something is renamed while it resolves, which a tenant can provoke.
+    const TRIES: usize = 64;
+    let mut result = Err(Errno::AGAIN);
+    for _ in 0..TRIES {
+        result = rustix::fs::openat2(&dir, path, flags, mode, RESOLVE);
+        if !matches!(result, Err(Errno::AGAIN | Errno::INTR)) {
+            break;
+        }
+    }
+    result
+}
+
+fn give(file: impl AsFd, owner: u32) -> Result<(), Errno> {
+    rustix::fs::fchown(file, Some(Uid::from_raw(owner)), Some(Gid::from_raw(owner)))
+}
+
+fn refused(errno: Errno, path: &str) -> StorageError {
+    let what = match errno {
+        Errno::LOOP => "a symbolic link",
+        Errno::XDEV => "a way out of the directory",
+        Errno::NOTDIR => "not a directory",
+        // A FIFO without reader, a socket or a device.
+        Errno::NXIO | Errno::NODEV => "not a plain file",
+        _ => return at("open", path)(errno),
+    };
+    StorageError::Unsafe { path: path.to_owned(), what }
+}
