@@ -12,6 +12,7 @@ use bollard::models::{
 };
 use clawdeploy_shared::{
     ids::{InstanceId, JobId},
+    openclaw::{GATEWAY_PORT, WORKSPACE_DIR},
     ports::Subnet,
 };
 use serde_json::Value;
