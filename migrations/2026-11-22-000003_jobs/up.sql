@@ -20,6 +20,8 @@ CREATE TABLE jobs (
     step text,
     error_code text,
     error_message text,
+    turn bigint NOT NULL DEFAULT 0,
+    depends_on uuid REFERENCES jobs (id) ON DELETE SET NULL,
     dedupe_key text,
     idempotency_key text,
     idempotency_hash bytea,
@@ -28,7 +30,7 @@ CREATE TABLE jobs (
     started_at timestamptz,
     finished_at timestamptz,
     CONSTRAINT jobs_seq_unique UNIQUE (seq),
-    CONSTRAINT jobs_kind_known CHECK (kind IN ('provision', 'start', 'stop', 'restart', 'delete', 'rebuild_image')),
+    CONSTRAINT jobs_kind_known CHECK (kind IN ('provision', 'start', 'stop', 'restart', 'delete', 'rebuild_image', 'noop')),
     CONSTRAINT jobs_queue_known CHECK (queue IN ('lifecycle', 'builds')),
     CONSTRAINT jobs_status_known CHECK (status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')),
     CONSTRAINT jobs_unwinding_known CHECK (unwinding_to IN ('failed', 'cancelled')),
@@ -41,11 +43,13 @@ CREATE UNIQUE INDEX jobs_one_running_per_instance ON jobs (instance_id) WHERE st
 -- Single flight: one open job for each key; whoever asks meanwhile joins it.
 CREATE UNIQUE INDEX jobs_open_dedupe ON jobs (dedupe_key) WHERE status IN ('queued', 'running');
 CREATE UNIQUE INDEX jobs_idempotency ON jobs (requested_by, idempotency_key) WHERE idempotency_key IS NOT NULL;
-CREATE INDEX jobs_due ON jobs (queue, run_at, seq) WHERE status = 'queued';
+CREATE INDEX jobs_due ON jobs (queue, turn, seq) WHERE status = 'queued';
+CREATE INDEX jobs_last_turn ON jobs (queue, owner_id, turn) WHERE status = 'queued';
 CREATE INDEX jobs_leases ON jobs (lease_until) WHERE status = 'running';
 CREATE INDEX jobs_open_by_instance ON jobs (instance_id, seq) WHERE status IN ('queued', 'running');
 CREATE INDEX jobs_by_instance ON jobs (instance_id, seq DESC);
 CREATE INDEX jobs_by_owner ON jobs (owner_id, seq DESC);
+CREATE INDEX jobs_finished ON jobs (finished_at) WHERE finished_at IS NOT NULL;
 CREATE INDEX jobs_by_status ON jobs (status, seq DESC);
 
 COMMENT ON TABLE jobs IS 'Work that was accepted; this table is the truth, Redis only rings the bell';
@@ -70,6 +74,8 @@ COMMENT ON COLUMN jobs.progress IS 'Percent';
 COMMENT ON COLUMN jobs.step IS 'The step under way, or the last one';
 COMMENT ON COLUMN jobs.error_code IS 'Stable code of the last error';
 COMMENT ON COLUMN jobs.error_message IS 'The last error, for a person';
+COMMENT ON COLUMN jobs.turn IS 'Place in the queue that is fair between owners: an owner''s n-th waiting job is n turns behind the head';
+COMMENT ON COLUMN jobs.depends_on IS 'Not before that job has ended; if it did not succeed, this one fails too';
 COMMENT ON COLUMN jobs.dedupe_key IS 'At most one open job has it';
 COMMENT ON COLUMN jobs.idempotency_key IS 'Idempotency-Key of the request that made it';
 COMMENT ON COLUMN jobs.idempotency_hash IS 'SHA-256 of that request, to tell a retry from a reuse of the key';
@@ -77,6 +83,21 @@ COMMENT ON COLUMN jobs.request_id IS 'Id of the request that made it, for the lo
 COMMENT ON COLUMN jobs.created_at IS 'When it was accepted';
 COMMENT ON COLUMN jobs.started_at IS 'First claim';
 COMMENT ON COLUMN jobs.finished_at IS 'When it became succeeded, failed or cancelled';
+
+-- Fair queueing by start time: a job waits one turn behind its owner's last waiting one, but never before the head of
+-- the queue. Whoever asks for five hundred things is thus not in the way of who asks for one.
+CREATE FUNCTION jobs_take_turn() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.turn := greatest(
+        (SELECT min(head.turn) FROM jobs head WHERE head.queue = NEW.queue AND head.status = 'queued'),
+        (SELECT max(own.turn) + 1 FROM jobs own
+          WHERE own.queue = NEW.queue AND own.owner_id = NEW.owner_id AND own.status = 'queued'),
+        0);
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION jobs_take_turn IS 'Gives a new job its place in the queue';
+CREATE TRIGGER jobs_take_turn BEFORE INSERT ON jobs FOR EACH ROW EXECUTE FUNCTION jobs_take_turn();
 
 CREATE TABLE job_events (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -7,6 +7,7 @@ CREATE TABLE workers (
     concurrency integer NOT NULL,
     running integer NOT NULL DEFAULT 0,
     draining boolean NOT NULL DEFAULT false,
+    drain_requested_at timestamptz,
     docker_error text,
     started_at timestamptz NOT NULL DEFAULT now(),
     heartbeat_at timestamptz NOT NULL DEFAULT now()
@@ -20,9 +21,21 @@ COMMENT ON COLUMN workers.queues IS 'Queues it serves';
 COMMENT ON COLUMN workers.concurrency IS 'Jobs it runs at once, all queues together';
 COMMENT ON COLUMN workers.running IS 'Jobs it runs now';
 COMMENT ON COLUMN workers.draining IS 'It takes nothing new and ends when its jobs have';
+COMMENT ON COLUMN workers.drain_requested_at IS 'An administrator asked it to drain';
 COMMENT ON COLUMN workers.docker_error IS 'Why it cannot reach its Docker engine; null: it can';
 COMMENT ON COLUMN workers.started_at IS 'When it started';
 COMMENT ON COLUMN workers.heartbeat_at IS 'Last sign of life';
+
+CREATE TABLE queue_pauses (
+    queue text PRIMARY KEY,
+    paused_by uuid,
+    paused_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT queue_pauses_queue_known CHECK (queue IN ('lifecycle', 'builds'))
+);
+COMMENT ON TABLE queue_pauses IS 'Queues that an administrator paused; what runs goes on, nothing new is claimed';
+COMMENT ON COLUMN queue_pauses.queue IS 'Which queue';
+COMMENT ON COLUMN queue_pauses.paused_by IS 'Who paused it';
+COMMENT ON COLUMN queue_pauses.paused_at IS 'Since when';
 
 CREATE TABLE images (
     id uuid PRIMARY KEY,

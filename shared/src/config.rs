@@ -83,6 +83,6 @@ pub struct LogArgs {
     pub log_format: LogFormat,
 
     /// What is logged, as in `info,clawdeploy_worker=debug`
-    #[arg(long, env = "RUST_LOG", default_value = "info", global = true)]
+    #[arg(long, env = "RUST_LOG", default_value = "info,apalis_core=warn", global = true)]
     pub log: String,
 }

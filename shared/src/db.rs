@@ -27,8 +27,14 @@ pub mod instance;
 pub mod job;
 pub mod job_event;
 pub mod lease;
+pub mod overdue;
 pub mod port;
+pub mod queue_pause;
+pub mod queue_stats;
 pub mod schema;
+pub mod sighting;
+pub mod stuck;
+pub mod sweep;
 pub mod token;
 pub mod user;
 pub mod worker;
@@ -180,6 +186,20 @@ impl Db {
         }
         // The lock goes with the connection.
         Ok(())
+    }
+
+    /// As [`Self::migrate`], waiting up to `patience` for a Postgres that is not up yet.
+    pub async fn migrate_when_up(&self, patience: Duration) -> Result<(), DbError> {
+        let began = std::time::Instant::now();
+        loop {
+            match self.migrate().await {
+                Err(error @ (DbError::Unreachable(_) | DbError::Timeout)) if began.elapsed() < patience => {
+                    tracing::warn!(error = crate::telemetry::chain(&error), "Postgres is not up yet; waiting for it");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+                done => return done,
+            }
+        }
     }
 
     /// Whether Postgres answers.

@@ -21,7 +21,8 @@ text_enum!(
         Restart = "restart",
         Delete = "delete",
         RebuildImage = "rebuild_image",
-        Recreate = "recreate",
+        /// Nothing: to measure a queue, or to see that it is served.
+        Noop = "noop",
     }
 );
 
@@ -95,11 +96,11 @@ impl JobKind {
     pub fn retries(self) -> RetrySchedule {
         let delays_seconds: &[u32] = match self {
             // Somebody watches these: better a clear failure within the minute than silence.
-            Self::Provision | Self::Start | Self::Restart | Self::Recreate => &[1, 2, 5, 10, 20],
+            Self::Provision | Self::Start | Self::Restart => &[1, 2, 5, 10, 20],
             Self::Stop => &[1, 2, 5, 10, 20, 30],
             // Nobody can do anything about a failed delete but ask again, so it tries for about ten minutes.
             Self::Delete => &[1, 2, 5, 10, 20, 30, 60, 60, 120, 300],
-            Self::RebuildImage => &[5, 30],
+            Self::RebuildImage | Self::Noop => &[5, 30],
         };
         RetrySchedule { delays_seconds }
     }

@@ -9,6 +9,7 @@ pub mod doorbell;
 pub mod ids;
 pub mod instance;
 pub mod job;
+pub mod metrics;
 pub mod openclaw;
 pub mod ports;
 pub mod secret;

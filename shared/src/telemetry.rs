@@ -1,5 +1,7 @@
 //! Log lines: a sentence that reads alone, with fields beside it. Nothing secret is ever a field.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use crate::config::{LogArgs, LogFormat};
@@ -9,7 +11,10 @@ pub fn init(args: &LogArgs) -> Result<(), tracing_subscriber::filter::ParseError
     let filter: EnvFilter = EnvFilter::builder().parse(&args.log)?;
     let registry = tracing_subscriber::registry().with(filter);
     match args.log_format {
-        LogFormat::Text => registry.with(fmt::layer().with_writer(std::io::stderr).with_target(false)).init(),
+        LogFormat::Text => {
+            let colours = std::io::stderr().is_terminal();
+            registry.with(fmt::layer().with_writer(std::io::stderr).with_ansi(colours).with_target(false)).init();
+        }
         LogFormat::Json => registry.with(fmt::layer().with_writer(std::io::stderr).json().flatten_event(true)).init(),
     }
     Ok(())

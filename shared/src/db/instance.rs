@@ -154,6 +154,33 @@ pub async fn list_by_status(conn: &mut Conn, statuses: &[InstanceStatus]) -> Res
         .await?)
 }
 
+/// Which container serves each of some instances; those that have no row are missing.
+pub async fn containers(
+    conn: &mut Conn,
+    ids: &[&InstanceId],
+) -> Result<std::collections::HashMap<InstanceId, Option<String>>, DbError> {
+    let rows: Vec<(InstanceId, Option<String>)> = instances::table
+        .filter(instances::id.eq_any(ids))
+        .select((instances::id, instances::container_id))
+        .load(conn)
+        .await?;
+    Ok(rows.into_iter().collect())
+}
+
+/// How many instances a person has, those that are being deleted included.
+pub async fn count_of(conn: &mut Conn, owner: UserId) -> Result<i64, DbError> {
+    Ok(instances::table.filter(instances::owner_id.eq(owner)).count().get_result(conn).await?)
+}
+
+/// Gives an instance another name; the constraint `instances_owner_name_unique` tells that the owner has one of that name.
+pub async fn rename(conn: &mut Conn, id: &InstanceId, name: &str) -> Result<Instance, DbError> {
+    Ok(diesel::update(instances::table.find(id))
+        .set((instances::name.eq(name), instances::updated_at.eq(now)))
+        .returning(Instance::as_returning())
+        .get_result(conn)
+        .await?)
+}
+
 /// Changes what the owner wants.
 pub async fn set_desired_state(conn: &mut Conn, id: &InstanceId, desired: DesiredState) -> Result<(), DbError> {
     diesel::update(instances::table.find(id))

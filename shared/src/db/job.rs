@@ -35,6 +35,7 @@ pub struct Job {
     pub step: Option<String>,
     pub error_code: Option<String>,
     pub error_message: Option<String>,
+    pub depends_on: Option<JobId>,
     pub idempotency_hash: Option<Vec<u8>>,
     pub request_id: Option<String>,
     pub created_at: DateTime<Utc>,
@@ -53,6 +54,8 @@ pub struct NewJob<'a> {
     pub owner_id: Option<UserId>,
     pub requested_by: Option<UserId>,
     pub payload: Value,
+    /// Not before this one has ended; if it does not succeed, the new one fails too.
+    pub depends_on: Option<JobId>,
     pub dedupe_key: Option<&'a str>,
     pub idempotency_key: Option<&'a str>,
     pub idempotency_hash: Option<Vec<u8>>,
@@ -70,6 +73,7 @@ impl<'a> NewJob<'a> {
             owner_id: None,
             requested_by: None,
             payload: Value::Object(serde_json::Map::new()),
+            depends_on: None,
             dedupe_key: None,
             idempotency_key: None,
             idempotency_hash: None,
@@ -149,6 +153,39 @@ pub async fn open_on(conn: &mut Conn, instance: &InstanceId) -> Result<Vec<Job>,
         .order(jobs::seq)
         .select(Job::as_select())
         .load(conn)
+        .await?)
+}
+
+/// As [`open_on`], locked until the transaction ends.
+///
+/// Workers lock a job before its instance. Whoever needs both locks calls this before
+/// [`super::instance::find_for_update`], so that neither waits for the other for ever.
+pub async fn lock_open_on(conn: &mut Conn, instance: &InstanceId) -> Result<(), DbError> {
+    let open = jobs::table
+        .filter(jobs::instance_id.eq(instance).and(jobs::status.eq_any([JobStatus::Queued, JobStatus::Running])));
+    open.order(jobs::seq).for_update().select(jobs::id).load::<JobId>(conn).await?;
+    Ok(())
+}
+
+/// What is queued or running on any of some instances, in order of arrival.
+pub async fn open_on_any(conn: &mut Conn, instances: &[&InstanceId]) -> Result<Vec<Job>, DbError> {
+    Ok(jobs::table
+        .filter(jobs::instance_id.eq_any(instances).and(jobs::status.eq_any([JobStatus::Queued, JobStatus::Running])))
+        .order(jobs::seq)
+        .select(Job::as_select())
+        .load(conn)
+        .await?)
+}
+
+/// How many jobs of the same queue are due and come before a waiting one.
+pub async fn count_ahead(conn: &mut Conn, job: &Job) -> Result<i64, DbError> {
+    let turn: i64 = jobs::table.find(job.id).select(jobs::turn).first(conn).await?;
+    let before = jobs::turn.lt(turn).or(jobs::turn.eq(turn).and(jobs::seq.lt(job.seq)));
+    Ok(jobs::table
+        .filter(jobs::queue.eq(job.queue).and(jobs::status.eq(JobStatus::Queued)))
+        .filter(jobs::run_at.le(now).and(before))
+        .count()
+        .get_result(conn)
         .await?)
 }
 
@@ -240,39 +277,4 @@ pub async fn retry(conn: &mut Conn, id: JobId) -> Result<Option<Job>, DbError> {
         job_event::insert(conn, &NewJobEvent::new(id, job.attempt, JobEventKind::Accepted, "Put back by hand")).await?;
     }
     Ok(row)
-}
-
-/// How many jobs of a queue are in each status, by kind, and since when the oldest waits.
-#[derive(Debug, Clone, QueryableByName)]
-pub struct QueueCount {
-    #[diesel(sql_type = diesel::sql_types::Text)]
-    pub queue: Queue,
-    #[diesel(sql_type = diesel::sql_types::Text)]
-    pub kind: JobKind,
-    #[diesel(sql_type = diesel::sql_types::Int8)]
-    pub waiting: i64,
-    #[diesel(sql_type = diesel::sql_types::Int8)]
-    pub delayed: i64,
-    #[diesel(sql_type = diesel::sql_types::Int8)]
-    pub running: i64,
-    #[diesel(sql_type = diesel::sql_types::Int8)]
-    pub failed_last_day: i64,
-    /// Age of the oldest job that is due, in seconds.
-    #[diesel(sql_type = diesel::sql_types::Nullable<diesel::sql_types::Float8>)]
-    pub oldest_waiting_seconds: Option<f64>,
-}
-
-pub async fn queue_counts(conn: &mut Conn) -> Result<Vec<QueueCount>, DbError> {
-    Ok(diesel::sql_query(
-        "SELECT queue, kind, \
-           count(*) FILTER (WHERE status = 'queued' AND run_at <= now()) AS waiting, \
-           count(*) FILTER (WHERE status = 'queued' AND run_at > now()) AS delayed, \
-           count(*) FILTER (WHERE status = 'running') AS running, \
-           count(*) FILTER (WHERE status = 'failed') AS failed_last_day, \
-           extract(epoch FROM now() - min(run_at) FILTER (WHERE status = 'queued' AND run_at <= now()))::float8 AS oldest_waiting_seconds \
-         FROM jobs WHERE status IN ('queued', 'running') OR (status = 'failed' AND finished_at > now() - interval '1 day') \
-         GROUP BY queue, kind ORDER BY queue, kind",
-    )
-    .load(conn)
-    .await?)
 }

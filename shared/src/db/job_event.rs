@@ -54,6 +54,17 @@ pub async fn insert(conn: &mut Conn, event: &NewJobEvent<'_>) -> Result<(), DbEr
     Ok(())
 }
 
+/// The story of a job without its log lines, from the beginning: what its steps are told from.
+pub async fn list_milestones(conn: &mut Conn, job: JobId) -> Result<Vec<JobEvent>, DbError> {
+    Ok(job_events::table
+        .filter(job_events::job_id.eq(job).and(job_events::kind.ne(JobEventKind::Log)))
+        .order(job_events::id)
+        .limit(2000)
+        .select(JobEvent::as_select())
+        .load(conn)
+        .await?)
+}
+
 /// What happened to a job after the event `after` (0: from the beginning).
 pub async fn list(conn: &mut Conn, job: JobId, after: i64, limit: i64) -> Result<Vec<JobEvent>, DbError> {
     Ok(job_events::table

@@ -41,34 +41,44 @@ impl From<diesel::result::Error> for LeaseError {
     }
 }
 
-/// Claims the next due job of a queue, if there is one: the oldest whose instance has nothing older open.
-pub async fn claim(conn: &mut Conn, queue: Queue, worker: &str, lease: Duration) -> Result<Option<Job>, DbError> {
-    let claimed: Result<Job, _> = diesel::sql_query(
-        "UPDATE jobs SET status = 'running', attempt = attempt + 1, leased_by = $2, \
-           lease_until = now() + make_interval(secs => $3), started_at = coalesce(started_at, now()) \
-         WHERE id = ( \
+/// Claims due jobs of a queue, `limit` at most: the first in turn whose instance has nothing older open, and whose
+/// dependency has ended.
+pub async fn claim(
+    conn: &mut Conn,
+    queue: Queue,
+    worker: &str,
+    lease: Duration,
+    limit: usize,
+) -> Result<Vec<Job>, DbError> {
+    let claimed: Result<Vec<Job>, _> = diesel::sql_query(
+        "WITH next AS ( \
            SELECT due.id FROM jobs due \
            WHERE due.queue = $1 AND due.status = 'queued' AND due.run_at <= now() \
+             AND NOT EXISTS (SELECT 1 FROM queue_pauses paused WHERE paused.queue = $1) \
              AND NOT EXISTS (SELECT 1 FROM jobs older WHERE older.instance_id = due.instance_id \
                   AND older.seq < due.seq AND older.status IN ('queued', 'running')) \
-           ORDER BY due.run_at, due.seq LIMIT 1 FOR UPDATE SKIP LOCKED) \
-         RETURNING *",
+             AND NOT EXISTS (SELECT 1 FROM jobs needed WHERE needed.id = due.depends_on \
+                  AND needed.status IN ('queued', 'running')) \
+           ORDER BY due.turn, due.seq LIMIT $4 FOR UPDATE SKIP LOCKED), \
+         taken AS ( \
+           UPDATE jobs SET status = 'running', attempt = attempt + 1, leased_by = $2, \
+             lease_until = now() + make_interval(secs => $3), started_at = coalesce(started_at, now()) \
+           FROM next WHERE jobs.id = next.id RETURNING jobs.*), \
+         noted AS ( \
+           INSERT INTO job_events (job_id, attempt, kind, message) \
+           SELECT id, attempt, 'claimed', 'Taken by ' || $2 FROM taken) \
+         SELECT * FROM taken ORDER BY turn, seq",
     )
     .bind::<sql_types::Text, _>(queue)
     .bind::<sql_types::Text, _>(worker)
     .bind::<sql_types::Float8, _>(lease.as_secs_f64())
-    .get_result(conn)
+    .bind::<sql_types::Int8, _>(i64::try_from(limit).unwrap_or(i64::MAX))
+    .load(conn)
     .await;
     match claimed {
-        Ok(job) => {
-            let message = format!("Taken by {worker}");
-            job_event::insert(conn, &NewJobEvent::new(job.id, job.attempt, JobEventKind::Claimed, &message)).await?;
-            Ok(Some(job))
-        }
-        Err(diesel::result::Error::NotFound) => Ok(None),
-        // Two jobs of one instance in the same moment: the index let one through.
-        Err(e) if is_second_on_instance(&e) => Ok(None),
-        Err(e) => Err(e.into()),
+        // Two jobs of one instance in the same moment: the index let one through, and the other waits.
+        Err(error) if is_second_on_instance(&error) => Ok(Vec::new()),
+        other => Ok(other?),
     }
 }
 
@@ -169,6 +179,36 @@ pub async fn finish(conn: &mut Conn, lease: &Lease, status: JobStatus, message: 
         .execute(conn)
         .await?;
     Ok(job_event::insert(conn, &NewJobEvent::new(lease.job, lease.attempt, JobEventKind::Finished, message)).await?)
+}
+
+#[derive(QueryableByName)]
+struct Ended {
+    #[diesel(sql_type = sql_types::Uuid)]
+    id: JobId,
+}
+
+/// Ends jobs of this worker that concern no instance as succeeded, each if its lease (job and attempt) is good; returns
+/// those it ended.
+pub async fn succeed_many(conn: &mut Conn, worker: &str, leases: &[(JobId, i64)]) -> Result<Vec<JobId>, DbError> {
+    let (ids, attempts): (Vec<JobId>, Vec<i64>) = leases.iter().copied().unzip();
+    let ended: Vec<Ended> = diesel::sql_query(
+        "WITH ended AS ( \
+           UPDATE jobs SET status = 'succeeded', leased_by = NULL, lease_until = NULL, finished_at = now(), \
+             progress = 100, error_code = NULL, error_message = NULL \
+           FROM unnest($1, $2) AS mine (id, attempt) \
+           WHERE jobs.id = mine.id AND jobs.attempt = mine.attempt AND jobs.leased_by = $3 \
+             AND jobs.status = 'running' AND jobs.lease_until > now() \
+           RETURNING jobs.id, jobs.attempt), \
+         noted AS ( \
+           INSERT INTO job_events (job_id, attempt, kind, message) SELECT id, attempt, 'finished', 'Done' FROM ended) \
+         SELECT id FROM ended",
+    )
+    .bind::<sql_types::Array<sql_types::Uuid>, _>(ids)
+    .bind::<sql_types::Array<sql_types::Int8>, _>(attempts)
+    .bind::<sql_types::Text, _>(worker)
+    .load(conn)
+    .await?;
+    Ok(ended.into_iter().map(|row| row.id).collect())
 }
 
 /// Gives the job back to its queue after an error, to be tried again after `delay`.

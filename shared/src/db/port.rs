@@ -73,3 +73,10 @@ pub async fn refuse(conn: &mut Conn, id: &InstanceId) -> Result<(), DbError> {
         .await?;
     Ok(())
 }
+
+/// Forgets the refusals that are over; returns the ports that may be given out again.
+pub async fn forget_refusals(conn: &mut Conn) -> Result<Vec<u16>, DbError> {
+    let over = ports::table.filter(ports::instance_id.is_null().and(ports::refused_until.le(diesel::dsl::now)));
+    let freed: Vec<i32> = diesel::delete(over).returning(ports::port).get_results(conn).await?;
+    Ok(freed.into_iter().filter_map(|port| u16::try_from(port).ok()).collect())
+}

@@ -82,6 +82,8 @@ diesel::table! {
         step -> Nullable<Text>,
         error_code -> Nullable<Text>,
         error_message -> Nullable<Text>,
+        turn -> Int8,
+        depends_on -> Nullable<Uuid>,
         dedupe_key -> Nullable<Text>,
         idempotency_key -> Nullable<Text>,
         idempotency_hash -> Nullable<Bytea>,
@@ -116,9 +118,18 @@ diesel::table! {
         concurrency -> Int4,
         running -> Int4,
         draining -> Bool,
+        drain_requested_at -> Nullable<Timestamptz>,
         docker_error -> Nullable<Text>,
         started_at -> Timestamptz,
         heartbeat_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    queue_pauses (queue) {
+        queue -> Text,
+        paused_by -> Nullable<Uuid>,
+        paused_at -> Timestamptz,
     }
 }
 
@@ -155,9 +166,43 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    sweeps (name) {
+        name -> Text,
+        requested_at -> Nullable<Timestamptz>,
+        ran_at -> Nullable<Timestamptz>,
+        duration_ms -> Nullable<Int8>,
+        worker -> Nullable<Text>,
+        checked -> Int8,
+        findings -> Jsonb,
+        error -> Nullable<Text>,
+        repaired_at -> Nullable<Timestamptz>,
+        repairs -> Jsonb,
+    }
+}
+
+diesel::table! {
+    sightings (kind, subject) {
+        kind -> Text,
+        subject -> Text,
+        first_seen_at -> Timestamptz,
+    }
+}
+
 diesel::joinable!(api_tokens -> users (user_id));
 diesel::joinable!(ports -> instances (instance_id));
 diesel::joinable!(job_events -> jobs (job_id));
 diesel::allow_tables_to_appear_in_same_query!(
-    users, api_tokens, instances, ports, jobs, job_events, workers, images, audit
+    users,
+    api_tokens,
+    instances,
+    ports,
+    jobs,
+    job_events,
+    workers,
+    queue_pauses,
+    images,
+    audit,
+    sweeps,
+    sightings
 );

@@ -1,5 +1,7 @@
 //! People.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -59,6 +61,20 @@ pub async fn find_by_email(conn: &mut Conn, email: &str) -> Result<Option<(User,
         .first(conn)
         .await
         .optional()?)
+}
+
+/// Locks a person's row until the transaction ends, so that what is counted for that person stays so.
+pub async fn lock(conn: &mut Conn, id: UserId) -> Result<(), DbError> {
+    // Not `FOR UPDATE`: that would also wait for everything that merely refers to the row.
+    users::table.find(id).for_no_key_update().select(users::id).first::<UserId>(conn).await?;
+    Ok(())
+}
+
+/// The e-mails of some people.
+pub async fn emails(conn: &mut Conn, ids: &[UserId]) -> Result<HashMap<UserId, String>, DbError> {
+    let rows: Vec<(UserId, String)> =
+        users::table.filter(users::id.eq_any(ids)).select((users::id, users::email)).load(conn).await?;
+    Ok(rows.into_iter().collect())
 }
 
 /// Sets a new password.

@@ -52,9 +52,9 @@ pub struct WorkerBeat {
     pub docker_error: Option<String>,
 }
 
-/// A sign of life; the first one registers the worker.
-pub async fn beat(conn: &mut Conn, beat: &WorkerBeat) -> Result<(), DbError> {
-    diesel::insert_into(workers::table)
+/// A sign of life; the first one registers the worker. Answers whether it was asked to drain.
+pub async fn beat(conn: &mut Conn, beat: &WorkerBeat) -> Result<bool, DbError> {
+    Ok(diesel::insert_into(workers::table)
         .values(beat)
         .on_conflict(workers::id)
         .do_update()
@@ -64,9 +64,14 @@ pub async fn beat(conn: &mut Conn, beat: &WorkerBeat) -> Result<(), DbError> {
             workers::docker_error.eq(excluded(workers::docker_error)),
             workers::heartbeat_at.eq(now),
         ))
-        .execute(conn)
-        .await?;
-    Ok(())
+        .returning(workers::drain_requested_at.is_not_null())
+        .get_result(conn)
+        .await?)
+}
+
+/// Asks a worker to take nothing new and to end when its jobs have; false: it is not known.
+pub async fn request_drain(conn: &mut Conn, id: &str) -> Result<bool, DbError> {
+    Ok(diesel::update(workers::table.find(id)).set(workers::drain_requested_at.eq(now)).execute(conn).await? > 0)
 }
 
 /// A worker that ended in order.

@@ -1,0 +1,108 @@
+//! The audit log: who changed what, written in the transaction of the change itself.
+
+use clawdeploy_shared::{
+    db::{
+        Conn, DbError,
+        audit::{self, NewAuditEntry},
+    },
+    ids::{InstanceId, JobId, TokenId, UserId},
+};
+use serde_json::{Value, json};
+
+use crate::{auth::Principal, middleware::RequestContext};
+
+/// What was changed.
+#[derive(Debug, Clone, Copy)]
+pub enum Target<'a> {
+    Instance(&'a InstanceId),
+    Job(JobId),
+    Token(TokenId),
+    User(UserId),
+    /// Somebody who has no account here.
+    Stranger(&'a str),
+    /// The shared OpenClaw image.
+    Image,
+}
+
+impl Target<'_> {
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Instance(_) => "instance",
+            Self::Job(_) => "job",
+            Self::Token(_) => "token",
+            Self::User(_) | Self::Stranger(_) => "user",
+            Self::Image => "image",
+        }
+    }
+
+    fn id(self) -> String {
+        match self {
+            Self::Instance(id) => id.to_string(),
+            Self::Job(id) => id.to_string(),
+            Self::Token(id) => id.to_string(),
+            Self::User(id) => id.to_string(),
+            Self::Stranger(name) => name.to_owned(),
+            Self::Image => "openclaw".to_owned(),
+        }
+    }
+}
+
+/// One change, to be completed and recorded.
+#[derive(Debug)]
+pub struct Entry<'a> {
+    action: &'a str,
+    target: Target<'a>,
+    owner: Option<UserId>,
+    detail: Value,
+}
+
+impl<'a> Entry<'a> {
+    /// `action` is `noun.verb`.
+    pub fn new(action: &'a str, target: Target<'a>) -> Self {
+        Self { action, target, owner: None, detail: json!({}) }
+    }
+
+    /// Whose it was.
+    #[must_use]
+    pub fn owned_by(self, owner: impl Into<Option<UserId>>) -> Self {
+        Self { owner: owner.into(), ..self }
+    }
+
+    /// More, never a secret.
+    #[must_use]
+    pub fn detail(self, detail: Value) -> Self {
+        Self { detail, ..self }
+    }
+
+    /// Records what somebody did in a request.
+    pub async fn by(self, conn: &mut Conn, who: &Principal, context: &RequestContext) -> Result<(), DbError> {
+        self.write(conn, Some(who.user.id), &who.user.email, Some(context)).await
+    }
+
+    /// Records what somebody did who is not signed in: a request, or (without context) a command.
+    pub async fn by_named(self, conn: &mut Conn, who: &str, context: Option<&RequestContext>) -> Result<(), DbError> {
+        self.write(conn, None, who, context).await
+    }
+
+    async fn write(
+        self,
+        conn: &mut Conn,
+        actor_id: Option<UserId>,
+        actor: &str,
+        context: Option<&RequestContext>,
+    ) -> Result<(), DbError> {
+        let client_ip = context.and_then(|c| c.client_ip).map(|ip| ip.to_string());
+        let entry = NewAuditEntry {
+            actor_id,
+            actor,
+            action: self.action,
+            target_kind: self.target.kind(),
+            target_id: &self.target.id(),
+            owner_id: self.owner,
+            detail: self.detail,
+            request_id: context.map(|c| &*c.request_id),
+            client_ip: client_ip.as_deref(),
+        };
+        audit::insert(conn, &entry).await
+    }
+}

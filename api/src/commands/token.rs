@@ -1,0 +1,84 @@
+//! `token create`: a token for a script, without signing in.
+
+use anyhow::Context as _;
+use chrono::{TimeDelta, Utc};
+use clap::{Args, Subcommand};
+use clawdeploy_shared::{
+    config::DatabaseArgs,
+    db::{
+        DbError,
+        token::{self, NewApiToken, TokenKind},
+        user,
+    },
+    ids::TokenId,
+    token::{api_token, token_hash},
+};
+use diesel_async::AsyncConnection as _;
+use secrecy::ExposeSecret as _;
+use serde_json::json;
+
+use super::{connect, print_line, user::ACTOR};
+use crate::{
+    audit::{Entry, Target},
+    controllers::tokens::create::{DAYS, DEFAULT_DAYS},
+    validate::Checks,
+};
+
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Make a token and print it
+    Create(CreateToken),
+}
+
+#[derive(Debug, Args)]
+pub struct CreateToken {
+    /// E-mail of the account that the token stands for
+    #[arg(long)]
+    email: String,
+
+    /// To tell the account's tokens apart
+    #[arg(long)]
+    name: String,
+
+    /// Refused after so many days
+    #[arg(long, default_value_t = DEFAULT_DAYS, value_parser = clap::value_parser!(i32).range(i64::from(DAYS.0)..=i64::from(DAYS.1)))]
+    expires_days: i32,
+
+    #[command(flatten)]
+    database: DatabaseArgs,
+}
+
+pub async fn run(command: TokenCommand) -> anyhow::Result<()> {
+    match command {
+        TokenCommand::Create(args) => create(args).await,
+    }
+}
+
+/// Makes a token and prints it, alone.
+async fn create(args: CreateToken) -> anyhow::Result<()> {
+    let mut checks = Checks::default();
+    let name = checks.name("name", &args.name);
+    checks.done()?;
+    let db = connect(&args.database).await?;
+    let mut conn = db.conn().await?;
+    let email = args.email.trim();
+    let found = user::find_by_email(&mut conn, email).await?;
+    let (user, _) = found.with_context(|| format!("there is no account {email}; make one with: user create"))?;
+
+    let token = api_token();
+    let new = NewApiToken {
+        id: TokenId::generate(),
+        user_id: user.id,
+        name: &name,
+        kind: TokenKind::Personal,
+        token_hash: token_hash(token.expose_secret()),
+        expires_at: Some(Utc::now() + TimeDelta::days(args.expires_days.into())),
+    };
+    conn.transaction::<_, DbError, _>(async |conn| {
+        let made = token::insert(conn, &new).await?;
+        let entry = Entry::new("token.create", Target::Token(made.id)).owned_by(user.id);
+        entry.detail(json!({ "name": name, "days": args.expires_days })).by_named(conn, ACTOR, None).await
+    })
+    .await?;
+    print_line(token.expose_secret())
+}

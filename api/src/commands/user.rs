@@ -1,0 +1,148 @@
+//! `user create`: accounts are made by whoever runs the machine.
+
+use std::io::Read as _;
+
+use anyhow::{Context as _, bail, ensure};
+use clap::{Args, Subcommand};
+use clawdeploy_shared::{
+    config::DatabaseArgs,
+    db::{
+        Conn, DbError, token,
+        user::{self, NewUser, Role, User},
+    },
+    ids::UserId,
+};
+use diesel_async::AsyncConnection as _;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::json;
+
+use super::{connect, print_line};
+use crate::{
+    audit::{Entry, Target},
+    auth::password::{MAX_BYTES, MIN_CHARS, Passwords},
+};
+
+/// Who did it, in the audit log.
+pub(super) const ACTOR: &str = "clawdeploy-api";
+
+#[derive(Debug, Subcommand)]
+pub enum UserCommand {
+    /// Make an account; one that is there already stays as it is
+    Create(CreateUser),
+}
+
+#[derive(Debug, Args)]
+pub struct CreateUser {
+    /// E-mail, with which the person signs in
+    #[arg(long)]
+    email: String,
+
+    /// What the person is called
+    #[arg(long, default_value = "")]
+    name: String,
+
+    /// The person may manage the platform and everybody's instances
+    #[arg(long)]
+    admin: bool,
+
+    /// Read the password from standard input
+    #[arg(long, required = true)]
+    password_stdin: bool,
+
+    /// If the account is there already, give it this password and sign it out everywhere
+    #[arg(long)]
+    reset_password: bool,
+
+    #[command(flatten)]
+    database: DatabaseArgs,
+}
+
+pub async fn run(command: UserCommand) -> anyhow::Result<()> {
+    match command {
+        UserCommand::Create(args) => create(args).await,
+    }
+}
+
+/// Makes an account. One that is there already stays as it is, unless its password is to be reset.
+async fn create(args: CreateUser) -> anyhow::Result<()> {
+    let email = args.email.trim();
+    ensure!(is_email(email), "{email:?} is not an e-mail address");
+    let password = read_password(std::io::stdin().lock())?;
+    let db = connect(&args.database).await?;
+    let mut conn = db.conn().await?;
+
+    if let Some((user, _)) = user::find_by_email(&mut conn, email).await? {
+        if args.reset_password {
+            reset(&mut conn, &user, password).await?;
+            return print_line(&format!("{email} has a new password and was signed out everywhere."));
+        }
+        let hint = "nothing was changed; --reset-password sets the password";
+        return print_line(&format!("{email} exists already (role {}); {hint}.", user.role));
+    }
+    let hash = Passwords::default().hash(password).await?;
+    let role = if args.admin { Role::Admin } else { Role::User };
+    let new = NewUser { id: UserId::generate(), email, name: args.name.trim(), password_hash: &hash, role };
+    conn.transaction::<_, DbError, _>(async |conn| {
+        let user = user::insert(conn, &new).await?;
+        let entry = Entry::new("user.create", Target::User(user.id)).owned_by(user.id);
+        entry.detail(json!({ "email": email, "role": role })).by_named(conn, ACTOR, None).await
+    })
+    .await?;
+    print_line(&format!("{email} was created (role {role})."))
+}
+
+async fn reset(conn: &mut Conn, user: &User, password: SecretString) -> anyhow::Result<()> {
+    let hash = Passwords::default().hash(password).await?;
+    conn.transaction::<_, DbError, _>(async |conn| {
+        user::set_password(conn, user.id, &hash).await?;
+        token::revoke_logins(conn, user.id).await?;
+        Entry::new("user.reset_password", Target::User(user.id)).owned_by(user.id).by_named(conn, ACTOR, None).await
+    })
+    .await?;
+    Ok(())
+}
+
+fn read_password(mut from: impl std::io::Read) -> anyhow::Result<SecretString> {
+    let mut text = String::new();
+    from.by_ref().take(64 * 1024).read_to_string(&mut text).context("cannot read the password from standard input")?;
+    let password = SecretString::from(text.trim_end_matches(['\r', '\n']));
+    let length = password.expose_secret().chars().count();
+    if length < MIN_CHARS {
+        bail!("the password has {length} characters; it needs at least {MIN_CHARS}");
+    }
+    ensure!(password.expose_secret().len() <= MAX_BYTES, "the password is longer than {MAX_BYTES} bytes");
+    Ok(password)
+}
+
+/// Enough to catch a slip; whether mail arrives there is another matter.
+fn is_email(text: &str) -> bool {
+    let Some((local, domain)) = text.rsplit_once('@') else { return false };
+    !local.is_empty()
+        && !domain.is_empty()
+        && text.len() <= 254
+        && !text.contains(|c: char| c.is_whitespace() || c.is_control())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_passwords_are_refused() {
+        assert_eq!(read_password(&b"correct horse\n"[..]).unwrap().expose_secret(), "correct horse");
+        assert_eq!(read_password("äöüäöüäöüäöü\r\n".as_bytes()).unwrap().expose_secret().chars().count(), 12);
+        assert!(read_password(&b"elevenchars\n"[..]).is_err());
+        assert!(read_password(&b""[..]).is_err());
+        assert!(read_password("x".repeat(2000).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn addresses() {
+        for good in ["a@b", "ann@example.com", "ann+x@sub.example.com"] {
+            assert!(is_email(good), "{good}");
+        }
+        for bad in ["", "ann", "@b", "a@", "a b@c", "a@b\n"] {
+            assert!(!is_email(bad), "{bad:?}");
+        }
+    }
+}

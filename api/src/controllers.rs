@@ -1,0 +1,9 @@
+//! What the API answers. One file for each request; forms and views that several share are beside them.
+
+pub mod admin;
+pub mod auth;
+pub mod health;
+pub mod instances;
+pub mod jobs;
+pub mod me;
+pub mod tokens;

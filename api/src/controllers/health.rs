@@ -1,0 +1,93 @@
+//! What operators and load balancers ask. Neither needs a token, and neither tells where anything is.
+
+use axum::http::StatusCode;
+use clawdeploy_shared::{
+    db::{DbError, worker},
+    telemetry::chain,
+    text_enum,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{extract::Json, state::AppState};
+
+text_enum!(
+    /// How something is.
+    Health {
+        Ok = "ok",
+        /// Requests are answered, but something does not work as it should.
+        Degraded = "degraded",
+        Down = "down",
+    }
+);
+
+/// That the process answers.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Alive {
+    status: Health,
+}
+
+/// Whether requests can be served, and what each part does.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Readiness {
+    status: Health,
+    postgres: Health,
+    /// Without it jobs begin a second later, found by the workers' own sweep.
+    redis: Health,
+    workers: WorkersHealth,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct WorkersHealth {
+    /// Degraded: there is none, so that jobs wait, or one cannot reach its Docker engine.
+    status: Health,
+    /// How many are alive.
+    alive: usize,
+}
+
+/// The process answers
+#[utoipa::path(get, path = "/healthz", tag = "health", security(()), responses((status = OK, body = Alive)))]
+pub async fn healthz() -> Json<Alive> {
+    Json(Alive { status: Health::Ok })
+}
+
+/// Whether requests can be served
+///
+/// Without Redis or workers the answer is still 200: requests are accepted, only their jobs wait.
+#[utoipa::path(
+    get, path = "/readyz", tag = "health", security(()),
+    responses((status = OK, body = Readiness), (status = SERVICE_UNAVAILABLE, body = Readiness)),
+)]
+pub async fn readyz(app: AppState) -> (StatusCode, Json<Readiness>) {
+    let (workers, redis) = tokio::join!(workers(&app), app.doorbell.ping());
+    let (postgres, workers) = match workers {
+        Ok(workers) => (Health::Ok, workers),
+        Err(error) => {
+            tracing::warn!(error = chain(&error), "Postgres is not ready");
+            (Health::Down, WorkersHealth { status: Health::Degraded, alive: 0 })
+        }
+    };
+    let redis = redis.map_or_else(
+        |error| {
+            tracing::warn!(error = chain(&error), "Redis is not ready");
+            Health::Down
+        },
+        |()| Health::Ok,
+    );
+    let status = match (postgres, redis, workers.status) {
+        (Health::Ok, Health::Ok, Health::Ok) => Health::Ok,
+        (Health::Ok, ..) => Health::Degraded,
+        _ => Health::Down,
+    };
+    let code = if status == Health::Down { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    (code, Json(Readiness { status, postgres, redis, workers }))
+}
+
+async fn workers(app: &AppState) -> Result<WorkersHealth, DbError> {
+    app.db.ping().await?;
+    let mut conn = app.db.conn().await?;
+    let all = worker::list(&mut conn).await?;
+    let alive: Vec<_> = all.into_iter().filter(|(_, alive)| *alive).map(|(worker, _)| worker).collect();
+    let good = !alive.is_empty() && alive.iter().all(|worker| worker.docker_error.is_none());
+    Ok(WorkersHealth { status: if good { Health::Ok } else { Health::Degraded }, alive: alive.len() })
+}

@@ -1,0 +1,160 @@
+use axum::{
+    http::{HeaderName, HeaderValue},
+    response::{IntoResponse as _, Response},
+};
+use clawdeploy_shared::{
+    db::{
+        Conn,
+        instance::{self, Instance, NewInstance, places},
+        job::{self, Job, NewJob},
+        user,
+    },
+    ids::InstanceId,
+    instance::{DesiredState, InstanceStatus},
+    job::JobKind,
+    secret::{Sealer, SecretError},
+    token::gateway_token,
+};
+use diesel_async::AsyncConnection as _;
+use serde_json::json;
+
+use super::{
+    Accepted,
+    form::{CreateInstance, Draft},
+    idempotency::{Earlier, IdempotencyKey},
+};
+use crate::{
+    audit::{Entry, Target},
+    auth::Principal,
+    error::{AppError, AppResult, ErrorCode},
+    extract::DigestedJson,
+    middleware::RequestContext,
+    state::AppState,
+};
+
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// Creates an instance
+///
+/// The answer comes at once; the job brings the instance up. With an `Idempotency-Key` the same request can be sent
+/// again without making a second instance: the answer is then about the first one, with `Idempotency-Replayed: true`.
+#[utoipa::path(
+    post, path = "/api/instances", tag = "instances", request_body = CreateInstance,
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 128)),
+    responses((
+        status = ACCEPTED, body = Accepted,
+        headers(("Location", description = "The job"), ("Idempotency-Replayed", description = "`true`: made by an earlier request")),
+    )),
+)]
+pub async fn create_instance(
+    app: AppState,
+    who: Principal,
+    context: RequestContext,
+    key: IdempotencyKey,
+    DigestedJson { value, sha256 }: DigestedJson<CreateInstance>,
+) -> AppResult<Response> {
+    let draft = value.check()?;
+    let creation = Creation { app: app.clone(), who, context, key, sha256, draft };
+    let (instance, port, job, replayed) = app.change(creation.run()).await?;
+    if !replayed {
+        app.doorbell.ring(job.queue, job.id);
+    }
+    let mut response = Accepted::new(instance, port, job, &app.routing).into_response();
+    if replayed {
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}
+
+struct Creation {
+    app: AppState,
+    who: Principal,
+    context: RequestContext,
+    key: IdempotencyKey,
+    sha256: [u8; 32],
+    draft: Draft,
+}
+
+impl Creation {
+    /// The instance, its port, its job, and whether an earlier request made them.
+    async fn run(self) -> AppResult<(Instance, Option<u16>, Job, bool)> {
+        let mut conn = self.app.db.conn().await?;
+        conn.transaction(async |conn| {
+            // Everything that one person creates goes one after the other, so that neither the limit nor a key can be
+            // passed by two requests at once.
+            user::lock(conn, self.who.user.id).await?;
+            match self.key.earlier(conn, self.who.user.id, &self.sha256).await? {
+                Earlier::None => self.insert(conn).await.map(|(instance, job)| (instance, None, job, false)),
+                Earlier::Same(job) => self.replay(conn, *job).await,
+                Earlier::Other => {
+                    let detail = "This Idempotency-Key was used for another request. Use a new key for a new request.";
+                    Err(AppError::new(ErrorCode::IdempotencyKeyReused, detail))
+                }
+            }
+        })
+        .await
+    }
+
+    async fn replay(&self, conn: &mut Conn, job: Job) -> AppResult<(Instance, Option<u16>, Job, bool)> {
+        let found = match &job.instance_id {
+            Some(id) => instance::find(conn, self.who.own(), id).await?,
+            None => None,
+        };
+        let (instance, port) = found.ok_or_else(|| {
+            let detail = "The instance that this Idempotency-Key made is gone. Use a new key to create another one.";
+            AppError::new(ErrorCode::InstanceGone, detail)
+        })?;
+        Ok((instance, port, job, true))
+    }
+
+    async fn insert(&self, conn: &mut Conn) -> AppResult<(Instance, Job)> {
+        self.check_limit(conn).await?;
+        let id = InstanceId::random();
+        let new = self.row(&id, &self.app.sealer).map_err(AppError::internal)?;
+        let instance = instance::insert(conn, &new).await?;
+        let job = NewJob {
+            requested_by: Some(self.who.user.id),
+            idempotency_key: self.key.0.as_deref(),
+            idempotency_hash: self.key.0.is_some().then(|| self.sha256.to_vec()),
+            request_id: Some(&self.context.request_id),
+            ..NewJob::on_instance(JobKind::Provision, &id, self.who.user.id)
+        };
+        let job = job::insert(conn, &job).await?;
+        Entry::new("instance.create", Target::Instance(&id))
+            .owned_by(self.who.user.id)
+            .detail(json!({ "name": instance.name, "jobId": job.id }))
+            .by(conn, &self.who, &self.context)
+            .await?;
+        Ok((instance, job))
+    }
+
+    async fn check_limit(&self, conn: &mut Conn) -> AppResult<()> {
+        let limit = self.app.max_instances_per_user;
+        if self.who.is_admin() || instance::count_of(conn, self.who.user.id).await? < i64::from(limit) {
+            return Ok(());
+        }
+        let detail = format!(
+            "You have {limit} instances, which is as many as one account may have. Delete one first; it counts until it is gone."
+        );
+        Err(AppError::new(ErrorCode::InstanceLimit, detail))
+    }
+
+    fn row<'a>(&'a self, id: &'a InstanceId, sealer: &Sealer) -> Result<NewInstance<'a>, SecretError> {
+        let draft = &self.draft;
+        let seal = |secret: &Option<_>, place| secret.as_ref().map(|secret| sealer.seal(secret, place)).transpose();
+        Ok(NewInstance {
+            id,
+            owner_id: self.who.user.id,
+            name: &draft.name,
+            desired_state: DesiredState::Running,
+            status: InstanceStatus::Pending,
+            channel: draft.channel,
+            bot_token_sealed: seal(&draft.bot_token, places::bot_token(id))?,
+            ai_provider: draft.ai_provider,
+            api_key_sealed: seal(&draft.api_key, places::api_key(id))?,
+            gateway_token_sealed: sealer.seal(&gateway_token(), places::gateway_token(id))?,
+            memory_mb: draft.memory_mb,
+            cpu_millis: draft.cpu_millis,
+        })
+    }
+}

@@ -1,0 +1,95 @@
+use clawdeploy_shared::{
+    db::{
+        Conn,
+        instance::{self, Instance},
+        job::{self, Job, NewJob},
+        port,
+    },
+    ids::InstanceId,
+    instance::DesiredState,
+    job::{JobKind, JobStatus},
+};
+use diesel_async::AsyncConnection as _;
+use serde_json::json;
+
+use super::{Accepted, InstancePath};
+use crate::{
+    audit::{Entry, Target},
+    auth::Principal,
+    error::{AppError, AppResult},
+    extract::Path,
+    middleware::RequestContext,
+    state::AppState,
+};
+
+/// Deletes an instance and everything in it
+///
+/// Always accepted: whatever is under way on the instance is cancelled first. Asked again, it answers with the same job.
+#[utoipa::path(
+    delete, path = "/api/instances/{id}", tag = "instances", params(InstancePath),
+    responses((status = ACCEPTED, body = Accepted, headers(("Location", description = "The job")))),
+)]
+pub async fn delete_instance(
+    app: AppState,
+    who: Principal,
+    context: RequestContext,
+    Path(path): Path<InstancePath>,
+) -> AppResult<Accepted> {
+    let db = app.db.clone();
+    let deletion = app
+        .change(async move {
+            let mut conn = db.conn().await?;
+            conn.transaction(async |conn| in_transaction(conn, &who, &context, &path.id).await).await
+        })
+        .await?;
+    // What was asked to stop while it waited for a retry is due as well: its steps are undone first.
+    for job in deletion.cancelled.iter().chain([&deletion.job]).filter(|job| job.status == JobStatus::Queued) {
+        app.doorbell.ring(job.queue, job.id);
+    }
+    Ok(Accepted::new(deletion.instance, deletion.port, deletion.job, &app.routing))
+}
+
+struct Deletion {
+    instance: Instance,
+    port: Option<u16>,
+    job: Job,
+    cancelled: Vec<Job>,
+}
+
+async fn in_transaction(
+    conn: &mut Conn,
+    who: &Principal,
+    context: &RequestContext,
+    id: &InstanceId,
+) -> AppResult<Deletion> {
+    let not_found = || AppError::not_found("instance");
+    // May the person see it at all? Only then are its jobs locked, and only after them the instance itself.
+    instance::find(conn, who.scope(), id).await?.ok_or_else(not_found)?;
+    job::lock_open_on(conn, id).await?;
+    let mut instance = instance::find_for_update(conn, who.scope(), id).await?.ok_or_else(not_found)?;
+
+    let open = job::open_on(conn, id).await?;
+    let (deletes, others): (Vec<_>, Vec<_>) = open.into_iter().partition(|job| job.kind == JobKind::Delete);
+    let port = port::of(conn, id).await?;
+    if let Some(job) = deletes.into_iter().find(|job| job.cancel_requested_at.is_none()) {
+        return Ok(Deletion { instance, port, job, cancelled: Vec::new() });
+    }
+    let mut cancelled = Vec::new();
+    for job in others.iter().filter(|job| job.cancel_requested_at.is_none()) {
+        cancelled.extend(job::request_cancel(conn, job.id).await?);
+    }
+    instance::set_desired_state(conn, id, DesiredState::Deleted).await?;
+    instance.desired_state = DesiredState::Deleted;
+    let new = NewJob {
+        requested_by: Some(who.user.id),
+        request_id: Some(&context.request_id),
+        ..NewJob::on_instance(JobKind::Delete, id, instance.owner_id)
+    };
+    let job = job::insert(conn, &new).await?;
+    Entry::new("instance.delete", Target::Instance(id))
+        .owned_by(instance.owner_id)
+        .detail(json!({ "name": instance.name, "jobId": job.id }))
+        .by(conn, who, context)
+        .await?;
+    Ok(Deletion { instance, port, job, cancelled })
+}

@@ -1,0 +1,234 @@
+//! The form for a new instance, and what is acceptable in it.
+
+use clawdeploy_shared::instance::{AiProvider, Channel};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::{error::AppResult, validate::Checks};
+
+/// OpenClaw's own checks are killed with less (bounds in MiB).
+const MEMORY_MB: (i32, i32) = (1536, 16384);
+const DEFAULT_MEMORY_MB: i32 = 2048;
+
+const CPU_MILLIS: (i32, i32) = (250, 8000);
+const DEFAULT_CPU_MILLIS: i32 = 1000;
+
+/// An instance to create.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CreateInstance {
+    /// What you call it; unique among your instances, 1 to 64 characters
+    #[serde(default)]
+    #[schema(required, min_length = 1, max_length = 64, example = "first")]
+    name: String,
+    /// Chat channel to set up; more can be added in the dashboard
+    #[schema(value_type = Option<Channel>, default = "none")]
+    channel: Option<String>,
+    /// Token of the channel's bot; required with `telegram` and `discord`, and refused without
+    #[schema(value_type = Option<String>, write_only)]
+    bot_token: Option<SecretString>,
+    /// Model provider to set up
+    #[schema(value_type = Option<AiProvider>, default = "none")]
+    ai_provider: Option<String>,
+    /// Key of the model provider; required with one, and refused without
+    #[schema(value_type = Option<String>, write_only)]
+    api_key: Option<SecretString>,
+    /// Memory limit, in MiB
+    #[schema(minimum = 1536, maximum = 16384, default = 2048)]
+    memory_mb: Option<i64>,
+    /// CPU limit, in thousandths of a core
+    #[schema(minimum = 250, maximum = 8000, default = 1000)]
+    cpu_millis: Option<i64>,
+}
+
+/// A form that was checked.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) name: String,
+    pub(super) channel: Channel,
+    pub(super) bot_token: Option<SecretString>,
+    pub(super) ai_provider: AiProvider,
+    pub(super) api_key: Option<SecretString>,
+    pub(super) memory_mb: i32,
+    pub(super) cpu_millis: i32,
+}
+
+impl CreateInstance {
+    /// Checks every field; all complaints come together.
+    pub(super) fn check(self) -> AppResult<Draft> {
+        let mut checks = Checks::default();
+        let name = checks.name("name", &self.name);
+        // Forms send fields that were left empty.
+        let bot_token = self.bot_token.filter(|secret| !secret.expose_secret().is_empty());
+        let api_key = self.api_key.filter(|secret| !secret.expose_secret().is_empty());
+
+        let channel = checks.word("channel", self.channel.as_deref(), Channel::ALL, Channel::None);
+        if let Some(channel) = channel {
+            check_bot_token(&mut checks, channel, bot_token.as_ref().map(SecretString::expose_secret));
+        }
+        let provider = checks.word("aiProvider", self.ai_provider.as_deref(), AiProvider::ALL, AiProvider::None);
+        if let Some(provider) = provider {
+            check_api_key(&mut checks, provider, api_key.as_ref().map(SecretString::expose_secret));
+        }
+        let memory_mb = checks.number("memoryMb", self.memory_mb, MEMORY_MB, DEFAULT_MEMORY_MB);
+        let cpu_millis = checks.number("cpuMillis", self.cpu_millis, CPU_MILLIS, DEFAULT_CPU_MILLIS);
+
+        checks.done()?;
+        let (channel, ai_provider) = (channel.unwrap_or(Channel::None), provider.unwrap_or(AiProvider::None));
+        Ok(Draft { name, channel, bot_token, ai_provider, api_key, memory_mb, cpu_millis })
+    }
+}
+
+fn check_bot_token(checks: &mut Checks, channel: Channel, token: Option<&str>) {
+    const FIELD: &str = "botToken";
+    match (channel, token) {
+        (Channel::None, Some(_)) => {
+            checks.fail(FIELD, "unexpected", "is given, but no channel: choose channel telegram or discord");
+        }
+        (Channel::Telegram | Channel::Discord, None) => {
+            checks.fail(FIELD, "required", format!("is required for channel {channel}"));
+        }
+        (Channel::Telegram, Some(token)) if !is_telegram_token(token) => {
+            let message = "must look like 123456789:AbC..., as @BotFather gives it";
+            checks.fail(FIELD, "invalid", message);
+        }
+        (Channel::Discord, Some(token)) if !is_discord_token(token) => {
+            checks.fail(
+                FIELD,
+                "invalid",
+                "must be 20 to 200 printable characters without spaces, as the bot's page shows it",
+            );
+        }
+        (Channel::None, None) | (Channel::Telegram | Channel::Discord, Some(_)) => {}
+    }
+}
+
+fn check_api_key(checks: &mut Checks, provider: AiProvider, key: Option<&str>) {
+    const FIELD: &str = "apiKey";
+    match (provider == AiProvider::None, key) {
+        (true, Some(_)) => checks.fail(FIELD, "unexpected", "is given, but no aiProvider: choose one"),
+        (false, None) => checks.fail(FIELD, "required", format!("is required for aiProvider {provider}")),
+        (false, Some(key)) if !is_api_key(key) => {
+            let message = "must be 8 to 512 printable ASCII characters without spaces, quotes, backslashes, $ or `";
+            checks.fail(FIELD, "invalid", message);
+        }
+        (true, None) | (false, Some(_)) => {}
+    }
+}
+
+/// `123456:AbC...`: at least six digits, a colon, at least twenty of a URL-safe alphabet.
+fn is_telegram_token(token: &str) -> bool {
+    let Some((id, secret)) = token.split_once(':') else { return false };
+    let url_safe = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    id.len() >= 6
+        && id.bytes().all(|b| b.is_ascii_digit())
+        && secret.len() >= 20
+        && secret.bytes().all(url_safe)
+        && token.len() <= 200
+}
+
+fn is_discord_token(token: &str) -> bool {
+    (20..=200).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic())
+}
+
+/// The key ends up between double quotes in a file that OpenClaw reads: nothing that means something there.
+fn is_api_key(key: &str) -> bool {
+    (8..=512).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic() && !b"\"'\\$`".contains(&b))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const TELEGRAM: &str = "123456789:AAEhBOweik6ad9r_QXMENQjcrGbqCr4K-bc";
+
+    /// The complaints about a form, as `field code`.
+    fn complaints(mut form: Value) -> Vec<String> {
+        if form.get("name").is_none() {
+            form["name"] = "first".into();
+        }
+        let form: CreateInstance = serde_json::from_value(form).unwrap();
+        let Err(error) = form.check() else { return Vec::new() };
+        let problem = serde_json::to_value(error.problem("r")).unwrap();
+        let list = problem["errors"].as_array().unwrap().iter();
+        list.map(|e| format!("{} {}", e["field"].as_str().unwrap(), e["code"].as_str().unwrap())).collect()
+    }
+
+    #[test]
+    fn acceptable_forms() {
+        for form in [
+            json!({}),
+            json!({ "channel": "none", "aiProvider": "none", "botToken": "", "apiKey": null }),
+            json!({ "channel": "telegram", "botToken": TELEGRAM }),
+            json!({ "channel": "discord", "botToken": "MTk4NjIyNDgzNDcxOTI1MjQ4.Cl2FMQ.ZnCjm1XVW7vRze4b7Cq4se7kKWs" }),
+            json!({ "aiProvider": "anthropic", "apiKey": "sk-ant-api03-_x/y+z=" }),
+            json!({ "memoryMb": 1536, "cpuMillis": 8000 }),
+        ] {
+            assert_eq!(complaints(form.clone()), [""; 0], "{form}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_out_has_a_default() {
+        let form: CreateInstance = serde_json::from_value(json!({ "name": " first " })).unwrap();
+        let draft = form.check().unwrap();
+        assert_eq!((draft.name.as_str(), draft.channel, draft.ai_provider), ("first", Channel::None, AiProvider::None));
+        assert_eq!((draft.memory_mb, draft.cpu_millis), (2048, 1000));
+    }
+
+    #[test]
+    fn each_field_is_checked() {
+        let table = [
+            (json!({ "name": "" }), "name required"),
+            (json!({ "channel": "sms" }), "channel unknown_value"),
+            (json!({ "channel": "telegram" }), "botToken required"),
+            (json!({ "channel": "discord", "botToken": "" }), "botToken required"),
+            (json!({ "botToken": TELEGRAM }), "botToken unexpected"),
+            (
+                json!({ "channel": "telegram", "botToken": "12345:AAEhBOweik6ad9r_QXMENQjcrGbqCr4K" }),
+                "botToken invalid",
+            ),
+            (json!({ "channel": "telegram", "botToken": "123456:short" }), "botToken invalid"),
+            (json!({ "channel": "telegram", "botToken": format!("{TELEGRAM}\n") }), "botToken invalid"),
+            (json!({ "channel": "discord", "botToken": "has a space in the middle of it" }), "botToken invalid"),
+            (json!({ "channel": "discord", "botToken": "x".repeat(201) }), "botToken invalid"),
+            (json!({ "aiProvider": "gpt" }), "aiProvider unknown_value"),
+            (json!({ "aiProvider": "openai" }), "apiKey required"),
+            (json!({ "apiKey": "sk-12345678" }), "apiKey unexpected"),
+            (json!({ "aiProvider": "openai", "apiKey": "short" }), "apiKey invalid"),
+            (json!({ "aiProvider": "openai", "apiKey": "with\"quote" }), "apiKey invalid"),
+            (json!({ "aiProvider": "openai", "apiKey": "with'quote" }), "apiKey invalid"),
+            (json!({ "aiProvider": "openai", "apiKey": "with\\slash" }), "apiKey invalid"),
+            (json!({ "aiProvider": "openai", "apiKey": "with$dollar" }), "apiKey invalid"),
+            (json!({ "aiProvider": "openai", "apiKey": "with`tick`" }), "apiKey invalid"),
+            (json!({ "aiProvider": "openai", "apiKey": "with space" }), "apiKey invalid"),
+            (json!({ "aiProvider": "openai", "apiKey": "with\nline" }), "apiKey invalid"),
+            (json!({ "aiProvider": "openai", "apiKey": "mit-Umläuten" }), "apiKey invalid"),
+            (json!({ "aiProvider": "openai", "apiKey": "x".repeat(513) }), "apiKey invalid"),
+            (json!({ "memoryMb": 1535 }), "memoryMb out_of_range"),
+            (json!({ "memoryMb": 16385 }), "memoryMb out_of_range"),
+            (json!({ "memoryMb": i64::MAX }), "memoryMb out_of_range"),
+            (json!({ "cpuMillis": 249 }), "cpuMillis out_of_range"),
+            (json!({ "cpuMillis": -1 }), "cpuMillis out_of_range"),
+        ];
+        for (form, want) in table {
+            assert_eq!(complaints(form.clone()), [want], "{form}");
+        }
+    }
+
+    #[test]
+    fn all_complaints_come_together() {
+        let form = json!({ "name": " ", "channel": "telegram", "aiProvider": "openai", "memoryMb": 1, "cpuMillis": 1 });
+        let want = [
+            "name required",
+            "botToken required",
+            "apiKey required",
+            "memoryMb out_of_range",
+            "cpuMillis out_of_range",
+        ];
+        assert_eq!(complaints(form), want);
+    }
+}

@@ -1,0 +1,59 @@
+use std::collections::HashMap;
+
+use clawdeploy_shared::{
+    db::{Conn, DbError, Scope, instance, instance::Instance, job, job::Job},
+    ids::InstanceId,
+};
+
+use super::{InstanceView, view::current};
+use crate::{
+    auth::Principal,
+    error::AppResult,
+    extract::{Json, Query},
+    page::{Page, PageQuery},
+    state::AppState,
+};
+
+/// Your instances, newest first
+#[utoipa::path(
+    get, path = "/api/instances", tag = "instances", params(PageQuery),
+    responses((status = OK, body = Page<InstanceView>)),
+)]
+pub async fn list_instances(
+    app: AppState,
+    who: Principal,
+    Query(query): Query<PageQuery>,
+) -> AppResult<Json<Page<InstanceView>>> {
+    Ok(Json(page(&app, who.own(), &query).await?))
+}
+
+/// A page of the instances that a scope may see, each with the job that is changing it.
+pub async fn page(app: &AppState, scope: Scope, query: &PageQuery) -> AppResult<Page<InstanceView>> {
+    let (limit, before) = query.read()?;
+    let mut conn = app.db.conn().await?;
+    let rows = instance::list(&mut conn, scope, before, limit.fetched()).await?;
+    let mut jobs = open_jobs(&mut conn, &rows).await?;
+    Ok(Page::cut(
+        rows,
+        limit,
+        |(row, _)| (row.created_at, row.id.clone()),
+        |(row, port)| {
+            let open = jobs.remove(&row.id).unwrap_or_default();
+            InstanceView::new(row, port, current(open), &app.routing)
+        },
+    ))
+}
+
+async fn open_jobs(
+    conn: &mut Conn,
+    rows: &[(Instance, Option<u16>)],
+) -> Result<HashMap<InstanceId, Vec<Job>>, DbError> {
+    let ids: Vec<_> = rows.iter().map(|(row, _)| &row.id).collect();
+    let mut open: HashMap<_, Vec<_>> = HashMap::new();
+    for job in job::open_on_any(conn, &ids).await? {
+        if let Some(id) = job.instance_id.clone() {
+            open.entry(id).or_default().push(job);
+        }
+    }
+    Ok(open)
+}

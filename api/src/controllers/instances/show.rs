@@ -1,0 +1,37 @@
+use clawdeploy_shared::{
+    db::{instance, instance::places, job},
+    instance::InstanceStatus,
+};
+
+use super::{InstancePath, InstanceView, view::current};
+use crate::{
+    auth::Principal,
+    error::{AppError, AppResult},
+    extract::{Json, Path},
+    reveal::Revealed,
+    state::AppState,
+};
+
+/// An instance, with the token of its gateway
+///
+/// The token is shown while the instance runs, and to its owner only.
+#[utoipa::path(
+    get, path = "/api/instances/{id}", tag = "instances", params(InstancePath),
+    responses((status = OK, body = InstanceView)),
+)]
+pub async fn get_instance(
+    app: AppState,
+    who: Principal,
+    Path(path): Path<InstancePath>,
+) -> AppResult<Json<InstanceView>> {
+    let mut conn = app.db.conn().await?;
+    let found = instance::find(&mut conn, who.scope(), &path.id).await?;
+    let (instance, port) = found.ok_or_else(|| AppError::not_found("instance"))?;
+    let open = job::open_on(&mut conn, &path.id).await?;
+
+    let sealed = (instance.status == InstanceStatus::Running && instance.owner_id == who.user.id)
+        .then(|| instance.gateway_token_sealed.clone());
+    let token = sealed.map(|sealed| app.sealer.open(&sealed, places::gateway_token(&path.id))).transpose();
+    let gateway_token = token.map_err(AppError::internal)?.map(Revealed);
+    Ok(Json(InstanceView { gateway_token, ..InstanceView::new(instance, port, current(open), &app.routing) }))
+}

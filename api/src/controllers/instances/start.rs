@@ -1,0 +1,21 @@
+use super::{
+    Accepted, InstancePath,
+    power::{Power, accept},
+};
+use crate::{auth::Principal, error::AppResult, extract::Path, middleware::RequestContext, state::AppState};
+
+/// Starts an instance
+///
+/// One that never came up is made again from the beginning.
+#[utoipa::path(
+    post, path = "/api/instances/{id}/start", tag = "instances", params(InstancePath),
+    responses((status = ACCEPTED, body = Accepted, headers(("Location", description = "The job")))),
+)]
+pub async fn start_instance(
+    app: AppState,
+    who: Principal,
+    context: RequestContext,
+    Path(path): Path<InstancePath>,
+) -> AppResult<Accepted> {
+    accept(app, who, context, path.id, Power::Start).await
+}

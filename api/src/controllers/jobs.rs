@@ -1,0 +1,26 @@
+//! Jobs: what was asked for, and how far it is.
+
+use clawdeploy_shared::ids::JobId;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+pub mod cancel;
+pub mod events;
+pub mod show;
+mod steps;
+mod stream;
+mod view;
+
+pub use self::{
+    stream::StreamSlots,
+    view::{Failure, JobDetails, JobView, QueuePlace, serving},
+};
+
+/// Which job.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct JobPath {
+    /// Id of the job
+    #[serde(deserialize_with = "crate::extract::parsed")]
+    pub id: JobId,
+}

@@ -1,0 +1,96 @@
+use axum::http::StatusCode;
+use clawdeploy_shared::{
+    db::{
+        Conn, Scope,
+        instance::{self, Fault},
+        job::{self, Job},
+    },
+    ids::JobId,
+    instance::{DesiredState, InstanceStatus},
+    job::{JobKind, JobStatus},
+};
+use diesel_async::AsyncConnection as _;
+use serde_json::json;
+
+use super::{JobPath, JobView};
+use crate::{
+    audit::{Entry, Target},
+    auth::Principal,
+    error::{AppError, AppResult, ErrorCode},
+    extract::{Json, Path},
+    middleware::RequestContext,
+    state::AppState,
+};
+
+/// Asks a job to stop
+///
+/// A job that waits ends at once; one that runs ends at its next step, and its steps are undone.
+#[utoipa::path(post, path = "/api/jobs/{id}/cancel", tag = "jobs", params(JobPath), responses((status = ACCEPTED, body = JobView)))]
+pub async fn cancel_job(
+    app: AppState,
+    who: Principal,
+    context: RequestContext,
+    Path(path): Path<JobPath>,
+) -> AppResult<(StatusCode, Json<JobView>)> {
+    let job = cancel(&app, who, context, path.id).await?;
+    Ok((StatusCode::ACCEPTED, Json(job.into())))
+}
+
+/// Cancels a job that the person may see.
+pub async fn cancel(app: &AppState, who: Principal, context: RequestContext, id: JobId) -> AppResult<Job> {
+    let db = app.db.clone();
+    let job = app
+        .change(async move {
+            let mut conn = db.conn().await?;
+            conn.transaction(async |conn| in_transaction(conn, &who, &context, id).await).await
+        })
+        .await?;
+    // Whoever runs it, or will undo it, looks at once.
+    if job.status == JobStatus::Queued {
+        app.doorbell.ring(job.queue, job.id);
+    }
+    Ok(job)
+}
+
+async fn in_transaction(conn: &mut Conn, who: &Principal, context: &RequestContext, id: JobId) -> AppResult<Job> {
+    let job = job::find(conn, who.scope(), id).await?.ok_or_else(|| AppError::not_found("job"))?;
+    if job.cancel_requested_at.is_some() && !job.status.is_terminal() {
+        return Ok(job);
+    }
+    if job.kind == JobKind::Delete && job.status == JobStatus::Running {
+        return Err(AppError::new(ErrorCode::NotCancellable, "A deletion that has begun cannot be taken back."));
+    }
+    let Some(asked) = job::request_cancel(conn, id).await? else {
+        return Err(AppError::new(ErrorCode::JobFinished, "The job is over, there is nothing to cancel."));
+    };
+    settle(conn, &asked).await?;
+    Entry::new("job.cancel", Target::Job(id))
+        .owned_by(job.owner_id)
+        .detail(json!({ "kind": job.kind, "instanceId": job.instance_id }))
+        .by(conn, who, context)
+        .await?;
+    Ok(asked)
+}
+
+/// What the owner wants is again what it was before the job, or the platform would go on making it so. And an instance
+/// that nobody is about to provision says so.
+///
+/// The job is locked by now and its instance is locked after it, in the order in which workers do.
+async fn settle(conn: &mut Conn, job: &Job) -> AppResult<()> {
+    let Some(id) = &job.instance_id else { return Ok(()) };
+    let Some(instance) = instance::find_for_update(conn, Scope::Everything, id).await? else { return Ok(()) };
+    let deleted = instance.desired_state == DesiredState::Deleted;
+    let desired = match job.kind {
+        JobKind::Provision | JobKind::Start if !deleted => DesiredState::Stopped,
+        JobKind::Stop if !deleted => DesiredState::Running,
+        JobKind::Delete if instance.status == InstanceStatus::Running => DesiredState::Running,
+        JobKind::Delete => DesiredState::Stopped,
+        _ => return Ok(()),
+    };
+    instance::set_desired_state(conn, id, desired).await?;
+    if job.status == JobStatus::Cancelled && instance.status == InstanceStatus::Pending {
+        let message = "Cancelled before it began. Start the instance to try again, or delete it.";
+        instance::set_status(conn, id, InstanceStatus::Error, Some(Fault { code: "cancelled", message })).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,17 @@
+use clawdeploy_shared::db::job;
+
+use super::{JobDetails, JobPath};
+use crate::{
+    auth::Principal,
+    error::{AppError, AppResult},
+    extract::{Json, Path},
+    state::AppState,
+};
+
+/// A job, with its steps and its place in the queue
+#[utoipa::path(get, path = "/api/jobs/{id}", tag = "jobs", params(JobPath), responses((status = OK, body = JobDetails)))]
+pub async fn get_job(app: AppState, who: Principal, Path(path): Path<JobPath>) -> AppResult<Json<JobDetails>> {
+    let mut conn = app.db.conn().await?;
+    let job = job::find(&mut conn, who.scope(), path.id).await?.ok_or_else(|| AppError::not_found("job"))?;
+    Ok(Json(JobDetails::load(&mut conn, job).await?))
+}

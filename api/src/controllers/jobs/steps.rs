@@ -1,0 +1,152 @@
+//! The steps of a job, told from its story.
+//!
+//! A worker writes down when a step begins and how it ends. Whatever was begun and not ended when the job went back to
+//! its queue (a retry, a worker that vanished or shut down) is to be done again; whatever is still open when the job is
+//! over ended with it.
+
+use chrono::{DateTime, Utc};
+use clawdeploy_shared::{
+    db::job_event::JobEvent,
+    job::{JobEventKind, JobStatus},
+    text_enum,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+text_enum!(
+    /// How far a step is.
+    StepStatus {
+        /// To be done, again: the last try did not come through.
+        Pending = "pending",
+        Running = "running",
+        Done = "done",
+        Failed = "failed",
+        Undone = "undone",
+    }
+);
+
+/// A step of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Step {
+    pub name: String,
+    pub status: StepStatus,
+    /// When its last try began.
+    pub started_at: Option<DateTime<Utc>>,
+    /// How long that took, in milliseconds.
+    pub duration_ms: Option<i64>,
+}
+
+/// The steps of a job that is in `status`, in the order in which they were first begun.
+pub(super) fn steps(story: &[JobEvent], status: JobStatus) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    for event in story {
+        match event.kind {
+            JobEventKind::StepStarted => put(&mut steps, event, StepStatus::Running),
+            JobEventKind::StepDone => put(&mut steps, event, StepStatus::Done),
+            JobEventKind::StepFailed => put(&mut steps, event, StepStatus::Failed),
+            JobEventKind::StepUndone => put(&mut steps, event, StepStatus::Undone),
+            JobEventKind::Retry | JobEventKind::HandedBack | JobEventKind::LeaseLost => {
+                again(&mut steps, |status| matches!(status, StepStatus::Running | StepStatus::Failed));
+            }
+            // Put back by hand: everything is looked at again.
+            JobEventKind::Accepted => again(&mut steps, |_| true),
+            JobEventKind::Claimed | JobEventKind::Log | JobEventKind::CancelRequested | JobEventKind::Finished => {}
+        }
+    }
+    let end = match status {
+        JobStatus::Queued | JobStatus::Running => return steps,
+        JobStatus::Succeeded => StepStatus::Done,
+        JobStatus::Failed => StepStatus::Failed,
+        JobStatus::Cancelled => StepStatus::Undone,
+    };
+    for step in &mut steps {
+        if step.status == StepStatus::Running {
+            step.status = end;
+        }
+    }
+    steps
+}
+
+fn put(steps: &mut Vec<Step>, event: &JobEvent, status: StepStatus) {
+    let Some(name) = &event.step else { return };
+    let index = steps.iter().position(|step| step.name == *name).unwrap_or_else(|| {
+        steps.push(Step { name: name.clone(), status, started_at: None, duration_ms: None });
+        steps.len() - 1
+    });
+    let step = &mut steps[index];
+    step.status = status;
+    match status {
+        StepStatus::Running => (step.started_at, step.duration_ms) = (Some(event.created_at), None),
+        // What undoing took says nothing about the step.
+        StepStatus::Undone => {}
+        _ => step.duration_ms = event.duration_ms,
+    }
+}
+
+fn again(steps: &mut [Step], which: impl Fn(StepStatus) -> bool) {
+    for step in steps.iter_mut().filter(|step| which(step.status)) {
+        step.status = StepStatus::Pending;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clawdeploy_shared::ids::JobId;
+
+    use super::*;
+
+    fn story(entries: &[(JobEventKind, Option<&str>)]) -> Vec<JobEvent> {
+        let event = |(id, (kind, step)): (i64, &(JobEventKind, Option<&str>))| JobEvent {
+            id,
+            job_id: JobId::generate(),
+            attempt: 1,
+            kind: *kind,
+            step: step.map(str::to_owned),
+            message: String::new(),
+            progress: None,
+            duration_ms: (*kind == JobEventKind::StepDone).then_some(id * 10),
+            created_at: DateTime::from_timestamp(id, 0).unwrap(),
+        };
+        (1..).zip(entries).map(event).collect()
+    }
+
+    fn told(entries: &[(JobEventKind, Option<&str>)], status: JobStatus) -> String {
+        let steps = steps(&story(entries), status);
+        steps.iter().map(|s| format!("{} {}", s.name, s.status)).collect::<Vec<_>>().join(", ")
+    }
+
+    #[test]
+    fn the_story_tells_the_steps() {
+        use JobEventKind::*;
+        use JobStatus::{Cancelled, Failed, Queued, Running, Succeeded};
+        let begun = [
+            (Accepted, None),
+            (Claimed, None),
+            (StepStarted, Some("a")),
+            (StepDone, Some("a")),
+            (StepStarted, Some("b")),
+        ];
+        let then = |more: &[(JobEventKind, Option<&'static str>)], status| told(&[&begun, more].concat(), status);
+
+        assert_eq!(told(&begun[..2], Running), "");
+        assert_eq!(then(&[], Running), "a done, b running");
+        assert_eq!(then(&[(StepFailed, Some("b"))], Running), "a done, b failed");
+        assert_eq!(then(&[(StepFailed, Some("b")), (Retry, None)], Queued), "a done, b pending");
+        assert_eq!(then(&[(LeaseLost, None)], Queued), "a done, b pending");
+        assert_eq!(then(&[(HandedBack, None), (StepStarted, Some("b"))], Running), "a done, b running");
+        assert_eq!(then(&[(StepDone, Some("b")), (Finished, None)], Succeeded), "a done, b done");
+        assert_eq!(then(&[(Finished, None)], Failed), "a done, b failed");
+        assert_eq!(then(&[(StepUndone, Some("a")), (Finished, None)], Cancelled), "a undone, b undone");
+        assert_eq!(then(&[(Finished, None), (Accepted, None)], Queued), "a pending, b pending");
+    }
+
+    #[test]
+    fn a_step_tells_when_its_last_try_began_and_how_long_it_took() {
+        use JobEventKind::{Retry, StepDone, StepFailed, StepStarted};
+        let a = Some("a");
+        let story = story(&[(StepStarted, a), (StepFailed, a), (Retry, None), (StepStarted, a), (StepDone, a)]);
+        let [step] = &steps(&story, JobStatus::Running)[..] else { panic!("one step") };
+        assert_eq!((step.started_at, step.duration_ms), (DateTime::from_timestamp(4, 0), Some(50)));
+    }
+}

@@ -1,0 +1,184 @@
+//! How a job looks from outside.
+
+use chrono::{DateTime, Utc};
+use clawdeploy_shared::{
+    db::{Conn, DbError, Scope, job, job::Job, job_event, queue_pause, worker},
+    ids::{InstanceId, JobId, UserId},
+    job::{JobKind, JobStatus, Queue},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::steps::{Step, steps};
+
+/// What went wrong.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Failure {
+    /// Stable, for programs.
+    pub code: String,
+    /// For people.
+    pub message: String,
+}
+
+impl Failure {
+    pub fn new(code: Option<String>, message: Option<String>) -> Option<Self> {
+        code.map(|code| Self { code, message: message.unwrap_or_default() })
+    }
+}
+
+/// A job.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct JobView {
+    pub id: JobId,
+    pub kind: JobKind,
+    pub status: JobStatus,
+    /// On which instance; it may be gone by now.
+    pub instance_id: Option<InstanceId>,
+    /// Who may see the job.
+    pub owner_id: Option<UserId>,
+    /// Which job has to succeed before this one may begin.
+    pub depends_on: Option<JobId>,
+    /// Percent.
+    pub progress: i16,
+    /// The step under way, or the last one.
+    pub step: Option<String>,
+    /// How often a worker took it.
+    pub attempt: i64,
+    /// Somebody asked for it to stop.
+    pub cancel_requested: bool,
+    /// The last error; a job that is tried again has one too.
+    pub error: Option<Failure>,
+    pub created_at: DateTime<Utc>,
+    /// Not before then.
+    pub run_at: DateTime<Utc>,
+    pub started_at: Option<DateTime<Utc>>,
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+impl From<Job> for JobView {
+    fn from(job: Job) -> Self {
+        Self {
+            id: job.id,
+            kind: job.kind,
+            status: job.status,
+            instance_id: job.instance_id,
+            owner_id: job.owner_id,
+            depends_on: job.depends_on,
+            progress: job.progress,
+            step: job.step,
+            attempt: job.attempt,
+            cancel_requested: job.cancel_requested_at.is_some(),
+            error: Failure::new(job.error_code, job.error_message),
+            created_at: job.created_at,
+            run_at: job.run_at,
+            started_at: job.started_at,
+            finished_at: job.finished_at,
+        }
+    }
+}
+
+/// A job with its steps and its place in the queue.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct JobDetails {
+    #[serde(flatten)]
+    pub job: JobView,
+    /// The steps that were begun, in their order.
+    pub steps: Vec<Step>,
+    /// Where it waits; null: it does not.
+    pub queue: Option<QueuePlace>,
+}
+
+/// Where a job waits.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct QueuePlace {
+    pub queue: Queue,
+    /// 1: the next one.
+    pub position: i64,
+    /// Workers that are alive and serve the queue.
+    pub workers: usize,
+    /// What the job waits for, for people.
+    pub message: String,
+}
+
+impl JobDetails {
+    pub async fn load(conn: &mut Conn, job: Job) -> Result<Self, DbError> {
+        let steps = steps(&job_event::list_milestones(conn, job.id).await?, job.status);
+        let queue = match job.status {
+            JobStatus::Queued => Some(QueuePlace::load(conn, &job).await?),
+            _ => None,
+        };
+        Ok(Self { job: job.into(), steps, queue })
+    }
+}
+
+impl QueuePlace {
+    async fn load(conn: &mut Conn, waiting: &Job) -> Result<Self, DbError> {
+        let ahead = job::count_ahead(conn, waiting).await?;
+        let all = worker::list(conn).await?;
+        let serving = serving(&all, waiting.queue);
+        let obstacles = Obstacles {
+            paused: queue_pause::list(conn).await?.iter().any(|(queue, _)| *queue == waiting.queue),
+            workers: serving.len(),
+            docker_down: serving.iter().all(|worker| worker.docker_error.is_some()),
+            job: blocking(conn, waiting).await?,
+            ahead,
+        };
+        let message = obstacles.first(waiting, Utc::now());
+        Ok(Self { queue: waiting.queue, position: ahead + 1, workers: serving.len(), message })
+    }
+}
+
+/// The job that has to end before this one may begin.
+async fn blocking(conn: &mut Conn, waiting: &Job) -> Result<Option<Job>, DbError> {
+    if let Some(needed) = waiting.depends_on {
+        let needed = job::find(conn, Scope::Everything, needed).await?;
+        if let Some(open) = needed.filter(|job| !job.status.is_terminal()) {
+            return Ok(Some(open));
+        }
+    }
+    let Some(instance) = &waiting.instance_id else { return Ok(None) };
+    Ok(job::open_on(conn, instance).await?.into_iter().find(|open| open.seq < waiting.seq))
+}
+
+/// The workers that take jobs from a queue now.
+pub fn serving(all: &[(worker::Worker, bool)], queue: Queue) -> Vec<&worker::Worker> {
+    let takes = |worker: &worker::Worker| !worker.draining && worker.queues.iter().any(|q| q == queue.as_str());
+    all.iter().filter(|(worker, alive)| *alive && takes(worker)).map(|(worker, _)| worker).collect()
+}
+
+/// What can be in the way of a job.
+struct Obstacles {
+    paused: bool,
+    workers: usize,
+    docker_down: bool,
+    job: Option<Job>,
+    ahead: i64,
+}
+
+impl Obstacles {
+    /// The first one, in words.
+    fn first(&self, waiting: &Job, now: DateTime<Utc>) -> String {
+        let queue = waiting.queue;
+        if self.paused {
+            return format!("An administrator paused the {queue} queue; the job begins once it is resumed.");
+        }
+        if self.workers == 0 {
+            return format!("No worker is serving the {queue} queue; the job begins as soon as one does.");
+        }
+        if self.docker_down {
+            return "No worker can reach its Docker engine at the moment; the job begins once one can.".to_owned();
+        }
+        if let Some(job) = &self.job {
+            return format!("Waits for the {} job before it.", job.kind);
+        }
+        if waiting.run_at > now {
+            return format!("Will be tried again in {} s.", (waiting.run_at - now).num_seconds().max(1));
+        }
+        match self.ahead {
+            0 => "Is the next one.".to_owned(),
+            1 => "1 job is ahead of it.".to_owned(),
+            n => format!("{n} jobs are ahead of it."),
+        }
+    }
+}

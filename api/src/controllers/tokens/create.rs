@@ -1,0 +1,89 @@
+use axum::http::StatusCode;
+use chrono::{TimeDelta, Utc};
+use clawdeploy_shared::{
+    db::token::{self, ApiToken, NewApiToken, TokenKind},
+    ids::TokenId,
+    token::{api_token, token_hash},
+};
+use diesel_async::AsyncConnection as _;
+use secrecy::ExposeSecret as _;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::ToSchema;
+
+use crate::{
+    audit::{Entry, Target},
+    auth::Principal,
+    error::{AppError, AppResult},
+    extract::Json,
+    middleware::RequestContext,
+    reveal::Revealed,
+    state::AppState,
+    validate::Checks,
+};
+
+/// How long a token may live, in days.
+pub const DAYS: (i32, i32) = (1, 365);
+pub const DEFAULT_DAYS: i32 = 90;
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CreateToken {
+    /// To tell your tokens apart
+    #[serde(default)]
+    #[schema(required, min_length = 1, max_length = 64, example = "backup script")]
+    name: String,
+    /// Refused after so many days
+    #[schema(minimum = 1, maximum = 365, default = 90)]
+    expires_in_days: Option<i64>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CreatedToken {
+    #[serde(flatten)]
+    about: ApiToken,
+    /// Shown now and never again.
+    token: Revealed,
+}
+
+/// Makes a token, for a program
+#[utoipa::path(
+    post, path = "/api/tokens", tag = "tokens", request_body = CreateToken,
+    responses((status = CREATED, body = CreatedToken)),
+)]
+pub async fn create_token(
+    app: AppState,
+    who: Principal,
+    context: RequestContext,
+    Json(form): Json<CreateToken>,
+) -> AppResult<(StatusCode, Json<CreatedToken>)> {
+    let mut checks = Checks::default();
+    let name = checks.name("name", &form.name);
+    let days = checks.number("expiresInDays", form.expires_in_days, DAYS, DEFAULT_DAYS);
+    checks.done()?;
+
+    let token = api_token();
+    let hash = token_hash(token.expose_secret());
+    let db = app.db.clone();
+    let about = app
+        .change(async move {
+            let mut conn = db.conn().await?;
+            let new = NewApiToken {
+                id: TokenId::generate(),
+                user_id: who.user.id,
+                name: &name,
+                kind: TokenKind::Personal,
+                token_hash: hash,
+                expires_at: Some(Utc::now() + TimeDelta::days(days.into())),
+            };
+            conn.transaction::<_, AppError, _>(async |conn| {
+                let about = token::insert(conn, &new).await?;
+                let entry = Entry::new("token.create", Target::Token(about.id)).owned_by(who.user.id);
+                entry.detail(json!({ "name": about.name, "days": days })).by(conn, &who, &context).await?;
+                Ok(about)
+            })
+            .await
+        })
+        .await?;
+    Ok((StatusCode::CREATED, Json(CreatedToken { about, token: Revealed(token) })))
+}

@@ -1,0 +1,23 @@
+use clawdeploy_shared::db::token::{self, ApiToken};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{auth::Principal, error::AppResult, extract::Json, page::Page, state::AppState};
+
+/// A token. The token itself was shown once and is not stored.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TokenView {
+    #[serde(flatten)]
+    token: ApiToken,
+    /// The one that this request was made with.
+    current: bool,
+}
+
+/// Your tokens that are good now, newest first
+#[utoipa::path(get, path = "/api/tokens", tag = "tokens", responses((status = OK, body = Page<TokenView>)))]
+pub async fn list_tokens(app: AppState, who: Principal) -> AppResult<Json<Page<TokenView>>> {
+    let mut conn = app.db.conn().await?;
+    let tokens = token::list(&mut conn, who.user.id).await?;
+    let views = tokens.into_iter().map(|token| TokenView { current: token.id == who.token_id, token });
+    Ok(Json(Page::whole(views.collect())))
+}

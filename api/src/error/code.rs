@@ -1,0 +1,86 @@
+//! The codes that clients may rely on: a code keeps its meaning and its status for good.
+
+use axum::http::StatusCode;
+use clawdeploy_shared::text_enum;
+
+text_enum!(
+    /// What went wrong, for programs.
+    ErrorCode {
+        /// The body is not JSON, or not of the form that is asked for.
+        InvalidBody = "invalid_body",
+        /// The body names something that is not known here.
+        UnknownField = "unknown_field",
+        InvalidQuery = "invalid_query",
+        InvalidPath = "invalid_path",
+        InvalidHeader = "invalid_header",
+        /// No token was given.
+        Unauthenticated = "unauthenticated",
+        /// The token is unknown, has expired or was revoked.
+        InvalidToken = "invalid_token",
+        /// E-mail or password is wrong; which of them is not told.
+        InvalidCredentials = "invalid_credentials",
+        AdminOnly = "admin_only",
+        /// There is no such thing, or it is not yours.
+        NotFound = "not_found",
+        MethodNotAllowed = "method_not_allowed",
+        NameTaken = "name_taken",
+        InstanceLimit = "instance_limit",
+        /// The instance that this is about has been deleted since.
+        InstanceGone = "instance_gone",
+        AlreadyRunning = "already_running",
+        AlreadyStopped = "already_stopped",
+        /// The instance is in a status from which this is not possible.
+        WrongStatus = "wrong_status",
+        /// Another job is in the way; it is in the answer.
+        JobInProgress = "job_in_progress",
+        /// The job is over, so it cannot be cancelled.
+        JobFinished = "job_finished",
+        /// What the job does cannot be taken back.
+        NotCancellable = "not_cancellable",
+        /// Only a job that failed or was cancelled can be tried again.
+        JobNotRetryable = "job_not_retryable",
+        BodyTooLarge = "body_too_large",
+        UnsupportedMediaType = "unsupported_media_type",
+        /// Some fields are not acceptable; each is named.
+        ValidationFailed = "validation_failed",
+        /// The Idempotency-Key was used for another request.
+        IdempotencyKeyReused = "idempotency_key_reused",
+        /// Too much in a short time.
+        RateLimited = "rate_limited",
+        InternalError = "internal_error",
+        /// A moment later it may succeed.
+        Unavailable = "unavailable",
+        TimedOut = "timed_out",
+    }
+);
+
+impl ErrorCode {
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::InvalidBody | Self::UnknownField | Self::InvalidQuery | Self::InvalidPath | Self::InvalidHeader => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::Unauthenticated | Self::InvalidToken | Self::InvalidCredentials => StatusCode::UNAUTHORIZED,
+            Self::AdminOnly => StatusCode::FORBIDDEN,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NameTaken
+            | Self::InstanceLimit
+            | Self::InstanceGone
+            | Self::AlreadyRunning
+            | Self::AlreadyStopped
+            | Self::WrongStatus
+            | Self::JobInProgress
+            | Self::JobFinished
+            | Self::NotCancellable
+            | Self::JobNotRetryable => StatusCode::CONFLICT,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::ValidationFailed | Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+            Self::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+}

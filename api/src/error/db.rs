@@ -1,0 +1,53 @@
+//! What a failure of the database means to a client. The one place where constraints become sentences.
+
+use std::time::Duration;
+
+use clawdeploy_shared::db::DbError;
+
+use super::{AppError, ErrorCode};
+
+/// What a client should wait before it asks again.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+impl From<DbError> for AppError {
+    fn from(error: DbError) -> Self {
+        if error.is_not_found() {
+            return Self::not_found("thing").with_source(error);
+        }
+        if let Some(conflict) = error.broken_constraint().and_then(conflict) {
+            return conflict.with_source(error);
+        }
+        if error.is_transient() || is_deadlock(&error) {
+            return Self::new(
+                ErrorCode::Unavailable,
+                "The database is not available at the moment. Try again shortly.",
+            )
+            .with_retry_after(RETRY_AFTER)
+            .with_source(error);
+        }
+        Self::internal(error)
+    }
+}
+
+/// Also what [`diesel_async::AsyncConnection::transaction`] asks for.
+impl From<diesel::result::Error> for AppError {
+    fn from(error: diesel::result::Error) -> Self {
+        DbError::from(error).into()
+    }
+}
+
+fn conflict(constraint: &str) -> Option<AppError> {
+    match constraint {
+        "instances_owner_name_unique" => Some(
+            AppError::new(ErrorCode::NameTaken, "There is an instance of this name already. Choose another name.")
+                .with_field("name", "taken", "is the name of another instance"),
+        ),
+        "jobs_open_dedupe" => Some(AppError::new(ErrorCode::JobInProgress, "A job of this kind is open already.")),
+        _ => None,
+    }
+}
+
+/// Two transactions that wait for each other: Postgres ended this one, and the same request may succeed.
+fn is_deadlock(error: &DbError) -> bool {
+    matches!(error, DbError::Query(diesel::result::Error::DatabaseError(_, info)) if info.message() == "deadlock detected")
+}

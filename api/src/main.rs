@@ -1,0 +1,58 @@
+//! The command line of the API.
+
+use clap::{Parser, Subcommand};
+use clawdeploy_api::{
+    ApiConfig,
+    commands::{self, token::TokenCommand, user::UserCommand},
+};
+use clawdeploy_shared::config::{DatabaseArgs, LogArgs};
+
+/// The HTTP side of ClawDeploy
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(flatten)]
+    log: LogArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve HTTP until SIGTERM
+    Serve(Box<ApiConfig>),
+    /// Bring the database up to date
+    Migrate(DatabaseArgs),
+    /// Print the OpenAPI document
+    Openapi,
+    /// Fail unless the API answers
+    Healthcheck {
+        #[arg(long, default_value = "http://127.0.0.1:8080/healthz")]
+        url: String,
+    },
+    /// Accounts
+    #[command(subcommand)]
+    User(UserCommand),
+    /// API tokens
+    #[command(subcommand)]
+    Token(TokenCommand),
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    clawdeploy_shared::telemetry::init(&cli.log)?;
+    match cli.command {
+        Command::Serve(config) => clawdeploy_api::serve(*config).await,
+        Command::Migrate(database) => commands::migrate(&database).await,
+        Command::Openapi => commands::openapi(),
+        Command::Healthcheck { url } => commands::healthcheck(&url).await,
+        Command::User(command) => commands::user::run(command).await,
+        Command::Token(command) => commands::token::run(command).await,
+    }
+}
+
+#[test]
+fn verify_cli() {
+    <Cli as clap::CommandFactory>::command().debug_assert();
+}

@@ -1,0 +1,84 @@
+//! One line for each request, and the bodies of errors.
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
+
+use axum::{
+    body::Body,
+    extract::{MatchedPath, Request},
+    http::{Method, StatusCode},
+    middleware::Next,
+    response::Response,
+};
+use clawdeploy_shared::{ids::UserId, telemetry::chain};
+
+use super::RequestContext;
+use crate::error::AppError;
+
+/// What handlers and extractors tell the line about the request.
+#[derive(Debug, Clone, Default)]
+pub struct Noted {
+    user: Arc<OnceLock<UserId>>,
+}
+
+impl Noted {
+    /// Who asks.
+    pub fn user(&self, id: UserId) {
+        // The first one stands; there is only one.
+        let _ = self.user.set(id);
+    }
+}
+
+pub async fn log(mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let noted = Noted::default();
+    request.extensions_mut().insert(noted.clone());
+    let method = request.method().clone();
+    let path = match request.extensions().get::<MatchedPath>() {
+        Some(matched) => matched.as_str().to_owned(),
+        // No route: the path is whatever somebody typed.
+        None => request.uri().path().chars().take(200).collect(),
+    };
+    let request_id = request.extensions().get::<RequestContext>().map(|context| Arc::clone(&context.request_id));
+    let request_id = request_id.unwrap_or_default();
+
+    let mut response = next.run(request).await;
+    let error = response.extensions_mut().remove::<Arc<AppError>>();
+    if let Some(error) = &error {
+        *response.body_mut() = problem_body(error, &request_id);
+    }
+    write(&method, &path, &request_id, started, noted.user.get(), response.status(), error.as_deref());
+    response
+}
+
+fn problem_body(error: &AppError, request_id: &str) -> Body {
+    serde_json::to_vec(&error.problem(request_id)).unwrap_or_default().into()
+}
+
+fn write(
+    method: &Method,
+    path: &str,
+    request_id: &str,
+    started: Instant,
+    user: Option<&UserId>,
+    status: StatusCode,
+    error: Option<&AppError>,
+) {
+    let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let user = user.map(tracing::field::display);
+    let code = error.map(|error| error.code().as_str());
+    let status = status.as_u16();
+    if path == "/healthz" || path == "/readyz" {
+        // Asked every few seconds; what is not ready has said so itself.
+        tracing::debug!(%method, path, status, duration_ms, request_id, "Answered a probe");
+    } else if status >= 500 {
+        let error = error.map(|error| chain(error));
+        tracing::error!(%method, path, status, duration_ms, request_id, user, code, error, "Failed to answer a request");
+    } else {
+        // The client was told why; a source, if there is one, says more.
+        let error = error.and_then(std::error::Error::source).map(chain);
+        tracing::info!(%method, path, status, duration_ms, request_id, user, code, error, "Answered a request");
+    }
+}

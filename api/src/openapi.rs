@@ -1,0 +1,103 @@
+//! What the OpenAPI document says beside the paths.
+
+use utoipa::{
+    OpenApi as _,
+    openapi::{
+        Content, OpenApi, Ref, RefOr, ResponseBuilder,
+        path::{Operation, PathItem},
+        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
+};
+
+use crate::error::{FieldError, PROBLEM_JSON, Problem};
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "ClawDeploy",
+        description = "OpenClaw gateways of one's own. What changes an instance is a job: the answer is 202 with the job, \
+                       whose progress `GET /api/jobs/{id}/events` tells. Errors are problems as in RFC 9457, with a stable `code`.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    tags(
+        (name = "auth", description = "Signing in and out"),
+        (name = "tokens", description = "Tokens for programs"),
+        (name = "instances", description = "OpenClaw gateways"),
+        (name = "jobs", description = "What was asked for, and how far it is"),
+        (name = "admin", description = "For administrators"),
+        (name = "health", description = "For operators"),
+    ),
+    components(schemas(Problem<'static>, FieldError)),
+    security(("token" = [])),
+)]
+struct Base;
+
+/// The document without paths.
+pub fn base() -> OpenApi {
+    Base::openapi()
+}
+
+/// Adds what holds for all operations: how one proves who one is, and what errors look like.
+pub fn complete(mut document: OpenApi) -> OpenApi {
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some("A token from `POST /api/auth/login` or `POST /api/tokens`"));
+    document.components.get_or_insert_default().add_security_scheme("token", SecurityScheme::Http(bearer.build()));
+    for operation in document.paths.paths.values_mut().flat_map(operations) {
+        let problem = ResponseBuilder::new()
+            .description("What went wrong")
+            .content(PROBLEM_JSON, Content::new(Some(Ref::from_schema_name("Problem"))));
+        operation.responses.responses.insert("default".to_owned(), RefOr::T(problem.build()));
+        for (status, response) in &mut operation.responses.responses {
+            if let RefOr::T(response) = response
+                && response.description.is_empty()
+            {
+                reason(status).clone_into(&mut response.description);
+            }
+        }
+    }
+    document
+}
+
+fn operations(path: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    [&mut path.get, &mut path.post, &mut path.patch, &mut path.delete].into_iter().flatten()
+}
+
+/// The name of a status, which the document must have a description for.
+fn reason(status: &str) -> &'static str {
+    let status = status.parse().ok().and_then(|code: u16| axum::http::StatusCode::from_u16(code).ok());
+    status.and_then(|status| status.canonical_reason()).unwrap_or("Answer")
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::router::document;
+
+    /// The document is part of the contract: a change of it is seen in a review.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test may ask how it was called, and rewrite its own snapshot")]
+    fn the_document_is_the_one_that_is_checked_in() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json");
+        let now = document().to_pretty_json().unwrap() + "\n";
+        if std::env::var_os("UPDATE_OPENAPI").is_some() {
+            std::fs::write(file, &now).unwrap();
+        }
+        let then = std::fs::read_to_string(file).unwrap_or_default();
+        assert!(now == then, "api/openapi.json is not current; run: UPDATE_OPENAPI=1 cargo test -p clawdeploy-api");
+    }
+
+    #[test]
+    fn every_operation_has_a_name_of_its_own_and_a_summary() {
+        let mut document = document();
+        let mut names: Vec<_> = Vec::new();
+        for operation in document.paths.paths.values_mut().flat_map(super::operations) {
+            let name = operation.operation_id.clone().unwrap();
+            assert!(operation.summary.as_ref().is_some_and(|summary| !summary.is_empty()), "{name}");
+            names.push(name);
+        }
+        let count = names.len();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), count, "two operations have the same name");
+    }
+}

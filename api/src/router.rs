@@ -1,0 +1,76 @@
+//! Every route, in one table. Method and path stand at the handler, so that the OpenAPI document cannot differ.
+
+use axum::{Router, extract::DefaultBodyLimit, http::Method};
+use utoipa::openapi::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_swagger_ui::SwaggerUi;
+
+use crate::{
+    controllers::{admin, auth, health, instances, jobs, me, tokens},
+    error::{AppError, ErrorCode},
+    extract::BODY_LIMIT_BYTES,
+    middleware, openapi,
+    state::AppState,
+};
+
+fn table() -> OpenApiRouter<AppState> {
+    OpenApiRouter::with_openapi(openapi::base())
+        // Everybody
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .routes(routes!(auth::login::login))
+        // Whoever is signed in
+        .routes(routes!(auth::logout::logout))
+        .routes(routes!(me::get_me))
+        .routes(routes!(tokens::list::list_tokens, tokens::create::create_token))
+        .routes(routes!(tokens::revoke::revoke_token))
+        .routes(routes!(instances::list::list_instances, instances::create::create_instance))
+        .routes(routes!(
+            instances::show::get_instance,
+            instances::update::update_instance,
+            instances::delete::delete_instance
+        ))
+        .routes(routes!(instances::start::start_instance))
+        .routes(routes!(instances::stop::stop_instance))
+        .routes(routes!(instances::restart::restart_instance))
+        .routes(routes!(instances::jobs::list_instance_jobs))
+        .routes(routes!(jobs::show::get_job))
+        .routes(routes!(jobs::cancel::cancel_job))
+        .routes(routes!(jobs::events::list_job_events))
+        // Administrators
+        .routes(routes!(admin::queues::list_queues))
+        .routes(routes!(admin::jobs::list_all_jobs))
+        .routes(routes!(admin::job_retry::retry_job))
+        .routes(routes!(admin::job_cancel::cancel_any_job))
+        .routes(routes!(admin::workers::list_workers))
+        .routes(routes!(admin::instances::list_all_instances))
+        .routes(routes!(admin::images::list_images))
+        .routes(routes!(admin::rebuild::rebuild_image))
+        .routes(routes!(admin::audit::list_audit))
+}
+
+/// The document of the API, as it is served.
+pub fn document() -> OpenApi {
+    openapi::complete(table().into_openapi())
+}
+
+/// The whole application.
+pub fn build_app(state: AppState) -> Router {
+    let (router, document) = table().split_for_parts();
+    let docs = SwaggerUi::new("/api/docs").url("/api/openapi.json", openapi::complete(document));
+    let router = router
+        .merge(docs)
+        .fallback(no_route)
+        .method_not_allowed_fallback(other_method)
+        .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
+        .with_state(state);
+    middleware::around(router)
+}
+
+async fn no_route() -> AppError {
+    AppError::new(ErrorCode::NotFound, "There is nothing at this address. What there is, is listed at /api/docs/.")
+}
+
+async fn other_method(method: Method) -> AppError {
+    AppError::new(ErrorCode::MethodNotAllowed, format!("{method} is not possible at this address."))
+}

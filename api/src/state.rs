@@ -1,0 +1,91 @@
+//! What every request can reach.
+
+use std::{convert::Infallible, ops::Deref, sync::Arc};
+
+use anyhow::Context as _;
+use axum::{extract::FromRequestParts, http::request::Parts};
+use clawdeploy_shared::{config::RoutingArgs, db::Db, doorbell::Doorbell, secret::Sealer};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    auth::{password::Passwords, throttle::Throttle},
+    config::ApiConfig,
+    controllers::jobs::StreamSlots,
+    error::{AppError, AppResult},
+};
+
+/// The parts of a running API.
+#[derive(Debug)]
+pub struct App {
+    pub db: Db,
+    pub doorbell: Doorbell,
+    pub sealer: Sealer,
+    /// How instances are reached, for links to their dashboards.
+    pub routing: RoutingArgs,
+    /// Hashes and checks passwords, a few at a time.
+    pub passwords: Passwords,
+    /// Slows down whoever tries passwords.
+    pub logins: Throttle,
+    /// How many event streams each person has open.
+    pub streams: StreamSlots,
+    /// For people who are not admins.
+    pub max_instances_per_user: u32,
+    /// Cancelled when the process is asked to end; what never ends by itself listens to it.
+    pub shutdown: CancellationToken,
+    /// Changes that were begun; the process waits for them before it ends.
+    pub changes: TaskTracker,
+}
+
+/// Shared handle on [`App`].
+#[derive(Debug, Clone)]
+pub struct AppState(Arc<App>);
+
+impl Deref for AppState {
+    type Target = App;
+    fn deref(&self) -> &App {
+        &self.0
+    }
+}
+
+/// Handlers take it as it is.
+impl FromRequestParts<Self> for AppState {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(_: &mut Parts, state: &Self) -> Result<Self, Infallible> {
+        Ok(state.clone())
+    }
+}
+
+impl AppState {
+    /// Prepares everything and connects to nothing yet. Call it inside the runtime.
+    pub fn new(config: &ApiConfig) -> anyhow::Result<Self> {
+        Ok(Self(Arc::new(App {
+            db: Db::new(&config.database)?,
+            doorbell: Doorbell::new(&config.redis).context("CLAWDEPLOY_REDIS_URL is not usable")?,
+            sealer: Sealer::from_file(&config.secrets.key_file)?,
+            routing: config.routing.clone(),
+            passwords: Passwords::default(),
+            logins: Throttle::default(),
+            streams: StreamSlots::default(),
+            max_instances_per_user: config.max_instances_per_user,
+            shutdown: CancellationToken::new(),
+            changes: TaskTracker::new(),
+        })))
+    }
+
+    /// Carries a change to its end even where the handler is dropped, because its client went away or took too long:
+    /// a transaction that is dropped half-way would go back to the pool open.
+    pub async fn change<T, F>(&self, work: F) -> AppResult<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = AppResult<T>> + Send + 'static,
+    {
+        match self.changes.spawn(work).await {
+            Ok(done) => done,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => Err(AppError::panicked(&*panic)),
+                Err(error) => Err(AppError::internal(error)),
+            },
+        }
+    }
+}

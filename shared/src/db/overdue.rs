@@ -1,0 +1,53 @@
+//! Due jobs that nobody took.
+
+use std::time::Duration;
+
+use diesel::{QueryableByName, sql_types};
+use diesel_async::RunQueryDsl;
+
+use super::{Conn, DbError};
+use crate::{ids::JobId, job::Queue};
+
+/// A job that could have been claimed for a while.
+#[derive(Debug, Clone, QueryableByName)]
+pub struct Overdue {
+    #[diesel(sql_type = sql_types::Uuid)]
+    pub id: JobId,
+    #[diesel(sql_type = sql_types::Text)]
+    pub queue: Queue,
+}
+
+/// Jobs that have been due for `age` and that a claim would take, in the order of claims: nothing that waits behind
+/// another job, and nothing of a paused queue.
+pub async fn list(conn: &mut Conn, age: Duration, limit: i64) -> Result<Vec<Overdue>, DbError> {
+    Ok(diesel::sql_query(
+        "SELECT due.id, due.queue FROM jobs due \
+         WHERE due.status = 'queued' AND due.run_at <= now() - make_interval(secs => $1) \
+           AND NOT EXISTS (SELECT 1 FROM queue_pauses paused WHERE paused.queue = due.queue) \
+           AND NOT EXISTS (SELECT 1 FROM jobs older WHERE older.instance_id = due.instance_id \
+                AND older.seq < due.seq AND older.status IN ('queued', 'running')) \
+           AND NOT EXISTS (SELECT 1 FROM jobs needed WHERE needed.id = due.depends_on \
+                AND needed.status IN ('queued', 'running')) \
+         ORDER BY due.turn, due.seq LIMIT $2",
+    )
+    .bind::<sql_types::Float8, _>(age.as_secs_f64())
+    .bind::<sql_types::Int8, _>(limit)
+    .load(conn)
+    .await?)
+}
+
+/// A queue in which jobs wait, and how many.
+#[derive(Debug, Clone, QueryableByName)]
+pub struct Waiting {
+    #[diesel(sql_type = sql_types::Text)]
+    pub queue: Queue,
+    #[diesel(sql_type = sql_types::Int8)]
+    pub jobs: i64,
+}
+
+/// How many jobs are queued in each queue that has any.
+pub async fn waiting(conn: &mut Conn) -> Result<Vec<Waiting>, DbError> {
+    Ok(diesel::sql_query("SELECT queue, count(*) AS jobs FROM jobs WHERE status = 'queued' GROUP BY queue")
+        .load(conn)
+        .await?)
+}

@@ -1,0 +1,98 @@
+//! How the queues stand, and how they did in the last hour.
+
+use diesel::{prelude::*, sql_types};
+use diesel_async::RunQueryDsl;
+
+use super::{Conn, DbError};
+use crate::job::{JobKind, Queue};
+
+/// How many open jobs of a kind there are, and since when the oldest waits.
+#[derive(Debug, Clone, QueryableByName)]
+pub struct QueueCount {
+    #[diesel(sql_type = sql_types::Text)]
+    pub queue: Queue,
+    #[diesel(sql_type = sql_types::Text)]
+    pub kind: JobKind,
+    /// Due, and not taken yet.
+    #[diesel(sql_type = sql_types::Int8)]
+    pub waiting: i64,
+    /// Waiting for the time of their next try.
+    #[diesel(sql_type = sql_types::Int8)]
+    pub delayed: i64,
+    #[diesel(sql_type = sql_types::Int8)]
+    pub running: i64,
+    /// That failed in the last day.
+    #[diesel(sql_type = sql_types::Int8)]
+    pub failed_last_day: i64,
+    /// Age of the oldest job that is due, in seconds.
+    #[diesel(sql_type = sql_types::Nullable<sql_types::Float8>)]
+    pub oldest_waiting_seconds: Option<f64>,
+}
+
+/// The open jobs by queue and kind; kinds without any are left out.
+pub async fn counts(conn: &mut Conn) -> Result<Vec<QueueCount>, DbError> {
+    Ok(diesel::sql_query(
+        "SELECT queue, kind, \
+           count(*) FILTER (WHERE status = 'queued' AND run_at <= now()) AS waiting, \
+           count(*) FILTER (WHERE status = 'queued' AND run_at > now()) AS delayed, \
+           count(*) FILTER (WHERE status = 'running') AS running, \
+           count(*) FILTER (WHERE status = 'failed') AS failed_last_day, \
+           extract(epoch FROM now() - min(run_at) FILTER (WHERE status = 'queued' AND run_at <= now()))::float8 AS oldest_waiting_seconds \
+         FROM jobs WHERE status IN ('queued', 'running') OR (status = 'failed' AND finished_at > now() - interval '1 day') \
+         GROUP BY queue, kind ORDER BY queue, kind",
+    )
+    .load(conn)
+    .await?)
+}
+
+/// How the jobs of a kind that ended in the last hour did. Times are in seconds.
+#[derive(Debug, Clone, QueryableByName)]
+pub struct QueueThroughput {
+    #[diesel(sql_type = sql_types::Text)]
+    pub queue: Queue,
+    #[diesel(sql_type = sql_types::Text)]
+    pub kind: JobKind,
+    #[diesel(sql_type = sql_types::Int8)]
+    pub succeeded: i64,
+    #[diesel(sql_type = sql_types::Int8)]
+    pub failed: i64,
+    #[diesel(sql_type = sql_types::Int8)]
+    pub cancelled: i64,
+    /// From its acceptance until its first claim.
+    #[diesel(sql_type = sql_types::Nullable<sql_types::Float8>)]
+    pub wait_p50: Option<f64>,
+    #[diesel(sql_type = sql_types::Nullable<sql_types::Float8>)]
+    pub wait_p95: Option<f64>,
+    #[diesel(sql_type = sql_types::Nullable<sql_types::Float8>)]
+    pub wait_p99: Option<f64>,
+    /// From its first claim until its end.
+    #[diesel(sql_type = sql_types::Nullable<sql_types::Float8>)]
+    pub run_p50: Option<f64>,
+    #[diesel(sql_type = sql_types::Nullable<sql_types::Float8>)]
+    pub run_p95: Option<f64>,
+    #[diesel(sql_type = sql_types::Nullable<sql_types::Float8>)]
+    pub run_p99: Option<f64>,
+}
+
+/// What ended in the last hour, by queue and kind.
+pub async fn last_hour(conn: &mut Conn) -> Result<Vec<QueueThroughput>, DbError> {
+    Ok(diesel::sql_query(
+        "WITH ended AS ( \
+           SELECT queue, kind, status, extract(epoch FROM started_at - created_at)::float8 AS wait, \
+             extract(epoch FROM finished_at - started_at)::float8 AS run \
+           FROM jobs WHERE finished_at > now() - interval '1 hour') \
+         SELECT queue, kind, \
+           count(*) FILTER (WHERE status = 'succeeded') AS succeeded, \
+           count(*) FILTER (WHERE status = 'failed') AS failed, \
+           count(*) FILTER (WHERE status = 'cancelled') AS cancelled, \
+           percentile_cont(0.5) WITHIN GROUP (ORDER BY wait) AS wait_p50, \
+           percentile_cont(0.95) WITHIN GROUP (ORDER BY wait) AS wait_p95, \
+           percentile_cont(0.99) WITHIN GROUP (ORDER BY wait) AS wait_p99, \
+           percentile_cont(0.5) WITHIN GROUP (ORDER BY run) AS run_p50, \
+           percentile_cont(0.95) WITHIN GROUP (ORDER BY run) AS run_p95, \
+           percentile_cont(0.99) WITHIN GROUP (ORDER BY run) AS run_p99 \
+         FROM ended GROUP BY queue, kind ORDER BY queue, kind",
+    )
+    .load(conn)
+    .await?)
+}

@@ -1,0 +1,44 @@
+//! What seems to belong to nobody. It is removed only when it was seen so twice, some time apart: between two looks at
+//! two places, Docker and the tables, anything may have come to be or gone.
+
+use std::{collections::HashSet, time::Duration};
+
+use diesel::{
+    dsl::sql,
+    prelude::*,
+    sql_types::{Float8, Timestamptz},
+};
+use diesel_async::RunQueryDsl;
+
+use super::{Conn, DbError, schema::sightings};
+use crate::text_enum;
+
+text_enum!(
+    /// What kind of thing was seen.
+    SightingKind {
+        Container = "container",
+        Network = "network",
+        Directory = "directory",
+    }
+);
+
+/// Notes everything of a kind that is seen now and forgets what is not seen any more. Answers with what was first seen
+/// at least `age` ago, on the database's clock, and in every look since.
+pub async fn note(
+    conn: &mut Conn,
+    kind: SightingKind,
+    seen: &[&str],
+    age: Duration,
+) -> Result<HashSet<String>, DbError> {
+    let of_kind = sightings::table.filter(sightings::kind.eq(kind));
+    diesel::delete(of_kind.filter(sightings::subject.ne_all(seen))).execute(conn).await?;
+    let rows: Vec<_> = seen.iter().map(|subject| (sightings::kind.eq(kind), sightings::subject.eq(*subject))).collect();
+    diesel::insert_into(sightings::table).values(rows).on_conflict_do_nothing().execute(conn).await?;
+    let then = sql::<Timestamptz>("now() - make_interval(secs => ").bind::<Float8, _>(age.as_secs_f64()).sql(")");
+    let old: Vec<String> = of_kind
+        .filter(sightings::subject.eq_any(seen).and(sightings::first_seen_at.le(then)))
+        .select(sightings::subject)
+        .load(conn)
+        .await?;
+    Ok(old.into_iter().collect())
+}

@@ -1,0 +1,310 @@
+//! The reconciler's sweeps: whose turn it is to run them, whether they are due, and what their last run found.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use diesel::{
+    prelude::*,
+    sql_types::{Array, Bool, Float8, Int8, Jsonb, Nullable, Text, Timestamptz},
+};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection as _, pooled_connection::deadpool::Object};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::{Conn, Db, DbError, schema::sweeps};
+use crate::text_enum;
+
+/// Any number, but another one than the migrations'; the same in every worker.
+const TURN_LOCK: i64 = 0x636c_6178;
+
+/// Findings of one run that are kept; what a sweep found beyond them is only counted.
+const KEPT: usize = 100;
+
+text_enum!(
+    /// The sweeps, in the order in which a pass runs them.
+    SweepName {
+        /// Containers that show something else than their instance's status says.
+        Drift = "drift",
+        /// Instances between two states on which nothing is at work.
+        Stuck = "stuck",
+        /// Due jobs that nobody took.
+        Doorbells = "doorbells",
+        /// Containers and networks that belong to no instance.
+        Orphans = "orphans",
+        /// Directories that belong to no instance.
+        Directories = "directories",
+        /// What removals that were cut short have left.
+        Trash = "trash",
+        /// Ports that are refused no more, or are not the ones that containers use.
+        Ports = "ports",
+    }
+);
+
+text_enum!(
+    /// What was done about a finding.
+    FindingAction {
+        /// It is as it should be now, or a job is making it so.
+        Repaired = "repaired",
+        /// Somebody has to look at it.
+        Reported = "reported",
+        /// It may pass by itself; a later run decides.
+        Watching = "watching",
+    }
+);
+
+/// One thing that was not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Finding {
+    /// Stable code, `snake_case`.
+    pub code: String,
+    /// What it is about: an instance's, container's or network's id, a queue, a port.
+    pub subject: String,
+    pub action: FindingAction,
+    /// For a person.
+    pub message: String,
+}
+
+/// What one run of a sweep did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SweepReport {
+    /// How many things were looked at.
+    pub checked: usize,
+    pub findings: Vec<Finding>,
+}
+
+impl SweepReport {
+    /// A report about so many things, with nothing found yet.
+    pub fn of(checked: usize) -> Self {
+        Self { checked, findings: Vec::new() }
+    }
+
+    pub fn repaired(&mut self, code: &str, subject: &(impl ToString + ?Sized), message: impl Into<String>) {
+        self.found(FindingAction::Repaired, code, subject, message.into());
+    }
+
+    pub fn reported(&mut self, code: &str, subject: &(impl ToString + ?Sized), message: impl Into<String>) {
+        self.found(FindingAction::Reported, code, subject, message.into());
+    }
+
+    pub fn watching(&mut self, code: &str, subject: &(impl ToString + ?Sized), message: impl Into<String>) {
+        self.found(FindingAction::Watching, code, subject, message.into());
+    }
+
+    fn found(&mut self, action: FindingAction, code: &str, subject: &(impl ToString + ?Sized), message: String) {
+        self.findings.push(Finding { code: code.to_owned(), subject: subject.to_string(), action, message });
+    }
+}
+
+/// A sweep and its last run.
+#[derive(Debug, Clone, Queryable, Selectable, Serialize, ToSchema)]
+#[diesel(table_name = sweeps, check_for_backend(diesel::pg::Pg))]
+#[serde(rename_all = "camelCase")]
+pub struct Sweep {
+    pub name: SweepName,
+    /// When an administrator last asked for it.
+    pub requested_at: Option<DateTime<Utc>>,
+    /// When its last run began; null: it never ran.
+    pub ran_at: Option<DateTime<Utc>>,
+    /// How long that run took, in milliseconds.
+    pub duration_ms: Option<i64>,
+    /// Worker that ran it.
+    pub worker: Option<String>,
+    /// How many things that run looked at.
+    pub checked: i64,
+    /// What that run found.
+    #[schema(value_type = Vec<Finding>)]
+    pub findings: Value,
+    /// Why that run did not come to its end; null: it did.
+    pub error: Option<String>,
+    /// When the last run that repaired something began.
+    pub repaired_at: Option<DateTime<Utc>>,
+    /// What that one repaired.
+    #[schema(value_type = Vec<Finding>)]
+    pub repairs: Value,
+}
+
+impl Sweep {
+    /// Whether a run that began after `at` is over.
+    pub fn has_run_since(&self, at: DateTime<Utc>) -> bool {
+        self.ran_at.is_some_and(|ran_at| ran_at > at)
+    }
+}
+
+/// Every sweep that ran or was asked for, in the order in which a pass runs them.
+pub async fn list(conn: &mut Conn) -> Result<Vec<Sweep>, DbError> {
+    // While a new version rolls out, the table may hold sweeps that this one does not know.
+    let known = sweeps::table.filter(sweeps::name.eq_any(SweepName::ALL));
+    let mut found: Vec<Sweep> = known.select(Sweep::as_select()).load(conn).await?;
+    found.sort_by_key(|sweep| sweep.name);
+    Ok(found)
+}
+
+#[derive(QueryableByName)]
+struct At {
+    #[diesel(sql_type = Timestamptz)]
+    at: DateTime<Utc>,
+}
+
+/// Asks for a run of every sweep at once. Returns the time that [`Sweep::has_run_since`] is to be asked about.
+pub async fn request(conn: &mut Conn) -> Result<DateTime<Utc>, DbError> {
+    let requested: Vec<At> = diesel::sql_query(
+        "INSERT INTO sweeps (name, requested_at) SELECT unnest($1), now() \
+         ON CONFLICT (name) DO UPDATE SET requested_at = excluded.requested_at RETURNING requested_at AS at",
+    )
+    .bind::<Array<Text>, _>(SweepName::ALL)
+    .load(conn)
+    .await?;
+    requested.into_iter().next().map(|row| row.at).ok_or(DbError::Query(diesel::result::Error::NotFound))
+}
+
+#[derive(QueryableByName)]
+struct Answer {
+    #[diesel(sql_type = Bool)]
+    yes: bool,
+}
+
+/// Whether a pass is due: a sweep never ran, was asked for since its last run began, or began that `period` ago.
+pub async fn is_due(conn: &mut Conn, period: Duration) -> Result<bool, DbError> {
+    let answer: Answer = diesel::sql_query(
+        "SELECT count(ran_at) < cardinality($1) OR coalesce( \
+           bool_or(requested_at > ran_at OR ran_at <= now() - make_interval(secs => $2)), false) AS yes \
+         FROM sweeps WHERE name = ANY($1)",
+    )
+    .bind::<Array<Text>, _>(SweepName::ALL)
+    .bind::<Float8, _>(period.as_secs_f64())
+    .get_result(conn)
+    .await?;
+    Ok(answer.yes)
+}
+
+/// One run of a sweep, with what became of it.
+#[derive(Debug, Clone)]
+pub struct SweepRun {
+    pub name: SweepName,
+    /// When it began, by [`Turn::clock`].
+    pub ran_at: DateTime<Utc>,
+    pub duration: Duration,
+    pub report: SweepReport,
+    pub error: Option<String>,
+}
+
+/// Keeps a run as the sweep's last one, unless a later one is kept already.
+pub async fn record(conn: &mut Conn, worker: &str, run: &SweepRun) -> Result<(), DbError> {
+    let findings = &run.report.findings;
+    let repairs: Vec<&Finding> = findings.iter().filter(|f| f.action == FindingAction::Repaired).collect();
+    let repaired_at = (!repairs.is_empty()).then_some(run.ran_at);
+    let number = |n: u128| i64::try_from(n).unwrap_or(i64::MAX);
+    diesel::sql_query(
+        "INSERT INTO sweeps (name, ran_at, duration_ms, worker, checked, findings, error, repaired_at, repairs) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+         ON CONFLICT (name) DO UPDATE SET ran_at = excluded.ran_at, duration_ms = excluded.duration_ms, \
+           worker = excluded.worker, checked = excluded.checked, findings = excluded.findings, error = excluded.error, \
+           repaired_at = coalesce(excluded.repaired_at, sweeps.repaired_at), \
+           repairs = CASE WHEN excluded.repaired_at IS NULL THEN sweeps.repairs ELSE excluded.repairs END \
+         WHERE sweeps.ran_at IS NULL OR sweeps.ran_at <= excluded.ran_at",
+    )
+    .bind::<Text, _>(run.name)
+    .bind::<Timestamptz, _>(run.ran_at)
+    .bind::<Int8, _>(number(run.duration.as_millis()))
+    .bind::<Text, _>(worker)
+    .bind::<Int8, _>(number(run.report.checked as u128))
+    .bind::<Jsonb, _>(kept(findings.iter()))
+    .bind::<Nullable<Text>, _>(run.error.as_deref())
+    .bind::<Nullable<Timestamptz>, _>(repaired_at)
+    .bind::<Jsonb, _>(kept(repairs.into_iter()))
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The first findings as JSON, and one that says how many more there were.
+fn kept<'a>(mut findings: impl ExactSizeIterator<Item = &'a Finding>) -> Value {
+    let mut kept: Vec<Value> = findings.by_ref().take(KEPT).map(|finding| serde_json::json!(finding)).collect();
+    let more = findings.len();
+    if more > 0 {
+        kept.push(serde_json::json!(Finding {
+            code: "more".to_owned(),
+            subject: String::new(),
+            action: FindingAction::Watching,
+            message: format!("{more} more are not shown."),
+        }));
+    }
+    Value::Array(kept)
+}
+
+/// The right to run a pass. One worker at a time has it, by an advisory lock of Postgres.
+///
+/// The lock hangs on a connection that never goes back to the pool, so it ends with this value, however that ends. A
+/// worker that stops without dying (SIGSTOP, a machine that hangs) loses it when the connection was idle for a minute.
+pub struct Turn {
+    conn: AsyncPgConnection,
+}
+
+impl std::fmt::Debug for Turn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Turn").finish_non_exhaustive()
+    }
+}
+
+impl Turn {
+    /// Takes the turn; `None`: somebody has it.
+    pub async fn take(db: &Db) -> Result<Option<Self>, DbError> {
+        let mut conn = Object::take(db.conn().await?);
+        let answer: Answer = diesel::sql_query("SELECT pg_try_advisory_lock($1) AS yes")
+            .bind::<Int8, _>(TURN_LOCK)
+            .get_result(&mut conn)
+            .await?;
+        if !answer.yes {
+            return Ok(None);
+        }
+        // Asked for by name first: Postgres 13 does not have it.
+        conn.batch_execute(
+            "SELECT set_config(name, '60s', false) FROM pg_settings WHERE name = 'idle_session_timeout'",
+        )
+        .await?;
+        Ok(Some(Self { conn }))
+    }
+
+    /// The database's clock; fails when the turn is lost.
+    pub async fn clock(&mut self) -> Result<DateTime<Utc>, DbError> {
+        let now: At = diesel::sql_query("SELECT clock_timestamp() AS at").get_result(&mut self.conn).await?;
+        Ok(now.at)
+    }
+
+    /// Gives the turn up at once; merely dropped it takes a moment longer.
+    pub async fn end(mut self) {
+        let unlock = format!("SELECT pg_advisory_unlock({TURN_LOCK})");
+        if let Err(error) = self.conn.batch_execute(&unlock).await {
+            tracing::debug!(%error, "The reconciler's lock was gone already");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_findings_is_cut_and_says_so() {
+        let mut report = SweepReport::of(1000);
+        for n in 0..KEPT + 7 {
+            report.reported("x", &n, "");
+        }
+        let kept = kept(report.findings.iter());
+        assert_eq!(kept.as_array().map(Vec::len), Some(KEPT + 1));
+        assert_eq!(kept[KEPT]["message"], "7 more are not shown.");
+    }
+
+    #[test]
+    fn findings_are_what_is_read_back() {
+        let mut report = SweepReport::of(1);
+        report.repaired("code", "subject", "message");
+        let stored = kept(report.findings.iter());
+        assert_eq!(
+            stored,
+            serde_json::json!([{ "code": "code", "subject": "subject", "action": "repaired", "message": "message" }])
+        );
+        assert_eq!(serde_json::from_value::<Vec<Finding>>(stored).unwrap(), report.findings);
+    }
+}

@@ -1,0 +1,59 @@
+//! Metrics in Prometheus' form, on an address of their own: they tell about every tenant and are not for the public.
+//!
+//! Names are here, in one place, with their unit at the end as Prometheus has it; `docs/operations.md` explains them and
+//! `deploy/prometheus/alerts.yml` watches them.
+
+use std::net::SocketAddr;
+
+use clap::Args;
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder};
+
+/// Jobs waiting now, by queue, kind and state (`due`, `delayed`, `running`).
+pub const QUEUE_JOBS: &str = "clawdeploy_queue_jobs";
+/// Age of the oldest job that is due, by queue.
+pub const QUEUE_OLDEST_SECONDS: &str = "clawdeploy_queue_oldest_seconds";
+/// From when a job was due until it was claimed, by kind.
+pub const JOB_WAIT_SECONDS: &str = "clawdeploy_job_wait_seconds";
+/// One attempt at a job, by kind and outcome.
+pub const JOB_RUN_SECONDS: &str = "clawdeploy_job_run_seconds";
+/// Attempts given back for another try, by kind and code of the error.
+pub const JOB_RETRIES: &str = "clawdeploy_job_retries_total";
+/// Jobs taken back from a vanished worker.
+pub const LEASES_REAPED: &str = "clawdeploy_leases_reaped_total";
+/// Jobs that this worker lost while it ran them.
+pub const LEASES_LOST: &str = "clawdeploy_leases_lost_total";
+/// Findings of the reconciler, by sweep, code and action.
+pub const RECONCILER_FINDINGS: &str = "clawdeploy_reconciler_findings_total";
+/// One call to the Docker engine, by operation and result.
+pub const DOCKER_CALL_SECONDS: &str = "clawdeploy_docker_call_seconds";
+
+/// From a millisecond to the ten minutes of a slow build, in seconds.
+const SECONDS: [f64; 14] = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 20.0, 60.0, 120.0, 300.0, 600.0];
+
+#[derive(Debug, Clone, Args)]
+pub struct MetricsArgs {
+    /// Private address for Prometheus, as 127.0.0.1:9400; without it there are no metrics
+    #[arg(long, env = "CLAWDEPLOY_METRICS_LISTEN")]
+    pub metrics_listen: Option<SocketAddr>,
+}
+
+/// Starts to collect, and to answer Prometheus, if an address is set. Call it once, within the runtime.
+pub fn serve(args: &MetricsArgs) -> Result<(), BuildError> {
+    let Some(address) = args.metrics_listen else { return Ok(()) };
+    PrometheusBuilder::new()
+        .with_http_listener(address)
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
+        .install()?;
+    describe_gauge!(QUEUE_JOBS, Unit::Count, "Jobs by queue, kind and state (due, delayed, running)");
+    describe_gauge!(QUEUE_OLDEST_SECONDS, Unit::Seconds, "Age of the oldest job that is due");
+    describe_histogram!(JOB_WAIT_SECONDS, Unit::Seconds, "From when a job was due until it was claimed");
+    describe_histogram!(JOB_RUN_SECONDS, Unit::Seconds, "One attempt at a job");
+    describe_counter!(JOB_RETRIES, Unit::Count, "Attempts given back for another try");
+    describe_counter!(LEASES_REAPED, Unit::Count, "Jobs taken back from a vanished worker");
+    describe_counter!(LEASES_LOST, Unit::Count, "Jobs that a worker lost while it ran them");
+    describe_counter!(RECONCILER_FINDINGS, Unit::Count, "What the reconciler found");
+    describe_histogram!(DOCKER_CALL_SECONDS, Unit::Seconds, "One call to the Docker engine");
+    tracing::info!(%address, "Metrics are served");
+    Ok(())
+}
