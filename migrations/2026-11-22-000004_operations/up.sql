@@ -90,7 +90,7 @@ COMMENT ON COLUMN audit.at IS 'When';
 COMMENT ON COLUMN audit.actor_id IS 'Who; null: the system, or nobody signed in';
 COMMENT ON COLUMN audit.actor IS 'E-mail of the actor at that time, or the name of the program';
 COMMENT ON COLUMN audit.action IS 'What was done, as noun.verb';
-COMMENT ON COLUMN audit.target_kind IS 'instance, job, token, user or image';
+COMMENT ON COLUMN audit.target_kind IS 'instance, job, token, user, image, queue, worker or reconciler';
 COMMENT ON COLUMN audit.target_id IS 'Which one';
 COMMENT ON COLUMN audit.owner_id IS 'Whose it was';
 COMMENT ON COLUMN audit.detail IS 'More, never a secret';

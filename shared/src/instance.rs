@@ -63,7 +63,8 @@ impl InstanceStatus {
             // A cancelled stop goes back to what it was.
             Stopping => matches!(next, Stopped | Running | Deleting | Error),
             Stopped => matches!(next, Starting | Updating | Deleting | Running | Error),
-            Starting => matches!(next, Running | Stopped | Deleting | Error),
+            // One whose gateway ends and is started again and again may be stopped.
+            Starting => matches!(next, Running | Stopping | Stopped | Deleting | Error),
             Updating => matches!(next, Running | Stopped | Deleting | Error),
             Deleting => matches!(next, Error),
             Error => matches!(next, Provisioning | Starting | Stopping | Stopped | Running | Updating | Deleting),

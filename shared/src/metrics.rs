@@ -28,6 +28,11 @@ pub const RECONCILER_FINDINGS: &str = "clawdeploy_reconciler_findings_total";
 /// One call to the Docker engine, by operation and result.
 pub const DOCKER_CALL_SECONDS: &str = "clawdeploy_docker_call_seconds";
 
+/// From a request to the head of its answer, by method, path (the route's, never what was typed) and status.
+pub const HTTP_REQUEST_SECONDS: &str = "clawdeploy_http_request_seconds";
+/// Attempts to sign in that were refused, by reason.
+pub const LOGIN_FAILURES: &str = "clawdeploy_login_failures_total";
+
 /// From a millisecond to the ten minutes of a slow build, in seconds.
 const SECONDS: [f64; 14] = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 20.0, 60.0, 120.0, 300.0, 600.0];
 
@@ -54,6 +59,8 @@ pub fn serve(args: &MetricsArgs) -> Result<(), BuildError> {
     describe_counter!(LEASES_LOST, Unit::Count, "Jobs that a worker lost while it ran them");
     describe_counter!(RECONCILER_FINDINGS, Unit::Count, "What the reconciler found");
     describe_histogram!(DOCKER_CALL_SECONDS, Unit::Seconds, "One call to the Docker engine");
+    describe_histogram!(HTTP_REQUEST_SECONDS, Unit::Seconds, "From a request to the head of its answer");
+    describe_counter!(LOGIN_FAILURES, Unit::Count, "Attempts to sign in that were refused");
     tracing::info!(%address, "Metrics are served");
     Ok(())
 }

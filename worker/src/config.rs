@@ -6,6 +6,7 @@ use clap::Args;
 use clawdeploy_shared::{
     config::{DatabaseArgs, RedisArgs, RoutingArgs, SecretArgs},
     job::Queue,
+    metrics::MetricsArgs,
     ports::NetworkPool,
 };
 
@@ -30,6 +31,8 @@ pub struct WorkerConfig {
     pub image: ImageArgs,
     #[command(flatten)]
     pub engine: EngineArgs,
+    #[command(flatten)]
+    pub metrics: MetricsArgs,
 }
 
 /// How instances are laid out on this host.
@@ -99,6 +102,10 @@ pub struct EngineArgs {
     #[arg(long, env = "CLAWDEPLOY_SWEEP_SECONDS", default_value = "1", value_parser = seconds)]
     pub sweep: Duration,
 
+    /// Seconds between two passes of the reconciler, over all workers
+    #[arg(long, env = "CLAWDEPLOY_RECONCILE_SECONDS", default_value = "10", value_parser = seconds)]
+    pub reconcile: Duration,
+
     /// Seconds that running steps get to finish when the worker is told to end
     #[arg(long, env = "CLAWDEPLOY_GRACE_SECONDS", default_value = "25", value_parser = seconds)]
     pub grace: Duration,
@@ -116,5 +123,41 @@ impl EngineArgs {
     /// The queues that this worker serves.
     pub fn queues(&self) -> Vec<Queue> {
         Queue::ALL.iter().copied().filter(|queue| self.concurrency(*queue) > 0).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use clawdeploy_shared::config::LogArgs;
+
+    use super::*;
+
+    /// The settings of a program in docs/settings.md, each with what stands for its default.
+    fn explained<'a>(page: &'a str, program: &str) -> BTreeMap<&'a str, &'a str> {
+        let rows = page.lines().filter_map(|line| match line.split('|').map(str::trim).collect::<Vec<_>>()[..] {
+            ["", setting, default, by, meaning, ""] if by == program || by == "both" => {
+                assert!(!meaning.is_empty(), "{setting}");
+                Some((setting.trim_matches('`'), default))
+            }
+            _ => None,
+        });
+        rows.collect()
+    }
+
+    #[test]
+    fn the_settings_are_explained_all_of_them_and_no_others() {
+        let page = explained(include_str!("../../docs/settings.md"), "worker");
+        let command = LogArgs::augment_args(WorkerConfig::augment_args(clap::Command::new("worker")));
+        let known = command.get_arguments().filter_map(|arg| Some((arg.get_env()?.to_str().unwrap(), arg)));
+        let known: BTreeMap<_, _> = known.collect();
+        assert_eq!(page.keys().collect::<Vec<_>>(), known.keys().collect::<Vec<_>>());
+        for (setting, arg) in known {
+            for default in arg.get_default_values().iter().filter(|default| !default.is_empty()) {
+                assert_eq!(page[setting], format!("`{}`", default.to_str().unwrap()), "{setting}");
+            }
+            assert_eq!(page[setting] == "required", arg.is_required_set(), "{setting}");
+        }
     }
 }

@@ -21,6 +21,7 @@ pub use client::{Docker, Engine};
 pub use error::{DockerError, EngineMessage};
 pub use events::{InstanceAction, InstanceEvent};
 pub use inspect::{ContainerState, ContainerStatus, OwnedContainer};
+pub use network::OwnedNetwork;
 pub use spec::{
     ContainerSpec, LABEL_ATTEMPT, LABEL_DEPLOYMENT, LABEL_INSTANCE, LABEL_JOB, LABEL_OPENCLAW_VERSION, LABEL_SPEC,
     NetworkSpec, container_body, network_body, spec_hash,

@@ -5,6 +5,7 @@
 //!   happens to Redis, or to the future that rang, can cancel work.
 //! - [`keeper`] renews the leases of what runs, takes back those of vanished workers and looks for work that no ring
 //!   announced.
+//! - [`ledger`] ends jobs that concern no instance, many in one statement.
 //! - [`runner`] takes one claimed job through its steps, or back through their undos.
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use clawdeploy_shared::{db::Db, doorbell::Doorbell, secret::Sealer};
 use tokio_util::sync::CancellationToken;
 
+use self::ledger::Ledger;
 use crate::{config::WorkerConfig, docker::Docker, probe::Probe, storage::Storage};
 
 pub mod active;
@@ -21,6 +23,7 @@ pub mod doorbell;
 pub mod error;
 pub mod keeper;
 pub mod kill_point;
+pub mod ledger;
 pub mod prune;
 pub mod runner;
 
@@ -36,6 +39,7 @@ pub struct Env {
     pub docker: Docker,
     pub storage: Storage,
     pub probe: Probe,
+    pub ledger: Ledger,
     /// Set when the worker is about to end: take nothing new, stop at the next safe point.
     pub draining: CancellationToken,
 }

@@ -8,6 +8,7 @@ use clawdeploy_shared::{instance::InstanceStatus, job::JobKind};
 use crate::steps::{Step, Undo};
 
 mod delete;
+mod noop;
 mod provision;
 mod rebuild_image;
 mod restart;
@@ -70,5 +71,6 @@ pub fn plan(kind: JobKind) -> &'static Plan {
         JobKind::Restart => &restart::PLAN,
         JobKind::Delete => &delete::PLAN,
         JobKind::RebuildImage => &rebuild_image::PLAN,
+        JobKind::Noop => &noop::PLAN,
     }
 }

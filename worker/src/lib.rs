@@ -18,8 +18,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     config::WorkerConfig,
     docker::Docker,
-    engine::{Env, active::Active, dispatch::Dispatcher, doorbell, keeper},
+    engine::{Env, active::Active, dispatch::Dispatcher, doorbell, keeper, ledger::Ledger},
     probe::Probe,
+    reconcile::Reconciler,
     storage::Storage,
 };
 
@@ -37,12 +38,13 @@ pub mod storage;
 /// How long to wait for Postgres at start.
 const DATABASE_WAIT: Duration = Duration::from_secs(30);
 
-/// Runs until SIGTERM or SIGINT, then lets steps finish, hands jobs back and returns.
+/// Runs until SIGTERM, SIGINT or an administrator's request to drain, then lets steps finish, hands jobs back and returns.
 pub async fn run(config: WorkerConfig) -> anyhow::Result<()> {
     #[cfg(feature = "failpoints")]
     let _scenario = fail::FailScenario::setup();
 
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    clawdeploy_shared::metrics::serve(&config.metrics).context("metrics (CLAWDEPLOY_METRICS_LISTEN)")?;
     let env = environment(config).await?;
     let (active, tasks) = (Active::default(), TaskTracker::new());
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
@@ -57,8 +59,11 @@ pub async fn run(config: WorkerConfig) -> anyhow::Result<()> {
     let renewer = tokio::spawn(keeper::renew_leases(env.clone(), active.clone()));
     let beats = tokio::spawn(keeper::beat(env.clone(), active.clone(), host));
     tokio::spawn(keeper::sweep(env.clone(), dispatchers.clone()));
-    tokio::spawn(reconcile::drift::watch(env.clone()));
+    let reconciler = Reconciler::new(env.clone());
+    tokio::spawn(reconciler.clone().watch());
+    tokio::spawn(reconciler.run());
     for dispatcher in dispatchers {
+        tokio::spawn(dispatcher.clone().run());
         tokio::spawn(doorbell::listen(env.clone(), dispatcher));
     }
     tracing::info!(worker = %env.worker, ?queues, version = env!("CARGO_PKG_VERSION"), "Worker is ready");
@@ -66,6 +71,7 @@ pub async fn run(config: WorkerConfig) -> anyhow::Result<()> {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+        () = env.draining.cancelled() => {}
     }
     tracing::info!(running = active.len(), "Draining: taking nothing new");
     env.draining.cancel();
@@ -101,6 +107,7 @@ async fn environment(config: WorkerConfig) -> anyhow::Result<Env> {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let unique = uuid::Uuid::new_v4().simple().to_string();
     let worker = format!("{host}-{}-{}", std::process::id(), &unique[..8]);
+    let ledger = Ledger::start(db.clone(), worker.clone());
     Ok(Env {
         worker: Arc::from(worker),
         config: Arc::new(config),
@@ -110,6 +117,7 @@ async fn environment(config: WorkerConfig) -> anyhow::Result<Env> {
         docker,
         storage,
         probe,
+        ledger,
         draining: CancellationToken::new(),
     })
 }

@@ -11,23 +11,22 @@ use crate::{
     engine::{Env, error::StepError},
 };
 
-/// A container that its engine restarted this often since it was made is looping.
-const CRASH_LOOP: i64 = 5;
-
 /// What was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observed {
     pub status: InstanceStatus,
+    /// The container, if there is one.
+    pub container: Option<ContainerState>,
     reason: Option<(&'static str, String)>,
 }
 
 impl Observed {
     pub(crate) fn new(status: InstanceStatus) -> Self {
-        Self { status, reason: None }
+        Self { status, container: None, reason: None }
     }
 
     fn error(code: &'static str, message: impl Into<String>) -> Self {
-        Self { status: InstanceStatus::Error, reason: Some((code, message.into())) }
+        Self { status: InstanceStatus::Error, container: None, reason: Some((code, message.into())) }
     }
 
     /// Why it is in error, if it is.
@@ -67,15 +66,17 @@ pub async fn observe(env: &Env, id: &InstanceId) -> Result<Observed, ObserveErro
             "The container was removed by somebody else. Start the instance to make it again; its files are still there.",
         ));
     };
-    let seen = judge(&state);
+    let mut seen = judge(&state);
     if seen.status == InstanceStatus::Running {
         let ready = match port {
             Some(port) => env.probe.is_ready(port).await,
             None => false,
         };
-        return Ok(if ready { seen } else { Observed::new(InstanceStatus::Starting) });
+        if !ready {
+            seen.status = InstanceStatus::Starting;
+        }
     }
-    Ok(seen)
+    Ok(Observed { container: Some(state), ..seen })
 }
 
 fn judge(state: &ContainerState) -> Observed {
@@ -86,12 +87,7 @@ fn judge(state: &ContainerState) -> Observed {
             "container_paused",
             "The container was paused by somebody else. Start the instance to go on.",
         ),
-        ContainerStatus::Restarting if state.restart_count >= CRASH_LOOP => Observed::error(
-            "gateway_crash_loop",
-            format!(
-                "The gateway ends again and again (exit code {code}). Look at its log, mend the configuration, then start it."
-            ),
-        ),
+        // One that goes on so is stopped by the reconciler's breaker.
         ContainerStatus::Restarting => Observed::new(InstanceStatus::Starting),
         // What somebody stopped cleanly is stopped; 137 and 143 are what a stop leaves.
         ContainerStatus::Exited if state.oom_killed => Observed::error(

@@ -1,4 +1,255 @@
-//! Compares what the rows say with what is so, on Docker's events and on a timer. Takes no input: even when an event
-//! says what changed, the world is looked at.
+//! Compares what the rows say with what is so, and repairs or reports each difference.
+//!
+//! A *sweep* looks for one kind of difference; each has a file of its own, whose head says exactly what counts. A *pass*
+//! runs all of them, one after the other, every ten seconds and at once when an administrator asks. One worker at a time
+//! runs a pass; should two ever do, nothing breaks, because every write is guarded by itself.
+//!
+//! What holds for every sweep:
+//! - It takes no input. Even when an event says what changed, the world is looked at.
+//! - It may be cut short anywhere and run again: it is idempotent, and has no retries, because the next pass is near.
+//! - It looks at the world first and at the rows after, so that what was made in between has its row already.
+//! - It leaves alone what has an open job, and whatever does not carry this deployment's label.
+//! - It does at most one small thing itself; what takes steps becomes a job.
+//! - It returns what it found. That is kept in the table `sweeps` and shown to administrators.
+//!
+//! A sweep that fails, or takes too long, does not keep the others from running.
 
-pub mod drift;
+use std::{collections::HashSet, time::Duration};
+
+use clawdeploy_shared::{
+    db::{
+        DbError, job,
+        sweep::{self, FindingAction, SweepName, SweepReport, SweepRun, Turn},
+    },
+    ids::InstanceId,
+    metrics::RECONCILER_FINDINGS,
+    telemetry::chain,
+};
+use tokio::{
+    task::JoinError,
+    time::{Instant, MissedTickBehavior, interval},
+};
+
+use crate::{docker::DockerError, engine::Env, observe::ObserveError, storage::StorageError};
+use crash_loop::Deaths;
+use late::LateRuns;
+
+mod crash_loop;
+mod directories;
+mod doorbells;
+mod drift;
+mod late;
+mod orphans;
+mod ports;
+mod stuck;
+mod trash;
+
+/// Between two looks at whether a pass is due; an administrator waits for the answer.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What one sweep may take before the pass goes on without it.
+const SWEEP_LIMIT: Duration = Duration::from_secs(20);
+
+/// How long a pass that was asked for by name waits for one that is under way elsewhere.
+const TURN_WAIT: Duration = Duration::from_mins(2);
+
+/// How long something must have belonged to nobody before it is removed.
+const ORPHAN_AGE: Duration = Duration::from_mins(1);
+
+/// More than this many things that belong to nobody, and more than there are instances, rather mean that the worker was
+/// given the wrong database than that all this is rubbish. Then nothing is removed.
+const MANY: usize = 20;
+
+/// Why a sweep did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum SweepError {
+    #[error("the database failed")]
+    Db(#[from] DbError),
+    #[error("Docker failed")]
+    Docker(#[from] DockerError),
+    #[error("the instances' files could not be worked on")]
+    Storage(#[from] StorageError),
+    #[error("it did not end within {} s", .0.as_secs())]
+    TooSlow(Duration),
+    #[error("an earlier run has been going on for {} s", .0.as_secs())]
+    StillRunning(Duration),
+    #[error("it met a bug")]
+    Panicked(#[source] JoinError),
+}
+
+impl From<diesel::result::Error> for SweepError {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Db(error.into())
+    }
+}
+
+impl From<ObserveError> for SweepError {
+    fn from(error: ObserveError) -> Self {
+        match error {
+            ObserveError::Db(error) => Self::Db(error),
+            ObserveError::Docker(error) => Self::Docker(error),
+        }
+    }
+}
+
+impl SweepError {
+    /// Whether everything else that the sweep would do is bound to fail as well.
+    fn is_hopeless(&self) -> bool {
+        match self {
+            Self::Db(_) => true,
+            Self::Docker(error) => error.is_unreachable() || matches!(error, DockerError::Timeout { .. }),
+            _ => false,
+        }
+    }
+}
+
+type SweepResult = Result<SweepReport, SweepError>;
+
+/// The reconciler of this worker. Clones share what it has seen.
+#[derive(Debug, Clone)]
+pub struct Reconciler {
+    env: Env,
+    deaths: Deaths,
+    late: LateRuns,
+}
+
+impl Reconciler {
+    pub fn new(env: Env) -> Self {
+        Self { env, deaths: Deaths::default(), late: LateRuns::default() }
+    }
+
+    /// Follows Docker's events until the worker drains. Every worker does.
+    pub async fn watch(self) {
+        drift::watch(&self.env, &self.deaths).await;
+    }
+
+    /// Runs passes as they become due, until the worker drains.
+    pub async fn run(self) {
+        let period = self.env.config.engine.reconcile;
+        let mut tick = interval(period.clamp(Duration::from_millis(100), LOOK));
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = tick.tick() => {}
+                () = self.env.draining.cancelled() => return,
+            }
+            if let Err(error) = self.pass_if_due(period).await {
+                tracing::warn!(error = chain(&error), "Could not reconcile");
+            }
+        }
+    }
+
+    /// Runs one pass now, whether it is due or not, and returns what its sweeps found.
+    pub async fn pass(&self) -> Result<Vec<SweepRun>, DbError> {
+        let began = Instant::now();
+        loop {
+            if let Some(turn) = Turn::take(&self.env.db).await? {
+                return self.sweep_all(turn).await;
+            }
+            if began.elapsed() > TURN_WAIT {
+                return Err(DbError::Timeout);
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    async fn pass_if_due(&self, period: Duration) -> Result<(), DbError> {
+        if !self.is_due(period).await? {
+            return Ok(());
+        }
+        let Some(turn) = Turn::take(&self.env.db).await? else { return Ok(()) };
+        // Another worker may have run one between the question and the turn.
+        if self.is_due(period).await? {
+            self.sweep_all(turn).await?;
+        } else {
+            turn.end().await;
+        }
+        Ok(())
+    }
+
+    async fn is_due(&self, period: Duration) -> Result<bool, DbError> {
+        sweep::is_due(&mut *self.env.db.conn().await?, period).await
+    }
+
+    async fn sweep_all(&self, mut turn: Turn) -> Result<Vec<SweepRun>, DbError> {
+        let mut runs = Vec::new();
+        for name in SweepName::ALL {
+            if self.env.draining.is_cancelled() {
+                break;
+            }
+            // On the connection that holds the lock: fails when another worker may have the turn by now.
+            let ran_at = turn.clock().await?;
+            let began = Instant::now();
+            let (report, error) = match self.late.within(SWEEP_LIMIT, *name, self.clone().sweep(*name)).await {
+                Ok(report) => (report, None),
+                Err(error) => (SweepReport::default(), Some(chain(&error))),
+            };
+            let run = SweepRun { name: *name, ran_at, duration: began.elapsed(), report, error };
+            tell(&run);
+            sweep::record(&mut *self.env.db.conn().await?, &self.env.worker, &run).await?;
+            runs.push(run);
+        }
+        turn.end().await;
+        Ok(runs)
+    }
+
+    async fn sweep(self, name: SweepName) -> SweepResult {
+        let env = &self.env;
+        match name {
+            SweepName::Drift => drift::sweep(env, &self.deaths).await,
+            SweepName::Stuck => stuck::sweep(env).await,
+            SweepName::Doorbells => doorbells::sweep(env).await,
+            SweepName::Orphans => orphans::sweep(env).await,
+            SweepName::Directories => directories::sweep(env).await,
+            SweepName::Trash => trash::sweep(env).await,
+            SweepName::Ports => ports::sweep(env).await,
+        }
+    }
+}
+
+fn tell(run: &SweepRun) {
+    let sweep = run.name.as_str();
+    if let Some(error) = &run.error {
+        tracing::warn!(sweep, error, "A sweep failed");
+    }
+    for finding in &run.report.findings {
+        let (code, subject) = (finding.code.as_str(), finding.subject.as_str());
+        metrics::counter!(
+            RECONCILER_FINDINGS, "sweep" => sweep, "code" => finding.code.clone(), "action" => finding.action.as_str()
+        )
+        .increment(1);
+        if finding.action == FindingAction::Repaired {
+            tracing::info!(sweep, code, subject, message = finding.message, "Repaired");
+        } else {
+            // It is found again in every pass.
+            tracing::debug!(sweep, code, subject, action = %finding.action, "Found");
+        }
+    }
+}
+
+/// Those of some instances on which a job is open.
+async fn busy<'a>(env: &Env, ids: impl IntoIterator<Item = &'a InstanceId>) -> Result<HashSet<InstanceId>, DbError> {
+    let ids: HashSet<&InstanceId> = ids.into_iter().collect();
+    let ids: Vec<&InstanceId> = ids.into_iter().collect();
+    let open = job::open_on_any(&mut *env.db.conn().await?, &ids).await?;
+    Ok(open.into_iter().filter_map(|job| job.instance_id).collect())
+}
+
+/// Whether so much that belongs to nobody is better not believed.
+fn is_doubtful(orphans: usize, instances: usize) -> bool {
+    orphans > MANY && orphans > instances
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_database_does_not_make_everything_an_orphan() {
+        assert!(!is_doubtful(1, 0));
+        assert!(!is_doubtful(MANY, 0));
+        assert!(is_doubtful(MANY + 1, 0));
+        assert!(!is_doubtful(100, 100));
+        assert!(is_doubtful(101, 100));
+    }
+}

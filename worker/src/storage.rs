@@ -121,7 +121,7 @@ impl Storage {
     /// Removes the directories of an instance; its container must be gone. What is missing counts as done.
     ///
     /// The name is free at once; a removal that is cut short leaves the rest in the trash, which the next one of the
-    /// same instance, or [`empty_trash`](Self::empty_trash), takes away.
+    /// same instance, or [`discard`](Self::discard), takes away.
     pub async fn remove(&self, id: &InstanceId) -> Result<(), StorageError> {
         self.with(id, |inner, id| {
             let doomed = format!("{id}-{:016x}", rand::random::<u64>());
@@ -129,14 +129,25 @@ impl Storage {
                 Ok(()) | Err(Errno::NOENT) => {}
                 Err(errno) => return Err(at("move to the trash", id)(errno)),
             }
-            empty(inner, |name| name.strip_prefix(id).is_some_and(|rest| rest.starts_with('-'))).map(drop)
+            empty(inner, |name| name.strip_prefix(id).is_some_and(|rest| rest.starts_with('-')))
         })
         .await
     }
 
-    /// Removes what removals that were cut short have left, and says how many there were.
-    pub async fn empty_trash(&self) -> Result<usize, StorageError> {
-        self.blocking(|inner| empty(inner, |_| true)).await
+    /// What lies in the trash, and whose it was: what is being removed, and what removals that were cut short have left.
+    pub async fn trash(&self) -> Result<Vec<(String, Option<InstanceId>)>, StorageError> {
+        self.blocking(|inner| {
+            let names = remove::names(&inner.trash).map_err(at("list", TRASH))?;
+            let owner = |name: &str| name.split_once('-').and_then(|(id, _)| id.parse().ok());
+            Ok(names.into_iter().map(|name| (name.clone(), owner(&name))).collect())
+        })
+        .await
+    }
+
+    /// Removes something from the trash. What is missing counts as done; nothing else may be removing it meanwhile.
+    pub async fn discard(&self, name: &str) -> Result<(), StorageError> {
+        let name = dir::checked(name)?;
+        self.blocking(move |inner| remove::tree(&inner.trash, &name).map_err(at("remove", &name))).await
     }
 
     /// Bytes that may still be written to the data directory's file system.
@@ -166,13 +177,12 @@ impl Storage {
     }
 }
 
-fn empty(inner: &Inner, which: impl Fn(&str) -> bool) -> Result<usize, StorageError> {
+fn empty(inner: &Inner, which: impl Fn(&str) -> bool) -> Result<(), StorageError> {
     let names = remove::names(&inner.trash).map_err(at("list", TRASH))?;
-    let doomed: Vec<_> = names.into_iter().filter(|name| which(name)).collect();
-    for name in &doomed {
+    for name in names.iter().filter(|name| which(name)) {
         remove::tree(&inner.trash, name).map_err(at("remove", name))?;
     }
-    Ok(doomed.len())
+    Ok(())
 }
 
 /// Once begun, the work goes on to its end even when nobody waits for it any more: a file is never half renamed.

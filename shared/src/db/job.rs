@@ -1,7 +1,11 @@
 //! Jobs: how they are accepted, found and cancelled. How a worker claims and runs them is in [`super::lease`].
 
 use chrono::{DateTime, Utc};
-use diesel::{dsl::now, prelude::*};
+use diesel::{
+    dsl::{now, sql},
+    prelude::*,
+    sql_types::{Bool, Text},
+};
 use diesel_async::RunQueryDsl;
 use serde_json::Value;
 
@@ -136,6 +140,22 @@ pub async fn find(conn: &mut Conn, scope: Scope, id: JobId) -> Result<Option<Job
     Ok(visible(scope).filter(jobs::id.eq(id)).select(Job::as_select()).first(conn).await.optional()?)
 }
 
+/// As [`find`] with every job in sight, with the row locked until the transaction ends.
+pub async fn find_for_update(conn: &mut Conn, id: JobId) -> Result<Option<Job>, DbError> {
+    Ok(jobs::table.find(id).for_update().select(Job::as_select()).first(conn).await.optional()?)
+}
+
+/// An open job that waits for the end of this one.
+pub async fn open_dependent(conn: &mut Conn, id: JobId) -> Result<Option<Job>, DbError> {
+    Ok(jobs::table
+        .filter(jobs::depends_on.eq(id).and(jobs::status.eq_any([JobStatus::Queued, JobStatus::Running])))
+        .order(jobs::seq)
+        .select(Job::as_select())
+        .first(conn)
+        .await
+        .optional()?)
+}
+
 /// The job that an earlier request of this person with the same Idempotency-Key made.
 pub async fn find_by_idempotency_key(conn: &mut Conn, requested_by: UserId, key: &str) -> Result<Option<Job>, DbError> {
     Ok(jobs::table
@@ -193,8 +213,12 @@ pub async fn count_ahead(conn: &mut Conn, job: &Job) -> Result<i64, DbError> {
 #[derive(Debug, Clone, Default)]
 pub struct JobFilter {
     pub instance: Option<InstanceId>,
-    pub status: Option<JobStatus>,
+    /// Those in one of these; empty: in any.
+    pub statuses: Vec<JobStatus>,
     pub kind: Option<JobKind>,
+    pub owner: Option<UserId>,
+    /// Those with this in their error or their instance's id, or whose own id begins so, in whatever case.
+    pub text: Option<String>,
     /// Only those that arrived before this one.
     pub before_seq: Option<i64>,
 }
@@ -205,16 +229,38 @@ pub async fn list(conn: &mut Conn, scope: Scope, filter: &JobFilter, limit: i64)
     if let Some(instance) = &filter.instance {
         query = query.filter(jobs::instance_id.eq(instance));
     }
-    if let Some(status) = filter.status {
-        query = query.filter(jobs::status.eq(status));
+    if !filter.statuses.is_empty() {
+        query = query.filter(jobs::status.eq_any(&filter.statuses));
     }
     if let Some(kind) = filter.kind {
         query = query.filter(jobs::kind.eq(kind));
+    }
+    if let Some(owner) = filter.owner {
+        query = query.filter(jobs::owner_id.eq(owner));
+    }
+    if let Some(text) = &filter.text {
+        let literal = escape_like(text);
+        let anywhere = format!("%{literal}%");
+        let in_error = jobs::error_message.ilike(anywhere.clone()).or(jobs::error_code.ilike(anywhere.clone()));
+        let id_begins = sql::<Bool>("jobs.id::text ILIKE ").bind::<Text, _>(format!("{literal}%"));
+        query = query.filter(in_error.or(jobs::instance_id.ilike(anywhere)).or(id_begins));
     }
     if let Some(seq) = filter.before_seq {
         query = query.filter(jobs::seq.lt(seq));
     }
     Ok(query.order(jobs::seq.desc()).limit(limit).select(Job::as_select()).load(conn).await?)
+}
+
+/// A text as a LIKE pattern that matches just that text.
+fn escape_like(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, '\\' | '%' | '_') {
+            escaped.push('\\');
+        }
+        escaped.push(c);
+    }
+    escaped
 }
 
 /// Asks for a job to end: a waiting one that has done nothing yet ends at once, any other at its next safe point,
@@ -237,7 +283,7 @@ pub async fn request_cancel(conn: &mut Conn, id: JobId) -> Result<Option<Job>, D
         diesel::update(open)
             // A job that waits for a retry has steps to undo: it is due now, and will find the request.
             .set((
-                jobs::cancel_requested_at.eq(diesel::dsl::sql::<
+                jobs::cancel_requested_at.eq(sql::<
                     diesel::sql_types::Nullable<diesel::sql_types::Timestamptz>,
                 >("coalesce(cancel_requested_at, now())")),
                 jobs::run_at.eq(now),
@@ -277,4 +323,24 @@ pub async fn retry(conn: &mut Conn, id: JobId) -> Result<Option<Job>, DbError> {
         job_event::insert(conn, &NewJobEvent::new(id, job.attempt, JobEventKind::Accepted, "Put back by hand")).await?;
     }
     Ok(row)
+}
+
+/// Forgets a failed or cancelled job and its story; false: it is neither, or it is gone.
+///
+/// What depends on it would no longer know that it did not succeed: lock it with [`find_for_update`] and look for an
+/// [`open_dependent`] before.
+pub async fn delete_dead(conn: &mut Conn, id: JobId) -> Result<bool, DbError> {
+    let dead = jobs::table.find(id).filter(jobs::status.eq_any([JobStatus::Failed, JobStatus::Cancelled]));
+    Ok(diesel::delete(dead).execute(conn).await? > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_means_nothing_but_its_text() {
+        assert_eq!(escape_like(r"100%_of\it"), r"100\%\_of\\it");
+        assert_eq!(escape_like("port 80"), "port 80");
+    }
 }

@@ -98,15 +98,19 @@ pub struct Renewed {
     pub cancel_requested: bool,
 }
 
-/// Renews every lease of a worker that has not run out. What is missing from the answer is lost.
-pub async fn renew(conn: &mut Conn, worker: &str, lease: Duration) -> Result<Vec<Renewed>, DbError> {
+/// Renews the leases of a worker on `jobs` that have not run out. What is missing from the answer is lost.
+///
+/// Only what the worker still runs: a job that it gave up, because it could not write down how the attempt ended, would
+/// otherwise stay running for as long as the worker lives.
+pub async fn renew(conn: &mut Conn, worker: &str, jobs: &[JobId], lease: Duration) -> Result<Vec<Renewed>, DbError> {
     Ok(diesel::sql_query(
         "UPDATE jobs SET lease_until = now() + make_interval(secs => $2) \
-         WHERE leased_by = $1 AND status = 'running' AND lease_until > now() \
+         WHERE leased_by = $1 AND status = 'running' AND lease_until > now() AND id = ANY($3) \
          RETURNING id, attempt, cancel_requested_at IS NOT NULL AS cancel_requested",
     )
     .bind::<sql_types::Text, _>(worker)
     .bind::<sql_types::Float8, _>(lease.as_secs_f64())
+    .bind::<sql_types::Array<sql_types::Uuid>, _>(jobs)
     .load(conn)
     .await?)
 }

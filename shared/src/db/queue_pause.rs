@@ -7,20 +7,19 @@ use diesel_async::RunQueryDsl;
 use super::{Conn, DbError, schema::queue_pauses};
 use crate::{ids::UserId, job::Queue};
 
-/// Pauses a queue: what runs goes on, nothing new is claimed. Pausing a paused queue changes nothing.
-pub async fn pause(conn: &mut Conn, queue: Queue, by: UserId) -> Result<(), DbError> {
-    diesel::insert_into(queue_pauses::table)
+/// Pauses a queue: what runs goes on, nothing new is claimed; false: it was paused already.
+pub async fn pause(conn: &mut Conn, queue: Queue, by: UserId) -> Result<bool, DbError> {
+    let paused = diesel::insert_into(queue_pauses::table)
         .values((queue_pauses::queue.eq(queue), queue_pauses::paused_by.eq(by)))
         .on_conflict_do_nothing()
         .execute(conn)
         .await?;
-    Ok(())
+    Ok(paused > 0)
 }
 
-/// Resumes a queue.
-pub async fn resume(conn: &mut Conn, queue: Queue) -> Result<(), DbError> {
-    diesel::delete(queue_pauses::table.find(queue)).execute(conn).await?;
-    Ok(())
+/// Resumes a queue; false: it was not paused.
+pub async fn resume(conn: &mut Conn, queue: Queue) -> Result<bool, DbError> {
+    Ok(diesel::delete(queue_pauses::table.find(queue)).execute(conn).await? > 0)
 }
 
 /// The paused queues, and since when.

@@ -45,13 +45,14 @@ pub async fn counts(conn: &mut Conn) -> Result<Vec<QueueCount>, DbError> {
     .await?)
 }
 
-/// How the jobs of a kind that ended in the last hour did. Times are in seconds.
+/// How the jobs that ended in the last hour did. Times are in seconds.
 #[derive(Debug, Clone, QueryableByName)]
 pub struct QueueThroughput {
     #[diesel(sql_type = sql_types::Text)]
     pub queue: Queue,
-    #[diesel(sql_type = sql_types::Text)]
-    pub kind: JobKind,
+    /// `None`: all kinds together.
+    #[diesel(sql_type = sql_types::Nullable<sql_types::Text>)]
+    pub kind: Option<JobKind>,
     #[diesel(sql_type = sql_types::Int8)]
     pub succeeded: i64,
     #[diesel(sql_type = sql_types::Int8)]
@@ -74,7 +75,7 @@ pub struct QueueThroughput {
     pub run_p99: Option<f64>,
 }
 
-/// What ended in the last hour, by queue and kind.
+/// What ended in the last hour, by queue, and by queue and kind.
 pub async fn last_hour(conn: &mut Conn) -> Result<Vec<QueueThroughput>, DbError> {
     Ok(diesel::sql_query(
         "WITH ended AS ( \
@@ -91,7 +92,7 @@ pub async fn last_hour(conn: &mut Conn) -> Result<Vec<QueueThroughput>, DbError>
            percentile_cont(0.5) WITHIN GROUP (ORDER BY run) AS run_p50, \
            percentile_cont(0.95) WITHIN GROUP (ORDER BY run) AS run_p95, \
            percentile_cont(0.99) WITHIN GROUP (ORDER BY run) AS run_p99 \
-         FROM ended GROUP BY queue, kind ORDER BY queue, kind",
+         FROM ended GROUP BY GROUPING SETS ((queue), (queue, kind)) ORDER BY queue, kind",
     )
     .load(conn)
     .await?)

@@ -42,3 +42,9 @@ pub async fn note(
         .await?;
     Ok(old.into_iter().collect())
 }
+
+/// Forgets one thing, because it is gone: should it come to be again, it is new.
+pub async fn forget(conn: &mut Conn, kind: SightingKind, subject: &str) -> Result<(), DbError> {
+    diesel::delete(sightings::table.find((kind, subject))).execute(conn).await?;
+    Ok(())
+}

@@ -86,6 +86,19 @@ pub async fn revoke_logins(conn: &mut Conn, owner: UserId) -> Result<usize, DbEr
     Ok(diesel::update(target).set(api_tokens::revoked_at.eq(now)).execute(conn).await?)
 }
 
+/// Forgets what this person got by signing in and has been good for nothing for a month: a hundred at most, so that
+/// nobody waits for it. What another request is removing is left to that one.
+pub async fn forget_expired_logins(conn: &mut Conn, owner: UserId) -> Result<usize, DbError> {
+    Ok(diesel::sql_query(
+        "DELETE FROM api_tokens WHERE id IN ( \
+           SELECT id FROM api_tokens WHERE user_id = $1 AND kind = 'login' AND expires_at < now() - interval '30 days' \
+           LIMIT 100 FOR UPDATE SKIP LOCKED)",
+    )
+    .bind::<diesel::sql_types::Uuid, _>(owner)
+    .execute(conn)
+    .await?)
+}
+
 /// Whose token this is, if it is good now; notes its use, at most once a minute.
 pub async fn authenticate(conn: &mut Conn, token_hash: &[u8]) -> Result<Option<(TokenId, User)>, DbError> {
     let found: Option<(TokenId, bool, User)> = api_tokens::table

@@ -3,8 +3,9 @@
 use chrono::{DateTime, Utc};
 use diesel::{
     dsl::{now, sql},
+    expression::SqlLiteral,
     prelude::*,
-    sql_types::{Integer, Timestamptz},
+    sql_types::{Bool, Timestamptz},
     upsert::excluded,
 };
 use diesel_async::RunQueryDsl;
@@ -32,6 +33,8 @@ pub struct Worker {
     pub running: i32,
     /// It takes nothing new and ends when its jobs have.
     pub draining: bool,
+    /// When an administrator asked it to drain; it hears of it with its next sign of life.
+    pub drain_requested_at: Option<DateTime<Utc>>,
     /// Why it cannot reach its Docker engine; null: it can.
     pub docker_error: Option<String>,
     pub started_at: DateTime<Utc>,
@@ -88,11 +91,19 @@ pub async fn forget_dead(conn: &mut Conn) -> Result<usize, DbError> {
 
 /// Every known worker, and whether it is alive, newest first.
 pub async fn list(conn: &mut Conn) -> Result<Vec<(Worker, bool)>, DbError> {
-    let since = sql::<Timestamptz>("now() - make_interval(secs => ").bind::<Integer, _>(DEAD_AFTER_SECONDS).sql(")");
     Ok(workers::table
         .order(workers::started_at.desc())
-        .select((Worker::as_select(), workers::heartbeat_at.gt(since)))
+        .select((Worker::as_select(), is_alive()))
         .limit(1000)
         .load(conn)
         .await?)
+}
+
+/// One of them.
+pub async fn find(conn: &mut Conn, id: &str) -> Result<Option<(Worker, bool)>, DbError> {
+    Ok(workers::table.find(id).select((Worker::as_select(), is_alive())).first(conn).await.optional()?)
+}
+
+fn is_alive() -> SqlLiteral<Bool> {
+    sql(&format!("workers.heartbeat_at > now() - interval '{DEAD_AFTER_SECONDS} seconds'"))
 }

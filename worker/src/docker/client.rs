@@ -3,10 +3,11 @@
 use std::{
     path::Path,
     sync::{Arc, PoisonError, RwLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bollard::{API_DEFAULT_VERSION, errors::Error as BollardError};
+use clawdeploy_shared::metrics::DOCKER_CALL_SECONDS;
 
 use super::error::DockerError;
 
@@ -96,11 +97,15 @@ impl Docker {
         limit: Duration,
         answer: impl Future<Output = Result<T, BollardError>>,
     ) -> Result<T, DockerError> {
-        match tokio::time::timeout(limit, answer).await {
+        let began = Instant::now();
+        let result = match tokio::time::timeout(limit, answer).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(source)) => Err(self.failed(operation, source)),
             Err(_) => Err(DockerError::Timeout { operation, after: limit }),
-        }
+        };
+        let outcome = if result.is_ok() { "ok" } else { "error" };
+        metrics::histogram!(DOCKER_CALL_SECONDS, "operation" => operation, "result" => outcome).record(began.elapsed());
+        result
     }
 
     /// Sorts an error; an engine that is gone may come back as another version, so the connection is forgotten.

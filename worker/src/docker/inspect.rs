@@ -7,7 +7,7 @@ use bollard::{
     query_parameters::{InspectContainerOptions, ListContainersOptionsBuilder},
 };
 use chrono::{DateTime, Datelike as _, Utc};
-use clawdeploy_shared::ids::InstanceId;
+use clawdeploy_shared::{ids::InstanceId, openclaw::GATEWAY_PORT};
 
 use super::{
     client::{Docker, READ_LIMIT},
@@ -112,6 +112,13 @@ impl Docker {
     /// State of a container, or `None` where there is none.
     pub async fn inspect_state(&self, id: &str) -> Result<Option<ContainerState>, DockerError> {
         Ok(self.inspect(id).await?.map(state_of))
+    }
+
+    /// Port of the host that a container's gateway gets, or `None` where there is no such container, or no such port.
+    pub async fn host_port(&self, id: &str) -> Result<Option<u16>, DockerError> {
+        let bindings = self.inspect(id).await?.and_then(|found| found.host_config?.port_bindings).unwrap_or_default();
+        let bound = bindings.get(&format!("{GATEWAY_PORT}/tcp")).cloned().flatten().unwrap_or_default();
+        Ok(bound.into_iter().find_map(|binding| binding.host_port?.parse().ok()))
     }
 
     pub(super) async fn inspect(&self, id: &str) -> Result<Option<ContainerInspectResponse>, DockerError> {

@@ -22,7 +22,44 @@ use super::{
 const ADOPT_TRIES: usize = 10;
 const ADOPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// A network of this deployment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnedNetwork {
+    pub id: String,
+    pub instance: InstanceId,
+}
+
 impl Docker {
+    /// Networks of all instances of this deployment.
+    pub async fn list_owned_networks(&self) -> Result<Vec<OwnedNetwork>, DockerError> {
+        let api = self.api().await?;
+        let labels = vec![format!("{LABEL_DEPLOYMENT}={}", self.deployment()), LABEL_INSTANCE.to_owned()];
+        let filters = HashMap::from([("label", labels)]);
+        let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
+        let found = self.run("list networks", READ_LIMIT, api.list_networks(Some(options))).await?;
+        Ok(found
+            .into_iter()
+            .filter_map(|network| {
+                let instance = network.labels.as_ref()?.get(LABEL_INSTANCE)?.parse().ok()?;
+                Some(OwnedNetwork { id: network.id?, instance })
+            })
+            .collect())
+    }
+
+    /// Removes a network that nothing uses; false: a container is attached, so it was left as it is. A missing one counts
+    /// as done.
+    pub async fn remove_unused_network(&self, network: &OwnedNetwork) -> Result<bool, DockerError> {
+        for container in self.attached(&network.id).await? {
+            if self.inspect_state(&container).await?.is_some() {
+                return Ok(false);
+            }
+        }
+        // What is still attached are ends that a crash of the engine left, of containers that are gone.
+        self.cut_off(&network.id).await?;
+        self.remove_network_by_id(&network.id).await?;
+        Ok(true)
+    }
+
     /// Sees to it that the instance's network exists with the subnet of `spec`.
     ///
     /// One of ours with that subnet is adopted; one of ours with another subnet is made anew, unless a running container

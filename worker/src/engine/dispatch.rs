@@ -4,16 +4,22 @@ use std::sync::Arc;
 
 use clawdeploy_shared::{
     db::{
+        DbError,
         job::Job,
         lease::{self, Lease},
     },
     job::Queue,
+    metrics::JOB_WAIT_SECONDS,
     telemetry::chain,
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::task::TaskTracker;
 
 use super::{Env, active::Active, runner};
+
+/// Jobs claimed by one statement at most. Enough to make the statement's cost small beside the jobs', few enough to leave
+/// work for others.
+const CLAIM_BATCH: usize = 32;
 
 /// The part of the engine that serves one queue.
 #[derive(Debug, Clone)]
@@ -21,6 +27,7 @@ pub struct Dispatcher {
     pub queue: Queue,
     env: Env,
     room: Arc<Semaphore>,
+    look: Arc<Notify>,
     active: Active,
     tasks: TaskTracker,
 }
@@ -28,20 +35,21 @@ pub struct Dispatcher {
 impl Dispatcher {
     pub fn new(env: Env, queue: Queue, active: Active, tasks: TaskTracker) -> Self {
         let room = Arc::new(Semaphore::new(env.config.engine.concurrency(queue)));
-        Self { queue, env, room, active, tasks }
+        Self { queue, env, room, look: Arc::new(Notify::new()), active, tasks }
     }
 
-    /// Claims and spawns until nothing is due or there is no more room. Cheap when nothing is.
-    pub async fn pump(&self) {
-        while !self.env.draining.is_cancelled() {
-            let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() else { return };
-            match self.claim().await {
-                Ok(Some(job)) => self.spawn(job, permit),
-                Ok(None) => return,
-                Err(error) => {
-                    tracing::warn!(queue = %self.queue, error = chain(&error), "Could not look for jobs");
-                    return;
-                }
+    /// Says that there may be work. Said twice before it was looked, it is looked once.
+    pub fn look(&self) {
+        self.look.notify_one();
+    }
+
+    /// Looks whenever told to, until the worker drains.
+    pub async fn run(self) {
+        loop {
+            tokio::select! {
+                biased;
+                () = self.env.draining.cancelled() => return,
+                () = self.look.notified() => self.take_all().await,
             }
         }
     }
@@ -54,16 +62,53 @@ impl Dispatcher {
         }
     }
 
-    async fn claim(&self) -> Result<Option<Job>, clawdeploy_shared::db::DbError> {
-        let mut conn = self.env.db.conn().await?;
-        lease::claim(&mut conn, self.queue, &self.env.worker, self.env.config.engine.lease).await
+    /// Claims and spawns until nothing is due or there is no more room.
+    async fn take_all(&self) {
+        while !self.env.draining.is_cancelled() {
+            let wanted = self.room.available_permits().min(CLAIM_BATCH);
+            if wanted == 0 {
+                return;
+            }
+            let jobs = match self.claim(wanted).await {
+                Ok(jobs) => jobs,
+                Err(error) => {
+                    tracing::warn!(queue = %self.queue, error = chain(&error), "Could not look for jobs");
+                    return;
+                }
+            };
+            let taken = jobs.len();
+            for job in jobs {
+                self.spawn(job);
+            }
+            if taken < wanted {
+                return;
+            }
+        }
     }
 
-    fn spawn(&self, job: Job, permit: OwnedSemaphorePermit) {
+    async fn claim(&self, limit: usize) -> Result<Vec<Job>, DbError> {
+        let mut conn = self.env.db.conn().await?;
+        let jobs = lease::claim(&mut conn, self.queue, &self.env.worker, self.env.config.engine.lease, limit).await?;
+        for job in &jobs {
+            // Two clocks at worst; close enough for a histogram, and nothing is decided by it.
+            let waited = (chrono::Utc::now() - job.run_at).to_std().unwrap_or_default();
+            metrics::histogram!(JOB_WAIT_SECONDS, "kind" => job.kind.as_str()).record(waited);
+        }
+        Ok(jobs)
+    }
+
+    fn spawn(&self, job: Job) {
+        let lease = Lease { job: job.id, attempt: job.attempt, worker: self.env.worker.to_string() };
+        // At once, not in the task: from its claim on the keeper has to know the job.
+        let (signals, guard) = self.active.enter(&lease);
+        let permit = Arc::clone(&self.room).try_acquire_owned();
         let dispatcher = self.clone();
         self.tasks.spawn(async move {
-            let lease = Lease { job: job.id, attempt: job.attempt, worker: dispatcher.env.worker.to_string() };
-            let (signals, guard) = dispatcher.active.enter(&lease);
+            // Only one who waits for room can have the permit in this moment, and gives it back at once.
+            let permit = match permit {
+                Ok(permit) => Ok(permit),
+                Err(_) => Arc::clone(&dispatcher.room).acquire_owned().await,
+            };
             let env = dispatcher.env.clone();
             // A task of its own, so that a panic in a step becomes a failed attempt and not the end of the worker.
             let run = tokio::spawn(runner::run(env.clone(), job.clone(), lease.clone(), signals));
@@ -72,8 +117,9 @@ impl Dispatcher {
             }
             drop(guard);
             drop(permit);
-            // There may be more: a full queue drains without being rung for each job.
-            dispatcher.pump().await;
+            // There may be more: a full queue drains without being rung for each job, and what waited behind this one on
+            // its instance is due now.
+            dispatcher.look();
         });
     }
 }

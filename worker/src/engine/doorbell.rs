@@ -42,7 +42,7 @@ pub async fn listen(env: Env, dispatcher: Dispatcher) {
     let mut backoff = Duration::from_millis(100);
     let mut round = 0_u32;
     while !env.draining.is_cancelled() {
-        let name = format!("{}-{round}", env.worker);
+        let name = format!("{}-{}-{round}", env.worker, dispatcher.queue);
         round += 1;
         let started = tokio::time::Instant::now();
         let ended = serve(&env, &dispatcher, name, announced.clone()).await;
@@ -83,7 +83,7 @@ async fn until(draining: CancellationToken) -> Result<(), std::io::Error> {
 
 /// Somebody rang. Which job it was for does not matter: the oldest that is due goes first.
 async fn answer(_ring: Ring, dispatcher: Data<Dispatcher>) -> Result<(), BoxDynError> {
-    dispatcher.pump().await;
+    dispatcher.look();
     dispatcher.wait_for_room().await;
     Ok(())
 }

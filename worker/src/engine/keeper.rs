@@ -7,9 +7,11 @@ use std::{collections::HashMap, time::Duration};
 
 use clawdeploy_shared::{
     db::{
-        DbError, lease,
+        DbError, lease, queue_stats,
         worker::{self, WorkerBeat},
     },
+    job::{JobKind, Queue},
+    metrics::{LEASES_REAPED, QUEUE_JOBS, QUEUE_OLDEST_SECONDS},
     telemetry::chain,
 };
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
@@ -41,8 +43,9 @@ pub async fn renew_leases(env: Env, active: Active) {
 async fn renew_once(env: &Env, active: &Active) -> Result<(), DbError> {
     // Taken before the query: what is claimed meanwhile is not missed in its answer.
     let running = active.snapshot();
+    let jobs: Vec<_> = running.iter().map(|(job, ..)| *job).collect();
     let mut conn = env.db.conn().await?;
-    let renewed = lease::renew(&mut conn, &env.worker, env.config.engine.lease).await?;
+    let renewed = lease::renew(&mut conn, &env.worker, &jobs, env.config.engine.lease).await?;
     let renewed: HashMap<_, _> = renewed.into_iter().map(|r| ((r.id, r.attempt), r.cancel_requested)).collect();
     for (job, attempt, signals) in running {
         match renewed.get(&(job, attempt)) {
@@ -79,11 +82,39 @@ pub async fn beat(env: Env, active: Active, host: String) {
             draining: env.draining.is_cancelled(),
             docker_error,
         };
-        let written: Result<(), DbError> = async { worker::beat(&mut *env.db.conn().await?, &beat).await }.await;
-        if let Err(error) = written {
-            tracing::warn!(error = chain(&error), "Could not write a sign of life");
+        let asked_to_drain: Result<bool, DbError> =
+            async { worker::beat(&mut *env.db.conn().await?, &beat).await }.await;
+        match asked_to_drain {
+            Ok(true) if !env.draining.is_cancelled() => {
+                tracing::info!("An administrator asked this worker to drain");
+                env.draining.cancel();
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!(error = chain(&error), "Could not write a sign of life"),
         }
     }
+}
+
+/// Tells Prometheus how the queues stand.
+async fn measure_queues(env: &Env) -> Result<(), DbError> {
+    let counts = queue_stats::counts(&mut *env.db.conn().await?).await?;
+    let mut oldest: HashMap<&str, f64> = Queue::ALL.iter().map(|queue| (queue.as_str(), 0.0)).collect();
+    // Every kind, so that one of which nothing is left goes back to zero.
+    for kind in JobKind::ALL {
+        let queue = kind.queue().as_str();
+        let count = counts.iter().find(|count| count.kind == *kind);
+        let (due, delayed, running) = count.map_or((0, 0, 0), |c| (c.waiting, c.delayed, c.running));
+        for (state, jobs) in [("due", due), ("delayed", delayed), ("running", running)] {
+            #[expect(clippy::cast_precision_loss, reason = "a gauge is a float, and no queue holds 2^52 jobs")]
+            metrics::gauge!(QUEUE_JOBS, "queue" => queue, "kind" => kind.as_str(), "state" => state).set(jobs as f64);
+        }
+        let age = oldest.entry(queue).or_default();
+        *age = age.max(count.and_then(|c| c.oldest_waiting_seconds).unwrap_or(0.0));
+    }
+    for (queue, age) in oldest {
+        metrics::gauge!(QUEUE_OLDEST_SECONDS, "queue" => queue).set(age);
+    }
+    Ok(())
 }
 
 /// Takes back leases and looks for work until the worker drains.
@@ -98,9 +129,9 @@ pub async fn sweep(env: Env, dispatchers: Vec<Dispatcher>) {
             continue;
         }
         for dispatcher in &dispatchers {
-            dispatcher.pump().await;
+            dispatcher.look();
         }
-        if last_chores.elapsed() > Duration::from_secs(30) {
+        if last_chores.elapsed() > Duration::from_secs(10) {
             last_chores = Instant::now();
             chores(&env, &dispatchers).await;
         }
@@ -110,12 +141,16 @@ pub async fn sweep(env: Env, dispatchers: Vec<Dispatcher>) {
 async fn reap(env: &Env) -> Result<(), DbError> {
     for lost in lease::reap(&mut *env.db.conn().await?).await? {
         tracing::warn!(job.id = %lost.id, job.crashes = lost.crashes, worker = lost.worker, "Took a job back from a vanished worker");
+        metrics::counter!(LEASES_REAPED).increment(1);
         env.doorbell.ring(lost.queue, lost.id);
     }
     Ok(())
 }
 
 async fn chores(env: &Env, dispatchers: &[Dispatcher]) {
+    if let Err(error) = measure_queues(env).await {
+        tracing::warn!(error = chain(&error), "Could not measure the queues");
+    }
     for dispatcher in dispatchers {
         if let Err(error) = prune::prune(&env.doorbell, dispatcher.queue).await {
             tracing::debug!(error = chain(&error), "Could not take finished rings out of Redis");

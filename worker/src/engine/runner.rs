@@ -16,6 +16,7 @@ use clawdeploy_shared::{
     ids::JobId,
     instance::InstanceStatus,
     job::{JobEventKind, JobStatus, Unwinding},
+    metrics::{JOB_RETRIES, JOB_RUN_SECONDS, LEASES_LOST},
     telemetry::chain,
 };
 use diesel_async::AsyncConnection as _;
@@ -59,11 +60,15 @@ pub async fn run(env: Env, job: Job, lease: Lease, signals: Signals) {
         Ok(Left::LeaseLost) => "lease_lost",
         Err(_) => "gave_up",
     };
+    metrics::histogram!(JOB_RUN_SECONDS, "kind" => kind.as_str(), "outcome" => outcome).record(began.elapsed());
+    if matches!(left, Ok(Left::LeaseLost)) {
+        metrics::counter!(LEASES_LOST).increment(1);
+    }
     let error = left.as_ref().err().map(|e| chain(e));
     let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(job.id = %id, job.kind = %kind, job.attempt = attempt, instance.id = instance_id, request.id = request_id, outcome, duration_ms, error, "Job attempt ended");
-    if matches!(left, Ok(Left::Ended(_) | Left::HandedBack)) {
-        // What waited behind it on the same instance is due now; who takes it does not matter.
+    if matches!(left, Ok(Left::HandedBack)) || (env.draining.is_cancelled() && matches!(left, Ok(Left::Ended(_)))) {
+        // It, or what waited behind it on its instance, is due now and not for this worker.
         env.doorbell.ring(queue, id);
     }
 }
@@ -124,11 +129,27 @@ async fn attempt_once(env: &Env, job: Job, lease: Lease, signals: Signals) -> Re
     }
 }
 
+/// Fails if the job that this one depends on did not succeed. (It has ended, or this one had not been claimed.)
+async fn check_dependency(cx: &JobContext) -> Result<(), StepError> {
+    let Some(id) = cx.job.depends_on else { return Ok(()) };
+    let needed = job::find(&mut *cx.env.db.conn().await?, Scope::Everything, id).await?;
+    match needed {
+        Some(needed) if needed.status != JobStatus::Succeeded => {
+            let reason = needed.error_message.unwrap_or_else(|| format!("it was {}", needed.status));
+            let message = format!("The {} that this job depends on did not succeed: {reason}", needed.kind);
+            Err(StepError::permanent("dependency_failed", message))
+        }
+        _ => Ok(()),
+    }
+}
+
 async fn forward(cx: &JobContext, plan: &Plan) -> Result<(), StepError> {
+    check_dependency(cx).await?;
     if let Some(status) = plan.during {
         set_status(cx, status, None).await?;
     }
-    let done = entries(cx, JobEventKind::StepDone).await?;
+    // Only an earlier attempt can have done something already.
+    let done = if cx.job.attempt > 1 { entries(cx, JobEventKind::StepDone).await? } else { HashSet::new() };
     let total: u32 = plan.steps.iter().map(|s| s.step.weight()).sum();
     let mut weight = 0;
     for planned in plan.steps {
@@ -182,6 +203,7 @@ async fn failed(cx: &JobContext, error: StepError) -> Result<Left, StepError> {
     let delay = cx.job.kind.retries().delay(failures, rand::rng().random());
     match delay.filter(|_| !permanent) {
         Some(delay) => {
+            metrics::counter!(JOB_RETRIES, "kind" => cx.job.kind.as_str(), "code" => failure.code).increment(1);
             lease::retry(&mut *cx.env.db.conn().await?, &cx.lease, delay, fault).await?;
             Ok(Left::Retry)
         }
@@ -253,6 +275,9 @@ async fn end(
     message: &str,
     fault: Option<Fault<'_>>,
 ) -> Result<(), StepError> {
+    if outcome == Outcome::None && status == JobStatus::Succeeded {
+        return Ok(cx.env.ledger.succeed(cx.lease.clone()).await?);
+    }
     let observed = match outcome {
         Outcome::AsObserved => Some(observe::observe(&cx.env, cx.instance_id()?).await?),
         _ => None,

@@ -1,32 +1,46 @@
 //! Drift: containers that crashed, were stopped, paused or removed behind our back, or came back to life.
 //!
-//! An instance counts as drifted when no job is open on it and its container shows another status than its row. The
-//! row is corrected; nothing is done to the container. Every worker watches; the write is guarded, so that it does not
-//! matter which of them comes first.
+//! An instance counts as drifted when no job is open on it, its row names a container, and that container shows another
+//! status than the row, or another reason for an error. The row is corrected; nothing is done to the container, but to one
+//! whose gateway crashes again and again (see [`super::crash_loop`]).
+//!
+//! An error that a job or the breaker left stays until the gateway answers: a stopped container is no news about it.
+//!
+//! Every worker follows Docker's events and looks at the instance that each is about; the sweep looks at all of them, for
+//! what no event told. The write is guarded, so that it does not matter who comes first.
 
 use std::time::Duration;
 
 use clawdeploy_shared::{
-    db::{Scope, instance, job},
+    db::{
+        Scope,
+        instance::{self, Instance},
+        job,
+        sweep::SweepReport,
+    },
     ids::InstanceId,
     instance::InstanceStatus,
+    job::JobStatus,
     telemetry::chain,
 };
 use diesel_async::AsyncConnection as _;
-use futures_util::StreamExt as _;
-use tokio::time::{MissedTickBehavior, interval};
+use futures_util::{StreamExt as _, stream};
 
-use crate::{
-    docker::{DockerError, InstanceAction},
-    engine::{Env, error::StepError},
-    observe,
+use super::{
+    SweepError, SweepResult,
+    crash_loop::{self, Deaths, break_loop, newest_job},
 };
-
-/// Between two looks at everything, for what no event told.
-const PERIOD: Duration = Duration::from_secs(10);
+use crate::{
+    docker::InstanceAction,
+    engine::Env,
+    observe::{self, Observed},
+};
 
 /// Between two tries to listen to Docker's events.
 const RECONNECT: Duration = Duration::from_secs(2);
+
+/// Instances that the sweep looks at side by side: a gateway that hangs takes two seconds to be found out.
+const SIDE_BY_SIDE: usize = 8;
 
 /// Statuses whose instances should have a container to look at.
 const WATCHED: [InstanceStatus; 5] = [
@@ -37,10 +51,17 @@ const WATCHED: [InstanceStatus; 5] = [
     InstanceStatus::Error,
 ];
 
-/// Watches until the worker drains.
-pub async fn watch(env: Env) {
-    let mut tick = interval(PERIOD);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+/// What was put right in a row.
+#[derive(Debug)]
+struct Correction {
+    from: InstanceStatus,
+    to: InstanceStatus,
+    /// Code of the error that it is in now.
+    error: Option<String>,
+}
+
+/// Follows Docker's events until the worker drains.
+pub(super) async fn watch(env: &Env, deaths: &Deaths) {
     while !env.draining.is_cancelled() {
         let mut events = match env.docker.events().await {
             Ok(events) => events,
@@ -51,56 +72,73 @@ pub async fn watch(env: Env) {
             }
         };
         loop {
-            tokio::select! {
+            let event = tokio::select! {
                 () = env.draining.cancelled() => return,
-                _ = tick.tick() => sweep(&env).await,
-                event = events.next() => match event {
-                    Some(Ok(event)) => {
-                        tracing::debug!(instance.id = %event.instance, action = ?event.action, "Docker told of a change");
-                        if event.action != InstanceAction::Oom {
-                            check(&env, &event.instance).await;
-                        }
+                event = events.next() => event,
+            };
+            match event {
+                Some(Ok(event)) => {
+                    tracing::debug!(instance.id = %event.instance, action = ?event.action, "Docker told of a change");
+                    deaths.note(&event);
+                    if event.action != InstanceAction::Oom {
+                        check(env, deaths, &event.instance).await;
                     }
-                    Some(Err(error)) => {
-                        tracing::warn!(error = chain(&error), "Docker's events ended");
-                        break;
-                    }
-                    None => break,
-                },
+                }
+                Some(Err(error)) => {
+                    tracing::warn!(error = chain(&error), "Docker's events ended");
+                    break;
+                }
+                None => break,
             }
         }
         tokio::time::sleep(RECONNECT).await;
     }
 }
 
-/// Looks at every instance that should have a container.
-pub async fn sweep(env: &Env) {
-    let listed = async { instance::list_by_status(&mut *env.db.conn().await?, &WATCHED).await };
-    match listed.await {
-        Ok(instances) => {
-            for instance in instances.into_iter().filter(|i| i.container_id.is_some()) {
-                check(env, &instance.id).await;
-            }
-        }
-        Err(error) => tracing::warn!(error = chain(&error), "Could not list the instances"),
-    }
-}
-
-/// Looks at one instance and corrects its row.
-async fn check(env: &Env, id: &InstanceId) {
-    match correct(env, id).await {
-        Ok(Some((from, to))) => {
-            tracing::info!(instance.id = %id, %from, %to, "An instance changed by itself");
+/// Looks at the instance that an event was about.
+async fn check(env: &Env, deaths: &Deaths, id: &InstanceId) {
+    match correct(env, deaths, id).await {
+        Ok(Some(Correction { from, to, error })) => {
+            tracing::info!(instance.id = %id, %from, %to, error, "An instance changed by itself");
         }
         Ok(None) => {}
-        Err(StepError::Transient(failure)) if failure.source.as_ref().is_some_and(|s| s.is::<DockerError>()) => {
-            tracing::debug!(instance.id = %id, error = chain(&failure), "Could not look at a container");
+        // The sweep says so if it goes on.
+        Err(error @ SweepError::Docker(_)) => {
+            tracing::debug!(instance.id = %id, error = chain(&error), "Could not look at a container");
         }
         Err(error) => tracing::warn!(instance.id = %id, error = chain(&error), "Could not check an instance"),
     }
 }
 
-async fn correct(env: &Env, id: &InstanceId) -> Result<Option<(InstanceStatus, InstanceStatus)>, StepError> {
+/// Looks at every instance that should have a container.
+pub(super) async fn sweep(env: &Env, deaths: &Deaths) -> SweepResult {
+    let mut instances = instance::list_by_status(&mut *env.db.conn().await?, &WATCHED).await?;
+    instances.retain(|instance| instance.container_id.is_some());
+    let mut report = SweepReport::of(instances.len());
+    let checks: Vec<_> = instances.iter().map(|i| async move { (&i.id, correct(env, deaths, &i.id).await) }).collect();
+    let mut checked = stream::iter(checks).buffer_unordered(SIDE_BY_SIDE);
+    while let Some((id, corrected)) = checked.next().await {
+        match corrected {
+            Ok(Some(Correction { to, error: Some(code), .. })) if code == crash_loop::CODE => {
+                report.repaired(
+                    &code,
+                    id,
+                    format!("Its gateway crashed again and again and was stopped; it is {to} now."),
+                );
+            }
+            Ok(Some(Correction { from, to, error })) => {
+                let why = error.map(|code| format!(" ({code})")).unwrap_or_default();
+                report.repaired("status_corrected", id, format!("It was {from} by its row and is {to}{why}."));
+            }
+            Ok(None) => {}
+            Err(error) if error.is_hopeless() => return Err(error),
+            Err(error) => report.reported("not_checked", id, format!("It could not be looked at: {}.", chain(&error))),
+        }
+    }
+    Ok(report)
+}
+
+async fn correct(env: &Env, deaths: &Deaths, id: &InstanceId) -> Result<Option<Correction>, SweepError> {
     let mut conn = env.db.conn().await?;
     let Some((before, _)) = instance::find(&mut conn, Scope::Everything, id).await? else { return Ok(None) };
     if !WATCHED.contains(&before.status)
@@ -111,17 +149,18 @@ async fn correct(env: &Env, id: &InstanceId) -> Result<Option<(InstanceStatus, I
     }
     drop(conn);
     let seen = observe::observe(env, id).await?;
-    let error_changed = seen.fault().map(|f| f.code.to_owned()) != before.error_code;
-    // What failed stays in error until its container is seen well: a stopped container is no news about a failure.
-    let stays_in_error = before.status == InstanceStatus::Error
-        && seen.status != InstanceStatus::Running
-        && !is_drift_error(before.error_code.as_deref());
-    if stays_in_error || (seen.status == before.status && !(seen.status == InstanceStatus::Error && error_changed)) {
+    if let Some(state) = &seen.container
+        && break_loop(env, deaths, &before, state).await?
+    {
+        let error = Some(crash_loop::CODE.to_owned());
+        return Ok(Some(Correction { from: before.status, to: InstanceStatus::Error, error }));
+    }
+    if agrees(&before, &seen) || stays_in_error(env, &before, &seen).await? {
         return Ok(None);
     }
     let mut conn = env.db.conn().await?;
     let changed: bool = conn
-        .transaction::<_, StepError, _>(async |conn| {
+        .transaction::<_, SweepError, _>(async |conn| {
             // The row is locked as a request locks it, so that no job comes in between.
             let now = instance::find_for_update(conn, Scope::Everything, id).await?;
             let same = now.is_some_and(|now| now.status == before.status && now.container_id == before.container_id);
@@ -131,13 +170,30 @@ async fn correct(env: &Env, id: &InstanceId) -> Result<Option<(InstanceStatus, I
             Ok(instance::set_status(conn, id, seen.status, seen.fault()).await?)
         })
         .await?;
-    Ok(changed.then_some((before.status, seen.status)))
+    let error = seen.fault().map(|fault| fault.code.to_owned());
+    Ok(changed.then_some(Correction { from: before.status, to: seen.status, error }))
 }
 
-/// Whether an error was written by this sweep, and so may be taken back by it.
+/// Whether the row says what was seen.
+fn agrees(row: &Instance, seen: &Observed) -> bool {
+    row.status == seen.status
+        && (row.status != InstanceStatus::Error || row.error_code.as_deref() == seen.fault().map(|fault| fault.code))
+}
+
+/// Whether a row in error tells more than its container does.
+async fn stays_in_error(env: &Env, row: &Instance, seen: &Observed) -> Result<bool, SweepError> {
+    if row.status != InstanceStatus::Error || seen.status == InstanceStatus::Running {
+        return Ok(false);
+    }
+    if !is_drift_error(row.error_code.as_deref()) {
+        return Ok(true);
+    }
+    // A job may have failed for a reason that has the same code, and then stopped the container.
+    let newest = newest_job(&mut *env.db.conn().await?, &row.id).await?;
+    Ok(newest.is_some_and(|job| job.status == JobStatus::Failed && job.error_message == row.error_message))
+}
+
+/// Whether an error is one that only tells what the container shows, and so goes when that changes.
 fn is_drift_error(code: Option<&str>) -> bool {
-    matches!(
-        code,
-        Some("container_gone" | "container_paused" | "gateway_exited" | "gateway_crash_loop" | "gateway_out_of_memory")
-    )
+    matches!(code, Some("container_gone" | "container_paused" | "gateway_exited" | "gateway_out_of_memory"))
 }

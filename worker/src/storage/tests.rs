@@ -219,8 +219,11 @@ async fn a_removal_that_was_cut_short_is_finished_by_the_next() {
     fs::create_dir_all(trash.join("other-00112233/config")).unwrap();
     place.storage.remove(&place.id).await.unwrap();
     assert_eq!(names(&trash), ["other-00112233"]);
-    assert_eq!(place.storage.empty_trash().await.unwrap(), 1);
-    assert_eq!(place.storage.empty_trash().await.unwrap(), 0);
+    assert_eq!(place.storage.trash().await.unwrap(), [("other-00112233".to_owned(), None)]);
+    place.storage.discard("other-00112233").await.unwrap();
+    place.storage.discard("other-00112233").await.unwrap();
+    assert_eq!(place.storage.trash().await.unwrap(), []);
+    place.storage.discard("../canary").await.unwrap_err();
 }
 
 /// Deeper than there are file handles, and than a path can name.

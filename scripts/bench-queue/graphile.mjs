@@ -1,0 +1,40 @@
+// graphile-worker: `preload N` puts N jobs into its tables, `work` takes them, `left` counts what is there.
+import { makeWorkerUtils, run } from 'graphile-worker';
+import pg from 'pg';
+
+const [command, count] = process.argv.slice(2);
+const connectionString = process.env.BENCH_DATABASE_URL;
+
+if (command === 'preload') {
+  const utils = await makeWorkerUtils({ connectionString });
+  await utils.migrate();
+  const client = new pg.Client({ connectionString });
+  await client.connect();
+  await client.query(
+    "SELECT graphile_worker.add_job('noop', json_build_object('n', n)) FROM generate_series(1, $1::int) AS n",
+    [Number(count)],
+  );
+  await client.end();
+  await utils.release();
+} else if (command === 'work') {
+  let done = 0;
+  let first = 0;
+  let last = 0;
+  const noop = async () => {
+    last = Date.now();
+    first ||= last;
+    done += 1;
+  };
+  const runner = await run({ connectionString, concurrency: 16, noHandleSignals: true, taskList: { noop } });
+  process.on('SIGTERM', async () => {
+    console.log(JSON.stringify({ done, first, last }));
+    await runner.stop();
+    process.exit(0);
+  });
+} else if (command === 'left') {
+  const client = new pg.Client({ connectionString });
+  await client.connect();
+  const { rows } = await client.query('SELECT count(*) AS left FROM graphile_worker._private_jobs');
+  console.log(rows[0].left);
+  await client.end();
+}

@@ -1,0 +1,63 @@
+//! Doorbells that nobody heard, and queues that nobody serves.
+//!
+//! A job was not heard of when a claim would take it (it is due, its queue is not paused, nothing that it waits for is
+//! open) and it has been so for more than five seconds: its ring was lost, or every worker is busy. It is rung for again, at most
+//! two hundred jobs in a pass. Workers also look by themselves each second, so this matters where one does not.
+//!
+//! A queue is unserved when no worker that is alive and not draining names it.
+
+use std::{collections::HashMap, time::Duration};
+
+use clawdeploy_shared::{
+    db::{overdue, sweep::SweepReport, worker},
+    job::Queue,
+    telemetry::chain,
+};
+
+use super::SweepResult;
+use crate::engine::Env;
+
+/// How long a job must have been due.
+const UNHEARD_AFTER: Duration = Duration::from_secs(5);
+
+/// Rings in one pass.
+const CAP: i64 = 200;
+
+pub(super) async fn sweep(env: &Env) -> SweepResult {
+    let mut conn = env.db.conn().await?;
+    let overdue = overdue::list(&mut conn, UNHEARD_AFTER, CAP).await?;
+    let waiting: HashMap<Queue, i64> =
+        overdue::waiting(&mut conn).await?.into_iter().map(|waiting| (waiting.queue, waiting.jobs)).collect();
+    let workers = worker::list(&mut conn).await?;
+    drop(conn);
+    let mut report = SweepReport::of(overdue.len());
+
+    for queue in Queue::ALL {
+        let serves = |worker: &worker::Worker| worker.queues.iter().any(|name| name == queue.as_str());
+        if !workers.iter().any(|(worker, alive)| *alive && !worker.draining && serves(worker)) {
+            let jobs = waiting.get(queue).copied().unwrap_or(0);
+            report.reported(
+                "queue_unserved",
+                queue,
+                format!("No worker serves the queue {queue}; {jobs} jobs wait in it."),
+            );
+        }
+    }
+
+    let mut rung: HashMap<Queue, usize> = HashMap::new();
+    for job in overdue {
+        if let Err(error) = env.doorbell.try_ring(job.queue, job.id).await {
+            // The others would fail as well, each after a while.
+            let message = format!("Redis cannot be rung ({}); workers look by themselves meanwhile.", chain(&error));
+            report.reported("doorbell_out_of_order", &job.queue, message);
+            break;
+        }
+        *rung.entry(job.queue).or_default() += 1;
+    }
+    for (queue, jobs) in rung {
+        let seconds = UNHEARD_AFTER.as_secs();
+        let message = format!("Rang again for {jobs} jobs that had been due for more than {seconds} s.");
+        report.repaired("rung_again", &queue, message);
+    }
+    Ok(report)
+}

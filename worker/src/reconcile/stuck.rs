@@ -1,0 +1,246 @@
+//! Stuck instances: nothing is at work on them, and they are not where their owner wants them.
+//!
+//! An instance is stuck when no job has been open on it and for more than a minute
+//! - its status is one between two others (pending, provisioning, starting, stopping, updating, deleting) and its container does
+//!   not show another one, which would be drift; or
+//! - its owner wants it deleted.
+//!
+//! The job that brings it to where it is wanted is enqueued: provision when it never came up, start, stop or delete. One that
+//! is being deleted is always deleted to the end. Where that job could not begin from the present status, the instance
+//! goes to `error` first.
+//!
+//! At most one such job is made for an instance within five minutes; if that one did not help, the instance goes to `error`,
+//! `stuck`. A deletion that failed is tried again after five minutes, unless it brought its workers down: that one is
+//! for an administrator.
+
+use std::time::Duration;
+
+use clawdeploy_shared::{
+    db::{
+        Scope,
+        instance::{self, Fault, Instance},
+        job::{self, Job, NewJob},
+        stuck::{self, Lately},
+        sweep::SweepReport,
+    },
+    instance::{DesiredState, InstanceStatus},
+    job::JobKind,
+    telemetry::chain,
+};
+use diesel_async::AsyncConnection as _;
+
+use super::{SweepError, SweepResult};
+use crate::{
+    engine::Env,
+    jobs,
+    observe::{self, ObserveError},
+};
+
+/// How long nothing must have been at work.
+const STUCK_AFTER: Duration = Duration::from_mins(1);
+
+/// Within this time one repair has to do.
+const REPAIR_WINDOW: Duration = Duration::from_mins(5);
+
+/// Statuses in which a job should be at work.
+const BETWEEN: [InstanceStatus; 6] = [
+    InstanceStatus::Pending,
+    InstanceStatus::Provisioning,
+    InstanceStatus::Starting,
+    InstanceStatus::Stopping,
+    InstanceStatus::Updating,
+    InstanceStatus::Deleting,
+];
+
+/// What is to be done about a stuck instance.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    Enqueue(JobKind),
+    /// To `error`: repairing it did not help.
+    GiveUp,
+    /// Later.
+    Wait,
+    /// It needs an administrator.
+    Leave,
+}
+
+pub(super) async fn sweep(env: &Env) -> SweepResult {
+    let found = stuck::list(&mut *env.db.conn().await?, &BETWEEN, STUCK_AFTER).await?;
+    let mut report = SweepReport::of(found.len());
+    for instance in found {
+        match is_drift(env, &instance).await {
+            Ok(true) => continue,
+            Ok(false) => {}
+            Err(ObserveError::Docker(error)) => {
+                let message =
+                    format!("It is {}, and its container cannot be looked at: {}.", instance.status, chain(&error));
+                report.watching("not_checked", &instance.id, message);
+                continue;
+            }
+            Err(error @ ObserveError::Db(_)) => return Err(error.into()),
+        }
+        if let Some((verdict, job)) = settle(env, &instance).await? {
+            if let Some(job) = job {
+                env.doorbell.ring(job.queue, job.id);
+            }
+            tell(&mut report, &instance, &verdict);
+        }
+    }
+    Ok(report)
+}
+
+fn tell(report: &mut SweepReport, instance: &Instance, verdict: &Verdict) {
+    let Instance { id, status, desired_state, .. } = instance;
+    match verdict {
+        Verdict::Enqueue(kind) => {
+            let message = format!(
+                "Its status was {status}, {desired_state} is wanted, and no job was at work: a {kind} was enqueued."
+            );
+            report.repaired("stuck", id, message);
+        }
+        Verdict::GiveUp => {
+            let message =
+                format!("Its status was {status} again although a job was made to repair it; it is in error now.");
+            report.reported("stuck", id, message);
+        }
+        Verdict::Wait => {
+            let message = format!("Its status is {status}, {desired_state} is wanted; another job is made later.");
+            report.watching("stuck", id, message);
+        }
+        Verdict::Leave => {
+            let message = format!(
+                "Its status is {status}, {desired_state} is wanted, and its last job brought workers down. Find out why, then retry it."
+            );
+            report.reported("worker_crashed", id, message);
+        }
+    }
+}
+
+/// Whether the container shows another status that the instance may go to: that is the other sweep's.
+async fn is_drift(env: &Env, instance: &Instance) -> Result<bool, ObserveError> {
+    let watched = matches!(instance.status, InstanceStatus::Starting | InstanceStatus::Stopping);
+    if !watched || instance.container_id.is_none() || instance.desired_state == DesiredState::Deleted {
+        return Ok(false);
+    }
+    let seen = observe::observe(env, &instance.id).await?.status;
+    Ok(seen != instance.status && instance.status.may_become(seen))
+}
+
+/// Decides and acts in one transaction in which the row is locked, as a request would lock it. `None`: it moved meanwhile.
+async fn settle(env: &Env, stuck: &Instance) -> Result<Option<(Verdict, Option<Job>)>, SweepError> {
+    let mut conn = env.db.conn().await?;
+    conn.transaction::<_, SweepError, _>(async |conn| {
+        let id = &stuck.id;
+        let now = instance::find_for_update(conn, Scope::Everything, id).await?;
+        let same = now.is_some_and(|now| (now.status, now.updated_at) == (stuck.status, stuck.updated_at));
+        if !same || !job::open_on(conn, id).await?.is_empty() {
+            return Ok(None);
+        }
+        let verdict = judge(stuck.status, stuck.desired_state, stuck::lately(conn, id, REPAIR_WINDOW).await?);
+        let job = match verdict {
+            Verdict::Enqueue(kind) => {
+                if !can_begin(kind, stuck.status) {
+                    let message = "No job was at work on the instance although one should have been. It is being repaired.";
+                    let fault = Fault { code: "stuck", message };
+                    instance::set_status(conn, id, InstanceStatus::Error, Some(fault)).await?;
+                }
+                Some(job::insert(conn, &NewJob::on_instance(kind, id, stuck.owner_id)).await?)
+            }
+            Verdict::GiveUp => {
+                let message = format!(
+                    "The instance stayed {} although a job was made to repair it. Start, stop or delete it; if that does not \
+                     help, an administrator looks at its jobs.",
+                    stuck.status
+                );
+                let fault = Fault { code: "stuck", message: &message };
+                instance::set_status(conn, id, InstanceStatus::Error, Some(fault)).await?;
+                None
+            }
+            Verdict::Wait | Verdict::Leave => None,
+        };
+        Ok(Some((verdict, job)))
+    })
+    .await
+}
+
+fn judge(status: InstanceStatus, desired: DesiredState, lately: Lately) -> Verdict {
+    // In error there is nothing to give up: only a deletion is wanted still.
+    let in_error = status == InstanceStatus::Error;
+    if in_error && lately.crashed {
+        Verdict::Leave
+    } else if in_error && (lately.ended || lately.repaired) {
+        Verdict::Wait
+    } else if lately.repaired || lately.crashed {
+        Verdict::GiveUp
+    } else {
+        Verdict::Enqueue(way(status, desired))
+    }
+}
+
+/// The job that brings an instance to where it is wanted.
+fn way(status: InstanceStatus, desired: DesiredState) -> JobKind {
+    match (status, desired) {
+        // What has begun to go cannot come back.
+        (InstanceStatus::Deleting, _) | (_, DesiredState::Deleted) => JobKind::Delete,
+        (_, DesiredState::Stopped) => JobKind::Stop,
+        (InstanceStatus::Pending | InstanceStatus::Provisioning, DesiredState::Running) => JobKind::Provision,
+        (_, DesiredState::Running) => JobKind::Start,
+    }
+}
+
+/// Whether the first thing that a job does, to give the instance a status, is legal.
+fn can_begin(kind: JobKind, status: InstanceStatus) -> bool {
+    jobs::plan(kind).during.is_none_or(|during| status.may_become(during))
+}
+
+#[cfg(test)]
+mod tests {
+    use DesiredState::{Deleted, Running as WantRunning, Stopped as WantStopped};
+    use InstanceStatus::{Deleting, Error, Pending, Provisioning, Running, Starting, Stopped, Stopping, Updating};
+
+    use super::*;
+
+    const NOTHING: Lately = Lately { repaired: false, ended: false, crashed: false };
+
+    #[test]
+    fn the_job_is_the_one_that_leads_to_what_is_wanted() {
+        for (status, desired, kind) in [
+            (Pending, WantRunning, JobKind::Provision),
+            (Provisioning, WantRunning, JobKind::Provision),
+            (Pending, WantStopped, JobKind::Stop),
+            (Starting, WantRunning, JobKind::Start),
+            (Starting, WantStopped, JobKind::Stop),
+            (Stopping, WantStopped, JobKind::Stop),
+            (Stopping, WantRunning, JobKind::Start),
+            (Updating, WantRunning, JobKind::Start),
+            (Deleting, WantRunning, JobKind::Delete),
+            (Deleting, Deleted, JobKind::Delete),
+            (Running, Deleted, JobKind::Delete),
+            (Stopped, Deleted, JobKind::Delete),
+            (Error, Deleted, JobKind::Delete),
+        ] {
+            assert_eq!(judge(status, desired, NOTHING), Verdict::Enqueue(kind), "{status} {desired}");
+            assert!(can_begin(kind, status) || Error.may_become(jobs::plan(kind).during.unwrap()), "{status} {kind}");
+        }
+    }
+
+    #[test]
+    fn one_repair_has_to_do() {
+        let repaired = Lately { repaired: true, ended: true, ..NOTHING };
+        assert_eq!(judge(Starting, WantRunning, repaired), Verdict::GiveUp);
+        assert_eq!(judge(Stopped, Deleted, repaired), Verdict::GiveUp);
+        assert_eq!(judge(Error, Deleted, repaired), Verdict::Wait);
+    }
+
+    #[test]
+    fn a_deletion_that_failed_is_tried_again_later_but_not_if_it_kills_workers() {
+        assert_eq!(judge(Error, Deleted, Lately { ended: true, ..NOTHING }), Verdict::Wait);
+        assert_eq!(judge(Error, Deleted, NOTHING), Verdict::Enqueue(JobKind::Delete));
+        assert_eq!(judge(Error, Deleted, Lately { crashed: true, ..NOTHING }), Verdict::Leave);
+    }
+
+    #[test]
+    fn what_somebody_asked_for_a_moment_ago_does_not_stand_in_the_way() {
+        assert_eq!(judge(Stopping, WantStopped, Lately { ended: true, ..NOTHING }), Verdict::Enqueue(JobKind::Stop));
+    }
+}
