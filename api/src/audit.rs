@@ -6,6 +6,7 @@ use clawdeploy_shared::{
         audit::{self, NewAuditEntry},
     },
     ids::{InstanceId, JobId, TokenId, UserId},
+    job::Queue,
 };
 use serde_json::{Value, json};
 
@@ -22,6 +23,10 @@ pub enum Target<'a> {
     Stranger(&'a str),
     /// The shared OpenClaw image.
     Image,
+    Queue(Queue),
+    Worker(&'a str),
+    /// What compares rows with the world.
+    Reconciler,
 }
 
 impl Target<'_> {
@@ -32,6 +37,9 @@ impl Target<'_> {
             Self::Token(_) => "token",
             Self::User(_) | Self::Stranger(_) => "user",
             Self::Image => "image",
+            Self::Queue(_) => "queue",
+            Self::Worker(_) => "worker",
+            Self::Reconciler => "reconciler",
         }
     }
 
@@ -43,6 +51,9 @@ impl Target<'_> {
             Self::User(id) => id.to_string(),
             Self::Stranger(name) => name.to_owned(),
             Self::Image => "openclaw".to_owned(),
+            Self::Queue(queue) => queue.to_string(),
+            Self::Worker(id) => id.to_owned(),
+            Self::Reconciler => "all".to_owned(),
         }
     }
 }

@@ -3,7 +3,12 @@
 use std::net::SocketAddr;
 
 use clap::Parser;
-use clawdeploy_shared::config::{DatabaseArgs, RedisArgs, RoutingArgs, SecretArgs};
+use clawdeploy_shared::{
+    config::{DatabaseArgs, RedisArgs, RoutingArgs, SecretArgs},
+    metrics::MetricsArgs,
+};
+
+use crate::middleware::TrustedProxies;
 
 #[derive(Debug, Clone, Parser)]
 pub struct ApiConfig {
@@ -19,6 +24,11 @@ pub struct ApiConfig {
     #[arg(long, env = "CLAWDEPLOY_MAX_INSTANCES_PER_USER", default_value_t = 20)]
     pub max_instances_per_user: u32,
 
+    /// Proxies in front of this API, as addresses or networks with commas between: what they say of where a request comes
+    /// from (X-Forwarded-For) is believed
+    #[arg(long, env = "CLAWDEPLOY_TRUSTED_PROXIES", default_value = "", hide_default_value = true)]
+    pub trusted_proxies: TrustedProxies,
+
     #[command(flatten)]
     pub database: DatabaseArgs,
 
@@ -30,4 +40,44 @@ pub struct ApiConfig {
 
     #[command(flatten)]
     pub routing: RoutingArgs,
+
+    #[command(flatten)]
+    pub metrics: MetricsArgs,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use clap::{Args as _, CommandFactory as _};
+    use clawdeploy_shared::config::LogArgs;
+
+    use super::*;
+
+    /// The settings of a program in docs/settings.md, each with what stands for its default.
+    fn explained<'a>(page: &'a str, program: &str) -> BTreeMap<&'a str, &'a str> {
+        let rows = page.lines().filter_map(|line| match line.split('|').map(str::trim).collect::<Vec<_>>()[..] {
+            ["", setting, default, by, meaning, ""] if by == program || by == "both" => {
+                assert!(!meaning.is_empty(), "{setting}");
+                Some((setting.trim_matches('`'), default))
+            }
+            _ => None,
+        });
+        rows.collect()
+    }
+
+    #[test]
+    fn the_settings_are_explained_all_of_them_and_no_others() {
+        let page = explained(include_str!("../../docs/settings.md"), "API");
+        let command = LogArgs::augment_args(ApiConfig::command());
+        let known = command.get_arguments().filter_map(|arg| Some((arg.get_env()?.to_str().unwrap(), arg)));
+        let known: BTreeMap<_, _> = known.collect();
+        assert_eq!(page.keys().collect::<Vec<_>>(), known.keys().collect::<Vec<_>>());
+        for (setting, arg) in known {
+            for default in arg.get_default_values().iter().filter(|default| !default.is_empty()) {
+                assert_eq!(page[setting], format!("`{}`", default.to_str().unwrap()), "{setting}");
+            }
+            assert_eq!(page[setting] == "required", arg.is_required_set(), "{setting}");
+        }
+    }
 }

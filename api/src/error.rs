@@ -11,6 +11,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use clawdeploy_shared::db::sweep::Sweep;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -36,6 +37,7 @@ pub struct AppError {
     fields: Vec<FieldError>,
     source: Option<Box<dyn Error + Send + Sync>>,
     job: Option<Box<JobView>>,
+    sweeps: Vec<Sweep>,
     retry_after: Option<Duration>,
 }
 
@@ -84,11 +86,22 @@ pub struct Problem<'a> {
     /// The job that is in the way.
     #[serde(skip_serializing_if = "Option::is_none")]
     job: Option<&'a JobView>,
+    /// The reconciler's sweeps that have run.
+    #[serde(skip_serializing_if = "<[Sweep]>::is_empty")]
+    sweeps: &'a [Sweep],
 }
 
 impl AppError {
     pub fn new(code: ErrorCode, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), fields: Vec::new(), source: None, job: None, retry_after: None }
+        Self {
+            code,
+            detail: detail.into(),
+            fields: Vec::new(),
+            source: None,
+            job: None,
+            sweeps: Vec::new(),
+            retry_after: None,
+        }
     }
 
     /// `what` is not there, or is somebody else's: the client is not told which.
@@ -118,7 +131,19 @@ impl AppError {
     /// Another job has to end first.
     pub fn job_in_progress(job: JobView) -> Self {
         let detail = format!("A {} job is {} already. Wait for its end, or cancel it.", job.kind, job.status);
-        Self { job: Some(Box::new(job)), ..Self::new(ErrorCode::JobInProgress, detail) }
+        Self::new(ErrorCode::JobInProgress, detail).with_job(job)
+    }
+
+    /// Only these of the reconciler's sweeps have run by now.
+    pub fn reconcile_unfinished(detail: impl Into<Cow<'static, str>>, done: Vec<Sweep>) -> Self {
+        Self { sweeps: done, ..Self::new(ErrorCode::ReconcileUnfinished, detail) }
+    }
+
+    /// The job that is in the way.
+    #[must_use]
+    pub fn with_job(mut self, job: JobView) -> Self {
+        self.job = Some(Box::new(job));
+        self
     }
 
     #[must_use]
@@ -164,6 +189,7 @@ impl AppError {
             request_id,
             errors: &self.fields,
             job: self.job.as_deref(),
+            sweeps: &self.sweeps,
         }
     }
 }

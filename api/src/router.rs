@@ -39,10 +39,15 @@ fn table() -> OpenApiRouter<AppState> {
         .routes(routes!(jobs::events::list_job_events))
         // Administrators
         .routes(routes!(admin::queues::list_queues))
+        .routes(routes!(admin::queue_pause::pause_queue))
+        .routes(routes!(admin::queue_resume::resume_queue))
         .routes(routes!(admin::jobs::list_all_jobs))
+        .routes(routes!(admin::job_show::get_job_story, admin::job_drop::drop_job))
         .routes(routes!(admin::job_retry::retry_job))
         .routes(routes!(admin::job_cancel::cancel_any_job))
         .routes(routes!(admin::workers::list_workers))
+        .routes(routes!(admin::worker_drain::drain_worker))
+        .routes(routes!(admin::reconcile_show::list_sweeps, admin::reconcile_run::run_reconciler))
         .routes(routes!(admin::instances::list_all_instances))
         .routes(routes!(admin::images::list_images))
         .routes(routes!(admin::rebuild::rebuild_image))
@@ -56,6 +61,7 @@ pub fn document() -> OpenApi {
 
 /// The whole application.
 pub fn build_app(state: AppState) -> Router {
+    let proxies = state.trusted_proxies.clone();
     let (router, document) = table().split_for_parts();
     let docs = SwaggerUi::new("/api/docs").url("/api/openapi.json", openapi::complete(document));
     let router = router
@@ -64,7 +70,7 @@ pub fn build_app(state: AppState) -> Router {
         .method_not_allowed_fallback(other_method)
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
         .with_state(state);
-    middleware::around(router)
+    middleware::around(router, proxies)
 }
 
 async fn no_route() -> AppError {

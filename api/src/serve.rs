@@ -21,6 +21,8 @@ const GRACE: Duration = Duration::from_secs(25);
 
 /// Serves until SIGTERM or SIGINT. Redis need not be there.
 pub async fn serve(config: ApiConfig) -> anyhow::Result<()> {
+    clawdeploy_shared::metrics::serve(&config.metrics)
+        .context("cannot serve metrics; each process needs a CLAWDEPLOY_METRICS_LISTEN of its own")?;
     let state = AppState::new(&config)?;
     listen_for_signals(state.shutdown.clone())?;
     tokio::select! {

@@ -12,6 +12,7 @@ use crate::{
     config::ApiConfig,
     controllers::jobs::StreamSlots,
     error::{AppError, AppResult},
+    middleware::TrustedProxies,
 };
 
 /// The parts of a running API.
@@ -26,6 +27,8 @@ pub struct App {
     pub passwords: Passwords,
     /// Slows down whoever tries passwords.
     pub logins: Throttle,
+    /// Whose word on where a request comes from is taken.
+    pub trusted_proxies: TrustedProxies,
     /// How many event streams each person has open.
     pub streams: StreamSlots,
     /// For people who are not admins.
@@ -66,6 +69,7 @@ impl AppState {
             routing: config.routing.clone(),
             passwords: Passwords::default(),
             logins: Throttle::default(),
+            trusted_proxies: config.trusted_proxies.clone(),
             streams: StreamSlots::default(),
             max_instances_per_user: config.max_instances_per_user,
             shutdown: CancellationToken::new(),

@@ -38,6 +38,9 @@ CREATE TABLE jobs (
     CONSTRAINT jobs_lease_while_running CHECK ((status = 'running') = (leased_by IS NOT NULL AND lease_until IS NOT NULL)),
     CONSTRAINT jobs_finished_when_terminal CHECK ((status IN ('succeeded', 'failed', 'cancelled')) = (finished_at IS NOT NULL))
 );
+-- Each job is updated twice at least, and every index that is not partial gets an entry each time: there are as few of
+-- those as can be, which doubled what the queue does in a second.
+ALTER TABLE jobs SET (fillfactor = 70);
 -- The hard guarantee that nothing runs beside anything else on one instance.
 CREATE UNIQUE INDEX jobs_one_running_per_instance ON jobs (instance_id) WHERE status = 'running';
 -- Single flight: one open job for each key; whoever asks meanwhile joins it.
@@ -47,10 +50,9 @@ CREATE INDEX jobs_due ON jobs (queue, turn, seq) WHERE status = 'queued';
 CREATE INDEX jobs_last_turn ON jobs (queue, owner_id, turn) WHERE status = 'queued';
 CREATE INDEX jobs_leases ON jobs (lease_until) WHERE status = 'running';
 CREATE INDEX jobs_open_by_instance ON jobs (instance_id, seq) WHERE status IN ('queued', 'running');
-CREATE INDEX jobs_by_instance ON jobs (instance_id, seq DESC);
-CREATE INDEX jobs_by_owner ON jobs (owner_id, seq DESC);
+CREATE INDEX jobs_by_instance ON jobs (instance_id, seq DESC) WHERE instance_id IS NOT NULL;
 CREATE INDEX jobs_finished ON jobs (finished_at) WHERE finished_at IS NOT NULL;
-CREATE INDEX jobs_by_status ON jobs (status, seq DESC);
+CREATE INDEX jobs_dead ON jobs (seq DESC) WHERE status = 'failed';
 
 COMMENT ON TABLE jobs IS 'Work that was accepted; this table is the truth, Redis only rings the bell';
 COMMENT ON COLUMN jobs.id IS 'UUIDv7';

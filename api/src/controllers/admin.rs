@@ -1,9 +1,5 @@
 //! What administrators see and do.
 
-use clawdeploy_shared::{
-    ids::InstanceId,
-    job::{JobKind, JobStatus},
-};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -11,24 +7,34 @@ pub mod audit;
 pub mod images;
 pub mod instances;
 pub mod job_cancel;
+pub mod job_drop;
 pub mod job_retry;
+pub mod job_show;
+mod job_view;
 pub mod jobs;
+pub mod jobs_query;
+pub mod queue_pause;
+pub mod queue_resume;
 pub mod queues;
 pub mod rebuild;
+pub mod reconcile_run;
+pub mod reconcile_show;
+pub mod worker_drain;
 pub mod workers;
 
-/// Which jobs.
+/// Which queue.
 #[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct JobsQuery {
-    /// How many items, at most
-    #[param(minimum = 1, maximum = 100, default = 50)]
-    limit: Option<i64>,
-    /// `nextCursor` of the page before
-    cursor: Option<String>,
-    status: Option<JobStatus>,
-    kind: Option<JobKind>,
-    /// Those on this instance
-    instance: Option<InstanceId>,
+#[into_params(parameter_in = Path)]
+pub struct QueuePath {
+    /// Name of the queue
+    #[param(value_type = clawdeploy_shared::job::Queue)]
+    pub queue: String,
+}
+
+/// Which worker.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct WorkerPath {
+    /// Id of the worker
+    pub id: String,
 }

@@ -4,7 +4,7 @@
 //! the job, all in one transaction with the instance's row locked; a worker does the rest.
 
 use axum::{
-    http::{StatusCode, header},
+    http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use clawdeploy_shared::{
@@ -41,23 +41,33 @@ pub struct InstancePath {
     pub id: InstanceId,
 }
 
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
 /// A change that was accepted: the instance as it is now, and the job that will change it.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Accepted {
     pub instance: InstanceView,
     pub job: JobView,
+    /// The job is that of an earlier request, which asked for the same.
+    #[serde(skip)]
+    pub replayed: bool,
 }
 
 impl Accepted {
     fn new(instance: Instance, port: Option<u16>, job: Job, routing: &RoutingArgs) -> Self {
         let open = (!job.status.is_terminal()).then(|| job.clone());
-        Self { instance: InstanceView::new(instance, port, open, routing), job: job.into() }
+        Self { instance: InstanceView::new(instance, port, open, routing), job: job.into(), replayed: false }
+    }
+
+    fn replayed(self, replayed: bool) -> Self {
+        Self { replayed, ..self }
     }
 }
 
 impl IntoResponse for Accepted {
     fn into_response(self) -> Response {
         let location = format!("/api/jobs/{}", self.job.id);
-        (StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(self)).into_response()
+        let replayed = self.replayed.then(|| [(REPLAYED, HeaderValue::from_static("true"))]);
+        (StatusCode::ACCEPTED, [(header::LOCATION, location)], replayed, Json(self)).into_response()
     }
 }

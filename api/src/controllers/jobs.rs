@@ -12,6 +12,7 @@ mod stream;
 mod view;
 
 pub use self::{
+    steps::Step,
     stream::StreamSlots,
     view::{Failure, JobDetails, JobView, QueuePlace, serving},
 };

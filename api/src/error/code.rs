@@ -39,6 +39,8 @@ text_enum!(
         NotCancellable = "not_cancellable",
         /// Only a job that failed or was cancelled can be tried again.
         JobNotRetryable = "job_not_retryable",
+        /// Only a job that failed or was cancelled can be dropped.
+        JobNotDead = "job_not_dead",
         BodyTooLarge = "body_too_large",
         UnsupportedMediaType = "unsupported_media_type",
         /// Some fields are not acceptable; each is named.
@@ -51,6 +53,10 @@ text_enum!(
         /// A moment later it may succeed.
         Unavailable = "unavailable",
         TimedOut = "timed_out",
+        /// No worker is alive to do it.
+        NoWorker = "no_worker",
+        /// Some of the reconciler's sweeps have not run in time; those that have are in the answer.
+        ReconcileUnfinished = "reconcile_unfinished",
     }
 );
 
@@ -73,14 +79,15 @@ impl ErrorCode {
             | Self::JobInProgress
             | Self::JobFinished
             | Self::NotCancellable
-            | Self::JobNotRetryable => StatusCode::CONFLICT,
+            | Self::JobNotRetryable
+            | Self::JobNotDead => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::ValidationFailed | Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            Self::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+            Self::Unavailable | Self::NoWorker => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TimedOut | Self::ReconcileUnfinished => StatusCode::GATEWAY_TIMEOUT,
         }
     }
 }

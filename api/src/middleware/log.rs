@@ -1,6 +1,7 @@
-//! One line for each request, and the bodies of errors.
+//! One line and one measurement for each request, and the bodies of errors.
 
 use std::{
+    borrow::Cow,
     sync::{Arc, OnceLock},
     time::Instant,
 };
@@ -12,7 +13,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use clawdeploy_shared::{ids::UserId, telemetry::chain};
+use clawdeploy_shared::{ids::UserId, metrics::HTTP_REQUEST_SECONDS, telemetry::chain};
 
 use super::RequestContext;
 use crate::error::AppError;
@@ -36,11 +37,9 @@ pub async fn log(mut request: Request, next: Next) -> Response {
     let noted = Noted::default();
     request.extensions_mut().insert(noted.clone());
     let method = request.method().clone();
-    let path = match request.extensions().get::<MatchedPath>() {
-        Some(matched) => matched.as_str().to_owned(),
-        // No route: the path is whatever somebody typed.
-        None => request.uri().path().chars().take(200).collect(),
-    };
+    let route = request.extensions().get::<MatchedPath>().map(|matched| matched.as_str().to_owned());
+    // No route: the path is whatever somebody typed.
+    let path = route.clone().unwrap_or_else(|| request.uri().path().chars().take(200).collect());
     let request_id = request.extensions().get::<RequestContext>().map(|context| Arc::clone(&context.request_id));
     let request_id = request_id.unwrap_or_default();
 
@@ -49,12 +48,31 @@ pub async fn log(mut request: Request, next: Next) -> Response {
     if let Some(error) = &error {
         *response.body_mut() = problem_body(error, &request_id);
     }
+    measure(&method, route, response.status(), started);
     write(&method, &path, &request_id, started, noted.user.get(), response.status(), error.as_deref());
     response
 }
 
 fn problem_body(error: &AppError, request_id: &str) -> Body {
     serde_json::to_vec(&error.problem(request_id)).unwrap_or_default().into()
+}
+
+/// Nobody makes up a series: what has no route or no usual method goes under one name.
+fn measure(method: &Method, route: Option<String>, status: StatusCode, started: Instant) {
+    let method = match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "other",
+    };
+    let path = route.map_or(Cow::Borrowed("none"), Cow::Owned);
+    let status = status.as_str().to_owned();
+    metrics::histogram!(HTTP_REQUEST_SECONDS, "method" => method, "path" => path, "status" => status)
+        .record(started.elapsed());
 }
 
 fn write(

@@ -8,11 +8,13 @@ use std::{
 };
 
 use axum::{
-    extract::{ConnectInfo, FromRequestParts, Request},
+    extract::{ConnectInfo, FromRequestParts, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, request::Parts},
     middleware::Next,
     response::Response,
 };
+
+use super::TrustedProxies;
 
 pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -20,7 +22,7 @@ pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 #[derive(Debug, Clone)]
 pub struct RequestContext {
     pub request_id: Arc<str>,
-    /// Of the socket: headers that claim another are anybody's.
+    /// Of the socket, or what a proxy that is trusted says.
     pub client_ip: Option<IpAddr>,
 }
 
@@ -33,9 +35,10 @@ impl<S: Sync> FromRequestParts<S> for RequestContext {
     }
 }
 
-pub async fn request_id(mut request: Request, next: Next) -> Response {
+pub async fn request_id(State(proxies): State<TrustedProxies>, mut request: Request, next: Next) -> Response {
     let id: Arc<str> = accepted(request.headers()).map_or_else(fresh, str::to_owned).into();
-    let client = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let client = peer.map(|peer| proxies.client(peer, request.headers()));
     request.extensions_mut().insert(RequestContext { request_id: Arc::clone(&id), client_ip: client });
     let mut response = next.run(request).await;
     if let Ok(value) = HeaderValue::from_str(&id) {

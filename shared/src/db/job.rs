@@ -279,19 +279,18 @@ pub async fn request_cancel(conn: &mut Conn, id: JobId) -> Result<Option<Job>, D
         return Ok(Some(job));
     }
     let open = jobs::table.find(id).filter(jobs::status.eq_any([JobStatus::Queued, JobStatus::Running]));
-    let asked: Option<Job> =
-        diesel::update(open)
-            // A job that waits for a retry has steps to undo: it is due now, and will find the request.
-            .set((
-                jobs::cancel_requested_at.eq(sql::<
-                    diesel::sql_types::Nullable<diesel::sql_types::Timestamptz>,
-                >("coalesce(cancel_requested_at, now())")),
-                jobs::run_at.eq(now),
-            ))
-            .returning(Job::as_returning())
-            .get_result(conn)
-            .await
-            .optional()?;
+    let asked: Option<Job> = diesel::update(open)
+        // A job that waits for a retry has steps to undo: it is due now, and will find the request.
+        .set((
+            jobs::cancel_requested_at.eq(sql::<diesel::sql_types::Nullable<diesel::sql_types::Timestamptz>>(
+                "coalesce(cancel_requested_at, now())",
+            )),
+            jobs::run_at.eq(now),
+        ))
+        .returning(Job::as_returning())
+        .get_result(conn)
+        .await
+        .optional()?;
     if let Some(job) = &asked {
         let event = NewJobEvent::new(id, job.attempt, JobEventKind::CancelRequested, "Asked to stop");
         job_event::insert(conn, &event).await?;

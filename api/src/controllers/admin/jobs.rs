@@ -1,28 +1,27 @@
-use clawdeploy_shared::db::{
-    Scope,
-    job::{self, JobFilter},
-};
+use clawdeploy_shared::db::{Scope, job};
 
-use super::JobsQuery;
+use super::{
+    job_view::{AdminJob, Emails},
+    jobs_query::JobsQuery,
+};
 use crate::{
     auth::Admin,
-    controllers::jobs::JobView,
     error::AppResult,
     extract::{Json, Query},
-    page::{Page, PageQuery},
+    page::Page,
     state::AppState,
 };
 
 /// Everybody's jobs, newest first
 #[utoipa::path(
     get, path = "/api/admin/jobs", tag = "admin", params(JobsQuery),
-    responses((status = OK, body = Page<JobView>)),
+    responses((status = OK, body = Page<AdminJob>)),
 )]
-pub async fn list_all_jobs(app: AppState, _: Admin, Query(query): Query<JobsQuery>) -> AppResult<Json<Page<JobView>>> {
-    let JobsQuery { limit, cursor, status, kind, instance } = query;
-    let (limit, before_seq) = PageQuery { limit, cursor }.read::<i64>()?;
+pub async fn list_all_jobs(app: AppState, _: Admin, Query(query): Query<JobsQuery>) -> AppResult<Json<Page<AdminJob>>> {
     let mut conn = app.db.conn().await?;
-    let filter = JobFilter { instance, status, kind, before_seq };
+    let (limit, filter) = query.read(&mut conn).await?;
+    let Some(filter) = filter else { return Ok(Json(Page::whole(Vec::new()))) };
     let rows = job::list(&mut conn, Scope::Everything, &filter, limit.fetched()).await?;
-    Ok(Json(Page::cut(rows, limit, |job| job.seq, JobView::from)))
+    let emails = Emails::of(&mut conn, &rows).await?;
+    Ok(Json(Page::cut(rows, limit, |job| job.seq, |job| AdminJob::new(job, &emails))))
 }

@@ -36,9 +36,6 @@ pub struct RebuildImage {
     /// Version of OpenClaw; left out: the one that the workers are set to
     #[schema(example = "2026.9.6")]
     version: Option<String>,
-    /// Build even if there is an image of that version
-    #[serde(default)]
-    force: bool,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -103,7 +100,7 @@ impl RebuildImage {
     fn check(&self) -> AppResult<Value> {
         let mut checks = Checks::default();
         let source = checks.word("source", self.source.as_deref(), ImageSource::ALL, ImageSource::Release);
-        let mut payload = json!({ "source": source, "force": self.force });
+        let mut payload = json!({ "source": source });
         if let Some(version) = &self.version {
             if !is_version(version) {
                 checks.fail("version", "invalid", "must look like 2026.9.6");
@@ -138,11 +135,8 @@ mod tests {
     #[test]
     fn the_arguments_of_the_job() {
         let form = |text: &str| serde_json::from_str::<RebuildImage>(text).unwrap().check();
-        assert_eq!(form("{}").unwrap(), json!({ "source": "release", "force": false }));
-        assert_eq!(
-            form(r#"{"version":"2026.9.6","force":true}"#).unwrap(),
-            json!({ "source": "release", "version": "2026.9.6", "force": true })
-        );
+        assert_eq!(form("{}").unwrap(), json!({ "source": "release" }));
+        assert_eq!(form(r#"{"version":"2026.9.6"}"#).unwrap(), json!({ "source": "release", "version": "2026.9.6" }));
         assert!(form(r#"{"source":"git"}"#).is_err());
     }
 }

@@ -8,9 +8,9 @@ use crate::{auth::Admin, error::AppResult, extract::Json, page::Page, state::App
 #[derive(Debug, Serialize, ToSchema)]
 pub struct WorkerView {
     #[serde(flatten)]
-    worker: Worker,
+    pub(super) worker: Worker,
     /// It gave a sign of life a short while ago.
-    alive: bool,
+    pub(super) alive: bool,
 }
 
 /// The workers, newest first; dead ones are shown for a day

@@ -8,6 +8,7 @@ use clawdeploy_shared::{
         user::{self, User},
     },
     ids::TokenId,
+    metrics::LOGIN_FAILURES,
     token::{api_token, token_hash},
 };
 use diesel_async::AsyncConnection as _;
@@ -63,7 +64,10 @@ pub async fn login(
     let network = context.client_ip.map(Key::network);
     let email = form.email.trim().to_owned();
     let keys: Vec<_> = network.into_iter().chain([Key::account(&email)]).collect();
-    app.logins.attempt(&keys, now).map_err(too_many)?;
+    app.logins.attempt(&keys, now).map_err(|wait| {
+        count_failure("too many attempts");
+        too_many(wait)
+    })?;
 
     match check(&app, &email, form.password).await? {
         Checked::Right(user) => {
@@ -71,10 +75,15 @@ pub async fn login(
             Ok((StatusCode::OK, Json(sign_in(&app, context, user).await?)))
         }
         Checked::Wrong { user, reason } => {
+            count_failure(reason);
             note_failure(&app, context, email, user, reason).await?;
             Err(AppError::new(ErrorCode::InvalidCredentials, "E-mail or password is wrong."))
         }
     }
+}
+
+fn count_failure(reason: &'static str) {
+    metrics::counter!(LOGIN_FAILURES, "reason" => reason).increment(1);
 }
 
 fn too_many(wait: Duration) -> AppError {
@@ -133,6 +142,7 @@ async fn sign_in(app: &AppState, context: RequestContext, user: User) -> AppResu
             let who = Principal { user, token_id };
             conn.transaction::<_, AppError, _>(async |conn| {
                 token::insert(conn, &new).await?;
+                token::forget_expired_logins(conn, who.user.id).await?;
                 let entry = Entry::new("auth.login", Target::User(who.user.id)).owned_by(who.user.id);
                 Ok(entry.detail(json!({ "outcome": "success" })).by(conn, &who, &context).await?)
             })

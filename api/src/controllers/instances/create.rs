@@ -1,7 +1,3 @@
-use axum::{
-    http::{HeaderName, HeaderValue},
-    response::{IntoResponse as _, Response},
-};
 use clawdeploy_shared::{
     db::{
         Conn,
@@ -32,8 +28,6 @@ use crate::{
     state::AppState,
 };
 
-const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
-
 /// Creates an instance
 ///
 /// The answer comes at once; the job brings the instance up. With an `Idempotency-Key` the same request can be sent
@@ -52,18 +46,14 @@ pub async fn create_instance(
     context: RequestContext,
     key: IdempotencyKey,
     DigestedJson { value, sha256 }: DigestedJson<CreateInstance>,
-) -> AppResult<Response> {
+) -> AppResult<Accepted> {
     let draft = value.check()?;
     let creation = Creation { app: app.clone(), who, context, key, sha256, draft };
     let (instance, port, job, replayed) = app.change(creation.run()).await?;
     if !replayed {
         app.doorbell.ring(job.queue, job.id);
     }
-    let mut response = Accepted::new(instance, port, job, &app.routing).into_response();
-    if replayed {
-        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
-    }
-    Ok(response)
+    Ok(Accepted::new(instance, port, job, &app.routing).replayed(replayed))
 }
 
 struct Creation {

@@ -27,7 +27,10 @@ use crate::{
 /// Always accepted: whatever is under way on the instance is cancelled first. Asked again, it answers with the same job.
 #[utoipa::path(
     delete, path = "/api/instances/{id}", tag = "instances", params(InstancePath),
-    responses((status = ACCEPTED, body = Accepted, headers(("Location", description = "The job")))),
+    responses((
+        status = ACCEPTED, body = Accepted,
+        headers(("Location", description = "The job"), ("Idempotency-Replayed", description = "`true`: the job was there already")),
+    )),
 )]
 pub async fn delete_instance(
     app: AppState,
@@ -42,11 +45,12 @@ pub async fn delete_instance(
             conn.transaction(async |conn| in_transaction(conn, &who, &context, &path.id).await).await
         })
         .await?;
+    let replayed = deletion.replayed;
     // What was asked to stop while it waited for a retry is due as well: its steps are undone first.
     for job in deletion.cancelled.iter().chain([&deletion.job]).filter(|job| job.status == JobStatus::Queued) {
         app.doorbell.ring(job.queue, job.id);
     }
-    Ok(Accepted::new(deletion.instance, deletion.port, deletion.job, &app.routing))
+    Ok(Accepted::new(deletion.instance, deletion.port, deletion.job, &app.routing).replayed(replayed))
 }
 
 struct Deletion {
@@ -54,6 +58,8 @@ struct Deletion {
     port: Option<u16>,
     job: Job,
     cancelled: Vec<Job>,
+    /// The job was there already.
+    replayed: bool,
 }
 
 async fn in_transaction(
@@ -72,7 +78,7 @@ async fn in_transaction(
     let (deletes, others): (Vec<_>, Vec<_>) = open.into_iter().partition(|job| job.kind == JobKind::Delete);
     let port = port::of(conn, id).await?;
     if let Some(job) = deletes.into_iter().find(|job| job.cancel_requested_at.is_none()) {
-        return Ok(Deletion { instance, port, job, cancelled: Vec::new() });
+        return Ok(Deletion { instance, port, job, cancelled: Vec::new(), replayed: true });
     }
     let mut cancelled = Vec::new();
     for job in others.iter().filter(|job| job.cancel_requested_at.is_none()) {
@@ -91,5 +97,5 @@ async fn in_transaction(
         .detail(json!({ "name": instance.name, "jobId": job.id }))
         .by(conn, who, context)
         .await?;
-    Ok(Deletion { instance, port, job, cancelled })
+    Ok(Deletion { instance, port, job, cancelled, replayed: false })
 }

@@ -9,7 +9,7 @@ use clawdeploy_shared::{
     },
     ids::InstanceId,
     instance::{DesiredState, InstanceStatus},
-    job::JobKind,
+    job::{JobKind, JobStatus},
 };
 use diesel_async::AsyncConnection as _;
 use serde_json::json;
@@ -47,9 +47,19 @@ impl Power {
         }
     }
 
+    /// Whether an open job comes to just what is asked for, so that none is added.
+    fn is_done_by(self, kind: JobKind, status: JobStatus) -> bool {
+        match self {
+            Self::Start => matches!(kind, JobKind::Start | JobKind::Provision),
+            Self::Stop => kind == JobKind::Stop,
+            // One that runs may have begun before that for whose sake another is asked for.
+            Self::Restart => kind == JobKind::Restart && status == JobStatus::Queued,
+        }
+    }
+
     /// The job that does it to an instance on which no other job is open, or why that is not possible.
     fn job(self, status: InstanceStatus, has_container: bool) -> Result<JobKind, AppError> {
-        use InstanceStatus::{Error, Running, Stopped};
+        use InstanceStatus::{Error, Running, Starting, Stopped};
         let refuse = |code, detail: &'static str| Err(AppError::new(code, detail));
         match (self, status) {
             // What never came up has nothing to be started: it is made, from the beginning.
@@ -61,6 +71,8 @@ impl Power {
                 "The instance never came up, there is nothing to stop. Start or delete it.",
             ),
             (Self::Stop, Running | Error) => Ok(JobKind::Stop),
+            // No job starts it: its gateway ends and is started again, perhaps for ever.
+            (Self::Stop, Starting) if has_container => Ok(JobKind::Stop),
             (Self::Stop, Stopped) => refuse(ErrorCode::AlreadyStopped, "The instance is stopped already."),
             (Self::Restart, Running) => Ok(JobKind::Restart),
             (Self::Restart, Stopped | Error) => {
@@ -84,26 +96,38 @@ pub(super) async fn accept(
     power: Power,
 ) -> AppResult<Accepted> {
     let db = app.db.clone();
-    let (instance, port, job) = app
+    let (instance, port, job, replayed) = app
         .change(async move {
             let mut conn = db.conn().await?;
             conn.transaction(async |conn| in_transaction(conn, &who, &context, &id, power).await).await
         })
         .await?;
-    app.doorbell.ring(job.queue, job.id);
-    Ok(Accepted::new(instance, port, job, &app.routing))
+    if !replayed {
+        app.doorbell.ring(job.queue, job.id);
+    }
+    Ok(Accepted::new(instance, port, job, &app.routing).replayed(replayed))
 }
 
+/// The instance, its port, the job, and whether the job was there already.
 async fn in_transaction(
     conn: &mut Conn,
     who: &Principal,
     context: &RequestContext,
     id: &InstanceId,
     power: Power,
-) -> AppResult<(Instance, Option<u16>, Job)> {
+) -> AppResult<(Instance, Option<u16>, Job, bool)> {
     let found = instance::find_for_update(conn, who.scope(), id).await?;
     let mut instance = found.ok_or_else(|| AppError::not_found("instance"))?;
-    if let Some(open) = current(job::open_on(conn, id).await?) {
+    let open = job::open_on(conn, id).await?;
+    if let [only] = &open[..]
+        && power.is_done_by(only.kind, only.status)
+        && instance.desired_state == power.desired()
+        && !is_taken_back(only)
+    {
+        let job = only.clone();
+        return Ok((instance, port::of(conn, id).await?, job, true));
+    }
+    if let Some(open) = current(open) {
         return Err(AppError::job_in_progress(open.into()));
     }
     if instance.desired_state == DesiredState::Deleted {
@@ -124,7 +148,12 @@ async fn in_transaction(
         .detail(json!({ "jobId": job.id }))
         .by(conn, who, context)
         .await?;
-    Ok((instance, port::of(conn, id).await?, job))
+    Ok((instance, port::of(conn, id).await?, job, false))
+}
+
+/// Whether what the job has done is being undone, or will be.
+fn is_taken_back(job: &Job) -> bool {
+    job.cancel_requested_at.is_some() || job.unwinding_to.is_some()
 }
 
 #[cfg(test)]
@@ -133,7 +162,7 @@ mod tests {
 
     #[test]
     fn what_is_possible_when() {
-        use InstanceStatus::{Error, Running, Stopped};
+        use InstanceStatus::{Error, Running, Starting, Stopped};
         let table = [
             (Power::Start, Stopped, true, Ok(JobKind::Start)),
             (Power::Start, Error, true, Ok(JobKind::Start)),
@@ -141,6 +170,10 @@ mod tests {
             (Power::Start, Running, true, Err(ErrorCode::AlreadyRunning)),
             (Power::Stop, Running, true, Ok(JobKind::Stop)),
             (Power::Stop, Error, true, Ok(JobKind::Stop)),
+            (Power::Stop, Starting, true, Ok(JobKind::Stop)),
+            (Power::Stop, Starting, false, Err(ErrorCode::WrongStatus)),
+            (Power::Start, Starting, true, Err(ErrorCode::WrongStatus)),
+            (Power::Restart, Starting, true, Err(ErrorCode::WrongStatus)),
             (Power::Stop, Error, false, Err(ErrorCode::WrongStatus)),
             (Power::Stop, Stopped, true, Err(ErrorCode::AlreadyStopped)),
             (Power::Restart, Running, true, Ok(JobKind::Restart)),
@@ -154,14 +187,37 @@ mod tests {
 
     #[test]
     fn nothing_is_possible_in_between() {
-        use InstanceStatus::{Deleting, Pending, Provisioning, Starting, Stopping, Updating};
-        for status in [Pending, Provisioning, Starting, Stopping, Updating, Deleting] {
+        use InstanceStatus::{Deleting, Pending, Provisioning, Stopping, Updating};
+        for status in [Pending, Provisioning, Stopping, Updating, Deleting] {
             for power in [Power::Start, Power::Stop, Power::Restart] {
                 assert_eq!(
                     power.job(status, true).map_err(|e| e.code()),
                     Err(ErrorCode::WrongStatus),
                     "{power:?} {status}"
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_under_way_is_not_asked_for_twice() {
+        use JobKind::{Delete, Provision, Restart, Start, Stop};
+        use JobStatus::{Queued, Running};
+        let same = [
+            (Power::Start, Start, Queued),
+            (Power::Start, Start, Running),
+            (Power::Start, Provision, Queued),
+            (Power::Start, Provision, Running),
+            (Power::Stop, Stop, Queued),
+            (Power::Stop, Stop, Running),
+            (Power::Restart, Restart, Queued),
+        ];
+        for power in [Power::Start, Power::Stop, Power::Restart] {
+            for kind in [Provision, Start, Stop, Restart, Delete] {
+                for status in [Queued, Running] {
+                    let want = same.contains(&(power, kind, status));
+                    assert_eq!(power.is_done_by(kind, status), want, "{power:?} while {kind} is {status}");
+                }
             }
         }
     }

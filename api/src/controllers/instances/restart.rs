@@ -6,10 +6,14 @@ use crate::{auth::Principal, error::AppResult, extract::Path, middleware::Reques
 
 /// Restarts an instance
 ///
-/// Only one that runs; its files, its port and its token stay.
+/// Only one that runs; its files, its port and its token stay. If a restart waits already, the answer is about
+/// that one.
 #[utoipa::path(
     post, path = "/api/instances/{id}/restart", tag = "instances", params(InstancePath),
-    responses((status = ACCEPTED, body = Accepted, headers(("Location", description = "The job")))),
+    responses((
+        status = ACCEPTED, body = Accepted,
+        headers(("Location", description = "The job"), ("Idempotency-Replayed", description = "`true`: the job was there already")),
+    )),
 )]
 pub async fn restart_instance(
     app: AppState,

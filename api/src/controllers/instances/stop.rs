@@ -6,10 +6,13 @@ use crate::{auth::Principal, error::AppResult, extract::Path, middleware::Reques
 
 /// Stops an instance
 ///
-/// Its files, its port and its token stay.
+/// Its files, its port and its token stay. If a job is stopping it already, the answer is about that job.
 #[utoipa::path(
     post, path = "/api/instances/{id}/stop", tag = "instances", params(InstancePath),
-    responses((status = ACCEPTED, body = Accepted, headers(("Location", description = "The job")))),
+    responses((
+        status = ACCEPTED, body = Accepted,
+        headers(("Location", description = "The job"), ("Idempotency-Replayed", description = "`true`: the job was there already")),
+    )),
 )]
 pub async fn stop_instance(
     app: AppState,

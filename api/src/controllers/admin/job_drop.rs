@@ -1,0 +1,65 @@
+use axum::http::StatusCode;
+use clawdeploy_shared::{
+    db::{Conn, job},
+    ids::JobId,
+    job::JobStatus,
+};
+use diesel_async::AsyncConnection as _;
+use serde_json::json;
+
+use crate::{
+    audit::{Entry, Target},
+    auth::{Admin, Principal},
+    controllers::jobs::JobPath,
+    error::{AppError, AppResult, ErrorCode},
+    extract::Path,
+    middleware::RequestContext,
+    state::AppState,
+};
+
+/// Drops a job that failed or was cancelled, with its story
+///
+/// Nothing changes about its instance. That there was such a job stays in the audit log.
+#[utoipa::path(
+    delete, path = "/api/admin/jobs/{id}", tag = "admin", params(JobPath), responses((status = NO_CONTENT)),
+)]
+pub async fn drop_job(
+    app: AppState,
+    Admin(who): Admin,
+    context: RequestContext,
+    Path(path): Path<JobPath>,
+) -> AppResult<StatusCode> {
+    let db = app.db.clone();
+    app.change(async move {
+        let mut conn = db.conn().await?;
+        conn.transaction(async |conn| in_transaction(conn, &who, &context, path.id).await).await
+    })
+    .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn in_transaction(conn: &mut Conn, who: &Principal, context: &RequestContext, id: JobId) -> AppResult<()> {
+    // Locked, so that nobody puts it back in its queue or lets another one depend on it meanwhile.
+    let job = job::find_for_update(conn, id).await?.ok_or_else(|| AppError::not_found("job"))?;
+    if let Some(dependent) = job::open_dependent(conn, id).await? {
+        // It would no longer know that what it depends on did not succeed.
+        let detail =
+            format!("A {} job that depends on this one is {}. Wait for its end.", dependent.kind, dependent.status);
+        return Err(AppError::new(ErrorCode::JobInProgress, detail).with_job(dependent.into()));
+    }
+    if !job::delete_dead(conn, id).await? {
+        return Err(not_dead(job.status));
+    }
+    let was =
+        json!({ "kind": job.kind, "status": job.status, "instanceId": job.instance_id, "errorCode": job.error_code });
+    Ok(Entry::new("job.drop", Target::Job(id)).owned_by(job.owner_id).detail(was).by(conn, who, context).await?)
+}
+
+fn not_dead(status: JobStatus) -> AppError {
+    const ONLY: &str = "Only a job that failed or was cancelled can be dropped";
+    let detail = match status {
+        JobStatus::Queued | JobStatus::Running => format!("{ONLY}, and this one is {status}. Cancel it first."),
+        _ => format!("{ONLY}, and this one {status}."),
+    };
+    AppError::new(ErrorCode::JobNotDead, detail)
+}

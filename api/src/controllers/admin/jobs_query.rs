@@ -1,0 +1,116 @@
+//! Which jobs administrators ask for.
+
+use clawdeploy_shared::{
+    db::{Conn, job::JobFilter, user},
+    ids::{InstanceId, UserId},
+    job::{JobKind, JobStatus},
+};
+use serde::{
+    Deserialize, Deserializer,
+    de::{IntoDeserializer, value::Error as ValueError},
+};
+use utoipa::IntoParams;
+
+use crate::{
+    error::{AppError, AppResult, ErrorCode},
+    page::{Limit, PageQuery},
+};
+
+/// How long a text to look for may be.
+const MAX_TEXT_CHARS: usize = 200;
+
+/// Which jobs.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct JobsQuery {
+    /// How many items, at most
+    #[param(minimum = 1, maximum = 100, default = 50)]
+    limit: Option<i64>,
+    /// `nextCursor` of the page before
+    cursor: Option<String>,
+    /// Those in one of these statuses, separated by commas
+    #[param(value_type = Option<Vec<JobStatus>>, style = Form, explode = false)]
+    #[serde(default, deserialize_with = "separated")]
+    status: Vec<JobStatus>,
+    kind: Option<JobKind>,
+    /// Those on this instance
+    instance: Option<InstanceId>,
+    /// Those of this person: an id or an e-mail
+    owner: Option<String>,
+    /// Those with this text in their error or their instance's id, or whose own id begins with it
+    #[param(max_length = 200)]
+    q: Option<String>,
+}
+
+impl JobsQuery {
+    /// How many, and which; `None`: there can be none.
+    pub(super) async fn read(self, conn: &mut Conn) -> AppResult<(Limit, Option<JobFilter>)> {
+        let (limit, before_seq) = PageQuery { limit: self.limit, cursor: self.cursor }.read()?;
+        let text = self.q.as_deref().map(text).transpose()?.flatten();
+        let owner = match &self.owner {
+            None => None,
+            Some(owner) => match find_owner(conn, owner.trim()).await? {
+                None => return Ok((limit, None)),
+                found => found,
+            },
+        };
+        let (instance, statuses, kind) = (self.instance, self.status, self.kind);
+        Ok((limit, Some(JobFilter { instance, statuses, kind, owner, text, before_seq })))
+    }
+}
+
+/// `failed,cancelled`
+fn separated<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<JobStatus>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let word = |word: &str| JobStatus::deserialize(word.trim().into_deserializer());
+    text.split(',').map(word).collect::<Result<_, ValueError>>().map_err(serde::de::Error::custom)
+}
+
+/// What to look for; nothing but spaces is nothing.
+fn text(q: &str) -> AppResult<Option<String>> {
+    let q = q.trim();
+    if q.chars().count() > MAX_TEXT_CHARS || q.contains(char::is_control) {
+        let message = format!("must be at most {MAX_TEXT_CHARS} characters long, without control characters");
+        return Err(AppError::new(ErrorCode::InvalidQuery, format!("q {message}.")).with_field("q", "invalid", message));
+    }
+    Ok((!q.is_empty()).then(|| q.to_owned()))
+}
+
+async fn find_owner(conn: &mut Conn, owner: &str) -> AppResult<Option<UserId>> {
+    if let Ok(id) = owner.parse() {
+        return Ok(Some(id));
+    }
+    if owner.len() > 254 || owner.contains(char::is_control) {
+        return Ok(None);
+    }
+    Ok(user::find_by_email(conn, owner).await?.map(|(user, _)| user.id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn statuses(text: &str) -> Result<Vec<JobStatus>, String> {
+        separated(IntoDeserializer::<ValueError>::into_deserializer(text)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn several_statuses_are_separated_by_commas() {
+        assert_eq!(statuses("failed"), Ok(vec![JobStatus::Failed]));
+        assert_eq!(statuses("failed, cancelled"), Ok(vec![JobStatus::Failed, JobStatus::Cancelled]));
+        for bad in ["", "dead", "failed,", "Failed"] {
+            let error = statuses(bad).unwrap_err();
+            assert!(error.contains("expected one of `queued`"), "{bad:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn texts_to_look_for() {
+        assert_eq!(text(" port 80 ").unwrap().as_deref(), Some("port 80"));
+        assert_eq!(text("  ").unwrap(), None);
+        for bad in ["a\0b", &"x".repeat(201)] {
+            assert_eq!(text(bad).unwrap_err().code(), ErrorCode::InvalidQuery);
+        }
+    }
+}

@@ -1,0 +1,61 @@
+use clawdeploy_shared::{db::queue_pause, job::Queue};
+use diesel_async::AsyncConnection as _;
+
+use super::{
+    QueuePath,
+    queues::{QueueView, views},
+};
+use crate::{
+    audit::{Entry, Target},
+    auth::{Admin, Principal},
+    error::{AppError, AppResult},
+    extract::{Json, Path},
+    middleware::RequestContext,
+    state::AppState,
+};
+
+/// Pauses a queue
+///
+/// What runs goes on; nothing new is taken until the queue is resumed. Asked again, nothing changes.
+#[utoipa::path(
+    post, path = "/api/admin/queues/{queue}/pause", tag = "admin", params(QueuePath),
+    responses((status = OK, body = QueueView)),
+)]
+pub async fn pause_queue(
+    app: AppState,
+    Admin(who): Admin,
+    context: RequestContext,
+    Path(path): Path<QueuePath>,
+) -> AppResult<Json<QueueView>> {
+    set_paused(&app, who, context, &path, true).await
+}
+
+/// Pauses a queue or resumes it, and shows it.
+pub(super) async fn set_paused(
+    app: &AppState,
+    who: Principal,
+    context: RequestContext,
+    path: &QueuePath,
+    paused: bool,
+) -> AppResult<Json<QueueView>> {
+    let queue: Queue = path.queue.parse().map_err(|_| AppError::not_found("queue"))?;
+    let db = app.db.clone();
+    app.change(async move {
+        let mut conn = db.conn().await?;
+        conn.transaction::<_, AppError, _>(async |conn| {
+            let (changed, action) = if paused {
+                (queue_pause::pause(conn, queue, who.user.id).await?, "queue.pause")
+            } else {
+                (queue_pause::resume(conn, queue).await?, "queue.resume")
+            };
+            if changed {
+                Entry::new(action, Target::Queue(queue)).by(conn, &who, &context).await?;
+            }
+            Ok(())
+        })
+        .await
+    })
+    .await?;
+    let all = views(&mut *app.db.conn().await?).await?;
+    all.into_iter().find(|view| view.queue == queue).map(Json).ok_or_else(|| AppError::not_found("queue"))
+}

@@ -1,0 +1,24 @@
+use super::{QueuePath, queue_pause::set_paused, queues::QueueView};
+use crate::{
+    auth::Admin,
+    error::AppResult,
+    extract::{Json, Path},
+    middleware::RequestContext,
+    state::AppState,
+};
+
+/// Resumes a queue that was paused
+///
+/// The workers look within a second. Asked again, nothing changes.
+#[utoipa::path(
+    post, path = "/api/admin/queues/{queue}/resume", tag = "admin", params(QueuePath),
+    responses((status = OK, body = QueueView)),
+)]
+pub async fn resume_queue(
+    app: AppState,
+    Admin(who): Admin,
+    context: RequestContext,
+    Path(path): Path<QueuePath>,
+) -> AppResult<Json<QueueView>> {
+    set_paused(&app, who, context, &path, false).await
+}

@@ -1,0 +1,129 @@
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use clawdeploy_shared::db::{
+    sweep::{self, Sweep, SweepName},
+    worker,
+};
+use diesel_async::AsyncConnection as _;
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    audit::{Entry, Target},
+    auth::{Admin, Principal},
+    error::{AppError, AppResult, ErrorCode},
+    extract::Json,
+    middleware::RequestContext,
+    page::Page,
+    state::AppState,
+};
+
+/// Between two looks at what has run.
+const POLL: Duration = Duration::from_millis(200);
+
+/// How long the sweeps get; less than a request may take.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Compares rows with the world now, and repairs or reports each difference
+///
+/// The answer comes when every sweep has run, and tells what each found. If that takes longer than 15 s it is 504 with those
+/// that have run (`sweeps`); the others go on. Without a worker that could do it the answer is 503 at once.
+#[utoipa::path(post, path = "/api/admin/reconcile", tag = "admin", responses((status = OK, body = Page<Sweep>)))]
+pub async fn run_reconciler(app: AppState, Admin(who): Admin, context: RequestContext) -> AppResult<Json<Page<Sweep>>> {
+    let requested_at = request(&app, who, context).await?;
+    Ok(Json(Page::whole(wait(&app, requested_at).await?)))
+}
+
+async fn request(app: &AppState, who: Principal, context: RequestContext) -> AppResult<DateTime<Utc>> {
+    let db = app.db.clone();
+    app.change(async move {
+        let mut conn = db.conn().await?;
+        conn.transaction(async |conn| {
+            if !worker::list(conn).await?.iter().any(|(worker, alive)| *alive && !worker.draining) {
+                let detail =
+                    "No worker is alive, so there is nobody to do it. Start one: it looks at everything at once.";
+                return Err(AppError::new(ErrorCode::NoWorker, detail));
+            }
+            let requested_at = sweep::request(conn).await?;
+            Entry::new("reconcile.request", Target::Reconciler).by(conn, &who, &context).await?;
+            Ok(requested_at)
+        })
+        .await
+    })
+    .await
+}
+
+/// Waits until every sweep has run. Nothing is lost with a request that is dropped meanwhile.
+async fn wait(app: &AppState, requested_at: DateTime<Utc>) -> AppResult<Vec<Sweep>> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let sweeps = sweep::list(&mut *app.db.conn().await?).await?;
+        let missing = missing(&sweeps, requested_at);
+        if missing.is_empty() {
+            return Ok(sweeps);
+        }
+        if Instant::now() >= until || app.shutdown.is_cancelled() {
+            return Err(unfinished(sweeps, &missing, requested_at));
+        }
+        tokio::select! {
+            () = sleep(POLL) => {}
+            () = app.shutdown.cancelled() => {}
+        }
+    }
+}
+
+fn missing(sweeps: &[Sweep], requested_at: DateTime<Utc>) -> Vec<SweepName> {
+    let has_run = |name| sweeps.iter().any(|sweep| sweep.name == name && sweep.has_run_since(requested_at));
+    SweepName::ALL.iter().copied().filter(|name| !has_run(*name)).collect()
+}
+
+fn unfinished(sweeps: Vec<Sweep>, missing: &[SweepName], requested_at: DateTime<Utc>) -> AppError {
+    let names: Vec<_> = missing.iter().map(ToString::to_string).collect();
+    let detail = format!(
+        "Not every sweep has run in time. Still to come: {}. They go on; see GET /api/admin/reconcile.",
+        names.join(", ")
+    );
+    let done = sweeps.into_iter().filter(|sweep| sweep.has_run_since(requested_at)).collect();
+    AppError::reconcile_unfinished(detail, done)
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn sweep(name: SweepName, ran_at: Option<DateTime<Utc>>) -> Sweep {
+        Sweep {
+            name,
+            requested_at: None,
+            ran_at,
+            duration_ms: None,
+            worker: None,
+            checked: 0,
+            findings: Value::Array(Vec::new()),
+            error: None,
+            repaired_at: None,
+            repairs: Value::Array(Vec::new()),
+        }
+    }
+
+    #[test]
+    fn what_ran_before_the_request_is_not_what_was_asked_for() {
+        let at = Utc::now();
+        let (before, after) = (at - TimeDelta::seconds(1), at + TimeDelta::seconds(1));
+        let mut sweeps: Vec<_> = SweepName::ALL.iter().map(|name| sweep(*name, Some(after))).collect();
+        assert_eq!(missing(&sweeps, at), []);
+        sweeps[0].ran_at = Some(before);
+        sweeps[2].ran_at = None;
+        let gone = sweeps.pop().unwrap().name;
+        let late = missing(&sweeps, at);
+        assert_eq!(late, [SweepName::Drift, SweepName::Doorbells, gone]);
+
+        let problem = serde_json::to_value(unfinished(sweeps, &late, at).problem("r")).unwrap();
+        assert_eq!((&problem["status"], &problem["code"]), (&json!(504), &json!("reconcile_unfinished")));
+        assert!(problem["detail"].as_str().unwrap().contains("Still to come: drift, doorbells, ports."), "{problem}");
+        assert_eq!(problem["sweeps"].as_array().map(Vec::len), Some(SweepName::ALL.len() - 3));
+    }
+}

@@ -1,0 +1,55 @@
+use axum::http::StatusCode;
+use clawdeploy_shared::db::{Conn, worker};
+use diesel_async::AsyncConnection as _;
+
+use super::{WorkerPath, workers::WorkerView};
+use crate::{
+    audit::{Entry, Target},
+    auth::{Admin, Principal},
+    error::{AppError, AppResult},
+    extract::{Json, Path},
+    middleware::RequestContext,
+    state::AppState,
+};
+
+/// Asks a worker to take nothing new, and to end when its jobs have
+///
+/// It hears of it with its next sign of life, within seconds. Asked again, nothing changes.
+#[utoipa::path(
+    post, path = "/api/admin/workers/{id}/drain", tag = "admin", params(WorkerPath),
+    responses((status = ACCEPTED, body = WorkerView)),
+)]
+pub async fn drain_worker(
+    app: AppState,
+    Admin(who): Admin,
+    context: RequestContext,
+    Path(path): Path<WorkerPath>,
+) -> AppResult<(StatusCode, Json<WorkerView>)> {
+    // Postgres refuses to look for some of what fits into a path.
+    if path.id.contains(char::is_control) {
+        return Err(AppError::not_found("worker"));
+    }
+    let db = app.db.clone();
+    let view = app
+        .change(async move {
+            let mut conn = db.conn().await?;
+            conn.transaction(async |conn| in_transaction(conn, &who, &context, &path.id).await).await
+        })
+        .await?;
+    Ok((StatusCode::ACCEPTED, Json(view)))
+}
+
+async fn in_transaction(conn: &mut Conn, who: &Principal, context: &RequestContext, id: &str) -> AppResult<WorkerView> {
+    let not_found = || AppError::not_found("worker");
+    let (worker, alive) = worker::find(conn, id).await?.ok_or_else(not_found)?;
+    if worker.drain_requested_at.is_some() {
+        return Ok(WorkerView { worker, alive });
+    }
+    // It may have ended since.
+    if !worker::request_drain(conn, id).await? {
+        return Err(not_found());
+    }
+    Entry::new("worker.drain", Target::Worker(id)).by(conn, who, context).await?;
+    let (worker, alive) = worker::find(conn, id).await?.ok_or_else(not_found)?;
+    Ok(WorkerView { worker, alive })
+}

@@ -1,0 +1,165 @@
+//! Where a request comes from when it comes through proxies.
+//!
+//! `X-Forwarded-For` is a list to whose end each proxy adds whom it heard from; whatever stands further left is anybody's
+//! claim. So it is read from the right, and only as long as the proxies are known: the first address that is none of
+//! ours is the client.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    str::FromStr,
+    sync::Arc,
+};
+
+use axum::http::HeaderMap;
+
+const FORWARDED_FOR: &str = "x-forwarded-for";
+
+/// Addresses that begin alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Network {
+    address: IpAddr,
+    prefix: u32,
+}
+
+/// The proxies whose word is taken; none unless the operator names them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TrustedProxies(Arc<[Network]>);
+
+impl TrustedProxies {
+    /// Who sent a request that `peer` handed over.
+    pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let mut client = peer.to_canonical();
+        let lists = headers.get_all(FORWARDED_FOR).into_iter().rev();
+        let hops = lists.flat_map(|list| list.to_str().unwrap_or_default().rsplit(','));
+        for hop in hops {
+            if !self.contain(client) {
+                break;
+            }
+            // A proxy that adds something else is the last one that is known.
+            let Some(before) = address(hop.trim()) else { break };
+            client = before;
+        }
+        client
+    }
+
+    fn contain(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(address))
+    }
+}
+
+/// `203.0.113.7`, `2001:db8::7`; some proxies add the port.
+fn address(text: &str) -> Option<IpAddr> {
+    let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
+    text.parse::<IpAddr>().ok().or_else(with_port).map(|ip| ip.to_canonical())
+}
+
+impl Network {
+    fn contains(self, other: IpAddr) -> bool {
+        match (self.address, other) {
+            (IpAddr::V4(ours), IpAddr::V4(other)) => {
+                (u32::from(ours) ^ u32::from(other)).leading_zeros() >= self.prefix
+            }
+            (IpAddr::V6(ours), IpAddr::V6(other)) => {
+                (u128::from(ours) ^ u128::from(other)).leading_zeros() >= self.prefix
+            }
+            _ => false,
+        }
+    }
+}
+
+impl FromStr for Network {
+    type Err = String;
+
+    /// `127.0.0.1` or `10.0.0.0/8`
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is neither an address nor a network such as 10.0.0.0/8");
+        let (address, prefix) = text.split_once('/').map_or((text, None), |(a, p)| (a, Some(p)));
+        let address: IpAddr = address.parse().map_err(|_| wrong())?;
+        let longest = if address.is_ipv4() { 32 } else { 128 };
+        let prefix = match prefix {
+            None => longest,
+            Some(prefix) => prefix.parse().ok().filter(|prefix| *prefix <= longest).ok_or_else(wrong)?,
+        };
+        if prefix == 0 {
+            return Err(format!("{text:?} is everybody, and everybody could claim to be anybody"));
+        }
+        Ok(Self { address, prefix })
+    }
+}
+
+impl FromStr for TrustedProxies {
+    type Err = String;
+
+    /// With commas between; nothing is nobody.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let networks = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+        Ok(Self(networks.map(Network::from_str).collect::<Result<_, _>>()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    const NGINX: &str = "127.0.0.1, 10.0.0.0/8, fd00::/8";
+
+    fn client(trusted: &str, peer: &str, lists: &[&str]) -> String {
+        let headers = lists.iter().map(|list| {
+            (axum::http::HeaderName::from_static(FORWARDED_FOR), HeaderValue::from_bytes(list.as_bytes()).unwrap())
+        });
+        let headers = headers.collect();
+        trusted.parse::<TrustedProxies>().unwrap().client(peer.parse().unwrap(), &headers).to_string()
+    }
+
+    #[test]
+    fn a_stranger_is_not_believed() {
+        assert_eq!(client("", "127.0.0.1", &["203.0.113.7"]), "127.0.0.1");
+        assert_eq!(client(NGINX, "198.51.100.1", &["203.0.113.7"]), "198.51.100.1");
+        assert_eq!(client(NGINX, "::ffff:198.51.100.1", &["203.0.113.7"]), "198.51.100.1");
+    }
+
+    #[test]
+    fn the_first_stranger_from_the_right_is_the_client() {
+        for (peer, lists, want) in [
+            ("127.0.0.1", &["203.0.113.7"][..], "203.0.113.7"),
+            ("::ffff:127.0.0.1", &["203.0.113.7"], "203.0.113.7"),
+            ("127.0.0.1", &["1.1.1.1, 203.0.113.7"], "203.0.113.7"),
+            ("127.0.0.1", &["1.1.1.1, 203.0.113.7, 10.1.2.3"], "203.0.113.7"),
+            ("127.0.0.1", &["1.1.1.1,203.0.113.7", "10.1.2.3"], "203.0.113.7"),
+            ("fd00::1", &["2001:db8::7"], "2001:db8::7"),
+            ("127.0.0.1", &["203.0.113.7:4711"], "203.0.113.7"),
+            ("127.0.0.1", &["[2001:db8::7]:4711"], "2001:db8::7"),
+        ] {
+            assert_eq!(client(NGINX, peer, lists), want, "{peer} {lists:?}");
+        }
+    }
+
+    #[test]
+    fn where_the_list_ends_the_last_known_proxy_is_the_client() {
+        assert_eq!(client(NGINX, "127.0.0.1", &[]), "127.0.0.1");
+        assert_eq!(client(NGINX, "127.0.0.1", &["10.1.2.3"]), "10.1.2.3");
+        assert_eq!(client(NGINX, "127.0.0.1", &["1.1.1.1, unknown, 10.1.2.3"]), "10.1.2.3");
+        assert_eq!(client(NGINX, "127.0.0.1", &[""]), "127.0.0.1");
+        assert_eq!(client(NGINX, "127.0.0.1", &["1.1.1.1, \u{fc}"]), "127.0.0.1");
+    }
+
+    #[test]
+    fn settings() {
+        let of = |text: &str| text.parse::<TrustedProxies>();
+        assert_eq!(of(" ").unwrap(), TrustedProxies::default());
+        assert_eq!(of("10.1.2.3/8,").unwrap().0.len(), 1);
+        let network: Network = "10.1.2.3/9".parse().unwrap();
+        for (other, inside) in
+            [("10.0.0.1", true), ("10.127.255.255", true), ("10.128.0.0", false), ("::a01:203", false)]
+        {
+            assert_eq!(network.contains(other.parse().unwrap()), inside, "{other}");
+        }
+        for bad in
+            ["nginx", "10.0.0.0/33", "::/129", "10.0.0.0/-1", "10.0.0.0/", "0.0.0.0/0", "::/0", "127.0.0.1 10.0.0.1"]
+        {
+            assert!(of(bad).is_err(), "{bad}");
+        }
+    }
+}
