@@ -1,0 +1,151 @@
+//! Jobs that somebody stops: a waiting one ends at once, a running one at its next safe point with its steps undone.
+
+use std::time::Duration;
+
+use clawdeploy_tests::{Answer, FakeMode, TestEnv, WorkerOptions};
+use serde_json::{Value, json};
+
+use crate::support::{done, instance, job, story, wait_job, wait_status, wait_step};
+
+async fn cancel(env: &TestEnv, job: &str) -> Answer {
+    env.user("ann").await.post_empty(&format!("/api/jobs/{job}/cancel")).await
+}
+
+#[tokio::test]
+async fn a_waiting_provision() {
+    let env = TestEnv::builder().workers(0).build().await;
+    let made = env.user("ann").await.create("first").await;
+    assert_eq!(cancel(&env, &made.job).await.expect(202).json["status"], "cancelled");
+    let row = instance(&env, &made.instance).await;
+    assert_eq!((&row["status"], &row["error_code"]), (&json!("error"), &json!("cancelled")));
+    env.assert_nothing_left_of(&made.instance).await;
+    assert_eq!(cancel(&env, &made.job).await.expect(409).code(), "job_finished");
+    // A worker that comes does not touch it; its owner can have it made after all.
+    env.add_worker(&WorkerOptions::default()).await;
+    done(&env, &made.instance, "start").await;
+    assert_eq!(job(&env, &made.job).await["attempt"], 0);
+    env.finish().await;
+}
+
+#[tokio::test]
+async fn a_running_provision() {
+    let env = TestEnv::builder().image(FakeMode::Never).ready(60.0).build().await;
+    let made = env.user("ann").await.create("first").await;
+    wait_step(&env, &made.job, "wait_until_ready").await;
+    assert_eq!(cancel(&env, &made.job).await.expect(202).json["cancelRequested"], true);
+    let row = wait_job(&env, &made.job, "cancelled").await;
+    assert_eq!(row["unwinding_to"], "cancelled");
+    env.assert_nothing_left_of(&made.instance).await;
+    let row = instance(&env, &made.instance).await;
+    assert_eq!((&row["status"], &row["error_code"], &row["container_id"]), (&json!("error"), &json!("cancelled"), &Value::Null));
+    let undone: Vec<_> = story(&env, &made.job).await.into_iter().filter(|entry| entry.starts_with("step_undone")).collect();
+    let steps = ["create_container", "create_network", "create_directories", "reserve_port"];
+    assert_eq!(undone, steps.map(|step| format!("step_undone {step}")));
+    env.finish().await;
+}
+
+#[tokio::test]
+async fn a_provision_that_waits_for_a_retry() {
+    let env = TestEnv::builder().workers(0).build().await;
+    env.add_worker(&WorkerOptions::failpoints("provision.create_network.between=panic")).await;
+    let made = env.user("ann").await.create("first").await;
+    let waits = async || {
+        let row = job(&env, &made.job).await;
+        (row["status"] == "queued" && row["failures"].as_i64()? >= 2).then_some(())
+    };
+    env.wait_for("a pause between two attempts", Duration::from_secs(15), waits).await;
+    cancel(&env, &made.job).await.expect(202);
+    wait_job(&env, &made.job, "cancelled").await;
+    env.assert_nothing_left_of(&made.instance).await;
+    env.finish().await;
+}
+
+#[tokio::test]
+async fn a_running_start() {
+    let env = TestEnv::builder().image(FakeMode::Slow).build().await;
+    let ann = env.user("ann").await;
+    let made = ann.create("first").await;
+    wait_job(&env, &made.job, "succeeded").await;
+    done(&env, &made.instance, "stop").await;
+    let start = ann.act(&made.instance, "start").await;
+    wait_step(&env, &start.job, "wait_until_ready").await;
+    cancel(&env, &start.job).await.expect(202);
+    wait_job(&env, &start.job, "cancelled").await;
+    let row = instance(&env, &made.instance).await;
+    assert_eq!((&row["status"], &row["error_code"]), (&json!("stopped"), &Value::Null));
+    env.finish().await;
+}
+
+#[tokio::test]
+async fn a_running_restart() {
+    let env = TestEnv::builder().image(FakeMode::Slow).build().await;
+    let ann = env.user("ann").await;
+    let made = ann.create("first").await;
+    wait_job(&env, &made.job, "succeeded").await;
+    let restart = ann.act(&made.instance, "restart").await;
+    wait_step(&env, &restart.job, "wait_until_ready").await;
+    cancel(&env, &restart.job).await.expect(202);
+    wait_job(&env, &restart.job, "cancelled").await;
+    wait_status(&env, &made.instance, "running", Duration::from_secs(20)).await;
+    env.finish().await;
+}
+
+/// What a delete has begun cannot be brought back, so it goes on to its end.
+#[tokio::test]
+async fn a_running_delete_goes_on() {
+    let env = TestEnv::builder().workers(0).build().await;
+    env.add_worker(&WorkerOptions::failpoints("delete.stop_container.between=sleep(1500)")).await;
+    let ann = env.user("ann").await;
+    let made = ann.create("first").await;
+    wait_job(&env, &made.job, "succeeded").await;
+    let delete = ann.remove(&made.instance).await;
+    wait_step(&env, &delete.job, "stop_container").await;
+    assert_eq!(cancel(&env, &delete.job).await.expect(409).code(), "not_cancellable");
+    wait_job(&env, &delete.job, "succeeded").await;
+    env.assert_nothing_left_of(&made.instance).await;
+    env.finish().await;
+}
+
+/// A delete that waits behind another job can be called off; the instance stays.
+#[tokio::test]
+async fn a_waiting_delete() {
+    let env = TestEnv::builder().build().await;
+    let ann = env.user("ann").await;
+    let made = ann.create("first").await;
+    wait_job(&env, &made.job, "succeeded").await;
+    env.worker(0).terminate().await;
+    let delete = ann.remove(&made.instance).await;
+    cancel(&env, &delete.job).await.expect(202);
+    let shown = ann.instance(&made.instance).await;
+    assert_eq!((&shown["status"], &shown["desiredState"]), (&json!("running"), &json!("running")));
+    env.add_worker(&WorkerOptions::default()).await;
+    done(&env, &made.instance, "stop").await;
+    env.finish().await;
+}
+
+#[tokio::test]
+async fn delete_while_it_is_being_made() {
+    let env = TestEnv::builder().image(FakeMode::Never).ready(60.0).build().await;
+    let ann = env.user("ann").await;
+    let made = ann.create("first").await;
+    wait_step(&env, &made.job, "wait_until_ready").await;
+    let delete = ann.remove(&made.instance).await;
+    wait_job(&env, &delete.job, "succeeded").await;
+    assert_eq!(job(&env, &made.job).await["status"], "cancelled");
+    env.assert_nothing_left_of(&made.instance).await;
+    ann.get(&format!("/api/instances/{}", made.instance)).await.expect(404);
+    env.finish().await;
+}
+
+#[tokio::test]
+async fn delete_before_anything_was_done() {
+    let env = TestEnv::builder().workers(0).build().await;
+    let ann = env.user("ann").await;
+    let made = ann.create("first").await;
+    let delete = ann.remove(&made.instance).await;
+    assert_eq!(job(&env, &made.job).await["status"], "cancelled");
+    env.add_worker(&WorkerOptions::default()).await;
+    wait_job(&env, &delete.job, "succeeded").await;
+    assert_eq!(env.rows("SELECT id FROM instances").await.len(), 0);
+    env.finish().await;
+}

@@ -1,0 +1,119 @@
+//! What happens behind our back: the row follows, within fifteen seconds, and the owner can mend it.
+
+use std::time::Duration;
+
+use clawdeploy_tests::{TestEnv, docker};
+use serde_json::{Value, json};
+
+use crate::support::{done, http, instance, port, running, starts, wait_status};
+
+const SEEN: Duration = Duration::from_secs(15);
+
+#[tokio::test]
+async fn docker_stop() {
+    let env = TestEnv::builder().build().await;
+    let made = running(&env, "first").await;
+    docker::docker(&["stop", &format!("claw-{}", made.instance)]).await;
+    wait_status(&env, &made.instance, "stopped", SEEN).await;
+    done(&env, &made.instance, "start").await;
+    assert_eq!(starts(&env, &made.instance), 2);
+    env.finish().await;
+}
+
+#[tokio::test]
+async fn docker_rm() {
+    let env = TestEnv::builder().build().await;
+    let made = running(&env, "first").await;
+    let (port_before, container) = (port(&env, &made.instance).await, format!("claw-{}", made.instance));
+    docker::docker(&["rm", "--force", &container]).await;
+    wait_status(&env, &made.instance, "error", SEEN).await;
+    assert_eq!(instance(&env, &made.instance).await["error_code"], "container_gone");
+    done(&env, &made.instance, "start").await;
+    let row = instance(&env, &made.instance).await;
+    assert_eq!((&row["status"], &row["error_code"]), (&json!("running"), &Value::Null));
+    assert_eq!(port(&env, &made.instance).await, port_before);
+    env.finish().await;
+}
+
+#[tokio::test]
+async fn docker_pause() {
+    let env = TestEnv::builder().build().await;
+    let made = running(&env, "first").await;
+    docker::docker(&["pause", &format!("claw-{}", made.instance)]).await;
+    wait_status(&env, &made.instance, "error", SEEN).await;
+    assert_eq!(instance(&env, &made.instance).await["error_code"], "container_paused");
+    done(&env, &made.instance, "start").await;
+    assert_eq!(http(port(&env, &made.instance).await, "/readyz").await.map(|(status, _)| status), Some(200));
+    env.finish().await;
+}
+
+#[tokio::test]
+async fn docker_pause_and_unpause() {
+    let env = TestEnv::builder().build().await;
+    let made = running(&env, "first").await;
+    let container = format!("claw-{}", made.instance);
+    docker::docker(&["pause", &container]).await;
+    wait_status(&env, &made.instance, "error", SEEN).await;
+    docker::docker(&["unpause", &container]).await;
+    wait_status(&env, &made.instance, "running", SEEN).await;
+    assert_eq!(instance(&env, &made.instance).await["error_code"], Value::Null);
+    env.finish().await;
+}
+
+#[tokio::test]
+async fn docker_start_of_a_stopped_one() {
+    let env = TestEnv::builder().build().await;
+    let made = running(&env, "first").await;
+    done(&env, &made.instance, "stop").await;
+    docker::docker(&["start", &format!("claw-{}", made.instance)]).await;
+    wait_status(&env, &made.instance, "running", SEEN).await;
+    env.finish().await;
+}
+
+/// Docker brings a gateway that crashed back, and the row shows it as running again.
+#[tokio::test]
+async fn a_gateway_that_crashes_comes_back() {
+    let env = TestEnv::builder().build().await;
+    let made = running(&env, "first").await;
+    let port = port(&env, &made.instance).await;
+    assert_eq!(http(port, "/crash").await.map(|(status, _)| status), Some(200));
+    let back = async || {
+        let ready = http(port, "/readyz").await.is_some_and(|(status, _)| status == 200);
+        (ready && starts(&env, &made.instance) == 2).then_some(())
+    };
+    env.wait_for("the gateway to come back", SEEN, back).await;
+    wait_status(&env, &made.instance, "running", SEEN).await;
+    env.finish().await;
+}
+
+/// What happened while no worker was there is seen by the next one.
+#[tokio::test]
+async fn drift_without_a_worker() {
+    let env = TestEnv::builder().build().await;
+    let made = running(&env, "first").await;
+    env.worker(0).terminate().await;
+    docker::docker(&["stop", &format!("claw-{}", made.instance)]).await;
+    env.add_worker(&clawdeploy_tests::WorkerOptions::default()).await;
+    wait_status(&env, &made.instance, "stopped", SEEN).await;
+    env.finish().await;
+}
+
+/// A container of a job that is under way is nobody's business but the job's.
+#[tokio::test]
+async fn a_job_under_way_is_left_alone() {
+    let env = TestEnv::builder().workers(2).image(clawdeploy_tests::FakeMode::Slow).build().await;
+    let ann = env.user("ann").await;
+    let made = ann.create("first").await;
+    crate::support::wait_job(&env, &made.job, "succeeded").await;
+    let restart = ann.act(&made.instance, "restart").await;
+    let seen = std::sync::Mutex::new(std::collections::BTreeSet::new());
+    let over = async || {
+        let row = instance(&env, &made.instance).await;
+        seen.lock().unwrap().insert(row["status"].as_str().unwrap().to_owned());
+        (crate::support::job(&env, &restart.job).await["status"] == "succeeded").then_some(())
+    };
+    env.wait_for("the restart", crate::support::SOON, over).await;
+    let seen = seen.into_inner().unwrap();
+    assert!(seen.iter().all(|status| status == "running" || status == "starting"), "{seen:?}");
+    env.finish().await;
+}

@@ -1,0 +1,162 @@
+//! The parts around us fail: Redis forgets or is away, Postgres cuts its sessions, the API is killed.
+
+use std::time::{Duration, Instant};
+
+use clawdeploy_shared::{config::RedisArgs, doorbell::Doorbell, ids::JobId, job::Queue};
+use clawdeploy_tests::{FakeMode, TestEnv, WorkerOptions, cleanup, database, process::Signal, settings};
+use serde_json::json;
+
+use crate::support::{done, job, running, starts, wait_job, wait_job_within, wait_step};
+
+const SECONDS_5: Duration = Duration::from_secs(5);
+
+/// What a FLUSHALL would do, but to our keys only.
+async fn redis_forgets(env: &TestEnv) {
+    cleanup::remove_keys(&env.name).await.unwrap();
+}
+
+#[tokio::test]
+async fn redis_forgets_right_after_a_request() {
+    let env = TestEnv::builder().workers(0).build().await;
+    let made = env.user("ann").await.create("first").await;
+    let rung = async || (cleanup::remove_keys(&env.name).await.unwrap() > 0).then_some(());
+    env.wait_for("the ring", SECONDS_5, rung).await;
+    env.add_worker(&WorkerOptions::default()).await;
+    let began = Instant::now();
+    wait_job(&env, &made.job, "succeeded").await;
+    assert!(began.elapsed() < SECONDS_5, "{:?}", began.elapsed());
+    env.finish().await;
+}
+
+#[tokio::test]
+async fn redis_forgets_while_jobs_run_and_while_none_do() {
+    let env = TestEnv::builder().image(FakeMode::Slow).build().await;
+    let ann = env.user("ann").await;
+    let made = ann.create("first").await;
+    wait_step(&env, &made.job, "wait_until_ready").await;
+    redis_forgets(&env).await;
+    assert_eq!(wait_job(&env, &made.job, "succeeded").await["attempt"], 1);
+    redis_forgets(&env).await;
+    let stop = ann.act(&made.instance, "stop").await;
+    wait_job_within(&env, &stop.job, "succeeded", SECONDS_5).await;
+    env.finish().await;
+}
+
+#[tokio::test]
+async fn redis_is_away() {
+    let env = TestEnv::builder().set("CLAWDEPLOY_REDIS_URL", "redis://127.0.0.1:1/0").build().await;
+    let ready = env.anon().get("/readyz").await.expect(200);
+    assert_eq!((&ready.json["status"], &ready.json["redis"]), (&json!("degraded"), &json!("down")));
+    let made = running(&env, "first").await;
+    done(&env, &made.instance, "stop").await;
+    env.finish().await;
+}
+
+/// Rings say "look", and nothing else: for jobs that do not exist or are over, many times, in any order.
+#[tokio::test]
+async fn rings_for_nothing() {
+    let env = TestEnv::builder().build().await;
+    let made = running(&env, "first").await;
+    let before = env.fingerprint().await;
+    let args = RedisArgs { redis_url: settings::redis_url().into(), redis_prefix: env.name.clone() };
+    let doorbell = Doorbell::new(&args).unwrap();
+    for n in 0..60 {
+        let id = if n % 2 == 0 { JobId::generate() } else { made.job.parse().unwrap() };
+        doorbell.try_ring(Queue::Lifecycle, id).await.unwrap();
+    }
+    assert_eq!(env.fingerprint().await, before);
+    let stop = env.user("ann").await.act(&made.instance, "stop").await;
+    wait_job_within(&env, &stop.job, "succeeded", SECONDS_5).await;
+    env.finish().await;
+}
+
+/// Every session is cut, again and again, while jobs are under way.
+#[tokio::test]
+async fn postgres_cuts_its_sessions() {
+    let env = TestEnv::builder().image(FakeMode::Slow).build().await;
+    let ann = env.user("ann").await;
+    let mut made = Vec::new();
+    for n in 0..3 {
+        made.push(ann.create(&format!("number {n}")).await);
+    }
+    let mut maintenance = database::maintenance().await.unwrap();
+    let mut cut = 0;
+    let ended = Instant::now() + Duration::from_secs(4);
+    while Instant::now() < ended {
+        cut += database::terminate_sessions(&mut maintenance, &env.database()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(400)).await;
+    }
+    assert!(cut >= 5, "only {cut} sessions were cut");
+    for accepted in &made {
+        wait_job(&env, &accepted.job, "succeeded").await;
+        assert_eq!(starts(&env, &accepted.instance), 1);
+    }
+    let answered = async || (ann.get("/api/instances").await.status.as_u16() == 200).then_some(());
+    env.wait_for("the API to answer again", SECONDS_5, answered).await;
+    env.finish().await;
+}
+
+/// The session breaks at the very moment at which the end of a job is to be written down. The worker gives the job up, and
+/// so it must not go on renewing its lease.
+#[tokio::test]
+async fn a_worker_cannot_write_how_a_job_ended() {
+    let env = TestEnv::builder().workers(0).lease(3.0).build().await;
+    let worker = env.add_worker(&WorkerOptions::failpoints("provision.end.before=1*sleep(1500)->off")).await;
+    let made = env.user("ann").await.create("first").await;
+    let at_its_end = async || {
+        let done = "SELECT id FROM job_events WHERE kind = 'step_done' AND step = 'wait_until_ready'";
+        (!env.rows(done).await.is_empty()).then_some(())
+    };
+    env.wait_for("the last step to be done", SECONDS_5 * 2, at_its_end).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    database::terminate_sessions(&mut database::maintenance().await.unwrap(), &env.database()).await.unwrap();
+    let row = wait_job(&env, &made.job, "succeeded").await;
+    assert!(worker.log().contains("gave_up"), "the session did not break where it should have");
+    assert_eq!((&row["failures"], starts(&env, &made.instance)), (&json!(0), 1));
+    env.finish().await;
+}
+
+#[tokio::test]
+async fn the_api_is_killed_after_a_request() {
+    let env = TestEnv::builder().workers(0).build().await;
+    let ann = env.user("ann").await;
+    let body = json!({ "name": "first" });
+    let request = || ann.request(reqwest::Method::POST, "/api/instances").header("Idempotency-Key", "k1").json(&body);
+    let made = ann.send(request()).await.accepted();
+    env.api.kill().await;
+    env.add_worker(&WorkerOptions::default()).await;
+    wait_job(&env, &made.job, "succeeded").await;
+
+    // The client never saw the answer, and asks again at another process.
+    let (api, base) = env.start_api(1, &[]);
+    let up = async || reqwest::get(format!("{base}/healthz")).await.ok().filter(|answer| answer.status().is_success());
+    env.wait_for("the other API", Duration::from_secs(20), up).await;
+    let again = ann.at(&base).request(reqwest::Method::POST, "/api/instances").header("Idempotency-Key", "k1").json(&body);
+    let again = ann.send(again).await.accepted();
+    assert_eq!((&again.instance, &again.job), (&made.instance, &made.job));
+    assert_eq!(again.answer.header("idempotency-replayed"), Some("true"));
+    assert_eq!(env.rows("SELECT id FROM instances").await.len(), 1);
+    assert!(api.terminate().await.success());
+    env.finish().await;
+}
+
+/// Two workers, two of everything, and one of them stands still now and then: no job runs twice.
+#[tokio::test]
+async fn workers_that_stand_still_now_and_then() {
+    let env = TestEnv::builder().workers(2).lease(2.0).build().await;
+    let ann = env.user("ann").await;
+    let mut made = Vec::new();
+    for n in 0..6 {
+        made.push(ann.create(&format!("number {n}")).await);
+        let worker = env.worker(n % 2);
+        worker.signal(Signal::STOP);
+        tokio::time::sleep(Duration::from_millis(if n == 3 { 2600 } else { 300 })).await;
+        worker.signal(Signal::CONT);
+    }
+    for accepted in &made {
+        wait_job(&env, &accepted.job, "succeeded").await;
+        assert_eq!(starts(&env, &accepted.instance), 1);
+        assert_eq!(job(&env, &accepted.job).await["failures"], 0);
+    }
+    env.finish().await;
+}

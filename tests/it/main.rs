@@ -1,0 +1,16 @@
+//! Tests of the whole, each on an installation of its own.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod cancel;
+mod crashes;
+mod drain;
+mod drift;
+mod failures;
+mod faults;
+mod lifecycle;
+mod migrations;
+mod openclaw_files;
+mod programs;
+mod real_openclaw;
+mod routes;
+mod support;

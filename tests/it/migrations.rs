@@ -1,0 +1,100 @@
+//! The migrations: they can be taken back, they make what `schema.rs` says, and everything they make is explained.
+
+use std::collections::BTreeMap;
+
+use clawdeploy_shared::db::MIGRATIONS;
+use clawdeploy_tests::database::Scratch;
+use diesel::{QueryableByName, sql_types::Text};
+use diesel_async::{AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl as _};
+use diesel_migrations::MigrationHarness as _;
+
+/// Kept by diesel itself.
+const BOOKKEEPING: &str = "__diesel_schema_migrations";
+
+#[derive(QueryableByName)]
+struct Line {
+    #[diesel(sql_type = Text)]
+    line: String,
+}
+
+async fn lines(conn: &mut AsyncPgConnection, sql: &str) -> Vec<String> {
+    let rows: Vec<Line> = diesel::sql_query(sql).load(conn).await.unwrap();
+    rows.into_iter().map(|row| row.line).filter(|line| !line.starts_with(BOOKKEEPING)).collect()
+}
+
+/// Columns, constraints and indexes, one a line.
+async fn everything(conn: &mut AsyncPgConnection) -> Vec<String> {
+    let mut all = lines(
+        conn,
+        "SELECT concat_ws(' ', table_name, column_name, udt_name, is_nullable, column_default, is_identity) AS line \
+         FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1",
+    )
+    .await;
+    let constraints = "SELECT concat_ws(' ', conrelid::regclass, conname, pg_get_constraintdef(oid)) AS line \
+        FROM pg_constraint WHERE connamespace = 'public'::regnamespace ORDER BY 1";
+    all.extend(lines(conn, constraints).await);
+    let indexes = "SELECT concat_ws(' ', tablename, indexdef) AS line FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1";
+    all.extend(lines(conn, indexes).await);
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn up_down_up() {
+    let scratch = Scratch::empty().await;
+    let mut harness = AsyncMigrationHarness::new(scratch.connect().await);
+    harness.run_pending_migrations(MIGRATIONS).unwrap();
+    let first = everything(&mut scratch.connect().await).await;
+    assert!(first.len() > 100, "{first:#?}");
+    harness.revert_all_migrations(MIGRATIONS).unwrap();
+    assert_eq!(everything(&mut scratch.connect().await).await, Vec::<String>::new(), "what the way down leaves");
+    harness.run_pending_migrations(MIGRATIONS).unwrap();
+    assert_eq!(everything(&mut scratch.connect().await).await, first);
+}
+
+/// Tables of `schema.rs`: name → column → type as Postgres calls it, with `?` where it may be null.
+fn tables_of_schema_rs() -> BTreeMap<String, Vec<String>> {
+    let source = include_str!("../../shared/src/db/schema.rs");
+    let mut tables = BTreeMap::new();
+    for table in source.split("diesel::table! {").skip(1) {
+        let (head, rest) = table.split_once('{').unwrap();
+        let name = head.split('(').next().unwrap().trim().to_owned();
+        let columns = rest.split('}').next().unwrap().lines().filter_map(|line| line.trim().split_once(" -> "));
+        let columns = columns.map(|(column, kind)| format!("{column} {}", postgres_type(kind.trim_end_matches(','))));
+        tables.insert(name, columns.collect());
+    }
+    tables
+}
+
+fn postgres_type(kind: &str) -> String {
+    if let Some(inner) = kind.strip_prefix("Nullable<").and_then(|kind| kind.strip_suffix('>')) {
+        return format!("{}?", postgres_type(inner));
+    }
+    if let Some(inner) = kind.strip_prefix("Array<").and_then(|kind| kind.strip_suffix('>')) {
+        return format!("_{}", postgres_type(inner));
+    }
+    kind.to_lowercase()
+}
+
+#[tokio::test]
+async fn schema_rs_is_what_the_migrations_make() {
+    let scratch = Scratch::migrated().await;
+    let sql = "SELECT concat_ws(' ', table_name, column_name, udt_name || CASE is_nullable WHEN 'YES' THEN '?' ELSE '' END) AS line \
+        FROM information_schema.columns WHERE table_schema = 'public' ORDER BY table_name, ordinal_position";
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for line in lines(&mut scratch.connect().await, sql).await {
+        let (table, column) = line.split_once(' ').unwrap();
+        found.entry(table.to_owned()).or_default().push(column.to_owned());
+    }
+    assert_eq!(tables_of_schema_rs(), found);
+}
+
+#[tokio::test]
+async fn every_table_and_column_is_explained() {
+    let scratch = Scratch::migrated().await;
+    let sql = "SELECT concat_ws('.', c.relname, a.attname) AS line FROM pg_class c \
+        JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum >= 0 AND NOT a.attisdropped \
+        WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace AND col_description(c.oid, a.attnum) IS NULL \
+        UNION ALL SELECT c.relname::text FROM pg_class c WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace \
+        AND obj_description(c.oid, 'pg_class') IS NULL ORDER BY 1";
+    assert_eq!(lines(&mut scratch.connect().await, sql).await, Vec::<String>::new(), "without a comment");
+}

@@ -1,0 +1,123 @@
+//! The files that OpenClaw reads, and what a tenant who owns their directory can do with them.
+
+use std::os::unix::fs::{MetadataExt as _, symlink};
+
+use clawdeploy_tests::TestEnv;
+use serde_json::{Value, json};
+
+use crate::support::{config_file, done, port, running, wait_job};
+
+const TELEGRAM: &str = "123456789:canary-AAEhBOweik6ad9r_QXMENQjcrG";
+const DISCORD: &str = "canary.MTk4NjIyNDgzNDcxOTI1MjQ4.Cl2FMQ.ZnCjm1XVW7vRze4b7Cq4se7kKWs";
+const KEY: &str = "sk-canary-0123456789";
+
+/// Provisions with this form; returns the environment, the instance and its `openclaw.json`.
+async fn provisioned(form: Value) -> (TestEnv, String, Value) {
+    let env = TestEnv::builder().build().await;
+    let made = env.user("ann").await.create_with(&form).await;
+    wait_job(&env, &made.job, "succeeded").await;
+    let config = serde_json::from_str(&config_file(&env, &made.instance, "openclaw.json")).unwrap();
+    (env, made.instance, config)
+}
+
+#[tokio::test]
+async fn telegram() {
+    let form = json!({ "name": "first", "channel": "telegram", "botToken": TELEGRAM });
+    let (env, id, config) = provisioned(form).await;
+    let port = port(&env, &id).await;
+    let token = env.user("ann").await.instance(&id).await["gatewayToken"].clone();
+    insta::assert_json_snapshot!(config["channels"], @r#"
+    {
+      "telegram": {
+        "botToken": "123456789:canary-AAEhBOweik6ad9r_QXMENQjcrG",
+        "dmPolicy": "pairing",
+        "enabled": true
+      }
+    }
+    "#);
+    assert_eq!(config["gateway"]["auth"]["token"], token);
+    assert_eq!(config["gateway"]["controlUi"]["allowedOrigins"][0], format!("http://127.0.0.1:{port}"));
+    env.finish().await;
+}
+
+#[tokio::test]
+async fn discord_and_a_provider() {
+    let form = json!({
+        "name": "first", "channel": "discord", "botToken": DISCORD, "aiProvider": "anthropic", "apiKey": KEY,
+    });
+    let (env, id, config) = provisioned(form).await;
+    assert_eq!(config["channels"]["discord"], json!({ "enabled": true, "token": DISCORD }));
+    assert_eq!(config["plugins"]["entries"]["discord"]["enabled"], true);
+    assert_eq!(config["agents"]["defaults"]["model"]["primary"], "anthropic/claude-opus-5");
+    let env_file = config_file(&env, &id, ".env");
+    assert_eq!(env_file.lines().last(), Some(format!("ANTHROPIC_API_KEY=\"{KEY}\"").as_str()));
+    // The provider's key is in one place only.
+    assert!(!config.to_string().contains(KEY));
+    env.finish().await;
+}
+
+/// Nobody but the tenant's user gets at the files, and nobody but root at the directory around them.
+#[tokio::test]
+async fn owners_and_modes() {
+    let env = TestEnv::builder().build().await;
+    let made = running(&env, "first").await;
+    let of = |path: &str| {
+        let meta = std::fs::symlink_metadata(env.data_dir.join(path)).unwrap_or_else(|e| panic!("{path}: {e}"));
+        format!("{}:{} {:o}", meta.uid(), meta.gid(), meta.mode() & 0o7777)
+    };
+    let id = &made.instance;
+    assert_eq!(of(""), "0:0 711");
+    assert_eq!(of(".trash"), "0:0 700");
+    assert_eq!(of(id), "0:0 700");
+    for path in ["config", "workspace"] {
+        assert_eq!(of(&format!("{id}/{path}")), "1000:1000 700", "{path}");
+    }
+    for path in ["config/openclaw.json", "config/.env"] {
+        assert_eq!(of(&format!("{id}/{path}")), "1000:1000 600", "{path}");
+    }
+    env.finish().await;
+}
+
+#[tokio::test]
+async fn an_owners_changes_survive_a_restart() {
+    let env = TestEnv::builder().build().await;
+    let made = running(&env, "first").await;
+    let path = env.data_dir.join(&made.instance).join("config/openclaw.json");
+    let before: Value = serde_json::from_slice(&tokio::fs::read(&path).await.unwrap()).unwrap();
+    let mut changed = before.clone();
+    changed["ui"] = json!({ "seamColor": "#123456" });
+    changed["gateway"]["auth"]["token"] = "weak".into();
+    changed["gateway"]["bind"] = "loopback".into();
+    tokio::fs::write(&path, changed.to_string()).await.unwrap();
+    tokio::fs::write(path.with_file_name(".env"), "MINE=1\n").await.unwrap();
+    done(&env, &made.instance, "restart").await;
+    let after: Value = serde_json::from_str(&config_file(&env, &made.instance, "openclaw.json")).unwrap();
+    assert_eq!(after["ui"], changed["ui"]);
+    assert_eq!(after["gateway"], before["gateway"], "the platform's part is put back");
+    assert_eq!(config_file(&env, &made.instance, ".env"), "MINE=1\n");
+    env.finish().await;
+}
+
+/// A tenant puts links where the worker writes: nothing outside is read, written or removed.
+#[tokio::test]
+async fn links_lead_nowhere() {
+    let env = TestEnv::builder().build().await;
+    let (made, neighbour) = (running(&env, "first").await, running(&env, "neighbour").await);
+    let victim = env.scratch().join("victim");
+    tokio::fs::write(&victim, "precious").await.unwrap();
+    let config = env.data_dir.join(&made.instance).join("config");
+    for name in ["openclaw.json", ".env"] {
+        tokio::fs::remove_file(config.join(name)).await.unwrap();
+        symlink(&victim, config.join(name)).unwrap();
+    }
+    symlink(env.data_dir.join(&neighbour.instance), config.join("neighbour")).unwrap();
+    symlink("/", config.join("root")).unwrap();
+    done(&env, &made.instance, "restart").await;
+    assert_eq!(tokio::fs::read_to_string(&victim).await.unwrap(), "precious");
+    let written = std::fs::symlink_metadata(config.join("openclaw.json")).unwrap();
+    assert!(written.is_file(), "the link was replaced");
+    crate::support::deleted(&env, &made.instance).await;
+    assert_eq!(tokio::fs::read_to_string(&victim).await.unwrap(), "precious");
+    assert!(!config_file(&env, &neighbour.instance, "openclaw.json").is_empty());
+    env.finish().await;
+}

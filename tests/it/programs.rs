@@ -1,0 +1,136 @@
+//! The programs as an operator starts them: their commands, what they refuse to start with, and what a release has in it.
+
+use std::{
+    os::unix::fs::PermissionsExt as _,
+    process::{Output, Stdio},
+    time::Duration,
+};
+
+use clawdeploy_tests::{TestEnv, WorkerOptions, programs::Program};
+use serde_json::json;
+use tokio::{io::AsyncWriteExt as _, process::Command};
+
+use crate::support::{running, wait_job};
+
+/// Runs a program of the installation to its end; `changes` replace settings, an empty one removes it.
+async fn run(env: &TestEnv, program: Program, arguments: &[&str], input: &str, changes: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(program.path());
+    command.args(arguments).env_clear().envs(env.settings().iter().cloned()).env("NO_COLOR", "1");
+    for (name, value) in changes {
+        if value.is_empty() { command.env_remove(name) } else { command.env(name, value) };
+    }
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(input.as_bytes()).await.ok();
+    drop(stdin);
+    tokio::time::timeout(Duration::from_secs(30), child.wait_with_output()).await.expect("its end").unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).trim().to_owned()
+}
+
+/// Kill points are for tests: in a release there are none, so that no environment variable can end it.
+#[tokio::test]
+async fn a_release_has_no_kill_points() {
+    let has_them = |program: Program| {
+        let binary = std::fs::read(program.path()).unwrap();
+        binary.windows(10).any(|window| window == b"FAILPOINTS")
+    };
+    assert!(has_them(Program::Worker), "the check itself");
+    assert!(!has_them(Program::PlainWorker));
+
+    let env = TestEnv::builder().workers(0).build().await;
+    let points = "provision.find_image.before=return;provision.write_config.after=return";
+    env.add_worker(&WorkerOptions { program: Program::PlainWorker, ..WorkerOptions::failpoints(points) }).await;
+    let made = running(&env, "first").await;
+    assert_eq!(crate::support::job(&env, &made.job).await["attempt"], 1);
+    env.finish().await;
+}
+
+#[tokio::test]
+async fn accounts_and_tokens_are_made_on_the_command_line() {
+    let env = TestEnv::builder().workers(0).build().await;
+    let user = ["user", "create", "--email", "Eve@test.example", "--name", "Eve", "--admin", "--password-stdin"];
+    let made = run(&env, Program::Api, &user, "canary horse battery\n", &[]).await;
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let again = run(&env, Program::Api, &user, "canary other words\n", &[]).await;
+    assert!(again.status.success() && text(&again.stdout).contains("exists already"), "{}", text(&again.stdout));
+    let short = run(&env, Program::Api, &["user", "create", "--email", "x@test.example", "--password-stdin"], "short", &[]);
+    assert!(!short.await.status.success(), "a short password");
+
+    let anon = env.anon();
+    let body = json!({ "email": "eve@TEST.example", "password": "canary horse battery" });
+    let signed_in = anon.post("/api/auth/login", &body).await.expect(200);
+    let token = signed_in.json["token"].as_str().unwrap();
+    env.remember_secret(token);
+    assert_eq!(anon.with_token(token).get("/api/me").await.expect(200).json["role"], "admin");
+
+    let token = run(&env, Program::Api, &["token", "create", "--email", "eve@test.example", "--name", "ci"], "", &[]).await;
+    assert!(token.status.success(), "{}", text(&token.stderr));
+    let token = text(&token.stdout);
+    assert!(token.starts_with("claw_") && !token.contains(char::is_whitespace), "nothing but the token on stdout");
+    env.remember_secret(&token);
+    assert_eq!(anon.with_token(&token).get("/api/me").await.expect(200).json["name"], "Eve");
+    env.finish().await;
+}
+
+#[tokio::test]
+async fn a_healthcheck_tells_by_its_status() {
+    let env = TestEnv::builder().workers(0).build().await;
+    let url = format!("{}/healthz", env.base);
+    assert!(run(&env, Program::Api, &["healthcheck", "--url", &url], "", &[]).await.status.success());
+    let nobody = run(&env, Program::Api, &["healthcheck", "--url", "http://127.0.0.1:1/healthz"], "", &[]).await;
+    assert!(!nobody.status.success());
+    env.finish().await;
+}
+
+#[tokio::test]
+async fn the_document_is_the_one_that_is_served() {
+    let env = TestEnv::builder().workers(0).build().await;
+    let printed = run(&env, Program::Api, &["openapi"], "", &[]).await;
+    let printed: serde_json::Value = serde_json::from_slice(&printed.stdout).unwrap();
+    let served = env.anon().get("/api/openapi.json").await.expect(200).json;
+    assert_eq!(printed["paths"], served["paths"]);
+    assert_eq!(printed["openapi"].as_str().map(|version| &version[..3]), Some("3.1"));
+    env.finish().await;
+}
+
+/// What is wrong with the settings is said at the start, with the name of the setting.
+#[tokio::test]
+async fn wrong_settings_are_named() {
+    let env = TestEnv::builder().workers(0).build().await;
+    let open_key = env.scratch().join("open-key");
+    tokio::fs::copy(env.scratch().join("key"), &open_key).await.unwrap();
+    std::fs::set_permissions(&open_key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let (open_key, serves) = (open_key.display().to_string(), [(Program::Api, "serve"), (Program::Worker, "run")]);
+    for (name, value, needle) in [
+        ("CLAWDEPLOY_DATABASE_URL", "", "--database-url"),
+        ("CLAWDEPLOY_KEY_FILE", "/nonexistent", "key file"),
+        ("CLAWDEPLOY_KEY_FILE", open_key.as_str(), "chmod 600"),
+        ("CLAWDEPLOY_PORT_RANGE", "20000-10000", "20000-10000"),
+    ] {
+        for (program, command) in serves {
+            let ended = run(&env, program, &[command], "", &[(name, value), ("CLAWDEPLOY_LISTEN", "127.0.0.1:0")]).await;
+            let told = text(&ended.stderr);
+            assert!(!ended.status.success() && told.contains(needle), "{program:?} with {name}={value:?}: {told}");
+        }
+    }
+    env.finish().await;
+}
+
+/// Two API processes and two workers that start at once on a database that is behind do not trip over each other.
+#[tokio::test]
+async fn programs_that_start_together() {
+    let env = TestEnv::builder().workers(3).build().await;
+    let (api, base) = env.start_api(1, &[]);
+    let made = env.user("ann").await.create("first").await;
+    wait_job(&env, &made.job, "succeeded").await;
+    let up = async || reqwest::get(format!("{base}/readyz")).await.ok().filter(|answer| answer.status().is_success());
+    env.wait_for("the other API", Duration::from_secs(20), up).await;
+    let workers = async || (env.admin().await.get("/api/admin/workers").await.json["items"].as_array()?.len() == 3).then_some(());
+    env.wait_for("all workers to be listed", Duration::from_secs(10), workers).await;
+    assert!(api.terminate().await.success());
+    env.finish().await;
+}

@@ -1,0 +1,166 @@
+//! OpenClaw itself: that it comes up in our container with our files, keeps what it has, and accepts every configuration
+//! that we write. Everything else is tested with the stand-in.
+
+use std::time::Duration;
+
+use clawdeploy_tests::{Image, TestEnv, cleanup, client::Accepted, docker, settings};
+use serde_json::{Value, json};
+
+use crate::support::{
+    config_file, deleted, http, instance, job, listens, port, wait_job, wait_job_within, wait_status,
+};
+
+/// A boot takes a quarter of a minute on two free cores.
+const BOOT: Duration = Duration::from_mins(4);
+
+async fn booted(env: &TestEnv, accepted: &Accepted) {
+    wait_job_within(env, &accepted.job, "succeeded", BOOT).await;
+}
+
+#[tokio::test]
+async fn a_gateway_from_its_creation_to_its_end() {
+    let env = TestEnv::builder().image(Image::Real).ready(180.0).build().await;
+    let ann = env.user("ann").await;
+    let made = ann.create("first").await;
+    booted(&env, &made).await;
+    let id = &made.instance;
+    let (shown, port) = (ann.instance(id).await, port(&env, id).await);
+    let url = shown["dashboardUrl"].as_str().unwrap();
+    assert_eq!(url, format!("http://127.0.0.1:{port}/"));
+    let (status, page) = http(port, "/").await.expect("the dashboard");
+    assert_eq!(status, 200);
+    assert!(page.contains("<title>OpenClaw Control"), "{}", &page[..page.len().min(400)]);
+    assert_eq!(http(port, "/readyz").await.map(|(status, _)| status), Some(200));
+
+    // It runs as it was told to: the token in its file is the one that the owner is shown.
+    let config: Value = serde_json::from_str(&config_file(&env, id, "openclaw.json")).unwrap();
+    assert_eq!(config["gateway"]["auth"]["token"], shown["gatewayToken"]);
+    let limits = docker::inspect(&format!("claw-{id}"), "{{.HostConfig.NanoCpus}} {{.HostConfig.Memory}}").await;
+    assert_eq!(limits, format!("1000000000 {}", 2048_u64 << 20), "no longer the limits of its start");
+    let note = env.data_dir.join(id).join("workspace/note.txt");
+    tokio::fs::write(&note, "mine").await.unwrap();
+
+    let stop = ann.act(id, "stop").await;
+    wait_job(&env, &stop.job, "succeeded").await;
+    assert!(!listens(port).await);
+    assert_eq!(instance(&env, id).await["status"], "stopped");
+
+    let start = ann.act(id, "start").await;
+    booted(&env, &start).await;
+    let again = ann.instance(id).await;
+    assert_eq!((&again["port"], &again["gatewayToken"]), (&shown["port"], &shown["gatewayToken"]));
+    assert_eq!(http(port, "/readyz").await.map(|(status, _)| status), Some(200));
+    assert_eq!(tokio::fs::read_to_string(&note).await.unwrap(), "mine");
+
+    // Killed as the kernel kills it: Docker brings it back, and the row follows.
+    docker::docker(&["kill", "--signal", "KILL", &format!("claw-{id}")]).await;
+    wait_status(&env, id, "stopped", Duration::from_secs(15)).await;
+
+    deleted(&env, id).await;
+    assert!(!listens(port).await);
+    env.finish().await;
+}
+
+/// What `openclaw config validate` of the real image says of the files that were made for this form.
+async fn validated(form: Value) -> Value {
+    let env = TestEnv::builder().build().await;
+    let ann = env.user("ann").await;
+    let made = ann.create_with(&form).await;
+    wait_job(&env, &made.job, "succeeded").await;
+    let mount = format!("{}:/home/node/.openclaw", env.data_dir.join(&made.instance).join("config").display());
+    let image = Image::Real.reference();
+    let said = docker::try_docker(&[
+        "run", "--rm", "--network", "none", "--volume", &mount, &image, "openclaw", "config", "validate", "--json",
+    ])
+    .await;
+    let verdict = serde_json::from_str(said.expect("a verdict").trim()).expect("JSON");
+    env.finish().await;
+    verdict
+}
+
+#[tokio::test]
+async fn every_configuration_is_accepted() {
+    const BOT: &str = "123456789:canary-AAEhBOweik6ad9r_QXMENQjcrG";
+    const KEY: &str = "sk-canary-0123456789";
+    for form in [
+        json!({ "name": "telegram", "channel": "telegram", "botToken": BOT, "aiProvider": "openai", "apiKey": KEY }),
+        json!({ "name": "discord", "channel": "discord", "botToken": BOT, "aiProvider": "openrouter", "apiKey": KEY }),
+        json!({ "name": "anthropic", "aiProvider": "anthropic", "apiKey": KEY }),
+        json!({ "name": "gemini", "aiProvider": "gemini", "apiKey": KEY }),
+    ] {
+        let verdict = validated(form.clone()).await;
+        assert_eq!(verdict["valid"], true, "{}: {verdict}", form["name"]);
+    }
+}
+
+/// Images that a test has made; they go with it.
+struct Images(String);
+
+impl Drop for Images {
+    fn drop(&mut self) {
+        let repository = self.0.clone();
+        cleanup::block_on(async move {
+            let listed = docker::try_docker(&["images", "--format", "{{.Repository}}:{{.Tag}}", &repository]).await;
+            for image in listed.unwrap_or_default().lines() {
+                docker::try_docker(&["image", "rm", image]).await.ok();
+            }
+        });
+    }
+}
+
+/// Everybody who asks for the image while it is built waits for the same build, and instances run what came of it.
+#[tokio::test]
+async fn the_image_is_built_once_for_all_who_ask() {
+    let repository = format!("clawdeploy-test-{}", std::process::id());
+    let images = Images(repository.clone());
+    let target = format!("{repository}:local");
+    let env = TestEnv::builder()
+        .image(Image::Named(target.clone()))
+        .ready(180.0)
+        .set("CLAWDEPLOY_OPENCLAW_BASE_IMAGE", &settings::base_image())
+        .build()
+        .await;
+    let admin = env.admin().await;
+    let missing = env.user("ann").await.create("too early").await;
+    assert_eq!(wait_job(&env, &missing.job, "failed").await["error_code"], "image_missing");
+
+    let ask = || admin.post_empty("/api/admin/image/rebuild");
+    let (one, two, three) = tokio::join!(ask(), ask(), ask());
+    let answers = [one, two, three].map(|answer| answer.expect(202).json);
+    let ids: Vec<_> = answers.iter().map(|answer| answer["job"]["id"].as_str().unwrap()).collect();
+    assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    assert_eq!(answers.iter().filter(|answer| answer["joined"] == false).count(), 1);
+    let other = admin.post("/api/admin/image/rebuild", &json!({ "version": "2026.1.1" })).await;
+    assert_eq!((other.status.as_u16(), other.code()), (409, "job_in_progress"));
+
+    // Meanwhile a build is no obstacle to other work.
+    let stuck = env.user("ann").await.remove(&missing.instance).await;
+    wait_job(&env, &stuck.job, "succeeded").await;
+    wait_job_within(&env, ids[0], "succeeded", Duration::from_mins(6)).await;
+
+    let built = admin.get("/api/admin/images").await.expect(200).json["items"].clone();
+    assert_eq!((built.as_array().unwrap().len(), &built[0]["status"]), (1, &json!("ready")));
+    let id = docker::docker(&["image", "inspect", &target, "--format", "{{.Id}}"]).await;
+    assert_eq!(built[0]["imageId"], id.trim());
+    let log = env.row("SELECT log FROM images").await["log"].as_str().unwrap().to_owned();
+    assert!(log.contains("npm install") && log.lines().count() > 20, "{log}");
+    assert_eq!(job(&env, ids[0]).await["progress"], 100);
+
+    let made = env.user("ann").await.create("now").await;
+    booted(&env, &made).await;
+    assert_eq!(instance(&env, &made.instance).await["image_id"], id.trim());
+    deleted(&env, &made.instance).await;
+    env.finish().await;
+    drop(images);
+}
+
+/// An instance that is deleted while it boots is gone, however far it was.
+#[tokio::test]
+async fn a_gateway_that_is_deleted_while_it_boots() {
+    let env = TestEnv::builder().image(Image::Real).ready(180.0).build().await;
+    let ann = env.user("ann").await;
+    let made = ann.create("first").await;
+    crate::support::wait_step(&env, &made.job, "wait_until_ready").await;
+    deleted(&env, &made.instance).await;
+    env.finish().await;
+}

@@ -1,0 +1,158 @@
+//! Lists of instances, single ones, new names, and deletes.
+
+use serde_json::{Value, json};
+
+use super::{NO_INSTANCE, Site, bare, with};
+use crate::support::{redacted, running, wait_job};
+
+async fn cancel(site: &Site, job: &str) {
+    site.ann.post_empty(&format!("/api/jobs/{job}/cancel")).await.expect(202);
+}
+
+#[tokio::test]
+async fn show() {
+    let site = Site::with(clawdeploy_tests::TestEnv::builder()).await;
+    let made = running(&site.env, "first").await;
+    insta::assert_json_snapshot!(redacted(&site.ann.instance(&made.instance).await), @"");
+    let of = |client, id: &str| bare(client, "GET", &format!("/api/instances/{id}"));
+    let cases = vec![
+        ("no token", of(&site.anon, &made.instance)),
+        ("somebody else's", of(&site.bob, &made.instance)),
+        ("one that is not there", of(&site.ann, NO_INSTANCE)),
+        ("no id", of(&site.ann, "x")),
+        ("an id in capitals", of(&site.ann, &made.instance.to_uppercase())),
+        ("a way out", of(&site.ann, "..%2f..%2fetc%2fpasswd")),
+        ("a null byte", of(&site.ann, "%00")),
+    ];
+    insta::assert_snapshot!(site.refusals(cases).await, @"");
+    site.env.finish().await;
+}
+
+#[tokio::test]
+async fn list_in_pages() {
+    let site = Site::new().await;
+    let mut made = Vec::new();
+    for n in 0..5 {
+        made.push(site.ann.create(&format!("number {n}")).await);
+    }
+    site.env.execute("UPDATE instances SET created_at = now()").await;
+    let (mut seen, mut path) = (Vec::new(), "/api/instances?limit=2".to_owned());
+    loop {
+        let page = site.ann.get(&path).await.expect(200).json;
+        let items = page["items"].as_array().unwrap().clone();
+        assert!(items.len() <= 2);
+        seen.extend(items.iter().map(|item| item["id"].as_str().unwrap().to_owned()));
+        assert!(items.iter().all(|item| item["gatewayToken"] == Value::Null));
+        let Some(cursor) = page["nextCursor"].as_str() else { break };
+        path = format!("/api/instances?limit=2&cursor={cursor}");
+    }
+    let mut all: Vec<_> = made.iter().map(|accepted| accepted.instance.clone()).collect();
+    all.sort();
+    let mut sorted = seen.clone();
+    sorted.sort();
+    assert_eq!(sorted, all, "each exactly once, even where all were made in the same moment");
+
+    let of = |query: &str| bare(&site.ann, "GET", &format!("/api/instances?{query}"));
+    let cases = vec![
+        ("no token", bare(&site.anon, "GET", "/api/instances")),
+        ("limit 0", of("limit=0")),
+        ("limit 101", of("limit=101")),
+        ("a limit that is no number", of("limit=x")),
+        ("another list's cursor", of("cursor=MTIz")),
+        ("a cursor that is none", of("cursor=%00%00")),
+        ("a parameter that is not known", of("page=2")),
+    ];
+    insta::assert_snapshot!(site.refusals(cases).await, @"");
+    for accepted in made {
+        cancel(&site, &accepted.job).await;
+    }
+    site.env.finish().await;
+}
+
+#[tokio::test]
+async fn rename() {
+    let site = Site::new().await;
+    let (one, two) = (site.ann.create("one").await, site.ann.create("two").await);
+    let path = format!("/api/instances/{}", one.instance);
+    let renamed = site.ann.patch(&path, &json!({ "name": " 1 " })).await.expect(200).json;
+    assert_eq!((&renamed["name"], &renamed["id"]), (&json!("1"), &json!(one.instance)));
+    let audit = site.env.row("SELECT detail, actor FROM audit WHERE action = 'instance.rename'").await;
+    assert_eq!(audit, json!({ "detail": { "from": "one", "to": "1" }, "actor": "ann@test.example" }));
+    // The name that it has, and nothing at all, are no changes.
+    let before = site.env.fingerprint().await;
+    for same in [json!({ "name": "1" }), json!({})] {
+        site.ann.patch(&path, &same).await.expect(200);
+    }
+    assert_eq!(site.env.fingerprint().await, before);
+
+    let named = |name: &str| json!({ "name": name });
+    let cases = vec![
+        ("no token", with(&site.anon, "PATCH", &path, &named("x"))),
+        ("somebody else's", with(&site.bob, "PATCH", &path, &named("x"))),
+        ("one that is not there", with(&site.ann, "PATCH", &format!("/api/instances/{NO_INSTANCE}"), &named("x"))),
+        ("a name that is taken", with(&site.ann, "PATCH", &path, &named("two"))),
+        ("an empty name", with(&site.ann, "PATCH", &path, &named(""))),
+        ("a name of 65 characters", with(&site.ann, "PATCH", &path, &named(&"x".repeat(65)))),
+        ("another field", with(&site.ann, "PATCH", &path, &json!({ "status": "running" }))),
+        ("no body", bare(&site.ann, "PATCH", &path)),
+    ];
+    insta::assert_snapshot!(site.refusals(cases).await, @"");
+    for made in [one, two] {
+        cancel(&site, &made.job).await;
+    }
+    site.env.finish().await;
+}
+
+#[tokio::test]
+async fn delete() {
+    let site = Site::new().await;
+    let made = site.ann.create("first").await;
+    let of = |client, id: &str| bare(client, "DELETE", &format!("/api/instances/{id}"));
+    let cases = vec![
+        ("no token", of(&site.anon, &made.instance)),
+        ("somebody else's", of(&site.bob, &made.instance)),
+        ("one that is not there", of(&site.ann, NO_INSTANCE)),
+        ("no id", of(&site.ann, "x")),
+    ];
+    insta::assert_snapshot!(site.refusals(cases).await, @"");
+
+    let deletion = site.ann.remove(&made.instance).await;
+    assert_eq!(deletion.answer.header("location"), Some(format!("/api/jobs/{}", deletion.job).as_str()));
+    insta::assert_json_snapshot!(redacted(&deletion.answer.json), @"");
+    // Asked again it is the same job; nothing else is possible any more.
+    let before = site.env.fingerprint().await;
+    assert_eq!(site.ann.remove(&made.instance).await.job, deletion.job);
+    assert_eq!(site.env.fingerprint().await, before);
+    let start = bare(&site.ann, "POST", &format!("/api/instances/{}/start", made.instance));
+    insta::assert_snapshot!(site.refusals(vec![("start", start)]).await, @"");
+    // Its name is free when it is gone, and not before.
+    let again = with(&site.ann, "POST", "/api/instances", &json!({ "name": "first" }));
+    insta::assert_snapshot!(site.refusals(vec![("the name", again)]).await, @"");
+    site.env.add_worker(&clawdeploy_tests::WorkerOptions::default()).await;
+    wait_job(&site.env, &deletion.job, "succeeded").await;
+    site.ann.create("first").await;
+    site.env.finish().await;
+}
+
+#[tokio::test]
+async fn jobs_of_an_instance() {
+    let site = Site::with(clawdeploy_tests::TestEnv::builder()).await;
+    let made = running(&site.env, "first").await;
+    crate::support::done(&site.env, &made.instance, "restart").await;
+    let path = format!("/api/instances/{}/jobs", made.instance);
+    let all = site.ann.get(&path).await.expect(200).json;
+    let kinds: Vec<_> = all["items"].as_array().unwrap().iter().map(|job| job["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["restart", "provision"]);
+    let first = site.ann.get(&format!("{path}?limit=1")).await.expect(200).json;
+    let second = format!("{path}?limit=1&cursor={}", first["nextCursor"].as_str().unwrap());
+    assert_eq!(site.ann.get(&second).await.expect(200).json["items"][0]["id"], made.job.as_str());
+    let cases = vec![
+        ("no token", bare(&site.anon, "GET", &path)),
+        ("somebody else's", bare(&site.bob, "GET", &path)),
+        ("one that is not there", bare(&site.ann, "GET", &format!("/api/instances/{NO_INSTANCE}/jobs"))),
+        ("no id", bare(&site.ann, "GET", "/api/instances/x/jobs")),
+        ("a cursor that is none", bare(&site.ann, "GET", &format!("{path}?cursor=x"))),
+    ];
+    insta::assert_snapshot!(site.refusals(cases).await, @"");
+    site.env.finish().await;
+}

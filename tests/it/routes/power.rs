@@ -1,0 +1,109 @@
+//! Start, stop and restart: what is possible when, and what is in the way.
+
+use clawdeploy_tests::{FakeMode, TestEnv, WorkerOptions};
+use serde_json::json;
+
+use super::{NO_INSTANCE, Site, bare};
+use crate::support::{done, instance, redacted, running, wait_job, wait_step};
+
+const VERBS: [&str; 3] = ["start", "stop", "restart"];
+
+fn verb(client: &clawdeploy_tests::Client, instance: &str, verb: &str) -> reqwest::RequestBuilder {
+    bare(client, "POST", &format!("/api/instances/{instance}/{verb}"))
+}
+
+#[tokio::test]
+async fn accepted() {
+    let site = Site::with(TestEnv::builder()).await;
+    let made = running(&site.env, "first").await;
+    let stop = site.ann.act(&made.instance, "stop").await;
+    assert_eq!(stop.answer.header("location"), Some(format!("/api/jobs/{}", stop.job).as_str()));
+    let mut shown = redacted(&stop.answer.json);
+    // It may have begun by then.
+    shown["instance"]["status"] = "[status]".into();
+    insta::assert_json_snapshot!(shown, @"");
+    wait_job(&site.env, &stop.job, "succeeded").await;
+    let actions = site.env.rows("SELECT action FROM audit WHERE target_kind = 'instance' ORDER BY id").await;
+    assert_eq!(actions, [json!({ "action": "instance.create" }), json!({ "action": "instance.stop" })]);
+    site.env.finish().await;
+}
+
+/// For each status: what each of the three says, by its owner and by others.
+#[tokio::test]
+async fn refused() {
+    let site = Site::with(TestEnv::builder()).await;
+    let made = running(&site.env, "first").await;
+    let id = made.instance.as_str();
+    let mut of_others = Vec::new();
+    for name in VERBS {
+        of_others.push(("no token", verb(&site.anon, id, name)));
+        of_others.push(("somebody else's", verb(&site.bob, id, name)));
+        of_others.push(("one that is not there", verb(&site.ann, NO_INSTANCE, name)));
+        of_others.push(("no id", verb(&site.ann, "x", name)));
+    }
+    insta::assert_snapshot!(site.refusals(of_others).await, @"");
+
+    let running = vec![("start while it runs", verb(&site.ann, id, "start"))];
+    insta::assert_snapshot!(site.refusals(running).await, @"");
+    done(&site.env, id, "stop").await;
+    let stopped = vec![
+        ("stop while it is stopped", verb(&site.ann, id, "stop")),
+        ("restart while it is stopped", verb(&site.ann, id, "restart")),
+    ];
+    insta::assert_snapshot!(site.refusals(stopped).await, @"");
+    site.env.finish().await;
+}
+
+#[tokio::test]
+async fn refused_for_what_never_came_up() {
+    let site = Site::with(TestEnv::builder().image(FakeMode::Exit78)).await;
+    let made = site.ann.create("first").await;
+    wait_job(&site.env, &made.job, "failed").await;
+    let cases = vec![
+        ("stop", verb(&site.ann, &made.instance, "stop")),
+        ("restart", verb(&site.ann, &made.instance, "restart")),
+    ];
+    insta::assert_snapshot!(site.refusals(cases).await, @"");
+    site.env.finish().await;
+}
+
+/// One job at a time: whoever comes second is told which job is in the way.
+#[tokio::test]
+async fn another_job_is_in_the_way() {
+    let site = Site::new().await;
+    let made = site.ann.create("first").await;
+    let id = made.instance.as_str();
+    let waiting: Vec<_> = VERBS.iter().map(|name| (*name, verb(&site.ann, id, name))).collect();
+    insta::assert_snapshot!(site.refusals(waiting).await, @"");
+    let answer = site.ann.send(verb(&site.ann, id, "stop")).await.expect(409);
+    assert_eq!((&answer.json["job"]["id"], &answer.json["job"]["status"]), (&json!(made.job), &json!("queued")));
+
+    site.env.add_worker(&WorkerOptions::failpoints("provision.write_config.between=sleep(1500)")).await;
+    wait_step(&site.env, &made.job, "write_config").await;
+    let answer = site.ann.send(verb(&site.ann, id, "stop")).await.expect(409);
+    assert_eq!((&answer.json["job"]["id"], &answer.json["job"]["status"]), (&json!(made.job), &json!("running")));
+    wait_job(&site.env, &made.job, "succeeded").await;
+    site.env.finish().await;
+}
+
+/// Ten at once: one is accepted, the others are told about it.
+#[tokio::test]
+async fn many_at_once() {
+    let site = Site::with(TestEnv::builder()).await;
+    let made = running(&site.env, "first").await;
+    site.env.worker(0).terminate().await;
+    let mut asked = tokio::task::JoinSet::new();
+    for n in 0..9 {
+        let (ann, id) = (site.ann.clone(), made.instance.clone());
+        asked.spawn(async move { ann.send(verb(&ann, &id, if n % 2 == 0 { "stop" } else { "restart" })).await.brief() });
+    }
+    let mut answers = asked.join_all().await;
+    answers.sort();
+    assert_eq!(answers[0], "202");
+    assert!(answers[1..].iter().all(|answer| answer == "409 job_in_progress"), "{answers:?}");
+    site.env.add_worker(&WorkerOptions::default()).await;
+    let job = site.env.row("SELECT id FROM jobs WHERE kind <> 'provision'").await["id"].as_str().unwrap().to_owned();
+    wait_job(&site.env, &job, "succeeded").await;
+    assert!(matches!(instance(&site.env, &made.instance).await["status"].as_str(), Some("running" | "stopped")));
+    site.env.finish().await;
+}

@@ -1,0 +1,60 @@
+//! Queues that are paused, and the reconciler on request.
+
+use clawdeploy_tests::{TestEnv, WorkerOptions};
+use serde_json::json;
+
+use super::{Site, bare};
+use crate::support::{job, redacted, running, wait_job};
+
+fn queue(site: &Site, queue: &str, verb: &str) -> reqwest::RequestBuilder {
+    bare(&site.admin, "POST", &format!("/api/admin/queues/{queue}/{verb}"))
+}
+
+#[tokio::test]
+async fn what_waits() {
+    let site = Site::new().await;
+    let made = site.ann.create("first").await;
+    let mut shown = redacted(&site.admin.get("/api/admin/queues").await.expect(200).json);
+    for place in ["/items/0/oldestWaitingSeconds", "/items/0/kinds/0/oldestWaitingSeconds"] {
+        *shown.pointer_mut(place).unwrap() = "[seconds]".into();
+    }
+    insta::assert_json_snapshot!(shown, @"");
+    site.ann.post_empty(&format!("/api/jobs/{}/cancel", made.job)).await.expect(202);
+    site.env.finish().await;
+}
+
+#[tokio::test]
+async fn pause_and_resume() {
+    let site = Site::with(TestEnv::builder()).await;
+    let first = running(&site.env, "first").await;
+    let paused = site.admin.send(queue(&site, "lifecycle", "pause")).await.expect(200).json;
+    assert_eq!(paused["queue"], "lifecycle");
+    let before = site.env.fingerprint().await;
+    site.admin.send(queue(&site, "lifecycle", "pause")).await.expect(200);
+    assert_eq!(site.env.fingerprint().await, before, "asked again, nothing changes");
+
+    let made = site.ann.create("second").await;
+    // What nobody may take is still there after several sweeps, also for a worker that comes later.
+    site.env.add_worker(&WorkerOptions::default()).await;
+    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+    assert_eq!(job(&site.env, &made.job).await["attempt"], 0);
+    site.admin.send(queue(&site, "lifecycle", "resume")).await.expect(200);
+    wait_job(&site.env, &made.job, "succeeded").await;
+    let actions = site.env.rows("SELECT action FROM audit WHERE action LIKE 'queue.%' ORDER BY id").await;
+    assert_eq!(actions, [json!({ "action": "queue.pause" }), json!({ "action": "queue.resume" })]);
+    let cases = vec![
+        ("a queue that is not there", queue(&site, "coffee", "pause")),
+        ("not an administrator", bare(&site.ann, "POST", "/api/admin/queues/builds/pause")),
+    ];
+    insta::assert_snapshot!(site.refusals(cases).await, @"");
+    crate::support::done(&site.env, &first.instance, "stop").await;
+    site.env.finish().await;
+}
+
+#[tokio::test]
+async fn reconcile_without_a_worker() {
+    let site = Site::new().await;
+    let answer = site.admin.post_empty("/api/admin/reconcile").await;
+    assert_eq!(answer.brief(), "503 no_worker");
+    site.env.finish().await;
+}

@@ -1,0 +1,59 @@
+//! Tokens for programs.
+
+use serde_json::json;
+
+use super::{NO_UUID, Site, bare, with};
+use crate::support::redacted;
+
+const PATH: &str = "/api/tokens";
+
+#[tokio::test]
+async fn made_shown_once_used_and_revoked() {
+    let site = Site::new().await;
+    let made = site.ann.post(PATH, &json!({ "name": "backup script", "expiresInDays": 7 })).await.expect(201);
+    let (id, token) = (made.json["id"].as_str().unwrap(), made.json["token"].as_str().unwrap());
+    site.env.remember_secret(token);
+    insta::assert_json_snapshot!(redacted(&made.json), @"");
+    let program = site.anon.with_token(token);
+    assert_eq!(program.get("/api/me").await.expect(200).json["email"], "ann@test.example");
+    let days = site.env.row("SELECT round(extract(epoch FROM expires_at - now()) / 86400) AS days FROM api_tokens WHERE name = 'backup script'").await;
+    assert_eq!(days["days"], 7);
+
+    let list = program.get(PATH).await.expect(200);
+    assert!(!list.text.contains(token), "it is shown once");
+    let current: Vec<_> = list.json["items"].as_array().unwrap().iter().filter(|item| item["current"] == true).collect();
+    assert_eq!((current.len(), &current[0]["id"]), (1, &json!(id)));
+
+    let of = |client, id: &str| bare(client, "DELETE", &format!("{PATH}/{id}"));
+    let cases = vec![
+        ("no token", of(&site.anon, id)),
+        ("somebody else's", of(&site.bob, id)),
+        ("an administrator", of(&site.admin, id)),
+        ("one that is not there", of(&site.ann, NO_UUID)),
+        ("no id", of(&site.ann, "x")),
+    ];
+    insta::assert_snapshot!(site.refusals(cases).await, @"");
+    site.ann.delete(&format!("{PATH}/{id}")).await.expect(204);
+    assert_eq!(program.get("/api/me").await.brief(), "401 invalid_token");
+    insta::assert_snapshot!(site.refusals(vec![("once more", of(&site.ann, id))]).await, @"");
+    let actions = site.env.rows("SELECT action FROM audit ORDER BY id").await;
+    assert_eq!(actions, [json!({ "action": "token.create" }), json!({ "action": "token.revoke" })]);
+    site.env.finish().await;
+}
+
+#[tokio::test]
+async fn unacceptable_forms() {
+    let site = Site::new().await;
+    let form = |form| with(&site.ann, "POST", PATH, &form);
+    let cases = vec![
+        ("no token", with(&site.anon, "POST", PATH, &json!({ "name": "x" }))),
+        ("no name", form(json!({}))),
+        ("a long name", form(json!({ "name": "x".repeat(65) }))),
+        ("no days", form(json!({ "name": "x", "expiresInDays": 0 }))),
+        ("too many days", form(json!({ "name": "x", "expiresInDays": 366 }))),
+        ("days that are none", form(json!({ "name": "x", "expiresInDays": "7" }))),
+        ("another field", form(json!({ "name": "x", "role": "admin" }))),
+    ];
+    insta::assert_snapshot!(site.refusals(cases).await, @"");
+    site.env.finish().await;
+}

@@ -1,0 +1,149 @@
+//! What several modules use.
+
+use std::time::Duration;
+
+use clawdeploy_tests::{Answer, TestEnv, client::Accepted, wait};
+use serde_json::Value;
+
+/// How long a job with the stand-in may take on a busy machine.
+pub(crate) const SOON: Duration = Duration::from_secs(40);
+
+/// A job as the database has it.
+pub(crate) async fn job(env: &TestEnv, id: &str) -> Value {
+    env.row(&format!("SELECT * FROM jobs WHERE id = '{id}'")).await
+}
+
+/// Waits for the end of a job, which must be `status`; returns the job.
+pub(crate) async fn wait_job(env: &TestEnv, id: &str, status: &str) -> Value {
+    wait_job_within(env, id, status, SOON).await
+}
+
+pub(crate) async fn wait_job_within(env: &TestEnv, id: &str, status: &str, within: Duration) -> Value {
+    let ended = async || {
+        let job = job(env, id).await;
+        matches!(job["status"].as_str(), Some("succeeded" | "failed" | "cancelled")).then_some(job)
+    };
+    let job = env.wait_for(&format!("the end of job {id}"), within, ended).await;
+    assert_eq!(job["status"], status, "{} ended with {} {}", job["kind"], job["error_code"], job["error_message"]);
+    job
+}
+
+/// Waits until a job is `status`, or past it; for what is under way.
+pub(crate) async fn wait_step(env: &TestEnv, id: &str, step: &str) {
+    let begun = async || {
+        let sql = format!("SELECT id FROM job_events WHERE job_id = '{id}' AND kind = 'step_started' AND step = '{step}'");
+        (!env.rows(&sql).await.is_empty()).then_some(())
+    };
+    env.wait_for(&format!("step {step} of job {id}"), SOON, begun).await;
+}
+
+/// An instance as the database has it.
+pub(crate) async fn instance(env: &TestEnv, id: &str) -> Value {
+    env.row(&format!("SELECT * FROM instances WHERE id = '{id}'")).await
+}
+
+/// The port that an instance holds.
+pub(crate) async fn port(env: &TestEnv, id: &str) -> u16 {
+    let row = env.row(&format!("SELECT port FROM ports WHERE instance_id = '{id}'")).await;
+    u16::try_from(row["port"].as_u64().unwrap()).unwrap()
+}
+
+/// Waits until an instance shows a status.
+pub(crate) async fn wait_status(env: &TestEnv, id: &str, status: &str, within: Duration) {
+    let so = async || (instance(env, id).await["status"] == status).then_some(());
+    let done = wait::poll(within, so).await;
+    assert!(done.is_some(), "not {status} within {within:?}: {}", instance(env, id).await);
+}
+
+/// An instance of `ann` that runs.
+pub(crate) async fn running(env: &TestEnv, name: &str) -> Accepted {
+    let accepted = env.user("ann").await.create(name).await;
+    wait_job(env, &accepted.job, "succeeded").await;
+    accepted
+}
+
+/// Asks for something and waits until it has succeeded.
+pub(crate) async fn done(env: &TestEnv, instance: &str, verb: &str) -> Value {
+    let accepted = env.user("ann").await.act(instance, verb).await;
+    wait_job(env, &accepted.job, "succeeded").await
+}
+
+/// Deletes and waits until it is gone.
+pub(crate) async fn deleted(env: &TestEnv, instance: &str) {
+    let accepted = env.user("ann").await.remove(instance).await;
+    wait_job(env, &accepted.job, "succeeded").await;
+    env.assert_nothing_left_of(instance).await;
+    assert_eq!(env.rows(&format!("SELECT id FROM instances WHERE id = '{instance}'")).await, Vec::<Value>::new());
+}
+
+/// GET on a port of this machine; `None` where nothing answers.
+pub(crate) async fn http(port: u16, path: &str) -> Option<(u16, String)> {
+    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build().unwrap();
+    let answer = client.get(format!("http://127.0.0.1:{port}{path}")).send().await.ok()?;
+    let status = answer.status().as_u16();
+    Some((status, answer.text().await.unwrap_or_default()))
+}
+
+/// Whether something listens on a port of this machine.
+pub(crate) async fn listens(port: u16) -> bool {
+    tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok()
+}
+
+/// How often the stand-in of an instance was started.
+pub(crate) fn starts(env: &TestEnv, instance: &str) -> usize {
+    let log = env.data_dir.join(instance).join("config/starts.log");
+    std::fs::read_to_string(log).unwrap_or_default().lines().count()
+}
+
+/// A file of an instance's config directory.
+pub(crate) fn config_file(env: &TestEnv, instance: &str, name: &str) -> String {
+    let path = env.data_dir.join(instance).join("config").join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The story of a job: one word for each entry but log lines, with the step.
+pub(crate) async fn story(env: &TestEnv, job: &str) -> Vec<String> {
+    let sql = format!("SELECT kind, step FROM job_events WHERE job_id = '{job}' AND kind <> 'log' ORDER BY id");
+    let entry = |row: &Value| match row["step"].as_str() {
+        Some(step) => format!("{} {step}", row["kind"].as_str().unwrap()),
+        None => row["kind"].as_str().unwrap().to_owned(),
+    };
+    env.rows(&sql).await.iter().map(entry).collect()
+}
+
+/// Answers to one case each, as lines `case: status code`.
+pub(crate) fn table(cases: &[(&str, Answer)]) -> String {
+    cases.iter().map(|(case, answer)| format!("{case}: {}\n", answer.brief())).collect()
+}
+
+/// A body with everything that differs from run to run replaced by its kind.
+pub(crate) fn redacted(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), redacted_field(key, value))).collect(),
+        Value::Array(items) => items.iter().map(redacted).collect(),
+        other => other.clone(),
+    }
+}
+
+fn redacted_field(key: &str, value: &Value) -> Value {
+    let Some(text) = value.as_str() else {
+        return match (key, value) {
+            ("port", Value::Number(_)) => "[port]".into(),
+            ("pid" | "durationMs", Value::Number(_)) => "[number]".into(),
+            (_, other) => redacted(other),
+        };
+    };
+    let shown = match key {
+        "gatewayToken" | "token" => "[token]",
+        "requestId" => "[request]",
+        "dashboardUrl" => "[url]",
+        "nextCursor" => "[cursor]",
+        "host" | "version" => "[this]",
+        "id" | "instanceId" | "targetId" if text.len() == 12 => "[instance]",
+        "id" if text.contains('-') && text.len() > 36 => "[worker]",
+        _ if uuid::Uuid::parse_str(text).is_ok() => "[uuid]",
+        _ if key.ends_with("At") || key == "at" => "[time]",
+        _ => text,
+    };
+    shown.into()
+}

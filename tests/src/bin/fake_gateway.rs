@@ -1,0 +1,98 @@
+//! A stand-in for the OpenClaw gateway, for tests of what happens around it: a process that listens where OpenClaw would
+//! and answers its probes, or fails in the way that `FAKE_MODE` names.
+//!
+//! It runs alone in an image without anything else, so it is linked statically and uses the standard library only.
+//! SIGTERM ends it with the signal's default action, as it does OpenClaw while that boots.
+
+use std::{
+    fs::OpenOptions,
+    io::{self, Read as _, Write as _},
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    process::ExitCode,
+    thread,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+/// Every start adds a line here, in the config directory.
+const STARTS: &str = "/home/node/.openclaw/starts.log";
+const CONFIG: &str = "/home/node/.openclaw/openclaw.json";
+const PORT: u16 = 18789;
+
+fn main() -> ExitCode {
+    if let Err(error) = note_start() {
+        let _ = writeln!(io::stderr(), "fake gateway: cannot write {STARTS}: {error}");
+        return ExitCode::from(78);
+    }
+    let ready_at = match setting("FAKE_MODE").as_str() {
+        "exit" => return last_words(1),
+        "exit78" => return last_words(78),
+        "never" => None,
+        _ => Some(Instant::now() + Duration::from_millis(setting("FAKE_DELAY_MS").parse().unwrap_or(50))),
+    };
+    match serve(ready_at) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "fake gateway: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this program is not part of the product")]
+fn setting(name: &str) -> String {
+    std::env::var(name).unwrap_or_default()
+}
+
+fn note_start() -> io::Result<()> {
+    let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    writeln!(OpenOptions::new().create(true).append(true).open(STARTS)?, "{at}")
+}
+
+/// Ends with a reason, and with what must never be passed on: the configuration with its tokens.
+fn last_words(code: u8) -> ExitCode {
+    let config = std::fs::read_to_string(CONFIG).unwrap_or_default();
+    for line in config.lines().filter(|line| line.to_lowercase().contains("token\":")) {
+        let _ = writeln!(io::stderr(), "fake gateway: read {}", line.trim());
+    }
+    let _ = writeln!(io::stderr(), "fake gateway: told to fail with {code}");
+    ExitCode::from(code)
+}
+
+/// `ready_at`: when it starts to say that it is ready; `None`: never.
+fn serve(ready_at: Option<Instant>) -> io::Result<()> {
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT))?;
+    writeln!(io::stdout(), "fake gateway: listening on {PORT}")?;
+    for connection in listener.incoming() {
+        let Ok(connection) = connection else { continue };
+        thread::spawn(move || answer(connection, ready_at));
+    }
+    Ok(())
+}
+
+fn answer(mut connection: TcpStream, ready_at: Option<Instant>) {
+    let _ = connection.set_read_timeout(Some(Duration::from_secs(5)));
+    let mut head = Vec::new();
+    let mut buffer = [0; 4096];
+    while !head.windows(4).any(|window| window == b"\r\n\r\n") && head.len() < 16 << 10 {
+        match connection.read(&mut buffer) {
+            Ok(read @ 1..) => head.extend_from_slice(&buffer[..read]),
+            _ => return,
+        }
+    }
+    let head = String::from_utf8_lossy(&head);
+    let path = head.split(' ').nth(1).unwrap_or_default();
+    let ready = ready_at.is_some_and(|at| Instant::now() >= at);
+    let (status, body) = match path {
+        "/startupz" | "/readyz" if !ready => ("503 Service Unavailable", "{\"ok\":false}"),
+        "/startupz" | "/readyz" | "/healthz" => ("200 OK", "{\"ok\":true}"),
+        "/" => ("200 OK", "<!doctype html><title>Fake Control</title>"),
+        "/crash" => ("200 OK", "crashing"),
+        _ => ("404 Not Found", "nothing here"),
+    };
+    let length = body.len();
+    let _ = write!(connection, "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
+    if path == "/crash" {
+        let _ = writeln!(io::stderr(), "fake gateway: told to crash");
+        std::process::exit(1);
+    }
+}

@@ -1,0 +1,166 @@
+//! A Postgres database for each test, cloned from a template that has the schema already.
+
+use anyhow::Context as _;
+use clawdeploy_shared::{
+    config::DatabaseArgs,
+    db::{Db, MIGRATIONS},
+};
+use diesel::{
+    QueryableByName,
+    migration::{Migration, MigrationSource as _},
+    pg::Pg,
+    sql_types::{Int4, Text},
+};
+use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
+use sha2::{Digest as _, Sha256};
+
+use crate::{cleanup, programs, settings, slot::Slot};
+
+/// Any number; whoever makes the template holds this lock.
+const TEMPLATE_LOCK: i64 = 0x7465_7374;
+const TEMPLATES: &str = "cdtest_template_";
+
+#[derive(QueryableByName)]
+struct Name {
+    #[diesel(sql_type = Text)]
+    datname: String,
+}
+
+#[derive(QueryableByName)]
+struct Version {
+    #[diesel(sql_type = Int4)]
+    version: i32,
+}
+
+/// A connection to the maintenance database.
+pub async fn maintenance() -> anyhow::Result<AsyncPgConnection> {
+    AsyncPgConnection::establish(&settings::database_url()).await.context("Postgres (CLAWDEPLOY_TEST_DATABASE_URL)")
+}
+
+/// URL of another database of the same server.
+pub fn url(database: &str) -> String {
+    let mut url = reqwest::Url::parse(&settings::database_url()).expect("a URL in CLAWDEPLOY_TEST_DATABASE_URL");
+    url.set_path(database);
+    url.into()
+}
+
+/// A handle on a database, with few connections.
+pub fn open(database: &str) -> Db {
+    Db::new(&DatabaseArgs { database_url: url(database).into(), database_connections: 4 }).expect("a pool")
+}
+
+/// Name of the template that has the present schema: it changes with any migration.
+fn template_name() -> anyhow::Result<String> {
+    let mut hash = Sha256::new();
+    let migrations: Vec<Box<dyn Migration<Pg>>> =
+        MIGRATIONS.migrations().map_err(|error| anyhow::anyhow!("the migrations: {error}"))?;
+    for migration in migrations {
+        let name = migration.name().to_string();
+        let sql = std::fs::read(programs::workspace_root().join("migrations").join(&name).join("up.sql"))?;
+        hash.update(name);
+        hash.update(sql);
+    }
+    Ok(format!("{TEMPLATES}{}", &hex::encode(hash.finalize())[..12]))
+}
+
+async fn names_like(conn: &mut AsyncPgConnection, pattern: &str) -> anyhow::Result<Vec<String>> {
+    let query = diesel::sql_query("SELECT datname::text AS datname FROM pg_database WHERE datname LIKE $1");
+    let names: Vec<Name> = query.bind::<Text, _>(pattern.replace('_', "\\_")).load(conn).await?;
+    Ok(names.into_iter().map(|name| name.datname).collect())
+}
+
+/// Makes the template if it is not there. Needs the multi-threaded runtime.
+pub async fn ensure_template() -> anyhow::Result<()> {
+    let name = template_name()?;
+    let mut conn = maintenance().await?;
+    // The lock goes with the connection.
+    conn.batch_execute(&format!("SELECT pg_advisory_lock({TEMPLATE_LOCK})")).await?;
+    let known = names_like(&mut conn, &format!("{TEMPLATES}%")).await?;
+    if known.contains(&name) {
+        return Ok(());
+    }
+    // Half made it has another name, so that what has the name is whole.
+    let half = format!("{name}_half");
+    conn.batch_execute(&format!("DROP DATABASE IF EXISTS {half} WITH (FORCE)")).await?;
+    conn.batch_execute(&format!("CREATE DATABASE {half}")).await?;
+    let db = open(&half);
+    db.migrate().await.context("the migrations")?;
+    drop(db);
+    terminate_sessions(&mut conn, &half).await?;
+    conn.batch_execute(&format!("ALTER DATABASE {half} RENAME TO {name}")).await?;
+    for old in known {
+        conn.batch_execute(&format!("DROP DATABASE IF EXISTS {old} WITH (FORCE)")).await?;
+    }
+    Ok(())
+}
+
+/// Makes a database with the present schema.
+pub async fn create(database: &str) -> anyhow::Result<()> {
+    let template = template_name()?;
+    let mut conn = maintenance().await?;
+    let version = "SELECT current_setting('server_version_num')::int AS version";
+    let Version { version } = diesel::sql_query(version).get_result(&mut conn).await?;
+    // Copying files is quicker than logging every block, which is the default since there is a choice.
+    let strategy = if version >= 150_000 { "STRATEGY file_copy" } else { "" };
+    let sql = format!("CREATE DATABASE {database} TEMPLATE {template} {strategy}");
+    conn.batch_execute(&sql).await.context("run these tests with cargo nextest run: it makes the template first")
+}
+
+/// A database for tests that need nothing else; it goes when this is dropped.
+#[derive(Debug)]
+pub struct Scratch {
+    pub name: String,
+    slot: Slot,
+}
+
+impl Scratch {
+    /// With the present schema.
+    pub async fn migrated() -> Self {
+        let scratch = Self::named().await;
+        create(&scratch.name).await.expect("a database");
+        scratch
+    }
+
+    /// Without any table.
+    pub async fn empty() -> Self {
+        let scratch = Self::named().await;
+        let sql = format!("CREATE DATABASE {}", scratch.name);
+        maintenance().await.expect("Postgres").batch_execute(&sql).await.expect("a database");
+        scratch
+    }
+
+    async fn named() -> Self {
+        let slot = Slot::take();
+        let prefix = slot.prefix().replace('-', "_");
+        drop_all(&prefix).await.expect("a clean slot");
+        Self { name: format!("{prefix}scratch"), slot }
+    }
+
+    pub async fn connect(&self) -> AsyncPgConnection {
+        AsyncPgConnection::establish(&url(&self.name)).await.expect("a connection")
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let prefix = self.slot.prefix().replace('-', "_");
+        cleanup::block_on(async move {
+            drop_all(&prefix).await.ok();
+        });
+    }
+}
+
+/// Drops every database whose name begins so, whoever is connected.
+pub async fn drop_all(prefix: &str) -> anyhow::Result<()> {
+    let mut conn = maintenance().await?;
+    for name in names_like(&mut conn, &format!("{prefix}%")).await? {
+        conn.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await?;
+    }
+    Ok(())
+}
+
+/// Cuts every session of a database, as a restart of the server would; returns how many there were.
+pub async fn terminate_sessions(conn: &mut AsyncPgConnection, database: &str) -> anyhow::Result<usize> {
+    let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()";
+    Ok(diesel::sql_query(sql).bind::<Text, _>(database).execute(conn).await?)
+}

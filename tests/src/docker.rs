@@ -1,0 +1,95 @@
+//! Docker as an administrator uses it, by its command line: the tests' own hand on what the worker does through the API.
+
+use std::{process::Stdio, time::Duration};
+
+use anyhow::{Context as _, bail};
+use tokio::process::Command;
+
+use crate::settings;
+
+const LIMIT: Duration = Duration::from_mins(2);
+const LABEL_DEPLOYMENT: &str = "clawdeploy.deployment";
+const LABEL_INSTANCE: &str = "clawdeploy.instance";
+
+/// What `docker ARGUMENTS` prints.
+pub async fn try_docker(arguments: &[&str]) -> anyhow::Result<String> {
+    let mut command = Command::new("docker");
+    // Without BuildKit, as the worker builds: it would need a plugin for nothing.
+    command.args(arguments).env("DOCKER_HOST", settings::docker_host()).env("DOCKER_BUILDKIT", "0");
+    let running = command.stdin(Stdio::null()).kill_on_drop(true).output();
+    let shown = || format!("docker {}", arguments.join(" "));
+    let output = tokio::time::timeout(LIMIT, running).await.with_context(shown)?.with_context(shown)?;
+    if !output.status.success() {
+        bail!("{}: {}", shown(), String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// As [`try_docker`], where it must succeed.
+pub async fn docker(arguments: &[&str]) -> String {
+    try_docker(arguments).await.unwrap_or_else(|error| panic!("{error:#}"))
+}
+
+/// A container of a deployment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Container {
+    pub id: String,
+    pub name: String,
+    /// `running`, `exited`, `paused`, ...
+    pub state: String,
+    pub instance: String,
+}
+
+/// Containers of a deployment, in any state.
+pub async fn containers(deployment: &str) -> Vec<Container> {
+    let filter = format!("label={LABEL_DEPLOYMENT}={deployment}");
+    let format = format!("{{{{.ID}}}} {{{{.Names}}}} {{{{.State}}}} {{{{.Label \"{LABEL_INSTANCE}\"}}}}");
+    let listed = docker(&["ps", "--all", "--no-trunc", "--filter", &filter, "--format", &format]).await;
+    let container = |line: &str| {
+        let mut words = line.split(' ').map(str::to_owned);
+        let mut next = || words.next().unwrap_or_default();
+        Container { id: next(), name: next(), state: next(), instance: next() }
+    };
+    listed.lines().map(container).collect()
+}
+
+/// Instances that a network of a deployment belongs to.
+pub async fn networks(deployment: &str) -> Vec<String> {
+    let filter = format!("label={LABEL_DEPLOYMENT}={deployment}");
+    let format = format!("{{{{.Label \"{LABEL_INSTANCE}\"}}}}");
+    let listed = docker(&["network", "ls", "--filter", &filter, "--format", &format]).await;
+    listed.lines().map(str::to_owned).collect()
+}
+
+/// Removes the containers and networks of every deployment whose name begins so.
+pub async fn remove_deployments(prefix: &str) -> anyhow::Result<()> {
+    let format = format!("{{{{.ID}}}} {{{{.Label \"{LABEL_DEPLOYMENT}\"}}}}");
+    let filter = format!("label={LABEL_DEPLOYMENT}");
+    let ids = |listed: String| -> Vec<String> {
+        let mine = |line: &str| line.split_once(' ').filter(|(_, label)| label.starts_with(prefix)).map(|(id, _)| id.into());
+        listed.lines().filter_map(mine).collect()
+    };
+    let containers = ids(try_docker(&["ps", "--all", "--filter", &filter, "--format", &format]).await?);
+    if !containers.is_empty() {
+        let mut arguments = vec!["rm", "--force", "--volumes"];
+        arguments.extend(containers.iter().map(String::as_str));
+        try_docker(&arguments).await?;
+    }
+    let networks = ids(try_docker(&["network", "ls", "--filter", &filter, "--format", &format]).await?);
+    if !networks.is_empty() {
+        let mut arguments = vec!["network", "rm"];
+        arguments.extend(networks.iter().map(String::as_str));
+        try_docker(&arguments).await?;
+    }
+    Ok(())
+}
+
+/// One thing of a container, by `docker inspect --format`.
+pub async fn inspect(container: &str, format: &str) -> String {
+    docker(&["inspect", "--type", "container", "--format", format, container]).await.trim().to_owned()
+}
+
+/// Whether there is such a container.
+pub async fn exists(container: &str) -> bool {
+    try_docker(&["inspect", "--type", "container", container]).await.is_ok()
+}

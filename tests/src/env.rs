@@ -1,0 +1,307 @@
+//! One installation: a database, an API process, worker processes, and everything else that they need.
+
+use std::{
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use base64::Engine as _;
+use clawdeploy_shared::db::Db;
+use tempfile::TempDir;
+
+use crate::{cleanup, database, fake::FakeMode, process::Process, programs::Program, settings, slot::Slot, wait};
+
+/// What instances run.
+#[derive(Debug, Clone)]
+pub enum Image {
+    Fake(FakeMode),
+    /// OpenClaw itself.
+    Real,
+    Named(String),
+}
+
+impl From<FakeMode> for Image {
+    fn from(mode: FakeMode) -> Self {
+        Self::Fake(mode)
+    }
+}
+
+impl Image {
+    pub fn reference(&self) -> String {
+        match self {
+            Self::Fake(mode) => mode.image(),
+            Self::Real => "openclaw:local".into(),
+            Self::Named(reference) => reference.clone(),
+        }
+    }
+}
+
+/// Settings of an installation that differ from test to test.
+#[derive(Debug)]
+pub struct Builder {
+    workers: usize,
+    image: Image,
+    lease: f64,
+    ready: f64,
+    data_dir: Option<PathBuf>,
+    settings: Vec<(String, String)>,
+}
+
+impl Builder {
+    /// Workers that are started with it; one if nothing is said.
+    #[must_use]
+    pub fn workers(self, workers: usize) -> Self {
+        Self { workers, ..self }
+    }
+
+    /// What instances run; a stand-in that works if nothing is said.
+    #[must_use]
+    pub fn image(self, image: impl Into<Image>) -> Self {
+        Self { image: image.into(), ..self }
+    }
+
+    /// Seconds until the jobs of a worker that vanished go to another; six if nothing is said.
+    #[must_use]
+    pub fn lease(self, lease: f64) -> Self {
+        Self { lease, ..self }
+    }
+
+    /// Seconds that a gateway may take to answer.
+    #[must_use]
+    pub fn ready(self, ready: f64) -> Self {
+        Self { ready, ..self }
+    }
+
+    /// Where the instances' files lie, if not in the test's own directory.
+    #[must_use]
+    pub fn data_dir(self, data_dir: &Path) -> Self {
+        Self { data_dir: Some(data_dir.to_owned()), ..self }
+    }
+
+    /// An environment variable for the API and the workers.
+    #[must_use]
+    pub fn set(mut self, name: &str, value: &str) -> Self {
+        self.settings.push((name.into(), value.into()));
+        self
+    }
+
+    pub async fn build(self) -> TestEnv {
+        TestEnv::start(self).await
+    }
+}
+
+/// How one worker differs from the others.
+#[derive(Debug, Clone)]
+pub struct WorkerOptions {
+    pub program: Program,
+    pub settings: Vec<(String, String)>,
+}
+
+impl Default for WorkerOptions {
+    fn default() -> Self {
+        Self { program: Program::Worker, settings: Vec::new() }
+    }
+}
+
+impl WorkerOptions {
+    /// A worker that meets these kill points: `provision.write_config.between=return`.
+    pub fn failpoints(points: &str) -> Self {
+        Self::default().set("FAILPOINTS", points)
+    }
+
+    #[must_use]
+    pub fn set(mut self, name: &str, value: &str) -> Self {
+        self.settings.push((name.into(), value.into()));
+        self
+    }
+}
+
+/// A running installation.
+#[derive(Debug)]
+pub struct TestEnv {
+    /// Deployment label, prefix of Redis keys and, with `_`, name of the database.
+    pub name: String,
+    pub db: Db,
+    /// The instances' files.
+    pub data_dir: PathBuf,
+    /// Where the API is.
+    pub base: String,
+    pub api: Arc<Process>,
+    pub slot: Slot,
+    pub image: Image,
+    pub(crate) dir: TempDir,
+    pub(crate) workers: Mutex<Vec<Arc<Process>>>,
+    secrets: Mutex<Vec<String>>,
+    settings: Vec<(String, String)>,
+    pub(crate) finished: bool,
+}
+
+impl TestEnv {
+    pub fn builder() -> Builder {
+        let image = Image::Fake(FakeMode::Ok);
+        Builder { workers: 1, image, lease: 6.0, ready: 15.0, data_dir: None, settings: Vec::new() }
+    }
+
+    async fn start(builder: Builder) -> Self {
+        let slot = Slot::take();
+        cleanup::remove_traces(&slot.prefix()).await.expect("a clean slot");
+        let name = format!("{}{}", slot.prefix(), hex::encode(rand::random::<[u8; 4]>()));
+        let dir = tempfile::Builder::new().prefix(&name).tempdir().expect("a directory");
+        let database = name.replace('-', "_");
+        database::create(&database).await.expect("a database");
+        let data_dir = builder.data_dir.clone().unwrap_or_else(|| dir.path().join("data"));
+        let api_port = slot.api_port(0);
+        let settings = common_settings(&builder, &slot, &name, dir.path(), &data_dir);
+        let env = Self {
+            db: database::open(&database),
+            api: Arc::new(start_api("api", api_port, &settings, dir.path())),
+            base: format!("http://127.0.0.1:{api_port}"),
+            workers: Mutex::default(),
+            secrets: Mutex::default(),
+            finished: false,
+            image: builder.image,
+            name,
+            data_dir,
+            slot,
+            dir,
+            settings,
+        };
+        for _ in 0..builder.workers {
+            env.start_worker(&WorkerOptions::default());
+        }
+        env.wait_until_up().await;
+        env
+    }
+
+    async fn wait_until_up(&self) {
+        let anon = reqwest::Client::builder().no_proxy().build().unwrap();
+        let probe = format!("{}/healthz", self.base);
+        let up = async || anon.get(&probe).send().await.ok().filter(|answer| answer.status().is_success());
+        self.wait_for("the API to answer", Duration::from_secs(20), up).await;
+        for worker in self.workers() {
+            self.wait_until_ready(&worker).await;
+        }
+    }
+
+    /// Starts a worker and does not wait for it.
+    pub fn start_worker(&self, options: &WorkerOptions) -> Arc<Process> {
+        let mut workers = self.workers.lock().unwrap();
+        let name = format!("worker-{}", workers.len() + 1);
+        let mut settings = self.settings.clone();
+        settings.extend(options.settings.iter().cloned());
+        let worker = Arc::new(Process::start(&name, options.program, &["run"], &settings, self.dir.path()));
+        workers.push(Arc::clone(&worker));
+        worker
+    }
+
+    /// Starts a worker and waits until it takes jobs.
+    pub async fn add_worker(&self, options: &WorkerOptions) -> Arc<Process> {
+        let worker = self.start_worker(options);
+        self.wait_until_ready(&worker).await;
+        worker
+    }
+
+    async fn wait_until_ready(&self, worker: &Process) {
+        let ready = async || {
+            assert_eq!(worker.try_ended().await, None, "a worker ended at once\n{}", worker.tail(40));
+            worker.log().contains("Worker is ready").then_some(())
+        };
+        self.wait_for("a worker to be ready", Duration::from_secs(20), ready).await;
+    }
+
+    /// Another API process on the same database; returns it and its address.
+    pub fn start_api(&self, nth: u16, settings: &[(String, String)]) -> (Process, String) {
+        let port = self.slot.api_port(nth);
+        let all: Vec<_> = self.settings.iter().chain(settings).cloned().collect();
+        let api = start_api(&format!("api-{nth}"), port, &all, self.dir.path());
+        (api, format!("http://127.0.0.1:{port}"))
+    }
+
+    /// Every worker that was started.
+    pub fn workers(&self) -> Vec<Arc<Process>> {
+        self.workers.lock().unwrap().clone()
+    }
+
+    /// The n-th worker that was started, from 0.
+    pub fn worker(&self, nth: usize) -> Arc<Process> {
+        Arc::clone(&self.workers.lock().unwrap()[nth])
+    }
+
+    /// What the programs' environment holds, for commands of theirs.
+    pub fn settings(&self) -> &[(String, String)] {
+        &self.settings
+    }
+
+    /// Name of the database.
+    pub fn database(&self) -> String {
+        self.name.replace('-', "_")
+    }
+
+    /// A directory for the test's own things.
+    pub fn scratch(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// A secret that must appear in no log and no story; looked for at the end.
+    pub fn remember_secret(&self, secret: &str) {
+        self.secrets.lock().unwrap().push(secret.to_owned());
+    }
+
+    pub(crate) fn secrets(&self) -> Vec<String> {
+        self.secrets.lock().unwrap().clone()
+    }
+
+    /// Asks until `probe` has an answer, and panics after `within`.
+    pub async fn wait_for<T>(&self, what: &str, within: Duration, probe: impl AsyncFnMut() -> Option<T>) -> T {
+        wait::poll(within, probe).await.unwrap_or_else(|| panic!("waited {within:?} in vain for {what}"))
+    }
+}
+
+fn common_settings(
+    builder: &Builder,
+    slot: &Slot,
+    name: &str,
+    dir: &Path,
+    data_dir: &Path,
+) -> Vec<(String, String)> {
+    let key_file = dir.join("key");
+    let key = base64::engine::general_purpose::STANDARD.encode(rand::random::<[u8; 32]>());
+    write_secret(&key_file, &key);
+    let (first, last) = slot.ports();
+    let mut settings: Vec<(String, String)> = [
+        ("DATABASE_URL", database::url(&name.replace('-', "_"))),
+        ("REDIS_URL", settings::redis_url()),
+        ("REDIS_PREFIX", name.to_owned()),
+        ("KEY_FILE", key_file.display().to_string()),
+        ("DEPLOYMENT", name.to_owned()),
+        ("PORT_RANGE", format!("{first}-{last}")),
+        ("NETWORK_POOL", slot.network_pool()),
+        ("DATA_DIR", data_dir.display().to_string()),
+        ("DOCKER_HOST", settings::docker_host()),
+        ("IMAGE", builder.image.reference()),
+        ("LEASE_SECONDS", builder.lease.to_string()),
+        ("SWEEP_SECONDS", "0.3".into()),
+        ("READY_SECONDS", builder.ready.to_string()),
+        ("ROUTING", "direct".into()),
+    ]
+    .map(|(name, value)| (format!("CLAWDEPLOY_{name}"), value))
+    .into();
+    settings.push(("RUST_LOG".into(), "info,clawdeploy_worker=debug,clawdeploy_api=debug".into()));
+    settings.extend(builder.settings.iter().cloned());
+    settings
+}
+
+fn write_secret(path: &Path, text: &str) {
+    use std::io::Write as _;
+    let mut file = std::fs::File::create(path).expect("a key file");
+    file.set_permissions(std::fs::Permissions::from_mode(0o600)).expect("its mode");
+    file.write_all(text.as_bytes()).expect("its content");
+}
+
+fn start_api(name: &str, port: u16, settings: &[(String, String)], dir: &Path) -> Process {
+    let mut settings = settings.to_vec();
+    settings.push(("CLAWDEPLOY_LISTEN".into(), format!("127.0.0.1:{port}")));
+    Process::start(name, Program::Api, &["serve"], &settings, dir)
+}

@@ -1,0 +1,84 @@
+//! Images of the stand-in gateway: one for each way in which a gateway can behave.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use sha2::{Digest as _, Sha256};
+
+use crate::{docker, programs, programs::Program};
+
+/// How the stand-in behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FakeMode {
+    /// Ready at once; `GET /crash` ends it with 1.
+    Ok,
+    /// Ready after three seconds.
+    Slow,
+    /// Ends with 1 when it is started.
+    Exit,
+    /// Ends with 78, OpenClaw's "will not start with this configuration".
+    Exit78,
+    /// Listens, and is never ready.
+    Never,
+}
+
+impl FakeMode {
+    const ALL: [Self; 5] = [Self::Ok, Self::Slow, Self::Exit, Self::Exit78, Self::Never];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Slow => "slow",
+            Self::Exit => "exit",
+            Self::Exit78 => "exit78",
+            Self::Never => "never",
+        }
+    }
+
+    fn delay_ms(self) -> u32 {
+        if self == Self::Slow { 3000 } else { 50 }
+    }
+
+    /// Reference of its image.
+    pub fn image(self) -> String {
+        format!("clawdeploy-fake:{}", self.name())
+    }
+
+    fn dockerfile(self, hash: &str) -> String {
+        let (mode, delay) = (self.name(), self.delay_ms());
+        format!(
+            "FROM scratch\nCOPY fake-gateway /usr/local/bin/node\nENV FAKE_MODE={mode} FAKE_DELAY_MS={delay}\n\
+             LABEL clawdeploy.openclaw.version=\"fake\" clawdeploy.fake=\"{hash}\"\n"
+        )
+    }
+}
+
+/// Builds the images that are missing or were made from another stand-in.
+pub async fn build_images() -> anyhow::Result<()> {
+    let context = programs::dir();
+    let binary = std::fs::read(Program::FakeGateway.path()).context("the stand-in gateway")?;
+    for mode in FakeMode::ALL {
+        let hash = hex::encode(Sha256::digest([binary.as_slice(), mode.dockerfile("").as_bytes()].concat()));
+        let format = "{{.Id}} {{index .Config.Labels \"clawdeploy.fake\"}}";
+        let found = docker::try_docker(&["image", "inspect", &mode.image(), "--format", format]).await;
+        let (old, label) = found.as_deref().ok().and_then(|found| found.trim().split_once(' ')).unwrap_or_default();
+        if label == hash {
+            continue;
+        }
+        build(mode, &context, &hash).await.with_context(|| mode.image())?;
+        if !old.is_empty() {
+            // It stays where a container still has it.
+            docker::try_docker(&["image", "rm", old]).await.ok();
+        }
+    }
+    Ok(())
+}
+
+async fn build(mode: FakeMode, programs: &Path, hash: &str) -> anyhow::Result<()> {
+    let context = tempfile::tempdir()?;
+    std::fs::copy(programs.join("fake-gateway"), context.path().join("fake-gateway"))?;
+    tokio::fs::write(context.path().join("Dockerfile"), mode.dockerfile(hash)).await?;
+    let dir = context.path().display().to_string();
+    docker::try_docker(&["build", "--quiet", "--force-rm", "--tag", &mode.image(), &dir]).await?;
+    Ok(())
+}

@@ -1,0 +1,32 @@
+//! What the tests of the whole stand on: the real programs as processes, on a Postgres database, Redis keys, Docker
+//! containers, ports and directories that belong to one test alone.
+//!
+//! Nothing is mocked. The stand-in is the gateway in the container ([`fake`]), where a test is not about OpenClaw but
+//! about what ClawDeploy does around it; the tests in `real_openclaw` run the real one.
+//!
+//! - [`TestEnv`] is one installation: an API process and any number of worker processes.
+//! - [`prepare`](prepare::prepare) makes what all tests share; nextest runs it before them.
+//! - [`oracle`] says what must hold at the end of every test.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+pub mod cleanup;
+pub mod client;
+pub mod database;
+pub mod disk;
+pub mod docker;
+pub mod env;
+pub mod fake;
+pub mod gate;
+pub mod oracle;
+pub mod people;
+pub mod prepare;
+pub mod process;
+pub mod programs;
+pub mod settings;
+pub mod slot;
+pub mod story;
+pub mod wait;
+
+pub use client::{Answer, Client};
+pub use env::{Builder, Image, TestEnv, WorkerOptions};
+pub use fake::FakeMode;

@@ -1,0 +1,52 @@
+//! Who asks.
+
+use clawdeploy_shared::{
+    db::{
+        token::{self, NewApiToken, TokenKind},
+        user::{self, NewUser, Role},
+    },
+    ids::{TokenId, UserId},
+    token::{api_token, token_hash},
+};
+use secrecy::ExposeSecret as _;
+
+use crate::{client::Client, env::TestEnv};
+
+impl TestEnv {
+    /// Nobody in particular.
+    pub fn anon(&self) -> Client {
+        Client::new(&self.base, None)
+    }
+
+    /// An ordinary person; the same one for the same name.
+    pub async fn user(&self, name: &str) -> Client {
+        self.person(name, Role::User).await
+    }
+
+    /// An administrator.
+    pub async fn admin(&self) -> Client {
+        self.person("admin", Role::Admin).await
+    }
+
+    /// Id of a person, who is made if need be.
+    pub async fn user_id(&self, name: &str, role: Role) -> UserId {
+        let email = format!("{name}@test.example");
+        let mut conn = self.db.conn().await.unwrap();
+        if let Some((user, _)) = user::find_by_email(&mut conn, &email).await.unwrap() {
+            return user.id;
+        }
+        // No password opens this; the tests of the login make their people through the program.
+        let new = NewUser { id: UserId::generate(), email: &email, name, password_hash: "!", role };
+        user::insert(&mut conn, &new).await.unwrap().id
+    }
+
+    async fn person(&self, name: &str, role: Role) -> Client {
+        let user_id = self.user_id(name, role).await;
+        let secret = api_token();
+        let (kind, token_hash) = (TokenKind::Personal, token_hash(secret.expose_secret()));
+        let new = NewApiToken { id: TokenId::generate(), user_id, name: "test", kind, token_hash, expires_at: None };
+        token::insert(&mut self.db.conn().await.unwrap(), &new).await.unwrap();
+        self.remember_secret(secret.expose_secret());
+        Client::new(&self.base, Some(secret.expose_secret().to_owned()))
+    }
+}

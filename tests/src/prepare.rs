@@ -1,0 +1,12 @@
+//! What is made once, before the tests.
+
+use anyhow::Context as _;
+
+use crate::{database, fake, programs};
+
+/// Builds the programs, the stand-in's images and the template database. Quick where they are up to date.
+pub async fn prepare() -> anyhow::Result<()> {
+    programs::build()?;
+    fake::build_images().await?;
+    database::ensure_template().await.context("the template database")
+}

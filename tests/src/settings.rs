@@ -1,0 +1,37 @@
+//! Where the real parts are. `scripts/test --services` starts them and prints these settings.
+
+/// An environment variable of the tests.
+#[expect(clippy::disallowed_methods, reason = "the tests' settings are read here and nowhere else")]
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn required(name: &str) -> String {
+    let advice = "start the services: eval \"$(scripts/test --services)\"";
+    variable(name).unwrap_or_else(|| panic!("{name} is not set; {advice}"))
+}
+
+/// A superuser's way to the maintenance database of a Postgres that holds nothing of value.
+pub fn database_url() -> String {
+    required("CLAWDEPLOY_TEST_DATABASE_URL")
+}
+
+/// A Redis that holds nothing of value.
+pub fn redis_url() -> String {
+    required("CLAWDEPLOY_TEST_REDIS_URL")
+}
+
+/// The Docker engine, as `unix:///var/run/docker.sock`.
+pub fn docker_host() -> String {
+    variable("CLAWDEPLOY_TEST_DOCKER_HOST").unwrap_or_else(|| "unix:///var/run/docker.sock".into())
+}
+
+/// Path of the engine's socket.
+pub fn docker_socket() -> String {
+    docker_host().trim_start_matches("unix://").to_owned()
+}
+
+/// What the real image is built on, where a test builds it.
+pub fn base_image() -> String {
+    variable("CLAWDEPLOY_TEST_BASE_IMAGE").unwrap_or_else(|| "clawdeploy/base:bookworm-node24".into())
+}
