@@ -7,6 +7,7 @@ use clawdeploy_shared::{config::DatabaseArgs, db::Db};
 
 use crate::{router::document, serve::migrate_when_up};
 
+pub mod queue;
 pub mod token;
 pub mod user;
 

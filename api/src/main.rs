@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 use clawdeploy_api::{
     ApiConfig,
-    commands::{self, token::TokenCommand, user::UserCommand},
+    commands::{self, queue::QueueCommand, token::TokenCommand, user::UserCommand},
 };
 use clawdeploy_shared::config::{DatabaseArgs, LogArgs};
 
@@ -36,6 +36,9 @@ enum Command {
     /// API tokens
     #[command(subcommand)]
     Token(TokenCommand),
+    /// The job queue
+    #[command(subcommand)]
+    Queue(QueueCommand),
 }
 
 #[tokio::main]
@@ -49,6 +52,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Healthcheck { url } => commands::healthcheck(&url).await,
         Command::User(command) => commands::user::run(command).await,
         Command::Token(command) => commands::token::run(command).await,
+        Command::Queue(command) => commands::queue::run(command).await,
     }
 }
 

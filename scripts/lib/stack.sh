@@ -59,7 +59,7 @@ settings_listen() {
 # program sees the admin's credentials, and the API nothing of Docker or the disk.
 settings_for() {
   local key value
-  local -A settings=([PATH]=/usr/sbin:/usr/bin:/sbin:/bin [RUST_LOG]=${RUST_LOG:-info})
+  local -A settings=([PATH]=/usr/sbin:/usr/bin:/sbin:/bin [RUST_LOG]=${RUST_LOG:-info,apalis_core=warn})
   for key in $(compgen -e | grep '^CLAWDEPLOY_' || true); do settings[$key]=${!key}; done
   while IFS='=' read -r key value; do
     value=${value#\'}

@@ -4,7 +4,10 @@ use diesel::{prelude::*, sql_types};
 use diesel_async::RunQueryDsl;
 
 use super::{Conn, DbError};
-use crate::job::{JobKind, Queue};
+use crate::{
+    ids::JobId,
+    job::{JobKind, Queue},
+};
 
 /// How many open jobs of a kind there are, and since when the oldest waits.
 #[derive(Debug, Clone, QueryableByName)]
@@ -96,4 +99,23 @@ pub async fn last_hour(conn: &mut Conn) -> Result<Vec<QueueThroughput>, DbError>
     )
     .load(conn)
     .await?)
+}
+
+/// How long each of these jobs waited from its acceptance to its first claim, in milliseconds on the database's clock;
+/// those that are not done yet are left out.
+pub async fn claim_waits(conn: &mut Conn, jobs: &[JobId]) -> Result<Vec<f64>, DbError> {
+    #[derive(QueryableByName)]
+    struct Wait {
+        #[diesel(sql_type = sql_types::Float8)]
+        ms: f64,
+    }
+    let waits: Vec<Wait> = diesel::sql_query(
+        "SELECT extract(epoch FROM min(claimed.created_at) - jobs.created_at)::float8 * 1000 AS ms \
+         FROM jobs JOIN job_events claimed ON claimed.job_id = jobs.id AND claimed.kind = 'claimed' \
+         WHERE jobs.id = ANY($1) AND jobs.status = 'succeeded' GROUP BY jobs.id",
+    )
+    .bind::<sql_types::Array<sql_types::Uuid>, _>(jobs)
+    .load(conn)
+    .await?;
+    Ok(waits.into_iter().map(|wait| wait.ms).collect())
 }

