@@ -97,13 +97,13 @@ need_disk() {
 }
 
 # need_root ARGUMENTS...: goes on as root. Without root the script starts itself again through sudo, with the same
-# arguments and the CLAWDEPLOY_, DOCKER_ and proxy settings of the caller.
+# arguments and the CLAWDEPLOY_, DOCKER_, CHAOS_ and proxy settings of the caller.
 need_root() {
   ((EUID != 0)) || return 0
   have sudo || die "this needs root, and there is no sudo here." "Run it as root: su -c '$0 $*'"
   say "not root: going on with sudo"
   local keep
-  keep=$(compgen -e | grep -E '^(CLAWDEPLOY_|DOCKER_|https?_proxy$|HTTPS?_PROXY$|no_proxy$|NO_PROXY$|CI$)' | paste -sd, -)
+  keep=$(compgen -e | grep -E '^(CLAWDEPLOY_|DOCKER_|CHAOS_|https?_proxy$|HTTPS?_PROXY$|no_proxy$|NO_PROXY$|CI$)' | paste -sd, -)
   exec sudo ${keep:+"--preserve-env=$keep"} -- "$BASH" "$0" "$@"
 }
 

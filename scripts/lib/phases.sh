@@ -43,10 +43,10 @@ web_ensure() {
   if [[ -f $ROOT/api/web/package.json ]]; then packages_ensure npm; fi
 }
 
-# run_tests [FILTER]: all Rust tests, or those that match. Into a log too where nobody watches, for test_summary.
+# run_tests [ARGUMENT...]: all Rust tests, or those that the runner's arguments choose. Into a log too where nobody
+# watches, for test_summary.
 run_tests() {
-  local -a command=(root_cargo nextest run --workspace --locked)
-  if [[ -n $1 ]]; then command+=(-E "$1"); fi
+  local -a command=(root_cargo nextest run --workspace --locked "$@")
   if [[ -n ${CI:-} ]]; then command+=(--status-level slow); fi
   if [[ -t 2 ]]; then
     "${command[@]}"

@@ -33,7 +33,8 @@ refuses() {
 }
 
 @test "options without their value are refused" {
-  for arguments in "up --workers" "up --workers many" "up --workers 0" "test --filter" "build-openclaw-image.sh --tag" \
+  for arguments in "up --workers" "up --workers many" "up --workers 0" "test --filter" "test --chaos" "test --chaos many" \
+    "test --chaos 0" "build-openclaw-image.sh --tag" \
     "bench create --rounds x"; do
     read -ra words <<<"$arguments"
     run "$SCRIPTS/${words[0]}" "${words[@]:1}"

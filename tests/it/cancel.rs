@@ -37,8 +37,12 @@ async fn a_running_provision() {
     assert_eq!(row["unwinding_to"], "cancelled");
     env.assert_nothing_left_of(&made.instance).await;
     let row = instance(&env, &made.instance).await;
-    assert_eq!((&row["status"], &row["error_code"], &row["container_id"]), (&json!("error"), &json!("cancelled"), &Value::Null));
-    let undone: Vec<_> = story(&env, &made.job).await.into_iter().filter(|entry| entry.starts_with("step_undone")).collect();
+    assert_eq!(
+        (&row["status"], &row["error_code"], &row["container_id"]),
+        (&json!("error"), &json!("cancelled"), &Value::Null)
+    );
+    let undone: Vec<_> =
+        story(&env, &made.job).await.into_iter().filter(|entry| entry.starts_with("step_undone")).collect();
     let steps = ["create_container", "create_network", "create_directories", "reserve_port"];
     assert_eq!(undone, steps.map(|step| format!("step_undone {step}")));
     env.finish().await;

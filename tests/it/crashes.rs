@@ -44,7 +44,13 @@ fn doomed(env: &TestEnv, point: &str) -> Arc<Process> {
 async fn died(workers: &[Arc<Process>]) {
     for worker in workers {
         let status = worker.ended_within(Duration::from_secs(30)).await;
-        assert_eq!(status.signal(), Some(Signal::ABORT.as_raw()), "{} ended otherwise\n{}", worker.name, worker.tail(20));
+        assert_eq!(
+            status.signal(),
+            Some(Signal::ABORT.as_raw()),
+            "{} ended otherwise\n{}",
+            worker.name,
+            worker.tail(20)
+        );
     }
 }
 

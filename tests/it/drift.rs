@@ -9,6 +9,15 @@ use crate::support::{done, http, instance, port, running, starts, wait_status};
 
 const SEEN: Duration = Duration::from_secs(15);
 
+/// Waits until an instance is in error for this reason; on the way there it may show another.
+async fn wait_error(env: &TestEnv, id: &str, code: &str) {
+    let so = async || {
+        let row = instance(env, id).await;
+        (row["status"] == "error" && row["error_code"] == code).then_some(())
+    };
+    env.wait_for(code, SEEN, so).await;
+}
+
 #[tokio::test]
 async fn docker_stop() {
     let env = TestEnv::builder().build().await;
@@ -26,8 +35,7 @@ async fn docker_rm() {
     let made = running(&env, "first").await;
     let (port_before, container) = (port(&env, &made.instance).await, format!("claw-{}", made.instance));
     docker::docker(&["rm", "--force", &container]).await;
-    wait_status(&env, &made.instance, "error", SEEN).await;
-    assert_eq!(instance(&env, &made.instance).await["error_code"], "container_gone");
+    wait_error(&env, &made.instance, "container_gone").await;
     done(&env, &made.instance, "start").await;
     let row = instance(&env, &made.instance).await;
     assert_eq!((&row["status"], &row["error_code"]), (&json!("running"), &Value::Null));
@@ -40,8 +48,7 @@ async fn docker_pause() {
     let env = TestEnv::builder().build().await;
     let made = running(&env, "first").await;
     docker::docker(&["pause", &format!("claw-{}", made.instance)]).await;
-    wait_status(&env, &made.instance, "error", SEEN).await;
-    assert_eq!(instance(&env, &made.instance).await["error_code"], "container_paused");
+    wait_error(&env, &made.instance, "container_paused").await;
     done(&env, &made.instance, "start").await;
     assert_eq!(http(port(&env, &made.instance).await, "/readyz").await.map(|(status, _)| status), Some(200));
     env.finish().await;
@@ -53,7 +60,7 @@ async fn docker_pause_and_unpause() {
     let made = running(&env, "first").await;
     let container = format!("claw-{}", made.instance);
     docker::docker(&["pause", &container]).await;
-    wait_status(&env, &made.instance, "error", SEEN).await;
+    wait_error(&env, &made.instance, "container_paused").await;
     docker::docker(&["unpause", &container]).await;
     wait_status(&env, &made.instance, "running", SEEN).await;
     assert_eq!(instance(&env, &made.instance).await["error_code"], Value::Null);

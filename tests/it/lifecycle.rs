@@ -24,10 +24,17 @@ async fn create_brings_a_gateway_up() {
     assert_eq!(http(port, "/").await.map(|(status, _)| status), Some(200));
     assert_eq!(starts(&env, &made.instance), 1);
 
-    let steps: Vec<_> = story(&env, &made.job).await.into_iter().filter(|entry| entry.starts_with("step_done")).collect();
+    let steps: Vec<_> =
+        story(&env, &made.job).await.into_iter().filter(|entry| entry.starts_with("step_done")).collect();
     let names = [
-        "find_image", "reserve_port", "create_directories", "write_config", "create_network", "create_container",
-        "start_container", "wait_until_ready",
+        "find_image",
+        "reserve_port",
+        "create_directories",
+        "write_config",
+        "create_network",
+        "create_container",
+        "start_container",
+        "wait_until_ready",
     ];
     assert_eq!(steps, names.map(|name| format!("step_done {name}")));
     env.finish().await;

@@ -33,7 +33,8 @@ async fn everything(conn: &mut AsyncPgConnection) -> Vec<String> {
     let constraints = "SELECT concat_ws(' ', conrelid::regclass, conname, pg_get_constraintdef(oid)) AS line \
         FROM pg_constraint WHERE connamespace = 'public'::regnamespace ORDER BY 1";
     all.extend(lines(conn, constraints).await);
-    let indexes = "SELECT concat_ws(' ', tablename, indexdef) AS line FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1";
+    let indexes =
+        "SELECT concat_ws(' ', tablename, indexdef) AS line FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1";
     all.extend(lines(conn, indexes).await);
     all
 }

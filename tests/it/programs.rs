@@ -17,7 +17,11 @@ async fn run(env: &TestEnv, program: Program, arguments: &[&str], input: &str, c
     let mut command = Command::new(program.path());
     command.args(arguments).env_clear().envs(env.settings().iter().cloned()).env("NO_COLOR", "1");
     for (name, value) in changes {
-        if value.is_empty() { command.env_remove(name) } else { command.env(name, value) };
+        if value.is_empty() {
+            command.env_remove(name)
+        } else {
+            command.env(name, value)
+        };
     }
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let mut child = command.spawn().unwrap();
@@ -57,7 +61,8 @@ async fn accounts_and_tokens_are_made_on_the_command_line() {
     assert!(made.status.success(), "{}", text(&made.stderr));
     let again = run(&env, Program::Api, &user, "canary other words\n", &[]).await;
     assert!(again.status.success() && text(&again.stdout).contains("exists already"), "{}", text(&again.stdout));
-    let short = run(&env, Program::Api, &["user", "create", "--email", "x@test.example", "--password-stdin"], "short", &[]);
+    let short =
+        run(&env, Program::Api, &["user", "create", "--email", "x@test.example", "--password-stdin"], "short", &[]);
     assert!(!short.await.status.success(), "a short password");
 
     let anon = env.anon();
@@ -67,7 +72,8 @@ async fn accounts_and_tokens_are_made_on_the_command_line() {
     env.remember_secret(token);
     assert_eq!(anon.with_token(token).get("/api/me").await.expect(200).json["role"], "admin");
 
-    let token = run(&env, Program::Api, &["token", "create", "--email", "eve@test.example", "--name", "ci"], "", &[]).await;
+    let token =
+        run(&env, Program::Api, &["token", "create", "--email", "eve@test.example", "--name", "ci"], "", &[]).await;
     assert!(token.status.success(), "{}", text(&token.stderr));
     let token = text(&token.stdout);
     assert!(token.starts_with("claw_") && !token.contains(char::is_whitespace), "nothing but the token on stdout");
@@ -112,7 +118,8 @@ async fn wrong_settings_are_named() {
         ("CLAWDEPLOY_PORT_RANGE", "20000-10000", "20000-10000"),
     ] {
         for (program, command) in serves {
-            let ended = run(&env, program, &[command], "", &[(name, value), ("CLAWDEPLOY_LISTEN", "127.0.0.1:0")]).await;
+            let ended =
+                run(&env, program, &[command], "", &[(name, value), ("CLAWDEPLOY_LISTEN", "127.0.0.1:0")]).await;
             let told = text(&ended.stderr);
             assert!(!ended.status.success() && told.contains(needle), "{program:?} with {name}={value:?}: {told}");
         }
@@ -129,7 +136,8 @@ async fn programs_that_start_together() {
     wait_job(&env, &made.job, "succeeded").await;
     let up = async || reqwest::get(format!("{base}/readyz")).await.ok().filter(|answer| answer.status().is_success());
     env.wait_for("the other API", Duration::from_secs(20), up).await;
-    let workers = async || (env.admin().await.get("/api/admin/workers").await.json["items"].as_array()?.len() == 3).then_some(());
+    let workers =
+        async || (env.admin().await.get("/api/admin/workers").await.json["items"].as_array()?.len() == 3).then_some(());
     env.wait_for("all workers to be listed", Duration::from_secs(10), workers).await;
     assert!(api.terminate().await.success());
     env.finish().await;

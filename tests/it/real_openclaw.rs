@@ -52,7 +52,7 @@ async fn a_gateway_from_its_creation_to_its_end() {
     assert_eq!(http(port, "/readyz").await.map(|(status, _)| status), Some(200));
     assert_eq!(tokio::fs::read_to_string(&note).await.unwrap(), "mine");
 
-    // Killed as the kernel kills it: Docker brings it back, and the row follows.
+    // Killed by hand, which Docker takes for a stop.
     docker::docker(&["kill", "--signal", "KILL", &format!("claw-{id}")]).await;
     wait_status(&env, id, "stopped", Duration::from_secs(15)).await;
 
@@ -70,7 +70,17 @@ async fn validated(form: Value) -> Value {
     let mount = format!("{}:/home/node/.openclaw", env.data_dir.join(&made.instance).join("config").display());
     let image = Image::Real.reference();
     let said = docker::try_docker(&[
-        "run", "--rm", "--network", "none", "--volume", &mount, &image, "openclaw", "config", "validate", "--json",
+        "run",
+        "--rm",
+        "--network",
+        "none",
+        "--volume",
+        &mount,
+        &image,
+        "openclaw",
+        "config",
+        "validate",
+        "--json",
     ])
     .await;
     let verdict = serde_json::from_str(said.expect("a verdict").trim()).expect("JSON");

@@ -31,7 +31,8 @@ pub(crate) async fn wait_job_within(env: &TestEnv, id: &str, status: &str, withi
 /// Waits until a job is `status`, or past it; for what is under way.
 pub(crate) async fn wait_step(env: &TestEnv, id: &str, step: &str) {
     let begun = async || {
-        let sql = format!("SELECT id FROM job_events WHERE job_id = '{id}' AND kind = 'step_started' AND step = '{step}'");
+        let sql =
+            format!("SELECT id FROM job_events WHERE job_id = '{id}' AND kind = 'step_started' AND step = '{step}'");
         (!env.rows(&sql).await.is_empty()).then_some(())
     };
     env.wait_for(&format!("step {step} of job {id}"), SOON, begun).await;
@@ -113,7 +114,8 @@ pub(crate) async fn story(env: &TestEnv, job: &str) -> Vec<String> {
 
 /// Answers to one case each, as lines `case: status code`.
 pub(crate) fn table(cases: &[(&str, Answer)]) -> String {
-    cases.iter().map(|(case, answer)| format!("{case}: {}\n", answer.brief())).collect()
+    let lines: Vec<_> = cases.iter().map(|(case, answer)| format!("{case}: {}", answer.brief())).collect();
+    lines.join("\n")
 }
 
 /// A body with everything that differs from run to run replaced by its kind.
@@ -140,8 +142,8 @@ fn redacted_field(key: &str, value: &Value) -> Value {
         "nextCursor" => "[cursor]",
         "host" | "version" => "[this]",
         "id" | "instanceId" | "targetId" if text.len() == 12 => "[instance]",
-        "id" if text.contains('-') && text.len() > 36 => "[worker]",
         _ if uuid::Uuid::parse_str(text).is_ok() => "[uuid]",
+        "id" if text.contains('-') => "[worker]",
         _ if key.ends_with("At") || key == "at" => "[time]",
         _ => text,
     };

@@ -123,6 +123,7 @@ impl Client {
 impl Answer {
     /// Itself, if the status is this one.
     #[track_caller]
+    #[expect(clippy::return_self_not_must_use, reason = "often the status is all that matters")]
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status.as_u16(), status, "{} answered {}", self.request, self.text);
         self

@@ -44,6 +44,20 @@ pub fn url(database: &str) -> String {
     url.into()
 }
 
+/// URL of another database of the same server, by way of another port.
+pub fn url_through(database: &str, port: u16) -> String {
+    let mut url = reqwest::Url::parse(&url(database)).expect("a URL");
+    url.set_host(Some("127.0.0.1")).expect("a host");
+    url.set_port(Some(port)).expect("a port");
+    url.into()
+}
+
+/// Where the server is, as `host:port`.
+pub fn address() -> String {
+    let url = reqwest::Url::parse(&settings::database_url()).expect("a URL in CLAWDEPLOY_TEST_DATABASE_URL");
+    format!("{}:{}", url.host_str().unwrap_or("127.0.0.1"), url.port().unwrap_or(5432))
+}
+
 /// A handle on a database, with few connections.
 pub fn open(database: &str) -> Db {
     Db::new(&DatabaseArgs { database_url: url(database).into(), database_connections: 4 }).expect("a pool")

@@ -66,7 +66,8 @@ pub async fn remove_deployments(prefix: &str) -> anyhow::Result<()> {
     let format = format!("{{{{.ID}}}} {{{{.Label \"{LABEL_DEPLOYMENT}\"}}}}");
     let filter = format!("label={LABEL_DEPLOYMENT}");
     let ids = |listed: String| -> Vec<String> {
-        let mine = |line: &str| line.split_once(' ').filter(|(_, label)| label.starts_with(prefix)).map(|(id, _)| id.into());
+        let mine =
+            |line: &str| line.split_once(' ').filter(|(_, label)| label.starts_with(prefix)).map(|(id, _)| id.into());
         listed.lines().filter_map(mine).collect()
     };
     let containers = ids(try_docker(&["ps", "--all", "--filter", &filter, "--format", &format]).await?);

@@ -46,10 +46,17 @@ pub struct Builder {
     lease: f64,
     ready: f64,
     data_dir: Option<PathBuf>,
+    database_port: Option<u16>,
     settings: Vec<(String, String)>,
 }
 
 impl Builder {
+    /// The programs reach Postgres by this port, where a proxy listens.
+    #[must_use]
+    pub fn database_port(self, port: u16) -> Self {
+        Self { database_port: Some(port), ..self }
+    }
+
     /// Workers that are started with it; one if nothing is said.
     #[must_use]
     pub fn workers(self, workers: usize) -> Self {
@@ -141,7 +148,15 @@ pub struct TestEnv {
 impl TestEnv {
     pub fn builder() -> Builder {
         let image = Image::Fake(FakeMode::Ok);
-        Builder { workers: 1, image, lease: 6.0, ready: 15.0, data_dir: None, settings: Vec::new() }
+        Builder {
+            workers: 1,
+            image,
+            lease: 6.0,
+            ready: 15.0,
+            data_dir: None,
+            database_port: None,
+            settings: Vec::new(),
+        }
     }
 
     async fn start(builder: Builder) -> Self {
@@ -259,13 +274,7 @@ impl TestEnv {
     }
 }
 
-fn common_settings(
-    builder: &Builder,
-    slot: &Slot,
-    name: &str,
-    dir: &Path,
-    data_dir: &Path,
-) -> Vec<(String, String)> {
+fn common_settings(builder: &Builder, slot: &Slot, name: &str, dir: &Path, data_dir: &Path) -> Vec<(String, String)> {
     let key_file = dir.join("key");
     let key = base64::engine::general_purpose::STANDARD.encode(rand::random::<[u8; 32]>());
     write_secret(&key_file, &key);
@@ -289,6 +298,9 @@ fn common_settings(
     .map(|(name, value)| (format!("CLAWDEPLOY_{name}"), value))
     .into();
     settings.push(("RUST_LOG".into(), "info,clawdeploy_worker=debug,clawdeploy_api=debug".into()));
+    if let Some(port) = builder.database_port {
+        settings.push(("CLAWDEPLOY_DATABASE_URL".into(), database::url_through(&name.replace('-', "_"), port)));
+    }
     settings.extend(builder.settings.iter().cloned());
     settings
 }

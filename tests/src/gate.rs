@@ -80,7 +80,8 @@ async fn accept(listener: UnixListener, needle: Needle) {
 
 async fn forward(client: UnixStream, needle: Needle) {
     let Ok(engine) = UnixStream::connect(settings::docker_socket()).await else { return };
-    let ((mut from_client, mut to_client), (mut from_engine, mut to_engine)) = (client.into_split(), engine.into_split());
+    let ((mut from_client, mut to_client), (mut from_engine, mut to_engine)) =
+        (client.into_split(), engine.into_split());
     let doomed = Mutex::new(false);
     let up = async {
         let mut buffer = vec![0; 16 << 10];

@@ -30,7 +30,13 @@ async fn jobs() {
         ("limit 0", of("limit=0")),
         ("not an administrator", bare(&site.ann, "GET", "/api/admin/jobs")),
     ];
-    insta::assert_snapshot!(site.refusals(cases).await, @"");
+    insta::assert_snapshot!(site.refusals(cases).await, @r"
+    another status: 400 invalid_query status: invalid
+    another kind: 400 invalid_query kind: invalid
+    no instance: 400 invalid_query instance: invalid
+    limit 0: 400 invalid_query limit: out_of_range
+    not an administrator: 403 admin_only
+    ");
     site.env.finish().await;
 }
 
@@ -39,13 +45,65 @@ async fn the_story_of_a_job() {
     let site = Site::new().await;
     let made = site.ann.create("first").await;
     let path = format!("/api/admin/jobs/{}", made.job);
-    insta::assert_json_snapshot!(redacted(&site.admin.get(&path).await.expect(200).json), @"");
+    insta::assert_json_snapshot!(redacted(&site.admin.get(&path).await.expect(200).json), @r#"
+    {
+      "attempt": 0,
+      "cancelRequested": false,
+      "cancelRequestedAt": null,
+      "crashes": 0,
+      "createdAt": "[time]",
+      "dependsOn": null,
+      "error": null,
+      "events": [
+        {
+          "attempt": 0,
+          "createdAt": "[time]",
+          "durationMs": null,
+          "id": 1,
+          "kind": "accepted",
+          "message": "Accepted",
+          "progress": null,
+          "step": null
+        }
+      ],
+      "failures": 0,
+      "finishedAt": null,
+      "id": "[uuid]",
+      "instanceId": "[instance]",
+      "kind": "provision",
+      "lease": null,
+      "moreEvents": false,
+      "ownerEmail": "ann@test.example",
+      "ownerId": "[uuid]",
+      "payload": {},
+      "progress": 0,
+      "queue": {
+        "message": "No worker is serving the lifecycle queue; the job begins as soon as one does.",
+        "position": 1,
+        "queue": "lifecycle",
+        "workers": 0
+      },
+      "requestId": "[request]",
+      "requestedBy": "[uuid]",
+      "requestedByEmail": "ann@test.example",
+      "runAt": "[time]",
+      "startedAt": null,
+      "status": "queued",
+      "step": null,
+      "steps": [],
+      "unwindingTo": null
+    }
+    "#);
     let cases = vec![
         ("one that is not there", bare(&site.admin, "GET", &format!("/api/admin/jobs/{NO_UUID}"))),
         ("no id", bare(&site.admin, "GET", "/api/admin/jobs/x")),
         ("not an administrator", bare(&site.ann, "GET", &path)),
     ];
-    insta::assert_snapshot!(site.refusals(cases).await, @"");
+    insta::assert_snapshot!(site.refusals(cases).await, @r"
+    one that is not there: 404 not_found
+    no id: 400 invalid_path id: invalid
+    not an administrator: 403 admin_only
+    ");
     site.admin.post_empty(&format!("{path}/cancel")).await.expect(202);
     site.env.finish().await;
 }
@@ -66,7 +124,11 @@ async fn retry_and_drop() {
         ("drop of one that is not there", bare(&site.admin, "DELETE", &format!("/api/admin/jobs/{NO_UUID}"))),
         ("drop by its owner", bare(&site.ann, "DELETE", &path)),
     ];
-    insta::assert_snapshot!(site.refusals(cases).await, @"");
+    insta::assert_snapshot!(site.refusals(cases).await, @r"
+    retry of one that is not there: 404 not_found
+    drop of one that is not there: 404 not_found
+    drop by its owner: 403 admin_only
+    ");
     site.admin.delete(&path).await.expect(204);
     assert_eq!(site.env.rows("SELECT id FROM jobs").await, Vec::<Value>::new());
     assert_eq!(site.env.rows("SELECT id FROM job_events").await, Vec::<Value>::new());
@@ -87,7 +149,11 @@ async fn what_succeeded_is_neither_retried_nor_dropped() {
         ("drop", bare(&site.admin, "DELETE", &path)),
         ("cancel", bare(&site.admin, "POST", &format!("{path}/cancel"))),
     ];
-    insta::assert_snapshot!(site.refusals(cases).await, @"");
+    insta::assert_snapshot!(site.refusals(cases).await, @r"
+    retry: 409 job_not_retryable
+    drop: 409 job_not_dead
+    cancel: 409 job_finished
+    ");
     site.env.finish().await;
 }
 
@@ -99,14 +165,37 @@ async fn a_worker_is_drained() {
         (items.len() == 2).then_some(items)
     };
     let workers = site.env.wait_for("both workers", Duration::from_secs(10), listed).await;
-    insta::assert_json_snapshot!(redacted(&workers[0]), @"");
+    insta::assert_json_snapshot!(redacted(&workers[0]), @r#"
+    {
+      "alive": true,
+      "concurrency": 5,
+      "dockerError": null,
+      "drainRequestedAt": null,
+      "draining": false,
+      "heartbeatAt": "[time]",
+      "host": "[this]",
+      "id": "[worker]",
+      "pid": "[number]",
+      "queues": [
+        "lifecycle",
+        "builds"
+      ],
+      "running": 0,
+      "startedAt": "[time]",
+      "version": "[this]"
+    }
+    "#);
     let id = workers[0]["id"].as_str().unwrap();
     let cases = vec![
         ("one that is not there", bare(&site.admin, "POST", "/api/admin/workers/nobody/drain")),
         ("a null byte", bare(&site.admin, "POST", "/api/admin/workers/%00/drain")),
         ("not an administrator", bare(&site.ann, "POST", &format!("/api/admin/workers/{id}/drain"))),
     ];
-    insta::assert_snapshot!(site.refusals(cases).await, @"");
+    insta::assert_snapshot!(site.refusals(cases).await, @r"
+    one that is not there: 404 not_found
+    a null byte: 404 not_found
+    not an administrator: 403 admin_only
+    ");
     site.admin.post_empty(&format!("/api/admin/workers/{id}/drain")).await.expect(202);
     let pid = i32::try_from(workers[0]["pid"].as_i64().unwrap()).unwrap();
     let process = site.env.workers().into_iter().find(|worker| worker.pid() == pid).unwrap();
@@ -122,11 +211,33 @@ async fn the_audit_log() {
     let made = site.ann.create("first").await;
     site.ann.post_empty(&format!("/api/jobs/{}/cancel", made.job)).await.expect(202);
     let page = site.admin.get("/api/admin/audit?limit=1").await.expect(200).json;
-    insta::assert_json_snapshot!(redacted(&page), @"");
+    insta::assert_json_snapshot!(redacted(&page), @r#"
+    {
+      "items": [
+        {
+          "action": "job.cancel",
+          "actor": "ann@test.example",
+          "actorId": "[uuid]",
+          "at": "[time]",
+          "clientIp": "127.0.0.1",
+          "detail": {
+            "instanceId": "[instance]",
+            "kind": "provision"
+          },
+          "id": 2,
+          "ownerId": "[uuid]",
+          "requestId": "[request]",
+          "targetId": "[uuid]",
+          "targetKind": "job"
+        }
+      ],
+      "nextCursor": "[cursor]"
+    }
+    "#);
     let next = format!("/api/admin/audit?limit=1&cursor={}", page["nextCursor"].as_str().unwrap());
     assert_eq!(site.admin.get(&next).await.expect(200).json["items"][0]["action"], "instance.create");
     let cases = vec![("not an administrator", bare(&site.ann, "GET", "/api/admin/audit"))];
-    insta::assert_snapshot!(site.refusals(cases).await, @"");
+    insta::assert_snapshot!(site.refusals(cases).await, @"not an administrator: 403 admin_only");
     site.env.finish().await;
 }
 
@@ -142,9 +253,36 @@ async fn the_image() {
         ("another field", form(json!({ "tag": "evil" }))),
         ("not an administrator", with(&site.ann, "POST", path, &json!({}))),
     ];
-    insta::assert_snapshot!(site.refusals(cases).await, @"");
+    insta::assert_snapshot!(site.refusals(cases).await, @r"
+    another source: 422 validation_failed source: unknown_value
+    a version that is none: 422 validation_failed version: invalid
+    a version with a command: 422 validation_failed version: invalid
+    another field: 400 unknown_field tag: unknown_field
+    not an administrator: 403 admin_only
+    ");
     let asked = site.admin.post_empty(path).await.expect(202);
-    insta::assert_json_snapshot!(redacted(&asked.json), @"");
+    insta::assert_json_snapshot!(redacted(&asked.json), @r#"
+    {
+      "job": {
+        "attempt": 0,
+        "cancelRequested": false,
+        "createdAt": "[time]",
+        "dependsOn": null,
+        "error": null,
+        "finishedAt": null,
+        "id": "[uuid]",
+        "instanceId": null,
+        "kind": "rebuild_image",
+        "ownerId": null,
+        "progress": 0,
+        "runAt": "[time]",
+        "startedAt": null,
+        "status": "queued",
+        "step": null
+      },
+      "joined": false
+    }
+    "#);
     let again = site.admin.post(path, &json!({ "source": "release" })).await.expect(202).json;
     assert_eq!((&again["joined"], &again["job"]["id"]), (&json!(true), &asked.json["job"]["id"]));
     assert_eq!(site.admin.get("/api/admin/images").await.expect(200).json["items"], json!([]));
@@ -163,7 +301,8 @@ async fn the_image() {
 async fn a_build_that_fails() {
     let base = "clawdeploy-test-no-such-registry.invalid/base:1";
     let site = Site::with(TestEnv::builder().set("CLAWDEPLOY_OPENCLAW_BASE_IMAGE", base)).await;
-    let before = clawdeploy_tests::docker::docker(&["image", "inspect", "--format", "{{.Id}}", &FakeMode::Ok.image()]).await;
+    let before =
+        clawdeploy_tests::docker::docker(&["image", "inspect", "--format", "{{.Id}}", &FakeMode::Ok.image()]).await;
     let job = site.admin.post_empty("/api/admin/image/rebuild").await.expect(202).json;
     let job = job["job"]["id"].as_str().unwrap().to_owned();
     // It would be tried again after a while: a registry may come back.
@@ -171,12 +310,16 @@ async fn a_build_that_fails() {
         let images = site.admin.get("/api/admin/images").await.json["items"].clone();
         (images[0]["status"] == "failed").then(|| images[0].clone())
     };
-    let build = site.env.wait_for("the build to fail", Duration::from_secs(60), failed).await;
+    let build = site.env.wait_for("the build to fail", Duration::from_mins(1), failed).await;
     assert!(build["errorMessage"].as_str().unwrap().contains(base), "{build}");
-    let after = clawdeploy_tests::docker::docker(&["image", "inspect", "--format", "{{.Id}}", &FakeMode::Ok.image()]).await;
+    let after =
+        clawdeploy_tests::docker::docker(&["image", "inspect", "--format", "{{.Id}}", &FakeMode::Ok.image()]).await;
     assert_eq!(after, before);
     site.admin.post_empty(&format!("/api/admin/jobs/{job}/cancel")).await;
-    let over = async || (!matches!(crate::support::job(&site.env, &job).await["status"].as_str(), Some("queued" | "running"))).then_some(());
+    let over = async || {
+        (!matches!(crate::support::job(&site.env, &job).await["status"].as_str(), Some("queued" | "running")))
+            .then_some(())
+    };
     site.env.wait_for("its end", Duration::from_secs(30), over).await;
     site.env.finish().await;
 }

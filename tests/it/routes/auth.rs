@@ -26,12 +26,35 @@ async fn account(env: &TestEnv, email: &str) {
 async fn in_and_out() {
     let site = Site::new().await;
     account(&site.env, "eve@test.example").await;
-    let answer = site.anon.post(LOGIN, &json!({ "email": " Eve@Test.example ", "password": PASSWORD })).await.expect(200);
+    let answer =
+        site.anon.post(LOGIN, &json!({ "email": " Eve@Test.example ", "password": PASSWORD })).await.expect(200);
     let token = answer.json["token"].as_str().unwrap();
     site.env.remember_secret(token);
-    insta::assert_json_snapshot!(redacted(&answer.json), @"");
+    insta::assert_json_snapshot!(redacted(&answer.json), @r#"
+    {
+      "expiresAt": "[time]",
+      "token": "[token]",
+      "user": {
+        "createdAt": "[time]",
+        "email": "eve@test.example",
+        "id": "[uuid]",
+        "name": "Eve",
+        "role": "user",
+        "suspendedAt": null
+      }
+    }
+    "#);
     let eve = site.anon.with_token(token);
-    insta::assert_json_snapshot!(redacted(&eve.get("/api/me").await.expect(200).json), @"");
+    insta::assert_json_snapshot!(redacted(&eve.get("/api/me").await.expect(200).json), @r#"
+    {
+      "createdAt": "[time]",
+      "email": "eve@test.example",
+      "id": "[uuid]",
+      "name": "Eve",
+      "role": "user",
+      "suspendedAt": null
+    }
+    "#);
     eve.post_empty("/api/auth/logout").await.expect(204);
     assert_eq!(eve.get("/api/me").await.brief(), "401 invalid_token");
     assert_eq!(eve.post_empty("/api/auth/logout").await.brief(), "401 invalid_token");
@@ -51,7 +74,13 @@ async fn unacceptable_forms() {
         ("another field", form(json!({ "email": "eve@test.example", "password": PASSWORD, "role": "admin" }))),
         ("a password that is none", form(json!({ "email": "eve@test.example", "password": 1 }))),
     ];
-    insta::assert_snapshot!(site.refusals(cases).await, @"");
+    insta::assert_snapshot!(site.refusals(cases).await, @r"
+    no body: 415 unsupported_media_type
+    no password: 400 invalid_body password: required
+    no e-mail: 400 invalid_body email: required
+    another field: 400 unknown_field role: unknown_field
+    a password that is none: 400 invalid_body password: invalid
+    ");
     site.env.finish().await;
 }
 

@@ -57,6 +57,7 @@ async fn without_a_token() {
     }
     assert_eq!(public.len(), PUBLIC.len(), "a public operation is gone: {public:?}");
     assert_eq!(site.env.fingerprint().await, before);
+    site.ann.post_empty(&format!("/api/jobs/{}/cancel", made.job)).await.expect(202);
     site.env.finish().await;
 }
 
@@ -121,6 +122,7 @@ async fn by_somebody_else() {
         let text = site.bob.get(list).await.expect(200).text;
         assert!(!text.contains(&made.instance), "{list}");
     }
+    site.ann.post_empty(&format!("/api/jobs/{}/cancel", made.job)).await.expect(202);
     site.env.finish().await;
 }
 

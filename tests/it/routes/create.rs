@@ -13,7 +13,62 @@ async fn accepted() {
     let made = site.ann.create("  my gateway ").await;
     let location = made.answer.header("location").unwrap();
     assert_eq!(location, format!("/api/jobs/{}", made.job));
-    insta::assert_json_snapshot!(redacted(&made.answer.json), @"");
+    insta::assert_json_snapshot!(redacted(&made.answer.json), @r#"
+    {
+      "instance": {
+        "aiProvider": "none",
+        "channel": "none",
+        "cpuMillis": 1000,
+        "createdAt": "[time]",
+        "currentJob": {
+          "attempt": 0,
+          "cancelRequested": false,
+          "createdAt": "[time]",
+          "dependsOn": null,
+          "error": null,
+          "finishedAt": null,
+          "id": "[uuid]",
+          "instanceId": "[instance]",
+          "kind": "provision",
+          "ownerId": "[uuid]",
+          "progress": 0,
+          "runAt": "[time]",
+          "startedAt": null,
+          "status": "queued",
+          "step": null
+        },
+        "dashboardUrl": null,
+        "desiredState": "running",
+        "error": null,
+        "gatewayToken": null,
+        "id": "[instance]",
+        "memoryMb": 2048,
+        "name": "my gateway",
+        "ownerId": "[uuid]",
+        "port": null,
+        "status": "pending",
+        "statusChangedAt": "[time]",
+        "updatedAt": "[time]"
+      },
+      "job": {
+        "attempt": 0,
+        "cancelRequested": false,
+        "createdAt": "[time]",
+        "dependsOn": null,
+        "error": null,
+        "finishedAt": null,
+        "id": "[uuid]",
+        "instanceId": "[instance]",
+        "kind": "provision",
+        "ownerId": "[uuid]",
+        "progress": 0,
+        "runAt": "[time]",
+        "startedAt": null,
+        "status": "queued",
+        "step": null
+      }
+    }
+    "#);
     // In one transaction with its job, its story and its audit.
     let counts = site.env.row(
         "SELECT (SELECT count(*) FROM instances) AS instances, (SELECT count(*) FROM jobs) AS jobs, \
@@ -34,7 +89,8 @@ async fn cancel(site: &Site, job: &str) {
 async fn secrets_are_sealed_and_never_shown() {
     let site = Site::new().await;
     let (bot, key) = ("123456789:canary-AAEhBOweik6ad9r_QXMENQ", "sk-canary-0123456789");
-    let form = json!({ "name": "first", "channel": "telegram", "botToken": bot, "aiProvider": "gemini", "apiKey": key });
+    let form =
+        json!({ "name": "first", "channel": "telegram", "botToken": bot, "aiProvider": "gemini", "apiKey": key });
     let made = site.ann.create_with(&form).await;
     let row = site.env.row("SELECT * FROM instances").await.to_string();
     let shown = [
@@ -87,7 +143,33 @@ async fn unacceptable_forms() {
         ("another kind of body", bare(&site.ann, "POST", PATH).header("content-type", "text/plain").body("{}")),
         ("no token", with(&site.anon, "POST", PATH, &json!({ "name": "first" }))),
     ];
-    insta::assert_snapshot!(site.refusals(cases).await, @"");
+    insta::assert_snapshot!(site.refusals(cases).await, @r"
+    no name: 422 validation_failed name: required
+    an empty name: 422 validation_failed name: required
+    a blank name: 422 validation_failed name: required
+    a name of 65 characters: 422 validation_failed name: too_long
+    a name with a line break: 422 validation_failed name: invalid
+    a name that is a number: 400 invalid_body name: invalid
+    a field that is not known: 400 unknown_field image: unknown_field
+    another channel: 422 validation_failed channel: unknown_value
+    telegram without a token: 422 validation_failed botToken: required
+    telegram with an empty token: 422 validation_failed botToken: required
+    telegram with nonsense: 422 validation_failed botToken: invalid
+    discord without a token: 422 validation_failed botToken: required
+    a token without a channel: 422 validation_failed botToken: unexpected
+    another provider: 422 validation_failed aiProvider: unknown_value
+    a provider without a key: 422 validation_failed apiKey: required
+    a key without a provider: 422 validation_failed apiKey: unexpected
+    a key with a line break: 422 validation_failed apiKey: invalid
+    too little memory: 422 validation_failed memoryMb: out_of_range
+    too much CPU: 422 validation_failed cpuMillis: out_of_range
+    several at once: 422 validation_failed name: required, botToken: required, apiKey: required
+    no body: 415 unsupported_media_type
+    a list: 400 invalid_body body: invalid
+    half a body: 400 invalid_body
+    another kind of body: 415 unsupported_media_type
+    no token: 401 unauthenticated
+    ");
     site.env.finish().await;
 }
 
@@ -95,7 +177,7 @@ async fn unacceptable_forms() {
 async fn a_body_that_is_too_large() {
     let site = Site::new().await;
     let huge = json!({ "name": "x".repeat(100_000) });
-    insta::assert_snapshot!(site.refusals(vec![("100 kB", with(&site.ann, "POST", PATH, &huge))]).await, @"");
+    insta::assert_snapshot!(site.refusals(vec![("100 kB", with(&site.ann, "POST", PATH, &huge))]).await, @"100 kB: 413 body_too_large");
     site.env.finish().await;
 }
 
@@ -104,7 +186,7 @@ async fn a_name_is_taken_once_for_each_person() {
     let site = Site::new().await;
     let made = site.ann.create("first").await;
     let again = with(&site.ann, "POST", PATH, &json!({ "name": " first " }));
-    insta::assert_snapshot!(site.refusals(vec![("again", again)]).await, @"");
+    insta::assert_snapshot!(site.refusals(vec![("again", again)]).await, @"again: 409 name_taken name: taken");
     let other = site.bob.create("first").await;
     cancel(&site, &made.job).await;
     site.bob.post_empty(&format!("/api/jobs/{}/cancel", other.job)).await.expect(202);
@@ -113,10 +195,11 @@ async fn a_name_is_taken_once_for_each_person() {
 
 #[tokio::test]
 async fn a_person_has_so_many_and_no_more() {
-    let site = Site::with(clawdeploy_tests::TestEnv::builder().workers(0).set("CLAWDEPLOY_MAX_INSTANCES_PER_USER", "2")).await;
+    let site =
+        Site::with(clawdeploy_tests::TestEnv::builder().workers(0).set("CLAWDEPLOY_MAX_INSTANCES_PER_USER", "2")).await;
     let (one, two) = (site.ann.create("one").await, site.ann.create("two").await);
     let three = with(&site.ann, "POST", PATH, &json!({ "name": "three" }));
-    insta::assert_snapshot!(site.refusals(vec![("the third", three)]).await, @"");
+    insta::assert_snapshot!(site.refusals(vec![("the third", three)]).await, @"the third: 409 instance_limit");
     // The limit is each person's own, and administrators have none.
     let mut open = vec![(&site.bob, site.bob.create("one").await)];
     for name in ["one", "two", "three"] {
@@ -134,7 +217,8 @@ async fn a_person_has_so_many_and_no_more() {
 /// Twenty requests at once: the limit holds, and nobody gets an answer that is not one.
 #[tokio::test]
 async fn many_at_once() {
-    let site = Site::with(clawdeploy_tests::TestEnv::builder().workers(0).set("CLAWDEPLOY_MAX_INSTANCES_PER_USER", "5")).await;
+    let site =
+        Site::with(clawdeploy_tests::TestEnv::builder().workers(0).set("CLAWDEPLOY_MAX_INSTANCES_PER_USER", "5")).await;
     let mut asked = tokio::task::JoinSet::new();
     for n in 0..20 {
         let ann = site.ann.clone();

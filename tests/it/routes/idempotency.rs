@@ -51,7 +51,14 @@ async fn the_same_key_for_something_else() {
         ("a key that is not ASCII", request(&site.ann, "schlüssel", &other)),
         ("another key, the same name", request(&site.ann, "k2", &json!({ "name": "first" }))),
     ];
-    insta::assert_snapshot!(site.refusals(cases).await, @"");
+    insta::assert_snapshot!(site.refusals(cases).await, @r"
+    another name: 422 idempotency_key_reused
+    another field: 422 idempotency_key_reused
+    an empty key: 400 invalid_header Idempotency-Key: invalid
+    a key of 129 characters: 400 invalid_header Idempotency-Key: invalid
+    a key that is not ASCII: 400 invalid_header Idempotency-Key: invalid
+    another key, the same name: 409 name_taken name: taken
+    ");
     // A refused request leaves its key free.
     post(&site.ann, "k2", &other).await.accepted();
     cancel_all(&site).await;
@@ -91,6 +98,6 @@ async fn what_it_made_is_gone() {
     crate::support::wait_job(&site.env, &made.job, "succeeded").await;
     crate::support::deleted(&site.env, &made.instance).await;
     let cases = vec![("again", request(&site.ann, "k1", &json!({ "name": "first" })))];
-    insta::assert_snapshot!(site.refusals(cases).await, @"");
+    insta::assert_snapshot!(site.refusals(cases).await, @"again: 409 instance_gone");
     site.env.finish().await;
 }

@@ -13,7 +13,27 @@ async fn cancel(site: &Site, job: &str) {
 async fn show() {
     let site = Site::with(clawdeploy_tests::TestEnv::builder()).await;
     let made = running(&site.env, "first").await;
-    insta::assert_json_snapshot!(redacted(&site.ann.instance(&made.instance).await), @"");
+    insta::assert_json_snapshot!(redacted(&site.ann.instance(&made.instance).await), @r#"
+    {
+      "aiProvider": "none",
+      "channel": "none",
+      "cpuMillis": 1000,
+      "createdAt": "[time]",
+      "currentJob": null,
+      "dashboardUrl": "[url]",
+      "desiredState": "running",
+      "error": null,
+      "gatewayToken": "[token]",
+      "id": "[instance]",
+      "memoryMb": 2048,
+      "name": "first",
+      "ownerId": "[uuid]",
+      "port": "[port]",
+      "status": "running",
+      "statusChangedAt": "[time]",
+      "updatedAt": "[time]"
+    }
+    "#);
     let of = |client, id: &str| bare(client, "GET", &format!("/api/instances/{id}"));
     let cases = vec![
         ("no token", of(&site.anon, &made.instance)),
@@ -24,7 +44,15 @@ async fn show() {
         ("a way out", of(&site.ann, "..%2f..%2fetc%2fpasswd")),
         ("a null byte", of(&site.ann, "%00")),
     ];
-    insta::assert_snapshot!(site.refusals(cases).await, @"");
+    insta::assert_snapshot!(site.refusals(cases).await, @r"
+    no token: 401 unauthenticated
+    somebody else's: 404 not_found
+    one that is not there: 404 not_found
+    no id: 400 invalid_path id: invalid
+    an id in capitals: 400 invalid_path id: invalid
+    a way out: 400 invalid_path id: invalid
+    a null byte: 400 invalid_path id: invalid
+    ");
     site.env.finish().await;
 }
 
@@ -62,7 +90,15 @@ async fn list_in_pages() {
         ("a cursor that is none", of("cursor=%00%00")),
         ("a parameter that is not known", of("page=2")),
     ];
-    insta::assert_snapshot!(site.refusals(cases).await, @"");
+    insta::assert_snapshot!(site.refusals(cases).await, @r"
+    no token: 401 unauthenticated
+    limit 0: 400 invalid_query limit: out_of_range
+    limit 101: 400 invalid_query limit: out_of_range
+    a limit that is no number: 400 invalid_query limit: invalid
+    another list's cursor: 400 invalid_query cursor: invalid
+    a cursor that is none: 400 invalid_query cursor: invalid
+    a parameter that is not known: 400 invalid_query page: unknown_field
+    ");
     for accepted in made {
         cancel(&site, &accepted.job).await;
     }
@@ -96,7 +132,16 @@ async fn rename() {
         ("another field", with(&site.ann, "PATCH", &path, &json!({ "status": "running" }))),
         ("no body", bare(&site.ann, "PATCH", &path)),
     ];
-    insta::assert_snapshot!(site.refusals(cases).await, @"");
+    insta::assert_snapshot!(site.refusals(cases).await, @r"
+    no token: 401 unauthenticated
+    somebody else's: 404 not_found
+    one that is not there: 404 not_found
+    a name that is taken: 409 name_taken name: taken
+    an empty name: 422 validation_failed name: required
+    a name of 65 characters: 422 validation_failed name: too_long
+    another field: 400 unknown_field status: unknown_field
+    no body: 415 unsupported_media_type
+    ");
     for made in [one, two] {
         cancel(&site, &made.job).await;
     }
@@ -114,20 +159,80 @@ async fn delete() {
         ("one that is not there", of(&site.ann, NO_INSTANCE)),
         ("no id", of(&site.ann, "x")),
     ];
-    insta::assert_snapshot!(site.refusals(cases).await, @"");
+    insta::assert_snapshot!(site.refusals(cases).await, @r"
+    no token: 401 unauthenticated
+    somebody else's: 404 not_found
+    one that is not there: 404 not_found
+    no id: 400 invalid_path id: invalid
+    ");
 
     let deletion = site.ann.remove(&made.instance).await;
     assert_eq!(deletion.answer.header("location"), Some(format!("/api/jobs/{}", deletion.job).as_str()));
-    insta::assert_json_snapshot!(redacted(&deletion.answer.json), @"");
+    insta::assert_json_snapshot!(redacted(&deletion.answer.json), @r#"
+    {
+      "instance": {
+        "aiProvider": "none",
+        "channel": "none",
+        "cpuMillis": 1000,
+        "createdAt": "[time]",
+        "currentJob": {
+          "attempt": 0,
+          "cancelRequested": false,
+          "createdAt": "[time]",
+          "dependsOn": null,
+          "error": null,
+          "finishedAt": null,
+          "id": "[uuid]",
+          "instanceId": "[instance]",
+          "kind": "delete",
+          "ownerId": "[uuid]",
+          "progress": 0,
+          "runAt": "[time]",
+          "startedAt": null,
+          "status": "queued",
+          "step": null
+        },
+        "dashboardUrl": null,
+        "desiredState": "deleted",
+        "error": null,
+        "gatewayToken": null,
+        "id": "[instance]",
+        "memoryMb": 2048,
+        "name": "first",
+        "ownerId": "[uuid]",
+        "port": null,
+        "status": "pending",
+        "statusChangedAt": "[time]",
+        "updatedAt": "[time]"
+      },
+      "job": {
+        "attempt": 0,
+        "cancelRequested": false,
+        "createdAt": "[time]",
+        "dependsOn": null,
+        "error": null,
+        "finishedAt": null,
+        "id": "[uuid]",
+        "instanceId": "[instance]",
+        "kind": "delete",
+        "ownerId": "[uuid]",
+        "progress": 0,
+        "runAt": "[time]",
+        "startedAt": null,
+        "status": "queued",
+        "step": null
+      }
+    }
+    "#);
     // Asked again it is the same job; nothing else is possible any more.
     let before = site.env.fingerprint().await;
     assert_eq!(site.ann.remove(&made.instance).await.job, deletion.job);
     assert_eq!(site.env.fingerprint().await, before);
     let start = bare(&site.ann, "POST", &format!("/api/instances/{}/start", made.instance));
-    insta::assert_snapshot!(site.refusals(vec![("start", start)]).await, @"");
+    insta::assert_snapshot!(site.refusals(vec![("start", start)]).await, @"start: 409 job_in_progress");
     // Its name is free when it is gone, and not before.
     let again = with(&site.ann, "POST", "/api/instances", &json!({ "name": "first" }));
-    insta::assert_snapshot!(site.refusals(vec![("the name", again)]).await, @"");
+    insta::assert_snapshot!(site.refusals(vec![("the name", again)]).await, @"the name: 409 name_taken name: taken");
     site.env.add_worker(&clawdeploy_tests::WorkerOptions::default()).await;
     wait_job(&site.env, &deletion.job, "succeeded").await;
     site.ann.create("first").await;
@@ -153,6 +258,12 @@ async fn jobs_of_an_instance() {
         ("no id", bare(&site.ann, "GET", "/api/instances/x/jobs")),
         ("a cursor that is none", bare(&site.ann, "GET", &format!("{path}?cursor=x"))),
     ];
-    insta::assert_snapshot!(site.refusals(cases).await, @"");
+    insta::assert_snapshot!(site.refusals(cases).await, @r"
+    no token: 401 unauthenticated
+    somebody else's: 404 not_found
+    one that is not there: 404 not_found
+    no id: 400 invalid_path id: invalid
+    a cursor that is none: 400 invalid_query cursor: invalid
+    ");
     site.env.finish().await;
 }

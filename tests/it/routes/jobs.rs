@@ -13,7 +13,76 @@ async fn show() {
     let site = Site::with(TestEnv::builder()).await;
     let made = running(&site.env, "first").await;
     let path = format!("/api/jobs/{}", made.job);
-    insta::assert_json_snapshot!(redacted(&site.ann.get(&path).await.expect(200).json), @"");
+    insta::assert_json_snapshot!(redacted(&site.ann.get(&path).await.expect(200).json), @r#"
+    {
+      "attempt": 1,
+      "cancelRequested": false,
+      "createdAt": "[time]",
+      "dependsOn": null,
+      "error": null,
+      "finishedAt": "[time]",
+      "id": "[uuid]",
+      "instanceId": "[instance]",
+      "kind": "provision",
+      "ownerId": "[uuid]",
+      "progress": 100,
+      "queue": null,
+      "runAt": "[time]",
+      "startedAt": "[time]",
+      "status": "succeeded",
+      "step": "wait_until_ready",
+      "steps": [
+        {
+          "durationMs": "[number]",
+          "name": "find_image",
+          "startedAt": "[time]",
+          "status": "done"
+        },
+        {
+          "durationMs": "[number]",
+          "name": "reserve_port",
+          "startedAt": "[time]",
+          "status": "done"
+        },
+        {
+          "durationMs": "[number]",
+          "name": "create_directories",
+          "startedAt": "[time]",
+          "status": "done"
+        },
+        {
+          "durationMs": "[number]",
+          "name": "write_config",
+          "startedAt": "[time]",
+          "status": "done"
+        },
+        {
+          "durationMs": "[number]",
+          "name": "create_network",
+          "startedAt": "[time]",
+          "status": "done"
+        },
+        {
+          "durationMs": "[number]",
+          "name": "create_container",
+          "startedAt": "[time]",
+          "status": "done"
+        },
+        {
+          "durationMs": "[number]",
+          "name": "start_container",
+          "startedAt": "[time]",
+          "status": "done"
+        },
+        {
+          "durationMs": "[number]",
+          "name": "wait_until_ready",
+          "startedAt": "[time]",
+          "status": "done"
+        }
+      ]
+    }
+    "#);
     site.admin.get(&path).await.expect(200);
     let of = |client, id: &str| bare(client, "GET", &format!("/api/jobs/{id}"));
     let cases = vec![
@@ -22,7 +91,12 @@ async fn show() {
         ("one that is not there", of(&site.ann, NO_UUID)),
         ("no id", of(&site.ann, "x")),
     ];
-    insta::assert_snapshot!(site.refusals(cases).await, @"");
+    insta::assert_snapshot!(site.refusals(cases).await, @r"
+    no token: 401 unauthenticated
+    somebody else's: 404 not_found
+    one that is not there: 404 not_found
+    no id: 400 invalid_path id: invalid
+    ");
     site.env.finish().await;
 }
 
@@ -55,10 +129,33 @@ async fn cancel() {
         ("one that is not there", of(&site.ann, NO_UUID)),
         ("no id", of(&site.ann, "x")),
     ];
-    insta::assert_snapshot!(site.refusals(cases).await, @"");
+    insta::assert_snapshot!(site.refusals(cases).await, @r"
+    no token: 401 unauthenticated
+    somebody else's: 404 not_found
+    one that is not there: 404 not_found
+    no id: 400 invalid_path id: invalid
+    ");
     let answer = site.ann.send(of(&site.ann, &made.job)).await.expect(202);
-    insta::assert_json_snapshot!(redacted(&answer.json), @"");
-    insta::assert_snapshot!(site.refusals(vec![("once more", of(&site.ann, &made.job))]).await, @"");
+    insta::assert_json_snapshot!(redacted(&answer.json), @r#"
+    {
+      "attempt": 0,
+      "cancelRequested": true,
+      "createdAt": "[time]",
+      "dependsOn": null,
+      "error": null,
+      "finishedAt": "[time]",
+      "id": "[uuid]",
+      "instanceId": "[instance]",
+      "kind": "provision",
+      "ownerId": "[uuid]",
+      "progress": 0,
+      "runAt": "[time]",
+      "startedAt": null,
+      "status": "cancelled",
+      "step": null
+    }
+    "#);
+    insta::assert_snapshot!(site.refusals(vec![("once more", of(&site.ann, &made.job))]).await, @"once more: 409 job_finished");
     let audit = site.env.row("SELECT target_id, detail->>'kind' AS kind FROM audit WHERE action = 'job.cancel'").await;
     assert_eq!(audit, json!({ "target_id": made.job, "kind": "provision" }));
     site.env.finish().await;
@@ -89,12 +186,17 @@ async fn events_in_pages() {
         ("no id", bare(&site.ann, "GET", "/api/jobs/x/events")),
         ("a cursor that is none", bare(&site.ann, "GET", &format!("{path}?cursor=x"))),
         ("an event that is none", bare(&site.ann, "GET", &path).header("Last-Event-ID", "x")),
-        (
-            "somebody else's, as a stream",
-            bare(&site.bob, "GET", &path).header("accept", "text/event-stream"),
-        ),
+        ("somebody else's, as a stream", bare(&site.bob, "GET", &path).header("accept", "text/event-stream")),
     ];
-    insta::assert_snapshot!(site.refusals(cases).await, @"");
+    insta::assert_snapshot!(site.refusals(cases).await, @r"
+    no token: 401 unauthenticated
+    somebody else's: 404 not_found
+    one that is not there: 404 not_found
+    no id: 400 invalid_path id: invalid
+    a cursor that is none: 400 invalid_query cursor: invalid
+    an event that is none: 400 invalid_header Last-Event-ID: invalid
+    somebody else's, as a stream: 404 not_found
+    ");
     site.env.finish().await;
 }
 
@@ -107,7 +209,10 @@ impl Told {
     fn entries(&self) -> Vec<(String, Option<i64>, Value)> {
         let complete = self.text.rfind("\n\n").map_or("", |end| &self.text[..end]);
         let field = |entry: &str, name: &str| {
-            entry.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(|value| value.trim().to_owned())
+            entry
+                .lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+                .map(|value| value.trim().to_owned())
         };
         let entry = |entry: &str| {
             let data = serde_json::from_str(&field(entry, "data")?).unwrap();
@@ -192,8 +297,27 @@ async fn a_failure_is_told() {
     wait_step(&site.env, &made.job, "wait_until_ready").await;
     wait_job(&site.env, &made.job, "failed").await;
     let shown = site.ann.get(&format!("/api/jobs/{}", made.job)).await.expect(200).json;
-    let steps: Vec<_> = shown["steps"].as_array().unwrap().iter().map(|step| format!("{} {}", step["name"].as_str().unwrap(), step["status"].as_str().unwrap())).collect();
-    insta::assert_snapshot!(steps.join("\n"), @"");
-    insta::assert_json_snapshot!(redacted(&shown["error"]), @"");
+    let steps: Vec<_> = shown["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| format!("{} {}", step["name"].as_str().unwrap(), step["status"].as_str().unwrap()))
+        .collect();
+    insta::assert_snapshot!(steps.join("\n"), @r"
+    find_image done
+    reserve_port undone
+    create_directories undone
+    write_config done
+    create_network undone
+    create_container undone
+    start_container done
+    wait_until_ready failed
+    ");
+    insta::assert_json_snapshot!(redacted(&shown["error"]), @r#"
+    {
+      "code": "gateway_not_ready",
+      "message": "The gateway did not answer within 1 s. Its last words:\nfake gateway: listening on 18789"
+    }
+    "#);
     site.env.finish().await;
 }

@@ -16,7 +16,13 @@ async fn what_there_is_not() {
         ("a method of one's own", bare(&site.ann, "BREW", "/api/me")),
         ("a slash too much", bare(&site.ann, "GET", "/api/instances/")),
     ];
-    insta::assert_snapshot!(site.refusals(cases).await, @"");
+    insta::assert_snapshot!(site.refusals(cases).await, @r"
+    no such address: 404 not_found
+    no such page: 404 not_found
+    another method: 405 method_not_allowed
+    a method of one's own: 405 method_not_allowed
+    a slash too much: 404 not_found
+    ");
     site.env.finish().await;
 }
 
@@ -25,7 +31,16 @@ async fn a_problem_is_told_in_full() {
     let site = Site::new().await;
     let answer = site.ann.get("/api/instances/zzzzzzzzzzzz").await.expect(404);
     assert_eq!(answer.json["requestId"].as_str(), answer.header("x-request-id"));
-    insta::assert_json_snapshot!(redacted(&answer.json), @"");
+    insta::assert_json_snapshot!(redacted(&answer.json), @r#"
+    {
+      "code": "not_found",
+      "detail": "There is no such instance.",
+      "requestId": "[request]",
+      "status": 404,
+      "title": "Not Found",
+      "type": "about:blank"
+    }
+    "#);
     site.env.finish().await;
 }
 
@@ -50,7 +65,8 @@ async fn headers() {
 #[tokio::test]
 async fn request_ids() {
     let site = Site::with(TestEnv::builder()).await;
-    let request = bare(&site.ann, "POST", "/api/instances").header("x-request-id", "my-id-1").json(&json!({ "name": "first" }));
+    let request =
+        bare(&site.ann, "POST", "/api/instances").header("x-request-id", "my-id-1").json(&json!({ "name": "first" }));
     let made = site.ann.send(request).await.accepted();
     assert_eq!(made.answer.header("x-request-id"), Some("my-id-1"));
     assert_eq!(crate::support::job(&site.env, &made.job).await["request_id"], "my-id-1");
@@ -67,7 +83,17 @@ async fn request_ids() {
 async fn health() {
     let site = Site::new().await;
     assert_eq!(site.anon.get("/healthz").await.expect(200).json, json!({ "status": "ok" }));
-    insta::assert_json_snapshot!(site.anon.get("/readyz").await.expect(200).json, @"");
+    insta::assert_json_snapshot!(site.anon.get("/readyz").await.expect(200).json, @r#"
+    {
+      "postgres": "ok",
+      "redis": "ok",
+      "status": "degraded",
+      "workers": {
+        "alive": 0,
+        "status": "degraded"
+      }
+    }
+    "#);
     site.env.add_worker(&clawdeploy_tests::WorkerOptions::default()).await;
     let up = async || (site.anon.get("/readyz").await.json["workers"]["alive"] == 1).then_some(());
     site.env.wait_for("the worker", std::time::Duration::from_secs(10), up).await;

@@ -18,7 +18,65 @@ async fn what_waits() {
     for place in ["/items/0/oldestWaitingSeconds", "/items/0/kinds/0/oldestWaitingSeconds"] {
         *shown.pointer_mut(place).unwrap() = "[seconds]".into();
     }
-    insta::assert_json_snapshot!(shown, @"");
+    insta::assert_json_snapshot!(shown, @r#"
+    {
+      "items": [
+        {
+          "delayed": 0,
+          "failedLastDay": 0,
+          "kinds": [
+            {
+              "delayed": 0,
+              "failedLastDay": 0,
+              "kind": "provision",
+              "lastHour": {
+                "cancelled": 0,
+                "failed": 0,
+                "runSeconds": null,
+                "succeeded": 0,
+                "waitSeconds": null
+              },
+              "oldestWaitingSeconds": "[seconds]",
+              "running": 0,
+              "waiting": 1
+            }
+          ],
+          "lastHour": {
+            "cancelled": 0,
+            "failed": 0,
+            "runSeconds": null,
+            "succeeded": 0,
+            "waitSeconds": null
+          },
+          "oldestWaitingSeconds": "[seconds]",
+          "pausedAt": null,
+          "queue": "lifecycle",
+          "running": 0,
+          "waiting": 1,
+          "workers": 0
+        },
+        {
+          "delayed": 0,
+          "failedLastDay": 0,
+          "kinds": [],
+          "lastHour": {
+            "cancelled": 0,
+            "failed": 0,
+            "runSeconds": null,
+            "succeeded": 0,
+            "waitSeconds": null
+          },
+          "oldestWaitingSeconds": null,
+          "pausedAt": null,
+          "queue": "builds",
+          "running": 0,
+          "waiting": 0,
+          "workers": 0
+        }
+      ],
+      "nextCursor": null
+    }
+    "#);
     site.ann.post_empty(&format!("/api/jobs/{}/cancel", made.job)).await.expect(202);
     site.env.finish().await;
 }
@@ -46,7 +104,10 @@ async fn pause_and_resume() {
         ("a queue that is not there", queue(&site, "coffee", "pause")),
         ("not an administrator", bare(&site.ann, "POST", "/api/admin/queues/builds/pause")),
     ];
-    insta::assert_snapshot!(site.refusals(cases).await, @"");
+    insta::assert_snapshot!(site.refusals(cases).await, @r"
+    a queue that is not there: 404 not_found
+    not an administrator: 403 admin_only
+    ");
     crate::support::done(&site.env, &first.instance, "stop").await;
     site.env.finish().await;
 }

@@ -13,7 +13,17 @@ async fn made_shown_once_used_and_revoked() {
     let made = site.ann.post(PATH, &json!({ "name": "backup script", "expiresInDays": 7 })).await.expect(201);
     let (id, token) = (made.json["id"].as_str().unwrap(), made.json["token"].as_str().unwrap());
     site.env.remember_secret(token);
-    insta::assert_json_snapshot!(redacted(&made.json), @"");
+    insta::assert_json_snapshot!(redacted(&made.json), @r#"
+    {
+      "createdAt": "[time]",
+      "expiresAt": "[time]",
+      "id": "[uuid]",
+      "kind": "personal",
+      "lastUsedAt": null,
+      "name": "backup script",
+      "token": "[token]"
+    }
+    "#);
     let program = site.anon.with_token(token);
     assert_eq!(program.get("/api/me").await.expect(200).json["email"], "ann@test.example");
     let days = site.env.row("SELECT round(extract(epoch FROM expires_at - now()) / 86400) AS days FROM api_tokens WHERE name = 'backup script'").await;
@@ -21,7 +31,8 @@ async fn made_shown_once_used_and_revoked() {
 
     let list = program.get(PATH).await.expect(200);
     assert!(!list.text.contains(token), "it is shown once");
-    let current: Vec<_> = list.json["items"].as_array().unwrap().iter().filter(|item| item["current"] == true).collect();
+    let current: Vec<_> =
+        list.json["items"].as_array().unwrap().iter().filter(|item| item["current"] == true).collect();
     assert_eq!((current.len(), &current[0]["id"]), (1, &json!(id)));
 
     let of = |client, id: &str| bare(client, "DELETE", &format!("{PATH}/{id}"));
@@ -32,10 +43,16 @@ async fn made_shown_once_used_and_revoked() {
         ("one that is not there", of(&site.ann, NO_UUID)),
         ("no id", of(&site.ann, "x")),
     ];
-    insta::assert_snapshot!(site.refusals(cases).await, @"");
+    insta::assert_snapshot!(site.refusals(cases).await, @r"
+    no token: 401 unauthenticated
+    somebody else's: 404 not_found
+    an administrator: 404 not_found
+    one that is not there: 404 not_found
+    no id: 400 invalid_path id: invalid
+    ");
     site.ann.delete(&format!("{PATH}/{id}")).await.expect(204);
     assert_eq!(program.get("/api/me").await.brief(), "401 invalid_token");
-    insta::assert_snapshot!(site.refusals(vec![("once more", of(&site.ann, id))]).await, @"");
+    insta::assert_snapshot!(site.refusals(vec![("once more", of(&site.ann, id))]).await, @"once more: 404 not_found");
     let actions = site.env.rows("SELECT action FROM audit ORDER BY id").await;
     assert_eq!(actions, [json!({ "action": "token.create" }), json!({ "action": "token.revoke" })]);
     site.env.finish().await;
@@ -54,6 +71,14 @@ async fn unacceptable_forms() {
         ("days that are none", form(json!({ "name": "x", "expiresInDays": "7" }))),
         ("another field", form(json!({ "name": "x", "role": "admin" }))),
     ];
-    insta::assert_snapshot!(site.refusals(cases).await, @"");
+    insta::assert_snapshot!(site.refusals(cases).await, @r"
+    no token: 401 unauthenticated
+    no name: 422 validation_failed name: required
+    a long name: 422 validation_failed name: too_long
+    no days: 422 validation_failed expiresInDays: out_of_range
+    too many days: 422 validation_failed expiresInDays: out_of_range
+    days that are none: 400 invalid_body expiresInDays: invalid
+    another field: 400 unknown_field role: unknown_field
+    ");
     site.env.finish().await;
 }

@@ -49,6 +49,15 @@ impl JobContext {
         }
     }
 
+    /// The last look before a change that cannot be fenced itself: the lease must still be good, by the database's clock.
+    ///
+    /// A worker that stood still for longer than its lease goes on in the middle of a step, before its keeper has noticed
+    /// anything. What it would stop or remove then is what its successor has made.
+    pub async fn hold(&self) -> Result<(), StepError> {
+        let mut conn = self.env.db.conn().await?;
+        Ok(lease::hold(&mut conn, &self.lease).await?)
+    }
+
     /// Waits until [`Self::check`] would fail; for loops that wait for something else.
     pub async fn told_to_stop(&self) {
         tokio::select! {

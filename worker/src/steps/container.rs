@@ -1,6 +1,7 @@
 //! The container of an instance and its network.
 //!
-//! Whatever changes a container names it by its id, so that a worker that was too slow cannot hit a successor's.
+//! Whatever changes a container names it by its id, so that a worker that was too slow cannot hit a successor's. That is
+//! not enough where the successor goes on with the same container, so the lease is looked at once more before each change.
 
 use std::time::Duration;
 
@@ -48,6 +49,7 @@ pub(super) async fn create_network(cx: &JobContext) -> Result<(), StepError> {
         deployment: cx.env.config.instances.deployment.clone(),
         subnet: cx.subnet(port)?,
     };
+    cx.hold().await?;
     match cx.env.docker.ensure_network(&spec).await {
         Err(error) if error.is_subnet_taken() => {
             // A stranger's network is in the way of this port's; the next attempt takes another port, and its network.
@@ -59,6 +61,7 @@ pub(super) async fn create_network(cx: &JobContext) -> Result<(), StepError> {
 }
 
 pub(super) async fn remove_network(cx: &JobContext) -> Result<(), StepError> {
+    cx.hold().await?;
     Ok(cx.env.docker.remove_network(cx.instance_id()?).await?)
 }
 
@@ -79,6 +82,7 @@ pub(super) async fn create(cx: &JobContext) -> Result<(), StepError> {
         job: cx.job.id,
         attempt: i32::try_from(cx.lease.attempt).unwrap_or(i32::MAX),
     };
+    cx.hold().await?;
     let container_id = cx.env.docker.ensure_container(&spec).await?;
     note_container(cx, Some((&container_id, &image_id))).await
 }
@@ -100,10 +104,12 @@ pub(super) async fn start(cx: &JobContext) -> Result<(), StepError> {
         .ok_or_else(|| StepError::transient("container_missing", "The container is not there yet."))?;
     // A boot is bound by CPU; it is set back once the gateway answers.
     let boost = cx.env.config.instances.boost_cpu_millis.max(instance.cpu_millis);
+    cx.hold().await?;
     cx.env.docker.set_cpu(&container_id, boost).await?;
     match cx.env.docker.start(&container_id).await {
         Err(error) if error.is_port_taken() => {
             // The next attempt takes another port, and with it another network.
+            cx.hold().await?;
             cx.env.docker.remove(&container_id).await?;
             note_container(cx, None).await?;
             port::refuse(cx).await?;
@@ -127,6 +133,7 @@ pub(super) async fn start_again(cx: &JobContext) -> Result<(), StepError> {
 pub(super) async fn stop(cx: &JobContext) -> Result<(), StepError> {
     for container in cx.env.docker.find_instance_containers(cx.instance_id()?).await? {
         if !matches!(container.status, ContainerStatus::Exited | ContainerStatus::Created) {
+            cx.hold().await?;
             cx.env.docker.stop(&container.id, STOP_GRACE).await?;
         }
     }
@@ -135,6 +142,7 @@ pub(super) async fn stop(cx: &JobContext) -> Result<(), StepError> {
 
 pub(super) async fn remove(cx: &JobContext) -> Result<(), StepError> {
     for container in cx.env.docker.find_instance_containers(cx.instance_id()?).await? {
+        cx.hold().await?;
         cx.env.docker.remove(&container.id).await?;
     }
     note_container(cx, None).await

@@ -13,10 +13,12 @@ use crate::engine::{
 const CONFIG_CAP: u64 = 4 << 20;
 
 pub(super) async fn create_directories(cx: &JobContext) -> Result<(), StepError> {
+    cx.hold().await?;
     Ok(cx.env.storage.create(cx.instance_id()?).await?)
 }
 
 pub(super) async fn remove_directories(cx: &JobContext) -> Result<(), StepError> {
+    cx.hold().await?;
     Ok(cx.env.storage.remove(cx.instance_id()?).await?)
 }
 
@@ -27,6 +29,7 @@ pub(super) async fn write_config(cx: &JobContext) -> Result<(), StepError> {
     let settings = cx.gateway_settings(&instance, &secrets, port)?;
     let storage = &cx.env.storage;
 
+    cx.hold().await?;
     let existing = storage.read_config_file(&instance.id, CONFIG_FILE, CONFIG_CAP).await;
     let config = match existing.map(|file| file.as_deref().map(serde_json::from_slice::<Value>)) {
         Ok(None) => Some(openclaw::config(&settings)),

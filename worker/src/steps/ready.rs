@@ -70,7 +70,11 @@ fn hopeless(state: Option<ContainerState>, restarts_before: i64) -> Option<Strin
     }
     if restarts >= MAX_RESTARTS || (ended && (code == EXIT_CONFIG || state.status != ContainerStatus::Restarting)) {
         let killed = if state.oom_killed { ", killed for want of memory" } else { "" };
-        return Some(format!("The gateway ended while it started (exit code {code}{killed})."));
+        // One that Docker has just started once more tells no code of the run before.
+        return Some(match state.exit_code {
+            Some(code) => format!("The gateway ended while it started (exit code {code}{killed})."),
+            None => format!("The gateway ended {restarts} times while it started."),
+        });
     }
     None
 }
@@ -117,6 +121,12 @@ mod tests {
         assert!(hopeless(Some(state(ContainerStatus::Restarting, EXIT_CONFIG, 1)), 0).is_some());
         assert!(hopeless(Some(state(ContainerStatus::Exited, 0, 0)), 0).is_some());
         assert!(hopeless(None, 0).is_some());
+    }
+
+    #[test]
+    fn a_code_that_is_not_known_is_not_told() {
+        let again = ContainerState { exit_code: None, ..state(ContainerStatus::Running, 0, 2) };
+        assert_eq!(hopeless(Some(again), 0).as_deref(), Some("The gateway ended 2 times while it started."));
     }
 
     #[test]

@@ -131,7 +131,8 @@ async fn the_api_is_killed_after_a_request() {
     let (api, base) = env.start_api(1, &[]);
     let up = async || reqwest::get(format!("{base}/healthz")).await.ok().filter(|answer| answer.status().is_success());
     env.wait_for("the other API", Duration::from_secs(20), up).await;
-    let again = ann.at(&base).request(reqwest::Method::POST, "/api/instances").header("Idempotency-Key", "k1").json(&body);
+    let again =
+        ann.at(&base).request(reqwest::Method::POST, "/api/instances").header("Idempotency-Key", "k1").json(&body);
     let again = ann.send(again).await.accepted();
     assert_eq!((&again.instance, &again.job), (&made.instance, &made.job));
     assert_eq!(again.answer.header("idempotency-replayed"), Some("true"));

@@ -1,0 +1,376 @@
+//! Does what a row of the matrix says, and judges the end.
+
+use std::{sync::Arc, time::Duration};
+
+use clawdeploy_tests::{
+    Client, FakeMode, Image, TestEnv, WorkerOptions,
+    client::Accepted,
+    database, docker,
+    docker_proxy::DockerProxy,
+    process::{Process, Signal},
+    redis_server::RedisServer,
+    tcp_proxy::{Network, TcpProxy},
+};
+use serde_json::json;
+
+use crate::{
+    row::{Expected, Fault, Operation, RedisFault, Row},
+    support::{ask, create, ended, logged, say, starts, succeeded, wait_step},
+};
+
+/// An installation with everything in its way that can fail.
+struct Stage {
+    env: TestEnv,
+    ann: Client,
+    engine: DockerProxy,
+    postgres: TcpProxy,
+    redis: Option<RedisServer>,
+    /// The instance, but for a create.
+    instance: Option<String>,
+    row: Row,
+    _dir: tempfile::TempDir,
+}
+
+/// Rows one after another, each on an installation of its own.
+pub(crate) async fn run_all(rows: &[Row]) {
+    for row in rows {
+        run(*row).await;
+    }
+}
+
+async fn run(row: Row) {
+    let began = std::time::Instant::now();
+    say(&format!("--- {}: {:?} under {:?}", row.name, row.operation, row.fault));
+    let stage = Stage::set(row).await;
+    let asked = stage.strike().await;
+    stage.judge(&asked).await;
+    say(&format!("    {:.1} s", began.elapsed().as_secs_f64()));
+}
+
+impl Stage {
+    async fn set(row: Row) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = DockerProxy::new(dir.path());
+        let postgres = TcpProxy::new(&database::address()).await;
+        let redis = match row.fault {
+            Fault::Redis(RedisFault::Absent) | Fault::Kill(_) => None,
+            Fault::Redis(_) => Some(RedisServer::start().await),
+            _ => None,
+        };
+        let mut builder = TestEnv::builder()
+            .workers(0)
+            .lease(2.0)
+            .image(image(row.fault))
+            .set("CLAWDEPLOY_DOCKER_HOST", &engine.host())
+            .set("CLAWDEPLOY_RECONCILE_SECONDS", "2");
+        if matches!(row.fault, Fault::Postgres(..) | Fault::PostgresAway(_) | Fault::LoseCommit(_)) {
+            builder = builder.database_port(postgres.port());
+        }
+        if let Some(redis) = &redis {
+            builder = builder.set("CLAWDEPLOY_REDIS_URL", &redis.url());
+        } else if matches!(row.fault, Fault::Redis(RedisFault::Absent)) {
+            builder = builder.set("CLAWDEPLOY_REDIS_URL", "redis://127.0.0.1:1/0");
+        }
+        let env = builder.build().await;
+        env.watch().await;
+        let ann = env.user("ann").await;
+        let mut stage = Self { env, ann, engine, postgres, redis, instance: None, row, _dir: dir };
+        stage.prepare().await;
+        stage
+    }
+
+    /// The instance that the operation is about, in the state it begins from.
+    async fn prepare(&mut self) {
+        if self.row.operation == Operation::Create {
+            return;
+        }
+        let worker = self.env.add_worker(&WorkerOptions::default()).await;
+        let made = create(&self.ann, "first").await;
+        succeeded(&self.env, &made.job).await;
+        if self.row.operation == Operation::Start {
+            let stop = self.ann.act(&made.instance, "stop").await;
+            succeeded(&self.env, &stop.job).await;
+        }
+        self.instance = Some(made.instance);
+        worker.terminate().await;
+    }
+
+    async fn ask(&self) -> Accepted {
+        let operation = self.row.operation;
+        match &self.instance {
+            None => create(&self.ann, "first").await,
+            Some(id) => {
+                ask(&self.ann, operation.method(), &format!("/api/instances/{id}{}", operation.verb()), None).await
+            }
+        }
+    }
+
+    async fn worker(&self) -> Arc<Process> {
+        self.env.add_worker(&WorkerOptions::default()).await
+    }
+
+    async fn doomed(&self, points: &str) -> Arc<Process> {
+        let options = WorkerOptions::failpoints(points).set("CLAWDEPLOY_LIFECYCLE_CONCURRENCY", "1");
+        self.env.add_worker(&options).await
+    }
+
+    /// Asks, and lets it go wrong.
+    async fn strike(&self) -> Accepted {
+        let middle = self.row.operation.middle();
+        match self.row.fault {
+            Fault::Kill(point) => {
+                let worker = self.doomed(&format!("{point}=return")).await;
+                let asked = self.ask().await;
+                worker.ended_within(Duration::from_secs(30)).await;
+                self.worker().await;
+                asked
+            }
+            Fault::Freeze(point) => self.freeze(point).await,
+            Fault::Terminate(step) => {
+                let worker = self.worker().await;
+                let asked = self.ask().await;
+                wait_step(&self.env, &asked.job, step).await;
+                worker.signal(Signal::TERM);
+                self.worker().await;
+                assert!(worker.ended_within(Duration::from_secs(25)).await.success(), "{}", worker.tail(20));
+                asked
+            }
+            Fault::Redis(fault) => {
+                self.worker().await;
+                self.redis_fault(fault).await;
+                let asked = self.ask().await;
+                wait_step(&self.env, &asked.job, middle).await;
+                self.redis_fault(fault).await;
+                asked
+            }
+            Fault::Sessions(times) => {
+                self.worker().await;
+                let (asked, ()) = tokio::join!(self.ask(), self.cut_sessions(times));
+                asked
+            }
+            Fault::Postgres(network, for_ms) => {
+                self.worker().await;
+                let asked = self.ask().await;
+                wait_step(&self.env, &asked.job, middle).await;
+                self.postgres.set(network);
+                tokio::time::sleep(Duration::from_millis(for_ms)).await;
+                self.postgres.set(Network::Pass);
+                asked
+            }
+            Fault::PostgresAway(for_ms) => {
+                self.worker().await;
+                self.postgres.shut();
+                let back = async {
+                    tokio::time::sleep(Duration::from_millis(for_ms)).await;
+                    self.postgres.open().await;
+                };
+                tokio::join!(self.ask(), back).0
+            }
+            Fault::LoseCommit(nth) => {
+                self.worker().await;
+                self.postgres.lose_answer_to("COMMIT", nth);
+                self.ask().await
+            }
+            Fault::Docker(method, path, action, nth) => {
+                self.worker().await;
+                self.engine.fault(method, path, action, nth);
+                let asked = self.ask().await;
+                let struck = async || (self.engine.struck() > 0).then_some(());
+                self.env.wait_for("the call that fails", Duration::from_secs(20), struck).await;
+                if nth == 0 {
+                    tokio::time::sleep(Duration::from_secs(3)).await;
+                    self.engine.heal();
+                }
+                asked
+            }
+            Fault::EngineAway(for_ms) => {
+                self.worker().await;
+                self.engine.shut();
+                let asked = self.ask().await;
+                tokio::time::sleep(Duration::from_millis(for_ms)).await;
+                self.engine.open();
+                asked
+            }
+            Fault::BehindOurBack(_) | Fault::NameTaken | Fault::PortTaken | Fault::NoImage => self.meddle().await,
+        }
+    }
+
+    /// Asks while somebody else has a hand in what it is about.
+    async fn meddle(&self) -> Accepted {
+        match self.row.fault {
+            Fault::BehindOurBack(command) => {
+                self.worker().await;
+                let asked = self.ask().await;
+                wait_step(&self.env, &asked.job, self.row.operation.middle()).await;
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                let container = format!("claw-{}", asked.instance);
+                let command: Vec<&str> = command.iter().copied().chain([container.as_str()]).collect();
+                docker::docker(&command).await;
+                asked
+            }
+            Fault::NameTaken => {
+                let asked = self.ask().await;
+                let name = format!("claw-{}", asked.instance);
+                docker::docker(&["create", "--name", &name, &FakeMode::Ok.image(), "node"]).await;
+                self.worker().await;
+                asked
+            }
+            Fault::PortTaken => {
+                let port = self.env.slot.ports().0;
+                let stranger = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+                self.worker().await;
+                let asked = self.ask().await;
+                succeeded(&self.env, &asked.job).await;
+                drop(stranger);
+                asked
+            }
+            _ => {
+                self.worker().await;
+                self.ask().await
+            }
+        }
+    }
+
+    /// The worker that wakes up finds its job done by another, and touches nothing more.
+    async fn freeze(&self, point: &str) -> Accepted {
+        let sleeper = self.doomed(&format!("{point}=1*sleep(2500)->off")).await;
+        let asked = self.ask().await;
+        let (_, at) = point.split_once('.').unwrap();
+        let (step, place) = at.split_once('.').unwrap();
+        if step == "end" {
+            let last = "SELECT id FROM job_events WHERE kind = 'step_done' AND step = 'wait_until_ready'";
+            let at_end = async || (!self.env.rows(last).await.is_empty()).then_some(());
+            self.env.wait_for("the end", Duration::from_secs(20), at_end).await;
+        } else {
+            wait_step(&self.env, &asked.job, step).await;
+        }
+        // It is in the pause of its kill point by then, with the effect of the step done or not done.
+        tokio::time::sleep(Duration::from_millis(if place == "before" { 300 } else { 1200 })).await;
+        sleeper.signal(Signal::STOP);
+        self.worker().await;
+        ended(&self.env, &asked.job).await;
+        let before = (self.env.fingerprint().await, self.containers().await);
+        sleeper.signal(Signal::CONT);
+        logged(&self.env, &sleeper, "lease_lost").await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_eq!((self.env.fingerprint().await, self.containers().await), before, "the sleeper did something");
+        asked
+    }
+
+    /// Every container with what a start, a stop or a removal would change.
+    async fn containers(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        for container in docker::containers(&self.env.name).await {
+            let format = "{{.Id}} {{.State.Status}} {{.State.StartedAt}} {{.State.FinishedAt}}";
+            all.push(docker::inspect(&container.id, format).await);
+        }
+        all.sort();
+        all
+    }
+
+    async fn cut_sessions(&self, times: u32) {
+        let mut maintenance = database::maintenance().await.unwrap();
+        for _ in 0..times {
+            database::terminate_sessions(&mut maintenance, &self.env.database()).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+    }
+
+    async fn redis_fault(&self, fault: RedisFault) {
+        let Some(redis) = &self.redis else { return };
+        match fault {
+            RedisFault::Absent => {}
+            RedisFault::KillAndRevive => {
+                redis.kill().await;
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                redis.revive().await;
+            }
+            RedisFault::Flush => redis.say(&["FLUSHALL"]).await,
+            RedisFault::Sleep => redis.say(&["DEBUG", "SLEEP", "5"]).await,
+            RedisFault::KillClients => {
+                for kind in ["normal", "pubsub"] {
+                    redis.say(&["CLIENT", "KILL", "TYPE", kind]).await;
+                }
+            }
+            RedisFault::Pause => redis.say(&["CLIENT", "PAUSE", "5000", "ALL"]).await,
+            RedisFault::Full => {
+                redis.say(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]).await;
+                redis.say(&["CONFIG", "SET", "maxmemory", "1mb"]).await;
+            }
+            RedisFault::Garbage => self.poison(redis).await,
+        }
+    }
+
+    /// Ten thousand rings that nobody rang: words, other shapes, and jobs that do not exist, in every list and set of ours.
+    async fn poison(&self, redis: &RedisServer) {
+        let mut conn = redis.connect().await.unwrap();
+        let queue = format!("{}-lifecycle", self.env.name);
+        for n in 0..100 {
+            let mut pipe = redis::pipe();
+            for _ in 0..100 {
+                let forged = uuid::Uuid::new_v4().to_string();
+                pipe.cmd("RPUSH").arg(format!("{queue}:active")).arg(&forged).ignore();
+                match n % 4 {
+                    // No data at all.
+                    0 | 1 => {}
+                    2 => drop(pipe.cmd("HSET").arg(format!("{queue}:data")).arg(&forged).arg("not json").ignore()),
+                    _ => {
+                        let ring = json!({ "v": 1, "id": forged }).to_string();
+                        pipe.cmd("HSET").arg(format!("{queue}:data")).arg(&forged).arg(ring).ignore();
+                    }
+                }
+            }
+            pipe.query_async::<redis::Value>(&mut conn).await.expect("a Redis that takes it");
+        }
+        let wake = format!("{}-wake-lifecycle", self.env.name);
+        redis::cmd("PUBLISH").arg(wake).arg("\0garbage").query_async::<i64>(&mut conn).await.expect("the same");
+    }
+
+    async fn judge(self, asked: &Accepted) {
+        let (env, row) = (&self.env, self.row);
+        let job = ended(env, &asked.job).await;
+        self.engine.heal();
+        let ended = format!("{}: {job}", row.name);
+        let wanted = if let Expected::Failed(code) = row.expected {
+            assert_eq!((&job["status"], &job["error_code"]), (&json!("failed"), &json!(code)), "{ended}");
+            Some("error")
+        } else {
+            assert_eq!(job["status"], "succeeded", "{ended}");
+            row.operation.leads_to()
+        };
+        if row.expected == Expected::DoneAtOnce {
+            assert_eq!((&job["attempt"], &job["crashes"]), (&json!(1), &json!(0)), "{ended}");
+        }
+        let instances = env.rows("SELECT id, status, error_code FROM instances").await;
+        let statuses: Vec<_> = instances.iter().map(|row| row["status"].as_str().unwrap()).collect();
+        assert_eq!(statuses, Vec::from_iter(wanted), "{}: {instances:?}", row.name);
+        match (wanted, row.expected) {
+            (None, _) => env.assert_nothing_left_of(&asked.instance).await,
+            (_, Expected::Failed(_)) => {}
+            _ => assert_eq!(starts(env, &asked.instance), row.operation.starts(), "starts under {}", row.name),
+        }
+        if matches!(row.fault, Fault::NameTaken) {
+            let name = format!("claw-{}", asked.instance);
+            assert!(docker::exists(&name).await, "the stranger's container was touched");
+            docker::docker(&["rm", &name]).await;
+        }
+        if matches!(row.fault, Fault::LoseCommit(_)) {
+            assert!(self.postgres.has_lost(), "no answer was lost under {}", row.name);
+        }
+        env.assert_invariants().await;
+        self.env.finish().await;
+    }
+}
+
+/// What instances run: a stand-in that leaves time in the middle where the fault is to meet the job there.
+fn image(fault: Fault) -> Image {
+    match fault {
+        Fault::Redis(_)
+        | Fault::Sessions(_)
+        | Fault::Postgres(..)
+        | Fault::BehindOurBack(_)
+        | Fault::Terminate("wait_until_ready") => FakeMode::Slow.into(),
+        Fault::NoImage => Image::Named("clawdeploy-no-such-image:latest".into()),
+        _ => FakeMode::Ok.into(),
+    }
+}

@@ -1,0 +1,124 @@
+//! What a row of the matrix says.
+
+use clawdeploy_tests::{docker_proxy::Action, tcp_proxy::Network};
+use reqwest::Method;
+
+/// One operation that is done while one thing goes wrong.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
+    pub(crate) operation: Operation,
+    pub(crate) fault: Fault,
+    pub(crate) expected: Expected,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operation {
+    Create,
+    Start,
+    Stop,
+    Restart,
+    Delete,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Fault {
+    /// A worker dies at a kill point.
+    Kill(&'static str),
+    /// A worker stands still at a kill point, until another has done its job.
+    Freeze(&'static str),
+    /// A worker is asked to end in the middle of a step.
+    Terminate(&'static str),
+    /// Redis, when the request is made and again in the middle of the job.
+    Redis(RedisFault),
+    /// Every session with Postgres is cut, this often, 300 ms apart, from the request on.
+    Sessions(u32),
+    /// The way to Postgres, in the middle of the job, for some milliseconds.
+    Postgres(Network, u64),
+    /// Postgres cannot be reached at all, from before the request on, for some milliseconds.
+    PostgresAway(u64),
+    /// The n-th commit is done, and its answer lost.
+    LoseCommit(usize),
+    /// A call of the engine: method, path, what happens, and to the how many-th (0: all for some seconds).
+    Docker(&'static str, &'static str, Action, usize),
+    /// The engine is away from the request on, for some milliseconds.
+    EngineAway(u64),
+    /// An administrator does this to the container in the middle of the job.
+    BehindOurBack(&'static [&'static str]),
+    /// A stranger's container has the name.
+    NameTaken,
+    /// A stranger listens on the first port.
+    PortTaken,
+    /// The image is not there.
+    NoImage,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RedisFault {
+    /// It was never started.
+    Absent,
+    /// It is killed, and comes back empty.
+    KillAndRevive,
+    Flush,
+    /// It answers nobody for five seconds.
+    Sleep,
+    /// Every client's connection is closed.
+    KillClients,
+    Pause,
+    /// It takes no more data.
+    Full,
+    /// Its queues are full of what nobody rang.
+    Garbage,
+}
+
+/// How it ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expected {
+    /// As if nothing had happened.
+    Done,
+    /// The same, and in one attempt.
+    DoneAtOnce,
+    /// The job fails with this code, and what it did is undone.
+    Failed(&'static str),
+}
+
+impl Operation {
+    pub(crate) fn method(self) -> Method {
+        if self == Self::Delete { Method::DELETE } else { Method::POST }
+    }
+
+    /// The last part of its path.
+    pub(crate) fn verb(self) -> &'static str {
+        match self {
+            Self::Create | Self::Delete => "",
+            Self::Start => "/start",
+            Self::Stop => "/stop",
+            Self::Restart => "/restart",
+        }
+    }
+
+    /// What the instance shows after it.
+    pub(crate) fn leads_to(self) -> Option<&'static str> {
+        match self {
+            Self::Create | Self::Start | Self::Restart => Some("running"),
+            Self::Stop => Some("stopped"),
+            Self::Delete => None,
+        }
+    }
+
+    /// How often the gateway has been started after it.
+    pub(crate) fn starts(self) -> usize {
+        match self {
+            Self::Create | Self::Stop => 1,
+            Self::Start | Self::Restart | Self::Delete => 2,
+        }
+    }
+
+    /// The step in the middle of it.
+    pub(crate) fn middle(self) -> &'static str {
+        match self {
+            Self::Create | Self::Start | Self::Restart => "wait_until_ready",
+            Self::Stop | Self::Delete => "stop_container",
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Claims and leases, on the tables alone: who may act in a job's name, and until when.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use clawdeploy_shared::{
+    db::{
+        Db, Scope,
+        instance::{self, Fault, NewInstance},
+        job::{self, Job, NewJob},
+        lease::{self, Lease, LeaseError},
+        user::{self, NewUser, Role},
+    },
+    ids::{InstanceId, JobId, UserId},
+    instance::{AiProvider, Channel, DesiredState, InstanceStatus},
+    job::{JobKind, JobStatus, Queue, Unwinding},
+};
+use clawdeploy_tests::database::{self, Scratch};
+
+const LONG: Duration = Duration::from_mins(1);
+const SHORT: Duration = Duration::from_millis(100);
+
+/// Tables with one person in them.
+struct Tables {
+    db: Db,
+    owner: UserId,
+    _scratch: Scratch,
+}
+
+impl Tables {
+    async fn new() -> Self {
+        let scratch = Scratch::migrated().await;
+        let db = database::open(&scratch.name);
+        let owner = UserId::generate();
+        let new = NewUser { id: owner, email: "ann@test.example", name: "", password_hash: "!", role: Role::User };
+        user::insert(&mut db.conn().await.unwrap(), &new).await.unwrap();
+        Self { db, owner, _scratch: scratch }
+    }
+
+    async fn instance(&self) -> InstanceId {
+        let id = InstanceId::random();
+        let new = NewInstance {
+            id: &id,
+            owner_id: self.owner,
+            name: id.as_str(),
+            desired_state: DesiredState::Running,
+            status: InstanceStatus::Pending,
+            channel: Channel::None,
+            bot_token_sealed: None,
+            ai_provider: AiProvider::None,
+            api_key_sealed: None,
+            gateway_token_sealed: String::new(),
+            memory_mb: 2048,
+            cpu_millis: 1000,
+        };
+        instance::insert(&mut self.db.conn().await.unwrap(), &new).await.unwrap();
+        id
+    }
+
+    async fn job(&self, instance: &InstanceId, kind: JobKind) -> JobId {
+        let new = NewJob::on_instance(kind, instance, self.owner);
+        job::insert(&mut self.db.conn().await.unwrap(), &new).await.unwrap().id
+    }
+
+    async fn claim(&self, worker: &str, lease: Duration) -> Option<Lease> {
+        let claimed =
+            lease::claim(&mut self.db.conn().await.unwrap(), Queue::Lifecycle, worker, lease, 1).await.unwrap();
+        claimed.first().map(|job| Lease { job: job.id, attempt: job.attempt, worker: worker.to_owned() })
+    }
+
+    async fn found(&self, id: JobId) -> Job {
+        job::find(&mut self.db.conn().await.unwrap(), Scope::Everything, id).await.unwrap().unwrap()
+    }
+
+    /// Whether the holder may still write.
+    async fn holds(&self, lease: &Lease) -> bool {
+        match lease::hold(&mut self.db.conn().await.unwrap(), lease).await {
+            Ok(()) => true,
+            Err(LeaseError::Lost) => false,
+            Err(LeaseError::Db(error)) => panic!("{error}"),
+        }
+    }
+
+    async fn reap(&self) -> usize {
+        lease::reap(&mut self.db.conn().await.unwrap()).await.unwrap().len()
+    }
+}
+
+async fn run_out() {
+    tokio::time::sleep(SHORT * 2).await;
+}
+
+#[tokio::test]
+async fn one_at_a_time_on_an_instance_in_order_of_arrival() {
+    let tables = Tables::new().await;
+    let (one, two) = (tables.instance().await, tables.instance().await);
+    let first = tables.job(&one, JobKind::Provision).await;
+    let second = tables.job(&one, JobKind::Stop).await;
+    let other = tables.job(&two, JobKind::Provision).await;
+    let a = tables.claim("a", LONG).await.unwrap();
+    let b = tables.claim("b", LONG).await.unwrap();
+    assert_eq!((a.job, b.job), (first, other));
+    assert_eq!(tables.claim("c", LONG).await, None, "the second waits for the first");
+    let mut conn = tables.db.conn().await.unwrap();
+    lease::finish(&mut conn, &a, JobStatus::Succeeded, "Done").await.unwrap();
+    assert_eq!(tables.claim("c", LONG).await.unwrap().job, second);
+}
+
+/// From the moment at which a lease runs out, not from when somebody notices.
+#[tokio::test]
+async fn a_lease_that_ran_out_is_worth_nothing() {
+    let tables = Tables::new().await;
+    let id = tables.job(&tables.instance().await, JobKind::Provision).await;
+    let lease = tables.claim("a", SHORT).await.unwrap();
+    assert!(tables.holds(&lease).await);
+    run_out().await;
+    assert!(!tables.holds(&lease).await);
+    let mut conn = tables.db.conn().await.unwrap();
+    assert!(lease::renew(&mut conn, "a", &[id], LONG).await.unwrap().is_empty(), "nor does it come back to life");
+    let finished = lease::finish(&mut conn, &lease, JobStatus::Succeeded, "Done").await;
+    assert!(matches!(finished, Err(LeaseError::Lost)));
+    assert_eq!(tables.found(id).await.status, JobStatus::Running);
+}
+
+#[tokio::test]
+async fn only_the_latest_claim_counts() {
+    let tables = Tables::new().await;
+    tables.job(&tables.instance().await, JobKind::Provision).await;
+    let old = tables.claim("a", SHORT).await.unwrap();
+    run_out().await;
+    assert_eq!(tables.reap().await, 1);
+    // The same worker, so that it is the number alone that tells them apart.
+    let new = tables.claim("a", LONG).await.unwrap();
+    assert_eq!((old.attempt, new.attempt), (1, 2));
+    assert!(!tables.holds(&old).await);
+    assert!(tables.holds(&new).await);
+    assert_eq!(tables.reap().await, 0);
+}
+
+#[tokio::test]
+async fn only_what_is_named_is_renewed() {
+    let tables = Tables::new().await;
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        tables.job(&tables.instance().await, JobKind::Provision).await;
+        ids.push(tables.claim("a", SHORT).await.unwrap());
+    }
+    let mut conn = tables.db.conn().await.unwrap();
+    let renewed = lease::renew(&mut conn, "a", &[ids[0].job], LONG).await.unwrap();
+    assert_eq!(renewed.iter().map(|r| (r.id, r.attempt)).collect::<Vec<_>>(), [(ids[0].job, 1)]);
+    assert!(lease::renew(&mut conn, "b", &[ids[0].job], LONG).await.unwrap().is_empty(), "another's");
+    run_out().await;
+    assert!(tables.holds(&ids[0]).await);
+    assert!(!tables.holds(&ids[1]).await);
+}
+
+#[tokio::test]
+async fn crashes_are_counted_until_the_job_is_given_up() {
+    let tables = Tables::new().await;
+    let on = tables.instance().await;
+    let id = tables.job(&on, JobKind::Provision).await;
+    for crash in 1..=6 {
+        tables.claim("a", SHORT).await.unwrap();
+        run_out().await;
+        assert_eq!(tables.reap().await, 1);
+        let job = tables.found(id).await;
+        assert_eq!((job.crashes, job.failures), (crash, 0));
+        let undoing = (crash >= 3).then_some(Unwinding::Failed);
+        assert_eq!(job.unwinding_to, undoing, "after {crash} crashes");
+        assert_eq!(job.status, if crash < 6 { JobStatus::Queued } else { JobStatus::Failed });
+    }
+    let (instance, _) =
+        instance::find(&mut tables.db.conn().await.unwrap(), Scope::Everything, &on).await.unwrap().unwrap();
+    assert_eq!((instance.status, instance.error_code.as_deref()), (InstanceStatus::Error, Some("worker_crashed")));
+}
+
+#[tokio::test]
+async fn the_first_decision_to_undo_stands() {
+    let tables = Tables::new().await;
+    let id = tables.job(&tables.instance().await, JobKind::Provision).await;
+    let lease = tables.claim("a", LONG).await.unwrap();
+    let mut conn = tables.db.conn().await.unwrap();
+    let fault = |code| Some(Fault { code, message: "m" });
+    lease::unwind(&mut conn, &lease, Unwinding::Failed, fault("first")).await.unwrap();
+    lease::unwind(&mut conn, &lease, Unwinding::Cancelled, fault("second")).await.unwrap();
+    let job = tables.found(id).await;
+    assert_eq!((job.unwinding_to, job.error_code.as_deref()), (Some(Unwinding::Failed), Some("first")));
+}
+
+/// What is handed back is due at once and nobody's fault; what failed comes back later.
+#[tokio::test]
+async fn given_back_and_put_off() {
+    let tables = Tables::new().await;
+    let id = tables.job(&tables.instance().await, JobKind::Provision).await;
+    let lease = tables.claim("a", LONG).await.unwrap();
+    let mut conn = tables.db.conn().await.unwrap();
+    lease::hand_back(&mut conn, &lease).await.unwrap();
+    assert!(!tables.holds(&lease).await);
+    let lease = tables.claim("b", LONG).await.unwrap();
+    let fault = Fault { code: "c", message: "m" };
+    lease::retry(&mut conn, &lease, LONG, fault).await.unwrap();
+    assert_eq!(tables.claim("c", LONG).await, None, "not before its time");
+    let job = tables.found(id).await;
+    assert_eq!((job.attempt, job.failures, job.crashes), (2, 1, 0));
+}
+
+/// Many workers at once: no job is claimed twice, and never two of one instance.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_crowd_of_workers() {
+    let tables = Tables::new().await;
+    let (instances, each) = (8, 4);
+    for _ in 0..instances {
+        let on = tables.instance().await;
+        for _ in 0..each {
+            tables.job(&on, JobKind::Restart).await;
+        }
+    }
+    let mut workers = tokio::task::JoinSet::new();
+    for n in 0..4 {
+        let db = tables.db.clone();
+        workers.spawn(async move {
+            let (name, mut done) = (format!("worker {n}"), Vec::new());
+            let mut idle = 0;
+            while idle < 50 {
+                let mut conn = db.conn().await.unwrap();
+                let claimed = lease::claim(&mut conn, Queue::Lifecycle, &name, LONG, 3).await.unwrap();
+                idle = if claimed.is_empty() { idle + 1 } else { 0 };
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                for job in claimed {
+                    let lease = Lease { job: job.id, attempt: job.attempt, worker: name.clone() };
+                    lease::finish(&mut conn, &lease, JobStatus::Succeeded, "Done").await.unwrap();
+                    done.push((job.instance_id.unwrap(), job.seq));
+                }
+            }
+            done
+        });
+    }
+    let done: Vec<_> = workers.join_all().await.into_iter().flatten().collect();
+    assert_eq!(done.len(), instances * each);
+    let mut by_instance: BTreeMap<InstanceId, usize> = BTreeMap::new();
+    for (instance, _) in &done {
+        *by_instance.entry(instance.clone()).or_default() += 1;
+    }
+    assert!(by_instance.values().all(|jobs| *jobs == each), "{by_instance:?}");
+}

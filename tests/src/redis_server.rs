@@ -1,0 +1,79 @@
+//! A Redis of the test's own, which it may kill, empty, stop and fill.
+
+use std::{path::Path, process::Stdio, time::Duration};
+
+use tokio::process::{Child, Command};
+
+use crate::wait;
+
+/// A server without persistence on a port of its own. It is killed when this is dropped.
+#[derive(Debug)]
+pub struct RedisServer {
+    port: u16,
+    dir: tempfile::TempDir,
+    child: tokio::sync::Mutex<Child>,
+}
+
+impl RedisServer {
+    /// Starts one that answers.
+    pub async fn start() -> Self {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
+        let dir = tempfile::tempdir().expect("a directory");
+        let child = spawn(port, dir.path());
+        let server = Self { port, dir, child: child.into() };
+        server.wait_until_up().await;
+        server
+    }
+
+    /// For `CLAWDEPLOY_REDIS_URL`.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/0", self.port)
+    }
+
+    /// Kills it, so that everything in it is lost.
+    pub async fn kill(&self) {
+        let mut child = self.child.lock().await;
+        child.kill().await.expect("the end of Redis");
+    }
+
+    /// Starts it again, empty, where it was before.
+    pub async fn revive(&self) {
+        *self.child.lock().await = spawn(self.port, self.dir.path());
+        self.wait_until_up().await;
+    }
+
+    /// Sends a command; what it answers is of no interest, and neither is whether it does.
+    pub async fn say(&self, words: &[&str]) {
+        let mut command = redis::cmd(words[0]);
+        for word in &words[1..] {
+            command.arg(word);
+        }
+        let said = async {
+            let mut conn = self.connect().await?;
+            command.query_async::<redis::Value>(&mut conn).await.map(drop)
+        };
+        let _ = tokio::time::timeout(Duration::from_millis(300), said).await;
+    }
+
+    /// A connection, as long as the server is well.
+    pub async fn connect(&self) -> redis::RedisResult<redis::aio::MultiplexedConnection> {
+        redis::Client::open(self.url())?.get_multiplexed_async_connection().await
+    }
+
+    async fn wait_until_up(&self) {
+        let up = async || {
+            let mut conn = self.connect().await.ok()?;
+            redis::cmd("PING").query_async::<String>(&mut conn).await.ok()
+        };
+        wait::poll(Duration::from_secs(10), up).await.expect("an answer of Redis");
+    }
+}
+
+fn spawn(port: u16, dir: &Path) -> Child {
+    let port = port.to_string();
+    let mut command = Command::new("redis-server");
+    command.args(["--bind", "127.0.0.1", "--port", &port, "--save", "", "--appendonly", "no"]);
+    command.args(["--enable-debug-command", "local", "--dir"]).arg(dir);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    command.spawn().expect("redis-server")
+}

@@ -1,0 +1,216 @@
+//! A port in front of Postgres or Redis on which the network fails.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU16, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+};
+
+/// What the network does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Network {
+    Pass,
+    /// What is sent arrives when this is over, and nobody is told.
+    BlackHole,
+    /// Every connection ends with a reset, and each new one at once.
+    Reset,
+    /// Every packet takes this long.
+    Latency(Duration),
+    /// Each connection is reset when this many more bytes have come back on it.
+    CutAfter(usize),
+}
+
+/// The answer that is to be lost: the n-th to a packet with these bytes in it.
+#[derive(Debug)]
+struct Lose {
+    needle: &'static str,
+    left: usize,
+}
+
+#[derive(Debug)]
+struct Shared {
+    target: String,
+    network: watch::Sender<Network>,
+    lose: Mutex<Option<Lose>>,
+    connections: AtomicUsize,
+}
+
+/// The way to a server. Open at first.
+#[derive(Debug)]
+pub struct TcpProxy {
+    shared: Arc<Shared>,
+    port: AtomicU16,
+    accepting: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl TcpProxy {
+    /// Opens a port for `target` (`127.0.0.1:5432`).
+    pub async fn new(target: &str) -> Self {
+        let network = watch::Sender::new(Network::Pass);
+        let connections = AtomicUsize::new(0);
+        let shared = Shared { target: target.to_owned(), network, lose: Mutex::new(None), connections };
+        let proxy = Self { shared: Arc::new(shared), port: AtomicU16::new(0), accepting: Mutex::new(None) };
+        proxy.open().await;
+        proxy
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port.load(Ordering::Relaxed)
+    }
+
+    /// Changes the network, for connections that are there as well.
+    pub fn set(&self, network: Network) {
+        self.shared.network.send_replace(network);
+    }
+
+    /// Takes connections (again), always on the same port.
+    pub async fn open(&self) {
+        let listener = TcpListener::bind(("127.0.0.1", self.port())).await.expect("a port");
+        self.port.store(listener.local_addr().expect("its number").port(), Ordering::Relaxed);
+        let task = tokio::spawn(accept(listener, Arc::clone(&self.shared)));
+        *self.accepting.lock().unwrap() = Some(task);
+    }
+
+    /// Ends every connection and refuses new ones, as a host does whose server is stopped.
+    pub fn shut(&self) {
+        if let Some(task) = self.accepting.lock().unwrap().take() {
+            task.abort();
+        }
+    }
+
+    /// The `nth` packet with `needle` in it, from 1, arrives; the connection is reset before its answer is back.
+    pub fn lose_answer_to(&self, needle: &'static str, nth: usize) {
+        *self.shared.lose.lock().unwrap() = Some(Lose { needle, left: nth });
+    }
+
+    /// Whether the answer that was to be lost has been.
+    pub fn has_lost(&self) -> bool {
+        self.shared.lose.lock().unwrap().is_none()
+    }
+
+    /// Connections so far.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for TcpProxy {
+    fn drop(&mut self) {
+        self.shut();
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    // Dropped with this task, and with it every connection.
+    let mut connections = JoinSet::new();
+    while let Ok((client, _)) = listener.accept().await {
+        shared.connections.fetch_add(1, Ordering::Relaxed);
+        let shared = Arc::clone(&shared);
+        connections.spawn(async move { drop(serve(client, &shared).await) });
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+/// What ended a direction.
+enum Ended {
+    /// One side shut it; the other may go on.
+    Shut,
+    /// The network tore the connection down.
+    Torn,
+}
+
+async fn serve(client: TcpStream, shared: &Shared) -> std::io::Result<()> {
+    // A connection that is dropped with this set ends with a reset.
+    client.set_zero_linger()?;
+    client.set_nodelay(true)?;
+    let server = TcpStream::connect(&shared.target).await?;
+    server.set_nodelay(true)?;
+    let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
+    let lost = tokio::sync::Notify::new();
+    let up = copy(from_client, to_server, shared, |bytes| {
+        if is_wanted(bytes, shared) {
+            lost.notify_one();
+        }
+    });
+    let down = copy(from_server, to_client, shared, |_| {});
+    tokio::pin!(up, down);
+    tokio::select! {
+        biased;
+        () = lost.notified() => {
+            // Time for the server to do what the packet says. Nobody copies its answer meanwhile.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        ended = &mut up => if matches!(ended, Ok(Ended::Shut)) { drop(down.await) },
+        _ = &mut down => {}
+    }
+    Ok(())
+}
+
+/// Whether this is the packet whose answer is to be lost; only one is.
+fn is_wanted(bytes: &[u8], shared: &Shared) -> bool {
+    let mut lose = shared.lose.lock().unwrap();
+    let Some(wanted) = lose.as_mut() else { return false };
+    if !bytes.windows(wanted.needle.len()).any(|window| window == wanted.needle.as_bytes()) {
+        return false;
+    }
+    wanted.left = wanted.left.saturating_sub(1);
+    let found = wanted.left == 0;
+    if found {
+        *lose = None;
+    }
+    found
+}
+
+async fn copy(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    shared: &Shared,
+    mut saw: impl FnMut(&[u8]),
+) -> std::io::Result<Ended> {
+    let mut network = shared.network.subscribe();
+    let mut buffer = vec![0; 16 << 10];
+    let mut passed = 0;
+    loop {
+        let now = *network.borrow_and_update();
+        match now {
+            Network::Reset => return Ok(Ended::Torn),
+            Network::CutAfter(bytes) if passed >= bytes => return Ok(Ended::Torn),
+            Network::CutAfter(_) => {}
+            _ => passed = 0,
+        }
+        let read = tokio::select! {
+            biased;
+            changed = network.changed() => {
+                if changed.is_err() { return Ok(Ended::Torn) }
+                continue;
+            }
+            read = from.read(&mut buffer), if now != Network::BlackHole => read?,
+        };
+        if read == 0 {
+            to.shutdown().await?;
+            return Ok(Ended::Shut);
+        }
+        if let Network::Latency(pause) = now {
+            tokio::time::sleep(pause).await;
+        }
+        let end = match now {
+            Network::CutAfter(bytes) => read.min(bytes - passed),
+            _ => read,
+        };
+        passed += end;
+        to.write_all(&buffer[..end]).await?;
+        saw(&buffer[..end]);
+    }
+}

@@ -1,0 +1,131 @@
+//! A second pair of eyes on the database: triggers that write down what the rows themselves forget.
+
+use std::collections::HashMap;
+
+use clawdeploy_shared::instance::InstanceStatus;
+use diesel_async::SimpleAsyncConnection as _;
+
+use crate::{docker, env::TestEnv, wait};
+
+/// What instances go through, and who holds their jobs.
+const EYES: &str = "
+    CREATE TABLE test_moves (id bigint GENERATED ALWAYS AS IDENTITY, instance text, was text, becomes text, container text);
+    CREATE FUNCTION test_note_move() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        INSERT INTO test_moves (instance, was, becomes, container) VALUES (NEW.id, OLD.status, NEW.status, NEW.container_id);
+        RETURN NULL; END $$;
+    CREATE TRIGGER test_note_move AFTER UPDATE ON instances FOR EACH ROW
+        WHEN (OLD.status <> NEW.status OR OLD.container_id IS DISTINCT FROM NEW.container_id) EXECUTE FUNCTION test_note_move();
+    CREATE TABLE test_turns (id bigint GENERATED ALWAYS AS IDENTITY, job uuid, instance text, was text, becomes text, attempt bigint);
+    CREATE FUNCTION test_note_turn() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        INSERT INTO test_turns (job, instance, was, becomes, attempt)
+            VALUES (NEW.id, NEW.instance_id, OLD.status, NEW.status, NEW.attempt);
+        RETURN NULL; END $$;
+    CREATE TRIGGER test_note_turn AFTER UPDATE ON jobs FOR EACH ROW WHEN (OLD.status <> NEW.status) EXECUTE FUNCTION test_note_turn();
+    ";
+
+impl TestEnv {
+    /// Begins to write down every change of a status; [`Self::assert_invariants`] judges them.
+    pub async fn watch(&self) {
+        self.db.conn().await.unwrap().batch_execute(EYES).await.unwrap();
+    }
+
+    /// What must hold once everything has come to rest, beyond what [`Self::finish`] checks. Needs [`Self::watch`].
+    pub async fn assert_invariants(&self) {
+        self.check_jobs().await;
+        self.check_moves().await;
+        self.check_ports().await;
+        self.check_audit().await;
+        self.check_actual().await;
+    }
+
+    /// Nothing was done after its end, no job ended twice, and no two ran at once on one instance.
+    async fn check_jobs(&self) {
+        let risen = "SELECT * FROM test_turns WHERE was IN ('succeeded', 'failed', 'cancelled')";
+        assert!(self.rows(risen).await.is_empty(), "jobs that rose again: {:?}", self.rows(risen).await);
+        let twice =
+            "SELECT job, attempt FROM test_turns WHERE becomes = 'running' GROUP BY job, attempt HAVING count(*) > 1";
+        assert!(self.rows(twice).await.is_empty(), "one claim twice: {:?}", self.rows(twice).await);
+        let turns =
+            self.rows("SELECT job, instance, becomes FROM test_turns WHERE instance IS NOT NULL ORDER BY id").await;
+        let mut busy: HashMap<String, String> = HashMap::new();
+        for turn in turns {
+            let text = |field: &str| turn[field].as_str().unwrap().to_owned();
+            let (job, instance) = (text("job"), text("instance"));
+            if turn["becomes"] == "running" {
+                let other = busy.insert(instance.clone(), job.clone());
+                assert_eq!(other, None, "two jobs ran at once on {instance}, the second one is {job}");
+            } else {
+                busy.retain(|_, holder| *holder != job);
+            }
+        }
+    }
+
+    async fn check_moves(&self) {
+        for moved in self.rows("SELECT * FROM test_moves WHERE was <> becomes").await {
+            let status = |field: &str| moved[field].as_str().unwrap().parse::<InstanceStatus>().unwrap();
+            assert!(status("was").may_become(status("becomes")), "an illegal move: {moved}");
+        }
+    }
+
+    /// Each port belongs to an instance that is there, and the container has the port of its instance.
+    async fn check_ports(&self) {
+        let range = self.slot.ports();
+        let ports = self.rows("SELECT port, instance_id FROM ports WHERE instance_id IS NOT NULL").await;
+        for row in &ports {
+            let port = row["port"].as_u64().unwrap();
+            assert!((u64::from(range.0)..=u64::from(range.1)).contains(&port), "a port outside of the range: {row}");
+        }
+        for container in docker::containers(&self.name).await.iter().filter(|c| c.state == "running") {
+            let format = "{{range $p, $b := .NetworkSettings.Ports}}{{range $b}}{{.HostPort}} {{end}}{{end}}";
+            let published = docker::inspect(&container.id, format).await;
+            let held = ports.iter().find(|row| row["instance_id"] == container.instance.as_str());
+            let held = held.map(|row| row["port"].to_string()).unwrap_or_default();
+            assert_eq!(published, held, "port of {container:?}");
+        }
+    }
+
+    /// What a person asked for is in the audit log, once for each job.
+    async fn check_audit(&self) {
+        let silent = "SELECT j.id, j.kind FROM jobs j WHERE requested_by IS NOT NULL AND instance_id IS NOT NULL AND \
+            NOT EXISTS (SELECT 1 FROM audit a WHERE a.target_id = j.instance_id OR a.target_id = j.id::text \
+                OR a.detail::text LIKE '%' || j.id || '%')";
+        assert!(self.rows(silent).await.is_empty(), "jobs without an audit entry: {:?}", self.rows(silent).await);
+    }
+
+    /// What the rows say is so: gateways of what runs answer, nothing else runs, and what is wanted is so or explained.
+    async fn check_actual(&self) {
+        // The reconciler may be a pass behind.
+        let patience = std::time::Duration::from_secs(20);
+        let difference = async || self.difference().await;
+        let agreed = wait::poll(patience, async || difference().await.is_none().then_some(())).await;
+        assert!(agreed.is_some(), "what is shown is not so: {:?}", difference().await);
+    }
+
+    async fn difference(&self) -> Option<String> {
+        let world = self.world().await;
+        let http = reqwest::Client::builder().no_proxy().timeout(std::time::Duration::from_secs(2)).build().unwrap();
+        let sql = "SELECT i.id, i.status, i.desired_state, i.error_code, p.port FROM instances i \
+            LEFT JOIN ports p ON p.instance_id = i.id";
+        for row in self.rows(sql).await {
+            let id = row["id"].as_str().unwrap();
+            let running = world.containers_of(id).iter().any(|c| c.state == "running");
+            let answers = match row["port"].as_u64() {
+                Some(port) => http.get(format!("http://127.0.0.1:{port}/readyz")).send().await.is_ok(),
+                None => false,
+            };
+            let network = world.networks.iter().any(|of| of == id);
+            let sound = match row["status"].as_str().unwrap() {
+                "running" => {
+                    running && answers && network && row["desired_state"] == "running" && row["error_code"].is_null()
+                }
+                "stopped" => !running && !answers,
+                "error" => !row["error_code"].is_null(),
+                _ => false,
+            };
+            if !sound {
+                return Some(format!("{row}: running {running}, answers {answers}, network {network}"));
+            }
+        }
+        None
+    }
+}
