@@ -47,7 +47,7 @@ pub async fn run(config: WorkerConfig) -> anyhow::Result<()> {
     clawdeploy_shared::metrics::serve(&config.metrics).context("metrics (CLAWDEPLOY_METRICS_LISTEN)")?;
     let env = environment(config).await?;
     let (active, tasks) = (Active::default(), TaskTracker::new());
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let host = host_name();
     let queues = env.config.engine.queues();
     anyhow::ensure!(
         !queues.is_empty(),
@@ -92,6 +92,10 @@ pub async fn run(config: WorkerConfig) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
 /// Everything that jobs work with, checked as far as it must be there from the start.
 async fn environment(config: WorkerConfig) -> anyhow::Result<Env> {
     let sealer = Sealer::from_file(&config.secrets.key_file).context("the key file (CLAWDEPLOY_KEY_FILE)")?;
@@ -104,7 +108,7 @@ async fn environment(config: WorkerConfig) -> anyhow::Result<Env> {
     let doorbell = Doorbell::new(&config.redis).context("Redis (CLAWDEPLOY_REDIS_URL)")?;
     let probe = Probe::new(config.routing.routing).context("the HTTP client")?;
     db.migrate_when_up(DATABASE_WAIT).await.context("Postgres (CLAWDEPLOY_DATABASE_URL)")?;
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let host = host_name();
     let unique = uuid::Uuid::new_v4().simple().to_string();
     let worker = format!("{host}-{}-{}", std::process::id(), &unique[..8]);
     let ledger = Ledger::start(db.clone(), worker.clone());

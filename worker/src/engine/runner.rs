@@ -13,7 +13,6 @@ use clawdeploy_shared::{
         job_event::{self, NewJobEvent},
         lease::{self, Lease},
     },
-    ids::JobId,
     instance::InstanceStatus,
     job::{JobEventKind, JobStatus, Unwinding},
     metrics::{JOB_RETRIES, JOB_RUN_SECONDS, LEASES_LOST},
@@ -323,11 +322,7 @@ async fn set_status(cx: &JobContext, status: InstanceStatus, fault: Option<Fault
 
 /// Names of the steps that have an entry of this kind, in any attempt since the job was accepted.
 async fn entries(cx: &JobContext, kind: JobEventKind) -> Result<HashSet<String>, DbError> {
-    steps_with(&cx.env, cx.job.id, kind).await
-}
-
-async fn steps_with(env: &Env, job: JobId, kind: JobEventKind) -> Result<HashSet<String>, DbError> {
-    let events = job_event::list(&mut *env.db.conn().await?, job, 0, i64::MAX).await?;
+    let events = job_event::list(&mut *cx.env.db.conn().await?, cx.job.id, 0, i64::MAX).await?;
     // A job that an admin put back begins anew.
     let anew = events.iter().rposition(|e| e.kind == JobEventKind::Accepted).unwrap_or(0);
     Ok(events.into_iter().skip(anew).filter(|e| e.kind == kind).filter_map(|e| e.step).collect())
