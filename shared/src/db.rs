@@ -31,12 +31,15 @@ pub mod overdue;
 pub mod port;
 pub mod queue_pause;
 pub mod queue_stats;
+pub mod rollout;
 pub mod schema;
 pub mod sighting;
+pub mod snapshot;
 pub mod stuck;
 pub mod sweep;
 pub mod token;
 pub mod user;
+pub mod version_policy;
 pub mod worker;
 
 pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations");
@@ -49,6 +52,11 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long to wait for a connection, a free one or a new one.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a session says that is ended from outside (57P01), where it has the time to say something. Diesel passes on the
+/// words only, and has no kind for it.
+const LAST_WORDS: [&str; 2] =
+    ["terminating connection due to administrator command", "terminating connection due to unexpected postmaster exit"];
 
 pub type Conn = AsyncPgConnection;
 
@@ -87,12 +95,14 @@ impl DbError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable(_) | Self::Timeout | Self::Query(diesel::result::Error::BrokenTransactionManager) => true,
-            Self::Query(diesel::result::Error::DatabaseError(kind, _)) => matches!(
-                kind,
-                DatabaseErrorKind::SerializationFailure
-                    | DatabaseErrorKind::ClosedConnection
-                    | DatabaseErrorKind::UnableToSendCommand
-            ),
+            Self::Query(diesel::result::Error::DatabaseError(kind, info)) => {
+                matches!(
+                    kind,
+                    DatabaseErrorKind::SerializationFailure
+                        | DatabaseErrorKind::ClosedConnection
+                        | DatabaseErrorKind::UnableToSendCommand
+                ) || LAST_WORDS.contains(&info.message())
+            }
             _ => false,
         }
     }

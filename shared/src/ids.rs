@@ -160,6 +160,11 @@ uuid_id!(
     ImageBuildId,
     "image build id"
 );
+uuid_id!(
+    /// Id of what was kept of an instance before a change.
+    SnapshotId,
+    "snapshot id"
+);
 
 #[cfg(test)]
 mod tests {

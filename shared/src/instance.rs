@@ -61,11 +61,11 @@ impl InstanceStatus {
             Provisioning => matches!(next, Running | Deleting | Error),
             Running => matches!(next, Stopping | Starting | Updating | Deleting | Stopped | Error),
             // A cancelled stop goes back to what it was.
-            Stopping => matches!(next, Stopped | Running | Deleting | Error),
+            Stopping => matches!(next, Stopped | Running | Starting | Deleting | Error),
             Stopped => matches!(next, Starting | Updating | Deleting | Running | Error),
             // One whose gateway ends and is started again and again may be stopped.
-            Starting => matches!(next, Running | Stopping | Stopped | Deleting | Error),
-            Updating => matches!(next, Running | Stopped | Deleting | Error),
+            Starting => matches!(next, Running | Stopping | Stopped | Updating | Deleting | Error),
+            Updating => matches!(next, Running | Starting | Stopped | Deleting | Error),
             Deleting => matches!(next, Error),
             Error => matches!(next, Provisioning | Starting | Stopping | Stopped | Running | Updating | Deleting),
         }

@@ -5,10 +5,12 @@ use std::time::Duration;
 use crate::text_enum;
 
 text_enum!(
-    /// Where a job waits. Builds have a queue of their own so that a ten-minute build never stands before a start.
+    /// Where a job waits. Builds have a queue of their own so that a ten-minute build never stands before a start, and
+    /// so have rollouts, which wait for jobs of both.
     Queue {
         Lifecycle = "lifecycle",
         Builds = "builds",
+        Rollouts = "rollouts",
     }
 );
 
@@ -21,6 +23,14 @@ text_enum!(
         Restart = "restart",
         Delete = "delete",
         RebuildImage = "rebuild_image",
+        /// To another image, with a way back.
+        Update = "update",
+        /// Back to what was before the last update.
+        Rollback = "rollback",
+        /// To changed settings, with a way back.
+        Recreate = "recreate",
+        /// Updates every instance, some at a time.
+        UpdateAll = "update_all",
         /// Nothing: to measure a queue, or to see that it is served.
         Noop = "noop",
     }
@@ -88,8 +98,14 @@ impl JobKind {
     pub fn queue(self) -> Queue {
         match self {
             Self::RebuildImage => Queue::Builds,
+            Self::UpdateAll => Queue::Rollouts,
             _ => Queue::Lifecycle,
         }
+    }
+
+    /// Whether it exchanges the container of an instance and keeps a way back.
+    pub fn is_change(self) -> bool {
+        matches!(self, Self::Update | Self::Rollback | Self::Recreate)
     }
 
     /// Retries for errors that may pass: an engine that restarts, a port that is taken for a moment.
@@ -97,6 +113,9 @@ impl JobKind {
         let delays_seconds: &[u32] = match self {
             // Somebody watches these: better a clear failure within the minute than silence.
             Self::Provision | Self::Start | Self::Restart => &[1, 2, 5, 10, 20],
+            // The gateway is down meanwhile: what does not pass quickly is rolled back.
+            Self::Update | Self::Rollback | Self::Recreate => &[1, 2, 4, 8],
+            Self::UpdateAll => &[1, 2, 5, 10, 20, 30, 60],
             Self::Stop => &[1, 2, 5, 10, 20, 30],
             // Nobody can do anything about a failed delete but ask again, so it tries for about ten minutes.
             Self::Delete => &[1, 2, 5, 10, 20, 30, 60, 60, 120, 300],

@@ -4,7 +4,10 @@
 //! The owner may change the file, in the dashboard or the terminal; on later starts only the subtrees that the
 //! platform needs in order to reach the gateway are put back, everything else is left as it is found.
 
-use std::net::Ipv4Addr;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::Ipv4Addr,
+};
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value, json};
@@ -14,6 +17,8 @@ use crate::{
     ids::InstanceId,
     instance::{AiProvider, Channel},
 };
+
+pub mod version;
 
 pub const CONFIG_FILE: &str = "openclaw.json";
 pub const ENV_FILE: &str = ".env";
@@ -34,6 +39,8 @@ pub struct GatewaySettings<'a> {
     pub bot_token: Option<&'a SecretString>,
     pub ai_provider: AiProvider,
     pub api_key: Option<&'a SecretString>,
+    /// Environment variables of the owner's.
+    pub env: &'a BTreeMap<String, SecretString>,
     pub routing: &'a RoutingArgs,
     pub port: u16,
     /// Address from which the host's nginx arrives: the gateway of the instance's network.
@@ -65,6 +72,20 @@ pub fn config(settings: &GatewaySettings<'_>) -> Value {
 /// Puts the platform's subtrees into a file that the owner may have changed.
 pub fn restore_platform_config(existing: &mut Value, settings: &GatewaySettings<'_>) {
     merge(existing, platform_config(settings));
+}
+
+/// Puts another channel, or another bot, into a file that the owner may have changed. The channel that there was is switched
+/// off; what the owner has set in it stays.
+pub fn change_channel(existing: &mut Value, before: Channel, settings: &GatewaySettings<'_>) {
+    if before != settings.channel && before != Channel::None {
+        merge(existing, json!({ "channels": { before.as_str(): { "enabled": false } } }));
+    }
+    merge(existing, channel_config(settings.channel, settings.bot_token));
+}
+
+/// Puts another provider's model into a file that the owner may have changed.
+pub fn change_provider(existing: &mut Value, settings: &GatewaySettings<'_>) {
+    merge(existing, model_config(settings.ai_provider));
 }
 
 /// What must be so for the platform to reach the gateway, and for nobody else to.
@@ -134,23 +155,49 @@ fn channel_config(channel: Channel, bot_token: Option<&SecretString>) -> Value {
     }
 }
 
-/// The `.env` file: the provider's key, or nothing but a comment.
-pub fn env_file(provider: AiProvider, api_key: Option<&SecretString>) -> SecretString {
-    let name = match provider {
+/// The variable that OpenClaw reads a provider's key from.
+pub fn key_name(provider: AiProvider) -> Option<&'static str> {
+    match provider {
         AiProvider::None => None,
         AiProvider::Anthropic => Some("ANTHROPIC_API_KEY"),
         AiProvider::Openai => Some("OPENAI_API_KEY"),
         AiProvider::Gemini => Some("GEMINI_API_KEY"),
         AiProvider::Openrouter => Some("OPENROUTER_API_KEY"),
+    }
+}
+
+/// What the platform writes into `.env`: the provider's key and the owner's own variables.
+pub fn variables<'a>(settings: &GatewaySettings<'a>) -> BTreeMap<&'a str, &'a SecretString> {
+    let key = key_name(settings.ai_provider).zip(settings.api_key);
+    settings.env.iter().map(|(name, value)| (name.as_str(), value)).chain(key).collect()
+}
+
+/// The `.env` file of a new instance.
+pub fn env_file(variables: &BTreeMap<&str, &SecretString>) -> SecretString {
+    change_env_file("# Read by OpenClaw when it starts.\n", &BTreeSet::new(), variables)
+}
+
+/// The `.env` file with other variables in the place of those that there were by the names `before`; the owner's own
+/// lines stay.
+pub fn change_env_file(
+    existing: &str,
+    before: &BTreeSet<String>,
+    variables: &BTreeMap<&str, &SecretString>,
+) -> SecretString {
+    let is_replaced = |line: &str| {
+        let name = line.split_once('=').map(|(name, _)| name.trim());
+        name.is_some_and(|name| before.contains(name) || variables.contains_key(name))
     };
-    let mut text = String::from("# Read by OpenClaw when it starts.\n");
-    if let (Some(name), Some(key)) = (name, api_key) {
-        text.push_str(name);
-        text.push('=');
+    let mut text = String::new();
+    for line in existing.lines().filter(|line| !is_replaced(line)) {
+        text.push_str(line);
+        text.push('\n');
+    }
+    for (name, value) in variables {
         // The API admits printable ASCII without quotes or backslashes only, so quoting is enough.
-        text.push('"');
-        text.push_str(key.expose_secret());
-        text.push_str("\"\n");
+        for part in [name, "=\"", value.expose_secret(), "\"\n"] {
+            text.push_str(part);
+        }
     }
     text.into()
 }

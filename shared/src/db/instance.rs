@@ -1,8 +1,12 @@
 //! Instances.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
-use diesel::{dsl::now, prelude::*};
+use diesel::{dsl::now, prelude::*, result::Error as QueryError};
 use diesel_async::RunQueryDsl;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{
     Conn, DbError, Scope,
@@ -36,6 +40,51 @@ pub struct Instance {
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
     pub status_changed_at: DateTime<Utc>,
+    /// Version of OpenClaw in the image.
+    pub openclaw_version: Option<String>,
+    /// Environment variables of the owner's: names, with sealed values.
+    pub env: Value,
+    /// An [`InstanceSettings`] that the container does not have yet.
+    pub pending_settings: Option<Value>,
+}
+
+/// What its owner can change of an instance later on. Secrets are sealed for the instance's own columns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InstanceSettings {
+    pub memory_mb: i32,
+    pub cpu_millis: i32,
+    pub channel: Channel,
+    pub bot_token_sealed: Option<String>,
+    pub ai_provider: AiProvider,
+    pub api_key_sealed: Option<String>,
+    /// Environment variables by name.
+    #[serde(default)]
+    pub env_sealed: BTreeMap<String, String>,
+}
+
+impl Instance {
+    /// The settings that the container was made with.
+    pub fn settings(&self) -> InstanceSettings {
+        InstanceSettings {
+            memory_mb: self.memory_mb,
+            cpu_millis: self.cpu_millis,
+            channel: self.channel,
+            bot_token_sealed: self.bot_token_sealed.clone(),
+            ai_provider: self.ai_provider,
+            api_key_sealed: self.api_key_sealed.clone(),
+            // Only this program writes them.
+            env_sealed: serde_json::from_value(self.env.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// The settings that its owner wants.
+    pub fn wanted_settings(&self) -> Result<InstanceSettings, serde_json::Error> {
+        match &self.pending_settings {
+            Some(pending) => serde_json::from_value(pending.clone()),
+            None => Ok(self.settings()),
+        }
+    }
 }
 
 #[derive(Debug, Insertable)]
@@ -65,6 +114,16 @@ pub mod places {
 
     pub fn api_key(id: &InstanceId) -> Place<'_> {
         Place { table: "instances", column: "api_key", row: id.as_str() }
+    }
+
+    /// `column` is that of [`env_column`].
+    pub fn env<'a>(id: &'a InstanceId, column: &'a str) -> Place<'a> {
+        Place { table: "instances", column, row: id.as_str() }
+    }
+
+    /// An environment variable is sealed for its name, too.
+    pub fn env_column(name: &str) -> String {
+        format!("env.{name}")
     }
 
     pub fn gateway_token(id: &InstanceId) -> Place<'_> {
@@ -221,18 +280,103 @@ pub async fn set_status(
     Ok(moved > 0)
 }
 
-/// Notes which container serves the instance, and from which image; `None`: there is none.
-pub async fn set_container(conn: &mut Conn, id: &InstanceId, container: Option<(&str, &str)>) -> Result<(), DbError> {
-    let (container_id, image_id) = container.unzip();
+/// A container that was made for an instance.
+#[derive(Debug, Clone, Copy)]
+pub struct Container<'a> {
+    /// Docker's id of it.
+    pub id: &'a str,
+    /// Docker's id of its image.
+    pub image: &'a str,
+    /// Version of OpenClaw in that.
+    pub version: Option<&'a str>,
+}
+
+/// Notes which container serves the instance; `None`: there is none.
+pub async fn set_container(conn: &mut Conn, id: &InstanceId, container: Option<Container<'_>>) -> Result<(), DbError> {
     diesel::update(instances::table.find(id))
         .set((
-            instances::container_id.eq(container_id),
-            instances::image_id.eq(image_id),
+            instances::container_id.eq(container.map(|c| c.id)),
+            instances::image_id.eq(container.map(|c| c.image)),
+            instances::openclaw_version.eq(container.and_then(|c| c.version)),
             instances::updated_at.eq(now),
         ))
         .execute(conn)
         .await?;
     Ok(())
+}
+
+fn json(value: &impl Serialize) -> Result<Value, DbError> {
+    serde_json::to_value(value).map_err(|e| DbError::Query(QueryError::SerializationError(e.into())))
+}
+
+/// Notes settings that its owner wants and the container does not have yet; `None`: it has them all.
+pub async fn set_pending(
+    conn: &mut Conn,
+    id: &InstanceId,
+    settings: Option<&InstanceSettings>,
+) -> Result<Instance, DbError> {
+    let pending = settings.map(json).transpose()?;
+    Ok(diesel::update(instances::table.find(id))
+        .set((instances::pending_settings.eq(pending), instances::updated_at.eq(now)))
+        .returning(Instance::as_returning())
+        .get_result(conn)
+        .await?)
+}
+
+/// Changes the settings of an instance that has no container yet: the first one is made with them.
+pub async fn set_settings(conn: &mut Conn, id: &InstanceId, settings: &InstanceSettings) -> Result<Instance, DbError> {
+    Ok(diesel::update(instances::table.find(id))
+        .set((
+            instances::memory_mb.eq(settings.memory_mb),
+            instances::cpu_millis.eq(settings.cpu_millis),
+            instances::channel.eq(settings.channel),
+            instances::bot_token_sealed.eq(&settings.bot_token_sealed),
+            instances::ai_provider.eq(settings.ai_provider),
+            instances::api_key_sealed.eq(&settings.api_key_sealed),
+            instances::env.eq(json(&settings.env_sealed)?),
+            instances::pending_settings.eq(None::<Value>),
+            instances::updated_at.eq(now),
+        ))
+        .returning(Instance::as_returning())
+        .get_result(conn)
+        .await?)
+}
+
+/// Says from which image and with which settings the next container is to be made.
+pub async fn set_make(
+    conn: &mut Conn,
+    id: &InstanceId,
+    image_id: &str,
+    version: Option<&str>,
+    settings: &InstanceSettings,
+) -> Result<(), DbError> {
+    diesel::update(instances::table.find(id))
+        .set((
+            instances::image_id.eq(image_id),
+            instances::openclaw_version.eq(version),
+            instances::memory_mb.eq(settings.memory_mb),
+            instances::cpu_millis.eq(settings.cpu_millis),
+            instances::channel.eq(settings.channel),
+            instances::bot_token_sealed.eq(&settings.bot_token_sealed),
+            instances::ai_provider.eq(settings.ai_provider),
+            instances::api_key_sealed.eq(&settings.api_key_sealed),
+            instances::env.eq(json(&settings.env_sealed)?),
+            instances::updated_at.eq(now),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Images that containers are made from.
+pub async fn images_in_use(conn: &mut Conn) -> Result<Vec<String>, DbError> {
+    let images: Vec<Option<String>> = instances::table
+        .filter(instances::image_id.is_not_null())
+        .select(instances::image_id)
+        .distinct()
+        .load(conn)
+        .await?;
+    Ok(images.into_iter().flatten().collect())
 }
 
 /// Forgets an instance that is gone; its port goes with it.

@@ -113,19 +113,29 @@ pub async fn insert_or_join(conn: &mut Conn, job: &NewJob<'_>) -> Result<(Job, b
             job_event::insert(conn, &NewJobEvent::new(row.id, 0, JobEventKind::Accepted, "Accepted")).await?;
             return Ok((row, true));
         }
-        let open: Option<Job> = jobs::table
-            .filter(
-                jobs::dedupe_key.eq(job.dedupe_key).and(jobs::status.eq_any([JobStatus::Queued, JobStatus::Running])),
-            )
-            .select(Job::as_select())
-            .first(conn)
-            .await
-            .optional()?;
-        if let Some(row) = open {
+        let Some(key) = job.dedupe_key else { break };
+        if let Some(row) = open_by_key(conn, key).await? {
             return Ok((row, false));
         }
     }
     Err(DbError::Query(diesel::result::Error::NotFound))
+}
+
+/// The open job with this `dedupe_key`.
+pub async fn open_by_key(conn: &mut Conn, dedupe_key: &str) -> Result<Option<Job>, DbError> {
+    Ok(jobs::table
+        .filter(jobs::dedupe_key.eq(dedupe_key).and(jobs::status.eq_any([JobStatus::Queued, JobStatus::Running])))
+        .select(Job::as_select())
+        .first(conn)
+        .await
+        .optional()?)
+}
+
+impl Job {
+    /// Whether what it has done is being undone, or will be: it comes to nothing that somebody else could wait for.
+    pub fn is_taken_back(&self) -> bool {
+        self.cancel_requested_at.is_some() || self.unwinding_to.is_some()
+    }
 }
 
 fn visible<'a>(scope: Scope) -> jobs::BoxedQuery<'a, diesel::pg::Pg> {

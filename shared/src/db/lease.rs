@@ -98,14 +98,17 @@ pub struct Renewed {
     pub cancel_requested: bool,
 }
 
-/// Renews the leases of a worker on `jobs` that have not run out. What is missing from the answer is lost.
+/// Renews the leases of a worker on `jobs`. What is missing from the answer is lost.
+///
+/// One that has run out and that nobody has taken back is renewed as well: the database stood still for a while, and no
+/// worker is to blame for that.
 ///
 /// Only what the worker still runs: a job that it gave up, because it could not write down how the attempt ended, would
 /// otherwise stay running for as long as the worker lives.
 pub async fn renew(conn: &mut Conn, worker: &str, jobs: &[JobId], lease: Duration) -> Result<Vec<Renewed>, DbError> {
     Ok(diesel::sql_query(
         "UPDATE jobs SET lease_until = now() + make_interval(secs => $2) \
-         WHERE leased_by = $1 AND status = 'running' AND lease_until > now() AND id = ANY($3) \
+         WHERE leased_by = $1 AND status = 'running' AND id = ANY($3) \
          RETURNING id, attempt, cancel_requested_at IS NOT NULL AS cancel_requested",
     )
     .bind::<sql_types::Text, _>(worker)

@@ -47,6 +47,9 @@ diesel::table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         status_changed_at -> Timestamptz,
+        openclaw_version -> Nullable<Text>,
+        env -> Jsonb,
+        pending_settings -> Nullable<Jsonb>,
     }
 }
 
@@ -138,7 +141,7 @@ diesel::table! {
         id -> Uuid,
         job_id -> Uuid,
         source -> Text,
-        version -> Text,
+        version -> Nullable<Text>,
         status -> Text,
         image_id -> Nullable<Text>,
         size_bytes -> Nullable<Int8>,
@@ -147,6 +150,57 @@ diesel::table! {
         requested_by -> Nullable<Uuid>,
         created_at -> Timestamptz,
         finished_at -> Nullable<Timestamptz>,
+        reference -> Nullable<Text>,
+        revision -> Nullable<Text>,
+        progress -> Int2,
+        duration_ms -> Nullable<Int8>,
+        removed_at -> Nullable<Timestamptz>,
+        log_offset -> Int8,
+    }
+}
+
+diesel::table! {
+    snapshots (id) {
+        id -> Uuid,
+        instance_id -> Text,
+        job_id -> Uuid,
+        reason -> Text,
+        status -> Text,
+        was_running -> Bool,
+        from_image -> Text,
+        from_version -> Nullable<Text>,
+        from_settings -> Jsonb,
+        to_image -> Text,
+        to_version -> Nullable<Text>,
+        to_settings -> Jsonb,
+        files -> Nullable<Int8>,
+        bytes -> Nullable<Int8>,
+        method -> Nullable<Text>,
+        duration_ms -> Nullable<Int8>,
+        stopped_at -> Nullable<Timestamptz>,
+        down_ms -> Nullable<Int8>,
+        expires_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    rollout_members (job_id, instance_id) {
+        job_id -> Uuid,
+        instance_id -> Text,
+        wave -> Int4,
+        update_job_id -> Nullable<Uuid>,
+        status -> Text,
+        error_message -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    version_policy (singleton) {
+        singleton -> Bool,
+        minimum_version -> Nullable<Text>,
+        refuse_start -> Bool,
+        updated_at -> Timestamptz,
     }
 }
 
@@ -202,6 +256,9 @@ diesel::allow_tables_to_appear_in_same_query!(
     workers,
     queue_pauses,
     images,
+    snapshots,
+    rollout_members,
+    version_policy,
     audit,
     sweeps,
     sightings

@@ -38,6 +38,10 @@ text_enum!(
         Trash = "trash",
         /// Ports that are refused no more, or are not the ones that containers use.
         Ports = "ports",
+        /// What was kept for a way back and is not needed any more.
+        Snapshots = "snapshots",
+        /// Old images, and builds that nobody is at work on.
+        Images = "images",
     }
 );
 

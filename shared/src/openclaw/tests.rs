@@ -4,6 +4,8 @@ fn routing(routing: Routing) -> RoutingArgs {
     RoutingArgs { routing, base_domain: "claw.test".into(), port_range: "10000-20000".parse().unwrap() }
 }
 
+static NO_ENV: BTreeMap<String, SecretString> = BTreeMap::new();
+
 fn settings<'a>(id: &'a InstanceId, token: &'a SecretString, routing: &'a RoutingArgs) -> GatewaySettings<'a> {
     GatewaySettings {
         id,
@@ -12,6 +14,7 @@ fn settings<'a>(id: &'a InstanceId, token: &'a SecretString, routing: &'a Routin
         bot_token: None,
         ai_provider: AiProvider::None,
         api_key: None,
+        env: &NO_ENV,
         routing,
         port: 10001,
         proxy: Ipv4Addr::new(10, 210, 0, 9),
@@ -52,11 +55,39 @@ fn an_owners_changes_survive_and_the_platforms_part_comes_back() {
 }
 
 #[test]
-fn the_env_file_names_the_providers_variable() {
-    let key = SecretString::from("sk-1");
-    assert_eq!(
-        env_file(AiProvider::Gemini, Some(&key)).expose_secret().lines().last(),
-        Some("GEMINI_API_KEY=\"sk-1\"")
-    );
-    assert!(!env_file(AiProvider::None, Some(&key)).expose_secret().contains("sk-1"));
+fn the_env_file_holds_the_providers_key_and_the_owners_variables() {
+    let (id, token, routing) = ("abcdefghijkl".parse().unwrap(), SecretString::from("t"), routing(Routing::Direct));
+    let (key, env) = (SecretString::from("sk-1"), BTreeMap::from([("MINE".to_owned(), SecretString::from("a b"))]));
+    let with_key = GatewaySettings {
+        ai_provider: AiProvider::Gemini,
+        api_key: Some(&key),
+        env: &env,
+        ..settings(&id, &token, &routing)
+    };
+    let file = env_file(&variables(&with_key));
+    let lines: Vec<_> = file.expose_secret().lines().skip(1).collect();
+    assert_eq!(lines, ["GEMINI_API_KEY=\"sk-1\"", "MINE=\"a b\""]);
+    let without_provider = GatewaySettings { ai_provider: AiProvider::None, ..with_key };
+    assert!(!env_file(&variables(&without_provider)).expose_secret().contains("sk-1"));
+}
+
+#[test]
+fn other_variables_take_the_place_of_the_platforms_and_leave_the_owners_lines() {
+    let before = BTreeSet::from(["OPENAI_API_KEY".to_owned(), "GONE".to_owned()]);
+    let key = SecretString::from("new");
+    let file = "# mine\nOPENAI_API_KEY=\"old\"\nGONE=1\nMINE=1\nGEMINI_API_KEY=by hand\n";
+    let changed = change_env_file(file, &before, &BTreeMap::from([("GEMINI_API_KEY", &key)]));
+    assert_eq!(changed.expose_secret(), "# mine\nMINE=1\nGEMINI_API_KEY=\"new\"\n");
+}
+
+#[test]
+fn another_channel_switches_the_one_before_off() {
+    let (id, token, routing) = ("abcdefghijkl".parse().unwrap(), SecretString::from("t"), routing(Routing::Direct));
+    let bot = SecretString::from("bot");
+    let discord =
+        GatewaySettings { channel: Channel::Discord, bot_token: Some(&bot), ..settings(&id, &token, &routing) };
+    let mut file = json!({ "channels": { "telegram": { "enabled": true, "dmPolicy": "open" } } });
+    change_channel(&mut file, Channel::Telegram, &discord);
+    assert_eq!(file["channels"]["telegram"], json!({ "enabled": false, "dmPolicy": "open" }));
+    assert_eq!(file["channels"]["discord"], json!({ "enabled": true, "token": "bot" }));
 }
