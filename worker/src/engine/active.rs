@@ -3,9 +3,11 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use clawdeploy_shared::{db::lease::Lease, ids::JobId};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// How the outside reaches a running job.
@@ -17,20 +19,30 @@ pub struct Signals {
     pub cancel: CancellationToken,
 }
 
+/// A claim that this process holds.
+#[derive(Debug)]
+struct Claim {
+    attempt: i64,
+    signals: Signals,
+    /// When the claim or its last renewal was asked for: from then on the lease counts, by this process's clock.
+    asked_at: Instant,
+}
+
 /// Registry of running jobs.
 #[derive(Debug, Clone, Default)]
-pub struct Active(Arc<Mutex<HashMap<JobId, (i64, Signals)>>>);
+pub struct Active(Arc<Mutex<HashMap<JobId, Claim>>>);
 
 impl Active {
-    fn with<R>(&self, f: impl FnOnce(&mut HashMap<JobId, (i64, Signals)>) -> R) -> R {
+    fn with<R>(&self, f: impl FnOnce(&mut HashMap<JobId, Claim>) -> R) -> R {
         // A panic while the lock was held leaves nothing half done in a map.
         f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Registers a claim; the guard takes it out again.
-    pub fn enter(&self, lease: &Lease) -> (Signals, ActiveGuard) {
+    /// Registers a claim that was asked for at `asked_at`; the guard takes it out again.
+    pub fn enter(&self, lease: &Lease, asked_at: Instant) -> (Signals, ActiveGuard) {
         let signals = Signals::default();
-        self.with(|jobs| jobs.insert(lease.job, (lease.attempt, signals.clone())));
+        let claim = Claim { attempt: lease.attempt, signals: signals.clone(), asked_at };
+        self.with(|jobs| jobs.insert(lease.job, claim));
         (signals, ActiveGuard { active: self.clone(), job: lease.job, attempt: lease.attempt })
     }
 
@@ -44,14 +56,24 @@ impl Active {
 
     /// Every running claim.
     pub fn snapshot(&self) -> Vec<(JobId, i64, Signals)> {
-        self.with(|jobs| jobs.iter().map(|(id, (attempt, signals))| (*id, *attempt, signals.clone())).collect())
+        self.with(|jobs| jobs.iter().map(|(id, claim)| (*id, claim.attempt, claim.signals.clone())).collect())
     }
 
-    /// Tells every running job that its lease is gone.
-    pub fn lose_all(&self) {
-        for (_, _, signals) in self.snapshot() {
-            signals.lost.cancel();
-        }
+    /// Notes that a claim was renewed, as asked for at `asked_at`.
+    pub fn renewed(&self, job: JobId, attempt: i64, asked_at: Instant) {
+        self.with(|jobs| {
+            if let Some(claim) = jobs.get_mut(&job).filter(|claim| claim.attempt == attempt) {
+                claim.asked_at = asked_at;
+            }
+        });
+    }
+
+    /// Tells the jobs whose lease has run out by this process's clock; answers how many those are.
+    pub fn lose_overdue(&self, lease: Duration) -> usize {
+        self.with(|jobs| {
+            let overdue = jobs.values().filter(|c| c.asked_at.elapsed() > lease && !c.signals.lost.is_cancelled());
+            overdue.map(|claim| claim.signals.lost.cancel()).count()
+        })
     }
 }
 
@@ -67,7 +89,7 @@ impl Drop for ActiveGuard {
     fn drop(&mut self) {
         self.active.with(|jobs| {
             // The same job may have been claimed here again meanwhile.
-            if jobs.get(&self.job).is_some_and(|(attempt, _)| *attempt == self.attempt) {
+            if jobs.get(&self.job).is_some_and(|claim| claim.attempt == self.attempt) {
                 jobs.remove(&self.job);
             }
         });

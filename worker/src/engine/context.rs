@@ -1,5 +1,7 @@
 //! What a step is given: the job, the right to act in its name, and the ways in which it can be told to stop.
 
+use std::collections::BTreeMap;
+
 use clawdeploy_shared::{
     db::{
         Scope, instance,
@@ -12,6 +14,7 @@ use clawdeploy_shared::{
     job::JobEventKind,
     openclaw::GatewaySettings,
     ports::Subnet,
+    secret::SecretError,
 };
 use secrecy::SecretString;
 
@@ -33,6 +36,8 @@ pub struct Secrets {
     pub gateway_token: SecretString,
     pub bot_token: Option<SecretString>,
     pub api_key: Option<SecretString>,
+    /// Environment variables of the owner's.
+    pub env: BTreeMap<String, SecretString>,
 }
 
 impl JobContext {
@@ -104,7 +109,13 @@ impl JobContext {
     pub fn secrets(&self, instance: &Instance) -> Result<Secrets, StepError> {
         let sealer = &self.env.sealer;
         let open = |sealed: &Option<String>, place| sealed.as_deref().map(|s| sealer.open(s, place)).transpose();
+        let settings = instance.settings();
+        let env = settings.env_sealed.iter().map(|(name, sealed)| {
+            let column = places::env_column(name);
+            Ok((name.clone(), sealer.open(sealed, places::env(&instance.id, &column))?))
+        });
         Ok(Secrets {
+            env: env.collect::<Result<_, SecretError>>()?,
             gateway_token: sealer.open(&instance.gateway_token_sealed, places::gateway_token(&instance.id))?,
             bot_token: open(&instance.bot_token_sealed, places::bot_token(&instance.id))?,
             api_key: open(&instance.api_key_sealed, places::api_key(&instance.id))?,
@@ -125,6 +136,7 @@ impl JobContext {
             bot_token: secrets.bot_token.as_ref(),
             ai_provider: instance.ai_provider,
             api_key: secrets.api_key.as_ref(),
+            env: &secrets.env,
             routing: &self.env.config.routing,
             port,
             proxy: self.subnet(port)?.gateway,

@@ -12,7 +12,10 @@ use clawdeploy_shared::{
     metrics::JOB_WAIT_SECONDS,
     telemetry::chain,
 };
-use tokio::sync::{Notify, Semaphore};
+use tokio::{
+    sync::{Notify, Semaphore},
+    time::Instant,
+};
 use tokio_util::task::TaskTracker;
 
 use super::{Env, active::Active, runner};
@@ -69,6 +72,7 @@ impl Dispatcher {
             if wanted == 0 {
                 return;
             }
+            let asked_at = Instant::now();
             let jobs = match self.claim(wanted).await {
                 Ok(jobs) => jobs,
                 Err(error) => {
@@ -78,7 +82,7 @@ impl Dispatcher {
             };
             let taken = jobs.len();
             for job in jobs {
-                self.spawn(job);
+                self.spawn(job, asked_at);
             }
             if taken < wanted {
                 return;
@@ -97,10 +101,10 @@ impl Dispatcher {
         Ok(jobs)
     }
 
-    fn spawn(&self, job: Job) {
+    fn spawn(&self, job: Job, asked_at: Instant) {
         let lease = Lease { job: job.id, attempt: job.attempt, worker: self.env.worker.to_string() };
         // At once, not in the task: from its claim on the keeper has to know the job.
-        let (signals, guard) = self.active.enter(&lease);
+        let (signals, guard) = self.active.enter(&lease, asked_at);
         let permit = Arc::clone(&self.room).try_acquire_owned();
         let dispatcher = self.clone();
         self.tasks.spawn(async move {

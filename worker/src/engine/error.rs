@@ -27,6 +27,9 @@ pub enum StepError {
     /// It will not pass by itself: the job fails now.
     #[error("{0}")]
     Permanent(Failure),
+    /// What the job is for is so already: the steps that are left are not needed.
+    #[error("{0}")]
+    Satisfied(String),
     /// The job belongs to another worker by now: stop, touch nothing.
     #[error("the lease on the job is lost")]
     LeaseLost,

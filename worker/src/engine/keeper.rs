@@ -23,19 +23,17 @@ pub async fn renew_leases(env: Env, active: Active) {
     let lease = env.config.engine.lease;
     let mut tick = interval(lease / 3);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut renewed_at = Instant::now();
     loop {
         tick.tick().await;
-        let asked_at = Instant::now();
         match timeout(lease / 3, renew_once(&env, &active)).await {
-            Ok(Ok(())) => renewed_at = asked_at,
+            Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(error = chain(&error), "Could not renew leases"),
             Err(_) => tracing::warn!("Could not renew leases in time"),
         }
-        // The database cannot tell us, but by our own clock every lease has run out: others may act by now.
-        if renewed_at.elapsed() > lease && !active.is_empty() {
-            tracing::error!("All leases ran out unrenewed; stopping every job");
-            active.lose_all();
+        // The database cannot tell us, but by our own clock these leases have run out: others may act by now.
+        let lost = active.lose_overdue(lease);
+        if lost > 0 {
+            tracing::error!(jobs = lost, "Leases ran out unrenewed; stopping their jobs");
         }
     }
 }
@@ -43,14 +41,19 @@ pub async fn renew_leases(env: Env, active: Active) {
 async fn renew_once(env: &Env, active: &Active) -> Result<(), DbError> {
     // Taken before the query: what is claimed meanwhile is not missed in its answer.
     let running = active.snapshot();
+    let asked_at = Instant::now();
     let jobs: Vec<_> = running.iter().map(|(job, ..)| *job).collect();
     let mut conn = env.db.conn().await?;
     let renewed = lease::renew(&mut conn, &env.worker, &jobs, env.config.engine.lease).await?;
     let renewed: HashMap<_, _> = renewed.into_iter().map(|r| ((r.id, r.attempt), r.cancel_requested)).collect();
     for (job, attempt, signals) in running {
         match renewed.get(&(job, attempt)) {
-            Some(true) => signals.cancel.cancel(),
-            Some(false) => {}
+            Some(cancel_requested) => {
+                active.renewed(job, attempt, asked_at);
+                if *cancel_requested {
+                    signals.cancel.cancel();
+                }
+            }
             // Ended in this moment, or lost; for one that ended the signal goes nowhere.
             None => signals.lost.cancel(),
         }

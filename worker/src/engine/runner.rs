@@ -96,16 +96,24 @@ async fn attempt_once(env: &Env, job: Job, lease: Lease, signals: Signals) -> Re
     let cancelled = job.cancel_requested_at.is_some() && (plan.cancellable || !begun);
     let unwinding = job.unwinding_to;
     let cx = JobContext { env: env.clone(), cancellable: plan.cancellable && unwinding.is_none(), job, lease, signals };
-    let work = async {
+    let work = async move {
         if unwinding.is_some() {
             return unwind(&cx, plan).await;
         }
         if cancelled {
+            let cx = JobContext { cancellable: false, ..cx };
             return decide(&cx, plan, Unwinding::Cancelled, None).await;
         }
-        match forward(&cx, plan).await {
+        let went = forward(&cx, plan).await;
+        // What it does from here on is its end or the way back, and that is not given up half way.
+        let cx = JobContext { cancellable: false, ..cx };
+        match went {
             Ok(()) => {
                 end(&cx, plan.succeeded, JobStatus::Succeeded, "Done", None).await?;
+                Ok(Left::Ended(JobStatus::Succeeded))
+            }
+            Err(StepError::Satisfied(message)) => {
+                end(&cx, plan.succeeded, JobStatus::Succeeded, &message, None).await?;
                 Ok(Left::Ended(JobStatus::Succeeded))
             }
             Err(StepError::Cancelled) => decide(&cx, plan, Unwinding::Cancelled, None).await,
@@ -228,9 +236,14 @@ async fn unwind(cx: &JobContext, plan: &Plan) -> Result<Left, StepError> {
         kill_point(cx.job.kind.as_str(), undo.as_str(), "undo");
         match undo.run(cx).await {
             Ok(()) => {
+                kill_point(cx.job.kind.as_str(), undo.as_str(), "undone");
                 cx.note(&event(cx, JobEventKind::StepUndone, planned.step.as_str(), "Undone", None)).await?;
             }
             Err(error @ StepError::LeaseLost) => return Err(error),
+            Err(StepError::Draining) => {
+                lease::hand_back(&mut *cx.env.db.conn().await?, &cx.lease).await?;
+                return Ok(Left::HandedBack);
+            }
             Err(error) => {
                 tracing::warn!(job.id = %cx.job.id, undo = undo.as_str(), error = chain(&error), "An undo failed");
                 let message = error.to_string();
@@ -260,8 +273,7 @@ async fn conclude(cx: &JobContext, plan: &Plan) -> Result<Left, StepError> {
         Ok(Left::Ended(JobStatus::Cancelled))
     } else {
         let fault = Fault { code: row.error_code.as_deref().unwrap_or("job_failed"), message: &message };
-        let outcome = plan.during.map_or(Outcome::None, |_| Outcome::Status(InstanceStatus::Error));
-        end(cx, outcome, JobStatus::Failed, &message, Some(fault)).await?;
+        end(cx, plan.failed, JobStatus::Failed, &message, Some(fault)).await?;
         Ok(Left::Ended(JobStatus::Failed))
     }
 }
