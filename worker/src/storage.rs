@@ -3,19 +3,27 @@
 //! ```text
 //! {data_dir}/               0711 root
 //!   .trash/                 0700 root   what is being removed
+//!   .snapshots/             0700 root   nobody but the worker gets past this one
+//!     {id}/
+//!       {snapshot}/         0700 1000   a copy of `config`; its name says that it is complete
+//!       {snapshot}.partial/ 0700 root   one that is being made
 //!   {id}/                   0700 root   nobody but the engine gets past this one
 //!     config/               0700 1000   mounted at /home/node/.openclaw
+//!     config.restoring/     0700 root   a copy of a snapshot that is to become `config`
 //!     workspace/            0700 1000   mounted at /home/node/workspace
 //! ```
 //!
 //! A tenant writes to `config` and `workspace`, also while we do, and is hostile. So nothing in there is reached by path:
 //! every step starts from an open directory and refuses symbolic links, mount points and whatever leads outside.
 //! Owners and modes are set on open handles, files are read only when they are plain ones, and written as a new file
-//! that is then renamed over the old.
+//! that is then renamed over the old. Snapshots hold what a tenant wrote, so the same goes for them.
 
+mod copy;
 mod dir;
 mod error;
 mod remove;
+mod snapshot;
+mod walk;
 
 use std::{
     os::fd::OwnedFd,
@@ -28,10 +36,12 @@ use rustix::{fs::RenameFlags, io::Errno};
 
 pub use error::StorageError;
 use error::at;
+pub use snapshot::{SnapshotTaken, TreeSize};
 
 const CONFIG: &str = "config";
 const WORKSPACE: &str = "workspace";
 const TRASH: &str = ".trash";
+const SNAPSHOTS: &str = ".snapshots";
 
 /// The data directory. Cheap to clone; every verb may be repeated, and runs on a thread where it may block.
 #[derive(Debug, Clone)]
@@ -44,6 +54,7 @@ struct Inner {
     path: PathBuf,
     root: OwnedFd,
     trash: OwnedFd,
+    snapshots: OwnedFd,
 }
 
 impl Storage {
@@ -56,7 +67,8 @@ impl Storage {
             let root = dir::open_root(&path)?;
             dir::set_mode(&root, 0o711).map_err(at("set the mode of", &path))?;
             let trash = dir::make(&root, TRASH, 0o700, None)?;
-            Ok(Inner { path, root, trash })
+            let snapshots = dir::make(&root, SNAPSHOTS, 0o700, None)?;
+            Ok(Inner { path, root, trash, snapshots })
         })
         .await?;
         Ok(Self { inner: Arc::new(inner) })
@@ -118,18 +130,17 @@ impl Storage {
         .await
     }
 
-    /// Removes the directories of an instance; its container must be gone. What is missing counts as done.
+    /// Removes the directories of an instance, and its snapshots; its container must be gone. What is missing counts as
+    /// done.
     ///
     /// The name is free at once; a removal that is cut short leaves the rest in the trash, which the next one of the
     /// same instance, or [`discard`](Self::discard), takes away.
     pub async fn remove(&self, id: &InstanceId) -> Result<(), StorageError> {
         self.with(id, |inner, id| {
-            let doomed = format!("{id}-{:016x}", rand::random::<u64>());
-            match rustix::fs::renameat_with(&inner.root, id, &inner.trash, &doomed, RenameFlags::NOREPLACE) {
-                Ok(()) | Err(Errno::NOENT) => {}
-                Err(errno) => return Err(at("move to the trash", id)(errno)),
-            }
-            empty(inner, |name| name.strip_prefix(id).is_some_and(|rest| rest.starts_with('-')))
+            // The snapshots first: cut short in between, the instance is still on the list of those to remove.
+            to_trash(inner, id, &inner.snapshots, id)?;
+            to_trash(inner, id, &inner.root, id)?;
+            empty_of(inner, id)
         })
         .await
     }
@@ -177,9 +188,20 @@ impl Storage {
     }
 }
 
-fn empty(inner: &Inner, which: impl Fn(&str) -> bool) -> Result<(), StorageError> {
+/// Moves something of an instance's to the trash; its name is free at once. What is missing counts as done.
+fn to_trash(inner: &Inner, id: &str, parent: &OwnedFd, name: &str) -> Result<(), StorageError> {
+    let doomed = format!("{id}-{:016x}", rand::random::<u64>());
+    match rustix::fs::renameat_with(parent, name, &inner.trash, &doomed, RenameFlags::NOREPLACE) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(at("move to the trash", name)(errno)),
+    }
+}
+
+/// Removes all of an instance's from the trash.
+fn empty_of(inner: &Inner, id: &str) -> Result<(), StorageError> {
     let names = remove::names(&inner.trash).map_err(at("list", TRASH))?;
-    for name in names.iter().filter(|name| which(name)) {
+    let owned = |name: &&String| name.strip_prefix(id).is_some_and(|rest| rest.starts_with('-'));
+    for name in names.iter().filter(owned) {
         remove::tree(&inner.trash, name).map_err(at("remove", name))?;
     }
     Ok(())

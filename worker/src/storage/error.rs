@@ -19,6 +19,9 @@ pub enum StorageError {
     TooBig { path: String, cap: u64 },
     #[error("{0:?} is not a plain file name")]
     BadName(String),
+    /// It was asked to stop.
+    #[error("the file work was cancelled")]
+    Cancelled,
     #[error("the file work was interrupted")]
     Interrupted(#[source] tokio::task::JoinError),
 }

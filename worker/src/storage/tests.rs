@@ -1,3 +1,6 @@
+mod snapshots;
+mod tree;
+
 use std::{
     fs,
     os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink},

@@ -1,0 +1,239 @@
+//! Snapshots of the config directory: what an update can be rolled back to.
+//!
+//! A copy is made in a directory of its attempt's own, and gets its final name by its path, never by a handle. So an
+//! attempt that was given up but still runs (its lease was lost, say) cannot publish what the next one has thrown away.
+
+use std::os::fd::OwnedFd;
+
+use clawdeploy_shared::{
+    db::snapshot::SnapshotMethod,
+    ids::{InstanceId, SnapshotId},
+};
+use rustix::{
+    fs::{FlockOperation, RenameFlags},
+    io::Errno,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    CONFIG, Inner, Storage,
+    copy::{self, Copier},
+    dir, empty_of,
+    error::{StorageError, at},
+    remove, to_trash,
+    walk::{Tally, walk},
+};
+
+/// What a snapshot is called while it is not complete: its id and this.
+const PARTIAL: &str = ".partial";
+/// Where the copy of a snapshot that is to stay is made, in the instance's directory.
+const RESTORING: &str = "config.restoring";
+
+/// A complete snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SnapshotTaken {
+    /// Plain files and symbolic links in it.
+    pub files: u64,
+    /// Apparent size of its plain files in bytes; a sparse one counts in full, one with several names once.
+    pub bytes: u64,
+    pub method: SnapshotMethod,
+}
+
+/// What a tree takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TreeSize {
+    /// Plain files and symbolic links.
+    pub files: u64,
+    /// Bytes on disk; holes take none.
+    pub bytes: u64,
+}
+
+impl Storage {
+    /// Takes a snapshot of the config directory; one that is complete is left as it is.
+    ///
+    /// Nothing may be writing to the directory meanwhile, or what is kept is of different moments. Fails with
+    /// [`StorageError::Cancelled`] soon after `cancel`, leaving a part that the next attempt, or
+    /// [`remove_snapshot`](Self::remove_snapshot), throws away; any other failure takes its part away itself.
+    pub async fn take_snapshot(
+        &self,
+        id: &InstanceId,
+        snapshot: SnapshotId,
+        cancel: &CancellationToken,
+    ) -> Result<SnapshotTaken, StorageError> {
+        let cancel = cancel.clone();
+        self.with(id, move |inner, id| {
+            let name = snapshot.to_string();
+            if let Some(taken) = complete(inner, id, &name, &cancel)? {
+                return Ok(taken);
+            }
+            let config = dir::open(&inner.root, &format!("{id}/{CONFIG}"))?;
+            let shelf = dir::make(&inner.snapshots, id, 0o700, None)?;
+            let partial = format!("{name}{PARTIAL}");
+            let (path, copied) = copy_aside(inner, id, config, &shelf, &partial, &cancel)?;
+            match rustix::fs::renameat_with(&shelf, &path, &shelf, &name, RenameFlags::NOREPLACE) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(errno) => return Err(at("complete the snapshot", &name)(errno)),
+            }
+            dir::sync(&shelf, &name)?;
+            dir::sync(&inner.snapshots, id)?;
+            throw_away(inner, id, &shelf, &partial);
+            Ok(copied)
+        })
+        .await
+    }
+
+    /// What the config directory takes, as a bound for what a snapshot of it will.
+    pub async fn snapshot_size(&self, id: &InstanceId) -> Result<TreeSize, StorageError> {
+        self.with(id, |inner, id| {
+            let config = dir::open(&inner.root, &format!("{id}/{CONFIG}"))?;
+            let mut tally = Tally::default();
+            walk(config, &CancellationToken::new(), &mut tally)?;
+            Ok(TreeSize { files: tally.files, bytes: tally.allocated })
+        })
+        .await
+    }
+
+    /// Puts a snapshot in the place of the config directory, which is removed; the instance's container must be gone.
+    ///
+    /// With `keep` a copy of the snapshot is put there; without, the snapshot itself, so that it is no more. May be
+    /// repeated after a crash at any point. Without `keep`, a missing snapshot beside a config directory counts as put
+    /// there by an earlier attempt; any other lack is an error of which
+    /// [`is_not_found`](StorageError::is_not_found) is true, and changes nothing.
+    pub async fn restore_snapshot(
+        &self,
+        id: &InstanceId,
+        snapshot: SnapshotId,
+        keep: bool,
+    ) -> Result<(), StorageError> {
+        self.with(id, move |inner, id| {
+            let home = dir::open(&inner.root, id)?;
+            let path = format!("{id}/{snapshot}");
+            if keep {
+                let source = dir::open(&inner.snapshots, &path)?;
+                let (copy, _) = copy_aside(inner, id, source, &home, RESTORING, &CancellationToken::new())?;
+                if !swap(inner, id, &home, &home, &copy)? {
+                    return Err(at("restore", &path)(Errno::NOENT));
+                }
+            } else if !swap(inner, id, &home, &inner.snapshots, &path)? && !dir::is_there(&home, CONFIG)? {
+                return Err(at("restore", &path)(Errno::NOENT));
+            }
+            throw_away(inner, id, &home, RESTORING);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Removes a snapshot, complete or not. What is missing counts as done.
+    pub async fn remove_snapshot(&self, id: &InstanceId, snapshot: SnapshotId) -> Result<(), StorageError> {
+        self.with(id, move |inner, id| {
+            match dir::open(&inner.snapshots, id) {
+                Ok(shelf) => {
+                    to_trash(inner, id, &shelf, &snapshot.to_string())?;
+                    to_trash(inner, id, &shelf, &format!("{snapshot}{PARTIAL}"))?;
+                }
+                Err(error) if error.is_not_found() => {}
+                Err(error) => return Err(error),
+            }
+            empty_of(inner, id)
+        })
+        .await
+    }
+
+    /// Snapshots that are there, by their names: the id, with `.partial` after it where it is not complete.
+    pub async fn snapshots(&self) -> Result<Vec<(InstanceId, String)>, StorageError> {
+        self.blocking(|inner| {
+            let mut found = Vec::new();
+            for name in remove::names(&inner.snapshots).map_err(at("list", super::SNAPSHOTS))? {
+                let Ok(id) = name.parse::<InstanceId>() else { continue };
+                let shelf = match dir::open(&inner.snapshots, &name) {
+                    Ok(shelf) => shelf,
+                    // The instance was removed just now.
+                    Err(error) if error.is_not_found() => continue,
+                    Err(error) => return Err(error),
+                };
+                let names = remove::names(&shelf).map_err(at("list", &name))?;
+                found.extend(names.into_iter().map(|name| (id.clone(), name)));
+            }
+            Ok(found)
+        })
+        .await
+    }
+}
+
+/// A complete snapshot, counted again.
+fn complete(
+    inner: &Inner,
+    id: &str,
+    name: &str,
+    cancel: &CancellationToken,
+) -> Result<Option<SnapshotTaken>, StorageError> {
+    let (shelf, snapshot) =
+        match (dir::open(&inner.snapshots, id), dir::open(&inner.snapshots, &format!("{id}/{name}"))) {
+            (Ok(shelf), Ok(snapshot)) => (shelf, snapshot),
+            (Err(error), _) | (_, Err(error)) if error.is_not_found() => return Ok(None),
+            (Err(error), _) | (_, Err(error)) => return Err(error),
+        };
+    let mut tally = Tally::default();
+    walk(snapshot, cancel, &mut tally)?;
+    // A crash may have come before this was on disk, or before what is left of the attempt was taken away.
+    dir::sync(&shelf, name)?;
+    throw_away(inner, id, &shelf, &format!("{name}{PARTIAL}"));
+    Ok(Some(taken(&tally, copy::clones(&shelf))))
+}
+
+fn taken(tally: &Tally, cloned: bool) -> SnapshotTaken {
+    let method = if cloned { SnapshotMethod::Reflink } else { SnapshotMethod::Copy };
+    SnapshotTaken { files: tally.files, bytes: tally.bytes, method }
+}
+
+/// Copies a tree to a new directory within `{place}/{name}`, in place of what is there, and tells its path from `place`.
+pub(super) fn copy_aside(
+    inner: &Inner,
+    id: &str,
+    source: OwnedFd,
+    place: &OwnedFd,
+    name: &str,
+    cancel: &CancellationToken,
+) -> Result<(String, SnapshotTaken), StorageError> {
+    to_trash(inner, id, place, name)?;
+    throw_away(inner, id, place, name);
+    let attempt = format!("{:016x}", rand::random::<u64>());
+    let copied = (|| {
+        let work = dir::make(place, name, 0o700, None)?;
+        let tree = dir::make(&work, &attempt, 0o700, None)?;
+        let links = dir::make(&work, &format!("{attempt}-links"), 0o700, None)?;
+        let mut copier = Copier::new(tree, links, cancel);
+        walk(source, cancel, &mut copier)?;
+        // Once for all: thousands of files, each written to disk by itself, would take minutes.
+        rustix::fs::syncfs(&work).map_err(at("write to disk", name))?;
+        Ok(taken(&copier.tally, !copier.copied))
+    })();
+    // One that is cancelled ends at once. Else the space is wanted back, all the more where there was too little of it.
+    if copied.as_ref().is_err_and(|error| !matches!(error, StorageError::Cancelled)) {
+        throw_away(inner, id, place, name);
+    }
+    Ok((format!("{name}/{attempt}"), copied?))
+}
+
+/// Puts `{place}/{path}` where the config directory is, which goes to the trash; false where there is nothing to put.
+fn swap(inner: &Inner, id: &str, home: &OwnedFd, place: &OwnedFd, path: &str) -> Result<bool, StorageError> {
+    // Held until it is closed, for a few renames: another attempt must not take what we put there for the old one.
+    let lock = dir::open(&inner.root, id)?;
+    rustix::fs::flock(&lock, FlockOperation::LockExclusive).map_err(at("lock", id))?;
+    if !dir::is_there(place, path)? {
+        return Ok(false);
+    }
+    to_trash(inner, id, home, CONFIG)?;
+    rustix::fs::renameat_with(place, path, home, CONFIG, RenameFlags::NOREPLACE).map_err(at("restore", path))?;
+    // Before anything is removed for good.
+    dir::sync(home, id)?;
+    Ok(true)
+}
+
+/// Removes what is of no use any more. It costs nothing but space, so that it stays is told but is no failure; what is
+/// left in the trash is taken away from there later.
+fn throw_away(inner: &Inner, id: &str, place: &OwnedFd, name: &str) {
+    if let Err(error) = to_trash(inner, id, place, name).and_then(|()| empty_of(inner, id)) {
+        tracing::warn!(instance = id, name, error = &error as &dyn std::error::Error, "leftovers stay for now");
+    }
+}
