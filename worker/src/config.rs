@@ -58,6 +58,10 @@ pub struct InstanceArgs {
     #[arg(long, env = "CLAWDEPLOY_READY_SECONDS", default_value = "180", value_parser = seconds)]
     pub ready_within: Duration,
 
+    /// Seconds for which an instance can be rolled back after an update
+    #[arg(long, env = "CLAWDEPLOY_ROLLBACK_SECONDS", default_value = "259200", value_parser = seconds)]
+    pub rollback_window: Duration,
+
     /// CPU while a gateway starts, in thousandths of a core: its boot is bound by it
     #[arg(long, env = "CLAWDEPLOY_BOOST_CPU_MILLIS", default_value_t = 2000)]
     pub boost_cpu_millis: i32,
@@ -117,6 +121,8 @@ impl EngineArgs {
         match queue {
             Queue::Lifecycle => self.lifecycle_concurrency,
             Queue::Builds => self.build_concurrency,
+            // One that waits costs nothing, and there is never more than one open.
+            Queue::Rollouts => 1,
         }
     }
 

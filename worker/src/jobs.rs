@@ -11,9 +11,11 @@ mod delete;
 mod noop;
 mod provision;
 mod rebuild_image;
+mod recreate;
 mod restart;
 mod start;
 mod stop;
+mod update_all;
 
 /// One step of a plan.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +31,10 @@ pub struct PlannedStep {
 impl PlannedStep {
     const fn new(step: Step) -> Self {
         Self { step, undo: None, once: false }
+    }
+
+    const fn once(step: Step, undo: Option<Undo>) -> Self {
+        Self { step, undo, once: true }
     }
 
     const fn undone_by(step: Step, undo: Undo) -> Self {
@@ -56,8 +62,10 @@ pub struct Plan {
     pub during: Option<InstanceStatus>,
     pub steps: &'static [PlannedStep],
     pub succeeded: Outcome,
-    /// After it was cancelled and undone. A failure always ends in `error`.
+    /// After it was cancelled and undone.
     pub cancelled: Outcome,
+    /// After it failed and was undone.
+    pub failed: Outcome,
     /// Whether a request to cancel is obeyed once the job has begun.
     pub cancellable: bool,
 }
@@ -71,6 +79,9 @@ pub fn plan(kind: JobKind) -> &'static Plan {
         JobKind::Restart => &restart::PLAN,
         JobKind::Delete => &delete::PLAN,
         JobKind::RebuildImage => &rebuild_image::PLAN,
+        JobKind::Update | JobKind::Recreate => &recreate::PLAN,
+        JobKind::Rollback => &recreate::ROLLBACK,
+        JobKind::UpdateAll => &update_all::PLAN,
         JobKind::Noop => &noop::PLAN,
     }
 }

@@ -78,7 +78,7 @@ pub async fn run(config: WorkerConfig) -> anyhow::Result<()> {
     tasks.close();
     if tokio::time::timeout(env.config.engine.grace, tasks.wait()).await.is_err() {
         tracing::warn!(running = active.len(), "The grace time is over; leaving the rest to other workers");
-        active.lose_all();
+        active.lose_overdue(Duration::ZERO);
         let _ = tokio::time::timeout(Duration::from_secs(1), tasks.wait()).await;
     }
     renewer.abort();

@@ -38,9 +38,11 @@ mod crash_loop;
 mod directories;
 mod doorbells;
 mod drift;
+mod images;
 mod late;
 mod orphans;
 mod ports;
+mod snapshots;
 mod stuck;
 mod trash;
 
@@ -203,6 +205,8 @@ impl Reconciler {
             SweepName::Directories => directories::sweep(env).await,
             SweepName::Trash => trash::sweep(env).await,
             SweepName::Ports => ports::sweep(env).await,
+            SweepName::Snapshots => snapshots::sweep(env).await,
+            SweepName::Images => images::sweep(env).await,
         }
     }
 }

@@ -4,10 +4,12 @@
 use crate::engine::{context::JobContext, error::StepError};
 
 mod build;
+mod change;
 mod container;
 mod files;
 mod port;
 mod ready;
+mod rollout;
 
 /// A step of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -25,6 +27,15 @@ pub enum Step {
     RemoveNetwork,
     RemoveDirectories,
     BuildImage,
+    PrepareChange,
+    StopGateway,
+    TakeSnapshot,
+    RestoreFiles,
+    ApplyChange,
+    StartGateway,
+    WaitForGateway,
+    KeepSnapshot,
+    UpdateAll,
 }
 
 /// The way back from a step.
@@ -36,6 +47,10 @@ pub enum Undo {
     RemoveContainer,
     StopContainer,
     StartContainer,
+    ForgetChange,
+    ResumeGateway,
+    PutFilesBack,
+    LeaveRest,
 }
 
 impl Step {
@@ -55,6 +70,15 @@ impl Step {
             Self::RemoveNetwork => "remove_network",
             Self::RemoveDirectories => "remove_directories",
             Self::BuildImage => "build_image",
+            Self::PrepareChange => "prepare_change",
+            Self::StopGateway => "stop_gateway",
+            Self::TakeSnapshot => "take_snapshot",
+            Self::RestoreFiles => "restore_files",
+            Self::ApplyChange => "apply_change",
+            Self::StartGateway => "start_gateway",
+            Self::WaitForGateway => "wait_for_gateway",
+            Self::KeepSnapshot => "keep_snapshot",
+            Self::UpdateAll => "update_all",
         }
     }
 
@@ -73,6 +97,15 @@ impl Step {
             Self::RemoveNetwork => container::remove_network(cx).await,
             Self::RemoveDirectories => files::remove_directories(cx).await,
             Self::BuildImage => build::build_image(cx).await,
+            Self::PrepareChange => change::prepare(cx).await,
+            Self::StopGateway => change::stop_gateway(cx).await,
+            Self::TakeSnapshot => change::take_snapshot(cx).await,
+            Self::RestoreFiles => change::restore_files(cx).await,
+            Self::ApplyChange => change::apply(cx).await,
+            Self::StartGateway => change::start_gateway(cx).await,
+            Self::WaitForGateway => change::wait_for_gateway(cx).await,
+            Self::KeepSnapshot => change::keep(cx).await,
+            Self::UpdateAll => rollout::update_all(cx).await,
         }
     }
 
@@ -86,20 +119,32 @@ impl Step {
             Self::CreateNetwork => "Creating the network",
             Self::CreateContainer => "Creating the container",
             Self::StartContainer => "Starting the container",
-            Self::WaitUntilReady => "Waiting for the gateway to answer",
+            Self::WaitUntilReady | Self::WaitForGateway => "Waiting for the gateway to answer",
             Self::StopContainer => "Stopping the container",
             Self::RemoveContainer => "Removing the container",
             Self::RemoveNetwork => "Removing the network",
             Self::RemoveDirectories => "Removing the files",
             Self::BuildImage => "Building the image",
+            Self::PrepareChange => "Looking at what is to change",
+            Self::StopGateway => "Stopping the gateway",
+            Self::TakeSnapshot => "Keeping configuration and state, for the way back",
+            Self::RestoreFiles => "Putting the kept configuration and state back",
+            Self::ApplyChange => "Changing over",
+            Self::StartGateway => "Starting the gateway",
+            Self::KeepSnapshot => "Keeping the way back",
+            Self::UpdateAll => "Updating the instances",
         }
     }
 
     /// Its usual share of a job's time, to show progress; a boot takes ten seconds, most of the rest milliseconds.
     pub fn weight(self) -> u32 {
         match self {
-            Self::WaitUntilReady | Self::BuildImage => 80,
-            Self::StopContainer | Self::StartContainer => 6,
+            Self::WaitUntilReady | Self::WaitForGateway | Self::BuildImage | Self::UpdateAll => 80,
+            Self::StopContainer
+            | Self::StopGateway
+            | Self::StartContainer
+            | Self::StartGateway
+            | Self::TakeSnapshot => 6,
             _ => 2,
         }
     }
@@ -115,6 +160,10 @@ impl Undo {
             Self::RemoveContainer => "remove_container",
             Self::StopContainer => "stop_container",
             Self::StartContainer => "start_container",
+            Self::ForgetChange => "forget_change",
+            Self::ResumeGateway => "resume_gateway",
+            Self::PutFilesBack => "put_files_back",
+            Self::LeaveRest => "leave_rest",
         }
     }
 
@@ -126,6 +175,10 @@ impl Undo {
             Self::RemoveContainer => container::remove(cx).await,
             Self::StopContainer => container::stop(cx).await,
             Self::StartContainer => container::start_again(cx).await,
+            Self::ForgetChange => change::forget(cx).await,
+            Self::ResumeGateway => change::resume_gateway(cx).await,
+            Self::PutFilesBack => change::put_files_back(cx).await,
+            Self::LeaveRest => rollout::leave_rest(cx).await,
         }
     }
 }

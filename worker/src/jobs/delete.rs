@@ -16,6 +16,7 @@ pub(super) const PLAN: Plan = Plan {
     // The port goes with the row, last: nobody else gets it while anything of this instance might answer there.
     succeeded: Outcome::Forgotten,
     cancelled: Outcome::AsObserved,
+    failed: Outcome::Status(InstanceStatus::Error),
     // What is gone cannot be brought back, so once it has begun it goes on to its end.
     cancellable: false,
 };

@@ -2,5 +2,11 @@
 
 use super::{Outcome, Plan};
 
-pub(super) const PLAN: Plan =
-    Plan { during: None, steps: &[], succeeded: Outcome::None, cancelled: Outcome::None, cancellable: true };
+pub(super) const PLAN: Plan = Plan {
+    during: None,
+    steps: &[],
+    succeeded: Outcome::None,
+    cancelled: Outcome::None,
+    failed: Outcome::None,
+    cancellable: true,
+};

@@ -19,5 +19,6 @@ pub(super) const PLAN: Plan = Plan {
     ],
     succeeded: Outcome::Status(InstanceStatus::Running),
     cancelled: Outcome::Status(InstanceStatus::Error),
+    failed: Outcome::Status(InstanceStatus::Error),
     cancellable: true,
 };

@@ -8,5 +8,6 @@ pub(super) const PLAN: Plan = Plan {
     steps: &[PlannedStep::new(Step::BuildImage)],
     succeeded: Outcome::None,
     cancelled: Outcome::None,
+    failed: Outcome::None,
     cancellable: true,
 };

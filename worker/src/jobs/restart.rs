@@ -9,7 +9,7 @@ pub(super) const PLAN: Plan = Plan {
     during: Some(InstanceStatus::Starting),
     steps: &[
         // Once: an attempt that takes over after a crash must not stop what the one before it started.
-        PlannedStep { step: Step::StopContainer, undo: Some(Undo::StartContainer), once: true },
+        PlannedStep::once(Step::StopContainer, Some(Undo::StartContainer)),
         PlannedStep::new(Step::FindImage),
         PlannedStep::new(Step::ReservePort),
         PlannedStep::new(Step::CreateDirectories),
@@ -21,5 +21,6 @@ pub(super) const PLAN: Plan = Plan {
     ],
     succeeded: Outcome::Status(InstanceStatus::Running),
     cancelled: Outcome::AsObserved,
+    failed: Outcome::Status(InstanceStatus::Error),
     cancellable: true,
 };

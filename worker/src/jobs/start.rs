@@ -20,5 +20,6 @@ pub(super) const PLAN: Plan = Plan {
     ],
     succeeded: Outcome::Status(InstanceStatus::Running),
     cancelled: Outcome::AsObserved,
+    failed: Outcome::Status(InstanceStatus::Error),
     cancellable: true,
 };

@@ -10,5 +10,6 @@ pub(super) const PLAN: Plan = Plan {
     steps: &[PlannedStep::new(Step::StopContainer)],
     succeeded: Outcome::Status(InstanceStatus::Stopped),
     cancelled: Outcome::AsObserved,
+    failed: Outcome::Status(InstanceStatus::Error),
     cancellable: true,
 };

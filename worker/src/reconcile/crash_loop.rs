@@ -157,7 +157,7 @@ pub(super) async fn break_loop(
         return Ok(false);
     }
     let exit_code = state.exit_code.or_else(|| deaths.exit_code(container));
-    let message = message(exit_code, &last_words(env, instance, container).await);
+    let message = message(exit_code, state.oom_killed, &last_words(env, instance, container).await);
     // Stopped first and said after: the other way round, a look in between would find a gateway that runs, and say that.
     env.docker.stop(container, STOP_GRACE).await?;
     deaths.forget(container);
@@ -183,8 +183,9 @@ pub(super) async fn newest_job(conn: &mut Conn, instance: &InstanceId) -> Result
     Ok(job::list(conn, Scope::Everything, &filter, 1).await?.pop())
 }
 
-fn message(exit_code: Option<i64>, last_words: &[String]) -> String {
-    let code = exit_code.map(|code| format!(" (last with exit code {code})")).unwrap_or_default();
+fn message(exit_code: Option<i64>, out_of_memory: bool, last_words: &[String]) -> String {
+    let killed = if out_of_memory { ", killed for want of memory" } else { "" };
+    let code = exit_code.map(|code| format!(" (last with exit code {code}{killed})")).unwrap_or_default();
     let mut message = format!(
         "The gateway ended {LIMIT} times within {} minutes{code}, so it was stopped. Look at its log, mend the \
          configuration, then start it.",

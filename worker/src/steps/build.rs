@@ -1,7 +1,7 @@
 //! Builds the image that all instances share, and keeps its log.
 
 use clawdeploy_shared::{
-    db::image::{self as builds, ImageSource},
+    db::image::{self as builds, ImageBuildStatus, ImageSource, NewBuild},
     ids::ImageBuildId,
     telemetry::chain,
 };
@@ -37,7 +37,15 @@ pub(super) async fn build_image(cx: &JobContext) -> Result<(), StepError> {
     let version = request.version.as_str().to_owned();
     let id = {
         let mut conn = cx.env.db.conn().await?;
-        builds::begin(&mut conn, cx.job.id, ImageSource::Release, &version, cx.job.requested_by).await?
+        let new = NewBuild {
+            job: cx.job.id,
+            source: ImageSource::Release,
+            reference: &version,
+            revision: &version,
+            version: Some(&version),
+            requested_by: cx.job.requested_by,
+        };
+        builds::begin(&mut conn, new).await?
     };
     cx.log(&format!("Building OpenClaw {version} on {}", request.base_image)).await?;
 
@@ -49,16 +57,16 @@ pub(super) async fn build_image(cx: &JobContext) -> Result<(), StepError> {
     let mut conn = cx.env.db.conn().await?;
     match (built, followed) {
         (Ok(BuiltImage { image_id, size_bytes }), Ok(())) => {
-            builds::finish(&mut conn, id, &image_id, size_bytes).await?;
+            builds::finish(&mut conn, id, &image_id, size_bytes, &version).await?;
             drop(conn);
             cx.log(&format!("Built {image_id}, {} MB", size_bytes / 1_000_000)).await
         }
         (_, Err(stopped)) => {
-            builds::fail(&mut conn, id, "The build was stopped.").await?;
+            builds::fail(&mut conn, id, ImageBuildStatus::Cancelled, "The build was stopped.").await?;
             Err(stopped)
         }
         (Err(error), Ok(())) => {
-            builds::fail(&mut conn, id, &chain(&error)).await?;
+            builds::fail(&mut conn, id, ImageBuildStatus::Failed, &chain(&error)).await?;
             Err(failure(error))
         }
     }
@@ -118,7 +126,7 @@ async fn follow(
 }
 
 async fn flush(cx: &JobContext, id: ImageBuildId, log: &str, percent: u8) -> Result<(), StepError> {
-    builds::set_log(&mut *cx.env.db.conn().await?, id, log).await?;
+    builds::set_log(&mut *cx.env.db.conn().await?, id, log, 0, i16::from(percent)).await?;
     let line = log.lines().rev().find(|line| line.starts_with("Step ")).unwrap_or("Preparing");
     cx.log_progress(line, i16::from(percent)).await
 }

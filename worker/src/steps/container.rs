@@ -6,12 +6,15 @@
 use std::time::Duration;
 
 use clawdeploy_shared::{
-    db::{instance, lease},
+    db::{
+        instance::{self, Container},
+        lease,
+    },
     job::JobKind,
 };
 use diesel_async::AsyncConnection as _;
 
-use super::port;
+use super::{change, port};
 use crate::{
     docker::{ContainerSpec, ContainerStatus, NetworkSpec},
     engine::{context::JobContext, error::StepError},
@@ -23,6 +26,10 @@ const STOP_GRACE: Duration = Duration::from_mins(1);
 /// The image that the container is made from: the one it had, where the engine still has it, else the current one.
 async fn image(cx: &JobContext) -> Result<String, StepError> {
     let (instance, _) = cx.instance().await?;
+    if cx.job.kind.is_change() {
+        // No other will do: its state may be of a version that only this one can read.
+        return change::image(cx, instance.image_id).await;
+    }
     if cx.job.kind != JobKind::Provision
         && let Some(image_id) = &instance.image_id
         && cx.env.docker.image_id(image_id).await?.is_some()
@@ -30,16 +37,21 @@ async fn image(cx: &JobContext) -> Result<String, StepError> {
         return Ok(image_id.clone());
     }
     let reference = &cx.env.config.image.image;
-    cx.env.docker.image_id(reference).await?.ok_or_else(|| {
-        let message = format!(
-            "The image {reference} is not on the server. An administrator builds it (POST /api/admin/image/rebuild), then the job can be retried."
-        );
-        StepError::permanent("image_missing", message)
-    })
+    cx.env.docker.image_id(reference).await?.ok_or_else(|| image_missing(reference))
 }
 
+pub(super) fn image_missing(image: &str) -> StepError {
+    let message = format!(
+        "The image {image} is not on the server. An administrator builds it (POST /api/admin/image/rebuild), then the job can be retried."
+    );
+    StepError::permanent("image_missing", message)
+}
+
+/// Finds the image, and whether it may be started.
 pub(super) async fn find_image(cx: &JobContext) -> Result<(), StepError> {
-    image(cx).await.map(|_| ())
+    let image = image(cx).await?;
+    let version = cx.env.docker.image_version(&image).await?;
+    change::check_policy(cx, version.as_deref()).await
 }
 
 pub(super) async fn create_network(cx: &JobContext) -> Result<(), StepError> {
@@ -84,10 +96,11 @@ pub(super) async fn create(cx: &JobContext) -> Result<(), StepError> {
     };
     cx.hold().await?;
     let container_id = cx.env.docker.ensure_container(&spec).await?;
-    note_container(cx, Some((&container_id, &image_id))).await
+    let version = cx.env.docker.image_version(&image_id).await?;
+    note_container(cx, Some(Container { id: &container_id, image: &image_id, version: version.as_deref() })).await
 }
 
-async fn note_container(cx: &JobContext, container: Option<(&str, &str)>) -> Result<(), StepError> {
+async fn note_container(cx: &JobContext, container: Option<Container<'_>>) -> Result<(), StepError> {
     let id = cx.instance_id()?;
     let mut conn = cx.env.db.conn().await?;
     conn.transaction(async |conn| {

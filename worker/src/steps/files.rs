@@ -4,6 +4,7 @@ use clawdeploy_shared::openclaw::{self, CONFIG_FILE, ENV_FILE};
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
 
+use super::change;
 use crate::engine::{
     context::JobContext,
     error::{Failure, StepError},
@@ -28,6 +29,7 @@ pub(super) async fn write_config(cx: &JobContext) -> Result<(), StepError> {
     let secrets = cx.secrets(&instance)?;
     let settings = cx.gateway_settings(&instance, &secrets, port)?;
     let storage = &cx.env.storage;
+    let replaced = change::replaced_settings(cx).await?;
 
     cx.hold().await?;
     let existing = storage.read_config_file(&instance.id, CONFIG_FILE, CONFIG_CAP).await;
@@ -35,6 +37,14 @@ pub(super) async fn write_config(cx: &JobContext) -> Result<(), StepError> {
         Ok(None) => Some(openclaw::config(&settings)),
         Ok(Some(Ok(mut config))) => {
             let before = config.clone();
+            if let Some(before) = &replaced {
+                if before.channel != instance.channel || before.bot_token_sealed != instance.bot_token_sealed {
+                    openclaw::change_channel(&mut config, before.channel, &settings);
+                }
+                if before.ai_provider != instance.ai_provider {
+                    openclaw::change_provider(&mut config, &settings);
+                }
+            }
             openclaw::restore_platform_config(&mut config, &settings);
             (config != before).then_some(config)
         }
@@ -59,9 +69,16 @@ pub(super) async fn write_config(cx: &JobContext) -> Result<(), StepError> {
         text.push(b'\n');
         storage.write_config_file(&instance.id, CONFIG_FILE, text).await?;
     }
-    if storage.read_config_file(&instance.id, ENV_FILE, CONFIG_CAP).await.ok().flatten().is_none() {
-        let env = openclaw::env_file(instance.ai_provider, secrets.api_key.as_ref());
-        storage.write_config_file(&instance.id, ENV_FILE, env.expose_secret().as_bytes().to_vec()).await?;
-    }
-    Ok(())
+    let existing = storage.read_config_file(&instance.id, ENV_FILE, CONFIG_CAP).await.ok().flatten();
+    let variables = openclaw::variables(&settings);
+    let env = match (existing.as_deref().map(String::from_utf8_lossy), replaced) {
+        (None, _) => openclaw::env_file(&variables),
+        (Some(text), Some(before)) => {
+            let key = openclaw::key_name(before.ai_provider).map(str::to_owned);
+            let before = before.env_sealed.into_keys().chain(key).collect();
+            openclaw::change_env_file(&text, &before, &variables)
+        }
+        (Some(_), None) => return Ok(()),
+    };
+    Ok(storage.write_config_file(&instance.id, ENV_FILE, env.expose_secret().as_bytes().to_vec()).await?)
 }

@@ -141,9 +141,9 @@ fn another_container_begins_a_new_life() {
 fn the_error_says_what_to_do_and_what_the_gateway_said() {
     let words = ["one".to_owned(), "two".to_owned()];
     assert_eq!(
-        message(Some(78), &words),
+        message(Some(78), false, &words),
         "The gateway ended 5 times within 10 minutes (last with exit code 78), so it was stopped. Look at its log, mend \
          the configuration, then start it. Its last words:\none\ntwo"
     );
-    assert!(message(None, &[]).ends_with("then start it."));
+    assert!(message(None, false, &[]).ends_with("then start it."));
 }

@@ -1,0 +1,341 @@
+//! The steps of a change that keeps a way back; `jobs/recreate.rs` says in which order and why.
+//!
+//! What is gone back to is written down in the table `snapshots` before anything is touched. From then on every step, and
+//! every undo, goes by that row and never by what it finds, because an earlier attempt may have changed that.
+
+use clawdeploy_shared::{
+    db::{
+        instance::{self, Instance, InstanceSettings},
+        lease,
+        snapshot::{self, ChangeReason, Make, NewSnapshot, Snapshot, SnapshotStatus, Taken},
+        version_policy,
+    },
+    ids::SnapshotId,
+    instance::DesiredState,
+    job::JobKind,
+};
+use diesel_async::AsyncConnection as _;
+use serde::Deserialize;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{container, port, ready};
+use crate::{
+    docker::ContainerStatus,
+    engine::{
+        context::JobContext,
+        error::{Failure, StepError},
+    },
+};
+
+/// Space that must be left beside a copy of the files: a gateway that starts writes, too.
+const SPARE_BYTES: u64 = 256 << 20;
+
+/// Arguments of the job.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Payload {
+    /// An update even if the instance runs the newest image already.
+    force: bool,
+    /// What a rollback goes back to.
+    snapshot_id: Option<SnapshotId>,
+}
+
+/// What the container is to be made from.
+struct Target {
+    image: String,
+    version: Option<String>,
+    settings: InstanceSettings,
+}
+
+impl Target {
+    fn make(&self) -> Make<'_> {
+        Make { image: &self.image, version: self.version.as_deref(), settings: &self.settings }
+    }
+}
+
+fn unreadable(error: serde_json::Error) -> StepError {
+    StepError::Permanent(Failure {
+        code: "invalid_payload",
+        message: "What the job is to do cannot be read.".into(),
+        source: Some(error.into()),
+    })
+}
+
+/// The row of this job's change.
+async fn current(cx: &JobContext) -> Result<Snapshot, StepError> {
+    let found = snapshot::of_job(&mut *cx.env.db.conn().await?, cx.job.id).await?;
+    found.ok_or_else(|| StepError::permanent("change_missing", "What the job changes was not written down."))
+}
+
+/// Looks at what there is and what is to be, and writes both down.
+pub(super) async fn prepare(cx: &JobContext) -> Result<(), StepError> {
+    let mut conn = cx.env.db.conn().await?;
+    match snapshot::of_job(&mut conn, cx.job.id).await? {
+        // Of an earlier attempt, and possibly half done.
+        Some(change) if change.status == SnapshotStatus::Changing => return Ok(()),
+        // Of an earlier life of the job, which somebody put back.
+        Some(_) => snapshot::forget(&mut conn, cx.job.id).await?,
+        None => {}
+    }
+    drop(conn);
+    let payload: Payload = serde_json::from_value(cx.job.payload.clone()).map_err(unreadable)?;
+    let (instance, _) = cx.instance().await?;
+    let from = Target {
+        image: instance.image_id.clone().ok_or_else(|| {
+            StepError::permanent("container_missing", "The instance has no container yet. Start it instead.")
+        })?,
+        version: instance.openclaw_version.clone(),
+        settings: instance.settings(),
+    };
+    let to = target(cx, &instance, &payload).await?;
+    let same = from.image == to.image && from.settings == to.settings;
+    if same && !payload.force && cx.job.kind != JobKind::Rollback {
+        let version = to.version.as_deref().unwrap_or("of unknown version");
+        return Err(StepError::Satisfied(format!("It is as it should be already: OpenClaw {version}")));
+    }
+    let was_running = runs(cx, &instance).await?;
+    if was_running {
+        check_policy(cx, to.version.as_deref()).await?;
+    }
+    check_space(cx).await?;
+    let reason = match cx.job.kind {
+        JobKind::Rollback => ChangeReason::Rollback,
+        JobKind::Update => ChangeReason::Update,
+        _ => ChangeReason::Settings,
+    };
+    let new =
+        NewSnapshot { instance: &instance.id, job: cx.job.id, reason, was_running, from: from.make(), to: to.make() };
+    cx.env
+        .db
+        .conn()
+        .await?
+        .transaction::<_, StepError, _>(async |conn| {
+            lease::hold(conn, &cx.lease).await?;
+            Ok(snapshot::begin(conn, &new).await?)
+        })
+        .await?;
+    let name = |target: &Target| target.version.clone().unwrap_or_else(|| target.image.clone());
+    cx.log(&format!("From {} to {}", name(&from), name(&to))).await
+}
+
+async fn target(cx: &JobContext, instance: &Instance, payload: &Payload) -> Result<Target, StepError> {
+    let docker = &cx.env.docker;
+    if cx.job.kind == JobKind::Rollback {
+        let id = payload
+            .snapshot_id
+            .ok_or_else(|| StepError::permanent("no_way_back", "The job does not say what to go back to."))?;
+        let kept = snapshot::find_kept(&mut *cx.env.db.conn().await?, id).await?;
+        let kept = kept.filter(|kept| kept.instance_id == instance.id).ok_or_else(|| {
+            StepError::permanent("no_way_back", "What the job would go back to is not kept any more.")
+        })?;
+        let image = image(cx, Some(kept.from_image.clone())).await?;
+        return Ok(Target {
+            image,
+            version: kept.from_version.clone(),
+            settings: kept.from_settings().map_err(unreadable)?,
+        });
+    }
+    let reference = match (&cx.job.kind, &instance.image_id) {
+        (JobKind::Recreate, Some(image)) => image,
+        _ => &cx.env.config.image.image,
+    };
+    let image = docker.image_id(reference).await?.ok_or_else(|| container::image_missing(reference))?;
+    Ok(Target {
+        version: docker.image_version(&image).await?,
+        image,
+        settings: instance.wanted_settings().map_err(unreadable)?,
+    })
+}
+
+/// The image of that id, and no other.
+pub(super) async fn image(cx: &JobContext, image_id: Option<String>) -> Result<String, StepError> {
+    let image_id = image_id.unwrap_or_default();
+    match cx.env.docker.image_id(&image_id).await {
+        Ok(Some(found)) => Ok(found),
+        Ok(None) => Err(container::image_missing(&image_id)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether the gateway is up, or its owner wants it to be.
+async fn runs(cx: &JobContext, instance: &Instance) -> Result<bool, StepError> {
+    if instance.desired_state == DesiredState::Running {
+        return Ok(true);
+    }
+    let Some(container_id) = &instance.container_id else { return Ok(false) };
+    let state = cx.env.docker.inspect_state(container_id).await?;
+    Ok(state.is_some_and(|s| matches!(s.status, ContainerStatus::Running | ContainerStatus::Restarting)))
+}
+
+/// Refuses to start a version of OpenClaw that an administrator has forbidden.
+pub(super) async fn check_policy(cx: &JobContext, version: Option<&str>) -> Result<(), StepError> {
+    let policy = version_policy::get(&mut *cx.env.db.conn().await?).await?;
+    if policy.refuses(version) {
+        let message = format!(
+            "OpenClaw {} is known to be vulnerable, and may not be started. An administrator builds a newer image.",
+            version.unwrap_or_default()
+        );
+        return Err(StepError::permanent("version_refused", message));
+    }
+    Ok(())
+}
+
+/// Before anything is stopped: whether the files can be kept at all.
+async fn check_space(cx: &JobContext) -> Result<(), StepError> {
+    let needed = cx.env.storage.snapshot_size(cx.instance_id()?).await?.bytes + SPARE_BYTES;
+    let free = cx.env.storage.free_bytes().await?;
+    if free < needed {
+        let message = format!(
+            "The way back needs {} MB on the server's disk, and {} MB are free. An administrator frees space, then the \
+             job can be retried. Nothing was changed.",
+            needed / 1_000_000,
+            free / 1_000_000
+        );
+        return Err(StepError::permanent("disk_full", message));
+    }
+    Ok(())
+}
+
+pub(super) async fn stop_gateway(cx: &JobContext) -> Result<(), StepError> {
+    snapshot::note_stopped(&mut *cx.env.db.conn().await?, cx.job.id).await?;
+    container::stop(cx).await
+}
+
+pub(super) async fn take_snapshot(cx: &JobContext) -> Result<(), StepError> {
+    let change = current(cx).await?;
+    let began = Instant::now();
+    cx.hold().await?;
+    let cancel = CancellationToken::new();
+    // A job that is given up in the middle ends the copying, too.
+    let _guard = cancel.clone().drop_guard();
+    let taking = cx.env.storage.take_snapshot(&change.instance_id, change.id, &cancel);
+    tokio::pin!(taking);
+    let taken = tokio::select! {
+        taken = &mut taking => taken?,
+        () = cx.told_to_stop() => {
+            cancel.cancel();
+            // Its end is awaited: whoever comes after must not find it at work.
+            let taken = taking.await;
+            cx.check()?;
+            taken?
+        }
+    };
+    let taken = Taken {
+        files: i64::try_from(taken.files).unwrap_or(i64::MAX),
+        bytes: i64::try_from(taken.bytes).unwrap_or(i64::MAX),
+        method: taken.method,
+        duration_ms: i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX),
+    };
+    snapshot::note_taken(&mut *cx.env.db.conn().await?, cx.job.id, taken).await?;
+    let (files, megabytes) = (taken.files, taken.bytes / 1_000_000);
+    cx.log(&format!("Kept {files} files, {megabytes} MB, in {} ms ({})", taken.duration_ms, taken.method)).await
+}
+
+/// Puts the files of an earlier change in the place of those that there are.
+pub(super) async fn restore_files(cx: &JobContext) -> Result<(), StepError> {
+    let payload: Payload = serde_json::from_value(cx.job.payload.clone()).map_err(unreadable)?;
+    let Some(kept) = payload.snapshot_id else { return Ok(()) };
+    cx.hold().await?;
+    Ok(cx.env.storage.restore_snapshot(cx.instance_id()?, kept, true).await?)
+}
+
+pub(super) async fn apply(cx: &JobContext) -> Result<(), StepError> {
+    let change = current(cx).await?;
+    let settings = change.to_settings().map_err(unreadable)?;
+    set_make(cx, Make { image: &change.to_image, version: change.to_version.as_deref(), settings: &settings }).await
+}
+
+async fn set_make(cx: &JobContext, make: Make<'_>) -> Result<(), StepError> {
+    let id = cx.instance_id()?;
+    let mut conn = cx.env.db.conn().await?;
+    conn.transaction(async |conn| {
+        lease::hold(conn, &cx.lease).await?;
+        Ok(instance::set_make(conn, id, make.image, make.version, make.settings).await?)
+    })
+    .await
+}
+
+/// The settings that this change replaces by others in the instance's files, if it does.
+pub(super) async fn replaced_settings(cx: &JobContext) -> Result<Option<InstanceSettings>, StepError> {
+    if !cx.job.kind.is_change() || cx.job.kind == JobKind::Rollback {
+        return Ok(None);
+    }
+    let change = current(cx).await?;
+    let (from, to) = (change.from_settings().map_err(unreadable)?, change.to_settings().map_err(unreadable)?);
+    let limits_of = InstanceSettings { memory_mb: to.memory_mb, cpu_millis: to.cpu_millis, ..from.clone() };
+    Ok((limits_of != to).then_some(from))
+}
+
+pub(super) async fn start_gateway(cx: &JobContext) -> Result<(), StepError> {
+    if current(cx).await?.was_running { container::start(cx).await } else { Ok(()) }
+}
+
+pub(super) async fn wait_for_gateway(cx: &JobContext) -> Result<(), StepError> {
+    if current(cx).await?.was_running { ready::wait(cx).await } else { Ok(()) }
+}
+
+/// The change is done, and what was kept is the way back.
+pub(super) async fn keep(cx: &JobContext) -> Result<(), StepError> {
+    let change = current(cx).await?;
+    let (instance, _) = cx.instance().await?;
+    let window = cx.env.config.instances.rollback_window;
+    let mut conn = cx.env.db.conn().await?;
+    let down: Option<i64> = conn
+        .transaction::<_, StepError, _>(async |conn| {
+            lease::hold(conn, &cx.lease).await?;
+            if instance.pending_settings.as_ref() == Some(&change.to_settings) {
+                instance::set_pending(conn, &instance.id, None).await?;
+            }
+            Ok(snapshot::keep(conn, cx.job.id, window).await?)
+        })
+        .await?;
+    drop(conn);
+    match down {
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds, shown with one decimal")]
+        Some(down) => cx.log(&format!("The gateway was down for {:.1} s", down as f64 / 1000.0)).await,
+        None => cx.log("The instance was stopped, and is left so").await,
+    }
+}
+
+/// The way back of a snapshot: the files are again what they were when it was taken.
+pub(super) async fn put_files_back(cx: &JobContext) -> Result<(), StepError> {
+    let change = current(cx).await?;
+    // Nothing may write there meanwhile, whoever started it.
+    container::stop(cx).await?;
+    cx.hold().await?;
+    // One that was never complete is not there, and then nothing was changed after it either.
+    Ok(cx.env.storage.restore_snapshot(&change.instance_id, change.id, false).await?)
+}
+
+/// The way back of a stop: image and settings as before, and a gateway that runs if it ran.
+pub(super) async fn resume_gateway(cx: &JobContext) -> Result<(), StepError> {
+    let change = current(cx).await?;
+    let settings = change.from_settings().map_err(unreadable)?;
+    let from = Make { image: &change.from_image, version: change.from_version.as_deref(), settings: &settings };
+    set_make(cx, from).await?;
+    port::reserve(cx).await?;
+    container::create_network(cx).await?;
+    container::create(cx).await?;
+    if !change.was_running {
+        return Ok(());
+    }
+    container::start(cx).await?;
+    match ready::wait(cx).await {
+        // It is as it was before; what that is shows in the instance's status.
+        Err(StepError::Permanent(failure)) => {
+            cx.log(&format!("The gateway does not answer as it was before either: {failure}")).await
+        }
+        other => other,
+    }
+}
+
+/// Everything is as before; what was kept for it goes.
+pub(super) async fn forget(cx: &JobContext) -> Result<(), StepError> {
+    // A job that found nothing to do, or could not begin, has written nothing down.
+    let Some(change) = snapshot::of_job(&mut *cx.env.db.conn().await?, cx.job.id).await? else { return Ok(()) };
+    cx.hold().await?;
+    cx.env.storage.remove_snapshot(&change.instance_id, change.id).await?;
+    snapshot::note_rolled_back(&mut *cx.env.db.conn().await?, cx.job.id).await?;
+    cx.log("Rolled back: image, settings and files are as they were before").await
+}
