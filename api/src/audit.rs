@@ -23,6 +23,10 @@ pub enum Target<'a> {
     Stranger(&'a str),
     /// The shared OpenClaw image.
     Image,
+    /// Every instance.
+    Instances,
+    /// Which versions of OpenClaw may be started.
+    VersionPolicy,
     Queue(Queue),
     Worker(&'a str),
     /// What compares rows with the world.
@@ -37,6 +41,8 @@ impl Target<'_> {
             Self::Token(_) => "token",
             Self::User(_) | Self::Stranger(_) => "user",
             Self::Image => "image",
+            Self::Instances => "instances",
+            Self::VersionPolicy => "version_policy",
             Self::Queue(_) => "queue",
             Self::Worker(_) => "worker",
             Self::Reconciler => "reconciler",
@@ -50,10 +56,10 @@ impl Target<'_> {
             Self::Token(id) => id.to_string(),
             Self::User(id) => id.to_string(),
             Self::Stranger(name) => name.to_owned(),
-            Self::Image => "openclaw".to_owned(),
+            Self::Image | Self::VersionPolicy => "openclaw".to_owned(),
             Self::Queue(queue) => queue.to_string(),
             Self::Worker(id) => id.to_owned(),
-            Self::Reconciler => "all".to_owned(),
+            Self::Instances | Self::Reconciler => "all".to_owned(),
         }
     }
 }

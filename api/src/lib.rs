@@ -9,6 +9,7 @@ pub mod commands;
 pub mod config;
 pub mod controllers;
 pub mod error;
+pub mod event_stream;
 pub mod extract;
 pub mod middleware;
 pub mod openapi;

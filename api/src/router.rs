@@ -27,12 +27,15 @@ fn table() -> OpenApiRouter<AppState> {
         .routes(routes!(instances::list::list_instances, instances::create::create_instance))
         .routes(routes!(
             instances::show::get_instance,
-            instances::update::update_instance,
+            instances::edit::edit_instance,
             instances::delete::delete_instance
         ))
         .routes(routes!(instances::start::start_instance))
         .routes(routes!(instances::stop::stop_instance))
         .routes(routes!(instances::restart::restart_instance))
+        .routes(routes!(instances::update::update_instance))
+        .routes(routes!(instances::rollback::rollback_instance))
+        .routes(routes!(instances::changes::list_changes))
         .routes(routes!(instances::jobs::list_instance_jobs))
         .routes(routes!(jobs::show::get_job))
         .routes(routes!(jobs::cancel::cancel_job))
@@ -51,6 +54,9 @@ fn table() -> OpenApiRouter<AppState> {
         .routes(routes!(admin::instances::list_all_instances))
         .routes(routes!(admin::images::list_images))
         .routes(routes!(admin::rebuild::rebuild_image))
+        .routes(routes!(admin::update_all::update_all))
+        .routes(routes!(admin::rollout_show::get_rollout))
+        .routes(routes!(admin::version_policy::get_version_policy, admin::version_policy::set_version_policy))
         .routes(routes!(admin::audit::list_audit))
 }
 

@@ -10,8 +10,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     auth::{password::Passwords, throttle::Throttle},
     config::ApiConfig,
-    controllers::jobs::StreamSlots,
     error::{AppError, AppResult},
+    event_stream::StreamSlots,
     middleware::TrustedProxies,
 };
 

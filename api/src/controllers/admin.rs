@@ -19,6 +19,9 @@ pub mod queues;
 pub mod rebuild;
 pub mod reconcile_run;
 pub mod reconcile_show;
+pub mod rollout_show;
+pub mod update_all;
+pub mod version_policy;
 pub mod worker_drain;
 pub mod workers;
 

@@ -8,23 +8,34 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use clawdeploy_shared::{
-    config::RoutingArgs,
-    db::{instance::Instance, job::Job},
+    db::{
+        Conn, DbError,
+        instance::Instance,
+        job::Job,
+        port,
+        version_policy::{self, Versions},
+    },
     ids::InstanceId,
+    job::JobStatus,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::{controllers::jobs::JobView, extract::Json};
+use crate::{controllers::jobs::JobView, extract::Json, state::AppState};
 
+mod change;
+pub mod changes;
 pub mod create;
 pub mod delete;
+pub mod edit;
 mod form;
 mod idempotency;
 pub mod jobs;
 pub mod list;
 mod power;
 pub mod restart;
+pub mod rollback;
+mod settings;
 pub mod show;
 pub mod start;
 pub mod stop;
@@ -53,14 +64,42 @@ pub struct Accepted {
     pub replayed: bool,
 }
 
-impl Accepted {
-    fn new(instance: Instance, port: Option<u16>, job: Job, routing: &RoutingArgs) -> Self {
-        let open = (!job.status.is_terminal()).then(|| job.clone());
-        Self { instance: InstanceView::new(instance, port, open, routing), job: job.into(), replayed: false }
+/// What a change came to, as its transaction saw it at the end.
+#[derive(Debug)]
+struct Outcome {
+    instance: Instance,
+    port: Option<u16>,
+    versions: Versions,
+    job: Job,
+    /// Jobs that it has made or changed beside that one.
+    others: Vec<Job>,
+    /// The job was there already.
+    replayed: bool,
+}
+
+impl Outcome {
+    async fn load(conn: &mut Conn, instance: Instance, job: Job) -> Result<Self, DbError> {
+        let port = port::of(conn, &instance.id).await?;
+        let versions = version_policy::versions(conn).await?;
+        Ok(Self { instance, port, versions, job, others: Vec::new(), replayed: false })
     }
 
     fn replayed(self, replayed: bool) -> Self {
         Self { replayed, ..self }
+    }
+}
+
+impl Accepted {
+    /// Rings for the jobs, now that they are committed, and shows the outcome.
+    fn of(app: &AppState, outcome: Outcome) -> Self {
+        let Outcome { instance, port, versions, job, others, replayed } = outcome;
+        let new = (!replayed).then_some(&job);
+        for job in others.iter().chain(new).filter(|job| job.status == JobStatus::Queued) {
+            app.doorbell.ring(job.queue, job.id);
+        }
+        let open = (!job.status.is_terminal()).then(|| job.clone());
+        let instance = InstanceView::new(instance, port, open, &versions, &app.routing);
+        Self { instance, job: job.into(), replayed }
     }
 }
 

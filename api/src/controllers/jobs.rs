@@ -13,7 +13,6 @@ mod view;
 
 pub use self::{
     steps::Step,
-    stream::StreamSlots,
     view::{Failure, JobDetails, JobView, QueuePlace, serving},
 };
 

@@ -31,6 +31,10 @@ text_enum!(
         AlreadyStopped = "already_stopped",
         /// The instance is in a status from which this is not possible.
         WrongStatus = "wrong_status",
+        /// What the instance was before is not kept, or not any more.
+        NoWayBack = "no_way_back",
+        /// This version of OpenClaw is known to be vulnerable, and may not be started.
+        VersionRefused = "version_refused",
         /// Another job is in the way; it is in the answer.
         JobInProgress = "job_in_progress",
         /// The job is over, so it cannot be cancelled.
@@ -76,6 +80,8 @@ impl ErrorCode {
             | Self::AlreadyRunning
             | Self::AlreadyStopped
             | Self::WrongStatus
+            | Self::NoWayBack
+            | Self::VersionRefused
             | Self::JobInProgress
             | Self::JobFinished
             | Self::NotCancellable

@@ -47,6 +47,10 @@ fn failures_of_the_database_have_a_meaning() {
         (refused(DatabaseErrorKind::UniqueViolation, "", Some("another")), ErrorCode::InternalError),
         (refused(DatabaseErrorKind::SerializationFailure, "", None), ErrorCode::Unavailable),
         (refused(DatabaseErrorKind::Unknown, "deadlock detected", None), ErrorCode::Unavailable),
+        (
+            refused(DatabaseErrorKind::Unknown, "terminating connection due to administrator command", None),
+            ErrorCode::Unavailable,
+        ),
         (refused(DatabaseErrorKind::Unknown, "syntax error", None), ErrorCode::InternalError),
         (DbError::Timeout.into(), ErrorCode::Unavailable),
         (DbError::Unreachable("refused".into()).into(), ErrorCode::Unavailable),

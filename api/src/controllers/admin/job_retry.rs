@@ -3,6 +3,7 @@ use clawdeploy_shared::{
     db::{
         Conn, Scope, instance,
         job::{self, Job},
+        rollout,
     },
     ids::{InstanceId, JobId},
     instance::DesiredState,
@@ -50,6 +51,9 @@ async fn in_transaction(conn: &mut Conn, who: &Principal, context: &RequestConte
     }
     if let Some(instance) = &dead.instance_id {
         make_way(conn, dead.kind, instance).await?;
+    }
+    if dead.kind == JobKind::UpdateAll {
+        rollout::reset(conn, id).await?;
     }
     let job = job::retry(conn, id).await?.ok_or_else(|| not_retryable(dead.status))?;
     Entry::new("job.retry", Target::Job(id))

@@ -63,7 +63,14 @@ pub async fn rebuild_image(
     let (job, made) = app
         .change(async move {
             let mut conn = db.conn().await?;
-            conn.transaction(async |conn| in_transaction(conn, &who, &context, &payload).await).await
+            conn.transaction(async |conn| {
+                let (job, made) = enqueue(conn, &who, &context, &payload).await?;
+                if !made && ["source", "version"].iter().any(|key| job.payload.get(key) != payload.get(key)) {
+                    return Err(AppError::job_in_progress(job.into()));
+                }
+                Ok((job, made))
+            })
+            .await
         })
         .await?;
     if made {
@@ -73,7 +80,8 @@ pub async fn rebuild_image(
     Ok((StatusCode::ACCEPTED, location, Json(Rebuilding { job: job.into(), joined: !made })))
 }
 
-async fn in_transaction(
+/// Queues a build, or joins the one that is open; true: it was queued.
+pub(crate) async fn enqueue(
     conn: &mut Conn,
     who: &Principal,
     context: &RequestContext,
@@ -87,9 +95,6 @@ async fn in_transaction(
         ..NewJob::new(JobKind::RebuildImage)
     };
     let (job, made) = job::insert_or_join(conn, &new).await?;
-    if !made && ["source", "version"].iter().any(|key| job.payload.get(key) != payload.get(key)) {
-        return Err(AppError::job_in_progress(job.into()));
-    }
     let detail = json!({ "jobId": job.id, "joined": !made, "payload": payload });
     Entry::new("image.rebuild", Target::Image).detail(detail).by(conn, who, context).await?;
     Ok((job, made))

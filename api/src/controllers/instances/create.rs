@@ -15,7 +15,7 @@ use diesel_async::AsyncConnection as _;
 use serde_json::json;
 
 use super::{
-    Accepted,
+    Accepted, Outcome,
     form::{CreateInstance, Draft},
     idempotency::{Earlier, IdempotencyKey},
 };
@@ -49,11 +49,8 @@ pub async fn create_instance(
 ) -> AppResult<Accepted> {
     let draft = value.check()?;
     let creation = Creation { app: app.clone(), who, context, key, sha256, draft };
-    let (instance, port, job, replayed) = app.change(creation.run()).await?;
-    if !replayed {
-        app.doorbell.ring(job.queue, job.id);
-    }
-    Ok(Accepted::new(instance, port, job, &app.routing).replayed(replayed))
+    let outcome = app.change(creation.run()).await?;
+    Ok(Accepted::of(&app, outcome))
 }
 
 struct Creation {
@@ -66,15 +63,17 @@ struct Creation {
 }
 
 impl Creation {
-    /// The instance, its port, its job, and whether an earlier request made them.
-    async fn run(self) -> AppResult<(Instance, Option<u16>, Job, bool)> {
+    async fn run(self) -> AppResult<Outcome> {
         let mut conn = self.app.db.conn().await?;
         conn.transaction(async |conn| {
             // Everything that one person creates goes one after the other, so that neither the limit nor a key can be
             // passed by two requests at once.
             user::lock(conn, self.who.user.id).await?;
             match self.key.earlier(conn, self.who.user.id, &self.sha256).await? {
-                Earlier::None => self.insert(conn).await.map(|(instance, job)| (instance, None, job, false)),
+                Earlier::None => {
+                    let (instance, job) = self.insert(conn).await?;
+                    Ok(Outcome::load(conn, instance, job).await?)
+                }
                 Earlier::Same(job) => self.replay(conn, *job).await,
                 Earlier::Other => {
                     let detail = "This Idempotency-Key was used for another request. Use a new key for a new request.";
@@ -85,16 +84,16 @@ impl Creation {
         .await
     }
 
-    async fn replay(&self, conn: &mut Conn, job: Job) -> AppResult<(Instance, Option<u16>, Job, bool)> {
+    async fn replay(&self, conn: &mut Conn, job: Job) -> AppResult<Outcome> {
         let found = match &job.instance_id {
             Some(id) => instance::find(conn, self.who.own(), id).await?,
             None => None,
         };
-        let (instance, port) = found.ok_or_else(|| {
+        let (instance, _) = found.ok_or_else(|| {
             let detail = "The instance that this Idempotency-Key made is gone. Use a new key to create another one.";
             AppError::new(ErrorCode::InstanceGone, detail)
         })?;
-        Ok((instance, port, job, true))
+        Ok(Outcome::load(conn, instance, job).await?.replayed(true))
     }
 
     async fn insert(&self, conn: &mut Conn) -> AppResult<(Instance, Job)> {

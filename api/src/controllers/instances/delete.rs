@@ -1,18 +1,16 @@
 use clawdeploy_shared::{
     db::{
-        Conn,
-        instance::{self, Instance},
-        job::{self, Job, NewJob},
-        port,
+        Conn, instance,
+        job::{self, NewJob},
     },
     ids::InstanceId,
     instance::DesiredState,
-    job::{JobKind, JobStatus},
+    job::JobKind,
 };
 use diesel_async::AsyncConnection as _;
 use serde_json::json;
 
-use super::{Accepted, InstancePath};
+use super::{Accepted, InstancePath, Outcome};
 use crate::{
     audit::{Entry, Target},
     auth::Principal,
@@ -39,27 +37,13 @@ pub async fn delete_instance(
     Path(path): Path<InstancePath>,
 ) -> AppResult<Accepted> {
     let db = app.db.clone();
-    let deletion = app
+    let outcome = app
         .change(async move {
             let mut conn = db.conn().await?;
             conn.transaction(async |conn| in_transaction(conn, &who, &context, &path.id).await).await
         })
         .await?;
-    let replayed = deletion.replayed;
-    // What was asked to stop while it waited for a retry is due as well: its steps are undone first.
-    for job in deletion.cancelled.iter().chain([&deletion.job]).filter(|job| job.status == JobStatus::Queued) {
-        app.doorbell.ring(job.queue, job.id);
-    }
-    Ok(Accepted::new(deletion.instance, deletion.port, deletion.job, &app.routing).replayed(replayed))
-}
-
-struct Deletion {
-    instance: Instance,
-    port: Option<u16>,
-    job: Job,
-    cancelled: Vec<Job>,
-    /// The job was there already.
-    replayed: bool,
+    Ok(Accepted::of(&app, outcome))
 }
 
 async fn in_transaction(
@@ -67,7 +51,7 @@ async fn in_transaction(
     who: &Principal,
     context: &RequestContext,
     id: &InstanceId,
-) -> AppResult<Deletion> {
+) -> AppResult<Outcome> {
     let not_found = || AppError::not_found("instance");
     // May the person see it at all? Only then are its jobs locked, and only after them the instance itself.
     instance::find(conn, who.scope(), id).await?.ok_or_else(not_found)?;
@@ -76,10 +60,10 @@ async fn in_transaction(
 
     let open = job::open_on(conn, id).await?;
     let (deletes, others): (Vec<_>, Vec<_>) = open.into_iter().partition(|job| job.kind == JobKind::Delete);
-    let port = port::of(conn, id).await?;
     if let Some(job) = deletes.into_iter().find(|job| job.cancel_requested_at.is_none()) {
-        return Ok(Deletion { instance, port, job, cancelled: Vec::new(), replayed: true });
+        return Ok(Outcome::load(conn, instance, job).await?.replayed(true));
     }
+    // What is asked to stop while it waits for a retry is due as well: its steps are undone first.
     let mut cancelled = Vec::new();
     for job in others.iter().filter(|job| job.cancel_requested_at.is_none()) {
         cancelled.extend(job::request_cancel(conn, job.id).await?);
@@ -97,5 +81,5 @@ async fn in_transaction(
         .detail(json!({ "name": instance.name, "jobId": job.id }))
         .by(conn, who, context)
         .await?;
-    Ok(Deletion { instance, port, job, cancelled, replayed: false })
+    Ok(Outcome { others: cancelled, ..Outcome::load(conn, instance, job).await? })
 }

@@ -8,10 +8,10 @@ use utoipa::ToSchema;
 use crate::{error::AppResult, validate::Checks};
 
 /// OpenClaw's own checks are killed with less (bounds in MiB).
-const MEMORY_MB: (i32, i32) = (1536, 16384);
+pub(super) const MEMORY_MB: (i32, i32) = (1536, 16384);
 const DEFAULT_MEMORY_MB: i32 = 2048;
 
-const CPU_MILLIS: (i32, i32) = (250, 8000);
+pub(super) const CPU_MILLIS: (i32, i32) = (250, 8000);
 const DEFAULT_CPU_MILLIS: i32 = 1000;
 
 /// An instance to create.
@@ -80,7 +80,7 @@ impl CreateInstance {
     }
 }
 
-fn check_bot_token(checks: &mut Checks, channel: Channel, token: Option<&str>) {
+pub(super) fn check_bot_token(checks: &mut Checks, channel: Channel, token: Option<&str>) {
     const FIELD: &str = "botToken";
     match (channel, token) {
         (Channel::None, Some(_)) => {
@@ -104,7 +104,7 @@ fn check_bot_token(checks: &mut Checks, channel: Channel, token: Option<&str>) {
     }
 }
 
-fn check_api_key(checks: &mut Checks, provider: AiProvider, key: Option<&str>) {
+pub(super) fn check_api_key(checks: &mut Checks, provider: AiProvider, key: Option<&str>) {
     const FIELD: &str = "apiKey";
     match (provider == AiProvider::None, key) {
         (true, Some(_)) => checks.fail(FIELD, "unexpected", "is given, but no aiProvider: choose one"),

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 
 use clawdeploy_shared::{
-    db::{Conn, DbError, Scope, instance, instance::Instance, job, job::Job},
+    db::{Conn, DbError, Scope, instance, instance::Instance, job, job::Job, version_policy},
     ids::InstanceId,
 };
 
@@ -33,13 +33,14 @@ pub async fn page(app: &AppState, scope: Scope, query: &PageQuery) -> AppResult<
     let mut conn = app.db.conn().await?;
     let rows = instance::list(&mut conn, scope, before, limit.fetched()).await?;
     let mut jobs = open_jobs(&mut conn, &rows).await?;
+    let versions = version_policy::versions(&mut conn).await?;
     Ok(Page::cut(
         rows,
         limit,
         |(row, _)| (row.created_at, row.id.clone()),
         |(row, port)| {
             let open = jobs.remove(&row.id).unwrap_or_default();
-            InstanceView::new(row, port, current(open), &app.routing)
+            InstanceView::new(row, port, current(open), &versions, &app.routing)
         },
     ))
 }

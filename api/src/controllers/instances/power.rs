@@ -4,8 +4,8 @@ use clawdeploy_shared::{
     db::{
         Conn,
         instance::{self, Instance},
-        job::{self, Job, NewJob},
-        port,
+        job::{self, NewJob},
+        version_policy,
     },
     ids::InstanceId,
     instance::{DesiredState, InstanceStatus},
@@ -14,7 +14,7 @@ use clawdeploy_shared::{
 use diesel_async::AsyncConnection as _;
 use serde_json::json;
 
-use super::{Accepted, view::current};
+use super::{Accepted, Outcome, view::current};
 use crate::{
     audit::{Entry, Target},
     auth::Principal,
@@ -96,36 +96,32 @@ pub(super) async fn accept(
     power: Power,
 ) -> AppResult<Accepted> {
     let db = app.db.clone();
-    let (instance, port, job, replayed) = app
+    let outcome = app
         .change(async move {
             let mut conn = db.conn().await?;
             conn.transaction(async |conn| in_transaction(conn, &who, &context, &id, power).await).await
         })
         .await?;
-    if !replayed {
-        app.doorbell.ring(job.queue, job.id);
-    }
-    Ok(Accepted::new(instance, port, job, &app.routing).replayed(replayed))
+    Ok(Accepted::of(&app, outcome))
 }
 
-/// The instance, its port, the job, and whether the job was there already.
 async fn in_transaction(
     conn: &mut Conn,
     who: &Principal,
     context: &RequestContext,
     id: &InstanceId,
     power: Power,
-) -> AppResult<(Instance, Option<u16>, Job, bool)> {
+) -> AppResult<Outcome> {
     let found = instance::find_for_update(conn, who.scope(), id).await?;
     let mut instance = found.ok_or_else(|| AppError::not_found("instance"))?;
     let open = job::open_on(conn, id).await?;
     if let [only] = &open[..]
         && power.is_done_by(only.kind, only.status)
         && instance.desired_state == power.desired()
-        && !is_taken_back(only)
+        && !only.is_taken_back()
     {
         let job = only.clone();
-        return Ok((instance, port::of(conn, id).await?, job, true));
+        return Ok(Outcome::load(conn, instance, job).await?.replayed(true));
     }
     if let Some(open) = current(open) {
         return Err(AppError::job_in_progress(open.into()));
@@ -134,7 +130,14 @@ async fn in_transaction(
         let detail = "The instance is to be deleted. Delete it again if that has failed.";
         return Err(AppError::new(ErrorCode::WrongStatus, detail));
     }
-    let kind = power.job(instance.status, instance.container_id.is_some())?;
+    let mut kind = power.job(instance.status, instance.container_id.is_some())?;
+    if power.desired() == DesiredState::Running {
+        refuse_vulnerable(conn, &instance).await?;
+        // Changed settings need a new container, and the way back that goes with it.
+        if instance.pending_settings.is_some() && kind != JobKind::Provision {
+            kind = JobKind::Recreate;
+        }
+    }
     instance::set_desired_state(conn, id, power.desired()).await?;
     instance.desired_state = power.desired();
     let job = NewJob {
@@ -148,12 +151,20 @@ async fn in_transaction(
         .detail(json!({ "jobId": job.id }))
         .by(conn, who, context)
         .await?;
-    Ok((instance, port::of(conn, id).await?, job, false))
+    Ok(Outcome::load(conn, instance, job).await?)
 }
 
-/// Whether what the job has done is being undone, or will be.
-fn is_taken_back(job: &Job) -> bool {
-    job.cancel_requested_at.is_some() || job.unwinding_to.is_some()
+/// Refuses to start a version of OpenClaw that an administrator has forbidden. (What runs goes on running.)
+async fn refuse_vulnerable(conn: &mut Conn, instance: &Instance) -> AppResult<()> {
+    let policy = version_policy::get(conn).await?;
+    if !policy.refuses(instance.openclaw_version.as_deref()) {
+        return Ok(());
+    }
+    let detail = format!(
+        "OpenClaw {} is known to be vulnerable, and may not be started. Update the instance (POST …/update), then start it.",
+        instance.openclaw_version.as_deref().unwrap_or_default()
+    );
+    Err(AppError::new(ErrorCode::VersionRefused, detail))
 }
 
 #[cfg(test)]

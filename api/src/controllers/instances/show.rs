@@ -1,5 +1,5 @@
 use clawdeploy_shared::{
-    db::{instance, instance::places, job},
+    db::{instance, instance::places, job, version_policy},
     instance::InstanceStatus,
 };
 
@@ -28,10 +28,12 @@ pub async fn get_instance(
     let found = instance::find(&mut conn, who.scope(), &path.id).await?;
     let (instance, port) = found.ok_or_else(|| AppError::not_found("instance"))?;
     let open = job::open_on(&mut conn, &path.id).await?;
+    let versions = version_policy::versions(&mut conn).await?;
 
     let sealed = (instance.status == InstanceStatus::Running && instance.owner_id == who.user.id)
         .then(|| instance.gateway_token_sealed.clone());
     let token = sealed.map(|sealed| app.sealer.open(&sealed, places::gateway_token(&path.id))).transpose();
     let gateway_token = token.map_err(AppError::internal)?.map(Revealed);
-    Ok(Json(InstanceView { gateway_token, ..InstanceView::new(instance, port, current(open), &app.routing) }))
+    let view = InstanceView::new(instance, port, current(open), &versions, &app.routing);
+    Ok(Json(InstanceView { gateway_token, ..view }))
 }

@@ -1,78 +1,88 @@
-use clawdeploy_shared::{
-    db::{Conn, instance, instance::Instance, job, port},
-    ids::InstanceId,
-};
+use clawdeploy_shared::{db::Conn, ids::InstanceId, job::JobKind};
 use diesel_async::AsyncConnection as _;
 use serde::Deserialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
-use super::{InstancePath, InstanceView, view::current};
+use super::{
+    Accepted, InstancePath, Outcome,
+    change::{self, Change},
+};
 use crate::{
-    audit::{Entry, Target},
     auth::Principal,
-    error::{AppError, AppResult},
-    extract::{Json, Path},
+    controllers::admin::rebuild,
+    error::AppResult,
+    extract::{OptionalJson, Path},
     middleware::RequestContext,
     state::AppState,
-    validate::Checks,
 };
 
-/// What to change; what is left out stays.
+/// How to update. Everything may be left out.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct UpdateInstance {
-    #[schema(min_length = 1, max_length = 64)]
-    name: Option<String>,
+    /// Whether the image is built from the latest source first; one build serves everybody who asks meanwhile
+    #[schema(default = true)]
+    rebuild: bool,
+    /// Make the container anew even if it runs the newest image already
+    #[schema(default = false)]
+    force: bool,
 }
 
-/// Renames an instance
+impl Default for UpdateInstance {
+    fn default() -> Self {
+        Self { rebuild: true, force: false }
+    }
+}
+
+/// Updates OpenClaw in an instance
+///
+/// Port, token, files and limits stay. What the instance was before is kept for a while (see `GET …/changes`), and whatever
+/// goes wrong ends with the instance as it was. One that is stopped is updated and left stopped. If an update is open
+/// already, the answer is about that one.
 #[utoipa::path(
-    patch, path = "/api/instances/{id}", tag = "instances", params(InstancePath), request_body = UpdateInstance,
-    responses((status = OK, body = InstanceView)),
+    post, path = "/api/instances/{id}/update", tag = "instances", params(InstancePath),
+    request_body = Option<UpdateInstance>,
+    responses((
+        status = ACCEPTED, body = Accepted,
+        headers(("Location", description = "The job"), ("Idempotency-Replayed", description = "`true`: the job was there already")),
+    )),
 )]
 pub async fn update_instance(
     app: AppState,
     who: Principal,
     context: RequestContext,
     Path(path): Path<InstancePath>,
-    Json(form): Json<UpdateInstance>,
-) -> AppResult<Json<InstanceView>> {
-    let mut checks = Checks::default();
-    let name = form.name.map(|name| checks.name("name", &name));
-    checks.done()?;
-
-    let state = app.clone();
-    let view = app
+    OptionalJson(form): OptionalJson<UpdateInstance>,
+) -> AppResult<Accepted> {
+    let db = app.db.clone();
+    let outcome = app
         .change(async move {
-            let mut conn = state.db.conn().await?;
-            conn.transaction(async |conn| {
-                let instance = rename(conn, &who, &context, &path.id, name.as_deref()).await?;
-                let port = port::of(conn, &path.id).await?;
-                let open = job::open_on(conn, &path.id).await?;
-                Ok(InstanceView::new(instance, port, current(open), &state.routing))
-            })
-            .await
+            let mut conn = db.conn().await?;
+            conn.transaction(async |conn| in_transaction(conn, &who, &context, &path.id, &form).await).await
         })
         .await?;
-    Ok(Json(view))
+    Ok(Accepted::of(&app, outcome))
 }
 
-async fn rename(
+async fn in_transaction(
     conn: &mut Conn,
     who: &Principal,
     context: &RequestContext,
     id: &InstanceId,
-    name: Option<&str>,
-) -> AppResult<Instance> {
-    let found = instance::find_for_update(conn, who.scope(), id).await?;
-    let before = found.ok_or_else(|| AppError::not_found("instance"))?;
-    let Some(name) = name.filter(|name| *name != before.name) else { return Ok(before) };
-    let instance = instance::rename(conn, id, name).await?;
-    Entry::new("instance.rename", Target::Instance(id))
-        .owned_by(instance.owner_id)
-        .detail(json!({ "from": before.name, "to": name }))
-        .by(conn, who, context)
-        .await?;
-    Ok(instance)
+    form: &UpdateInstance,
+) -> AppResult<Outcome> {
+    let (instance, open) = change::ready(conn, who, id, JobKind::Update).await?;
+    if let Some(job) = open {
+        return Ok(Outcome::load(conn, instance, job).await?.replayed(true));
+    }
+    let build = if form.rebuild { Some(rebuild::enqueue(conn, who, context, &json!({})).await?.0) } else { None };
+    let change = Change {
+        kind: JobKind::Update,
+        payload: json!({ "force": form.force }),
+        after: build.as_ref().map(|job| job.id),
+        audit_action: "instance.update",
+    };
+    let job = change::queue(conn, who, context, &instance, change).await?;
+    Ok(Outcome { others: Vec::from_iter(build), ..Outcome::load(conn, instance, job).await? })
 }

@@ -3,9 +3,15 @@
 use chrono::{DateTime, Utc};
 use clawdeploy_shared::{
     config::RoutingArgs,
-    db::{instance::Instance, job::Job},
+    db::{
+        instance::{Instance, InstanceSettings},
+        job::Job,
+        version_policy::Versions,
+    },
     ids::{InstanceId, UserId},
     instance::{AiProvider, Channel, DesiredState, InstanceStatus},
+    job::JobStatus,
+    text_enum,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -33,6 +39,18 @@ pub struct InstanceView {
     pub memory_mb: i32,
     /// CPU limit, in thousandths of a core.
     pub cpu_millis: i32,
+    /// Names of its environment variables; what they are is not shown.
+    pub env: Vec<String>,
+    /// Settings that were changed and that the container does not have yet: a restart, an update or `applyNow` applies them.
+    pub pending_changes: Vec<Setting>,
+    /// Version of OpenClaw that it has; null: not known, or none yet.
+    pub openclaw_version: Option<String>,
+    /// Version of OpenClaw that an update leads to, as far as it is built already; null: none is.
+    pub latest_version: Option<String>,
+    /// There is a newer image than the one that it was made from.
+    pub update_available: bool,
+    /// Its version of OpenClaw is known to be vulnerable: update it.
+    pub vulnerable: bool,
     /// Port of the gateway on the host; null: none yet.
     pub port: Option<u16>,
     /// Where the dashboard is opened; while it runs only.
@@ -48,10 +66,26 @@ pub struct InstanceView {
 
 impl InstanceView {
     /// Without the gateway's token.
-    pub fn new(instance: Instance, port: Option<u16>, current: Option<Job>, routing: &RoutingArgs) -> Self {
+    pub fn new(
+        instance: Instance,
+        port: Option<u16>,
+        current: Option<Job>,
+        versions: &Versions,
+        routing: &RoutingArgs,
+    ) -> Self {
         let running = instance.status == InstanceStatus::Running;
         let dashboard_url = port.filter(|_| running).map(|port| routing.dashboard_url(&instance.id, port));
+        // Only this program writes them: what it cannot read is no change that it knows of.
+        let pending_changes = instance.wanted_settings().map(|wanted| changed(&instance.settings(), &wanted));
+        let update_available =
+            matches!((&instance.image_id, &versions.latest_image), (Some(image), Some(latest)) if image != latest);
         Self {
+            env: instance.settings().env_sealed.into_keys().collect(),
+            pending_changes: pending_changes.unwrap_or_default(),
+            update_available,
+            vulnerable: versions.policy.is_vulnerable(instance.openclaw_version.as_deref()),
+            openclaw_version: instance.openclaw_version,
+            latest_version: versions.latest_version.clone(),
             id: instance.id,
             owner_id: instance.owner_id,
             name: instance.name,
@@ -73,9 +107,35 @@ impl InstanceView {
     }
 }
 
+text_enum!(
+    /// A setting that can be changed later on.
+    Setting {
+        MemoryMb = "memoryMb",
+        CpuMillis = "cpuMillis",
+        Channel = "channel",
+        BotToken = "botToken",
+        AiProvider = "aiProvider",
+        ApiKey = "apiKey",
+        Env = "env",
+    }
+);
+
+/// In what settings differ.
+pub(super) fn changed(from: &InstanceSettings, to: &InstanceSettings) -> Vec<Setting> {
+    let differences = [
+        (from.memory_mb != to.memory_mb, Setting::MemoryMb),
+        (from.cpu_millis != to.cpu_millis, Setting::CpuMillis),
+        (from.channel != to.channel, Setting::Channel),
+        (from.bot_token_sealed != to.bot_token_sealed, Setting::BotToken),
+        (from.ai_provider != to.ai_provider, Setting::AiProvider),
+        (from.api_key_sealed != to.api_key_sealed, Setting::ApiKey),
+        (from.env_sealed != to.env_sealed, Setting::Env),
+    ];
+    differences.into_iter().filter_map(|(differs, setting)| differs.then_some(setting)).collect()
+}
+
 /// The job that matters of those open on one instance, in order of arrival: the one that runs, or else the next one.
 pub(super) fn current(open: Vec<Job>) -> Option<Job> {
-    use clawdeploy_shared::job::JobStatus;
     let running = open.iter().position(|job| job.status == JobStatus::Running);
     open.into_iter().nth(running.unwrap_or(0))
 }

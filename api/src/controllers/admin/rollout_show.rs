@@ -1,0 +1,57 @@
+use clawdeploy_shared::{
+    db::{
+        Scope, job,
+        rollout::{self, Member, MemberStatus},
+    },
+    job::JobKind,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    auth::Admin,
+    controllers::jobs::{JobPath, JobView},
+    error::{AppError, AppResult},
+    extract::{Json, Path},
+    state::AppState,
+};
+
+/// An update of everything, and how far it is.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Rollout {
+    job: JobView,
+    /// Instances that are left.
+    waiting: usize,
+    updating: usize,
+    updated: usize,
+    failed: usize,
+    /// Instances that were not touched.
+    skipped: usize,
+    /// Each instance, by its wave.
+    members: Vec<Member>,
+}
+
+/// How far an update of everything is, with each instance
+#[utoipa::path(
+    get, path = "/api/admin/update-all/{id}", tag = "admin", params(JobPath),
+    responses((status = OK, body = Rollout)),
+)]
+pub async fn get_rollout(app: AppState, _: Admin, Path(path): Path<JobPath>) -> AppResult<Json<Rollout>> {
+    let mut conn = app.db.conn().await?;
+    let found = job::find(&mut conn, Scope::Everything, path.id).await?;
+    let job = found
+        .filter(|job| job.kind == JobKind::UpdateAll)
+        .ok_or_else(|| AppError::not_found("update of everything"))?;
+    let members = rollout::members(&mut conn, path.id).await?;
+    let count = |status| members.iter().filter(|member| member.status == status).count();
+    Ok(Json(Rollout {
+        job: job.into(),
+        waiting: count(MemberStatus::Waiting),
+        updating: count(MemberStatus::Updating),
+        updated: count(MemberStatus::Updated),
+        failed: count(MemberStatus::Failed),
+        skipped: count(MemberStatus::Skipped),
+        members,
+    }))
+}

@@ -1,0 +1,79 @@
+use clawdeploy_shared::{
+    db::version_policy::{self, VersionPolicy},
+    openclaw::version,
+};
+use diesel_async::AsyncConnection as _;
+use serde::Deserialize;
+use serde_json::json;
+use utoipa::ToSchema;
+
+use crate::{
+    audit::{Entry, Target},
+    auth::Admin,
+    error::{AppError, AppResult},
+    extract::Json,
+    middleware::RequestContext,
+    state::AppState,
+    validate::Checks,
+};
+
+/// Which versions of OpenClaw are known to be vulnerable, and what follows.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SetVersionPolicy {
+    /// Older versions are vulnerable; null: none is known to be
+    #[schema(required, example = "2026.9.6")]
+    minimum_version: Option<String>,
+    /// Whether an instance with such a version is refused to start; it can be updated
+    #[serde(default)]
+    #[schema(default = false)]
+    refuse_start: bool,
+}
+
+/// Which versions of OpenClaw may be started
+#[utoipa::path(
+    get, path = "/api/admin/version-policy", tag = "admin", responses((status = OK, body = VersionPolicy)),
+)]
+pub async fn get_version_policy(app: AppState, _: Admin) -> AppResult<Json<VersionPolicy>> {
+    Ok(Json(version_policy::get(&mut *app.db.conn().await?).await?))
+}
+
+/// Sets which versions of OpenClaw may be started
+///
+/// Instances with an older version are shown as `vulnerable`. What runs goes on running.
+#[utoipa::path(
+    put, path = "/api/admin/version-policy", tag = "admin", request_body = SetVersionPolicy,
+    responses((status = OK, body = VersionPolicy)),
+)]
+pub async fn set_version_policy(
+    app: AppState,
+    Admin(who): Admin,
+    context: RequestContext,
+    Json(form): Json<SetVersionPolicy>,
+) -> AppResult<Json<VersionPolicy>> {
+    let mut checks = Checks::default();
+    if form.minimum_version.as_deref().is_some_and(|minimum| !version::is_comparable(minimum)) {
+        checks.fail(
+            "minimumVersion",
+            "invalid",
+            "must be a version that others can be compared with, such as 2026.9.6",
+        );
+    }
+    if form.refuse_start && form.minimum_version.is_none() {
+        checks.fail("minimumVersion", "required", "is required with refuseStart");
+    }
+    checks.done()?;
+    let db = app.db.clone();
+    app.change(async move {
+        let mut conn = db.conn().await?;
+        conn.transaction::<_, AppError, _>(async |conn| {
+            let policy = version_policy::set(conn, form.minimum_version.as_deref(), form.refuse_start).await?;
+            let detail = json!({ "minimumVersion": policy.minimum_version, "refuseStart": policy.refuse_start });
+            Entry::new("version_policy.set", Target::VersionPolicy).detail(detail).by(conn, &who, &context).await?;
+            Ok(policy)
+        })
+        .await
+    })
+    .await
+    .map(Json)
+}

@@ -1,0 +1,98 @@
+//! Update, rollback and changed settings: what exchanges the container of an instance, and how one is accepted.
+
+use clawdeploy_shared::{
+    db::{
+        Conn, instance,
+        instance::Instance,
+        job::{self, Job, NewJob},
+    },
+    ids::{InstanceId, JobId},
+    instance::{DesiredState, InstanceStatus},
+    job::JobKind,
+};
+use serde_json::{Value, json};
+
+use super::view::current;
+use crate::{
+    audit::{Entry, Target},
+    auth::Principal,
+    error::{AppError, AppResult, ErrorCode},
+    middleware::RequestContext,
+};
+
+/// Looks whether a change of this kind is possible, and locks the instance; with the job where the same change is open already.
+pub(super) async fn ready(
+    conn: &mut Conn,
+    who: &Principal,
+    id: &InstanceId,
+    kind: JobKind,
+) -> AppResult<(Instance, Option<Job>)> {
+    let found = instance::find_for_update(conn, who.scope(), id).await?;
+    let instance = found.ok_or_else(|| AppError::not_found("instance"))?;
+    let open = job::open_on(conn, id).await?;
+    // Whoever asks for the newest image or for a way back twice means one. Settings may have changed since the first time.
+    if let [only] = &open[..]
+        && only.kind == kind
+        && kind != JobKind::Recreate
+        && !only.is_taken_back()
+    {
+        let job = only.clone();
+        return Ok((instance, Some(job)));
+    }
+    if let Some(open) = current(open) {
+        return Err(AppError::job_in_progress(open.into()));
+    }
+    possible(&instance)?;
+    Ok((instance, None))
+}
+
+fn possible(instance: &Instance) -> AppResult<()> {
+    let refuse = |detail: String| Err(AppError::new(ErrorCode::WrongStatus, detail));
+    if instance.desired_state == DesiredState::Deleted {
+        return refuse("The instance is to be deleted. Delete it again if that has failed.".into());
+    }
+    match instance.status {
+        InstanceStatus::Running | InstanceStatus::Stopped | InstanceStatus::Error
+            if instance.container_id.is_some() =>
+        {
+            Ok(())
+        }
+        InstanceStatus::Stopped | InstanceStatus::Error => {
+            refuse("The instance has no container yet, so there is nothing to exchange. Start it.".into())
+        }
+        other => refuse(format!("The instance is {other} at the moment. Try again shortly.")),
+    }
+}
+
+/// What is to be done to an instance.
+pub(super) struct Change {
+    pub(super) kind: JobKind,
+    pub(super) payload: Value,
+    /// A job that has to succeed first.
+    pub(super) after: Option<JobId>,
+    pub(super) audit_action: &'static str,
+}
+
+/// Queues the change.
+pub(super) async fn queue(
+    conn: &mut Conn,
+    who: &Principal,
+    context: &RequestContext,
+    instance: &Instance,
+    change: Change,
+) -> AppResult<Job> {
+    let new = NewJob {
+        requested_by: Some(who.user.id),
+        request_id: Some(&context.request_id),
+        payload: change.payload,
+        depends_on: change.after,
+        ..NewJob::on_instance(change.kind, &instance.id, instance.owner_id)
+    };
+    let job = job::insert(conn, &new).await?;
+    Entry::new(change.audit_action, Target::Instance(&instance.id))
+        .owned_by(instance.owner_id)
+        .detail(json!({ "jobId": job.id }))
+        .by(conn, who, context)
+        .await?;
+    Ok(job)
+}

@@ -1,0 +1,128 @@
+use axum::response::{IntoResponse as _, Response};
+use clawdeploy_shared::{
+    db::{Conn, instance, instance::Instance, job, port, version_policy},
+    ids::InstanceId,
+    job::JobKind,
+    secret::Sealer,
+};
+use diesel_async::AsyncConnection as _;
+use serde_json::json;
+
+use super::{
+    Accepted, InstancePath, InstanceView, Outcome,
+    change::{self, Change},
+    settings::EditInstance,
+    view::{changed, current},
+};
+use crate::{
+    audit::{Entry, Target},
+    auth::Principal,
+    error::{AppError, AppResult},
+    extract::{Json, Path},
+    middleware::RequestContext,
+    state::AppState,
+    validate::Checks,
+};
+
+/// Changes the name or the settings of an instance
+///
+/// Limits, channel, provider and environment need a new container: they are noted, shown as `pendingChanges`, and applied by
+/// the next restart or update. With `applyNow` they are applied at once: the answer is then 202 with the job, and whatever
+/// goes wrong ends with the instance as it was.
+#[utoipa::path(
+    patch, path = "/api/instances/{id}", tag = "instances", params(InstancePath), request_body = EditInstance,
+    responses(
+        (status = OK, description = "The instance; what is pending is applied later", body = InstanceView),
+        (status = ACCEPTED, description = "The instance and the job that applies what is pending", body = Accepted,
+         headers(("Location", description = "The job"))),
+    ),
+)]
+pub async fn edit_instance(
+    app: AppState,
+    who: Principal,
+    context: RequestContext,
+    Path(path): Path<InstancePath>,
+    Json(form): Json<EditInstance>,
+) -> AppResult<Response> {
+    let state = app.clone();
+    let edited = app
+        .change(async move {
+            let mut conn = state.db.conn().await?;
+            conn.transaction(async |conn| in_transaction(conn, &who, &context, &path.id, form, &state.sealer).await)
+                .await
+        })
+        .await?;
+    match edited {
+        Edited::Applying(outcome) => Ok(Accepted::of(&app, *outcome).into_response()),
+        Edited::Noted(instance) => {
+            let mut conn = app.db.conn().await?;
+            let port = port::of(&mut conn, &instance.id).await?;
+            let open = job::open_on(&mut conn, &instance.id).await?;
+            let versions = version_policy::versions(&mut conn).await?;
+            let view = InstanceView::new(*instance, port, current(open), &versions, &app.routing);
+            Ok(Json(view).into_response())
+        }
+    }
+}
+
+enum Edited {
+    Noted(Box<Instance>),
+    Applying(Box<Outcome>),
+}
+
+async fn in_transaction(
+    conn: &mut Conn,
+    who: &Principal,
+    context: &RequestContext,
+    id: &InstanceId,
+    form: EditInstance,
+    sealer: &Sealer,
+) -> AppResult<Edited> {
+    let found = instance::find_for_update(conn, who.scope(), id).await?;
+    let mut instance = found.ok_or_else(|| AppError::not_found("instance"))?;
+    let apply_now = form.apply_now;
+    let now = instance.wanted_settings().map_err(AppError::internal)?;
+
+    let mut checks = Checks::default();
+    let name = form.name.as_deref().map(|name| checks.name("name", name));
+    let edit = form.check(&mut checks, &now);
+    checks.done()?;
+    let wanted = edit.settings(&now, id, sealer).map_err(AppError::internal)?;
+
+    if let Some(name) = name.filter(|name| *name != instance.name) {
+        let before = std::mem::replace(&mut instance, instance::rename(conn, id, &name).await?);
+        Entry::new("instance.rename", Target::Instance(id))
+            .owned_by(instance.owner_id)
+            .detail(json!({ "from": before.name, "to": name }))
+            .by(conn, who, context)
+            .await?;
+    }
+    if wanted != now {
+        let has = instance.settings();
+        let open = job::open_on(conn, id).await?;
+        instance = if instance.container_id.is_none() && open.is_empty() {
+            // The first container is made with them.
+            instance::set_settings(conn, id, &wanted).await?
+        } else {
+            instance::set_pending(conn, id, Some(&wanted).filter(|wanted| **wanted != has)).await?
+        };
+        Entry::new("instance.settings", Target::Instance(id))
+            .owned_by(instance.owner_id)
+            .detail(json!({ "changed": changed(&now, &wanted) }))
+            .by(conn, who, context)
+            .await?;
+    }
+    if !apply_now || instance.pending_settings.is_none() {
+        return Ok(Edited::Noted(Box::new(instance)));
+    }
+    apply(conn, who, context, id).await.map(|outcome| Edited::Applying(Box::new(outcome)))
+}
+
+/// Queues the job that makes the container anew with what is pending.
+async fn apply(conn: &mut Conn, who: &Principal, context: &RequestContext, id: &InstanceId) -> AppResult<Outcome> {
+    // Never one that is open: what was changed since it began would not be in it.
+    let (instance, _) = change::ready(conn, who, id, JobKind::Recreate).await?;
+    let change = Change { kind: JobKind::Recreate, payload: json!({}), after: None, audit_action: "instance.recreate" };
+    let job = change::queue(conn, who, context, &instance, change).await?;
+    Ok(Outcome::load(conn, instance, job).await?)
+}

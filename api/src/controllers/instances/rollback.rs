@@ -1,0 +1,70 @@
+use clawdeploy_shared::{
+    db::{Conn, snapshot},
+    ids::InstanceId,
+    job::JobKind,
+};
+use diesel_async::AsyncConnection as _;
+use serde_json::json;
+
+use super::{
+    Accepted, InstancePath, Outcome,
+    change::{self, Change},
+};
+use crate::{
+    auth::Principal,
+    error::{AppError, AppResult, ErrorCode},
+    extract::Path,
+    middleware::RequestContext,
+    state::AppState,
+};
+
+/// Takes an instance back to what it was before its last change
+///
+/// Image, settings, configuration and state; the workspace stays. Possible while `GET …/changes` shows a change with
+/// `canRollBack`. A rollback is a change itself, and can be taken back in the same way.
+#[utoipa::path(
+    post, path = "/api/instances/{id}/rollback", tag = "instances", params(InstancePath),
+    responses((
+        status = ACCEPTED, body = Accepted,
+        headers(("Location", description = "The job"), ("Idempotency-Replayed", description = "`true`: the job was there already")),
+    )),
+)]
+pub async fn rollback_instance(
+    app: AppState,
+    who: Principal,
+    context: RequestContext,
+    Path(path): Path<InstancePath>,
+) -> AppResult<Accepted> {
+    let db = app.db.clone();
+    let outcome = app
+        .change(async move {
+            let mut conn = db.conn().await?;
+            conn.transaction(async |conn| in_transaction(conn, &who, &context, &path.id).await).await
+        })
+        .await?;
+    Ok(Accepted::of(&app, outcome))
+}
+
+async fn in_transaction(
+    conn: &mut Conn,
+    who: &Principal,
+    context: &RequestContext,
+    id: &InstanceId,
+) -> AppResult<Outcome> {
+    let (instance, open) = change::ready(conn, who, id, JobKind::Rollback).await?;
+    if let Some(job) = open {
+        return Ok(Outcome::load(conn, instance, job).await?.replayed(true));
+    }
+    let kept = snapshot::latest_kept(conn, id).await?.ok_or_else(|| {
+        let detail = "Nothing is kept that the instance could be taken back to: it was not changed, or too long ago.";
+        AppError::new(ErrorCode::NoWayBack, detail)
+    })?;
+    let change = Change {
+        kind: JobKind::Rollback,
+        payload: json!({ "snapshotId": kept.id }),
+        after: None,
+        audit_action: "instance.rollback",
+    };
+    let job = change::queue(conn, who, context, &instance, change).await?;
+    Ok(Outcome::load(conn, instance, job).await?)
+}

@@ -1,0 +1,268 @@
+//! The settings of an instance that can be changed later on, and what is acceptable in them.
+
+use std::collections::BTreeMap;
+
+use clawdeploy_shared::{
+    db::instance::{InstanceSettings, places},
+    ids::InstanceId,
+    instance::{AiProvider, Channel},
+    openclaw::key_name,
+    secret::{Sealer, SecretError},
+};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::form::{CPU_MILLIS, MEMORY_MB, check_api_key, check_bot_token};
+use crate::validate::Checks;
+
+/// Environment variables that an instance may have of its owner's.
+const MAX_VARIABLES: usize = 50;
+
+/// Longest value of one, in bytes.
+const MAX_VALUE: usize = 4096;
+
+/// What to change; what is left out stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EditInstance {
+    #[schema(min_length = 1, max_length = 64)]
+    pub(super) name: Option<String>,
+    /// Chat channel; the one that there was is switched off
+    #[schema(value_type = Option<Channel>)]
+    channel: Option<String>,
+    /// Token of the channel's bot; required with another channel
+    #[schema(value_type = Option<String>, write_only)]
+    bot_token: Option<SecretString>,
+    /// Model provider
+    #[schema(value_type = Option<AiProvider>)]
+    ai_provider: Option<String>,
+    /// Key of the model provider; required with another provider
+    #[schema(value_type = Option<String>, write_only)]
+    api_key: Option<SecretString>,
+    /// Memory limit, in MiB
+    #[schema(minimum = 1536, maximum = 16384)]
+    memory_mb: Option<i64>,
+    /// CPU limit, in thousandths of a core
+    #[schema(minimum = 250, maximum = 8000)]
+    cpu_millis: Option<i64>,
+    /// Environment variables to set, or to take away with null; others stay
+    #[serde(default)]
+    #[schema(value_type = Option<BTreeMap<String, Option<String>>>, write_only)]
+    env: BTreeMap<String, Option<SecretString>>,
+    /// Make the container anew with what was changed; otherwise a restart or an update does
+    #[serde(default)]
+    #[schema(default = false)]
+    pub(super) apply_now: bool,
+}
+
+/// What is wanted instead of what there is; secrets that stay are sealed already.
+#[derive(Debug)]
+pub(super) struct Edit {
+    channel: Channel,
+    bot_token: Option<SecretString>,
+    ai_provider: AiProvider,
+    api_key: Option<SecretString>,
+    memory_mb: i32,
+    cpu_millis: i32,
+    env: BTreeMap<String, Option<SecretString>>,
+}
+
+impl EditInstance {
+    /// Checks every field against the settings that there are; complaints go to `checks`.
+    pub(super) fn check(self, checks: &mut Checks, now: &InstanceSettings) -> Edit {
+        let given = |secret: &SecretString| !secret.expose_secret().is_empty();
+        let (bot_token, api_key) = (self.bot_token.filter(given), self.api_key.filter(given));
+
+        let channel = checks.word("channel", self.channel.as_deref(), Channel::ALL, now.channel);
+        // The same channel keeps its token.
+        if let Some(channel) = channel.filter(|channel| *channel != now.channel || bot_token.is_some()) {
+            check_bot_token(checks, channel, bot_token.as_ref().map(SecretString::expose_secret));
+        }
+        let provider = checks.word("aiProvider", self.ai_provider.as_deref(), AiProvider::ALL, now.ai_provider);
+        if let Some(provider) = provider.filter(|provider| *provider != now.ai_provider || api_key.is_some()) {
+            check_api_key(checks, provider, api_key.as_ref().map(SecretString::expose_secret));
+        }
+        let ai_provider = provider.unwrap_or(AiProvider::None);
+        check_env(checks, &self.env, now, ai_provider);
+        Edit {
+            channel: channel.unwrap_or(Channel::None),
+            bot_token,
+            ai_provider,
+            api_key,
+            memory_mb: checks.number("memoryMb", self.memory_mb, MEMORY_MB, now.memory_mb),
+            cpu_millis: checks.number("cpuMillis", self.cpu_millis, CPU_MILLIS, now.cpu_millis),
+            env: self.env,
+        }
+    }
+}
+
+fn check_env(
+    checks: &mut Checks,
+    env: &BTreeMap<String, Option<SecretString>>,
+    now: &InstanceSettings,
+    provider: AiProvider,
+) {
+    const FIELD: &str = "env";
+    for (name, value) in env {
+        let value = value.as_ref().map(SecretString::expose_secret);
+        if !is_variable(name) {
+            let message = format!("{name:?} is no name for a variable: write it as MY_VARIABLE, at most 64 characters");
+            checks.fail(FIELD, "invalid", message);
+        } else if value.is_some() && is_reserved(name, provider) {
+            checks.fail(FIELD, "reserved", format!("{name} is set by the platform"));
+        } else if value.is_some_and(|value| !is_value(value)) {
+            let message = format!(
+                "{name} must be 1 to {MAX_VALUE} printable ASCII characters without quotes, backslashes, $ or `"
+            );
+            checks.fail(FIELD, "invalid", message);
+        }
+    }
+    let kept = now.env_sealed.keys().filter(|name| !env.contains_key(*name)).count();
+    if kept + env.values().flatten().count() > MAX_VARIABLES {
+        checks.fail(FIELD, "too_many", format!("an instance may have {MAX_VARIABLES} variables"));
+    }
+}
+
+fn is_variable(name: &str) -> bool {
+    let letter = |b: u8| b.is_ascii_uppercase() || b == b'_';
+    name.len() <= 64 && name.bytes().next().is_some_and(letter) && name.bytes().all(|b| letter(b) || b.is_ascii_digit())
+}
+
+/// What the container is made to run with, what would change which code is loaded, and the key that has a field of its own.
+fn is_reserved(name: &str, provider: AiProvider) -> bool {
+    let prefixes = ["OPENCLAW_", "CLAWDEPLOY_", "NODE_", "LD_", "XDG_", "MALLOC_"];
+    prefixes.iter().any(|prefix| name.starts_with(prefix))
+        || ["HOME", "PATH", "TERM", "HOSTNAME"].contains(&name)
+        || key_name(provider) == Some(name)
+}
+
+/// It ends up between double quotes in a file that OpenClaw reads: nothing that means something there.
+fn is_value(value: &str) -> bool {
+    let plain = |b: u8| (b.is_ascii_graphic() || b == b' ') && !b"\"'\\$`".contains(&b);
+    (1..=MAX_VALUE).contains(&value.len()) && value.bytes().all(plain)
+}
+
+impl Edit {
+    /// The settings of this instance, with the secrets sealed.
+    pub(super) fn settings(
+        self,
+        now: &InstanceSettings,
+        id: &InstanceId,
+        sealer: &Sealer,
+    ) -> Result<InstanceSettings, SecretError> {
+        let seal = |secret: Option<SecretString>, place, kept: Option<&String>| match secret {
+            Some(secret) => sealer.seal(&secret, place).map(Some),
+            None => Ok(kept.cloned()),
+        };
+        let kept_token = now.bot_token_sealed.as_ref().filter(|_| self.channel == now.channel);
+        let kept_key = now.api_key_sealed.as_ref().filter(|_| self.ai_provider == now.ai_provider);
+        let mut env_sealed = now.env_sealed.clone();
+        for (name, value) in self.env {
+            match value {
+                Some(value) => {
+                    let sealed = sealer.seal(&value, places::env(id, &places::env_column(&name)))?;
+                    env_sealed.insert(name, sealed);
+                }
+                None => drop(env_sealed.remove(&name)),
+            }
+        }
+        Ok(InstanceSettings {
+            memory_mb: self.memory_mb,
+            cpu_millis: self.cpu_millis,
+            channel: self.channel,
+            bot_token_sealed: seal(self.bot_token, places::bot_token(id), kept_token)?,
+            ai_provider: self.ai_provider,
+            api_key_sealed: seal(self.api_key, places::api_key(id), kept_key)?,
+            env_sealed,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn now() -> InstanceSettings {
+        InstanceSettings {
+            memory_mb: 2048,
+            cpu_millis: 1000,
+            channel: Channel::Telegram,
+            bot_token_sealed: Some("sealed".into()),
+            ai_provider: AiProvider::None,
+            api_key_sealed: None,
+            env_sealed: BTreeMap::from([("OLD".into(), "sealed".into())]),
+        }
+    }
+
+    /// The complaints about a form, as `field code`.
+    fn complaints(form: &Value) -> Vec<String> {
+        let form: EditInstance = serde_json::from_value(form.clone()).unwrap();
+        let mut checks = Checks::default();
+        form.check(&mut checks, &now());
+        let Err(error) = checks.done() else { return Vec::new() };
+        let problem = serde_json::to_value(error.problem("r")).unwrap();
+        let list = problem["errors"].as_array().unwrap().iter();
+        list.map(|e| format!("{} {}", e["field"].as_str().unwrap(), e["code"].as_str().unwrap())).collect()
+    }
+
+    #[test]
+    fn acceptable_forms() {
+        for form in [
+            json!({}),
+            json!({ "memoryMb": 4096, "applyNow": true }),
+            json!({ "channel": "telegram" }),
+            json!({ "channel": "none" }),
+            json!({ "botToken": "123456789:AAEhBOweik6ad9r_QXMENQjcrGbqCr4K-bc" }),
+            json!({ "aiProvider": "openai", "apiKey": "sk-12345678" }),
+            json!({ "env": { "MY_VARIABLE": "a value", "_X1": "1", "OLD": null, "NEVER_SET": null } }),
+            json!({ "env": { "OPENAI_API_KEY": "a second provider's key".replace('\'', "") } }),
+        ] {
+            assert_eq!(complaints(&form), [""; 0], "{form}");
+        }
+    }
+
+    #[test]
+    fn each_field_is_checked() {
+        let many: BTreeMap<String, &str> = (0..50).map(|n| (format!("V{n}"), "1")).collect();
+        let table = [
+            (json!({ "channel": "discord" }), "botToken required"),
+            (json!({ "channel": "none", "botToken": "123456789:AAEhBOweik6ad9r_QXMENQjcrGb" }), "botToken unexpected"),
+            (json!({ "botToken": "short" }), "botToken invalid"),
+            (json!({ "aiProvider": "openai" }), "apiKey required"),
+            (json!({ "apiKey": "sk-12345678" }), "apiKey unexpected"),
+            (json!({ "memoryMb": 1 }), "memoryMb out_of_range"),
+            (json!({ "env": { "lower": "1" } }), "env invalid"),
+            (json!({ "env": { "1X": "1" } }), "env invalid"),
+            (json!({ "env": { "": "1" } }), "env invalid"),
+            (json!({ "env": { "X": "" } }), "env invalid"),
+            (json!({ "env": { "X": "two\nlines" } }), "env invalid"),
+            (json!({ "env": { "X": "$(id)" } }), "env invalid"),
+            (json!({ "env": { "NODE_OPTIONS": "--require=x" } }), "env reserved"),
+            (json!({ "env": { "OPENCLAW_GATEWAY_TOKEN": "x" } }), "env reserved"),
+            (json!({ "env": many }), "env too_many"),
+        ];
+        for (form, want) in table {
+            assert_eq!(complaints(&form), [want], "{form}");
+        }
+        let twice = json!({ "aiProvider": "openai", "apiKey": "sk-12345678", "env": { "OPENAI_API_KEY": "sk-other" } });
+        assert_eq!(complaints(&twice), ["env reserved"]);
+    }
+
+    #[test]
+    fn what_is_not_named_stays() {
+        let sealer = Sealer::from_key(&[7; 32]).unwrap();
+        let (id, now) = (InstanceId::random(), now());
+        let edit = |form: Value| {
+            let form: EditInstance = serde_json::from_value(form).unwrap();
+            form.check(&mut Checks::default(), &now).settings(&now, &id, &sealer).unwrap()
+        };
+        assert_eq!(edit(json!({})), now);
+        assert_eq!(edit(json!({ "channel": "none" })).bot_token_sealed, None);
+        let with_env = edit(json!({ "env": { "NEW": "1" } }));
+        assert_eq!(with_env.env_sealed.keys().collect::<Vec<_>>(), ["NEW", "OLD"]);
+        assert_eq!(edit(json!({ "env": { "OLD": null } })).env_sealed, BTreeMap::new());
+    }
+}
