@@ -55,7 +55,7 @@ settings_listen() {
   env_put "$ENV_FILE" CLAWDEPLOY_PUBLIC_URL "${CLAWDEPLOY_PUBLIC_URL:-http://127.0.0.1:${listen##*:}}"
 }
 
-# settings_for PROGRAM: its environment, a KEY=VALUE a line: what the caller has set, then what the file says. Neither
+# settings_for NAME: the environment of api or worker-N, a KEY=VALUE a line: what the caller has set, then what the file says. Neither
 # program sees the admin's credentials, and the API nothing of Docker or the disk.
 settings_for() {
   local key value
@@ -69,6 +69,11 @@ settings_for() {
   if [[ $1 == api ]]; then
     unset 'settings[CLAWDEPLOY_DOCKER_HOST]' 'settings[CLAWDEPLOY_DATA_DIR]'
     settings[CLAWDEPLOY_KEY_FILE]=$(services_home)/api/key
+  fi
+  # Each process needs an address of its own: the API has the one that was asked for, worker N the Nth port after it.
+  local -r metrics=${settings[CLAWDEPLOY_METRICS_LISTEN]:-}
+  if [[ -n $metrics && $1 == worker-* ]]; then
+    settings[CLAWDEPLOY_METRICS_LISTEN]=${metrics%:*}:$((${metrics##*:} + ${1#worker-}))
   fi
   for key in "${!settings[@]}"; do printf '%s=%s\n' "$key" "${settings[$key]}"; done | sort
 }
@@ -101,7 +106,7 @@ programs_install() {
   install -o "$API_UID" -g "$API_UID" -m 0600 "$KEY_FILE" "$home/api/key"
 }
 
-# with_settings PROGRAM COMMAND...: runs it with that program's settings as its only environment.
+# with_settings NAME COMMAND...: runs it with that program's settings as its only environment.
 with_settings() (
   local key
   local -a settings=()
@@ -132,7 +137,7 @@ program_start() {
   shift
   local now
   now=$({
-    settings_for "$program"
+    settings_for "$name"
     sha256sum "$(services_home)/bin/clawdeploy-$program"
     printf '%s\n' "$@"
   } | sha256sum)
@@ -141,7 +146,7 @@ program_start() {
     say "restarting $name: its program or its settings changed"
     pid_stop "$STATE/run/$name.pid" 40
   fi
-  with_settings "$program" spawn "$name" "$@"
+  with_settings "$name" spawn "$name" "$@"
   printf '%s\n' "$now" >"$mark"
 }
 
