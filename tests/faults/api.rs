@@ -1,10 +1,12 @@
-//! The API is killed: what it had accepted is done, what it had not leaves nothing, and who asks again gets the same.
+//! The API is killed, or its clients are: what it had accepted is done, what it had not leaves nothing, and who asks again gets the same.
 
 use std::time::Duration;
 
 use clawdeploy_tests::{TestEnv, process::Process, wait};
+use diesel_async::SimpleAsyncConnection as _;
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
 
 use crate::support::{say, succeeded};
 
@@ -63,6 +65,92 @@ async fn killed_after(instances: usize) {
     env.assert_invariants().await;
     assert!(api.terminate().await.success());
     env.finish().await;
+}
+
+/// Clients that hang up in the middle: of the request, of the transaction that it is in, of the answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_hang_up() {
+    // Few connections: one that a dropped request took with it would be missed.
+    let env = TestEnv::builder()
+        .set("CLAWDEPLOY_MAX_INSTANCES_PER_USER", "100")
+        .set("CLAWDEPLOY_DATABASE_CONNECTIONS", "4")
+        .build()
+        .await;
+    env.watch().await;
+    let ann = env.user("ann").await;
+    let (token, body) = (ann.token().unwrap(), json!({ "name": "half" }).to_string());
+    let head = |n: usize, length: usize| {
+        format!(
+            "POST /api/instances HTTP/1.1\r\nhost: test\r\nauthorization: Bearer {token}\r\nidempotency-key: key {n}\r\n\
+             content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+        )
+    };
+    // The request never comes whole.
+    for n in 0..8 {
+        drop(send(&env, &format!("{}{}", head(n, body.len()), &body[..n])).await);
+    }
+    assert_eq!(env.rows("SELECT id FROM instances").await, Vec::<Value>::new(), "half a request did something");
+
+    // It is in its transaction, which waits for this lock, when its client goes.
+    let mut conn = env.connect().await;
+    conn.batch_execute("BEGIN; LOCK TABLE audit IN EXCLUSIVE MODE").await.unwrap();
+    let connection = send(&env, &request(&head, 100)).await;
+    let waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+    let waits = async || (!env.rows(waiting).await.is_empty()).then_some(());
+    env.wait_for("the request to be in its transaction", Duration::from_secs(20), waits).await;
+    drop(connection);
+    // Time for the API to see it.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    conn.batch_execute("ROLLBACK").await.unwrap();
+
+    // It goes at any moment, from before it is read to after it is answered.
+    for n in 0..10_u64 {
+        let connection = send(&env, &request(&head, 200 + usize::try_from(n).unwrap())).await;
+        tokio::time::sleep(Duration::from_millis(4 * n)).await;
+        drop(connection);
+    }
+    let whole = async || {
+        let open = env.rows("SELECT id FROM jobs WHERE status IN ('queued', 'running')").await;
+        let (rows, jobs, told) = (
+            "SELECT id FROM instances",
+            "SELECT id FROM jobs",
+            "SELECT id FROM audit WHERE action = 'instance.create'",
+        );
+        let counts = [env.rows(rows).await.len(), env.rows(jobs).await.len(), env.rows(told).await.len()];
+        (open.is_empty() && counts.iter().all(|count| *count == counts[0])).then_some(counts[0])
+    };
+    let made = env.wait_for("as many instances as jobs and entries", Duration::from_mins(2), whole).await;
+    say(&format!("{made} of 11 requests were done although nobody waited for them"));
+    assert!(made >= 1, "the one in its transaction was not carried to its end");
+    let idle =
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
+    assert_eq!(env.rows(idle).await, Vec::<Value>::new(), "transactions that were left open");
+    // Who asks again under the same key gets what was made, and the API has all of its connections.
+    let again = ann.request(Method::POST, "/api/instances").header("Idempotency-Key", "key 100");
+    let again = ann.send(again.json(&json!({ "name": "half 100" }))).await.accepted();
+    assert_eq!(again.answer.header("idempotency-replayed"), Some("true"));
+    let mut many = tokio::task::JoinSet::new();
+    for _ in 0..16 {
+        let ann = ann.clone();
+        many.spawn(async move { ann.get("/api/instances").await.status.as_u16() });
+    }
+    assert!(many.join_all().await.into_iter().all(|status| status == 200));
+    env.assert_invariants().await;
+    env.finish().await;
+}
+
+/// A whole request for an instance of a name of its own.
+fn request(head: &impl Fn(usize, usize) -> String, n: usize) -> String {
+    let body = json!({ "name": format!("half {n}") }).to_string();
+    format!("{}{body}", head(n, body.len()))
+}
+
+/// Sends this on a connection of its own, which is hung up when it is dropped.
+async fn send(env: &TestEnv, text: &str) -> tokio::net::TcpStream {
+    let address = env.base.trim_start_matches("http://");
+    let mut connection = tokio::net::TcpStream::connect(address).await.unwrap();
+    connection.write_all(text.as_bytes()).await.unwrap();
+    connection
 }
 
 /// The job that was accepted; nothing where the answer did not come whole.

@@ -236,6 +236,7 @@ impl Chaos {
             say(&row.to_string());
         }
         env.assert_invariants().await;
+        env.assert_starts().await;
         self.env.finish().await;
     }
 }

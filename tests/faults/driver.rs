@@ -7,6 +7,7 @@ use clawdeploy_tests::{
     client::Accepted,
     database, docker,
     docker_proxy::DockerProxy,
+    postgres_server::PostgresServer,
     process::{Process, Signal},
     redis_server::RedisServer,
     tcp_proxy::{Network, TcpProxy},
@@ -19,15 +20,16 @@ use crate::{
 };
 
 /// An installation with everything in its way that can fail.
-struct Stage {
-    env: TestEnv,
-    ann: Client,
+pub(crate) struct Stage {
+    pub(crate) env: TestEnv,
+    pub(crate) ann: Client,
     engine: DockerProxy,
     postgres: TcpProxy,
+    pub(crate) server: Option<Arc<PostgresServer>>,
     redis: Option<RedisServer>,
     /// The instance, but for a create.
-    instance: Option<String>,
-    row: Row,
+    pub(crate) instance: Option<String>,
+    pub(crate) row: Row,
     _dir: tempfile::TempDir,
 }
 
@@ -66,6 +68,12 @@ impl Stage {
         if matches!(row.fault, Fault::Postgres(..) | Fault::PostgresAway(_) | Fault::LoseCommit(_)) {
             builder = builder.database_port(postgres.port());
         }
+        let mut server = None;
+        if matches!(row.fault, Fault::Server(_)) {
+            let own = Arc::new(PostgresServer::start().await);
+            builder = builder.database_server(&own);
+            server = Some(own);
+        }
         if let Some(redis) = &redis {
             builder = builder.set("CLAWDEPLOY_REDIS_URL", &redis.url());
         } else if matches!(row.fault, Fault::Redis(RedisFault::Absent)) {
@@ -74,7 +82,7 @@ impl Stage {
         let env = builder.build().await;
         env.watch().await;
         let ann = env.user("ann").await;
-        let mut stage = Self { env, ann, engine, postgres, redis, instance: None, row, _dir: dir };
+        let mut stage = Self { env, ann, engine, postgres, server, redis, instance: None, row, _dir: dir };
         stage.prepare().await;
         stage
     }
@@ -95,7 +103,7 @@ impl Stage {
         worker.terminate().await;
     }
 
-    async fn ask(&self) -> Accepted {
+    pub(crate) async fn ask(&self) -> Accepted {
         let operation = self.row.operation;
         match &self.instance {
             None => create(&self.ann, "first").await,
@@ -105,7 +113,7 @@ impl Stage {
         }
     }
 
-    async fn worker(&self) -> Arc<Process> {
+    pub(crate) async fn worker(&self) -> Arc<Process> {
         self.env.add_worker(&WorkerOptions::default()).await
     }
 
@@ -125,6 +133,11 @@ impl Stage {
                 self.worker().await;
                 asked
             }
+            Fault::Poison(point) => self.poison_all(point).await,
+            Fault::Server(fault) => self.server_fault(fault).await,
+            Fault::Refusal(when, code, times) => self.refuse(when, code, times).await,
+            Fault::Deadlock(table, row) => self.deadlock(table, row).await,
+            Fault::Clock(hours) => self.clock(hours).await,
             Fault::Freeze(point) => self.freeze(point).await,
             Fault::Terminate(step) => {
                 let worker = self.worker().await;
@@ -191,7 +204,9 @@ impl Stage {
                 self.engine.open();
                 asked
             }
-            Fault::BehindOurBack(_) | Fault::NameTaken | Fault::PortTaken | Fault::NoImage => self.meddle().await,
+            Fault::BehindOurBack(_) | Fault::NameTaken | Fault::PortTaken | Fault::NoImage | Fault::GatewayEnds => {
+                self.meddle().await
+            }
         }
     }
 
@@ -216,11 +231,15 @@ impl Stage {
                 asked
             }
             Fault::PortTaken => {
-                let port = self.env.slot.ports().0;
-                let stranger = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
-                self.worker().await;
+                // The stranger takes it while it is reserved already, and not yet published.
+                self.doomed("provision.write_config.before=1*sleep(1500)->off").await;
                 let asked = self.ask().await;
-                succeeded(&self.env, &asked.job).await;
+                wait_step(&self.env, &asked.job, "write_config").await;
+                let held = format!("SELECT port FROM ports WHERE instance_id = '{}'", asked.instance);
+                let port = u16::try_from(self.env.row(&held).await["port"].as_u64().unwrap()).unwrap();
+                let stranger = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+                let done = succeeded(&self.env, &asked.job).await;
+                assert_eq!(done["failures"], 1, "the stranger was in nobody's way: {done}");
                 drop(stranger);
                 asked
             }
@@ -341,12 +360,17 @@ impl Stage {
         if row.expected == Expected::DoneAtOnce {
             assert_eq!((&job["attempt"], &job["crashes"]), (&json!(1), &json!(0)), "{ended}");
         }
-        let instances = env.rows("SELECT id, status, error_code FROM instances").await;
+        let instances = env.rows("SELECT id, status, error_code FROM instances WHERE name = 'first'").await;
         let statuses: Vec<_> = instances.iter().map(|row| row["status"].as_str().unwrap()).collect();
         assert_eq!(statuses, Vec::from_iter(wanted), "{}: {instances:?}", row.name);
         match (wanted, row.expected) {
             (None, _) => env.assert_nothing_left_of(&asked.instance).await,
-            (_, Expected::Failed(_)) => {}
+            (_, Expected::Failed(code)) => {
+                assert_eq!(instances[0]["error_code"], code, "{}: the reason is not shown", row.name);
+                if row.operation == Operation::Create {
+                    env.assert_nothing_left_of(&asked.instance).await;
+                }
+            }
             _ => assert_eq!(starts(env, &asked.instance), row.operation.starts(), "starts under {}", row.name),
         }
         if matches!(row.fault, Fault::NameTaken) {
@@ -357,6 +381,7 @@ impl Stage {
         if matches!(row.fault, Fault::LoseCommit(_)) {
             assert!(self.postgres.has_lost(), "no answer was lost under {}", row.name);
         }
+        self.judge_others().await;
         env.assert_invariants().await;
         self.env.finish().await;
     }
@@ -369,7 +394,11 @@ fn image(fault: Fault) -> Image {
         | Fault::Sessions(_)
         | Fault::Postgres(..)
         | Fault::BehindOurBack(_)
+        | Fault::Server(_)
+        | Fault::Clock(_)
+        | Fault::Deadlock("job_events", _)
         | Fault::Terminate("wait_until_ready") => FakeMode::Slow.into(),
+        Fault::GatewayEnds => FakeMode::Exit.into(),
         Fault::NoImage => Image::Named("clawdeploy-no-such-image:latest".into()),
         _ => FakeMode::Ok.into(),
     }

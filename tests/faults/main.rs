@@ -5,7 +5,11 @@
 mod api;
 mod chaos;
 mod driver;
+mod gateways;
 mod load;
 mod matrix;
+mod provoke;
+mod reboot;
 mod row;
+mod steps;
 mod support;

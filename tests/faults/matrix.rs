@@ -11,7 +11,7 @@ use crate::{
         Expected::{self, Done, DoneAtOnce, Failed},
         Fault::{self, *},
         Operation::{self, Create, Delete, Restart, Start, Stop},
-        RedisFault, Row,
+        RedisFault, Row, ServerFault,
     },
 };
 
@@ -23,6 +23,36 @@ const WORKERS_THAT_DIE: &[Row] = &[
     row("F1 create, made but not noted", Create, Kill("provision.create_container.between"), Done),
     row("F1 restart, stopped but not noted", Restart, Kill("restart.stop_container.between"), Done),
     row("F1 delete, half gone", Delete, Kill("delete.remove_container.after"), Done),
+];
+
+/// The reason is shown, and nothing is left of what was begun.
+const POISON: &[Row] = &[row(
+    "F5 create, always at the container",
+    Create,
+    Poison("provision.create_container.between"),
+    Failed("worker_crashed"),
+)];
+
+const POISON_MORE: &[Row] = &[
+    row("F5 create, always at the port", Create, Poison("provision.reserve_port.between"), Failed("worker_crashed")),
+    row("F5 create, always at the files", Create, Poison("provision.write_config.before"), Failed("worker_crashed")),
+    row("F5 create, always at the network", Create, Poison("provision.create_network.after"), Failed("worker_crashed")),
+    row(
+        "F5 create, always at the start",
+        Create,
+        Poison("provision.start_container.between"),
+        Failed("worker_crashed"),
+    ),
+    row(
+        "F5 create, always when it answers",
+        Create,
+        Poison("provision.wait_until_ready.after"),
+        Failed("worker_crashed"),
+    ),
+    row("F5 start, always at the start", Start, Poison("start.start_container.between"), Failed("worker_crashed")),
+    row("F5 stop, always at the stop", Stop, Poison("stop.stop_container.between"), Failed("worker_crashed")),
+    row("F5 restart, always at the stop", Restart, Poison("restart.stop_container.between"), Failed("worker_crashed")),
+    row("F5 delete, always at the files", Delete, Poison("delete.remove_directories.before"), Failed("worker_crashed")),
 ];
 
 const WORKERS_THAT_FREEZE: &[Row] = &[
@@ -100,6 +130,68 @@ const POSTGRES_MORE: &[Row] = &[
     row("P4 stop, fourth commit's answer lost", Stop, LoseCommit(4), Done),
 ];
 
+const SERVER: &[Row] = &[
+    row("P2 create, server crashes", Create, Server(ServerFault::Crash), Done),
+    row("P3 create, sessions stand still", Create, Server(ServerFault::Freeze), Done),
+];
+
+const SERVER_MORE: &[Row] = &[
+    row("P2 create, server is down when asked", Create, Server(ServerFault::CrashAtRequest), Done),
+    row("P2 delete, server is down when asked", Delete, Server(ServerFault::CrashAtRequest), Done),
+    row("P2 restart, server crashes", Restart, Server(ServerFault::Crash), Done),
+    row("P2 delete, server crashes", Delete, Server(ServerFault::Crash), Done),
+    row("P3 stop, sessions stand still", Stop, Server(ServerFault::Freeze), Done),
+    row("P3 delete, sessions stand still", Delete, Server(ServerFault::Freeze), Done),
+];
+
+const SERIALIZATION: &str = "40001";
+const DEADLOCK: &str = "40P01";
+const CLAIM: &str = "BEFORE UPDATE ON jobs FOR EACH ROW WHEN (NEW.status = 'running' AND OLD.status = 'queued')";
+const END: &str = "BEFORE INSERT ON job_events FOR EACH ROW WHEN (NEW.kind = 'finished')";
+const STEP: &str = "BEFORE INSERT ON job_events FOR EACH ROW WHEN (NEW.kind = 'step_done')";
+const PORT: &str = "BEFORE INSERT OR UPDATE ON ports FOR EACH ROW";
+
+const CONFLICTS: &[Row] = &[
+    row(
+        "P5 create, request refused",
+        Create,
+        Refusal("BEFORE INSERT ON audit FOR EACH ROW", SERIALIZATION, 2),
+        DoneAtOnce,
+    ),
+    row("P5 create, claim refused", Create, Refusal(CLAIM, SERIALIZATION, 3), DoneAtOnce),
+    row("P5 create, port refused", Create, Refusal(PORT, DEADLOCK, 2), Done),
+    row("P5 create, request in a deadlock", Create, Deadlock("audit", "users"), DoneAtOnce),
+    row("P5 create, step in a deadlock", Create, Deadlock("job_events", "jobs"), Done),
+];
+
+const CONFLICTS_MORE: &[Row] = &[
+    row(
+        "P5 create, request in a refused deadlock",
+        Create,
+        Refusal("BEFORE INSERT ON jobs FOR EACH ROW", DEADLOCK, 2),
+        DoneAtOnce,
+    ),
+    row("P5 create, steps refused", Create, Refusal(STEP, SERIALIZATION, 3), Done),
+    row("P5 create, end refused", Create, Refusal(END, SERIALIZATION, 2), Done),
+    row("P5 start, claim refused", Start, Refusal(CLAIM, DEADLOCK, 3), DoneAtOnce),
+    row("P5 stop, step refused", Stop, Refusal(STEP, DEADLOCK, 2), Done),
+    row("P5 restart, steps refused", Restart, Refusal(STEP, SERIALIZATION, 3), Done),
+    row("P5 delete, end refused", Delete, Refusal(END, DEADLOCK, 2), Done),
+    row("P5 delete, step in a deadlock", Delete, Deadlock("job_events", "jobs"), Done),
+];
+
+const CLOCKS: &[Row] = &[
+    row("C1 create, clock leaps", Create, Clock(1), DoneAtOnce),
+    row("C1 create, clock falls back", Create, Clock(-1), DoneAtOnce),
+];
+
+const CLOCKS_MORE: &[Row] = &[
+    row("C1 start, clock leaps", Start, Clock(1), DoneAtOnce),
+    row("C1 restart, clock falls back", Restart, Clock(-1), DoneAtOnce),
+    row("C1 stop, clock leaps", Stop, Clock(1), DoneAtOnce),
+    row("C1 delete, clock falls back", Delete, Clock(-1), DoneAtOnce),
+];
+
 const CREATE: &str = "/containers/create";
 const NETWORK: &str = "/networks/create";
 
@@ -152,6 +244,7 @@ const BEHIND_OUR_BACK: &[Row] = &[
     row("K6 create, container stopped", Create, BehindOurBack(&["stop", "--time", "0"]), Failed("gateway_exited")),
     row("K7 create, name taken", Create, NameTaken, Failed("container_name_taken")),
     row("K7 create, port taken", Create, PortTaken, Done),
+    row("K5 create, gateway ends at once", Create, GatewayEnds, Failed("gateway_exited")),
     row("K9 create, image gone", Create, NoImage, Failed("image_missing")),
 ];
 
@@ -173,6 +266,10 @@ families! {
     redis_too: REDIS_TOO;
     postgres: POSTGRES;
     postgres_too: POSTGRES_TOO;
+    poison: POISON;
+    server: SERVER;
+    conflicts: CONFLICTS;
+    clocks: CLOCKS;
     engine_refuses: ENGINE_REFUSES;
     engine_never_hears: ENGINE_NEVER_HEARS;
     engine_answer_is_lost: ENGINE_ANSWER_IS_LOST;
@@ -186,4 +283,12 @@ families! {
     postgres_more: POSTGRES_MORE;
     #[ignore = "long; run by scripts/test --faults"]
     engine_more: ENGINE_MORE;
+    #[ignore = "long; run by scripts/test --faults"]
+    poison_more: POISON_MORE;
+    #[ignore = "long; run by scripts/test --faults"]
+    server_more: SERVER_MORE;
+    #[ignore = "long; run by scripts/test --faults"]
+    conflicts_more: CONFLICTS_MORE;
+    #[ignore = "long; run by scripts/test --faults"]
+    clocks_more: CLOCKS_MORE;
 }

@@ -25,6 +25,8 @@ pub(crate) enum Operation {
 pub(crate) enum Fault {
     /// A worker dies at a kill point.
     Kill(&'static str),
+    /// Every worker dies at a kill point, and is started again like a service.
+    Poison(&'static str),
     /// A worker stands still at a kill point, until another has done its job.
     Freeze(&'static str),
     /// A worker is asked to end in the middle of a step.
@@ -37,6 +39,12 @@ pub(crate) enum Fault {
     Postgres(Network, u64),
     /// Postgres cannot be reached at all, from before the request on, for some milliseconds.
     PostgresAway(u64),
+    /// The server itself, one of the test's own, in the middle of the job.
+    Server(ServerFault),
+    /// Postgres refuses what a trigger is for (`INSERT ON ports`) with this code, so many times.
+    Refusal(&'static str, &'static str, u32),
+    /// A transaction that writes to the first table waits for one that waits for it, by a row of the second one.
+    Deadlock(&'static str, &'static str),
     /// The n-th commit is done, and its answer lost.
     LoseCommit(usize),
     /// A call of the engine: method, path, what happens, and to the how many-th (0: all for some seconds).
@@ -51,6 +59,20 @@ pub(crate) enum Fault {
     PortTaken,
     /// The image is not there.
     NoImage,
+    /// The gateway ends as soon as it is started.
+    GatewayEnds,
+    /// The worker's clock jumps by so many hours, in the middle of the job.
+    Clock(i32),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ServerFault {
+    /// It stops without writing anything down, and is back after five seconds.
+    Crash,
+    /// The same, while the request is made.
+    CrashAtRequest,
+    /// Its sessions stand still for ten seconds.
+    Freeze,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

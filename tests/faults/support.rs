@@ -45,10 +45,13 @@ pub(crate) fn starts(env: &TestEnv, instance: &str) -> usize {
     std::fs::read_to_string(log).unwrap_or_default().lines().count()
 }
 
-/// Asks as a careful client does: again under the same key, as long as there is no answer or one that says "later".
+/// Asks as a careful client does: again under the same key, as long as there is no answer or one that says "later". Where an
+/// answer was lost, one that says that such a job is running is about the job that was asked for.
 pub(crate) async fn ask(client: &Client, method: Method, path: &str, body: Option<&Value>) -> Accepted {
     let key = format!("{:032x}", rand::random::<u128>());
+    let unsure = std::cell::Cell::new(false);
     let answered = async || {
+        let before = unsure.replace(true);
         let request = client.request(method.clone(), path).header("Idempotency-Key", &key);
         let request = request.timeout(Duration::from_secs(15));
         let request = match body {
@@ -62,9 +65,13 @@ pub(crate) async fn ask(client: &Client, method: Method, path: &str, body: Optio
             assert_eq!(status, 503, "{method} {path} answered {status} {text}");
             return None;
         }
-        assert_eq!(status, 202, "{method} {path} answered {status} {text}");
         let json: Value = serde_json::from_str(&text).unwrap();
-        Some((json["instance"]["id"].as_str().unwrap().to_owned(), json["job"]["id"].as_str().unwrap().to_owned()))
+        let job = &json["job"];
+        if before && json["code"] == "job_in_progress" && path.ends_with(job["kind"].as_str().unwrap()) {
+            return Some((job["instanceId"].as_str().unwrap().to_owned(), job["id"].as_str().unwrap().to_owned()));
+        }
+        assert_eq!(status, 202, "{method} {path} answered {status} {text}");
+        Some((json["instance"]["id"].as_str().unwrap().to_owned(), job["id"].as_str().unwrap().to_owned()))
     };
     let (instance, job) = wait::poll(PATIENCE, answered).await.expect("an answer of the API");
     Accepted { instance, job, answer: nothing() }

@@ -60,7 +60,12 @@ pub fn address() -> String {
 
 /// A handle on a database, with few connections.
 pub fn open(database: &str) -> Db {
-    Db::new(&DatabaseArgs { database_url: url(database).into(), database_connections: 4 }).expect("a pool")
+    open_url(&url(database))
+}
+
+/// The same, on whichever server.
+pub fn open_url(url: &str) -> Db {
+    Db::new(&DatabaseArgs { database_url: url.into(), database_connections: 4 }).expect("a pool")
 }
 
 /// Name of the template that has the present schema: it changes with any migration.
@@ -89,8 +94,7 @@ pub async fn ensure_template() -> anyhow::Result<()> {
     let mut conn = maintenance().await?;
     // The lock goes with the connection.
     conn.batch_execute(&format!("SELECT pg_advisory_lock({TEMPLATE_LOCK})")).await?;
-    let known = names_like(&mut conn, &format!("{TEMPLATES}%")).await?;
-    if known.contains(&name) {
+    if !names_like(&mut conn, &name).await?.is_empty() {
         return Ok(());
     }
     // Half made it has another name, so that what has the name is whole.
@@ -102,10 +106,20 @@ pub async fn ensure_template() -> anyhow::Result<()> {
     drop(db);
     terminate_sessions(&mut conn, &half).await?;
     conn.batch_execute(&format!("ALTER DATABASE {half} RENAME TO {name}")).await?;
-    for old in known {
+    for old in old_templates(&mut conn).await? {
         conn.batch_execute(&format!("DROP DATABASE IF EXISTS {old} WITH (FORCE)")).await?;
     }
     Ok(())
+}
+
+/// Templates that nobody has made anew for a day. Younger ones may belong to another checkout, whose tests run right now.
+async fn old_templates(conn: &mut AsyncPgConnection) -> anyhow::Result<Vec<String>> {
+    let query = diesel::sql_query(
+        "SELECT datname::text AS datname FROM pg_database WHERE datname LIKE $1 \
+         AND (pg_stat_file('base/' || oid || '/PG_VERSION')).modification < now() - interval '1 day'",
+    );
+    let names: Vec<Name> = query.bind::<Text, _>(format!("{TEMPLATES}%").replace('_', "\\_")).load(conn).await?;
+    Ok(names.into_iter().map(|name| name.datname).collect())
 }
 
 /// Makes a database with the present schema.

@@ -9,9 +9,13 @@ use std::{
 
 use base64::Engine as _;
 use clawdeploy_shared::db::Db;
+use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 use tempfile::TempDir;
 
-use crate::{cleanup, database, fake::FakeMode, process::Process, programs::Program, settings, slot::Slot, wait};
+use crate::{
+    cleanup, database, fake::FakeMode, postgres_server::PostgresServer, process::Process, programs::Program, settings,
+    slot::Slot, wait,
+};
 
 /// What instances run.
 #[derive(Debug, Clone)]
@@ -47,10 +51,17 @@ pub struct Builder {
     ready: f64,
     data_dir: Option<PathBuf>,
     database_port: Option<u16>,
+    database_server: Option<Arc<PostgresServer>>,
     settings: Vec<(String, String)>,
 }
 
 impl Builder {
+    /// Its database is on this server, and not on the one that the tests share.
+    #[must_use]
+    pub fn database_server(self, server: &Arc<PostgresServer>) -> Self {
+        Self { database_server: Some(Arc::clone(server)), ..self }
+    }
+
     /// The programs reach Postgres by this port, where a proxy listens.
     #[must_use]
     pub fn database_port(self, port: u16) -> Self {
@@ -140,6 +151,7 @@ pub struct TestEnv {
     pub image: Image,
     pub(crate) dir: TempDir,
     pub(crate) workers: Mutex<Vec<Arc<Process>>>,
+    pub(crate) database_url: String,
     secrets: Mutex<Vec<String>>,
     settings: Vec<(String, String)>,
     pub(crate) finished: bool,
@@ -155,6 +167,7 @@ impl TestEnv {
             ready: 15.0,
             data_dir: None,
             database_port: None,
+            database_server: None,
             settings: Vec::new(),
         }
     }
@@ -165,12 +178,23 @@ impl TestEnv {
         let name = format!("{}{}", slot.prefix(), hex::encode(rand::random::<[u8; 4]>()));
         let dir = tempfile::Builder::new().prefix(&name).tempdir().expect("a directory");
         let database = name.replace('-', "_");
-        database::create(&database).await.expect("a database");
+        let database_url = match &builder.database_server {
+            // The programs bring it up to the present schema.
+            Some(server) => {
+                server.create(&database).await;
+                server.url(&database)
+            }
+            None => {
+                database::create(&database).await.expect("a database");
+                database::url(&database)
+            }
+        };
         let data_dir = builder.data_dir.clone().unwrap_or_else(|| dir.path().join("data"));
         let api_port = slot.api_port(0);
-        let settings = common_settings(&builder, &slot, &name, dir.path(), &data_dir);
+        let settings = common_settings(&builder, &slot, &name, dir.path(), &data_dir, &database_url);
         let env = Self {
-            db: database::open(&database),
+            db: database::open_url(&database_url),
+            database_url,
             api: Arc::new(start_api("api", api_port, &settings, dir.path())),
             base: format!("http://127.0.0.1:{api_port}"),
             workers: Mutex::default(),
@@ -226,6 +250,12 @@ impl TestEnv {
         self.wait_for("a worker to be ready", Duration::from_secs(20), ready).await;
     }
 
+    /// Starts the API again where it was, after it has ended, and does not wait for it.
+    pub fn revive_api(&mut self) {
+        let port = self.slot.api_port(0);
+        self.api = Arc::new(start_api("api", port, &self.settings, self.dir.path()));
+    }
+
     /// Another API process on the same database; returns it and its address.
     pub fn start_api(&self, nth: u16, settings: &[(String, String)]) -> (Process, String) {
         let port = self.slot.api_port(nth);
@@ -247,6 +277,11 @@ impl TestEnv {
     /// What the programs' environment holds, for commands of theirs.
     pub fn settings(&self) -> &[(String, String)] {
         &self.settings
+    }
+
+    /// A connection of the test's own, for what a pool would not bear.
+    pub async fn connect(&self) -> AsyncPgConnection {
+        AsyncPgConnection::establish(&self.database_url).await.expect("a connection")
     }
 
     /// Name of the database.
@@ -274,13 +309,20 @@ impl TestEnv {
     }
 }
 
-fn common_settings(builder: &Builder, slot: &Slot, name: &str, dir: &Path, data_dir: &Path) -> Vec<(String, String)> {
+fn common_settings(
+    builder: &Builder,
+    slot: &Slot,
+    name: &str,
+    dir: &Path,
+    data_dir: &Path,
+    database_url: &str,
+) -> Vec<(String, String)> {
     let key_file = dir.join("key");
     let key = base64::engine::general_purpose::STANDARD.encode(rand::random::<[u8; 32]>());
     write_secret(&key_file, &key);
     let (first, last) = slot.ports();
     let mut settings: Vec<(String, String)> = [
-        ("DATABASE_URL", database::url(&name.replace('-', "_"))),
+        ("DATABASE_URL", database_url.to_owned()),
         ("REDIS_URL", settings::redis_url()),
         ("REDIS_PREFIX", name.to_owned()),
         ("KEY_FILE", key_file.display().to_string()),

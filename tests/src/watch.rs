@@ -92,6 +92,26 @@ impl TestEnv {
         assert!(self.rows(silent).await.is_empty(), "jobs without an audit entry: {:?}", self.rows(silent).await);
     }
 
+    /// No gateway was started more often than its jobs say: by the step, by the undo of a stop, and by the engine's policy.
+    /// (The policy's count begins anew with every start by hand, so that only where it is zero there were no others.)
+    /// For tests that start none themselves.
+    pub async fn assert_starts(&self) {
+        for container in docker::containers(&self.name).await {
+            let id = &container.instance;
+            if docker::inspect(&container.id, "{{.RestartCount}}").await != "0" {
+                continue;
+            }
+            let sql = format!(
+                "SELECT count(*) AS n FROM job_events e JOIN jobs j ON j.id = e.job_id WHERE j.instance_id = '{id}' AND \
+                 (e.kind = 'step_started' AND e.step = 'start_container' OR e.kind = 'claimed' AND j.unwinding_to IS NOT NULL)"
+            );
+            let allowed = self.row(&sql).await["n"].as_u64().unwrap();
+            let log = self.data_dir.join(id).join("config/starts.log");
+            let started = std::fs::read_to_string(log).unwrap_or_default().lines().count();
+            assert!(started as u64 <= allowed, "{id} was started {started} times, and {allowed} times by its jobs");
+        }
+    }
+
     /// What the rows say is so: gateways of what runs answer, nothing else runs, and what is wanted is so or explained.
     async fn check_actual(&self) {
         // The reconciler may be a pass behind.

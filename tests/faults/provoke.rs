@@ -1,0 +1,168 @@
+//! How the faults are brought about that take more than a line: in the database, in a worker's clock, and by a worker that
+//! always dies.
+
+use std::time::Duration;
+
+use clawdeploy_tests::{WorkerOptions, client::Accepted, clock::Clock};
+use diesel_async::{AsyncPgConnection, SimpleAsyncConnection as _};
+use reqwest::Method;
+
+use crate::{
+    driver::Stage,
+    row::{Fault, ServerFault},
+    support::{PATIENCE, ask, create, ended, job, starts, succeeded, wait_step},
+};
+
+/// An instance of somebody else, who has nothing to do with the job under which workers die.
+const OTHER: &str = "other";
+
+/// Workers that are started again before the job is over.
+const LIVES: usize = 12;
+
+impl Stage {
+    /// Every worker dies under one job, again and again, while another person goes on working.
+    pub(crate) async fn poison_all(&self, point: &str) -> Accepted {
+        let bob = self.env.user("bob").await;
+        let healthy = self.worker().await;
+        let other = create(&bob, OTHER).await;
+        succeeded(&self.env, &other.job).await;
+        healthy.terminate().await;
+        // What of bob's shares a worker with it would die with it: one job at a time, as its kind of job is met alone.
+        let options =
+            WorkerOptions::failpoints(&format!("{point}=return")).set("CLAWDEPLOY_LIFECYCLE_CONCURRENCY", "1");
+        let asked = self.ask().await;
+        let restart = async {
+            for _ in 0..LIVES {
+                let worker = self.env.start_worker(&options);
+                let over = async || {
+                    let over = job(&self.env, &asked.job).await["status"] == "failed";
+                    (over || worker.try_ended().await.is_some()).then_some(over)
+                };
+                if self.env.wait_for("the worker's or the job's end", PATIENCE, over).await {
+                    return;
+                }
+            }
+            panic!("{LIVES} workers died under one job");
+        };
+        // Its kind may be the kind that kills, so it is one of another.
+        let verb = if point.starts_with("stop.") { "restart" } else { "stop" };
+        let path = format!("/api/instances/{}/{verb}", other.instance);
+        let others = async {
+            let done = ask(&bob, Method::POST, &path, None).await;
+            succeeded(&self.env, &done.job).await;
+        };
+        tokio::join!(restart, others);
+        let job = ended(&self.env, &asked.job).await;
+        assert_eq!(job["crashes"], 3, "{job}");
+        asked
+    }
+
+    /// Whoever else was there is as well as before.
+    pub(crate) async fn judge_others(&self) {
+        match self.row.fault {
+            Fault::Poison(point) => {
+                let sql = format!("SELECT id, status, error_code FROM instances WHERE name = '{OTHER}'");
+                let other = self.env.row(&sql).await;
+                let (status, times) = if point.starts_with("stop.") { ("running", 2) } else { ("stopped", 1) };
+                assert_eq!(other["status"], status, "{other}");
+                assert_eq!(starts(&self.env, other["id"].as_str().unwrap()), times, "{other}");
+                // And so is a third, who only begins now.
+                let healthy = self.worker().await;
+                succeeded(&self.env, &create(&self.env.user("cid").await, "third").await.job).await;
+                healthy.terminate().await;
+            }
+            Fault::Refusal(_, _, times) => {
+                let asked = self.env.row("SELECT last_value AS n FROM test_refusals").await["n"].as_u64();
+                assert!(asked >= Some(times.into()), "nothing was refused under {}", self.row.name);
+            }
+            _ => {}
+        }
+    }
+
+    pub(crate) async fn server_fault(&self, fault: ServerFault) -> Accepted {
+        let server = self.server.as_ref().expect("a server of its own");
+        self.worker().await;
+        let down = Duration::from_secs(5);
+        if fault == ServerFault::CrashAtRequest {
+            server.crash().await;
+            let back = async {
+                tokio::time::sleep(down).await;
+                server.revive().await;
+            };
+            return tokio::join!(self.ask(), back).0;
+        }
+        let asked = self.ask().await;
+        wait_step(&self.env, &asked.job, self.row.operation.middle()).await;
+        if fault == ServerFault::Freeze {
+            server.freeze(&self.env.database(), 2 * down).await;
+        } else {
+            server.crash().await;
+            tokio::time::sleep(down).await;
+            server.revive().await;
+        }
+        asked
+    }
+
+    /// A trigger that refuses. It counts with a sequence, which no rollback sets back.
+    pub(crate) async fn refuse(&self, when: &str, code: &str, times: u32) -> Accepted {
+        let mut conn = self.env.connect().await;
+        let sql = format!(
+            "CREATE SEQUENCE test_refusals; \
+             CREATE FUNCTION test_refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+               IF nextval('test_refusals') <= {times} THEN \
+                 RAISE EXCEPTION '%', CASE WHEN '{code}' = '40P01' THEN 'deadlock detected' \
+                   ELSE 'could not serialize access' END USING ERRCODE = '{code}'; \
+               END IF; \
+               RETURN NEW; END $$; \
+             CREATE TRIGGER test_refuse {when} EXECUTE FUNCTION test_refuse();"
+        );
+        conn.batch_execute(&sql).await.expect("a trigger");
+        self.worker().await;
+        self.ask().await
+    }
+
+    /// A deadlock with the test, which is the one that can wait longer. Whoever inserts into `table` has locked its row of
+    /// `row` before.
+    pub(crate) async fn deadlock(&self, table: &str, row: &str) -> Accepted {
+        self.worker().await;
+        let mut conn = self.env.connect().await;
+        let lock = format!("SET deadlock_timeout = '1h'; BEGIN; LOCK TABLE {table} IN EXCLUSIVE MODE");
+        let meet = async |conn: &mut AsyncPgConnection| {
+            let waiting = format!(
+                // A claim inserts too, and begins otherwise; it holds no row that somebody could wait for.
+                "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' \
+                 AND query LIKE 'INSERT INTO \"{table}\"%'"
+            );
+            let waits = async || (!self.env.rows(&waiting).await.is_empty()).then_some(());
+            self.env.wait_for("somebody who waits for the test", PATIENCE, waits).await;
+            let sql = format!("SELECT 1 FROM {row} ORDER BY created_at DESC FOR UPDATE");
+            conn.batch_execute(&sql).await.expect("the other lock");
+            conn.batch_execute("ROLLBACK").await.expect("an end");
+        };
+        let asked = if row == "users" {
+            conn.batch_execute(&lock).await.expect("a lock");
+            tokio::join!(self.ask(), meet(&mut conn)).0
+        } else {
+            let asked = self.ask().await;
+            wait_step(&self.env, &asked.job, self.row.operation.middle()).await;
+            conn.batch_execute(&lock).await.expect("a lock");
+            meet(&mut conn).await;
+            asked
+        };
+        let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
+        let counted = async || (self.env.row(deadlocks).await["deadlocks"].as_u64() > Some(0)).then_some(());
+        self.env.wait_for("Postgres to count the deadlock", PATIENCE, counted).await;
+        asked
+    }
+
+    /// A clock that jumps in the middle of the job, and a second worker whose clock is right and who would take the job over.
+    pub(crate) async fn clock(&self, hours: i32) -> Accepted {
+        let clock = Clock::new(self.env.scratch());
+        self.env.add_worker(&clock.worker()).await;
+        let asked = self.ask().await;
+        wait_step(&self.env, &asked.job, self.row.operation.middle()).await;
+        clock.jump(hours);
+        self.worker().await;
+        asked
+    }
+}

@@ -1,0 +1,157 @@
+//! The host goes down hard and comes up again: everything of ours and around us is killed, and started in any order.
+//!
+//! `REBOOT_SEED` repeats the order of an earlier run.
+
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use clawdeploy_tests::{
+    TestEnv, WorkerOptions, docker, docker_proxy::DockerProxy, postgres_server::PostgresServer,
+    redis_server::RedisServer, settings::variable,
+};
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
+use reqwest::Method;
+use serde_json::json;
+
+use crate::support::{ask, create, say, succeeded, wait_step};
+
+/// From the moment at which everything is started again.
+const BACK: Duration = Duration::from_mins(1);
+
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    Postgres,
+    Redis,
+    Api,
+    Worker,
+    /// It starts what ran when it went down, as the restart policy says, and only then answers.
+    Engine,
+}
+
+struct Host {
+    env: TestEnv,
+    postgres: Arc<PostgresServer>,
+    redis: RedisServer,
+    engine: DockerProxy,
+    rng: StdRng,
+    _dir: tempfile::TempDir,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reboot() {
+    run(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "long; run by scripts/test --faults"]
+async fn reboot_more() {
+    run(4).await;
+}
+
+async fn run(times: u32) {
+    let seed = variable("REBOOT_SEED").map_or_else(|| rand::random_range(0..1_000_000), |text| text.parse().unwrap());
+    say(&format!("REBOOT_SEED={seed}"));
+    let mut host = Host::new(StdRng::seed_from_u64(seed)).await;
+    let ann = host.env.user("ann").await;
+    let (kept, stopped) = (create(&ann, "kept").await, create(&ann, "stopped").await);
+    for made in [&kept, &stopped] {
+        succeeded(&host.env, &made.job).await;
+    }
+    succeeded(&host.env, &ann.act(&stopped.instance, "stop").await.job).await;
+    for round in 0..times {
+        let name = format!("made in round {round}");
+        let made = create(&ann, &name).await;
+        let path = format!("/api/instances/{}/restart", kept.instance);
+        let restart = ask(&ann, Method::POST, &path, None).await;
+        // In one round more of it is done than in another.
+        let step = ["reserve_port", "create_network", "start_container"][host.rng.random_range(0..3)];
+        wait_step(&host.env, &made.job, step).await;
+        let ran = host.go_down().await;
+        host.come_up(&ran).await;
+        let up_again = Instant::now();
+        let wanted = [("kept", "running"), ("stopped", "stopped"), (name.as_str(), "running")];
+        let so = async || {
+            let rows = host.env.rows("SELECT name, status FROM instances").await;
+            let is = |(name, status): &(&str, &str)| rows.contains(&json!({ "name": name, "status": status }));
+            wanted.iter().all(is).then_some(())
+        };
+        host.env.wait_for("everything as it is wanted", BACK, so).await;
+        for job in [&made.job, &restart.job] {
+            succeeded(&host.env, job).await;
+        }
+        say(&format!("as it is wanted {:.1} s after the last start", up_again.elapsed().as_secs_f64()));
+        host.env.assert_invariants().await;
+        succeeded(&host.env, &ann.remove(&made.instance).await.job).await;
+    }
+    host.env.finish().await;
+}
+
+impl Host {
+    async fn new(rng: StdRng) -> Self {
+        let (postgres, redis) = (Arc::new(PostgresServer::start().await), RedisServer::start().await);
+        let dir = tempfile::tempdir().unwrap();
+        let engine = DockerProxy::new(dir.path());
+        let env = TestEnv::builder()
+            .workers(2)
+            .lease(2.0)
+            .database_server(&postgres)
+            .set("CLAWDEPLOY_DOCKER_HOST", &engine.host())
+            .set("CLAWDEPLOY_REDIS_URL", &redis.url())
+            .set("CLAWDEPLOY_RECONCILE_SECONDS", "1")
+            .build()
+            .await;
+        env.watch().await;
+        Self { env, postgres, redis, engine, rng, _dir: dir }
+    }
+
+    /// Returns the containers that ran.
+    async fn go_down(&self) -> BTreeSet<String> {
+        for worker in self.env.workers() {
+            worker.kill().await;
+        }
+        self.env.api.kill().await;
+        self.redis.kill().await;
+        self.postgres.kill().await;
+        self.engine.shut();
+        let mut ran = BTreeSet::new();
+        // More than once: the engine ends what a worker has asked of it, although that is dead by now.
+        loop {
+            let containers = docker::containers(&self.env.name).await;
+            let up: Vec<_> =
+                containers.into_iter().filter(|c| ["running", "restarting"].contains(&&*c.state)).collect();
+            if up.is_empty() {
+                return ran;
+            }
+            for container in up {
+                // It may have ended by itself meanwhile.
+                docker::try_docker(&["kill", &container.id]).await.ok();
+                ran.insert(container.id);
+            }
+        }
+    }
+
+    async fn come_up(&mut self, ran: &BTreeSet<String>) {
+        let mut parts = [Part::Postgres, Part::Redis, Part::Api, Part::Worker, Part::Worker, Part::Engine];
+        parts.shuffle(&mut self.rng);
+        say(&format!("{parts:?}"));
+        for part in parts {
+            match part {
+                Part::Postgres => self.postgres.revive().await,
+                Part::Redis => self.redis.revive().await,
+                Part::Api => self.env.revive_api(),
+                Part::Worker => drop(self.env.start_worker(&WorkerOptions::default())),
+                Part::Engine => {
+                    for container in ran {
+                        docker::docker(&["start", container]).await;
+                    }
+                    self.engine.open();
+                }
+            }
+            let pause = self.rng.random_range(0..1500);
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+        }
+    }
+}

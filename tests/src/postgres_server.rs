@@ -1,0 +1,187 @@
+//! A Postgres of the test's own, which it may kill, crash, start again and freeze.
+
+use std::{
+    os::unix::fs::{PermissionsExt as _, chown},
+    path::{Path, PathBuf},
+    process::{Command as Blocking, Stdio},
+    time::Duration,
+};
+
+use diesel::{QueryableByName, sql_types::Int4};
+use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::{Child, Command};
+
+use crate::wait;
+
+const ROLE: &str = "clawdeploy";
+
+/// Recovery after a crash, on a busy machine.
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+#[derive(QueryableByName)]
+struct Backend {
+    #[diesel(sql_type = Int4)]
+    pid: i32,
+}
+
+/// A cluster in a directory of its own, on a port of its own. It needs root, as it runs as the user `postgres`.
+#[derive(Debug)]
+pub struct PostgresServer {
+    port: u16,
+    password: String,
+    dir: tempfile::TempDir,
+    child: tokio::sync::Mutex<Child>,
+}
+
+impl PostgresServer {
+    /// Makes a cluster and starts it.
+    pub async fn start() -> Self {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
+        let dir = tempfile::Builder::new().prefix("clawdeploy-postgres").tempdir().expect("a directory");
+        let password = hex::encode(rand::random::<[u8; 12]>());
+        let password_file = dir.path().join("password");
+        std::fs::write(&password_file, &password).expect("a password file");
+        std::fs::set_permissions(&password_file, std::fs::Permissions::from_mode(0o600)).expect("its mode");
+        let (uid, gid) = (id("-u"), id("-g"));
+        for path in [dir.path(), password_file.as_path()] {
+            chown(path, Some(uid), Some(gid)).expect("the user postgres; these tests need root");
+        }
+        let mut initdb = as_postgres("initdb");
+        initdb.arg("--pgdata").arg(dir.path().join("data")).args(["--username", ROLE, "--pwfile"]).arg(&password_file);
+        initdb.args(["--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync"]);
+        let made = Command::from(initdb).stdin(Stdio::null()).output().await.expect("initdb");
+        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+        let child = spawn(port, dir.path());
+        let server = Self { port, password, dir, child: child.into() };
+        server.wait_until_up().await;
+        server
+    }
+
+    /// URL of one of its databases.
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://{ROLE}:{}@127.0.0.1:{}/{database}", self.password, self.port)
+    }
+
+    /// Makes a database without any table.
+    pub async fn create(&self, database: &str) {
+        let mut conn = self.maintenance().await.expect("a connection");
+        conn.batch_execute(&format!("CREATE DATABASE {database}")).await.expect("a database");
+    }
+
+    /// What `pg_ctl stop -m immediate` does: every session is cut, nothing is written down, and its next start recovers.
+    pub async fn crash(&self) {
+        self.end(Signal::QUIT).await;
+    }
+
+    /// Kills it, as a host that loses its power does.
+    pub async fn kill(&self) {
+        self.end(Signal::KILL).await;
+    }
+
+    async fn end(&self, signal: Signal) {
+        let mut child = self.child.lock().await;
+        if let Some(pid) = child.id() {
+            signal_to(pid.cast_signed(), signal);
+        }
+        tokio::time::timeout(Duration::from_secs(20), child.wait())
+            .await
+            .expect("the end of Postgres")
+            .expect("a status");
+    }
+
+    /// Starts it again, on the same port.
+    pub async fn revive(&self) {
+        // The sessions of a server that was killed end a moment after it, and no other may start before.
+        let started = async || {
+            let mut child = self.child.lock().await;
+            if child.try_wait().expect("a status").is_some() {
+                *child = spawn(self.port, self.dir.path());
+            }
+            drop(child);
+            self.maintenance().await
+        };
+        wait::poll(START_LIMIT, started).await.expect("Postgres again");
+    }
+
+    /// Lets every session of `database` stand still for so long; new ones are served meanwhile.
+    pub async fn freeze(&self, database: &str, pause: Duration) {
+        let mut conn = self.maintenance().await.expect("a connection");
+        let sql = format!("SELECT pid FROM pg_stat_activity WHERE datname = '{database}'");
+        let backends: Vec<Backend> = diesel::sql_query(sql).load(&mut conn).await.expect("the sessions");
+        assert!(!backends.is_empty(), "nobody is connected");
+        for backend in &backends {
+            signal_to(backend.pid, Signal::STOP);
+        }
+        tokio::time::sleep(pause).await;
+        for backend in &backends {
+            signal_to(backend.pid, Signal::CONT);
+        }
+    }
+
+    async fn maintenance(&self) -> Option<AsyncPgConnection> {
+        let url = self.url("postgres");
+        tokio::time::timeout(Duration::from_secs(5), AsyncPgConnection::establish(&url)).await.ok()?.ok()
+    }
+
+    async fn wait_until_up(&self) {
+        wait::poll(START_LIMIT, async || self.maintenance().await).await.expect("an answer of Postgres");
+    }
+}
+
+impl Drop for PostgresServer {
+    fn drop(&mut self) {
+        // In order, so that it takes its processes and its shared memory with it; its directory goes after that.
+        let child = self.child.get_mut();
+        let Some(pid) = child.id() else { return };
+        signal_to(pid.cast_signed(), Signal::QUIT);
+        for _ in 0..100 {
+            if !matches!(child.try_wait(), Ok(None)) {
+                break;
+            }
+            #[expect(clippy::disallowed_methods, reason = "nothing can be awaited in a drop")]
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+fn signal_to(pid: i32, signal: Signal) {
+    if let Some(pid) = Pid::from_raw(pid) {
+        let _ = kill_process(pid, signal);
+    }
+}
+
+fn id(which: &str) -> u32 {
+    let output = Blocking::new("id").args([which, "postgres"]).output().expect("id");
+    String::from_utf8_lossy(&output.stdout).trim().parse().expect("the user postgres")
+}
+
+/// Where Debian keeps the programs of the newest server there is.
+fn programs() -> PathBuf {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let versions = versions.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let newest = versions.max().expect("Postgres in /usr/lib/postgresql");
+    PathBuf::from(format!("/usr/lib/postgresql/{newest}/bin"))
+}
+
+/// A program of Postgres as its user, with this process's id and without its surroundings.
+fn as_postgres(program: &str) -> Blocking {
+    let mut command = Blocking::new("setpriv");
+    command.args(["--reuid=postgres", "--regid=postgres", "--init-groups"]).arg(programs().join(program));
+    command.env_clear().env("LC_ALL", "C.UTF-8").env("PATH", "/usr/bin:/bin").current_dir("/");
+    command
+}
+
+fn spawn(port: u16, dir: &Path) -> Child {
+    let mut postgres = as_postgres("postgres");
+    postgres.arg("-D").arg(dir.join("data"));
+    let port = format!("port={port}");
+    // It never has to outlive the machine, only itself.
+    for setting in ["listen_addresses=127.0.0.1", &port, "unix_socket_directories=", "max_connections=100", "fsync=off"]
+    {
+        postgres.args(["-c", setting]);
+    }
+    let mut postgres = Command::from(postgres);
+    postgres.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    postgres.spawn().expect("postgres")
+}
