@@ -15,3 +15,4 @@ mod programs;
 mod real_openclaw;
 mod routes;
 mod support;
+mod update;

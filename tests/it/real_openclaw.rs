@@ -7,8 +7,11 @@ use clawdeploy_tests::{Image, TestEnv, cleanup, client::Accepted, docker, settin
 use serde_json::{Value, json};
 
 use crate::support::{
-    config_file, deleted, http, instance, job, listens, port, wait_job, wait_job_within, wait_status,
+    config_file, deleted, http, instance, job, listens, port, say, wait_job, wait_job_within, wait_status,
 };
+
+/// A release before the one that is built where none is asked for.
+const OLDER: &str = "2026.9.5";
 
 /// A boot takes a quarter of a minute on two free cores.
 const BOOT: Duration = Duration::from_mins(4);
@@ -160,6 +163,53 @@ async fn the_image_is_built_once_for_all_who_ask() {
     booted(&env, &made).await;
     assert_eq!(instance(&env, &made.instance).await["image_id"], id.trim());
     deleted(&env, &made.instance).await;
+    env.finish().await;
+    drop(images);
+}
+
+/// An instance of an older release becomes one of the newest: the state is migrated, everything of the owner's is there.
+#[tokio::test]
+async fn an_update_from_an_older_release() {
+    let repository = format!("clawdeploy-test-update-{}", std::process::id());
+    let images = Images(repository.clone());
+    let env = TestEnv::builder()
+        .image(Image::Named(format!("{repository}:local")))
+        .ready(180.0)
+        .set("CLAWDEPLOY_OPENCLAW_BASE_IMAGE", &settings::base_image())
+        .build()
+        .await;
+    let (admin, ann) = (env.admin().await, env.user("ann").await);
+    let older = admin.post("/api/admin/image/rebuild", &json!({ "version": OLDER })).await.expect(202);
+    wait_job_within(&env, older.json["job"]["id"].as_str().unwrap(), "succeeded", Duration::from_mins(6)).await;
+    let made = ann.create("first").await;
+    booted(&env, &made).await;
+    let id = &made.instance;
+    let before = ann.instance(id).await;
+    assert_eq!((&before["openclawVersion"], &before["updateAvailable"]), (&json!(OLDER), &json!(false)));
+    let note = env.data_dir.join(id).join("workspace/note.txt");
+    tokio::fs::write(&note, "mine").await.unwrap();
+
+    let update = ann.act(id, "update").await;
+    wait_job_within(&env, &update.job, "succeeded", Duration::from_mins(8)).await;
+    let after = ann.instance(id).await;
+    assert_eq!((&after["openclawVersion"], &after["status"]), (&after["latestVersion"], &json!("running")));
+    assert_ne!(after["openclawVersion"], OLDER);
+    for same in ["port", "gatewayToken", "dashboardUrl", "memoryMb"] {
+        assert_eq!(after[same], before[same], "{same}");
+    }
+    assert_eq!(tokio::fs::read_to_string(&note).await.unwrap(), "mine");
+    let (status, page) = http(port(&env, id).await, "/").await.expect("the dashboard");
+    assert_eq!(status, 200);
+    assert!(page.contains("<title>OpenClaw Control"), "{}", &page[..page.len().min(400)]);
+    let change = ann.get(&format!("/api/instances/{id}/changes")).await.expect(200).json["items"][0].clone();
+    say(&format!("down for {} ms, {} files kept in {} ms", change["downMs"], change["files"], change["durationMs"]));
+
+    // Back, with a state that only the older release can read.
+    let back = ann.act(id, "rollback").await;
+    booted(&env, &back).await;
+    assert_eq!(ann.instance(id).await["openclawVersion"], OLDER);
+    assert_eq!(http(port(&env, id).await, "/readyz").await.map(|(status, _)| status), Some(200));
+    deleted(&env, id).await;
     env.finish().await;
     drop(images);
 }

@@ -8,6 +8,7 @@ use crate::support::table;
 mod admin;
 mod auth;
 mod authz;
+mod changes;
 mod create;
 mod idempotency;
 mod instances;

@@ -8,6 +8,11 @@ use serde_json::Value;
 /// How long a job with the stand-in may take on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(40);
 
+#[expect(clippy::print_stderr, reason = "shown where a test fails, or is watched")]
+pub(crate) fn say(text: &str) {
+    eprintln!("{text}");
+}
+
 /// A job as the database has it.
 pub(crate) async fn job(env: &TestEnv, id: &str) -> Value {
     env.row(&format!("SELECT * FROM jobs WHERE id = '{id}'")).await

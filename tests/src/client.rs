@@ -49,6 +49,11 @@ impl Client {
         Self { token: Some(token.to_owned()), ..self.clone() }
     }
 
+    /// What it shows itself with, for requests that are made by hand.
+    pub fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
     /// The same person at another address of the API.
     #[must_use]
     pub fn at(&self, base: &str) -> Self {

@@ -20,10 +20,14 @@ pub enum FakeMode {
     Exit78,
     /// Listens, and is never ready.
     Never,
+    /// As the first, of another version.
+    Next,
+    /// Changes the state that it finds, then ends with 1.
+    Migrate,
 }
 
 impl FakeMode {
-    const ALL: [Self; 5] = [Self::Ok, Self::Slow, Self::Exit, Self::Exit78, Self::Never];
+    const ALL: [Self; 7] = [Self::Ok, Self::Slow, Self::Exit, Self::Exit78, Self::Never, Self::Next, Self::Migrate];
 
     fn name(self) -> &'static str {
         match self {
@@ -32,6 +36,8 @@ impl FakeMode {
             Self::Exit => "exit",
             Self::Exit78 => "exit78",
             Self::Never => "never",
+            Self::Next => "next",
+            Self::Migrate => "migrate",
         }
     }
 
@@ -39,16 +45,22 @@ impl FakeMode {
         if self == Self::Slow { 3000 } else { 50 }
     }
 
-    /// Reference of its image.
+    /// Reference of its image. Another checkout on the machine has images of its own: its stand-in is another program.
     pub fn image(self) -> String {
-        format!("clawdeploy-fake:{}", self.name())
+        let checkout = Sha256::digest(programs::workspace_root().as_os_str().as_encoded_bytes());
+        format!("clawdeploy-fake-{}:{}", hex::encode(&checkout[..4]), self.name())
+    }
+
+    /// What its label says of OpenClaw.
+    pub fn version(self) -> &'static str {
+        if matches!(self, Self::Next | Self::Migrate) { "2026.9.7" } else { "2026.9.6" }
     }
 
     fn dockerfile(self, hash: &str) -> String {
-        let (mode, delay) = (self.name(), self.delay_ms());
+        let (mode, delay, version) = (self.name(), self.delay_ms(), self.version());
         format!(
             "FROM scratch\nCOPY fake-gateway /usr/local/bin/node\nENV FAKE_MODE={mode} FAKE_DELAY_MS={delay}\n\
-             LABEL clawdeploy.openclaw.version=\"fake\" clawdeploy.fake=\"{hash}\"\n"
+             LABEL clawdeploy.openclaw.version=\"{version}\" clawdeploy.fake=\"{hash}\"\n"
         )
     }
 }

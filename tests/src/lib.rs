@@ -11,6 +11,7 @@
 
 pub mod cleanup;
 pub mod client;
+pub mod clock;
 pub mod database;
 pub mod disk;
 pub mod docker;
@@ -20,6 +21,7 @@ pub mod fake;
 pub mod gate;
 pub mod oracle;
 pub mod people;
+pub mod postgres_server;
 pub mod prepare;
 pub mod process;
 pub mod programs;

@@ -27,7 +27,8 @@ pub const CANARY: &str = "canary";
 const TABLES: &str = "SELECT md5(string_agg(t, '|' ORDER BY t)) AS sum FROM ( \
     SELECT u::text AS t FROM users u UNION ALL SELECT i::text FROM instances i UNION ALL SELECT p::text FROM ports p \
     UNION ALL SELECT j::text FROM jobs j UNION ALL SELECT e::text FROM job_events e UNION ALL SELECT a::text FROM audit a \
-    UNION ALL SELECT m::text FROM images m \
+    UNION ALL SELECT m::text FROM images m UNION ALL SELECT s::text FROM snapshots s \
+    UNION ALL SELECT r::text FROM rollout_members r UNION ALL SELECT v::text FROM version_policy v \
     UNION ALL SELECT (k.id, k.user_id, k.name, k.revoked_at, k.expires_at)::text FROM api_tokens k) all_rows";
 
 #[derive(QueryableByName)]
@@ -166,6 +167,9 @@ impl TestEnv {
                 let states: Vec<_> = containers.iter().map(|c| c.state.as_str()).collect();
                 assert_eq!(states, ["running"], "container of {row}");
             }
+            if ["running", "stopped"].contains(&row["status"].as_str().unwrap()) {
+                assert!(world.directories.iter().any(|of| of == id), "the files of {row} are gone");
+            }
         }
         let mut networks = world.networks.clone();
         networks.sort_unstable();
@@ -232,7 +236,7 @@ impl Drop for TestEnv {
         if self.finished {
             return;
         }
-        let (database, name) = (self.database(), self.name.clone());
+        let (database_url, name) = (self.database_url.clone(), self.name.clone());
         let panicking = std::thread::panicking();
         let workers = self.workers();
         let mut tails: Vec<String> = workers.iter().map(|worker| worker.tail(60)).collect();
@@ -243,7 +247,7 @@ impl Drop for TestEnv {
         cleanup::block_on(async move {
             if panicking {
                 // By connections of its own: those of the test are served by its runtime, which waits for this.
-                let told = story::of_database(&database::open(&database)).await;
+                let told = story::of_database(&database::open_url(&database_url)).await;
                 show(&format!("{told}\n{}", tails.join("\n")));
             }
             if let Err(error) = cleanup::remove_traces(&name).await {

@@ -168,7 +168,7 @@ async fn a_worker_is_drained() {
     insta::assert_json_snapshot!(redacted(&workers[0]), @r#"
     {
       "alive": true,
-      "concurrency": 5,
+      "concurrency": 6,
       "dockerError": null,
       "drainRequestedAt": null,
       "draining": false,
@@ -178,7 +178,8 @@ async fn a_worker_is_drained() {
       "pid": "[number]",
       "queues": [
         "lifecycle",
-        "builds"
+        "builds",
+        "rollouts"
       ],
       "running": 0,
       "startedAt": "[time]",

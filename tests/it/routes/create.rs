@@ -39,16 +39,22 @@ async fn accepted() {
         },
         "dashboardUrl": null,
         "desiredState": "running",
+        "env": [],
         "error": null,
         "gatewayToken": null,
         "id": "[instance]",
+        "latestVersion": null,
         "memoryMb": 2048,
         "name": "my gateway",
+        "openclawVersion": null,
         "ownerId": "[uuid]",
+        "pendingChanges": [],
         "port": null,
         "status": "pending",
         "statusChangedAt": "[time]",
-        "updatedAt": "[time]"
+        "updateAvailable": false,
+        "updatedAt": "[time]",
+        "vulnerable": false
       },
       "job": {
         "attempt": 0,

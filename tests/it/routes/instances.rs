@@ -22,16 +22,22 @@ async fn show() {
       "currentJob": null,
       "dashboardUrl": "[url]",
       "desiredState": "running",
+      "env": [],
       "error": null,
       "gatewayToken": "[token]",
       "id": "[instance]",
+      "latestVersion": null,
       "memoryMb": 2048,
       "name": "first",
+      "openclawVersion": "2026.9.6",
       "ownerId": "[uuid]",
+      "pendingChanges": [],
       "port": "[port]",
       "status": "running",
       "statusChangedAt": "[time]",
-      "updatedAt": "[time]"
+      "updateAvailable": false,
+      "updatedAt": "[time]",
+      "vulnerable": false
     }
     "#);
     let of = |client, id: &str| bare(client, "GET", &format!("/api/instances/{id}"));
@@ -194,16 +200,22 @@ async fn delete() {
         },
         "dashboardUrl": null,
         "desiredState": "deleted",
+        "env": [],
         "error": null,
         "gatewayToken": null,
         "id": "[instance]",
+        "latestVersion": null,
         "memoryMb": 2048,
         "name": "first",
+        "openclawVersion": null,
         "ownerId": "[uuid]",
+        "pendingChanges": [],
         "port": null,
         "status": "pending",
         "statusChangedAt": "[time]",
-        "updatedAt": "[time]"
+        "updateAvailable": false,
+        "updatedAt": "[time]",
+        "vulnerable": false
       },
       "job": {
         "attempt": 0,

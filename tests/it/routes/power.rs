@@ -47,16 +47,22 @@ async fn accepted() {
         },
         "dashboardUrl": "[url]",
         "desiredState": "stopped",
+        "env": [],
         "error": null,
         "gatewayToken": null,
         "id": "[instance]",
+        "latestVersion": null,
         "memoryMb": 2048,
         "name": "first",
+        "openclawVersion": "2026.9.6",
         "ownerId": "[uuid]",
+        "pendingChanges": [],
         "port": "[port]",
         "status": "[status]",
         "statusChangedAt": "[time]",
-        "updatedAt": "[time]"
+        "updateAvailable": false,
+        "updatedAt": "[time]",
+        "vulnerable": false
       },
       "job": {
         "attempt": 0,

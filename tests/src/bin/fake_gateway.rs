@@ -16,16 +16,31 @@ use std::{
 /// Every start adds a line here, in the config directory.
 const STARTS: &str = "/home/node/.openclaw/starts.log";
 const CONFIG: &str = "/home/node/.openclaw/openclaw.json";
+/// A test may put this beside the configuration: `exit` ends each start with 1, `hog` takes memory until it is killed.
+const FATE: &str = "/home/node/.openclaw/fate";
 const PORT: u16 = 18789;
 
 fn main() -> ExitCode {
+    // As a command beside the gateway, as a person's in a terminal would be.
+    if std::env::args().nth(1).as_deref() == Some("hog") {
+        return hog();
+    }
     if let Err(error) = note_start() {
         let _ = writeln!(io::stderr(), "fake gateway: cannot write {STARTS}: {error}");
         return ExitCode::from(78);
     }
+    match std::fs::read_to_string(FATE).unwrap_or_default().trim() {
+        "exit" => return last_words(1),
+        "hog" => return hog(),
+        _ => {}
+    }
     let ready_at = match setting("FAKE_MODE").as_str() {
         "exit" => return last_words(1),
         "exit78" => return last_words(78),
+        "migrate" => {
+            migrate();
+            return last_words(1);
+        }
         "never" => None,
         _ => Some(Instant::now() + Duration::from_millis(setting("FAKE_DELAY_MS").parse().unwrap_or(50))),
     };
@@ -38,6 +53,17 @@ fn main() -> ExitCode {
     }
 }
 
+/// Takes memory for good, and touches it, until there is no more.
+fn hog() -> ExitCode {
+    let mut taken = Vec::new();
+    loop {
+        taken.push(vec![1_u8; 4 << 20]);
+        if taken.len() > 4096 {
+            return last_words(2);
+        }
+    }
+}
+
 #[expect(clippy::disallowed_methods, reason = "this program is not part of the product")]
 fn setting(name: &str) -> String {
     std::env::var(name).unwrap_or_default()
@@ -46,6 +72,15 @@ fn setting(name: &str) -> String {
 fn note_start() -> io::Result<()> {
     let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     writeln!(OpenOptions::new().create(true).append(true).open(STARTS)?, "{at}")
+}
+
+/// Leaves the state in a form that an older version cannot read.
+fn migrate() {
+    let state = "/home/node/.openclaw/state";
+    let _ = std::fs::create_dir_all(format!("{state}/migrated"));
+    let _ = std::fs::write(format!("{state}/db"), "of another version");
+    let _ = std::fs::remove_file(format!("{state}/old"));
+    let _ = std::fs::write(CONFIG, "{ \"migrated\": true }");
 }
 
 /// Ends with a reason, and with what must never be passed on: the configuration with its tokens.

@@ -1,0 +1,8 @@
+//! Updates: a new container from a new image, or everything as it was before.
+
+mod everything;
+mod faults;
+mod random;
+mod rollback;
+mod success;
+pub(crate) mod support;

@@ -1,0 +1,86 @@
+//! The update of everything: waves, what stops it, and what is left when it ends early.
+
+use clawdeploy_tests::{FakeMode, TestEnv, client::Accepted, wait};
+use serde_json::json;
+
+use super::support::{image_id, with_newer};
+use crate::support::{SOON, http, instance, port, wait_job};
+
+/// So many instances that run, in an installation whose workers have this image for newer ones.
+async fn environment(count: usize, newer: FakeMode) -> (TestEnv, Vec<Accepted>) {
+    let env = TestEnv::builder().set("CLAWDEPLOY_MAX_INSTANCES_PER_USER", "20").build().await;
+    let ann = env.user("ann").await;
+    let mut made = Vec::new();
+    for n in 0..count {
+        made.push(ann.create(&format!("number {n}")).await);
+    }
+    for accepted in &made {
+        wait_job(&env, &accepted.job, "succeeded").await;
+    }
+    with_newer(&env, newer).await;
+    (env, made)
+}
+
+/// Asks for the update of everything, with the image that there is; returns the job.
+async fn update_all(env: &TestEnv) -> String {
+    let answer = env.admin().await.post("/api/admin/update-all", &json!({ "rebuild": false })).await.expect(202);
+    answer.json["job"]["id"].as_str().unwrap().to_owned()
+}
+
+/// Wave and status of each instance, in order.
+async fn members(env: &TestEnv) -> Vec<(i64, String)> {
+    let rows = env.rows("SELECT wave, status FROM rollout_members ORDER BY wave, status").await;
+    rows.iter().map(|m| (m["wave"].as_i64().unwrap(), m["status"].as_str().unwrap().to_owned())).collect()
+}
+
+/// Every instance answers, and runs this image.
+async fn all_run(env: &TestEnv, made: &[Accepted], image: FakeMode) {
+    let image = image_id(image).await;
+    for accepted in made {
+        let running = async || (instance(env, &accepted.instance).await["status"] == "running").then_some(());
+        assert!(wait::poll(SOON, running).await.is_some(), "{}", instance(env, &accepted.instance).await);
+        assert_eq!(instance(env, &accepted.instance).await["image_id"], image);
+        assert_eq!(http(port(env, &accepted.instance).await, "/readyz").await.map(|(status, _)| status), Some(200));
+    }
+}
+
+#[tokio::test]
+async fn in_waves() {
+    let (env, made) = environment(5, FakeMode::Next).await;
+    let job = update_all(&env).await;
+    wait_job(&env, &job, "succeeded").await;
+    all_run(&env, &made, FakeMode::Next).await;
+    let waves: Vec<_> = members(&env).await;
+    let updated = |wave| (wave, "updated".to_owned());
+    assert_eq!(waves, [updated(0), updated(1), updated(2), updated(2), updated(2)]);
+    env.finish().await;
+}
+
+#[tokio::test]
+async fn two_failures_stop_it() {
+    let (env, made) = environment(4, FakeMode::Exit).await;
+    let job = update_all(&env).await;
+    assert_eq!(wait_job(&env, &job, "failed").await["error_code"], "rollout_failed");
+    let ended: Vec<_> = members(&env).await.into_iter().map(|(_, status)| status).collect();
+    assert_eq!(ended, ["failed", "failed", "skipped", "skipped"]);
+    all_run(&env, &made, FakeMode::Ok).await;
+    env.finish().await;
+}
+
+/// What is under way is rolled back, what was not begun is left as it is.
+#[tokio::test]
+async fn cancelled_in_the_first_wave() {
+    let (env, made) = environment(3, FakeMode::Never).await;
+    let job = update_all(&env).await;
+    let under_way = async || {
+        let boots = "SELECT id FROM job_events WHERE step = 'wait_for_gateway'";
+        (!env.rows(boots).await.is_empty()).then_some(())
+    };
+    env.wait_for("the first one to be updated", SOON, under_way).await;
+    env.admin().await.post_empty(&format!("/api/admin/jobs/{job}/cancel")).await.expect(202);
+    wait_job(&env, &job, "cancelled").await;
+    let ended: Vec<_> = members(&env).await.into_iter().map(|(_, status)| status).collect();
+    assert_eq!(ended, ["skipped", "skipped", "skipped"]);
+    all_run(&env, &made, FakeMode::Ok).await;
+    env.finish().await;
+}

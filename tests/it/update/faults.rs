@@ -1,0 +1,170 @@
+//! Workers that die, and owners who change their mind, at every place of an update.
+
+use std::time::Duration;
+
+use clawdeploy_tests::{FakeMode, TestEnv, client::Accepted};
+use serde_json::json;
+
+use super::support::{Before, assert_as_before, failing_on, image_id, look, on, retire, tree, update, write_state};
+use crate::support::{http, instance, running, wait_job, wait_job_within};
+
+pub(super) const STEPS: [&str; 13] = [
+    "prepare_change",
+    "stop_gateway",
+    "take_snapshot",
+    "remove_container",
+    "apply_change",
+    "reserve_port",
+    "create_directories",
+    "write_config",
+    "create_network",
+    "create_container",
+    "start_gateway",
+    "wait_for_gateway",
+    "keep_snapshot",
+];
+
+/// Instances that are updated at once.
+const BATCH: usize = 4;
+
+/// Lease, sweep, and the work itself on a busy machine.
+pub(super) const RECOVERED: Duration = Duration::from_secs(40);
+
+async fn environment(count: usize) -> (TestEnv, Vec<(Accepted, Before)>) {
+    let env = TestEnv::builder().lease(2.0).ready(5.0).set("CLAWDEPLOY_MAX_INSTANCES_PER_USER", "100").build().await;
+    let mut made = Vec::new();
+    for n in 0..count {
+        let accepted = running(&env, &format!("number {n}")).await;
+        write_state(&env, &accepted.instance);
+        let before = look(&env, &accepted.instance).await;
+        made.push((accepted, before));
+    }
+    retire(&env).await;
+    (env, made)
+}
+
+/// A worker dies at each of these points of an update; the next one finishes it.
+async fn dies_at(points: &[String]) {
+    let (env, made) = environment(points.len()).await;
+    let mut asked = Vec::new();
+    for (accepted, _) in &made {
+        asked.push(update(&env, &accepted.instance).await);
+    }
+    let doomed: Vec<_> = points
+        .iter()
+        .map(|point| {
+            let options = failing_on(FakeMode::Next, &format!("update.{point}=return"));
+            env.start_worker(&options.set("CLAWDEPLOY_LIFECYCLE_CONCURRENCY", "1"))
+        })
+        .collect();
+    for worker in &doomed {
+        worker.ended_within(RECOVERED).await;
+    }
+    env.add_worker(&on(FakeMode::Next)).await;
+    let image = image_id(FakeMode::Next).await;
+    for (accepted, (made, before)) in asked.iter().zip(&made) {
+        wait_job_within(&env, &accepted.job, "succeeded", RECOVERED).await;
+        let row = instance(&env, &made.instance).await;
+        assert_eq!((&row["status"], &row["image_id"]), (&json!("running"), &json!(image)), "{points:?}");
+        assert_eq!(tree(&env, &made.instance), before.tree, "{points:?}");
+        assert_eq!(http(before.port, "/readyz").await.map(|(status, _)| status), Some(200));
+        assert_eq!(env.world().await.containers_of(&made.instance).len(), 1, "{points:?}");
+    }
+    env.finish().await;
+}
+
+/// A worker dies at each of these points of an update that cannot succeed: the way back is the same.
+async fn dies_at_and_rolls_back(points: &[String]) {
+    let (env, made) = environment(points.len()).await;
+    let mut asked = Vec::new();
+    for (accepted, _) in &made {
+        asked.push(update(&env, &accepted.instance).await);
+    }
+    let doomed: Vec<_> = points
+        .iter()
+        .map(|point| {
+            let options = failing_on(FakeMode::Migrate, &format!("update.{point}=return"));
+            env.start_worker(&options.set("CLAWDEPLOY_LIFECYCLE_CONCURRENCY", "1"))
+        })
+        .collect();
+    for worker in &doomed {
+        worker.ended_within(RECOVERED).await;
+    }
+    env.add_worker(&on(FakeMode::Migrate)).await;
+    for (accepted, (made, before)) in asked.iter().zip(&made) {
+        wait_job_within(&env, &accepted.job, "failed", RECOVERED).await;
+        assert_as_before(&env, &made.instance, before).await;
+    }
+    env.finish().await;
+}
+
+fn points(steps: &[&str], places: &[&str]) -> Vec<String> {
+    steps.iter().flat_map(|step| places.iter().map(move |place| format!("{step}.{place}"))).collect()
+}
+
+#[tokio::test]
+async fn workers_that_die_between_effect_and_record() {
+    for batch in
+        points(&["stop_gateway", "take_snapshot", "create_container", "start_gateway"], &["between"]).chunks(BATCH)
+    {
+        dies_at(batch).await;
+    }
+}
+
+#[tokio::test]
+async fn workers_that_die_before_a_way_back() {
+    for batch in
+        points(&["stop_gateway", "take_snapshot", "remove_container", "start_gateway"], &["after"]).chunks(BATCH)
+    {
+        dies_at_and_rolls_back(batch).await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "takes minutes; scripts/test --faults runs it"]
+async fn workers_that_die_anywhere() {
+    for batch in points(&STEPS, &["before", "between", "after"]).chunks(BATCH) {
+        dies_at(batch).await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "takes minutes; scripts/test --faults runs it"]
+async fn workers_that_die_anywhere_before_a_way_back() {
+    // The last two are never reached: the gateway has died before.
+    for batch in points(&STEPS[..11], &["before", "between", "after"]).chunks(BATCH) {
+        dies_at_and_rolls_back(batch).await;
+    }
+}
+
+/// The job stands still at the step, is asked to end, and goes on.
+async fn cancelled_at(step: &str) {
+    let (env, made) = environment(1).await;
+    let (accepted, before) = &made[0];
+    let asked = update(&env, &accepted.instance).await;
+    let point = format!("update.{step}.before=sleep(1500)");
+    env.add_worker(&failing_on(FakeMode::Next, &point)).await;
+    crate::support::wait_step(&env, &asked.job, step).await;
+    env.user("ann").await.post_empty(&format!("/api/jobs/{}/cancel", asked.job)).await.expect(202);
+    wait_job(&env, &asked.job, "cancelled").await;
+    assert_as_before(&env, &accepted.instance, before).await;
+    env.finish().await;
+}
+
+#[tokio::test]
+async fn cancelled_with_the_gateway_stopped() {
+    cancelled_at("take_snapshot").await;
+}
+
+#[tokio::test]
+async fn cancelled_at_the_end() {
+    cancelled_at("keep_snapshot").await;
+}
+
+#[tokio::test]
+#[ignore = "takes minutes; scripts/test --faults runs it"]
+async fn cancelled_anywhere() {
+    for step in STEPS {
+        cancelled_at(step).await;
+    }
+}
