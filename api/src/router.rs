@@ -53,6 +53,8 @@ fn table() -> OpenApiRouter<AppState> {
         .routes(routes!(admin::reconcile_show::list_sweeps, admin::reconcile_run::run_reconciler))
         .routes(routes!(admin::instances::list_all_instances))
         .routes(routes!(admin::images::list_images))
+        .routes(routes!(admin::image_show::get_image))
+        .routes(routes!(admin::image_log::follow_image_log))
         .routes(routes!(admin::rebuild::rebuild_image))
         .routes(routes!(admin::update_all::update_all))
         .routes(routes!(admin::rollout_show::get_rollout))

@@ -32,6 +32,8 @@ settings_ensure() {
   env_put "$ENV_FILE" CLAWDEPLOY_DATABASE_URL "$(postgres_url "$ENV_FILE" clawdeploy)"
   env_put "$ENV_FILE" CLAWDEPLOY_REDIS_URL "$(redis_url "$ENV_FILE" 0)"
   env_put "$ENV_FILE" CLAWDEPLOY_OPENCLAW_BASE_IMAGE "$BASE_IMAGE"
+  # The default, a repository's own Dockerfile, takes ten minutes and 6 GiB.
+  env_put "$ENV_FILE" CLAWDEPLOY_IMAGE_SOURCE "${CLAWDEPLOY_IMAGE_SOURCE:-release}"
   if ! running api; then settings_listen; fi
 }
 
@@ -258,7 +260,7 @@ openclaw_image_ensure() {
   answer=$(api POST /api/admin/image/rebuild) || die "the API did not take the order to build the image."
   if ! job_wait "$(jq -r '.job.id? // .job' <<<"$answer")" 1800; then
     log_tail "$STATE/log/worker-1.log"
-    die "building the OpenClaw image failed." "scripts/build-openclaw-image.sh builds the same image by hand." \
+    die "building the OpenClaw image failed." "scripts/build-openclaw-image.sh --source release builds the same image by hand." \
       "Try again: scripts/up"
   fi
 }

@@ -18,6 +18,8 @@ use crate::{
     instance::{AiProvider, Channel},
 };
 
+pub mod git_ref;
+pub mod reference;
 pub mod version;
 
 pub const CONFIG_FILE: &str = "openclaw.json";

@@ -332,6 +332,7 @@ fn common_settings(
         ("DATA_DIR", data_dir.display().to_string()),
         ("DOCKER_HOST", settings::docker_host()),
         ("IMAGE", builder.image.reference()),
+        ("IMAGE_SOURCE", "release".into()),
         ("LEASE_SECONDS", builder.lease.to_string()),
         ("SWEEP_SECONDS", "0.3".into()),
         ("READY_SECONDS", builder.ready.to_string()),

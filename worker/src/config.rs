@@ -5,10 +5,13 @@ use std::{path::PathBuf, time::Duration};
 use clap::Args;
 use clawdeploy_shared::{
     config::{DatabaseArgs, RedisArgs, RoutingArgs, SecretArgs},
+    db::image::ImageSource,
     job::Queue,
     metrics::MetricsArgs,
+    openclaw::{git_ref::GitRef, reference::ImageReference},
     ports::NetworkPool,
 };
+use url::Url;
 
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| format!("{text:?} is not a number of seconds"))?;
@@ -74,7 +77,43 @@ pub struct ImageArgs {
     #[arg(long, env = "CLAWDEPLOY_IMAGE", default_value = "openclaw:local")]
     pub image: String,
 
-    /// Version of OpenClaw that the image is built with
+    /// Where it comes from: git, release or registry
+    #[arg(long = "image-source", env = "CLAWDEPLOY_IMAGE_SOURCE", default_value = "git")]
+    pub source: ImageSource,
+
+    /// Repository whose Dockerfile the source git builds
+    #[arg(long, env = "CLAWDEPLOY_OPENCLAW_REPOSITORY", default_value = "https://github.com/openclaw/openclaw.git")]
+    pub openclaw_repository: Url,
+
+    /// Branch, tag or commit of it
+    #[arg(long, env = "CLAWDEPLOY_OPENCLAW_REF", default_value = "main")]
+    pub openclaw_ref: GitRef,
+
+    /// Image that the source registry pulls, by tag or digest
+    #[arg(long, env = "CLAWDEPLOY_OPENCLAW_REGISTRY_IMAGE")]
+    pub openclaw_registry_image: Option<ImageReference>,
+
+    /// Fetch from private addresses and from this machine too
+    #[arg(long, env = "CLAWDEPLOY_SOURCE_ALLOW_PRIVATE", default_value = "false", action = clap::ArgAction::Set)]
+    pub source_allow_private: bool,
+
+    /// Seconds that a build may take
+    #[arg(long, env = "CLAWDEPLOY_BUILD_SECONDS", default_value = "1800", value_parser = seconds)]
+    pub build_within: Duration,
+
+    /// Memory of each step of a build, in MiB; 0: no limit
+    #[arg(long, env = "CLAWDEPLOY_BUILD_MEMORY_MIB", default_value_t = 6144)]
+    pub build_memory_mib: u64,
+
+    /// Free space that a build must find, in MiB
+    #[arg(long, env = "CLAWDEPLOY_MIN_DISK_MIB", default_value_t = 6144)]
+    pub min_disk_mib: u64,
+
+    /// Images that are kept although nothing uses them
+    #[arg(long, env = "CLAWDEPLOY_IMAGES_KEPT", default_value_t = 3)]
+    pub images_kept: u32,
+
+    /// Version of OpenClaw that the source release builds
     #[arg(long, env = "CLAWDEPLOY_OPENCLAW_VERSION", default_value = "2026.9.6")]
     pub openclaw_version: String,
 

@@ -8,10 +8,12 @@
 //!
 //! What is ours is known by label, and only what is ours is changed or removed.
 
+pub(crate) mod build;
 mod client;
 mod container;
 mod error;
 mod events;
+mod images;
 mod inspect;
 pub(crate) mod logs;
 mod network;
@@ -20,6 +22,8 @@ mod spec;
 pub use client::{Docker, Engine};
 pub use error::{DockerError, EngineMessage};
 pub use events::{InstanceAction, InstanceEvent};
+pub use images::OwnedImage;
+pub(crate) use images::Pulled;
 pub use inspect::{ContainerState, ContainerStatus, OwnedContainer};
 pub use network::OwnedNetwork;
 pub use spec::{

@@ -1,9 +1,12 @@
 //! What administrators see and do.
 
+use clawdeploy_shared::ids::ImageBuildId;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 pub mod audit;
+pub mod image_log;
+pub mod image_show;
 pub mod images;
 pub mod instances;
 pub mod job_cancel;
@@ -40,4 +43,12 @@ pub struct QueuePath {
 pub struct WorkerPath {
     /// Id of the worker
     pub id: String,
+}
+
+/// Which build of the image.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct ImagePath {
+    /// Id of the build
+    pub id: ImageBuildId,
 }

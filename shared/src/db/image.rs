@@ -10,9 +10,13 @@ use diesel_async::RunQueryDsl;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Conn, DbError, schema::images};
+use super::{
+    Conn, DbError,
+    schema::{images, instances, jobs},
+};
 use crate::{
     ids::{ImageBuildId, JobId, UserId},
+    job::{JobKind, JobStatus},
     text_enum,
 };
 
@@ -67,18 +71,17 @@ pub struct ImageBuild {
     pub duration_ms: Option<i64>,
     /// When the image was removed to make room.
     pub removed_at: Option<DateTime<Utc>>,
+    /// Since when new instances are made from it, or were; null: never.
+    pub current_since: Option<DateTime<Utc>>,
 }
 
-/// What a build is made from.
+/// What a build is to be made from.
 #[derive(Debug, Clone, Copy)]
 pub struct NewBuild<'a> {
     pub job: JobId,
     pub source: ImageSource,
     /// What was asked for.
     pub reference: &'a str,
-    pub revision: &'a str,
-    /// Version of OpenClaw, where it is known before.
-    pub version: Option<&'a str>,
     pub requested_by: Option<UserId>,
 }
 
@@ -90,16 +93,16 @@ pub async fn begin(conn: &mut Conn, new: NewBuild<'_>) -> Result<ImageBuildId, D
             images::job_id.eq(new.job),
             images::source.eq(new.source),
             images::reference.eq(new.reference),
-            images::revision.eq(new.revision),
-            images::version.eq(new.version),
             images::status.eq(ImageBuildStatus::Building),
             images::requested_by.eq(new.requested_by),
         ))
         .on_conflict(images::job_id)
         .do_update()
         .set((
-            images::revision.eq(new.revision),
-            images::version.eq(new.version),
+            images::source.eq(new.source),
+            images::reference.eq(new.reference),
+            images::revision.eq(None::<String>),
+            images::version.eq(None::<String>),
             images::status.eq(ImageBuildStatus::Building),
             images::log.eq(""),
             images::log_offset.eq(0),
@@ -110,6 +113,50 @@ pub async fn begin(conn: &mut Conn, new: NewBuild<'_>) -> Result<ImageBuildId, D
         .returning(images::id)
         .get_result(conn)
         .await?)
+}
+
+/// Notes what a build came to: its content, and the version of OpenClaw where that is known before.
+pub async fn resolved(conn: &mut Conn, id: ImageBuildId, revision: &str, version: Option<&str>) -> Result<(), DbError> {
+    diesel::update(images::table.find(id))
+        .set((images::revision.eq(revision), images::version.eq(version)))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Forgets a build that was not needed: its content is there already.
+pub async fn forget(conn: &mut Conn, id: ImageBuildId) -> Result<(), DbError> {
+    diesel::delete(images::table.find(id)).execute(conn).await?;
+    Ok(())
+}
+
+/// The newest image of this content that was built and, as far as is known, is still there.
+pub async fn ready_of(conn: &mut Conn, source: ImageSource, revision: &str) -> Result<Option<ImageBuild>, DbError> {
+    Ok(images::table
+        .filter(images::source.eq(source).and(images::revision.eq(revision)))
+        .filter(images::status.eq(ImageBuildStatus::Ready).and(images::removed_at.is_null()))
+        .order(images::created_at.desc())
+        .select(ImageBuild::as_select())
+        .first(conn)
+        .await
+        .optional()?)
+}
+
+/// What the build of a job made, where it has made an image: its worker died afterwards.
+pub async fn ready_by(conn: &mut Conn, job: JobId) -> Result<Option<ImageBuild>, DbError> {
+    Ok(images::table
+        .filter(images::job_id.eq(job).and(images::status.eq(ImageBuildStatus::Ready)))
+        .filter(images::removed_at.is_null())
+        .select(ImageBuild::as_select())
+        .first(conn)
+        .await
+        .optional()?)
+}
+
+/// Notes that the tag which instances are made from names this image now.
+pub async fn note_current(conn: &mut Conn, id: ImageBuildId) -> Result<(), DbError> {
+    diesel::update(images::table.find(id)).set(images::current_since.eq(now)).execute(conn).await?;
+    Ok(())
 }
 
 /// Replaces what is kept of the log; `offset` is how many bytes were cut off at its beginning.
@@ -123,13 +170,13 @@ pub async fn set_log(conn: &mut Conn, id: ImageBuildId, log: &str, offset: i64, 
 
 const SINCE_BEGIN: &str = "(extract(epoch FROM now() - created_at) * 1000)::bigint";
 
-/// Ends a build that made an image.
+/// Ends a build that made an image, which is the current one from now on.
 pub async fn finish(
     conn: &mut Conn,
     id: ImageBuildId,
     image_id: &str,
     size_bytes: i64,
-    version: &str,
+    version: Option<&str>,
 ) -> Result<(), DbError> {
     diesel::update(images::table.find(id))
         .set((
@@ -141,6 +188,7 @@ pub async fn finish(
             images::error_message.eq(None::<String>),
             images::duration_ms.eq(sql::<Nullable<Int8>>(SINCE_BEGIN)),
             images::finished_at.eq(now),
+            images::current_since.eq(now),
         ))
         .execute(conn)
         .await?;
@@ -203,13 +251,34 @@ pub async fn log_from(conn: &mut Conn, id: ImageBuildId, from: i64) -> Result<Op
     }))
 }
 
-/// The newest image that was built and is still there: what an update leads to.
+/// The image that the tag was last set to and that is still there: what an update leads to.
 pub async fn latest_ready(conn: &mut Conn) -> Result<Option<ImageBuild>, DbError> {
+    Ok(newest_ready(conn, 1).await?.into_iter().next())
+}
+
+/// The images that were current last and are still there, the current one first.
+pub async fn newest_ready(conn: &mut Conn, count: i64) -> Result<Vec<ImageBuild>, DbError> {
     Ok(images::table
         .filter(images::status.eq(ImageBuildStatus::Ready).and(images::removed_at.is_null()))
-        .order((images::finished_at.desc(), images::created_at.desc()))
+        .order((images::current_since.desc().nulls_last(), images::created_at.desc()))
+        .limit(count)
         .select(ImageBuild::as_select())
-        .first(conn)
-        .await
-        .optional()?)
+        .load(conn)
+        .await?)
+}
+
+/// Whether a build is under way or waits to be.
+pub async fn is_building(conn: &mut Conn) -> Result<bool, DbError> {
+    let open = jobs::kind.eq(JobKind::RebuildImage).and(jobs::status.eq_any([JobStatus::Queued, JobStatus::Running]));
+    Ok(diesel::select(diesel::dsl::exists(jobs::table.filter(open))).get_result(conn).await?)
+}
+
+/// Ids of the images that instances were made from, and of those that were built and are still there.
+pub async fn known(conn: &mut Conn) -> Result<(Vec<String>, Vec<String>), DbError> {
+    let instances =
+        instances::table.filter(instances::image_id.is_not_null()).select(instances::image_id.assume_not_null());
+    let built = images::table
+        .filter(images::image_id.is_not_null().and(images::removed_at.is_null()))
+        .select(images::image_id.assume_not_null());
+    Ok((instances.distinct().load(conn).await?, built.distinct().load(conn).await?))
 }

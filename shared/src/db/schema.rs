@@ -156,6 +156,7 @@ diesel::table! {
         duration_ms -> Nullable<Int8>,
         removed_at -> Nullable<Timestamptz>,
         log_offset -> Int8,
+        current_since -> Nullable<Timestamptz>,
     }
 }
 

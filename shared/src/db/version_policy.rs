@@ -72,7 +72,7 @@ pub async fn versions(conn: &mut Conn) -> Result<Versions, DbError> {
            latest.image_id AS latest_image, latest.version AS latest_version \
          FROM version_policy policy LEFT JOIN LATERAL ( \
            SELECT image_id, version FROM images WHERE status = 'ready' AND removed_at IS NULL \
-           ORDER BY finished_at DESC, created_at DESC LIMIT 1) latest ON true",
+           ORDER BY current_since DESC NULLS LAST, created_at DESC LIMIT 1) latest ON true",
     )
     .get_result(conn)
     .await?)

@@ -85,8 +85,13 @@ impl Docker {
         Ok(self.connection().await?.api)
     }
 
+    /// Path of the engine's socket.
+    pub(super) fn socket(&self) -> &str {
+        &self.inner.socket
+    }
+
     /// What is known of the engine, connected.
-    pub(super) async fn engine(&self) -> Result<Engine, DockerError> {
+    pub(crate) async fn engine(&self) -> Result<Engine, DockerError> {
         Ok(self.connection().await?.engine)
     }
 

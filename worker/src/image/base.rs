@@ -1,40 +1,47 @@
-//! The image that ours is built on.
+//! The image that a release is built on.
 
-use std::time::Duration;
+use clawdeploy_shared::openclaw::reference::ImageReference;
+use tokio::sync::mpsc;
 
-use bollard::query_parameters::CreateImageOptionsBuilder;
-use futures_util::StreamExt as _;
+use super::{error::BuildError, output::Output};
+use crate::docker::{Docker, Pulled};
 
-use super::{error::BuildError, output::Output, reference::ImageReference};
-use crate::docker::{Docker, DockerError};
+/// Most that is pulled of one image, in bytes as they are sent.
+pub(super) const PULL_CAP: i64 = 16 << 30;
 
-/// A base image of a few hundred megabytes over a slow line. A registry that does not answer is given up sooner by the
-/// engine itself.
-const PULL_LIMIT: Duration = Duration::from_mins(15);
-
-/// Sees to it that the base image is on the engine. One that is there is never looked up again: it may have been made on
-/// this machine, and a pull would replace or miss it.
-pub(super) async fn ensure(docker: &Docker, base: &ImageReference, output: &mut Output) -> Result<(), BuildError> {
-    if docker.image_id(&base.to_string()).await?.is_some() {
-        return Ok(());
+/// Sees to it that the base image is on the engine, and answers with its id. One that is there is never looked up again: it
+/// may have been made on this machine, and a pull would replace or miss it.
+pub(super) async fn ensure(docker: &Docker, base: &ImageReference, output: &mut Output) -> Result<String, BuildError> {
+    let name = base.to_string();
+    if let Some(id) = docker.image_id(&name).await? {
+        return Ok(id);
     }
     output.line(&format!("The base image {base} is not here; pulling it")).await;
-    pull(docker, base, output).await.map_err(|source| BuildError::Base { base: base.to_string(), source })
+    pull(docker, base, output).await.map_err(|error| match error {
+        BuildError::Docker(source) => BuildError::Base { base: name.clone(), source },
+        other => other,
+    })?;
+    docker.image_id(&name).await?.ok_or(BuildError::NoImage)
 }
 
-async fn pull(docker: &Docker, base: &ImageReference, output: &mut Output) -> Result<(), DockerError> {
-    let api = docker.api().await?;
-    let options = CreateImageOptionsBuilder::default().from_image(base.repository()).tag(base.tag()).build();
-    let read = async {
-        let mut pulled = api.create_image(Some(options), None, None);
-        while let Some(piece) = pulled.next().await {
-            let piece = piece?;
-            // Progress of single layers comes many times a second; only what is done is worth a line.
-            if let Some(status) = piece.status.filter(|_| piece.progress_detail.is_none_or(|p| p.current.is_none())) {
-                output.line(&piece.id.map_or_else(|| status.clone(), |id| format!("{id}: {status}"))).await;
+/// Pulls an image, and tells how it goes on.
+pub(super) async fn pull(docker: &Docker, image: &ImageReference, output: &mut Output) -> Result<(), BuildError> {
+    let (watch, mut pulled) = mpsc::channel(16);
+    let pulling = async {
+        let tag = image.digest().unwrap_or(image.tag());
+        Ok(docker.pull_image(image.repository(), tag, watch).await?)
+    };
+    let watching = async {
+        while let Some(Pulled { line, bytes }) = pulled.recv().await {
+            if bytes > PULL_CAP {
+                let why = format!("the image {image} is larger than {} GiB", PULL_CAP >> 30);
+                return Err(BuildError::Refused(why));
+            }
+            if let Some(line) = line {
+                output.line(&line).await;
             }
         }
         Ok(())
     };
-    docker.run("pull the base image", PULL_LIMIT, read).await
+    tokio::try_join!(pulling, watching).map(|_| ())
 }

@@ -1,20 +1,30 @@
-//! What is sent to the engine to build from.
+//! What is sent to the engine where the whole context is a Dockerfile.
 
+use std::io::{self, Seek as _, SeekFrom};
+
+use sha2::{Digest as _, Sha256};
 use tar::{Builder, EntryType, Header};
 
-/// The Dockerfile, as it was when this binary was built.
+/// The Dockerfile of a release, as it was when this binary was built.
 pub const DOCKERFILE: &str = include_str!("../../../deploy/openclaw/Dockerfile");
 
-/// The context as a tar archive: the Dockerfile and nothing else, the same bytes every time.
-pub(super) fn archive() -> std::io::Result<Vec<u8>> {
+/// Tells this Dockerfile from that of another version of ours.
+pub(super) fn recipe() -> String {
+    hex::encode(&Sha256::digest(DOCKERFILE.as_bytes())[..6])
+}
+
+/// A Dockerfile and nothing else as a tar archive, the same bytes every time.
+pub(super) fn archive(dockerfile: &str) -> io::Result<std::fs::File> {
     let mut header = Header::new_ustar();
     header.set_entry_type(EntryType::Regular);
     header.set_mode(0o644);
     header.set_mtime(0);
-    header.set_size(DOCKERFILE.len() as u64);
-    let mut archive = Builder::new(Vec::new());
-    archive.append_data(&mut header, "Dockerfile", DOCKERFILE.as_bytes())?;
-    archive.into_inner()
+    header.set_size(dockerfile.len() as u64);
+    let mut archive = Builder::new(tempfile::tempfile()?);
+    archive.append_data(&mut header, "Dockerfile", dockerfile.as_bytes())?;
+    let mut file = archive.into_inner()?;
+    file.seek(SeekFrom::Start(0))?;
+    Ok(file)
 }
 
 #[cfg(test)]
@@ -25,9 +35,7 @@ mod tests {
 
     #[test]
     fn the_context_is_the_dockerfile() {
-        let bytes = archive().unwrap();
-        assert_eq!(bytes, archive().unwrap());
-        let mut archive = tar::Archive::new(bytes.as_slice());
+        let mut archive = tar::Archive::new(archive(DOCKERFILE).unwrap());
         let mut entries = archive.entries().unwrap();
         let mut entry = entries.next().unwrap().unwrap();
         assert_eq!(entry.path().unwrap().to_str(), Some("Dockerfile"));
@@ -40,10 +48,15 @@ mod tests {
     /// What the build passes and checks has to be what the Dockerfile reads and writes.
     #[test]
     fn the_dockerfile_keeps_its_side_of_the_contract() {
-        for line in ["ARG BASE_IMAGE", "ARG OPENCLAW_VERSION", "clawdeploy.openclaw.version=\"${OPENCLAW_VERSION}\""] {
+        for line in [
+            "ARG BASE_IMAGE",
+            "ARG OPENCLAW_VERSION",
+            "clawdeploy.openclaw.version=\"${OPENCLAW_VERSION}\"",
+            "clawdeploy.deployment=\"${DEPLOYMENT}\"",
+        ] {
             assert!(DOCKERFILE.contains(line), "{line}");
         }
         // Another front end would be code from elsewhere that runs the build.
-        assert!(!DOCKERFILE.lines().any(|line| line.trim_start().starts_with("# syntax=")));
+        assert_eq!(super::super::dockerfile::look(DOCKERFILE).unwrap(), super::super::dockerfile::Needs::Classic);
     }
 }

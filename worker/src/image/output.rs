@@ -1,9 +1,10 @@
 //! The output of a build, as it is followed by whoever watches.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use tokio::sync::mpsc;
 
+use super::buildkit::{Trace, Vertex};
 use crate::docker::logs::{Lines, clean, redact, shorten};
 
 /// Lines that go with a failure.
@@ -17,10 +18,11 @@ pub enum BuildUpdate {
     /// A line of output, free of control characters.
     Line(String),
     /// How far the build is, by its steps: 0 at the first, below 100 until it is done.
-    Percent(u8),
+    Step { percent: u8, title: String },
 }
 
 /// Takes the engine's output apart and passes it on.
+#[derive(Debug)]
 pub(super) struct Output {
     updates: mpsc::Sender<BuildUpdate>,
     secrets: Vec<String>,
@@ -28,11 +30,24 @@ pub(super) struct Output {
     tail: VecDeque<String>,
     step: Option<String>,
     passed_on: usize,
+    vertices: HashMap<String, Vertex>,
+    vertex_lines: HashMap<String, Lines>,
+    percent: u8,
 }
 
 impl Output {
     pub(super) fn new(updates: mpsc::Sender<BuildUpdate>, secrets: Vec<String>) -> Self {
-        Self { updates, secrets, lines: Lines::default(), tail: VecDeque::new(), step: None, passed_on: 0 }
+        Self {
+            updates,
+            secrets,
+            lines: Lines::default(),
+            tail: VecDeque::new(),
+            step: None,
+            passed_on: 0,
+            vertices: HashMap::new(),
+            vertex_lines: HashMap::new(),
+            percent: 0,
+        }
     }
 
     /// Takes a piece of the engine's output, which may begin and end anywhere.
@@ -44,14 +59,48 @@ impl Output {
         }
     }
 
+    /// Takes a message of BuildKit.
+    pub(super) async fn trace(&mut self, trace: Trace) {
+        let changed: Vec<(Vertex, Vertex)> = trace
+            .vertices
+            .into_iter()
+            .map(|vertex| (self.vertices.insert(vertex.digest.clone(), vertex.clone()).unwrap_or_default(), vertex))
+            .collect();
+        // What the builder does for itself comes before the steps of the Dockerfile are known.
+        let steps = || self.vertices.values().filter(|vertex| vertex.name.starts_with('[') && !vertex.is_internal());
+        let done = steps().filter(|vertex| vertex.completed).count();
+        self.percent = self.percent.max(percent(done, steps().count()));
+        for (before, vertex) in changed {
+            let (begins, ends) = (vertex.started && !before.started, vertex.completed && !before.completed);
+            if begins {
+                let title = self.presentable(&vertex.name);
+                self.begin(title.clone()).await;
+                self.line(&title).await;
+            }
+            if ends && vertex.cached {
+                self.line(" ---> Using cache").await;
+            }
+            if !vertex.error.is_empty() {
+                // Others may have begun since.
+                self.step = Some(format!("step {}", short(&self.presentable(&vertex.name))));
+            }
+        }
+        for log in trace.logs {
+            let mut complete = Vec::new();
+            self.vertex_lines.entry(log.vertex).or_default().push(&log.bytes, |line| complete.push(line));
+            for line in complete {
+                self.line(&line).await;
+            }
+        }
+    }
+
     /// Takes one whole line.
     pub(super) async fn line(&mut self, line: &str) {
-        let secrets: Vec<&str> = self.secrets.iter().map(String::as_str).collect();
-        let line = shorten(&redact(&clean(line), &secrets)).trim_end().to_owned();
+        let line = self.presentable(line);
         if let Some(step) = Step::parse(&line) {
+            self.percent = percent(step.number - 1, step.of);
+            self.begin(line.clone()).await;
             self.step = Some(format!("step {}/{} ({})", step.number, step.of, step.instruction));
-            self.send(BuildUpdate::Percent(step.percent())).await;
-            self.tail.clear();
         }
         if line.is_empty() {
             return;
@@ -73,15 +122,35 @@ impl Output {
         }
     }
 
-    /// The step that was under way, for a person to read, and its last lines.
-    pub(super) fn end(self) -> (String, Vec<String>) {
-        (self.step.unwrap_or_else(|| "its beginning".to_owned()), self.tail.into())
+    /// The step that was under way, for a person to read, and its last lines; the next output is of another build.
+    pub(super) fn end(&mut self) -> (String, Vec<String>) {
+        (self.step.take().unwrap_or_else(|| "its beginning".to_owned()), std::mem::take(&mut self.tail).into())
+    }
+
+    async fn begin(&mut self, title: String) {
+        self.tail.clear();
+        self.step = Some(format!("step {}", short(&title)));
+        self.send(BuildUpdate::Step { percent: self.percent, title: short(&title).to_owned() }).await;
+    }
+
+    fn presentable(&self, line: &str) -> String {
+        let secrets: Vec<&str> = self.secrets.iter().map(String::as_str).collect();
+        shorten(&redact(&clean(line), &secrets)).trim_end().to_owned()
     }
 
     /// Nobody listening is no reason to stop building.
     async fn send(&self, update: BuildUpdate) {
         let _ = self.updates.send(update).await;
     }
+}
+
+fn percent(done: usize, of: usize) -> u8 {
+    u8::try_from(done * 100 / of.max(1)).unwrap_or(99).min(99)
+}
+
+/// An instruction can be a whole script; its first words say which one it is.
+fn short(instruction: &str) -> &str {
+    instruction.char_indices().nth(60).map_or(instruction, |(end, _)| &instruction[..end])
 }
 
 /// What the engine says about its own containers and layers, which explains no failure.
@@ -91,8 +160,8 @@ fn is_bookkeeping(line: &str) -> bool {
 
 /// `Step 3/9 : RUN …`, with which the classic builder announces each instruction.
 struct Step<'a> {
-    number: u32,
-    of: u32,
+    number: usize,
+    of: usize,
     instruction: &'a str,
 }
 
@@ -101,13 +170,7 @@ impl<'a> Step<'a> {
         let (count, instruction) = line.strip_prefix("Step ")?.split_once(" : ")?;
         let (number, of) = count.split_once('/')?;
         let (number, of) = (number.parse().ok()?, of.parse().ok()?);
-        // An instruction can be a whole script; its first words say which one it is.
-        let short = instruction.char_indices().nth(60).map_or(instruction, |(end, _)| &instruction[..end]);
-        (1 <= number && number <= of).then_some(Self { number, of, instruction: short })
-    }
-
-    fn percent(&self) -> u8 {
-        u8::try_from((self.number - 1) * 100 / self.of).unwrap_or(99)
+        (1 <= number && number <= of).then_some(Self { number, of, instruction: short(instruction) })
     }
 }
 
@@ -125,6 +188,7 @@ mod tests {
             output.push(piece).await;
         }
         let (step, tail) = output.end();
+        drop(output);
         assert_eq!(step, "step 3/4 (RUN y)");
         assert_eq!(tail, ["Step 3/4 : RUN y", "done •••"]);
         let mut seen = Vec::new();
@@ -132,12 +196,13 @@ mod tests {
             seen.push(update);
         }
         let line = |text: &str| BuildUpdate::Line(text.to_owned());
+        let step = |percent, title: &str| BuildUpdate::Step { percent, title: title.to_owned() };
         assert_eq!(
             seen,
             [
-                BuildUpdate::Percent(0),
+                step(0, "Step 1/4 : FROM x"),
                 line("Step 1/4 : FROM x"),
-                BuildUpdate::Percent(50),
+                step(50, "Step 3/4 : RUN y"),
                 line("Step 3/4 : RUN y"),
                 line("done •••")
             ]
@@ -152,6 +217,7 @@ mod tests {
             output.line(&format!("{i} {}", "x".repeat(1000))).await;
         }
         let (_, tail) = output.end();
+        drop(output);
         assert!(tail.last().unwrap().starts_with("4999 "));
         let mut passed_on = 0;
         while let Some(update) = updates.recv().await {
@@ -167,5 +233,38 @@ mod tests {
         for bad in ["Step", "Step 0/4 : x", "Step 5/4 : x", "Step a/4 : x", "step 1/4 : x", "Step 1/4"] {
             assert!(Step::parse(bad).is_none(), "{bad:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn buildkit_tells_the_same() {
+        let (sender, mut updates) = mpsc::channel(100);
+        let mut output = Output::new(sender, Vec::new());
+        let vertex = |name: &str, started, completed| Vertex {
+            digest: name.to_owned(),
+            name: name.to_owned(),
+            started,
+            completed,
+            ..Vertex::default()
+        };
+        let said = |vertex: &str, text: &str| super::super::buildkit::Log {
+            vertex: vertex.to_owned(),
+            bytes: text.as_bytes().to_vec(),
+        };
+        let all = [vertex("[1/2] FROM x", true, true), vertex("[2/2] RUN y", false, false)];
+        output.trace(Trace { vertices: all.into(), logs: Vec::new() }).await;
+        output.trace(Trace { vertices: vec![vertex("[2/2] RUN y", true, false)], logs: Vec::new() }).await;
+        for piece in ["a li", "ne\nand"] {
+            output.trace(Trace { vertices: Vec::new(), logs: vec![said("[2/2] RUN y", piece)] }).await;
+        }
+        let (step, tail) = output.end();
+        drop(output);
+        assert_eq!((step.as_str(), tail), ("step [2/2] RUN y", vec!["[2/2] RUN y".to_owned(), "a line".to_owned()]));
+        let mut percents = Vec::new();
+        while let Some(update) = updates.recv().await {
+            if let BuildUpdate::Step { percent, .. } = update {
+                percents.push(percent);
+            }
+        }
+        assert_eq!(percents, [50, 50]);
     }
 }

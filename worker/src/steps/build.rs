@@ -1,14 +1,15 @@
 //! Builds the image that all instances share, and keeps its log.
 
 use clawdeploy_shared::{
-    db::image::{self as builds, ImageBuildStatus, ImageSource, NewBuild},
+    db::image::{self as builds, ImageBuild, ImageBuildStatus, ImageSource, NewBuild},
     ids::ImageBuildId,
+    openclaw::{git_ref::GitRef, reference::ImageReference, version::OpenclawVersion},
     telemetry::chain,
 };
 use serde::Deserialize;
 use tokio::{
     sync::mpsc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +18,10 @@ use crate::{
         context::JobContext,
         error::{Failure, StepError},
     },
-    image::{self, BuildError, BuildRequest, BuildUpdate, BuiltImage, OpenclawVersion},
+    image::{
+        BuildError, BuildLimits, BuildUpdate, GitSource, ImageBuilder, RegistrySource, ReleaseSource, Resolved, Source,
+        source_dir,
+    },
 };
 
 /// What is kept of a build's log: its last 256 KiB.
@@ -26,66 +30,189 @@ const LOG_CAP: usize = 256 << 10;
 /// Between two writes of the log; each is also a look at whether the build is still wanted.
 const FLUSH: Duration = Duration::from_secs(1);
 
-/// Arguments of the job.
-#[derive(Debug, Deserialize)]
+/// Arguments of the job. What is left out is as the settings say.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 struct Payload {
+    source: Option<ImageSource>,
     version: Option<String>,
+    reference: Option<String>,
+    force: bool,
+}
+
+/// What a job builds.
+struct Order {
+    source: Source,
+    target: ImageReference,
+    limits: BuildLimits,
+    /// Also where the same content is there already.
+    force: bool,
+}
+
+/// Why there is no image: the build's own reason, or the job's.
+enum Trouble {
+    Build(BuildError),
+    Step(StepError),
+}
+
+impl From<BuildError> for Trouble {
+    fn from(error: BuildError) -> Self {
+        Self::Build(error)
+    }
+}
+
+impl<E: Into<StepError>> From<E> for Trouble {
+    fn from(error: E) -> Self {
+        Self::Step(error.into())
+    }
 }
 
 pub(super) async fn build_image(cx: &JobContext) -> Result<(), StepError> {
-    let request = request(cx)?;
-    let version = request.version.as_str().to_owned();
-    let id = {
-        let mut conn = cx.env.db.conn().await?;
-        let new = NewBuild {
-            job: cx.job.id,
-            source: ImageSource::Release,
-            reference: &version,
-            revision: &version,
-            version: Some(&version),
-            requested_by: cx.job.requested_by,
-        };
-        builds::begin(&mut conn, new).await?
+    let order = order(cx)?;
+    if let Some(build) = builds::ready_by(&mut *cx.env.db.conn().await?, cx.job.id).await?
+        && cx.env.docker.image_id(build.image_id.as_deref().unwrap_or_default()).await?.is_some()
+    {
+        return cx.log("It was built already, and its worker died afterwards").await;
+    }
+    let reference = order.source.reference();
+    let new = NewBuild {
+        job: cx.job.id,
+        source: order.source.kind(),
+        reference: &reference,
+        requested_by: cx.job.requested_by,
     };
-    cx.log(&format!("Building OpenClaw {version} on {}", request.base_image)).await?;
+    let id = builds::begin(&mut *cx.env.db.conn().await?, new).await?;
+    cx.log(&format!("Building OpenClaw {reference} ({})", order.source.kind())).await?;
 
     let (updates, received) = mpsc::channel(256);
     let cancel = CancellationToken::new();
-    // Joined, not raced: when the job is told to stop the build is cancelled first, and its end awaited.
-    let (built, followed) =
-        tokio::join!(image::build(&cx.env.docker, &request, updates, &cancel), follow(cx, id, received, &cancel));
-    let mut conn = cx.env.db.conn().await?;
-    match (built, followed) {
-        (Ok(BuiltImage { image_id, size_bytes }), Ok(())) => {
-            builds::finish(&mut conn, id, &image_id, size_bytes, &version).await?;
-            drop(conn);
-            cx.log(&format!("Built {image_id}, {} MB", size_bytes / 1_000_000)).await
+    let work = async {
+        tokio::select! {
+            () = cancel.cancelled() => Err(BuildError::Cancelled.into()),
+            made = timeout(cx.env.config.image.build_within, make(cx, id, &order, updates)) => {
+                made.unwrap_or_else(|_| Err(BuildError::TimedOut(cx.env.config.image.build_within).into()))
+            }
         }
-        (_, Err(stopped)) => {
+    };
+    // Joined, not raced: when the job is told to stop the build is cancelled first, and its end awaited.
+    let (made, followed) = tokio::join!(work, follow(cx, id, received, &cancel));
+    let mut conn = cx.env.db.conn().await?;
+    match (made, followed) {
+        (Ok(()), Ok(())) => Ok(()),
+        (Ok(()), Err(stopped)) => Err(stopped),
+        (Err(_), Err(stopped)) => {
             builds::fail(&mut conn, id, ImageBuildStatus::Cancelled, "The build was stopped.").await?;
             Err(stopped)
         }
-        (Err(error), Ok(())) => {
+        (Err(Trouble::Build(error)), Ok(())) => {
             builds::fail(&mut conn, id, ImageBuildStatus::Failed, &chain(&error)).await?;
             Err(failure(error))
+        }
+        (Err(Trouble::Step(error)), Ok(())) => {
+            builds::fail(&mut conn, id, ImageBuildStatus::Failed, &chain(&error)).await?;
+            Err(error)
         }
     }
 }
 
-fn request(cx: &JobContext) -> Result<BuildRequest, StepError> {
+fn order(cx: &JobContext) -> Result<Order, StepError> {
     let settings = &cx.env.config.image;
     let bad = |error: &dyn std::fmt::Display| StepError::permanent("invalid_image_settings", format!("{error}."));
     let payload: Payload = serde_json::from_value(cx.job.payload.clone()).map_err(|e| bad(&e))?;
-    let version = payload.version.as_deref().unwrap_or(&settings.openclaw_version);
-    let registry = settings.npm_registry.iter().map(|url| ("NPM_CONFIG_REGISTRY".to_owned(), url.clone()));
-    Ok(BuildRequest {
-        version: OpenclawVersion::parse(version).map_err(|e| bad(&e))?,
-        base_image: settings.base_image.parse().map_err(|e| bad(&e))?,
-        target: settings.image.parse().map_err(|e| bad(&e))?,
-        extra_args: registry.collect(),
-        network: None,
-        no_cache: false,
-    })
+    let source = match payload.source.unwrap_or(settings.source) {
+        ImageSource::Release => {
+            let version = payload.version.as_deref().unwrap_or(&settings.openclaw_version);
+            Source::Release(ReleaseSource {
+                version: OpenclawVersion::parse(version).map_err(|e| bad(&e))?,
+                base_image: settings.base_image.parse().map_err(|e| bad(&e))?,
+                npm_registry: settings.npm_registry.clone(),
+            })
+        }
+        ImageSource::Git => Source::Git(GitSource {
+            repository: settings.openclaw_repository.clone(),
+            reference: match &payload.reference {
+                Some(reference) => GitRef::parse(reference).map_err(|e| bad(&e))?,
+                None => settings.openclaw_ref.clone(),
+            },
+            allow_private: settings.source_allow_private,
+            dir: source_dir(&cx.env.config.instances.data_dir),
+        }),
+        ImageSource::Registry => Source::Registry(RegistrySource {
+            image: match &payload.reference {
+                Some(reference) => reference.parse().map_err(|e| bad(&e))?,
+                None => settings.openclaw_registry_image.clone().ok_or_else(|| {
+                    bad(&"Which image is not said; an administrator sets CLAWDEPLOY_OPENCLAW_REGISTRY_IMAGE, or names one")
+                })?,
+            },
+            allow_private: settings.source_allow_private,
+        }),
+    };
+    let target: ImageReference = settings.image.parse().map_err(|e| bad(&e))?;
+    if target.digest().is_some() {
+        return Err(bad(&"CLAWDEPLOY_IMAGE is a digest, and no build can be given one; it has to be a tag"));
+    }
+    let memory_bytes = settings.build_memory_mib.saturating_mul(1 << 20).min(i64::MAX.unsigned_abs());
+    Ok(Order { source, target, limits: BuildLimits { memory_bytes, no_cache: payload.force }, force: payload.force })
+}
+
+/// Makes the image, or finds it made, and has new instances made from it.
+async fn make(
+    cx: &JobContext,
+    id: ImageBuildId,
+    order: &Order,
+    updates: mpsc::Sender<BuildUpdate>,
+) -> Result<(), Trouble> {
+    let mut builder = ImageBuilder::new(&cx.env.docker, &order.source, &order.target, updates);
+    let resolved = builder.resolve().await?;
+    if !order.force
+        && let Some((build, image_id)) = there_already(cx, order.source.kind(), &resolved).await?
+    {
+        cx.hold().await?;
+        builder.make_current(&image_id, &resolved).await?;
+        let mut conn = cx.env.db.conn().await?;
+        builds::note_current(&mut conn, build.id).await?;
+        builds::forget(&mut conn, id).await?;
+        drop(conn);
+        return Ok(cx.log(&format!("The same is already there, built before: {image_id}")).await?);
+    }
+    builder.check_room(&cx.env.config.instances.data_dir, cx.env.config.image.min_disk_mib).await?;
+    let version = resolved.version.as_ref().map(OpenclawVersion::as_str);
+    builds::resolved(&mut *cx.env.db.conn().await?, id, &resolved.revision, version).await?;
+    let built = builder.produce(&resolved, &order.limits).await?;
+    cx.hold().await?;
+    builder.make_current(&built.image_id, &resolved).await?;
+    let version = built.version.as_deref();
+    builds::finish(&mut *cx.env.db.conn().await?, id, &built.image_id, built.size_bytes, version).await?;
+    let said = version.map(|version| format!("OpenClaw {version}, ")).unwrap_or_default();
+    Ok(cx.log(&format!("Built {}, {said}{} MB", built.image_id, built.size_bytes / 1_000_000)).await?)
+}
+
+/// The image of this content, where the engine has it.
+async fn there_already(
+    cx: &JobContext,
+    source: ImageSource,
+    resolved: &Resolved,
+) -> Result<Option<(ImageBuild, String)>, StepError> {
+    let found = builds::ready_of(&mut *cx.env.db.conn().await?, source, &resolved.revision).await?;
+    let Some((build, image_id)) = found.and_then(|build| Some((build.image_id.clone()?, build))).map(|(i, b)| (b, i))
+    else {
+        return Ok(None);
+    };
+    if cx.env.docker.image_id(&image_id).await?.is_some() {
+        return Ok(Some((build, image_id)));
+    }
+    builds::note_removed(&mut *cx.env.db.conn().await?, &[image_id]).await?;
+    Ok(None)
+}
+
+/// What is kept of the output.
+#[derive(Debug, Default)]
+struct Log {
+    text: String,
+    /// Bytes that were cut off at its beginning.
+    cut: usize,
+    percent: u8,
+    step: String,
 }
 
 /// Writes down what the build prints, until it ends; cancels it when the job is to stop.
@@ -95,14 +222,12 @@ async fn follow(
     mut updates: mpsc::Receiver<BuildUpdate>,
     cancel: &CancellationToken,
 ) -> Result<(), StepError> {
-    let mut log = String::new();
-    let mut percent = 0;
+    let mut log = Log { step: "Preparing".to_owned(), ..Log::default() };
     let mut written = Instant::now();
     let result = loop {
         tokio::select! {
             update = updates.recv() => match update {
-                Some(BuildUpdate::Line(line)) => append(&mut log, &line),
-                Some(BuildUpdate::Percent(now)) => percent = now,
+                Some(update) => log.take(update),
                 None => break Ok(()),
             },
             () = cx.told_to_stop(), if !cancel.is_cancelled() => cancel.cancel(),
@@ -113,44 +238,60 @@ async fn follow(
         }
         if written.elapsed() >= FLUSH {
             written = Instant::now();
-            if let Err(error) = flush(cx, id, &log, percent).await {
+            if let Err(error) = flush(cx, id, &log).await {
                 cancel.cancel();
                 break Err(error);
             }
         }
     };
     // The build waits for its updates to be taken: let it come to its end.
-    while updates.recv().await.is_some() {}
-    flush(cx, id, &log, percent).await?;
+    while let Some(update) = updates.recv().await {
+        log.take(update);
+    }
+    if let Err(StepError::LeaseLost) = result {
+        // The row is its successor's by now.
+        return result;
+    }
+    flush(cx, id, &log).await?;
     result
 }
 
-async fn flush(cx: &JobContext, id: ImageBuildId, log: &str, percent: u8) -> Result<(), StepError> {
-    builds::set_log(&mut *cx.env.db.conn().await?, id, log, 0, i16::from(percent)).await?;
-    let line = log.lines().rev().find(|line| line.starts_with("Step ")).unwrap_or("Preparing");
-    cx.log_progress(line, i16::from(percent)).await
+async fn flush(cx: &JobContext, id: ImageBuildId, log: &Log) -> Result<(), StepError> {
+    let (cut, percent) = (i64::try_from(log.cut).unwrap_or(i64::MAX), i16::from(log.percent));
+    builds::set_log(&mut *cx.env.db.conn().await?, id, &log.text, cut, percent).await?;
+    cx.log_progress(&log.step, percent).await
 }
 
-fn append(log: &mut String, line: &str) {
-    log.push_str(line);
-    log.push('\n');
-    if log.len() > LOG_CAP {
-        let cut = log.len() - LOG_CAP / 2;
-        let cut = log.ceil_char_boundary(cut);
-        let cut = log[cut..].find('\n').map_or(log.len(), |i| cut + i + 1);
-        log.drain(..cut);
+impl Log {
+    fn take(&mut self, update: BuildUpdate) {
+        match update {
+            BuildUpdate::Line(line) => self.append(&line),
+            BuildUpdate::Step { percent, title } => {
+                self.percent = percent;
+                self.step = title;
+            }
+        }
+    }
+
+    fn append(&mut self, line: &str) {
+        let log = &mut self.text;
+        log.push_str(line);
+        log.push('\n');
+        if log.len() > LOG_CAP {
+            let cut = log.len() - LOG_CAP / 2;
+            let cut = log.ceil_char_boundary(cut);
+            let cut = log[cut..].find('\n').map_or(log.len(), |i| cut + i + 1);
+            log.drain(..cut);
+            self.cut += cut;
+        }
     }
 }
 
 fn failure(error: BuildError) -> StepError {
-    let (transient, code) = match &error {
-        BuildError::Cancelled => return StepError::Cancelled,
-        e if e.is_disk_full() => (false, "disk_full"),
-        e if e.is_unreachable() => (true, "docker_unreachable"),
-        BuildError::Base { .. } => (false, "base_image_missing"),
-        BuildError::TimedOut(_) => (false, "build_timed_out"),
-        _ => (true, "build_failed"),
-    };
+    if let BuildError::Cancelled = error {
+        return StepError::Cancelled;
+    }
+    let (code, transient) = error.kind();
     let mut message = format!("{error}.");
     let tail = error.tail();
     if !tail.is_empty() {
@@ -166,13 +307,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_log_keeps_its_end() {
-        let mut log = String::new();
+    fn a_long_log_keeps_its_end_and_counts_what_it_lost() {
+        let mut log = Log::default();
+        let mut all = 0;
         for n in 0..100_000 {
-            append(&mut log, &format!("line {n} é"));
+            let line = format!("line {n} é");
+            all += line.len() + 1;
+            log.take(BuildUpdate::Line(line));
         }
-        assert!(log.len() <= LOG_CAP);
-        assert!(log.ends_with("line 99999 é\n"));
-        assert!(log.starts_with("line "));
+        assert!(log.text.len() <= LOG_CAP);
+        assert_eq!(log.cut + log.text.len(), all);
+        assert!(log.text.ends_with("line 99999 é\n"));
+        assert!(log.text.starts_with("line "));
     }
 }

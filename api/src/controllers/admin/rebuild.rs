@@ -6,6 +6,7 @@ use clawdeploy_shared::{
         job::{self, Job, NewJob},
     },
     job::JobKind,
+    openclaw::{git_ref::GitRef, reference::ImageReference, version::OpenclawVersion},
 };
 use diesel_async::AsyncConnection as _;
 use serde::{Deserialize, Serialize};
@@ -26,16 +27,22 @@ use crate::{
 /// At most one build is open at a time, whoever asks for it.
 const DEDUPE_KEY: &str = "image";
 
-/// Which image to build. Everything may be left out.
+/// Which image to build. What is left out is as the workers are set.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RebuildImage {
-    /// Where OpenClaw comes from
-    #[schema(value_type = Option<ImageSource>, default = "release")]
+    /// Where OpenClaw comes from; left out with a version: release
+    #[schema(value_type = Option<ImageSource>)]
     source: Option<String>,
-    /// Version of OpenClaw; left out: the one that the workers are set to
+    /// Version of OpenClaw, for the source release
     #[schema(example = "2026.9.6")]
     version: Option<String>,
+    /// Branch, tag or commit for the source git; image, by tag or digest, for the source registry
+    #[schema(example = "main")]
+    reference: Option<String>,
+    /// Build although the same content is there already, and take no step from an earlier build
+    #[serde(default)]
+    force: bool,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -47,7 +54,8 @@ pub struct Rebuilding {
 
 /// Builds the OpenClaw image
 ///
-/// One build at a time: whoever asks for the same one meanwhile joins it, and another one is refused with 409.
+/// One build at a time: whoever asks for the same one meanwhile, or for any, joins it; another one is refused with 409. An
+/// image whose content is there already is not built again.
 #[utoipa::path(
     post, path = "/api/admin/image/rebuild", tag = "admin", request_body = Option<RebuildImage>,
     responses((status = ACCEPTED, body = Rebuilding, headers(("Location", description = "The job")))),
@@ -65,7 +73,7 @@ pub async fn rebuild_image(
             let mut conn = db.conn().await?;
             conn.transaction(async |conn| {
                 let (job, made) = enqueue(conn, &who, &context, &payload).await?;
-                if !made && ["source", "version"].iter().any(|key| job.payload.get(key) != payload.get(key)) {
+                if !made && !is_answer_to(&job.payload, &payload) {
                     return Err(AppError::job_in_progress(job.into()));
                 }
                 Ok((job, made))
@@ -100,27 +108,51 @@ pub(crate) async fn enqueue(
     Ok((job, made))
 }
 
+/// Whether a build is what somebody asks for: what is left out may be anything.
+fn is_answer_to(building: &Value, asked: &Value) -> bool {
+    asked.as_object().is_none_or(|asked| asked.iter().all(|(key, value)| building.get(key) == Some(value)))
+}
+
 impl RebuildImage {
     /// The job's arguments.
     fn check(&self) -> AppResult<Value> {
         let mut checks = Checks::default();
-        let source = checks.word("source", self.source.as_deref(), ImageSource::ALL, ImageSource::Release);
-        let mut payload = json!({ "source": source });
+        let mut payload = json!({});
+        let default = if self.version.is_some() { Some(ImageSource::Release) } else { None };
+        let source = match &self.source {
+            Some(source) => checks.word("source", Some(source), ImageSource::ALL, ImageSource::Release),
+            None => default,
+        };
+        if let Some(source) = source {
+            payload["source"] = source.as_str().into();
+        }
         if let Some(version) = &self.version {
-            if !is_version(version) {
-                checks.fail("version", "invalid", "must look like 2026.9.6");
+            if source.is_some_and(|source| source != ImageSource::Release) {
+                checks.fail("version", "unexpected", "is for the source release only");
+            } else if let Err(error) = OpenclawVersion::parse(version) {
+                checks.fail("version", "invalid", format!("is not usable: {error}"));
             }
             payload["version"] = version.as_str().into();
+        }
+        if let Some(reference) = &self.reference {
+            let bad = match source {
+                Some(ImageSource::Git) => GitRef::parse(reference).err().map(|error| error.to_string()),
+                Some(ImageSource::Registry) => reference.parse::<ImageReference>().err().map(|error| error.to_string()),
+                Some(ImageSource::Release) => Some("a release is named by its version".to_owned()),
+                None if self.source.is_some() => None,
+                None => Some("say of which source it is".to_owned()),
+            };
+            if let Some(why) = bad {
+                checks.fail("reference", "invalid", format!("is not usable: {why}"));
+            }
+            payload["reference"] = reference.as_str().into();
+        }
+        if self.force {
+            payload["force"] = true.into();
         }
         checks.done()?;
         Ok(payload)
     }
-}
-
-/// It ends up in a build argument and in a tag.
-fn is_version(text: &str) -> bool {
-    let first_is_digit = text.bytes().next().is_some_and(|b| b.is_ascii_digit());
-    first_is_digit && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-')
 }
 
 #[cfg(test)]
@@ -128,20 +160,48 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions() {
-        for good in ["2026.9.6", "2026.9.6-beta.1", "1"] {
-            assert!(is_version(good), "{good}");
+    fn the_arguments_of_the_job() {
+        let form = |form: Value| serde_json::from_value::<RebuildImage>(form).unwrap().check();
+        for (asked, payload) in [
+            (json!({}), json!({})),
+            (json!({ "source": "release" }), json!({ "source": "release" })),
+            (json!({ "version": "2026.9.6" }), json!({ "source": "release", "version": "2026.9.6" })),
+            (json!({ "source": "git", "reference": "main" }), json!({ "source": "git", "reference": "main" })),
+            (json!({ "force": true }), json!({ "force": true })),
+            (json!({ "force": false }), json!({})),
+            (
+                json!({ "source": "registry", "reference": "x.example/openclaw:1" }),
+                json!({ "source": "registry", "reference": "x.example/openclaw:1" }),
+            ),
+        ] {
+            assert_eq!(form(asked).unwrap(), payload);
         }
-        for bad in ["", "latest", "-1", "1 2", "1;rm", "1/2", "1\n", &"1".repeat(65)] {
-            assert!(!is_version(bad), "{bad:?}");
+        let long = "1".repeat(41);
+        for bad in [
+            json!({ "source": "ftp" }),
+            json!({ "version": "latest" }),
+            json!({ "version": long }),
+            json!({ "source": "git", "version": "2026.9.6" }),
+            json!({ "source": "git", "reference": "--upload-pack=evil" }),
+            json!({ "source": "registry", "reference": "A B" }),
+            json!({ "source": "release", "reference": "main" }),
+            json!({ "reference": "main" }),
+        ] {
+            assert!(form(bad.clone()).is_err(), "{bad}");
         }
     }
 
     #[test]
-    fn the_arguments_of_the_job() {
-        let form = |text: &str| serde_json::from_str::<RebuildImage>(text).unwrap().check();
-        assert_eq!(form("{}").unwrap(), json!({ "source": "release" }));
-        assert_eq!(form(r#"{"version":"2026.9.6"}"#).unwrap(), json!({ "source": "release", "version": "2026.9.6" }));
-        assert!(form(r#"{"source":"git"}"#).is_err());
+    fn whoever_asks_for_anything_takes_what_is_built() {
+        let building = json!({ "source": "git", "reference": "v1" });
+        for (asked, answer) in [
+            (json!({}), true),
+            (json!({ "source": "git" }), true),
+            (json!({ "source": "git", "reference": "v2" }), false),
+            (json!({ "source": "release" }), false),
+            (json!({ "force": true }), false),
+        ] {
+            assert_eq!(is_answer_to(&building, &asked), answer, "{asked}");
+        }
     }
 }

@@ -1,0 +1,94 @@
+//! A build, from the question what it would be to the tags.
+
+use std::{path::Path, time::Duration};
+
+use clawdeploy_shared::openclaw::reference::ImageReference;
+use rustix::fs::statvfs;
+use tokio::sync::mpsc;
+
+use super::{
+    error::BuildError,
+    git::blocking,
+    output::{BuildUpdate, Output},
+    source::{BuildLimits, Resolved, Source},
+};
+use crate::docker::Docker;
+
+/// What a build must find on the disk is looked up no longer than this.
+const DISK_LIMIT: Duration = Duration::from_secs(10);
+
+/// A finished image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuiltImage {
+    pub image_id: String,
+    pub size_bytes: i64,
+    /// Version of OpenClaw in it, where it says.
+    pub version: Option<String>,
+}
+
+/// One build of a source.
+///
+/// No tag is touched before it has succeeded: until then, and when it fails or is dropped half-way, the image in use stays
+/// the one it was.
+#[derive(Debug)]
+pub struct ImageBuilder<'a> {
+    docker: &'a Docker,
+    source: &'a Source,
+    /// Tag that instances are made from.
+    target: &'a ImageReference,
+    output: Output,
+}
+
+impl<'a> ImageBuilder<'a> {
+    /// `updates` are sent as the engine tells them; where nobody receives them they are dropped, but a receiver that does
+    /// not keep up slows the build.
+    pub fn new(
+        docker: &'a Docker,
+        source: &'a Source,
+        target: &'a ImageReference,
+        updates: mpsc::Sender<BuildUpdate>,
+    ) -> Self {
+        Self { docker, source, target, output: Output::new(updates, source.secrets()) }
+    }
+
+    /// What it would build now.
+    pub async fn resolve(&mut self) -> Result<Resolved, BuildError> {
+        self.source.resolve(self.docker, &mut self.output).await
+    }
+
+    /// Fails unless the disk of the engine, and that of the data directory, has so much room left.
+    pub async fn check_room(&self, data_dir: &Path, floor_mib: u64) -> Result<(), BuildError> {
+        let engine = self.docker.root_dir().await?;
+        let mut paths = vec![data_dir.to_owned()];
+        // Where the engine lives in another mount namespace, its directory is not to be seen from here.
+        paths.extend(engine.map(Into::into).filter(|path: &std::path::PathBuf| path.is_dir()));
+        let looked = blocking(move || {
+            for path in paths {
+                let stat = statvfs(&path).map_err(std::io::Error::from)?;
+                let free_mib = (stat.f_bavail.saturating_mul(stat.f_frsize)) >> 20;
+                if free_mib < floor_mib {
+                    return Err(BuildError::NoRoom { path: path.display().to_string(), free_mib, floor_mib });
+                }
+            }
+            Ok(())
+        });
+        tokio::time::timeout(DISK_LIMIT, looked).await.unwrap_or(Err(BuildError::TimedOut(DISK_LIMIT)))
+    }
+
+    /// Builds. Dropping it closes the request, upon which the engine stops the step that runs.
+    pub async fn produce(&mut self, resolved: &Resolved, limits: &BuildLimits) -> Result<BuiltImage, BuildError> {
+        let image_id = self.source.produce(self.docker, resolved, limits, &mut self.output).await?;
+        let image = self.docker.inspect_image(&image_id).await?.ok_or(BuildError::NoImage)?;
+        let version = self.docker.image_version(&image_id).await?;
+        let image_id = image.id.unwrap_or(image_id);
+        Ok(BuiltImage { image_id, size_bytes: image.size.unwrap_or_default(), version })
+    }
+
+    /// Has new instances made from an image.
+    pub async fn make_current(&self, image_id: &str, resolved: &Resolved) -> Result<(), BuildError> {
+        // The name of its own first: whoever sees the tag in use move finds the other one beside it.
+        let repository = self.target.repository();
+        self.docker.tag_image(image_id, repository, &resolved.tag).await?;
+        Ok(self.docker.tag_image(image_id, repository, self.target.tag()).await?)
+    }
+}
