@@ -1,0 +1,7 @@
+//! Images: from a repository, over its protocol, from a release; what is refused; what is kept.
+
+mod hostile;
+mod repository;
+mod retention;
+mod sources;
+mod support;

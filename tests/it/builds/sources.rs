@@ -1,0 +1,1 @@
+//! The other ways in: git's protocol over HTTP, BuildKit, a registry.

@@ -1,0 +1,148 @@
+//! A repository that the tests write, and images that go with the test.
+
+use std::path::Path;
+
+use clawdeploy_tests::{Builder, Client, Image, TestEnv, cleanup, docker};
+use git2::{ObjectType, Oid, Repository, Signature};
+use serde_json::{Value, json};
+
+use crate::support::{SOON, wait_job_within};
+
+/// A bare repository on this machine. Its trees are written byte by byte: git itself would refuse the hostile ones.
+pub(crate) struct Repo {
+    git: Repository,
+}
+
+/// Mode, name and object of a tree's entry.
+pub(crate) type Entry<'a> = (&'a str, &'a str, Oid);
+
+impl Repo {
+    pub(crate) fn new(dir: &Path) -> Self {
+        Self { git: Repository::init_bare(dir).unwrap() }
+    }
+
+    pub(crate) fn blob(&self, text: &[u8]) -> Oid {
+        self.git.odb().unwrap().write(ObjectType::Blob, text).unwrap()
+    }
+
+    pub(crate) fn tree(&self, entries: &[Entry<'_>]) -> Oid {
+        let mut raw = Vec::new();
+        for (mode, name, id) in entries {
+            raw.extend_from_slice(format!("{mode} {name}\0").as_bytes());
+            raw.extend_from_slice(id.as_bytes());
+        }
+        self.git.odb().unwrap().write(ObjectType::Tree, &raw).unwrap()
+    }
+
+    /// A commit of this tree, to which the branch `main` points from now on.
+    pub(crate) fn commit(&self, tree: Oid) -> Oid {
+        let odb = self.git.odb().unwrap();
+        let raw = format!("tree {tree}\nauthor a <a@example.org> 0 +0000\ncommitter a <a@example.org> 0 +0000\n\nx\n");
+        let commit = odb.write(ObjectType::Commit, raw.as_bytes()).unwrap();
+        self.git.reference("refs/heads/main", commit, true, "test").unwrap();
+        commit
+    }
+
+    /// The same of files.
+    pub(crate) fn commit_files(&self, files: &[(&str, &str)]) -> Oid {
+        let mut entries: Vec<_> =
+            files.iter().map(|(name, text)| ("100644", *name, self.blob(text.as_bytes()))).collect();
+        entries.sort_by_key(|(_, name, _)| *name);
+        self.commit(self.tree(&entries))
+    }
+
+    /// A commit that can be built, of a version.
+    pub(crate) fn release(&self, version: &str, content: &str) -> Oid {
+        let package = json!({ "version": version }).to_string();
+        self.commit_files(&[
+            ("Dockerfile", "FROM scratch\nCOPY content /\n"),
+            ("content", content),
+            ("package.json", &package),
+        ])
+    }
+
+    /// An annotated tag.
+    pub(crate) fn tag(&self, name: &str, commit: Oid) {
+        let who = Signature::now("a", "a@example.org").unwrap();
+        self.git.tag(name, &self.git.find_object(commit, None).unwrap(), &who, "x", true).unwrap();
+    }
+}
+
+/// Images whose names begin with the test's own; they go with it.
+pub(crate) struct Images(pub(crate) String);
+
+impl Images {
+    pub(crate) fn new(test: &str) -> Self {
+        Self(format!("clawdeploy-test-{test}-{}", std::process::id()))
+    }
+
+    pub(crate) fn target(&self) -> String {
+        format!("{}:local", self.0)
+    }
+
+    /// Ids of all that have such a name.
+    pub(crate) async fn ids(&self) -> Vec<String> {
+        let listed = docker::docker(&["images", "--no-trunc", "--format", "{{.ID}}", &self.0]).await;
+        let mut ids: Vec<_> = listed.lines().map(str::to_owned).collect();
+        ids.sort();
+        ids.dedup();
+        ids
+    }
+}
+
+impl Drop for Images {
+    fn drop(&mut self) {
+        let repository = self.0.clone();
+        cleanup::block_on(async move {
+            let listed = docker::try_docker(&["images", "--format", "{{.Repository}}:{{.Tag}}", &repository]).await;
+            for image in listed.unwrap_or_default().lines() {
+                docker::try_docker(&["image", "rm", image]).await.ok();
+            }
+        });
+    }
+}
+
+/// An installation that builds from a repository.
+pub(crate) fn from_repository(images: &Images, url: &str) -> Builder {
+    TestEnv::builder()
+        .image(Image::Named(images.target()))
+        .set("CLAWDEPLOY_IMAGE_SOURCE", "git")
+        .set("CLAWDEPLOY_OPENCLAW_REPOSITORY", url)
+        .set("CLAWDEPLOY_SOURCE_ALLOW_PRIVATE", "true")
+        .set("CLAWDEPLOY_MIN_DISK_MIB", "100")
+}
+
+pub(crate) fn file_url(dir: &Path) -> String {
+    format!("file://{}", dir.display())
+}
+
+/// Asks for a build; returns the id of its job.
+pub(crate) async fn ask(admin: &Client, form: &Value) -> String {
+    let answer = admin.post("/api/admin/image/rebuild", form).await.expect(202).json;
+    answer["job"]["id"].as_str().unwrap().to_owned()
+}
+
+/// A build that succeeds; returns its job.
+pub(crate) async fn built(env: &TestEnv, admin: &Client, form: &Value) -> Value {
+    let job = ask(admin, form).await;
+    wait_job_within(env, &job, "succeeded", 2 * SOON).await
+}
+
+/// A build that fails with this code; returns what it says.
+pub(crate) async fn refused(env: &TestEnv, admin: &Client, form: &Value, code: &str) -> String {
+    let job = ask(admin, form).await;
+    let job = wait_job_within(env, &job, "failed", 2 * SOON).await;
+    let message = job["error_message"].as_str().unwrap().to_owned();
+    assert_eq!(job["error_code"], code, "{message}");
+    message
+}
+
+/// The builds, newest first.
+pub(crate) async fn builds(admin: &Client) -> Vec<Value> {
+    admin.get("/api/admin/images").await.expect(200).json["items"].as_array().unwrap().clone()
+}
+
+/// Id of the image that a tag names.
+pub(crate) async fn image_id(reference: &str) -> String {
+    docker::docker(&["image", "inspect", "--format", "{{.Id}}", reference]).await.trim().to_owned()
+}
