@@ -1,6 +1,6 @@
 //! Gateways that end by themselves, after they were well: the row says so and why, and nobody else notices.
 
-use std::time::Duration;
+use std::{io::Write as _, time::Duration};
 
 use clawdeploy_tests::{FakeMode, TestEnv, client::Accepted, docker};
 use serde_json::{Value, json};
@@ -28,7 +28,8 @@ async fn running(env: &TestEnv, name: &str) -> Accepted {
 
 /// What becomes of the gateway at its next starts.
 fn ordain(env: &TestEnv, of: &Accepted, fate: &str) {
-    std::fs::write(env.data_dir.join(&of.instance).join("config/fate"), fate).unwrap();
+    let mut file = std::fs::File::create(env.data_dir.join(&of.instance).join("config/fate")).unwrap();
+    file.write_all(fate.as_bytes()).unwrap();
 }
 
 /// Its first process ends, as it would of a bug; the engine starts it again.

@@ -1,6 +1,9 @@
 //! A worker's clock that is wrong, by libfaketime (Debian: `faketime`).
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+};
 
 use crate::env::WorkerOptions;
 
@@ -22,7 +25,8 @@ impl Clock {
     pub fn jump(&self, hours: i32) {
         // By a rename: the worker reads it at any moment.
         let new = self.file.with_extension("new");
-        std::fs::write(&new, format!("{hours:+}h\n")).expect("the clock");
+        let mut file = std::fs::File::create(&new).expect("the clock");
+        writeln!(file, "{hours:+}h").expect("the clock");
         std::fs::rename(&new, &self.file).expect("the clock");
     }
 

@@ -178,16 +178,13 @@ impl TestEnv {
         let name = format!("{}{}", slot.prefix(), hex::encode(rand::random::<[u8; 4]>()));
         let dir = tempfile::Builder::new().prefix(&name).tempdir().expect("a directory");
         let database = name.replace('-', "_");
-        let database_url = match &builder.database_server {
+        let database_url = if let Some(server) = &builder.database_server {
             // The programs bring it up to the present schema.
-            Some(server) => {
-                server.create(&database).await;
-                server.url(&database)
-            }
-            None => {
-                database::create(&database).await.expect("a database");
-                database::url(&database)
-            }
+            server.create(&database).await;
+            server.url(&database)
+        } else {
+            database::create(&database).await.expect("a database");
+            database::url(&database)
         };
         let data_dir = builder.data_dir.clone().unwrap_or_else(|| dir.path().join("data"));
         let api_port = slot.api_port(0);

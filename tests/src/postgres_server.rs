@@ -1,7 +1,9 @@
 //! A Postgres of the test's own, which it may kill, crash, start again and freeze.
 
 use std::{
-    os::unix::fs::{PermissionsExt as _, chown},
+    fs::File,
+    io::Write as _,
+    os::unix::fs::{OpenOptionsExt as _, fchown},
     path::{Path, PathBuf},
     process::{Command as Blocking, Stdio},
     time::Duration,
@@ -17,7 +19,7 @@ use crate::wait;
 const ROLE: &str = "clawdeploy";
 
 /// Recovery after a crash, on a busy machine.
-const START_LIMIT: Duration = Duration::from_secs(60);
+const START_LIMIT: Duration = Duration::from_mins(1);
 
 #[derive(QueryableByName)]
 struct Backend {
@@ -41,11 +43,11 @@ impl PostgresServer {
         let dir = tempfile::Builder::new().prefix("clawdeploy-postgres").tempdir().expect("a directory");
         let password = hex::encode(rand::random::<[u8; 12]>());
         let password_file = dir.path().join("password");
-        std::fs::write(&password_file, &password).expect("a password file");
-        std::fs::set_permissions(&password_file, std::fs::Permissions::from_mode(0o600)).expect("its mode");
+        let mut file = File::options().create_new(true).write(true).mode(0o600).open(&password_file).expect("a file");
+        file.write_all(password.as_bytes()).expect("a password file");
         let (uid, gid) = (id("-u"), id("-g"));
-        for path in [dir.path(), password_file.as_path()] {
-            chown(path, Some(uid), Some(gid)).expect("the user postgres; these tests need root");
+        for file in [File::open(dir.path()).expect("the directory"), file] {
+            fchown(file, Some(uid), Some(gid)).expect("the user postgres; these tests need root");
         }
         let mut initdb = as_postgres("initdb");
         initdb.arg("--pgdata").arg(dir.path().join("data")).args(["--username", ROLE, "--pwfile"]).arg(&password_file);

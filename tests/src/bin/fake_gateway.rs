@@ -75,6 +75,7 @@ fn note_start() -> io::Result<()> {
 }
 
 /// Leaves the state in a form that an older version cannot read.
+#[expect(clippy::disallowed_methods, reason = "this program is not part of the product")]
 fn migrate() {
     let state = "/home/node/.openclaw/state";
     let _ = std::fs::create_dir_all(format!("{state}/migrated"));
