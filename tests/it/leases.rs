@@ -115,10 +115,35 @@ async fn a_lease_that_ran_out_is_worth_nothing() {
     run_out().await;
     assert!(!tables.holds(&lease).await);
     let mut conn = tables.db.conn().await.unwrap();
-    assert!(lease::renew(&mut conn, "a", &[id], LONG).await.unwrap().is_empty(), "nor does it come back to life");
     let finished = lease::finish(&mut conn, &lease, JobStatus::Succeeded, "Done").await;
     assert!(matches!(finished, Err(LeaseError::Lost)));
     assert_eq!(tables.found(id).await.status, JobStatus::Running);
+}
+
+/// The database stood still, and so did everybody else: who has it still goes on, or gives it back, and is not to blame.
+#[tokio::test]
+async fn a_lease_that_ran_out_and_that_nobody_took() {
+    let tables = Tables::new().await;
+    let id = tables.job(&tables.instance().await, JobKind::Provision).await;
+    let lease = tables.claim("a", SHORT).await.unwrap();
+    run_out().await;
+    let mut conn = tables.db.conn().await.unwrap();
+    assert_eq!(lease::renew(&mut conn, "a", &[id], SHORT).await.unwrap().len(), 1);
+    assert!(tables.holds(&lease).await);
+    run_out().await;
+    assert!(lease::give_back_late(&mut conn, &lease).await.unwrap());
+    let job = tables.found(id).await;
+    assert_eq!((job.status, job.attempt, job.failures, job.crashes), (JobStatus::Queued, 1, 0, 0));
+    assert!(!lease::give_back_late(&mut conn, &lease).await.unwrap(), "it is not there to be given back");
+
+    // Another's, even of the same name.
+    let next = tables.claim("a", SHORT).await.unwrap();
+    assert!(!lease::give_back_late(&mut conn, &lease).await.unwrap());
+    run_out().await;
+    assert_eq!(tables.reap().await, 1);
+    assert!(!lease::give_back_late(&mut conn, &next).await.unwrap());
+    assert!(lease::renew(&mut conn, "a", &[id], LONG).await.unwrap().is_empty());
+    assert_eq!(tables.found(id).await.crashes, 1);
 }
 
 #[tokio::test]

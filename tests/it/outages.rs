@@ -3,7 +3,12 @@
 use std::time::{Duration, Instant};
 
 use clawdeploy_shared::{config::RedisArgs, doorbell::Doorbell, ids::JobId, job::Queue};
-use clawdeploy_tests::{FakeMode, TestEnv, WorkerOptions, cleanup, database, process::Signal, settings};
+use clawdeploy_tests::{
+    FakeMode, TestEnv, WorkerOptions, cleanup, database,
+    process::Signal,
+    settings,
+    tcp_proxy::{Network, TcpProxy},
+};
 use serde_json::json;
 
 use crate::support::{done, job, running, starts, wait_job, wait_job_within, wait_step};
@@ -93,6 +98,46 @@ async fn postgres_cuts_its_sessions() {
     }
     let answered = async || (ann.get("/api/instances").await.status.as_u16() == 200).then_some(());
     env.wait_for("the API to answer again", SECONDS_5, answered).await;
+    env.finish().await;
+}
+
+/// Postgres answers nobody for longer than the lease, more often than a job may crash: no worker is to blame, and the job
+/// goes on each time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres_stands_still_again_and_again() {
+    let proxy = TcpProxy::new(&database::address()).await;
+    let env = TestEnv::builder()
+        .workers(2)
+        .lease(2.0)
+        .image(FakeMode::Never)
+        .ready(120.0)
+        .database_port(proxy.port())
+        .build();
+    let env = env.await;
+    let made = env.user("ann").await.create("first").await;
+    wait_step(&env, &made.job, "wait_until_ready").await;
+    for stall in 1..=4 {
+        proxy.set(Network::BlackHole);
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        proxy.set(Network::Pass);
+        let again = async || {
+            let row = job(&env, &made.job).await;
+            (row["status"] == "running" && row["attempt"].as_i64()? > stall).then_some(row)
+        };
+        let row = env.wait_for("the job to be taken again", Duration::from_secs(20), again).await;
+        assert_eq!((&row["crashes"], &row["failures"]), (&json!(0), &json!(0)), "after stall {stall}: {row}");
+        // It is at its step again: a claim that is cut off before it runs is another case.
+        let begun = format!(
+            "SELECT id FROM job_events WHERE job_id = '{}' AND kind = 'step_started' AND step = 'wait_until_ready' \
+             AND attempt = {}",
+            made.job, row["attempt"]
+        );
+        let at_step = async || (!env.rows(&begun).await.is_empty()).then_some(());
+        env.wait_for("the step that takes long", Duration::from_secs(20), at_step).await;
+    }
+    env.user("ann").await.post_empty(&format!("/api/jobs/{}/cancel", made.job)).await.expect(202);
+    wait_job(&env, &made.job, "cancelled").await;
+    assert!(starts(&env, &made.instance) <= 1);
     env.finish().await;
 }
 

@@ -262,6 +262,32 @@ pub async fn hand_back(conn: &mut Conn, lease: &Lease) -> Result<(), LeaseError>
     .await
 }
 
+/// Gives back a job whose lease ran out because it could not be renewed, due at once and without blame: the worker lives,
+/// and has stopped. False: somebody else has the job by now, or it has ended.
+pub async fn give_back_late(conn: &mut Conn, lease: &Lease) -> Result<bool, DbError> {
+    conn.transaction(async |conn| {
+        let given = diesel::update(jobs::table.find(lease.job))
+            .filter(jobs::attempt.eq(lease.attempt).and(jobs::leased_by.eq(&lease.worker)))
+            .filter(jobs::status.eq(JobStatus::Running))
+            .set((
+                jobs::status.eq(JobStatus::Queued),
+                jobs::leased_by.eq(None::<String>),
+                jobs::lease_until.eq(None::<chrono::DateTime<chrono::Utc>>),
+                jobs::run_at.eq(now),
+            ))
+            .execute(conn)
+            .await?;
+        if given == 0 {
+            return Ok(false);
+        }
+        let message = "Handed back, the database did not answer for longer than the lease";
+        let event = NewJobEvent::new(lease.job, lease.attempt, JobEventKind::HandedBack, message);
+        job_event::insert(conn, &event).await?;
+        Ok(true)
+    })
+    .await
+}
+
 /// A job whose worker vanished.
 #[derive(Debug, Clone, QueryableByName)]
 pub struct Reaped {

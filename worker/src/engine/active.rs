@@ -54,9 +54,12 @@ impl Active {
         self.len() == 0
     }
 
-    /// Every running claim.
+    /// Every running claim. One that is lost runs no more, and is not to be kept alive.
     pub fn snapshot(&self) -> Vec<(JobId, i64, Signals)> {
-        self.with(|jobs| jobs.iter().map(|(id, claim)| (*id, claim.attempt, claim.signals.clone())).collect())
+        self.with(|jobs| {
+            let held = jobs.iter().filter(|(_, claim)| !claim.signals.lost.is_cancelled());
+            held.map(|(id, claim)| (*id, claim.attempt, claim.signals.clone())).collect()
+        })
     }
 
     /// Notes that a claim was renewed, as asked for at `asked_at`.

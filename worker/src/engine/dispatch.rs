@@ -14,7 +14,7 @@ use clawdeploy_shared::{
 };
 use tokio::{
     sync::{Notify, Semaphore},
-    time::Instant,
+    time::{Instant, timeout},
 };
 use tokio_util::task::TaskTracker;
 
@@ -73,7 +73,9 @@ impl Dispatcher {
                 return;
             }
             let asked_at = Instant::now();
-            let jobs = match self.claim(wanted).await {
+            // An answer that comes later than that tells of leases that have run out.
+            let claimed = timeout(self.env.config.engine.lease, self.claim(wanted)).await;
+            let jobs = match claimed.unwrap_or(Err(DbError::Timeout)) {
                 Ok(jobs) => jobs,
                 Err(error) => {
                     tracing::warn!(queue = %self.queue, error = chain(&error), "Could not look for jobs");

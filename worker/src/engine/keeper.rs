@@ -1,7 +1,8 @@
 //! Keeps what runs here alive, and takes over what vanished workers left.
 //!
 //! Two loops: one renews leases and the worker's own row, at a third of the lease, so that two renewals may fail before
-//! anything is lost; the other takes back the leases that ran out and looks for due jobs that no ring announced.
+//! anything is lost; the other takes back the leases that ran out and looks for due jobs that no ring announced. After a
+//! silence of the database it leaves the leases alone for a while: most of them ran out because nobody could renew them.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -85,8 +86,8 @@ pub async fn beat(env: Env, active: Active, host: String) {
             draining: env.draining.is_cancelled(),
             docker_error,
         };
-        let asked_to_drain: Result<bool, DbError> =
-            async { worker::beat(&mut *env.db.conn().await?, &beat).await }.await;
+        let asked_to_drain =
+            within(engine.lease, async { worker::beat(&mut *env.db.conn().await?, &beat).await }).await;
         match asked_to_drain {
             Ok(true) if !env.draining.is_cancelled() => {
                 tracing::info!("An administrator asked this worker to drain");
@@ -125,9 +126,15 @@ pub async fn sweep(env: Env, dispatchers: Vec<Dispatcher>) {
     let mut tick = interval(env.config.engine.sweep);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut last_chores = Instant::now();
+    let mut reap_from = last_chores;
     while !env.draining.is_cancelled() {
         tick.tick().await;
-        if let Err(error) = reap(&env).await {
+        if !answers(&env).await {
+            // Leases ran out because nobody could renew them: their holders live, and are first.
+            reap_from = Instant::now() + env.config.engine.lease;
+        } else if Instant::now() >= reap_from
+            && let Err(error) = within(env.config.engine.lease, reap(&env)).await
+        {
             tracing::warn!(error = chain(&error), "Could not take back leases");
             continue;
         }
@@ -139,6 +146,21 @@ pub async fn sweep(env: Env, dispatchers: Vec<Dispatcher>) {
             chores(&env, &dispatchers).await;
         }
     }
+}
+
+/// Whether the database answers in the time in which a lease is renewed.
+async fn answers(env: &Env) -> bool {
+    let asked_at = Instant::now();
+    let answered = within(env.config.engine.lease, async { env.db.ping().await }).await;
+    if let Err(error) = &answered {
+        tracing::warn!(error = chain(error), "The database does not answer");
+    }
+    answered.is_ok() && asked_at.elapsed() < env.config.engine.lease / 3
+}
+
+/// A connection that is dead without a word would be waited for as long as the kernel believes in it.
+async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, DbError>>) -> Result<T, DbError> {
+    timeout(limit, work).await.unwrap_or(Err(DbError::Timeout))
 }
 
 async fn reap(env: &Env) -> Result<(), DbError> {

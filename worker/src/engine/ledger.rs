@@ -3,6 +3,8 @@
 //! A job on an instance ends in one transaction with what its end means there. Others need only their own row written, and
 //! while one statement is under way the next ones gather: the busier the worker, the larger the batch, with no timer.
 
+use std::time::Duration;
+
 use clawdeploy_shared::{
     db::{
         Db, DbError,
@@ -11,10 +13,16 @@ use clawdeploy_shared::{
     ids::JobId,
     telemetry::chain,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
 
 /// Jobs that one statement ends at most.
 const BATCH: usize = 256;
+
+/// For one statement, and a connection for it.
+const LIMIT: Duration = Duration::from_secs(15);
 
 type Entry = (Lease, oneshot::Sender<bool>);
 
@@ -43,8 +51,8 @@ async fn write(db: Db, worker: String, mut entries: mpsc::Receiver<Entry>) {
     let mut batch = Vec::with_capacity(BATCH);
     while entries.recv_many(&mut batch, BATCH).await > 0 {
         let leases: Vec<(JobId, i64)> = batch.iter().map(|(lease, _)| (lease.job, lease.attempt)).collect();
-        let ended: Result<Vec<JobId>, DbError> =
-            async { lease::succeed_many(&mut *db.conn().await?, &worker, &leases).await }.await;
+        let ended = async { lease::succeed_many(&mut *db.conn().await?, &worker, &leases).await };
+        let ended: Result<Vec<JobId>, DbError> = timeout(LIMIT, ended).await.unwrap_or(Err(DbError::Timeout));
         let ended = ended.unwrap_or_else(|error| {
             tracing::warn!(error = chain(&error), jobs = batch.len(), "Could not end jobs");
             Vec::new()

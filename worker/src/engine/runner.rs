@@ -3,7 +3,10 @@
 //! Every step is written down before it begins and after it ended, in writes that fail once the lease is lost. What a
 //! later attempt does is decided from these entries and from the world, never from this process's memory.
 
-use std::{collections::HashSet, time::Instant};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
 use clawdeploy_shared::{
     db::{
@@ -36,6 +39,9 @@ use crate::{
 /// Attempts at undoing before a job ends half undone; the reconciler cleans up what is left.
 const MAX_UNDO_FAILURES: i32 = 15;
 
+/// How long the database may be away before its jobs are taken for crashed.
+const GIVE_BACK_WITHIN: Duration = Duration::from_mins(10);
+
 /// How a job was left.
 #[derive(Debug)]
 enum Left {
@@ -51,7 +57,7 @@ pub async fn run(env: Env, job: Job, lease: Lease, signals: Signals) {
     let (id, kind, attempt) = (job.id, job.kind, job.attempt);
     let instance_id = job.instance_id.as_ref().map(ToString::to_string);
     let (queue, request_id) = (job.queue, job.request_id.clone());
-    let left = attempt_once(&env, job, lease, signals).await;
+    let left = attempt_once(&env, job, lease.clone(), signals.clone()).await;
     let outcome = match &left {
         Ok(Left::Ended(status)) => status.as_str(),
         Ok(Left::Retry) => "retry",
@@ -66,10 +72,33 @@ pub async fn run(env: Env, job: Job, lease: Lease, signals: Signals) {
     let error = left.as_ref().err().map(|e| chain(e));
     let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(job.id = %id, job.kind = %kind, job.attempt = attempt, instance.id = instance_id, request.id = request_id, outcome, duration_ms, error, "Job attempt ended");
+    if matches!(left, Ok(Left::LeaseLost)) && signals.lost.is_cancelled() && give_back_late(&env, &lease).await {
+        tracing::warn!(job.id = %id, "Gave a job back whose lease could not be renewed");
+        env.doorbell.ring(queue, id);
+    }
     if matches!(left, Ok(Left::HandedBack)) || (env.draining.is_cancelled() && matches!(left, Ok(Left::Ended(_)))) {
         // It, or what waited behind it on its instance, is due now and not for this worker.
         env.doorbell.ring(queue, id);
     }
+}
+
+/// Gives a job back that was stopped because its lease could not be renewed, as soon as the database answers again. Whoever
+/// does not get to it leaves it to the reaper, for whom the worker has crashed.
+async fn give_back_late(env: &Env, lease: &Lease) -> bool {
+    let limit = env.config.engine.lease;
+    let until = Instant::now() + GIVE_BACK_WITHIN;
+    while Instant::now() < until {
+        let given = async { lease::give_back_late(&mut *env.db.conn().await?, lease).await };
+        match tokio::time::timeout(limit, given).await {
+            Ok(Ok(given)) => return given,
+            Ok(Err(error)) => {
+                tracing::debug!(job.id = %lease.job, error = chain(&error), "Could not give a job back yet");
+                tokio::time::sleep(limit / 10).await;
+            }
+            Err(_) => {}
+        }
+    }
+    false
 }
 
 /// What becomes of a job whose step panicked: a failed attempt like any other.
@@ -251,7 +280,7 @@ async fn unwind(cx: &JobContext, plan: &Plan) -> Result<Left, StepError> {
                 if cx.job.failures < MAX_UNDO_FAILURES {
                     let fault =
                         Fault { code: cx.job.error_code.as_deref().unwrap_or("undo_failed"), message: &message };
-                    let delay = std::time::Duration::from_secs(2);
+                    let delay = Duration::from_secs(2);
                     lease::retry(&mut *cx.env.db.conn().await?, &cx.lease, delay, fault).await?;
                     return Ok(Left::Retry);
                 }
