@@ -240,8 +240,9 @@ const ENGINE_MORE: &[Row] = &[
 ];
 
 const BEHIND_OUR_BACK: &[Row] = &[
-    row("K6 create, container removed", Create, BehindOurBack(&["rm", "--force"]), Failed("gateway_exited")),
+    row("K6 create, container removed", Create, BehindOurBack(&["rm", "--force"]), Failed("container_gone")),
     row("K6 create, container stopped", Create, BehindOurBack(&["stop", "--time", "0"]), Failed("gateway_exited")),
+    row("K6 create, container paused", Create, BehindOurBack(&["pause"]), Failed("container_paused")),
     row("K7 create, name taken", Create, NameTaken, Failed("container_name_taken")),
     row("K7 create, port taken", Create, PortTaken, Done),
     row("K5 create, gateway ends at once", Create, GatewayEnds, Failed("gateway_exited")),

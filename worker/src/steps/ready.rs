@@ -41,8 +41,8 @@ pub(super) async fn wait(cx: &JobContext) -> Result<(), StepError> {
         }
         if Instant::now() >= next_look {
             next_look = Instant::now() + LOOK;
-            if let Some(reason) = hopeless(cx.env.docker.inspect_state(&container_id).await?, restarts_before) {
-                return Err(failed(cx, &container_id, "gateway_exited", &reason).await);
+            if let Some((code, reason)) = hopeless(cx.env.docker.inspect_state(&container_id).await?, restarts_before) {
+                return Err(failed(cx, &container_id, code, &reason).await);
             }
         }
         let budget = cx.env.config.instances.ready_within;
@@ -59,22 +59,25 @@ pub(super) async fn wait(cx: &JobContext) -> Result<(), StepError> {
     cx.log(&format!("The gateway answered after {:.1} s", began.elapsed().as_secs_f64())).await
 }
 
-/// Why waiting longer is of no use, if it is not.
-fn hopeless(state: Option<ContainerState>, restarts_before: i64) -> Option<String> {
-    let Some(state) = state else { return Some("The container was removed while its gateway started.".into()) };
+/// Why waiting longer is of no use, if it is not: a code and a sentence.
+fn hopeless(state: Option<ContainerState>, restarts_before: i64) -> Option<(&'static str, String)> {
+    let Some(state) = state else {
+        return Some(("container_gone", "The container was removed while its gateway started.".into()));
+    };
     let restarts = state.restart_count - restarts_before;
     let ended = matches!(state.status, ContainerStatus::Exited | ContainerStatus::Restarting | ContainerStatus::Dead);
     let code = state.exit_code.unwrap_or_default();
     if state.status == ContainerStatus::Paused {
-        return Some("The container was paused while its gateway started.".into());
+        return Some(("container_paused", "The container was paused while its gateway started.".into()));
     }
     if restarts >= MAX_RESTARTS || (ended && (code == EXIT_CONFIG || state.status != ContainerStatus::Restarting)) {
         let killed = if state.oom_killed { ", killed for want of memory" } else { "" };
         // One that Docker has just started once more tells no code of the run before.
-        return Some(match state.exit_code {
+        let reason = match state.exit_code {
             Some(code) => format!("The gateway ended while it started (exit code {code}{killed})."),
             None => format!("The gateway ended {restarts} times while it started."),
-        });
+        };
+        return Some(("gateway_exited", reason));
     }
     None
 }
@@ -120,13 +123,16 @@ mod tests {
         assert!(hopeless(Some(state(ContainerStatus::Restarting, 1, 2)), 0).is_some());
         assert!(hopeless(Some(state(ContainerStatus::Restarting, EXIT_CONFIG, 1)), 0).is_some());
         assert!(hopeless(Some(state(ContainerStatus::Exited, 0, 0)), 0).is_some());
-        assert!(hopeless(None, 0).is_some());
+        assert_eq!(hopeless(None, 0).map(|(code, _)| code), Some("container_gone"));
+        let paused = hopeless(Some(state(ContainerStatus::Paused, 0, 0)), 0);
+        assert_eq!(paused.map(|(code, _)| code), Some("container_paused"));
     }
 
     #[test]
     fn a_code_that_is_not_known_is_not_told() {
         let again = ContainerState { exit_code: None, ..state(ContainerStatus::Running, 0, 2) };
-        assert_eq!(hopeless(Some(again), 0).as_deref(), Some("The gateway ended 2 times while it started."));
+        let (code, reason) = hopeless(Some(again), 0).unwrap();
+        assert_eq!((code, reason.as_str()), ("gateway_exited", "The gateway ended 2 times while it started."));
     }
 
     #[test]
