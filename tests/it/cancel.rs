@@ -5,7 +5,7 @@ use std::time::Duration;
 use clawdeploy_tests::{Answer, FakeMode, TestEnv, WorkerOptions};
 use serde_json::{Value, json};
 
-use crate::support::{done, instance, job, story, wait_job, wait_status, wait_step};
+use crate::support::{done, http, instance, job, port, running, story, wait_job, wait_status, wait_step};
 
 async fn cancel(env: &TestEnv, job: &str) -> Answer {
     env.user("ann").await.post_empty(&format!("/api/jobs/{job}/cancel")).await
@@ -91,6 +91,26 @@ async fn a_running_restart() {
     cancel(&env, &restart.job).await.expect(202);
     wait_job(&env, &restart.job, "cancelled").await;
     wait_status(&env, &made.instance, "running", Duration::from_secs(20)).await;
+    env.finish().await;
+}
+
+/// What is seen at the end of a stop that came to nothing may be a gateway that does not answer at the moment.
+#[tokio::test]
+async fn a_stop_of_a_gateway_that_does_not_answer() {
+    // Nothing but the end of the job is to set its status: not the reconciler, later.
+    let env = TestEnv::builder().workers(0).set("CLAWDEPLOY_RECONCILE_SECONDS", "600").build().await;
+    env.add_worker(&WorkerOptions::failpoints("stop.stop_container.before=panic")).await;
+    let made = running(&env, "first").await;
+    tokio::fs::write(env.data_dir.join(&made.instance).join("config/fate"), "never").await.unwrap();
+    http(port(&env, &made.instance).await, "/crash").await;
+    wait_status(&env, &made.instance, "starting", Duration::from_secs(15)).await;
+    let stop = env.user("ann").await.act(&made.instance, "stop").await;
+    let waits = async || (job(&env, &stop.job).await["failures"].as_i64()? >= 2).then_some(());
+    env.wait_for("a pause between two attempts", Duration::from_secs(15), waits).await;
+    assert_eq!(instance(&env, &made.instance).await["status"], "stopping");
+    cancel(&env, &stop.job).await.expect(202);
+    wait_job(&env, &stop.job, "cancelled").await;
+    assert_eq!(instance(&env, &made.instance).await["status"], "starting");
     env.finish().await;
 }
 

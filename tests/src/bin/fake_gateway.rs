@@ -16,11 +16,16 @@ use std::{
 /// Every start adds a line here, in the config directory.
 const STARTS: &str = "/home/node/.openclaw/starts.log";
 const CONFIG: &str = "/home/node/.openclaw/openclaw.json";
-/// A test may put this beside the configuration: `exit` ends each start with 1, `hog` takes memory until it is killed.
+/// A test may put this beside the configuration: `exit` ends each start with 1, `hog` takes memory until it is killed, `never`
+/// is never ready.
 const FATE: &str = "/home/node/.openclaw/fate";
 const PORT: u16 = 18789;
 
 fn main() -> ExitCode {
+    // As the shell of a base image on which one of ours is built.
+    if std::env::args().next().is_some_and(|name| name.ends_with("bash")) {
+        return shell();
+    }
     // As a command beside the gateway, as a person's in a terminal would be.
     if std::env::args().nth(1).as_deref() == Some("hog") {
         return hog();
@@ -29,12 +34,15 @@ fn main() -> ExitCode {
         let _ = writeln!(io::stderr(), "fake gateway: cannot write {STARTS}: {error}");
         return ExitCode::from(78);
     }
-    match std::fs::read_to_string(FATE).unwrap_or_default().trim() {
+    let fate = std::fs::read_to_string(FATE).unwrap_or_default();
+    let fate = fate.trim();
+    match fate {
         "exit" => return last_words(1),
         "hog" => return hog(),
         _ => {}
     }
     let ready_at = match setting("FAKE_MODE").as_str() {
+        _ if fate == "never" => None,
         "exit" => return last_words(1),
         "exit78" => return last_words(78),
         "migrate" => {
@@ -51,6 +59,14 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Does nothing of what it is told, and takes its time for it.
+#[expect(clippy::disallowed_methods, reason = "this program is not part of the product")]
+fn shell() -> ExitCode {
+    let _ = writeln!(io::stdout(), "fake shell: at work");
+    thread::sleep(Duration::from_millis(setting("FAKE_SHELL_MS").parse().unwrap_or(0)));
+    ExitCode::SUCCESS
 }
 
 /// Takes memory for good, and touches it, until there is no more.
