@@ -2,19 +2,18 @@
 
 use std::{io::Write as _, time::Duration};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clawdeploy_shared::{config::DatabaseArgs, db::Db};
 
 use crate::{router::document, serve::migrate_when_up};
 
+pub mod healthcheck;
 pub mod queue;
 pub mod token;
 pub mod user;
 
 /// How long a command waits for Postgres.
 const DATABASE_WAIT: Duration = Duration::from_secs(5);
-
-const HEALTHCHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Brings the schema up to date.
 pub async fn migrate(args: &DatabaseArgs) -> anyhow::Result<()> {
@@ -24,18 +23,6 @@ pub async fn migrate(args: &DatabaseArgs) -> anyhow::Result<()> {
 /// Prints the OpenAPI document.
 pub fn openapi() -> anyhow::Result<()> {
     print_line(&document().to_pretty_json()?)
-}
-
-/// Fails unless the API answers there.
-pub async fn healthcheck(url: &str) -> anyhow::Result<()> {
-    let client = reqwest::Client::builder().timeout(HEALTHCHECK_TIMEOUT).no_proxy().build()?;
-    let response = client.get(url).send().await.with_context(|| format!("nothing answers at {url}"))?;
-    let status = response.status();
-    if !status.is_success() {
-        let body = response.text().await.unwrap_or_default();
-        bail!("{url} answers {status}: {body}");
-    }
-    Ok(())
 }
 
 /// A database that answers and whose schema is up to date.

@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 use clawdeploy_api::{
     ApiConfig,
-    commands::{self, queue::QueueCommand, token::TokenCommand, user::UserCommand},
+    commands::{self, healthcheck::Healthcheck, queue::QueueCommand, token::TokenCommand, user::UserCommand},
 };
 use clawdeploy_shared::config::{DatabaseArgs, LogArgs};
 
@@ -25,11 +25,8 @@ enum Command {
     Migrate(DatabaseArgs),
     /// Print the OpenAPI document
     Openapi,
-    /// Fail unless the API answers
-    Healthcheck {
-        #[arg(long, default_value = "http://127.0.0.1:8080/healthz")]
-        url: String,
-    },
+    /// Fail unless the API on this machine can serve requests
+    Healthcheck(Healthcheck),
     /// Accounts
     #[command(subcommand)]
     User(UserCommand),
@@ -49,7 +46,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Serve(config) => clawdeploy_api::serve(*config).await,
         Command::Migrate(database) => commands::migrate(&database).await,
         Command::Openapi => commands::openapi(),
-        Command::Healthcheck { url } => commands::healthcheck(&url).await,
+        Command::Healthcheck(args) => commands::healthcheck::run(&args).await,
         Command::User(command) => commands::user::run(command).await,
         Command::Token(command) => commands::token::run(command).await,
         Command::Queue(command) => commands::queue::run(command).await,

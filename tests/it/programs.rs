@@ -85,10 +85,13 @@ async fn accounts_and_tokens_are_made_on_the_command_line() {
 #[tokio::test]
 async fn a_healthcheck_tells_by_its_status() {
     let env = TestEnv::builder().workers(0).build().await;
-    let url = format!("{}/healthz", env.base);
-    assert!(run(&env, Program::Api, &["healthcheck", "--url", &url], "", &[]).await.status.success());
-    let nobody = run(&env, Program::Api, &["healthcheck", "--url", "http://127.0.0.1:1/healthz"], "", &[]).await;
+    let good = run(&env, Program::Api, &["healthcheck"], "", &[]).await;
+    assert!(good.status.success());
+    assert_eq!(text(&good.stdout), format!("{}/readyz answers 200 OK", env.base));
+    let nobody = run(&env, Program::Api, &["healthcheck"], "", &[("CLAWDEPLOY_LISTEN", "127.0.0.1:1")]).await;
     assert!(!nobody.status.success());
+    let said = text(&nobody.stderr);
+    assert!(said.contains("nothing answers at http://127.0.0.1:1/readyz") && said.lines().count() == 1, "{said}");
     env.finish().await;
 }
 
