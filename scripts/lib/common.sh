@@ -103,7 +103,7 @@ need_root() {
   have sudo || die "this needs root, and there is no sudo here." "Run it as root: su -c '$0 $*'"
   say "not root: going on with sudo"
   local keep
-  keep=$(compgen -e | grep -E '^(CLAWDEPLOY_|DOCKER_|CHAOS_|https?_proxy$|HTTPS?_PROXY$|no_proxy$|NO_PROXY$|CI$)' | paste -sd, -)
+  keep=$(compgen -e | grep -E '^(CLAWDEPLOY_|DOCKER_|CHAOS_|CLOUDFLARE_API_TOKEN$|https?_proxy$|HTTPS?_PROXY$|no_proxy$|NO_PROXY$|CI$)' | paste -sd, -)
   exec sudo ${keep:+"--preserve-env=$keep"} -- "$BASH" "$0" "$@"
 }
 

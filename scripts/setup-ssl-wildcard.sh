@@ -1,0 +1,242 @@
+#!/usr/bin/env bash
+# A wildcard certificate from Let's Encrypt for the instances' domain, proven to it through Cloudflare's DNS.
+set -Eeuo pipefail
+
+usage() {
+  cat <<'END'
+Usage: scripts/setup-ssl-wildcard.sh [--staging | --server URL] [--dry-run] [OPTION...]
+
+Gets a certificate for the base domain and everything directly below it (claw.a2a.ing and *.claw.a2a.ing), installs what
+that needs, and has nginx take each renewed one. Run again at any time: a certificate that is good for another month is
+left as it is.
+
+The API token needs the permission Zone:DNS:Edit for the domain's zone. It is read from CLOUDFLARE_API_TOKEN, from the
+credentials file of an earlier run, or asked for; it is never an argument.
+
+  --staging            from Let's Encrypt's test authority, which browsers do not trust and which has no strict limits
+  --server URL         from another ACME authority (its directory)
+  --dry-run            goes the whole way at the test authority and keeps nothing
+  --config-dir DIR     where certificates and credentials lie (/etc/letsencrypt)
+  --nginx-config FILE  the main configuration of the nginx that is reloaded (the one it was built with)
+  --help
+
+Settings: CLOUDFLARE_API_TOKEN, CLAWDEPLOY_BASE_DOMAIN (claw.a2a.ing), CLAWDEPLOY_ACME_EMAIL (where the authority writes
+to; nobody), CLAWDEPLOY_DNS_PROPAGATION_SECONDS (30: between setting a DNS record and asking for the check).
+END
+}
+
+script=$(readlink -f -- "${BASH_SOURCE[0]}")
+# shellcheck source=scripts/lib/common.sh
+source "$(dirname -- "$script")/lib/common.sh"
+# shellcheck source=scripts/lib/packages.sh
+source "$ROOT/scripts/lib/packages.sh"
+
+readonly LETS_ENCRYPT=https://acme-v02.api.letsencrypt.org/directory
+readonly LETS_ENCRYPT_STAGING=https://acme-staging-v02.api.letsencrypt.org/directory
+# Let's Encrypt's certificates live for 90 days, and certbot renews them 30 days before their end.
+readonly GOOD_FOR_SECONDS=$((30 * 24 * 3600))
+# Debian's certbot takes some seconds; DNS may take minutes to be seen everywhere.
+readonly CERTBOT_SECONDS=900
+
+# token_form TOKEN: what Cloudflare gives out looks like.
+token_form() { [[ $1 =~ ^[A-Za-z0-9_-]{20,200}$ ]]; }
+
+# token_read: the token into TOKEN; empty when the credentials file of an earlier run is to be used.
+token_read() {
+  TOKEN=${CLOUDFLARE_API_TOKEN:-}
+  # Whatever is started from here on has no need of it; certbot reads the file.
+  unset CLOUDFLARE_API_TOKEN
+  if [[ -z $TOKEN && ! -s $credentials ]]; then
+    [[ -t 0 ]] || die "there is no Cloudflare API token." \
+      "Make one with the permission Zone:DNS:Edit for the zone of $domain (Cloudflare: My Profile, API Tokens), then:" \
+      "  read -rs CLOUDFLARE_API_TOKEN && export CLOUDFLARE_API_TOKEN && $0"
+    read -rsp "Cloudflare API token (not shown): " TOKEN
+    printf '\n' >&2
+  fi
+  [[ -z $TOKEN ]] || token_form "$TOKEN" || die "this is no Cloudflare API token." \
+    "It has only letters, digits, '-' and '_'. A Global API Key is not taken: it may do everything in the account."
+}
+
+# credentials_write FILE: for certbot's plugin, readable by root alone.
+credentials_write() {
+  local temp
+  temp=$(umask 077 && mktemp -- "$1.XXXXXX")
+  printf '# Written by setup-ssl-wildcard.sh; read at each renewal.\ndns_cloudflare_api_token = %s\n' "$TOKEN" >"$temp"
+  mv -f -- "$temp" "$1"
+}
+
+# hook_write: what certbot runs after each renewal. nginx goes on with the old certificate if its configuration is broken.
+hook_write() {
+  local temp command
+  command=$(printf '%q ' "${nginx[@]}")
+  mkdir -p -- "${hook%/*}"
+  temp=$(mktemp -- "${hook%/*/*}/hook.XXXXXX")
+  cat >"$temp" <<END
+#!/bin/sh
+# Written by setup-ssl-wildcard.sh: nginx takes the renewed certificate.
+set -eu
+# certbot runs this for each certificate of the machine.
+[ "\${RENEWED_LINEAGE##*/}" = $domain ] || exit 0
+$command -t -q
+$command -s reload
+END
+  chmod 0755 "$temp"
+  if cmp -s -- "$temp" "$hook"; then rm -f -- "$temp"; else mv -f -- "$temp" "$hook"; fi
+}
+
+# nginx_reload: takes the new certificate at once, where an nginx runs already that is set up for it.
+nginx_reload() {
+  if ! grep -qF "$live/fullchain.pem" <("${nginx[@]}" -T 2>/dev/null); then
+    note "nginx does not use it yet; deploy/install.sh sets that up"
+  elif RENEWED_LINEAGE=$live "$hook" 2>"$config_dir/hook.log"; then
+    note "nginx has it"
+  else
+    log_tail "$config_dir/hook.log"
+    warn "nginx could not be reloaded with the new certificate; see nginx -t"
+  fi
+  rm -f -- "$config_dir/hook.log"
+}
+
+# certificate_is TEST...: of the certificate that is there, as openssl checks it.
+certificate_is() { openssl x509 -noout -in "$live/fullchain.pem" "$@" >/dev/null 2>&1; }
+
+# certificate_names: what it is for, one name a line, sorted.
+certificate_names() {
+  openssl x509 -noout -ext subjectAltName -in "$live/fullchain.pem" | grep -o 'DNS:[^,]*' | cut -c 5- | sort
+}
+
+# certificate_from AUTHORITY
+certificate_from() { grep -qxF "server = $1" "$config_dir/renewal/$domain.conf" 2>/dev/null; }
+
+# certificate_good: it is there, for the right names, from the right authority, for another month.
+certificate_good() {
+  [[ -s $live/fullchain.pem && -s $live/privkey.pem ]] || return 1
+  certificate_is -checkend "$GOOD_FOR_SECONDS" || { say "the certificate ends within 30 days"; return 1; }
+  if [[ $(certificate_names) != "$(printf '%s\n' "*.$domain" "$domain" | sort)" ]]; then
+    say "the certificate is for other names"
+    return 1
+  fi
+  if ! certificate_from "$server"; then
+    say "the certificate is from another authority"
+    return 1
+  fi
+}
+
+# certbot_run: the certificate, with certbot's words when there is none.
+certbot_run() {
+  local -a arguments=(certonly --non-interactive --agree-tos --cert-name "$domain" --domain "$domain"
+    --domain "*.$domain" --dns-cloudflare --dns-cloudflare-credentials "$1"
+    --dns-cloudflare-propagation-seconds "$propagation" --server "$server" --config-dir "$config_dir"
+    --key-type ecdsa --force-renewal --renew-with-new-domains)
+  if [[ $config_dir != /etc/letsencrypt ]]; then
+    arguments+=(--work-dir "$config_dir/work" --logs-dir "$config_dir/logs")
+  fi
+  if [[ -n ${CLAWDEPLOY_ACME_EMAIL:-} ]]; then
+    arguments+=(--email "$CLAWDEPLOY_ACME_EMAIL" --no-eff-email)
+  else
+    arguments+=(--register-unsafely-without-email)
+  fi
+  if [[ $dry_run == yes ]]; then arguments+=(--dry-run); fi
+  local -r log=$config_dir/setup.log
+  if ! timeout "$CERTBOT_SECONDS" certbot "${arguments[@]}" >"$log" 2>&1 </dev/null; then
+    log_tail "$log" 25
+    certbot_advice "$log"
+  fi
+  rm -f -- "$log"
+}
+
+# certbot_advice LOG: ends the script with what to do about what certbot said.
+certbot_advice() {
+  local -a advice=("Its messages stand above, all of them in ${config_dir/#\/etc\/letsencrypt/\/var\/log\/letsencrypt}.")
+  if grep -qE 'Invalid (API Token|access token|request headers)|[^0-9](6003|9109|10000)[^0-9]' "$1"; then
+    advice=("Cloudflare refuses the token. Make a new one (Zone:DNS:Edit) and run this with CLOUDFLARE_API_TOKEN set.")
+  elif grep -q 'Unable to determine zone_id' "$1"; then
+    advice=("The token sees no zone that $domain belongs to: check CLAWDEPLOY_BASE_DOMAIN and the zones of the token.")
+  elif grep -qiE 'Incorrect TXT record|No TXT record|NXDOMAIN|urn:ietf:params:acme:error:(dns|unauthorized)' "$1"; then
+    advice=("The authority did not see the DNS record. Is $domain served by Cloudflare's name servers?"
+      "Give the record more time: CLAWDEPLOY_DNS_PROPAGATION_SECONDS=120")
+  elif grep -qi 'rateLimited\|too many' "$1"; then
+    advice=("The authority's limit is reached: it takes so many certificates a week. Try with --staging until it works.")
+  elif grep -qiE 'connection|timed? ?out|resolve' "$1"; then
+    advice=("Something could not be reached: the authority at $server, or Cloudflare. Check DNS and proxies here.")
+  fi
+  rm -f -- "$1"
+  die "there is no certificate for $domain." "${advice[@]}"
+}
+
+main() {
+  token_read
+  packages_ensure certbot python3-certbot-dns-cloudflare openssl
+  mkdir -p -- "$config_dir"
+
+  if [[ $dry_run == yes ]]; then
+    local temp
+    temp=$(umask 077 && mktemp -d)
+    # shellcheck disable=SC2064 # the value as it is now
+    trap "rm -rf -- '$temp'" EXIT
+    if [[ -n $TOKEN ]]; then credentials_write "$temp/cloudflare.ini"; else cp -- "$credentials" "$temp/"; fi
+    certbot_run "$temp/cloudflare.ini"
+    say "it works: $server would give a certificate for $domain and *.$domain"
+    return
+  fi
+
+  # Kept even if what follows fails: the next run need not ask again.
+  if [[ -n $TOKEN ]]; then credentials_write "$credentials"; else chmod 0600 "$credentials"; fi
+  if certificate_good; then
+    hook_write
+    say "there is a good certificate for $domain and *.$domain already, in $live"
+    note "it $(openssl x509 -noout -enddate -in "$live/fullchain.pem" | sed 's/notAfter=/ends on /'); certbot renews it"
+    return
+  fi
+  if [[ $server == "$LETS_ENCRYPT_STAGING" ]] && certificate_from "$LETS_ENCRYPT" && certificate_is -checkend 0; then
+    die "there is a certificate that browsers trust; one of the test authority would replace it." "To try: --dry-run"
+  fi
+  say "asking $server for $domain and *.$domain"
+  certbot_run "$credentials"
+  certificate_good || die "certbot ended well, but there is no good certificate in $live."
+  hook_write
+  say "the certificate is in $live"
+  nginx_reload
+}
+
+domain=${CLAWDEPLOY_BASE_DOMAIN:-claw.a2a.ing} propagation=${CLAWDEPLOY_DNS_PROPAGATION_SECONDS:-30}
+server='' staging=no dry_run=no config_dir=/etc/letsencrypt nginx_config=''
+arguments=("$@")
+while (($#)); do
+  case $1 in
+    --staging) staging=yes ;;
+    --dry-run) dry_run=yes ;;
+    --server | --config-dir | --nginx-config)
+      [[ -n ${2:-} && $2 != -* ]] || usage_error "$1 needs a value"
+      case $1 in
+        --server) server=$2 ;;
+        --config-dir) config_dir=$2 ;;
+        --nginx-config) nginx_config=$2 ;;
+      esac
+      shift
+      ;;
+    -h | --help)
+      usage
+      exit 0
+      ;;
+    *) usage_error "unknown argument: $1" ;;
+  esac
+  shift
+done
+[[ $domain =~ ^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}$ ]] ||
+  usage_error "CLAWDEPLOY_BASE_DOMAIN is no domain: $domain"
+[[ $propagation =~ ^[0-9]{1,4}$ ]] || usage_error "CLAWDEPLOY_DNS_PROPAGATION_SECONDS is no number of seconds: $propagation"
+[[ -z $server || $staging == no ]] || usage_error "--staging and --server exclude each other"
+[[ $server =~ ^(https://[^[:space:]]+)?$ ]] || usage_error "--server needs an https:// address"
+[[ $config_dir == /* && $nginx_config =~ ^(/.*)?$ ]] || usage_error "--config-dir and --nginx-config need absolute paths"
+if [[ -z $server ]]; then
+  server=$LETS_ENCRYPT
+  if [[ $staging == yes || $dry_run == yes ]]; then server=$LETS_ENCRYPT_STAGING; fi
+fi
+readonly credentials=$config_dir/cloudflare.ini live=$config_dir/live/$domain
+readonly hook=$config_dir/renewal-hooks/deploy/clawdeploy-nginx
+nginx=(nginx)
+if [[ -n $nginx_config ]]; then nginx+=(-c "$nginx_config"); fi
+
+need_root "${arguments[@]}"
+main
