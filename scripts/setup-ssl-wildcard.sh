@@ -13,6 +13,7 @@ left as it is.
 The API token needs the permission Zone:DNS:Edit for the domain's zone. It is read from CLOUDFLARE_API_TOKEN, from the
 credentials file of an earlier run, or asked for; it is never an argument.
 
+  --also NAME          for this name too, such as the site's; its zone must be the token's as well. May be said again
   --staging            from Let's Encrypt's test authority, which browsers do not trust and which has no strict limits
   --server URL         from another ACME authority (its directory)
   --dry-run            goes the whole way at the test authority and keeps nothing
@@ -112,7 +113,7 @@ certificate_from() { grep -qxF "server = $1" "$config_dir/renewal/$domain.conf" 
 certificate_good() {
   [[ -s $live/fullchain.pem && -s $live/privkey.pem ]] || return 1
   certificate_is -checkend "$GOOD_FOR_SECONDS" || { say "the certificate ends within 30 days"; return 1; }
-  if [[ $(certificate_names) != "$(printf '%s\n' "*.$domain" "$domain" | sort)" ]]; then
+  if [[ $(certificate_names) != "$(printf '%s\n' "${names[@]}" | sort)" ]]; then
     say "the certificate is for other names"
     return 1
   fi
@@ -124,10 +125,11 @@ certificate_good() {
 
 # certbot_run: the certificate, with certbot's words when there is none.
 certbot_run() {
-  local -a arguments=(certonly --non-interactive --agree-tos --cert-name "$domain" --domain "$domain"
-    --domain "*.$domain" --dns-cloudflare --dns-cloudflare-credentials "$1"
+  local name
+  local -a arguments=(certonly --non-interactive --agree-tos --cert-name "$domain" --dns-cloudflare --dns-cloudflare-credentials "$1"
     --dns-cloudflare-propagation-seconds "$propagation" --server "$server" --config-dir "$config_dir"
     --key-type ecdsa --force-renewal --renew-with-new-domains)
+  for name in "${names[@]}"; do arguments+=(--domain "$name"); done
   if [[ $config_dir != /etc/letsencrypt ]]; then
     arguments+=(--work-dir "$config_dir/work" --logs-dir "$config_dir/logs")
   fi
@@ -176,7 +178,7 @@ main() {
     trap "rm -rf -- '$temp'" EXIT
     if [[ -n $TOKEN ]]; then credentials_write "$temp/cloudflare.ini"; else cp -- "$credentials" "$temp/"; fi
     certbot_run "$temp/cloudflare.ini"
-    say "it works: $server would give a certificate for $domain and *.$domain"
+    say "it works: $server would give a certificate for ${names[*]}"
     return
   fi
 
@@ -184,14 +186,14 @@ main() {
   if [[ -n $TOKEN ]]; then credentials_write "$credentials"; else chmod 0600 "$credentials"; fi
   if certificate_good; then
     hook_write
-    say "there is a good certificate for $domain and *.$domain already, in $live"
+    say "there is a good certificate for ${names[*]} already, in $live"
     note "it $(openssl x509 -noout -enddate -in "$live/fullchain.pem" | sed 's/notAfter=/ends on /'); certbot renews it"
     return
   fi
   if [[ $server == "$LETS_ENCRYPT_STAGING" ]] && certificate_from "$LETS_ENCRYPT" && certificate_is -checkend 0; then
     die "there is a certificate that browsers trust; one of the test authority would replace it." "To try: --dry-run"
   fi
-  say "asking $server for $domain and *.$domain"
+  say "asking $server for ${names[*]}"
   certbot_run "$credentials"
   certificate_good || die "certbot ended well, but there is no good certificate in $live."
   hook_write
@@ -201,17 +203,19 @@ main() {
 
 domain=${CLAWDEPLOY_BASE_DOMAIN:-claw.a2a.ing} propagation=${CLAWDEPLOY_DNS_PROPAGATION_SECONDS:-30}
 server='' staging=no dry_run=no config_dir=/etc/letsencrypt nginx_config=''
+also=()
 arguments=("$@")
 while (($#)); do
   case $1 in
     --staging) staging=yes ;;
     --dry-run) dry_run=yes ;;
-    --server | --config-dir | --nginx-config)
+    --server | --config-dir | --nginx-config | --also)
       [[ -n ${2:-} && $2 != -* ]] || usage_error "$1 needs a value"
       case $1 in
         --server) server=$2 ;;
         --config-dir) config_dir=$2 ;;
         --nginx-config) nginx_config=$2 ;;
+        --also) also+=("$2") ;;
       esac
       shift
       ;;
@@ -223,8 +227,10 @@ while (($#)); do
   esac
   shift
 done
-[[ $domain =~ ^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}$ ]] ||
-  usage_error "CLAWDEPLOY_BASE_DOMAIN is no domain: $domain"
+for name in "$domain" "${also[@]}"; do
+  [[ $name =~ ^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}$ ]] || usage_error "this is no domain: $name"
+done
+readonly names=("$domain" "*.$domain" "${also[@]}")
 [[ $propagation =~ ^[0-9]{1,4}$ ]] || usage_error "CLAWDEPLOY_DNS_PROPAGATION_SECONDS is no number of seconds: $propagation"
 [[ -z $server || $staging == no ]] || usage_error "--staging and --server exclude each other"
 [[ $server =~ ^(https://[^[:space:]]+)?$ ]] || usage_error "--server needs an https:// address"

@@ -1,0 +1,49 @@
+# shellcheck shell=bash
+# A fresh Debian to install on: its own root file system and processes, this machine's network. No systemd runs in it.
+# Needs common.sh, packages.sh, docker.sh and base-image.sh.
+
+# What the tests run: what scripts/test has compiled, or a release.
+BINARIES=${CLAWDEPLOY_TEST_BINARIES:-$ROOT/target/debug}
+
+# machine_make DIRECTORY: into DIRECTORY/root. A fresh Debian is kept packed in the repository's cache.
+machine_make() {
+  local -r cache=$ROOT/.clawdeploy/test/cache/install
+  packages_ensure debootstrap debian-archive-keyring util-linux
+  mkdir -p "$cache/debs" "$1/root"
+  if [[ ! -s $cache/root.tar ]]; then
+    base_image_discard "$cache/root"
+    base_debian "$cache" || return 1
+    tar -C "$cache/root" --numeric-owner --one-file-system -cf "$cache/root.tar.new" .
+    mv "$cache/root.tar.new" "$cache/root.tar"
+    base_image_discard "$cache/root"
+  fi
+  tar -C "$1/root" --numeric-owner -xpf "$cache/root.tar"
+  # Enough of a clone: what an installation reads.
+  mkdir -p "$1/root/opt/clawdeploy" "$1/root/opt/binaries"
+  cp -a "$ROOT/deploy" "$ROOT/scripts" "$1/root/opt/clawdeploy/"
+  cp "$BINARIES"/clawdeploy-{api,worker} "$1/root/opt/binaries/"
+}
+
+# machine_start DIRECTORY: a process that all others of the machine end with.
+machine_start() {
+  # shellcheck disable=SC2016 # the inner shell expands it
+  spawn machine unshare --mount --pid --fork --kill-child "$BASH" -c '
+    mount -t proc proc "$1/proc" && mount --rbind /dev "$1/dev" && mount --make-rslave "$1/dev"
+    cp /etc/resolv.conf /etc/hosts "$1/etc/" && exec chroot "$1" sleep infinity' machine "$1/root"
+  wait_for 10 on_machine true
+}
+
+# on_machine COMMAND...: as root there, with nothing of our environment but how the network is reached.
+on_machine() {
+  local pid name
+  pid=$(pid_alive "$STATE/run/machine.pid") || return 1
+  pid=$(tr -d " " <"/proc/$pid/task/$pid/children")
+  [[ -n $pid ]] || return 1
+  local -a environment=(PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8)
+  for name in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY; do
+    if [[ -n ${!name:-} ]]; then environment+=("$name=${!name}"); fi
+  done
+  nsenter --target "$pid" --mount --pid --root env --chdir=/ -i "${environment[@]}" "$@" </dev/null
+}
+
+machine_stop() { pid_stop "$STATE/run/machine.pid" 5 KILL; }
