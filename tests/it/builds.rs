@@ -4,4 +4,4 @@ mod hostile;
 mod repository;
 mod retention;
 mod sources;
-mod support;
+pub(crate) mod support;

@@ -4,5 +4,6 @@ mod everything;
 mod faults;
 mod random;
 mod rollback;
+mod shared_build;
 mod success;
 pub(crate) mod support;

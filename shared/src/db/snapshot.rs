@@ -257,13 +257,11 @@ pub async fn needed(conn: &mut Conn) -> Result<Vec<(SnapshotId, InstanceId)>, Db
     Ok(changing.into_iter().chain(kept).collect())
 }
 
-/// Images that a way back leads to, or a change under way needs.
+/// Images that a way back leads to, or a change under way needs: those of [`needed`].
 pub async fn images_in_use(conn: &mut Conn) -> Result<Vec<String>, DbError> {
-    let alive = snapshots::status
-        .eq(SnapshotStatus::Changing)
-        .or(snapshots::status.eq(SnapshotStatus::Kept).and(snapshots::expires_at.gt(now).assume_not_null()));
+    let alive: Vec<SnapshotId> = needed(conn).await?.into_iter().map(|(id, _)| id).collect();
     let images: Vec<(String, String)> = snapshots::table
-        .filter(alive)
+        .filter(snapshots::id.eq_any(alive))
         .select((snapshots::from_image, snapshots::to_image))
         .distinct()
         .load(conn)

@@ -1,0 +1,109 @@
+//! Updates that build the image first: one build for all who ask, and a disk that does not fill up.
+
+use std::time::Duration;
+
+use clawdeploy_tests::{FakeMode, TestEnv, client::Accepted, docker};
+use serde_json::json;
+
+use crate::{
+    builds::support::{Images, Repo, builds, built, file_url, from_repository, image_id},
+    support::{done, instance, running, wait_job, wait_job_within},
+};
+
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// A commit from which a stand-in of this version is built.
+fn release(repo: &Repo, version: &str) {
+    let dockerfile = format!("FROM {}\nCOPY version /\n", FakeMode::Ok.image());
+    let package = json!({ "version": version }).to_string();
+    repo.commit_files(&[("Dockerfile", &dockerfile), ("package.json", &package), ("version", version)]);
+}
+
+/// An installation that has built the first version.
+async fn environment(images: &Images, repo: &Repo, dir: &std::path::Path) -> TestEnv {
+    release(repo, "2026.9.1");
+    let env = from_repository(images, &file_url(dir))
+        .set("CLAWDEPLOY_MAX_INSTANCES_PER_USER", "20")
+        .set("CLAWDEPLOY_RECONCILE_SECONDS", "1")
+        .build()
+        .await;
+    built(&env, &env.admin().await, &json!({})).await;
+    env
+}
+
+#[tokio::test]
+async fn a_hundred_updates_of_ten_instances_are_one_build() {
+    let (images, dir) = (Images::new("hundred"), tempfile::tempdir().unwrap());
+    let repo = Repo::new(dir.path());
+    let env = environment(&images, &repo, dir.path()).await;
+    let ann = env.user("ann").await;
+    let mut made: Vec<Accepted> = Vec::new();
+    for n in 0..10 {
+        made.push(ann.create(&format!("number {n}")).await);
+    }
+    for accepted in &made {
+        wait_job_within(&env, &accepted.job, "succeeded", PATIENCE).await;
+    }
+    release(&repo, "2026.9.2");
+    let mut asked = tokio::task::JoinSet::new();
+    for n in 0..100 {
+        let (ann, id) = (ann.clone(), made[n % made.len()].instance.clone());
+        asked.spawn(async move { ann.act(&id, "update").await.job });
+    }
+    let mut jobs = asked.join_all().await;
+    jobs.sort();
+    jobs.dedup();
+    for job in &jobs {
+        wait_job_within(&env, job, "succeeded", PATIENCE).await;
+    }
+    let rows = builds(&env.admin().await).await;
+    assert_eq!(rows.len(), 2, "one build more than before: {rows:?}");
+    let newest = image_id(&images.target()).await;
+    assert_eq!(rows[0]["imageId"], newest);
+    for accepted in &made {
+        let shown = ann.instance(&accepted.instance).await;
+        assert_eq!((&shown["openclawVersion"], &shown["status"]), (&json!("2026.9.2"), &json!("running")));
+        assert_eq!(instance(&env, &accepted.instance).await["image_id"], newest);
+    }
+    assert_eq!(env.rows("SELECT id FROM snapshots").await.len(), 10, "containers that were made anew");
+    env.finish().await;
+}
+
+/// So many versions, one after the other: at the end there are the last few images, and what the way back needs.
+async fn one_after_the_other(updates: usize) {
+    let (images, dir) = (Images::new("many"), tempfile::tempdir().unwrap());
+    let repo = Repo::new(dir.path());
+    let env = environment(&images, &repo, dir.path()).await;
+    let foreign = docker::docker(&["image", "inspect", "--format", "{{.Id}}", &FakeMode::Next.image()]).await;
+    let made = running(&env, "first").await;
+    for n in 0..updates {
+        release(&repo, &format!("2026.10.{n}"));
+        let job = done(&env, &made.instance, "update").await;
+        assert_eq!(job["kind"], "update");
+    }
+    let shown = env.user("ann").await.instance(&made.instance).await;
+    assert_eq!(shown["openclawVersion"], format!("2026.10.{}", updates - 1));
+    let label = format!("label=clawdeploy.deployment={}", env.name);
+    let bounded = async || {
+        let listed = docker::docker(&["images", "--no-trunc", "--quiet", "--filter", &label]).await;
+        let ids: std::collections::BTreeSet<_> = listed.lines().collect();
+        (ids.len() <= 4).then_some(())
+    };
+    env.wait_for("old images to go", Duration::from_secs(30), bounded).await;
+    docker::docker(&["image", "inspect", "--format", "{{.Id}}", foreign.trim()]).await;
+    // The way back is open still.
+    let back = env.user("ann").await.act(&made.instance, "rollback").await;
+    wait_job(&env, &back.job, "succeeded").await;
+    env.finish().await;
+}
+
+#[tokio::test]
+async fn six_versions_one_after_the_other() {
+    one_after_the_other(6).await;
+}
+
+#[tokio::test]
+#[ignore = "takes minutes; scripts/test --faults runs it"]
+async fn fifty_versions_one_after_the_other() {
+    one_after_the_other(50).await;
+}
