@@ -10,6 +10,9 @@ fn dockerfile(repo: &Repo) -> Entry<'static> {
     ("100644", "Dockerfile", repo.blob(b"FROM scratch\nCOPY . /\n"))
 }
 
+/// What the message must say, and the commit.
+type Case<'a> = (&'a str, Box<dyn Fn() -> Oid + 'a>);
+
 #[tokio::test]
 async fn a_hostile_repository_is_refused() {
     let images = Images::new("hostile");
@@ -25,7 +28,7 @@ async fn a_hostile_repository_is_refused() {
     let with = |entry: Entry<'_>| repo.commit(repo.tree(&[dockerfile(&repo), entry]));
     let many: Vec<String> = (0..200_000).map(|n| format!("f{n:06}")).collect();
     let huge = vec![0; 200 << 20];
-    let cases: Vec<(&str, Box<dyn Fn() -> Oid + '_>)> = vec![
+    let cases: Vec<Case<'_>> = vec![
         ("out of the repository", Box::new(|| with(("120000", "etc", repo.blob(b"/etc"))))),
         ("out of the repository", Box::new(|| with(("120000", "up", repo.blob(b"../../etc/passwd"))))),
         ("is no name for a file", Box::new(|| with(("100644", "..", blob)))),

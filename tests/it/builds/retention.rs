@@ -52,10 +52,10 @@ async fn fifty_builds_leave_three_images() {
     repo.commit_files(&[("Dockerfile", &format!("FROM {base}\nRUN echo one\nRUN exit 3\n"))]);
     let job = super::support::ask(&admin, &json!({})).await;
     let failed = async || (builds(&admin).await[0]["status"] == "failed").then_some(());
-    env.wait_for("the build to fail", Duration::from_secs(60), failed).await;
+    env.wait_for("the build to fail", Duration::from_mins(1), failed).await;
     assert!(mine().await.len() > wanted.len(), "a failed build leaves no layer, or it is not ours");
     admin.post_empty(&format!("/api/admin/jobs/{job}/cancel")).await;
-    env.wait_for("what is left of it to go", Duration::from_secs(60), bounded).await;
+    env.wait_for("what is left of it to go", Duration::from_mins(1), bounded).await;
 
     docker::docker(&["rm", &format!("{}-user", env.name)]).await;
     wanted.retain(|id| *id != used);
@@ -71,10 +71,11 @@ async fn fifty_builds_leave_three_images() {
 async fn foreign(images: &Images) -> Vec<String> {
     let dir = tempfile::tempdir().unwrap();
     let context = dir.path().display().to_string();
-    std::fs::write(dir.path().join("x"), images.0.as_bytes()).unwrap();
+    tokio::fs::write(dir.path().join("x"), images.0.as_bytes()).await.unwrap();
     let mut ids = Vec::new();
     for (name, label) in [(Some("foreign"), "a"), (None, "b")] {
-        std::fs::write(dir.path().join("Dockerfile"), format!("FROM scratch\nCOPY x /\nLABEL x={label}\n")).unwrap();
+        let dockerfile = format!("FROM scratch\nCOPY x /\nLABEL x={label}\n");
+        tokio::fs::write(dir.path().join("Dockerfile"), dockerfile).await.unwrap();
         let mut arguments = vec!["build", "--quiet", "--force-rm"];
         let tag = name.map(|name| format!("{}:{name}", images.0));
         if let Some(tag) = &tag {

@@ -248,7 +248,7 @@ async fn the_image() {
     let path = "/api/admin/image/rebuild";
     let form = |form| with(&site.admin, "POST", path, &form);
     let cases = vec![
-        ("another source", form(json!({ "source": "git" }))),
+        ("another source", form(json!({ "source": "svn" }))),
         ("a version that is none", form(json!({ "version": "latest" }))),
         ("a version with a command", form(json!({ "version": "1;rm -rf /" }))),
         ("another field", form(json!({ "tag": "evil" }))),

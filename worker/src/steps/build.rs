@@ -9,7 +9,7 @@ use clawdeploy_shared::{
 use serde::Deserialize;
 use tokio::{
     sync::mpsc,
-    time::{Duration, Instant, timeout},
+    time::{Duration, Instant, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -213,6 +213,8 @@ struct Log {
     cut: usize,
     percent: u8,
     step: String,
+    /// Something came since it was written down.
+    unwritten: bool,
 }
 
 /// Writes down what the build prints, until it ends; cancels it when the job is to stop.
@@ -231,13 +233,16 @@ async fn follow(
                 None => break Ok(()),
             },
             () = cx.told_to_stop(), if !cancel.is_cancelled() => cancel.cancel(),
+            // A step that is silent for minutes is shown all the same.
+            () = sleep_until(written + FLUSH), if log.unwritten => {}
         }
         if let Err(stop) = cx.check() {
             cancel.cancel();
             break Err(stop);
         }
-        if written.elapsed() >= FLUSH {
+        if log.unwritten && written.elapsed() >= FLUSH {
             written = Instant::now();
+            log.unwritten = false;
             if let Err(error) = flush(cx, id, &log).await {
                 cancel.cancel();
                 break Err(error);
@@ -264,6 +269,7 @@ async fn flush(cx: &JobContext, id: ImageBuildId, log: &Log) -> Result<(), StepE
 
 impl Log {
     fn take(&mut self, update: BuildUpdate) {
+        self.unwritten = true;
         match update {
             BuildUpdate::Line(line) => self.append(&line),
             BuildUpdate::Step { percent, title } => {
