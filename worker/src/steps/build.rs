@@ -81,6 +81,8 @@ pub(super) async fn build_image(cx: &JobContext) -> Result<(), StepError> {
         reference: &reference,
         requested_by: cx.job.requested_by,
     };
+    // The entry is the job's, not the attempt's: one that comes too late would begin a finished build again.
+    cx.hold().await?;
     let id = builds::begin(&mut *cx.env.db.conn().await?, new).await?;
     cx.log(&format!("Building OpenClaw {reference} ({})", order.source.kind())).await?;
 
@@ -96,6 +98,7 @@ pub(super) async fn build_image(cx: &JobContext) -> Result<(), StepError> {
     };
     // Joined, not raced: when the job is told to stop the build is cancelled first, and its end awaited.
     let (made, followed) = tokio::join!(work, follow(cx, id, received, &cancel));
+    cx.hold().await?;
     let mut conn = cx.env.db.conn().await?;
     match (made, followed) {
         (Ok(()), Ok(())) => Ok(()),
@@ -263,8 +266,9 @@ async fn follow(
 
 async fn flush(cx: &JobContext, id: ImageBuildId, log: &Log) -> Result<(), StepError> {
     let (cut, percent) = (i64::try_from(log.cut).unwrap_or(i64::MAX), i16::from(log.percent));
-    builds::set_log(&mut *cx.env.db.conn().await?, id, &log.text, cut, percent).await?;
-    cx.log_progress(&log.step, percent).await
+    // First, as it fails where the job is somebody else's by now.
+    cx.log_progress(&log.step, percent).await?;
+    Ok(builds::set_log(&mut *cx.env.db.conn().await?, id, &log.text, cut, percent).await?)
 }
 
 impl Log {

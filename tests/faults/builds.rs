@@ -1,0 +1,333 @@
+//! Builds of the image under faults: the one in use stays until there is another, whose tags and entry agree, and nothing
+//! goes on building for nobody.
+
+use std::{sync::Arc, time::Duration};
+
+use clawdeploy_tests::{
+    Client, Image, TestEnv, WorkerOptions, cleanup, docker,
+    docker_proxy::{Action, DockerProxy},
+    process::{Process, Signal},
+    programs::{Program, dir},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    builds::Fault::{Cancelled, Dies, DiesAmidst, Docker, EndsAmidst, EngineAway, Freezes, NoBase, Poison},
+    support::{PATIENCE, create, ended, job, logged, say, succeeded},
+};
+
+/// Of the base image, and by that of all that is built on it, and of the containers in which it is built.
+const LABEL: &str = "clawdeploy.test.base";
+
+/// How long each of the two commands of a build takes, in milliseconds.
+const COMMAND_MS: u32 = 800;
+
+#[derive(Debug, Clone, Copy)]
+struct Row {
+    name: &'static str,
+    fault: Fault,
+    /// How the job ends; with a code where it fails.
+    ends: (&'static str, Option<&'static str>),
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    /// A worker dies at a kill point.
+    Dies(&'static str),
+    /// A worker dies while a command of the build runs.
+    DiesAmidst,
+    /// A worker is asked to end then.
+    EndsAmidst,
+    /// A worker stands still before the build, until another has done it.
+    Freezes,
+    /// Every worker dies at a kill point.
+    Poison(&'static str),
+    /// What becomes of a call of the engine, once.
+    Docker(&'static str, Action),
+    /// The engine is away for five seconds while a command of the build runs.
+    EngineAway,
+    /// Somebody calls it off while a command of it runs.
+    Cancelled,
+    /// The image that ours is built on cannot be had.
+    NoBase,
+}
+
+const DONE: (&str, Option<&str>) = ("succeeded", None);
+
+const fn row(name: &'static str, fault: Fault, ends: (&'static str, Option<&'static str>)) -> Row {
+    Row { name, fault, ends }
+}
+
+const BUILDS: &[Row] = &[
+    row("B3 killed while it builds", DiesAmidst, DONE),
+    row("B4 killed with the tags moved, and nothing noted", Dies("build_image.between"), DONE),
+    row("B3 cancelled while it builds", Cancelled, ("cancelled", None)),
+];
+
+const BUILDS_MORE: &[Row] = &[
+    row("B1 killed before it builds", Dies("build_image.before"), DONE),
+    row("B4 killed after it was noted", Dies("build_image.after"), DONE),
+    row("B3 asked to end while it builds", EndsAmidst, DONE),
+    row("B1 frozen before it builds", Freezes, DONE),
+    row("B3 every worker dies", Poison("build_image.between"), ("failed", Some("worker_crashed"))),
+    row("B3 refused", Docker("/build?", Action::Err500), DONE),
+    row("B3 unheard", Docker("/build?", Action::DropBefore), DONE),
+    row("B3 answer lost", Docker("/build?", Action::DropAfter), DONE),
+    row("B4 tag refused", Docker("/tag?", Action::Err500), DONE),
+    row("B4 tag unheard", Docker("/tag?", Action::DropBefore), DONE),
+    row("B4 tag's answer lost", Docker("/tag?", Action::DropAfter), DONE),
+    row("B3 engine away while it builds", EngineAway, DONE),
+    row("B2 no base", NoBase, ("failed", Some("base_image_missing"))),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn builds() {
+    run_all(BUILDS).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "long; run by scripts/test --faults"]
+async fn builds_more() {
+    run_all(BUILDS_MORE).await;
+}
+
+async fn run_all(rows: &[Row]) {
+    for row in rows {
+        let began = std::time::Instant::now();
+        say(&format!("--- {}: {:?}", row.name, row.fault));
+        let site = Site::new().await;
+        let job = site.strike(row.fault).await;
+        site.judge(*row, &job).await;
+        say(&format!("    {:.1} s", began.elapsed().as_secs_f64()));
+    }
+}
+
+/// A base image that needs no package, and what is built on it; both go with this.
+struct Images {
+    name: String,
+}
+
+impl Images {
+    async fn new() -> Self {
+        let images = Self { name: format!("clawdeploy-test-{:08x}", rand::random::<u32>()) };
+        let context = tempfile::tempdir().unwrap();
+        std::fs::copy(Program::FakeGateway.path(), context.path().join("fake")).unwrap();
+        let passwd = "root:x:0:0::/:/bin/bash\nnode:x:1000:1000::/home/node:/bin/bash\n";
+        tokio::fs::write(context.path().join("passwd"), passwd).await.unwrap();
+        let label = format!("LABEL {LABEL}={}", images.name);
+        let dockerfile = format!(
+            "FROM scratch\nCOPY fake /bin/bash\nCOPY fake /usr/local/bin/node\nCOPY passwd /etc/passwd\n\
+             ENV FAKE_SHELL_MS={COMMAND_MS}\n{label}\n"
+        );
+        tokio::fs::write(context.path().join("Dockerfile"), dockerfile).await.unwrap();
+        let path = context.path().display().to_string();
+        docker::docker(&["build", "--quiet", "--force-rm", "--tag", &images.base(), &path]).await;
+        // The one in use, which another replaces.
+        docker::docker(&["tag", &images.base(), &images.target()]).await;
+        images
+    }
+
+    fn base(&self) -> String {
+        format!("{}:base", self.name)
+    }
+
+    fn target(&self) -> String {
+        format!("{}:local", self.name)
+    }
+
+    fn filter(&self) -> String {
+        format!("label={LABEL}={}", self.name)
+    }
+
+    async fn id_of(&self, tag: &str) -> Option<String> {
+        let name = format!("{}:{tag}", self.name);
+        let id = docker::try_docker(&["image", "inspect", "--format", "{{.Id}}", &name]).await.ok()?;
+        Some(id.trim().to_owned())
+    }
+
+    /// Containers in which commands of a build run, or ran.
+    async fn at_work(&self, of_env: &TestEnv) -> Vec<String> {
+        let found = docker::docker(&["ps", "--all", "--quiet", "--no-trunc", "--filter", &self.filter()]).await;
+        let gateways: Vec<_> = docker::containers(&of_env.name).await.into_iter().map(|c| c.id).collect();
+        found.lines().filter(|id| !gateways.iter().any(|gateway| gateway == id)).map(str::to_owned).collect()
+    }
+}
+
+impl Drop for Images {
+    fn drop(&mut self) {
+        let filter = self.filter();
+        cleanup::block_on(async move {
+            // Children first; there is no telling which those are.
+            for _ in 0..12 {
+                let ids = docker::try_docker(&["images", "--all", "--quiet", "--no-trunc", "--filter", &filter]).await;
+                let Ok(ids) = ids else { return };
+                let mut ids: Vec<_> = ids.lines().collect();
+                ids.dedup();
+                if ids.is_empty() {
+                    return;
+                }
+                let remove: Vec<_> = ["image", "rm", "--force"].into_iter().chain(ids).collect();
+                docker::try_docker(&remove).await.ok();
+            }
+        });
+    }
+}
+
+struct Site {
+    env: TestEnv,
+    admin: Client,
+    engine: DockerProxy,
+    before: Option<String>,
+    // After what runs on them.
+    images: Images,
+    _dir: tempfile::TempDir,
+}
+
+impl Site {
+    async fn new() -> Self {
+        assert!(dir().exists(), "run these tests with cargo nextest run");
+        let images = Images::new().await;
+        let place = tempfile::tempdir().unwrap();
+        let engine = DockerProxy::new(place.path());
+        let env = TestEnv::builder()
+            .workers(0)
+            .lease(2.0)
+            .image(Image::Named(images.target()))
+            .set("CLAWDEPLOY_OPENCLAW_BASE_IMAGE", &images.base())
+            .set("CLAWDEPLOY_DOCKER_HOST", &engine.host())
+            .set("CLAWDEPLOY_RECONCILE_SECONDS", "1")
+            .build()
+            .await;
+        env.watch().await;
+        let (admin, before) = (env.admin().await, images.id_of("local").await);
+        Self { env, admin, engine, before, images, _dir: place }
+    }
+
+    async fn ask(&self) -> String {
+        let asked = self.admin.post_empty("/api/admin/image/rebuild").await.expect(202).json;
+        asked["job"]["id"].as_str().unwrap().to_owned()
+    }
+
+    async fn worker(&self) -> Arc<Process> {
+        self.env.add_worker(&WorkerOptions::default()).await
+    }
+
+    fn doomed(&self, point: &str) -> Arc<Process> {
+        self.env.start_worker(&WorkerOptions::failpoints(&format!("rebuild_image.{point}")))
+    }
+
+    async fn amidst(&self) {
+        let works = async || (!self.images.at_work(&self.env).await.is_empty()).then_some(());
+        self.env.wait_for("a command of the build", PATIENCE, works).await;
+    }
+
+    async fn strike(&self, fault: Fault) -> String {
+        match fault {
+            Dies(point) => {
+                let (worker, job) = (self.doomed(&format!("{point}=return")), self.ask().await);
+                worker.ended_within(PATIENCE).await;
+                self.worker().await;
+                job
+            }
+            Poison(point) => {
+                let job = self.ask().await;
+                for _ in 0..3 {
+                    self.doomed(&format!("{point}=return")).ended_within(PATIENCE).await;
+                }
+                self.worker().await;
+                job
+            }
+            Freezes => {
+                let sleeper = self.doomed("build_image.before=1*sleep(2500)->off");
+                let job = self.ask().await;
+                crate::support::wait_step(&self.env, &job, "build_image").await;
+                sleeper.signal(Signal::STOP);
+                self.worker().await;
+                succeeded(&self.env, &job).await;
+                let before = (self.env.fingerprint().await, self.images.id_of("local").await);
+                sleeper.signal(Signal::CONT);
+                logged(&self.env, &sleeper, "lease_lost").await;
+                let after = (self.env.fingerprint().await, self.images.id_of("local").await);
+                assert_eq!(after, before, "the sleeper did something");
+                job
+            }
+            DiesAmidst | EndsAmidst | Cancelled | EngineAway => self.amid(fault).await,
+            Docker(path, action) => {
+                self.engine.fault("POST", path, action, 1);
+                self.worker().await;
+                let job = self.ask().await;
+                let struck = async || (self.engine.struck() > 0).then_some(());
+                self.env.wait_for("the call that fails", PATIENCE, struck).await;
+                job
+            }
+            NoBase => {
+                docker::docker(&["image", "rm", "--no-prune", &self.images.base()]).await;
+                self.worker().await;
+                self.ask().await
+            }
+        }
+    }
+
+    /// Faults that meet a build while a command of it runs.
+    async fn amid(&self, fault: Fault) -> String {
+        let worker = self.worker().await;
+        let asked = self.ask().await;
+        self.amidst().await;
+        match fault {
+            DiesAmidst => worker.kill().await,
+            EndsAmidst => assert!(worker.terminate().await.success(), "{}", worker.tail(20)),
+            EngineAway => {
+                self.engine.shut();
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                self.engine.open();
+                return asked;
+            }
+            _ => {
+                self.admin.post_empty(&format!("/api/jobs/{asked}/cancel")).await.expect(202);
+                return asked;
+            }
+        }
+        self.worker().await;
+        asked
+    }
+
+    async fn judge(self, row: Row, asked: &str) {
+        let env = &self.env;
+        let done = ended(env, asked).await;
+        self.engine.heal();
+        assert_eq!((&done["status"], done["error_code"].as_str()), (&json!(row.ends.0), row.ends.1), "{done}");
+        let idle = async || self.images.at_work(env).await.is_empty().then_some(());
+        env.wait_for("no command of a build to run", PATIENCE, idle).await;
+        let entry = if row.ends == DONE { "ready" } else { row.ends.0 };
+        let noted = async || {
+            let row = env.row(&format!("SELECT status, image_id FROM images WHERE job_id = '{asked}'")).await;
+            (row["status"] == entry).then_some(row)
+        };
+        let noted = env.wait_for("what became of the build", PATIENCE, noted).await;
+        if row.ends == DONE {
+            self.judge_image(&noted).await;
+        } else {
+            assert_eq!(self.images.id_of("local").await, self.before, "{}: the image in use changed", row.name);
+            if !matches!(row.fault, NoBase) {
+                // What failed can be done after all.
+                let again = self.ask().await;
+                succeeded(env, &again).await;
+                assert_eq!(job(env, &again).await["attempt"], 1);
+            }
+        }
+        env.assert_invariants().await;
+        self.env.finish().await;
+    }
+
+    /// Both tags and the entry are of one image, and instances run it.
+    async fn judge_image(&self, noted: &Value) {
+        let image = self.images.id_of("local").await;
+        assert_ne!(image, self.before, "the image in use is the old one");
+        assert_eq!(noted["image_id"].as_str(), image.as_deref(), "the entry is of another image");
+        assert_eq!(self.images.id_of("2026.9.6").await, image, "the version's tag is of another image");
+        let made = create(&self.env.user("ann").await, "first").await;
+        succeeded(&self.env, &made.job).await;
+        let row = self.env.row(&format!("SELECT image_id FROM instances WHERE id = '{}'", made.instance)).await;
+        assert_eq!(row["image_id"].as_str(), image.as_deref());
+    }
+}
