@@ -11,6 +11,7 @@ pub mod controllers;
 pub mod error;
 pub mod event_stream;
 pub mod extract;
+pub mod inside;
 pub mod middleware;
 pub mod openapi;
 pub mod page;

@@ -12,6 +12,7 @@ use crate::{
     config::ApiConfig,
     error::{AppError, AppResult},
     event_stream::StreamSlots,
+    inside::Inside,
     middleware::TrustedProxies,
 };
 
@@ -21,6 +22,8 @@ pub struct App {
     pub db: Db,
     pub doorbell: Doorbell,
     pub sealer: Sealer,
+    /// Calls workers, for what is inside of containers.
+    pub inside: Inside,
     /// How instances are reached, for links to their dashboards.
     pub routing: RoutingArgs,
     /// Hashes and checks passwords, a few at a time.
@@ -62,10 +65,13 @@ impl FromRequestParts<Self> for AppState {
 impl AppState {
     /// Prepares everything and connects to nothing yet. Call it inside the runtime.
     pub fn new(config: &ApiConfig) -> anyhow::Result<Self> {
+        let db = Db::new(&config.database)?;
+        let sealer = Sealer::from_file(&config.secrets.key_file)?;
         Ok(Self(Arc::new(App {
-            db: Db::new(&config.database)?,
+            inside: Inside::new(db.clone(), sealer.tickets().clone())?,
+            db,
             doorbell: Doorbell::new(&config.redis).context("CLAWDEPLOY_REDIS_URL is not usable")?,
-            sealer: Sealer::from_file(&config.secrets.key_file)?,
+            sealer,
             routing: config.routing.clone(),
             passwords: Passwords::default(),
             logins: Throttle::default(),

@@ -14,6 +14,8 @@ use rand::Rng as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 
+use crate::ticket::TicketKey;
+
 const VERSION: &str = "v1";
 const NONCE_BYTES: usize = 24;
 const KEY_BYTES: usize = 32;
@@ -53,6 +55,7 @@ impl Place<'_> {
 pub struct Sealer {
     cipher: XChaCha20Poly1305,
     key_id: String,
+    tickets: TicketKey,
 }
 
 impl fmt::Debug for Sealer {
@@ -81,7 +84,12 @@ impl Sealer {
         let cipher = XChaCha20Poly1305::new_from_slice(key).ok().filter(|_| key.len() == KEY_BYTES)?;
         // Tells keys apart without telling anything about them.
         let key_id = hex::encode(&Sha256::digest([b"clawdeploy key id".as_slice(), key].concat())[..4]);
-        Some(Self { cipher, key_id })
+        Some(Self { cipher, key_id, tickets: TicketKey::derive(key)? })
+    }
+
+    /// What signs the API's calls to workers, derived from the same key.
+    pub fn tickets(&self) -> &TicketKey {
+        &self.tickets
     }
 
     pub fn seal(&self, secret: &SecretString, place: Place<'_>) -> Result<String, SecretError> {

@@ -224,3 +224,28 @@ async fn a_gateway_that_is_deleted_while_it_boots() {
     deleted(&env, &made.instance).await;
     env.finish().await;
 }
+
+/// What the stand-in says in other tests, said by OpenClaw itself.
+#[tokio::test]
+async fn a_link_to_the_dashboard_and_the_devices() {
+    let env = TestEnv::builder().image(Image::Real).ready(180.0).build().await;
+    let ann = env.user("ann").await;
+    let made = ann.create("first").await;
+    booted(&env, &made).await;
+    let path = format!("/api/instances/{}", made.instance);
+    let link = ann.post_empty(&format!("{path}/dashboard-link")).await.expect(200).json;
+    let url = link["url"].as_str().unwrap();
+    let dashboard = ann.instance(&made.instance).await["dashboardUrl"].as_str().unwrap().to_owned();
+    assert!(url.starts_with(&format!("{dashboard}#bootstrapToken=")) && url.ends_with("&bootstrapProfile=owner"));
+    let listed = ann.get(&format!("{path}/devices")).await.expect(200).json;
+    assert_eq!(listed, json!({ "pending": [], "paired": [] }));
+    let nobody = format!("{path}/devices/01900000-0000-7000-8000-000000000000");
+    for verb in ["approve", "reject"] {
+        let answer = ann.post_empty(&format!("{nobody}/{verb}")).await;
+        assert_eq!(answer.brief(), "404 pairing_request_not_found", "{verb}");
+    }
+    let answer = ann.delete(&format!("{path}/devices/{}", "0".repeat(64))).await;
+    assert_eq!(answer.brief(), "404 device_not_found");
+    deleted(&env, &made.instance).await;
+    env.finish().await;
+}

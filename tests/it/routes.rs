@@ -10,6 +10,7 @@ mod auth;
 mod authz;
 mod changes;
 mod create;
+mod devices;
 mod idempotency;
 mod instances;
 mod jobs;

@@ -59,7 +59,7 @@ impl FakeMode {
     fn dockerfile(self, hash: &str) -> String {
         let (mode, delay, version) = (self.name(), self.delay_ms(), self.version());
         format!(
-            "FROM scratch\nCOPY fake-gateway /usr/local/bin/node\nENV FAKE_MODE={mode} FAKE_DELAY_MS={delay}\n\
+            "FROM scratch\nCOPY fake-gateway /usr/local/bin/node\nCOPY fake-gateway /usr/local/bin/choom\nENV FAKE_MODE={mode} FAKE_DELAY_MS={delay}\n\
              LABEL clawdeploy.openclaw.version=\"{version}\" clawdeploy.fake=\"{hash}\"\n"
         )
     }

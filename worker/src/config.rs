@@ -13,6 +13,8 @@ use clawdeploy_shared::{
 };
 use url::Url;
 
+use crate::inside::listen::Listen;
+
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| format!("{text:?} is not a number of seconds"))?;
     Duration::try_from_secs_f64(seconds).map_err(|_| format!("{text:?} is not a number of seconds"))
@@ -34,6 +36,8 @@ pub struct WorkerConfig {
     pub image: ImageArgs,
     #[command(flatten)]
     pub engine: EngineArgs,
+    #[command(flatten)]
+    pub inside: InsideArgs,
     #[command(flatten)]
     pub metrics: MetricsArgs,
 }
@@ -124,6 +128,15 @@ pub struct ImageArgs {
     /// npm registry that the build installs from, where it is not npm's own
     #[arg(long, env = "CLAWDEPLOY_NPM_REGISTRY")]
     pub npm_registry: Option<String>,
+}
+
+/// How the API reaches this worker.
+#[derive(Debug, Clone, Args)]
+pub struct InsideArgs {
+    /// Where the API can call this worker: a private address (port 0 takes any free one), or unix:/a/directory for a socket of
+    /// its own in there
+    #[arg(long = "worker-listen", env = "CLAWDEPLOY_WORKER_LISTEN", default_value = "127.0.0.1:0")]
+    pub listen: Listen,
 }
 
 /// How jobs are run.

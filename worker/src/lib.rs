@@ -19,6 +19,7 @@ use crate::{
     config::WorkerConfig,
     docker::Docker,
     engine::{Env, active::Active, dispatch::Dispatcher, doorbell, keeper, ledger::Ledger},
+    inside::Endpoint,
     probe::Probe,
     reconcile::Reconciler,
     storage::Storage,
@@ -28,6 +29,7 @@ pub mod config;
 pub mod docker;
 pub mod engine;
 pub mod image;
+pub mod inside;
 pub mod jobs;
 pub mod observe;
 pub mod probe;
@@ -56,8 +58,10 @@ pub async fn run(config: WorkerConfig) -> anyhow::Result<()> {
     let dispatchers: Vec<Dispatcher> =
         queues.iter().map(|queue| Dispatcher::new(env.clone(), *queue, active.clone(), tasks.clone())).collect();
 
+    let mut inside =
+        Endpoint::open(env.clone()).await.context("cannot listen for the API; set CLAWDEPLOY_WORKER_LISTEN")?;
     let renewer = tokio::spawn(keeper::renew_leases(env.clone(), active.clone()));
-    let beats = tokio::spawn(keeper::beat(env.clone(), active.clone(), host));
+    let beats = tokio::spawn(keeper::beat(env.clone(), active.clone(), host, inside.address.clone()));
     tokio::spawn(keeper::sweep(env.clone(), dispatchers.clone()));
     let reconciler = Reconciler::new(env.clone());
     tokio::spawn(reconciler.clone().watch());
@@ -76,7 +80,8 @@ pub async fn run(config: WorkerConfig) -> anyhow::Result<()> {
     tracing::info!(running = active.len(), "Draining: taking nothing new");
     env.draining.cancel();
     tasks.close();
-    if tokio::time::timeout(env.config.engine.grace, tasks.wait()).await.is_err() {
+    let ended = async { tokio::join!(tasks.wait(), inside.closed()) };
+    if tokio::time::timeout(env.config.engine.grace, ended).await.is_err() {
         tracing::warn!(running = active.len(), "The grace time is over; leaving the rest to other workers");
         active.lose_overdue(Duration::ZERO);
         let _ = tokio::time::timeout(Duration::from_secs(1), tasks.wait()).await;

@@ -22,6 +22,10 @@ text_enum!(
         AdminOnly = "admin_only",
         /// There is no such thing, or it is not yours.
         NotFound = "not_found",
+        /// No device waits under this id.
+        PairingRequestNotFound = "pairing_request_not_found",
+        /// The instance knows no such device.
+        DeviceNotFound = "device_not_found",
         MethodNotAllowed = "method_not_allowed",
         NameTaken = "name_taken",
         InstanceLimit = "instance_limit",
@@ -31,6 +35,8 @@ text_enum!(
         AlreadyStopped = "already_stopped",
         /// The instance is in a status from which this is not possible.
         WrongStatus = "wrong_status",
+        /// Only an instance that runs can be looked into.
+        NotRunning = "not_running",
         /// What the instance was before is not kept, or not any more.
         NoWayBack = "no_way_back",
         /// This version of OpenClaw is known to be vulnerable, and may not be started.
@@ -57,6 +63,10 @@ text_enum!(
         /// A moment later it may succeed.
         Unavailable = "unavailable",
         TimedOut = "timed_out",
+        /// OpenClaw itself failed at it.
+        GatewayFailed = "gateway_failed",
+        /// Others are asking the same instance for something.
+        GatewayBusy = "gateway_busy",
         /// No worker is alive to do it.
         NoWorker = "no_worker",
         /// Some of the reconciler's sweeps have not run in time; those that have are in the answer.
@@ -72,7 +82,7 @@ impl ErrorCode {
             }
             Self::Unauthenticated | Self::InvalidToken | Self::InvalidCredentials => StatusCode::UNAUTHORIZED,
             Self::AdminOnly => StatusCode::FORBIDDEN,
-            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::PairingRequestNotFound | Self::DeviceNotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NameTaken
             | Self::InstanceLimit
@@ -80,6 +90,7 @@ impl ErrorCode {
             | Self::AlreadyRunning
             | Self::AlreadyStopped
             | Self::WrongStatus
+            | Self::NotRunning
             | Self::NoWayBack
             | Self::VersionRefused
             | Self::JobInProgress
@@ -92,7 +103,8 @@ impl ErrorCode {
             Self::ValidationFailed | Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Unavailable | Self::NoWorker => StatusCode::SERVICE_UNAVAILABLE,
+            Self::GatewayFailed => StatusCode::BAD_GATEWAY,
+            Self::Unavailable | Self::NoWorker | Self::GatewayBusy => StatusCode::SERVICE_UNAVAILABLE,
             Self::TimedOut | Self::ReconcileUnfinished => StatusCode::GATEWAY_TIMEOUT,
         }
     }

@@ -8,13 +8,24 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 
-use crate::error::{AppError, ErrorCode};
+use crate::{
+    error::{AppError, ErrorCode},
+    inside,
+};
 
 const DEADLINE: Duration = Duration::from_secs(30);
+/// For what waits for a command in a container; below the minute that most proxies wait.
+const INSIDE_DEADLINE: Duration = Duration::from_secs(inside::LIMIT.as_secs() + 3);
 
 pub(super) async fn deadline(request: Request, next: Next) -> Response {
-    tokio::time::timeout(DEADLINE, next.run(request)).await.unwrap_or_else(|_| {
-        let detail = "The request took too long. What it asked for may still be carried out: look before asking again.";
-        AppError::new(ErrorCode::TimedOut, detail).into_response()
-    })
+    let path = request.uri().path();
+    let inside =
+        path.starts_with("/api/instances/") && (path.ends_with("/dashboard-link") || path.contains("/devices"));
+    tokio::time::timeout(if inside { INSIDE_DEADLINE } else { DEADLINE }, next.run(request)).await.unwrap_or_else(
+        |_| {
+            let detail =
+                "The request took too long. What it asked for may still be carried out: look before asking again.";
+            AppError::new(ErrorCode::TimedOut, detail).into_response()
+        },
+    )
 }

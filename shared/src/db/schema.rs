@@ -125,6 +125,7 @@ diesel::table! {
         docker_error -> Nullable<Text>,
         started_at -> Timestamptz,
         heartbeat_at -> Timestamptz,
+        address -> Nullable<Text>,
     }
 }
 

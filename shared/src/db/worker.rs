@@ -53,6 +53,8 @@ pub struct WorkerBeat {
     pub running: i32,
     pub draining: bool,
     pub docker_error: Option<String>,
+    /// Where the API reaches it, see [`Address`](crate::inside::Address).
+    pub address: Option<String>,
 }
 
 /// A sign of life; the first one registers the worker. Answers whether it was asked to drain.
@@ -65,6 +67,7 @@ pub async fn beat(conn: &mut Conn, beat: &WorkerBeat) -> Result<bool, DbError> {
             workers::running.eq(excluded(workers::running)),
             workers::draining.eq(excluded(workers::draining)),
             workers::docker_error.eq(excluded(workers::docker_error)),
+            workers::address.eq(excluded(workers::address)),
             workers::heartbeat_at.eq(now),
         ))
         .returning(workers::drain_requested_at.is_not_null())
@@ -87,6 +90,27 @@ pub async fn remove(conn: &mut Conn, id: &str) -> Result<(), DbError> {
 pub async fn forget_dead(conn: &mut Conn) -> Result<usize, DbError> {
     let long_ago = sql::<Timestamptz>("now() - interval '1 day'");
     Ok(diesel::delete(workers::table.filter(workers::heartbeat_at.lt(long_ago))).execute(conn).await?)
+}
+
+/// A worker that the API can call.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable)]
+pub struct Callable {
+    pub id: String,
+    pub address: String,
+}
+
+/// Workers that are alive, reach their engine and say where they can be called, the one with the least to do first.
+pub async fn callable(conn: &mut Conn) -> Result<Vec<Callable>, DbError> {
+    Ok(workers::table
+        .filter(is_alive())
+        .filter(workers::draining.eq(false))
+        .filter(workers::docker_error.is_null())
+        .filter(workers::address.is_not_null())
+        .order((workers::running, workers::heartbeat_at.desc()))
+        .select((workers::id, workers::address.assume_not_null()))
+        .limit(100)
+        .load(conn)
+        .await?)
 }
 
 /// Every known worker, and whether it is alive, newest first.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use clawdeploy_tests::{Builder, Client, Image, TestEnv, cleanup, docker};
-use git2::{ObjectType, Oid, Repository, Signature};
+use git2::{ObjectType, Oid, Repository};
 use serde_json::{Value, json};
 
 use crate::support::{SOON, wait_job_within};
@@ -59,12 +59,6 @@ impl Repo {
             ("content", content),
             ("package.json", &package),
         ])
-    }
-
-    /// An annotated tag.
-    pub(crate) fn tag(&self, name: &str, commit: Oid) {
-        let who = Signature::now("a", "a@example.org").unwrap();
-        self.git.tag(name, &self.git.find_object(commit, None).unwrap(), &who, "x", true).unwrap();
     }
 }
 

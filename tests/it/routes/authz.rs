@@ -29,6 +29,8 @@ fn filled(path: &str, instance: &str, job: &str) -> String {
     } else {
         NO_UUID
     };
+    let device = "0".repeat(64);
+    let path = path.replace("{requestId}", NO_UUID).replace("{deviceId}", &device);
     path.replace("{id}", id).replace("{queue}", "lifecycle")
 }
 

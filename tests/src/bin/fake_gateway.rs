@@ -19,6 +19,14 @@ const CONFIG: &str = "/home/node/.openclaw/openclaw.json";
 /// A test may put this beside the configuration: `exit` ends each start with 1, `hog` takes memory until it is killed, `never`
 /// is never ready.
 const FATE: &str = "/home/node/.openclaw/fate";
+/// A test may put this there for OpenClaw's command line: `hang` never ends, `fail` ends with 1.
+const MOOD: &str = "/home/node/.openclaw/mood";
+/// What `openclaw devices list` and `openclaw dashboard` of the real one have printed.
+const DEVICES: &str = include_str!("../../../worker/src/inside/fixtures/devices.json");
+const DASHBOARD: &str = include_str!("../../../worker/src/inside/fixtures/dashboard.json");
+/// The device that waits in that list, and the one that was let in.
+const WAITING: &str = "ab4fd755-e76d-49de-96cb-98c46ac66196";
+const PAIRED: &str = "abb4a6afbe686908ec9263d81ff0753b05231284ea0b892a553584683f8ecda3";
 const PORT: u16 = 18789;
 
 fn main() -> ExitCode {
@@ -29,6 +37,12 @@ fn main() -> ExitCode {
     // As a command beside the gateway, as a person's in a terminal would be.
     if std::env::args().nth(1).as_deref() == Some("hog") {
         return hog();
+    }
+    let arguments: Vec<String> = std::env::args().collect();
+    if let [choom, _, _, _, timeout, _, seconds, openclaw, rest @ ..] = &arguments[..]
+        && (choom.as_str(), timeout.as_str(), openclaw.as_str()) == ("choom", "timeout", "openclaw")
+    {
+        return command_line(seconds, rest);
     }
     if let Err(error) = note_start() {
         let _ = writeln!(io::stderr(), "fake gateway: cannot write {STARTS}: {error}");
@@ -66,6 +80,30 @@ fn main() -> ExitCode {
 fn shell() -> ExitCode {
     let _ = writeln!(io::stdout(), "fake shell: at work");
     thread::sleep(Duration::from_millis(setting("FAKE_SHELL_MS").parse().unwrap_or(0)));
+    ExitCode::SUCCESS
+}
+
+/// OpenClaw's command line, with what guards it: an end after `seconds`.
+fn command_line(seconds: &str, arguments: &[String]) -> ExitCode {
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match std::fs::read_to_string(MOOD).unwrap_or_default().trim() {
+        "hang" => {
+            thread::sleep(Duration::from_secs(seconds.parse().unwrap_or(1)));
+            return ExitCode::from(124);
+        }
+        "fail" => return ExitCode::from(1),
+        _ => {}
+    }
+    let device =
+        "{\"deviceId\":\"1e8164d7d9017d829e6a582164ddb08c8236a25770806601aa3b812fd1d15161\",\"role\":\"operator\"}";
+    let said = match words[..] {
+        ["dashboard", "--json"] => DASHBOARD.to_owned(),
+        ["devices", "list", "--json"] => DEVICES.to_owned(),
+        ["devices", "approve", WAITING, "--json"] => format!("{{\"requestId\":\"{WAITING}\",\"device\":{device}}}"),
+        ["devices", "reject", WAITING, "--json"] | ["devices", "remove", PAIRED, "--json"] => "{}".to_owned(),
+        _ => return ExitCode::from(1),
+    };
+    let _ = writeln!(io::stdout(), "{said}");
     ExitCode::SUCCESS
 }
 

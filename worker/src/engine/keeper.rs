@@ -11,6 +11,7 @@ use clawdeploy_shared::{
         DbError, lease, queue_stats,
         worker::{self, WorkerBeat},
     },
+    inside::Address,
     job::{JobKind, Queue},
     metrics::{LEASES_REAPED, QUEUE_JOBS, QUEUE_OLDEST_SECONDS},
     telemetry::chain,
@@ -63,7 +64,7 @@ async fn renew_once(env: &Env, active: &Active) -> Result<(), DbError> {
 }
 
 /// Tells the other workers and the admins that this one lives.
-pub async fn beat(env: Env, active: Active, host: String) {
+pub async fn beat(env: Env, active: Active, host: String, address: Address) {
     let mut tick = interval(Duration::from_secs(2));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -85,6 +86,7 @@ pub async fn beat(env: Env, active: Active, host: String) {
             running: i32::try_from(active.len()).unwrap_or(i32::MAX),
             draining: env.draining.is_cancelled(),
             docker_error,
+            address: Some(address.to_string()),
         };
         let asked_to_drain =
             within(engine.lease, async { worker::beat(&mut *env.db.conn().await?, &beat).await }).await;

@@ -1,0 +1,64 @@
+use chrono::{DateTime, Utc};
+use clawdeploy_shared::inside::{NoArguments, OwnerBootstrap, Verb};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Serialize;
+use serde_json::json;
+use utoipa::ToSchema;
+
+use super::{InstancePath, running::own_running};
+use crate::{
+    audit::{Entry, Target},
+    auth::Principal,
+    error::{AppError, AppResult, ErrorCode},
+    extract::{Json, Path},
+    middleware::RequestContext,
+    reveal::Revealed,
+    state::AppState,
+};
+
+/// A link that opens the dashboard without a token being typed.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DashboardLink {
+    /// Opens once. The browser that opened it stays signed in.
+    url: Revealed,
+    expires_at: DateTime<Utc>,
+}
+
+/// Makes a link that opens the dashboard as its owner
+///
+/// For the owner only, while the instance runs. The link opens once, within ten minutes; the browser that opened it is
+/// one of the instance's devices from then on. It takes some seconds, because OpenClaw itself makes it.
+#[utoipa::path(
+    post, path = "/api/instances/{id}/dashboard-link", tag = "devices", params(InstancePath),
+    responses((status = OK, body = DashboardLink, headers(("Cache-Control", description = "`no-store`")))),
+)]
+pub async fn create_dashboard_link(
+    app: AppState,
+    who: Principal,
+    context: RequestContext,
+    Path(path): Path<InstancePath>,
+) -> AppResult<Json<DashboardLink>> {
+    let (instance, port) = own_running(&app, &who, &path.id).await?;
+    let port = port.ok_or_else(|| AppError::new(ErrorCode::NotRunning, "The instance has no port yet. Try again."))?;
+    let state = app.clone();
+    let made = app
+        .change(async move {
+            let made: OwnerBootstrap = state.inside.call(Verb::DashboardLink, &path.id, &NoArguments {}).await?;
+            // No link leaves without an entry.
+            Entry::new("instance.dashboard_link", Target::Instance(&path.id))
+                .owned_by(instance.owner_id)
+                .detail(json!({ "expiresAt": made.expires_at }))
+                .by(&mut *state.db.conn().await?, &who, &context)
+                .await?;
+            let dashboard = state.routing.dashboard_url(&path.id, port);
+            Ok(DashboardLink { url: Revealed(link(&dashboard, &made.token)), expires_at: made.expires_at })
+        })
+        .await?;
+    Ok(Json(made))
+}
+
+/// What stands after the `#` is not sent to any server. Where the gateway is, the page knows from where it came.
+fn link(dashboard: &str, token: &SecretString) -> SecretString {
+    format!("{dashboard}#bootstrapToken={}&bootstrapProfile=owner", token.expose_secret()).into()
+}

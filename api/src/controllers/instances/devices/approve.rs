@@ -1,0 +1,44 @@
+use clawdeploy_shared::inside::{PairedDevice, RequestArguments, Verb};
+use serde_json::json;
+
+use super::RequestPath;
+use crate::{
+    audit::{Entry, Target},
+    auth::Principal,
+    controllers::instances::running::own_running,
+    error::AppResult,
+    extract::{Json, Path},
+    middleware::RequestContext,
+    state::AppState,
+};
+
+/// Lets a device in that waits
+#[utoipa::path(
+    post, path = "/api/instances/{id}/devices/{requestId}/approve", tag = "devices", params(RequestPath),
+    responses((status = OK, body = PairedDevice)),
+)]
+pub async fn approve_device(
+    app: AppState,
+    who: Principal,
+    context: RequestContext,
+    Path(path): Path<RequestPath>,
+) -> AppResult<Json<PairedDevice>> {
+    let (instance, _) = own_running(&app, &who, &path.id).await?;
+    let state = app.clone();
+    let device = app
+        .change(async move {
+            let arguments = RequestArguments { request_id: path.request_id };
+            let device: PairedDevice = state.inside.call(Verb::ApproveDevice, &path.id, &arguments).await?;
+            Entry::new("device.approve", Target::Instance(&path.id))
+                .owned_by(instance.owner_id)
+                .detail(json!({
+                    "requestId": path.request_id, "deviceId": device.device_id, "role": device.role,
+                    "scopes": device.scopes, "remoteIp": device.remote_ip,
+                }))
+                .by(&mut *state.db.conn().await?, &who, &context)
+                .await?;
+            Ok(device)
+        })
+        .await?;
+    Ok(Json(device))
+}

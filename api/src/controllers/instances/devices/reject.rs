@@ -1,0 +1,40 @@
+use axum::http::StatusCode;
+use clawdeploy_shared::inside::{RequestArguments, Verb};
+use serde_json::{Value, json};
+
+use super::RequestPath;
+use crate::{
+    audit::{Entry, Target},
+    auth::Principal,
+    controllers::instances::running::own_running,
+    error::AppResult,
+    extract::Path,
+    middleware::RequestContext,
+    state::AppState,
+};
+
+/// Turns a device away that waits; it may ask again
+#[utoipa::path(
+    post, path = "/api/instances/{id}/devices/{requestId}/reject", tag = "devices", params(RequestPath),
+    responses((status = NO_CONTENT)),
+)]
+pub async fn reject_device(
+    app: AppState,
+    who: Principal,
+    context: RequestContext,
+    Path(path): Path<RequestPath>,
+) -> AppResult<StatusCode> {
+    let (instance, _) = own_running(&app, &who, &path.id).await?;
+    let state = app.clone();
+    app.change(async move {
+        let arguments = RequestArguments { request_id: path.request_id };
+        let _: Value = state.inside.call(Verb::RejectDevice, &path.id, &arguments).await?;
+        Entry::new("device.reject", Target::Instance(&path.id))
+            .owned_by(instance.owner_id)
+            .detail(json!({ "requestId": path.request_id }))
+            .by(&mut *state.db.conn().await?, &who, &context)
+            .await?;
+        Ok(StatusCode::NO_CONTENT)
+    })
+    .await
+}

@@ -1,0 +1,40 @@
+use axum::http::StatusCode;
+use clawdeploy_shared::inside::{DeviceArguments, Verb};
+use serde_json::{Value, json};
+
+use super::DevicePath;
+use crate::{
+    audit::{Entry, Target},
+    auth::Principal,
+    controllers::instances::running::own_running,
+    error::AppResult,
+    extract::Path,
+    middleware::RequestContext,
+    state::AppState,
+};
+
+/// Shuts a device out that was let in
+#[utoipa::path(
+    delete, path = "/api/instances/{id}/devices/{deviceId}", tag = "devices", params(DevicePath),
+    responses((status = NO_CONTENT)),
+)]
+pub async fn remove_device(
+    app: AppState,
+    who: Principal,
+    context: RequestContext,
+    Path(path): Path<DevicePath>,
+) -> AppResult<StatusCode> {
+    let (instance, _) = own_running(&app, &who, &path.id).await?;
+    let state = app.clone();
+    app.change(async move {
+        let arguments = DeviceArguments { device_id: path.device_id };
+        let _: Value = state.inside.call(Verb::RemoveDevice, &path.id, &arguments).await?;
+        Entry::new("device.remove", Target::Instance(&path.id))
+            .owned_by(instance.owner_id)
+            .detail(json!({ "deviceId": arguments.device_id }))
+            .by(&mut *state.db.conn().await?, &who, &context)
+            .await?;
+        Ok(StatusCode::NO_CONTENT)
+    })
+    .await
+}

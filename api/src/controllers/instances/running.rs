@@ -1,0 +1,29 @@
+//! Instances that one may look into.
+
+use clawdeploy_shared::{
+    db::instance::{self, Instance},
+    ids::InstanceId,
+    instance::InstanceStatus,
+};
+
+use crate::{
+    auth::Principal,
+    error::{AppError, AppResult, ErrorCode},
+    state::AppState,
+};
+
+/// An instance of this person's own, which runs, and its port. An administrator has no business inside of others'.
+pub(super) async fn own_running(
+    app: &AppState,
+    who: &Principal,
+    id: &InstanceId,
+) -> AppResult<(Instance, Option<u16>)> {
+    let mut conn = app.db.conn().await?;
+    let found = instance::find(&mut conn, who.own(), id).await?;
+    let (instance, port) = found.ok_or_else(|| AppError::not_found("instance"))?;
+    if instance.status == InstanceStatus::Running {
+        return Ok((instance, port));
+    }
+    let detail = format!("The instance is {}. Start it, or wait until it runs.", instance.status);
+    Err(AppError::new(ErrorCode::NotRunning, detail))
+}

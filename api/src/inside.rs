@@ -1,0 +1,214 @@
+//! Calls to the workers' private endpoint, for what needs the inside of a container at once.
+//!
+//! Any worker whose engine has the container will do. One that is dead, about to end, or of another engine is passed over;
+//! with none left the answer is `no_worker`. A worker that was reached and then lost may have done what it was asked for:
+//! only verbs that bear it are tried again elsewhere.
+
+use std::{path::Path, time::Duration};
+
+use clawdeploy_shared::{
+    db::{
+        Db,
+        worker::{self, Callable},
+    },
+    ids::InstanceId,
+    inside::{Address, Refusal, RefusalCode, Verb},
+    ticket::{Errand, TicketKey},
+};
+use reqwest::{Client, ClientBuilder, Response, StatusCode, header};
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::time::timeout;
+
+use crate::error::{AppError, AppResult, ErrorCode};
+
+/// How long a call may take, all workers together: a little more than a worker takes at most.
+pub const LIMIT: Duration = Duration::from_secs(55);
+/// How long one worker may take to accept a connection.
+const CONNECT_LIMIT: Duration = Duration::from_secs(2);
+/// Workers that are asked before it is given up.
+const TRIES: usize = 8;
+/// Most that is read of an answer, in bytes.
+const ANSWER_CAP: usize = 2 << 20;
+/// What a client should wait before it asks again.
+const RETRY_AFTER: Duration = Duration::from_secs(3);
+
+/// Calls workers.
+#[derive(Debug, Clone)]
+pub struct Inside {
+    db: Db,
+    tickets: TicketKey,
+    http: Client,
+}
+
+/// Why a worker did not serve.
+#[derive(Debug, thiserror::Error)]
+enum Missed {
+    #[error("it could not be reached")]
+    Unreached(#[source] reqwest::Error),
+    /// It may have done it.
+    #[error("it was lost before it answered")]
+    Lost(#[source] reqwest::Error),
+    #[error("its answer was not understood")]
+    Answer(#[source] Option<serde_json::Error>),
+    #[error("it refused ({}): {}", .0.code, .0.detail)]
+    Refused(Refusal),
+    #[error("{0} is not an address")]
+    Address(String),
+}
+
+impl Inside {
+    pub fn new(db: Db, tickets: TicketKey) -> Result<Self, reqwest::Error> {
+        Ok(Self { db, tickets, http: client().build()? })
+    }
+
+    /// Has a worker do `verb` on an instance that runs.
+    pub async fn call<A, T>(&self, verb: Verb, instance: &InstanceId, arguments: &A) -> AppResult<T>
+    where
+        A: Serialize + Sync,
+        T: DeserializeOwned,
+    {
+        let arguments = serde_json::to_vec(arguments).map_err(AppError::internal)?;
+        let expired = || {
+            let detail = "The instance took too long to answer. It may be busy: try again in a while.";
+            AppError::new(ErrorCode::TimedOut, detail)
+        };
+        timeout(LIMIT, self.any(verb, instance, &arguments)).await.unwrap_or_else(|_| Err(expired()))
+    }
+
+    async fn any<T: DeserializeOwned>(&self, verb: Verb, instance: &InstanceId, arguments: &[u8]) -> AppResult<T> {
+        let workers = worker::callable(&mut *self.db.conn().await?).await?;
+        let mut last = None;
+        let mut gone = !workers.is_empty();
+        for worker in workers.iter().take(TRIES) {
+            let missed = match self.one(worker, verb, instance, arguments).await {
+                Ok(answer) => return Ok(answer),
+                Err(missed) => missed,
+            };
+            if !missed.is_passed_over(verb) {
+                return Err(missed.into_error());
+            }
+            tracing::warn!(worker = worker.id, %verb, error = clawdeploy_shared::telemetry::chain(&missed), "Passed a worker over");
+            gone &= matches!(&missed, Missed::Refused(refusal) if refusal.code == RefusalCode::NoContainer);
+            last = Some(missed);
+        }
+        if gone && let Some(missed) = last {
+            return Err(missed.into_error());
+        }
+        let detail = match last {
+            None => "No worker is there to reach the instance. Try again shortly, or tell an administrator.",
+            Some(_) => {
+                "No worker could be reached that serves the instance. Try again shortly, or tell an administrator."
+            }
+        };
+        let error = AppError::new(ErrorCode::NoWorker, detail).with_retry_after(RETRY_AFTER);
+        Err(match last {
+            Some(missed) => error.with_source(missed),
+            None => error,
+        })
+    }
+
+    async fn one<T: DeserializeOwned>(
+        &self,
+        worker: &Callable,
+        verb: Verb,
+        instance: &InstanceId,
+        arguments: &[u8],
+    ) -> Result<T, Missed> {
+        let ticket = self.tickets.issue(Errand { worker: &worker.id, instance, verb, arguments });
+        let path = format!("/v1/instances/{instance}/{verb}");
+        let request = match worker.address.parse() {
+            Ok(Address::Tcp(address)) => self.http.post(format!("http://{address}{path}")),
+            Ok(Address::Unix(socket)) => {
+                on_socket(&socket).map_err(Missed::Unreached)?.post(format!("http://worker{path}"))
+            }
+            Err(_) => return Err(Missed::Address(worker.address.clone())),
+        };
+        let request =
+            request.bearer_auth(ticket).header(header::CONTENT_TYPE, "application/json").body(arguments.to_vec());
+        let sent = request.send().await;
+        let response = sent.map_err(|e| if e.is_connect() { Missed::Unreached(e) } else { Missed::Lost(e) })?;
+        let status = response.status();
+        let body = bounded(response).await?;
+        if status == StatusCode::OK {
+            return serde_json::from_slice(&body).map_err(|error| Missed::Answer(Some(error)));
+        }
+        Err(serde_json::from_slice(&body).map_or_else(|error| Missed::Answer(Some(error)), Missed::Refused))
+    }
+}
+
+fn client() -> ClientBuilder {
+    Client::builder()
+        .no_proxy()
+        .connect_timeout(CONNECT_LIMIT)
+        .timeout(LIMIT)
+        .redirect(reqwest::redirect::Policy::none())
+        // A worker that was started anew may have the port of one that is gone.
+        .pool_max_idle_per_host(0)
+}
+
+fn on_socket(socket: &Path) -> Result<Client, reqwest::Error> {
+    client().unix_socket(socket).build()
+}
+
+async fn bounded(mut response: Response) -> Result<Vec<u8>, Missed> {
+    let mut body = Vec::new();
+    while let Some(piece) = response.chunk().await.map_err(Missed::Lost)? {
+        if body.len() + piece.len() > ANSWER_CAP {
+            return Err(Missed::Answer(None));
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(body)
+}
+
+impl Missed {
+    /// Whether another worker is to be asked.
+    fn is_passed_over(&self, verb: Verb) -> bool {
+        match self {
+            Self::Unreached(_) | Self::Address(_) => true,
+            Self::Lost(_) => verb.is_repeatable(),
+            Self::Answer(_) => false,
+            Self::Refused(refusal) => matches!(
+                refusal.code,
+                RefusalCode::Unauthorized
+                    | RefusalCode::NoContainer
+                    | RefusalCode::EngineFailed
+                    | RefusalCode::Draining
+            ),
+        }
+    }
+
+    /// What it means to a client.
+    fn into_error(self) -> AppError {
+        use RefusalCode as Code;
+        let (code, detail) = match &self {
+            Self::Lost(_) => (
+                ErrorCode::Unavailable,
+                "The worker ended before it answered, and may have done it: look before asking again.",
+            ),
+            Self::Refused(refusal) => match refusal.code {
+                Code::NoContainer | Code::NotRunning => {
+                    (ErrorCode::NotRunning, "The instance is not running at the moment. Try again when it is.")
+                }
+                Code::UnknownRequest => (
+                    ErrorCode::PairingRequestNotFound,
+                    "No device waits under this id: it was let in, turned away, or has given up. List the devices again.",
+                ),
+                Code::UnknownDevice => (ErrorCode::DeviceNotFound, "There is no such device. List the devices again."),
+                Code::Busy => (ErrorCode::GatewayBusy, "The instance is busy with other requests. Try again shortly."),
+                Code::TimedOut => {
+                    (ErrorCode::TimedOut, "The instance took too long to answer. It may be busy: try again in a while.")
+                }
+                _ => (
+                    ErrorCode::GatewayFailed,
+                    "OpenClaw could not do it. Try again; if it fails again, restart the instance.",
+                ),
+            },
+            _ => (ErrorCode::GatewayFailed, "OpenClaw's answer was not understood."),
+        };
+        let error = AppError::new(code, detail);
+        let may_retry = matches!(code, ErrorCode::Unavailable | ErrorCode::GatewayBusy);
+        let error = if may_retry { error.with_retry_after(RETRY_AFTER) } else { error };
+        error.with_source(self)
+    }
+}

@@ -1,0 +1,60 @@
+// Opens a dashboard in Chromium and says, as JSON on one line, how far it comes.
+//
+//   node dashboard.mjs --url URL [--want connected|pairing] [--within SECONDS] [--screenshot FILE]
+//     [--gateway PORT --origin https://ID.DOMAIN]   through a stand-in for nginx; URL is then only what comes after the origin
+//     [--resolve 'MAP *.DOMAIN 127.0.0.1:PORT']     Chromium's --host-resolver-rules; certificates are not checked then
+//
+// For `pairing` it prints {"state":"pairing"} as soon as the page asks for approval, and goes on until it is connected.
+import { parseArgs } from 'node:util';
+import { chromium } from 'playwright-core';
+import { serve } from './proxy.mjs';
+
+const { values: options } = parseArgs({
+  options: Object.fromEntries(
+    ['url', 'want', 'within', 'screenshot', 'gateway', 'origin', 'resolve'].map((name) => [name, { type: 'string' }]),
+  ),
+});
+const end = Date.now() + Number(options.within ?? 120) * 1000;
+const say = (state, more = {}) => console.log(JSON.stringify({ state, ...more }));
+
+const origin = options.gateway ? await serve({ port: Number(options.gateway), origin: options.origin }) : '';
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+  args: [
+    ...['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-sync'],
+    ...['--disable-background-networking', '--disable-component-update'],
+    ...(options.resolve ? [`--host-resolver-rules=${options.resolve}`] : []),
+  ],
+});
+const context = await browser.newContext({ ignoreHTTPSErrors: Boolean(options.resolve) });
+const page = await context.newPage();
+
+// The gateway says `hello-ok` on the socket once it has let the page in.
+let connected = false;
+page.on('websocket', (socket) => {
+  socket.on('framereceived', ({ payload }) => (connected ||= String(payload).includes('"hello-ok"')));
+  socket.on('close', () => (connected = false));
+});
+
+const text = () => page.innerText('body').catch(() => '');
+let told = false;
+let loaded = 0;
+let url = origin + options.url;
+while (Date.now() < end) {
+  const shown = await text();
+  if (!told && /Approve this browser/.test(shown)) say('pairing', (told = true) && {});
+  if (connected && !/could not load/i.test(shown) && (options.want !== 'pairing' || told)) break;
+  // Chromium drops what it loads whenever a network interface comes or goes, as Docker's do: then it is loaded again.
+  if (Date.now() - loaded > 20_000 && !told && !connected) {
+    loaded = Date.now();
+    await page.goto(url, { waitUntil: 'load' }).catch(() => {});
+  } else if (/could not load/i.test(shown)) {
+    await page.reload({ waitUntil: 'load' }).catch(() => {});
+  }
+  await page.waitForTimeout(500);
+}
+await page.waitForTimeout(1500);
+if (options.screenshot) await page.screenshot({ path: options.screenshot });
+say(connected ? 'connected' : 'failed', { url: page.url().split('#')[0], fragment: page.url().includes('#'), text: (await text()).slice(0, 600) });
+await browser.close();
+process.exit(connected ? 0 : 1);

@@ -1,0 +1,141 @@
+//! The workers' private endpoint, and how the API finds one that serves.
+
+use std::time::Duration;
+
+use clawdeploy_shared::{
+    db::worker,
+    ids::InstanceId,
+    inside::{Address, Verb},
+    secret::Sealer,
+    ticket::Errand,
+};
+use clawdeploy_tests::{TestEnv, WorkerOptions};
+use reqwest::Client;
+
+use crate::support::running;
+
+/// The device that waits in what the stand-in says.
+const WAITING: &str = "ab4fd755-e76d-49de-96cb-98c46ac66196";
+
+fn devices(id: &str) -> String {
+    format!("/api/instances/{id}/devices")
+}
+
+/// Puts the command line of an instance's gateway into a mood.
+fn mood(env: &TestEnv, id: &str, mood: &str) {
+    let file = env.data_dir.join(id).join("config/mood");
+    std::io::Write::write_all(&mut std::fs::File::create(file).unwrap(), mood.as_bytes()).unwrap();
+}
+
+/// Where the only worker can be called, and its name.
+async fn address(env: &TestEnv) -> (String, String) {
+    let called = worker::callable(&mut env.db.conn().await.unwrap()).await.unwrap();
+    let Address::Tcp(address) = called[0].address.parse().unwrap() else { panic!("{called:?}") };
+    assert!(address.ip().is_loopback(), "{address}");
+    (called[0].id.clone(), format!("http://{address}"))
+}
+
+#[tokio::test]
+async fn nothing_is_told_without_a_ticket_for_it() {
+    let env = TestEnv::builder().build().await;
+    let made = running(&env, "first").await;
+    let (worker, base) = address(&env).await;
+    let key_file = env.settings().iter().find(|(name, _)| name == "CLAWDEPLOY_KEY_FILE").unwrap().1.clone();
+    let sealer = Sealer::from_file(key_file.as_ref()).unwrap();
+    let stranger = Sealer::from_key(&[7; 32]).unwrap();
+    let id: InstanceId = made.instance.parse().unwrap();
+    let errand = Errand { worker: &worker, instance: &id, verb: Verb::Devices, arguments: b"{}" };
+    let good = sealer.tickets().issue(errand);
+
+    let http = Client::builder().no_proxy().build().unwrap();
+    let ask = async |path: &str, ticket: Option<&str>, body: &'static str| {
+        let request = http.post(format!("{base}{path}")).body(body);
+        let request = ticket.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth);
+        request.send().await.unwrap().status().as_u16()
+    };
+    let path = format!("/v1/instances/{id}/devices");
+    assert_eq!(ask(&path, Some(&good), "{}").await, 200);
+    let expired = good.replacen(|c: char| c.is_ascii_digit() && c != '1', "0", 1);
+    let other_worker = sealer.tickets().issue(Errand { worker: "another-1-2", ..errand });
+    let forged = stranger.tickets().issue(errand);
+    for (path, ticket, body) in [
+        (path.as_str(), None, "{}"),
+        (&path, Some(""), "{}"),
+        (&path, Some(expired.as_str()), "{}"),
+        (&path, Some(&other_worker), "{}"),
+        (&path, Some(&forged), "{}"),
+        (&path, Some(&good), "{ }"),
+        (&format!("/v1/instances/{id}/dashboard-link"), Some(&good), "{}"),
+        ("/v1/instances/zzzzzzzzzzzz/devices", Some(&good), "{}"),
+        ("/v1/instances/x/devices", Some(&good), "{}"),
+        ("/v1/nothing", Some(&good), "{}"),
+        ("/", None, ""),
+    ] {
+        assert_eq!(ask(path, ticket, body).await, 401, "{path} {ticket:?}");
+    }
+    // With a ticket: a container of another deployment is none, whatever its instance.
+    let nobody: InstanceId = "zzzzzzzzzzzz".parse().unwrap();
+    let ticket = sealer.tickets().issue(Errand { instance: &nobody, ..errand });
+    assert_eq!(ask("/v1/instances/zzzzzzzzzzzz/devices", Some(&ticket), "{}").await, 404);
+    env.finish().await;
+}
+
+#[tokio::test]
+async fn a_worker_that_was_killed_is_passed_over_and_with_none_left_that_is_the_answer() {
+    let env = TestEnv::builder().workers(2).build().await;
+    let made = running(&env, "first").await;
+    let ann = env.user("ann").await;
+    env.worker(0).kill().await;
+    for _ in 0..4 {
+        ann.get(&devices(&made.instance)).await.expect(200);
+    }
+    env.worker(1).kill().await;
+    // Both rows still say that they live: it is found out by calling.
+    let answer = ann.get(&devices(&made.instance)).await.expect(503);
+    assert_eq!((answer.code(), answer.header("retry-after")), ("no_worker", Some("3")), "{}", answer.text);
+    let answer = ann.post_empty(&format!("{}/{}/approve", devices(&made.instance), WAITING)).await;
+    assert_eq!(answer.brief(), "503 no_worker");
+    env.add_worker(&WorkerOptions::default()).await;
+    let served = async || (ann.get(&devices(&made.instance)).await.status == 200).then_some(());
+    env.wait_for("a new worker to serve", Duration::from_secs(10), served).await;
+    env.finish().await;
+}
+
+#[tokio::test]
+async fn two_at_once_take_turns() {
+    let env = TestEnv::builder().build().await;
+    let made = running(&env, "first").await;
+    let ann = env.user("ann").await;
+    let (path, link) = (devices(&made.instance), format!("/api/instances/{}/dashboard-link", made.instance));
+    let (one, two, three) = tokio::join!(ann.get(&path), ann.post_empty(&link), ann.get(&path));
+    for answer in [one, two, three] {
+        answer.expect(200);
+    }
+    env.finish().await;
+}
+
+#[tokio::test]
+async fn a_command_that_fails_is_an_answer() {
+    let env = TestEnv::builder().build().await;
+    let made = running(&env, "first").await;
+    let ann = env.user("ann").await;
+    mood(&env, &made.instance, "fail");
+    assert_eq!(ann.get(&devices(&made.instance)).await.brief(), "502 gateway_failed");
+    mood(&env, &made.instance, "");
+    env.finish().await;
+}
+
+#[tokio::test]
+async fn a_worker_on_a_socket_serves_and_leaves_nothing_of_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let listen = format!("unix:{}", directory.path().display());
+    let env = TestEnv::builder().set("CLAWDEPLOY_WORKER_LISTEN", &listen).build().await;
+    let made = running(&env, "first").await;
+    let ann = env.user("ann").await;
+    ann.get(&devices(&made.instance)).await.expect(200);
+    let socket = env.row("SELECT address FROM workers").await["address"].as_str().unwrap().to_owned();
+    env.worker(0).terminate().await;
+    assert!(!std::path::Path::new(socket.trim_start_matches("unix:")).exists(), "{socket} was left");
+    assert_eq!(ann.get(&devices(&made.instance)).await.brief(), "503 no_worker");
+    env.finish().await;
+}

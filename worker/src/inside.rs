@@ -1,0 +1,168 @@
+//! The private endpoint: what the API asks of the inside of a container, at once and not as a job.
+//!
+//! - It listens on loopback, on a private address or on a socket ([`listen`]), never for the public, and the API finds the
+//!   address in the worker's row.
+//! - Every request shows a [ticket](clawdeploy_shared::ticket) for just this errand. Without one nothing is told, not even
+//!   whether the path exists.
+//! - The container is found by the deployment's label and the instance's, so that nothing else can be reached.
+//! - What runs is in [`openclaw`]: fixed arguments, one turn at a time ([`runs`]), bounded in time and in output. It goes on
+//!   when the API hangs up, because what it began in the container goes on too.
+//! - Each verb is a module; what it is asked and what it answers is in `clawdeploy_shared::inside`.
+//! - While the worker drains nothing new is accepted, and what runs gets the grace time.
+
+use std::{io, time::Duration};
+
+use axum::{
+    Router,
+    body::{Body, Bytes, to_bytes},
+    extract::{RawPathParams, State},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use clawdeploy_shared::{
+    ids::InstanceId,
+    inside::{Address, RefusalCode, Verb},
+    telemetry::chain,
+    ticket::Errand,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::{task::JoinHandle, time::timeout};
+use tokio_util::task::TaskTracker;
+
+use self::{listen::Listener, refusal::Refused, runs::Runs};
+use crate::engine::Env;
+
+mod approve_device;
+mod container;
+mod dashboard_link;
+mod devices;
+pub mod listen;
+mod openclaw;
+mod refusal;
+mod reject_device;
+mod remove_device;
+mod runs;
+
+/// Arguments are a few ids.
+const BODY_CAP: usize = 16 * 1024;
+/// How long the API may take to send them.
+const BODY_LIMIT: Duration = Duration::from_secs(5);
+
+/// What a verb works with.
+#[derive(Debug, Clone)]
+struct Inside {
+    env: Env,
+    runs: Runs,
+    /// Commands that run; they are waited for at the end.
+    tasks: TaskTracker,
+}
+
+/// The endpoint, while it is served.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// Where the API can call it.
+    pub address: Address,
+    server: JoinHandle<()>,
+}
+
+impl Endpoint {
+    /// Begins to listen, and serves until the worker drains.
+    pub async fn open(env: Env) -> io::Result<Self> {
+        let listener = Listener::bind(&env.config.inside.listen, &env.worker).await?;
+        let address = listener.address()?;
+        tracing::info!(%address, "The API can call");
+        let server = tokio::spawn(serve(listener, Inside { env, runs: Runs::default(), tasks: TaskTracker::new() }));
+        Ok(Self { address, server })
+    }
+
+    /// Waits until what runs has ended, once the worker drains.
+    pub async fn closed(&mut self) {
+        let _ = (&mut self.server).await;
+    }
+}
+
+async fn serve(listener: Listener, inside: Inside) {
+    let (draining, tasks) = (inside.env.draining.clone(), inside.tasks.clone());
+    let router = Router::new()
+        .route("/v1/instances/{instance}/{verb}", post(errand))
+        .fallback(async || Refused::unauthorized())
+        .with_state(inside);
+    let served = match listener {
+        Listener::Tcp(listener) => {
+            axum::serve(listener, router).with_graceful_shutdown(draining.cancelled_owned()).await
+        }
+        Listener::Unix(listener, path) => {
+            let served = axum::serve(listener, router).with_graceful_shutdown(draining.cancelled_owned()).await;
+            let _ = tokio::fs::remove_file(path).await;
+            served
+        }
+    };
+    if let Err(error) = served {
+        tracing::error!(error = chain(&error), "The private endpoint ended");
+    }
+    tasks.close();
+    tasks.wait().await;
+}
+
+async fn errand(State(inside): State<Inside>, params: RawPathParams, headers: HeaderMap, body: Body) -> Response {
+    let Ok(Ok(arguments)) = timeout(BODY_LIMIT, to_bytes(body, BODY_CAP)).await else {
+        return Refused::unauthorized().into_response();
+    };
+    let Some((instance, verb)) = admitted(&inside, &params, &headers, &arguments) else {
+        return Refused::unauthorized().into_response();
+    };
+    if inside.env.draining.is_cancelled() {
+        return Refused::new(RefusalCode::Draining, "the worker is about to end").into_response();
+    }
+    // On its own: a caller that hangs up drops this handler, and the command in the container would lose its turn.
+    let tasks = inside.tasks.clone();
+    let work = async move { carry_out(&inside, &instance, verb, &arguments).await };
+    match tasks.spawn(work).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(refused)) => {
+            tracing::debug!(%verb, code = %refused.code, detail = %refused.detail, "Refused a call");
+            refused.into_response()
+        }
+        Err(error) => {
+            tracing::error!(%verb, error = chain(&error), "A call failed");
+            Refused::new(RefusalCode::CommandFailed, "the worker failed").into_response()
+        }
+    }
+}
+
+/// What is asked for, if the ticket is for that.
+fn admitted(
+    inside: &Inside,
+    params: &RawPathParams,
+    headers: &HeaderMap,
+    arguments: &[u8],
+) -> Option<(InstanceId, Verb)> {
+    let param = |name: &str| params.iter().find(|(key, _)| *key == name).map(|(_, value)| value);
+    let (instance, verb) = (param("instance")?.parse().ok()?, param("verb")?.parse().ok()?);
+    let ticket = headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")?;
+    let errand = Errand { worker: &inside.env.worker, instance: &instance, verb, arguments };
+    inside.env.sealer.tickets().admits(ticket, errand).then_some((instance, verb))
+}
+
+async fn carry_out(inside: &Inside, instance: &InstanceId, verb: Verb, arguments: &Bytes) -> Result<Response, Refused> {
+    let container = container::running(&inside.env.docker, instance).await?;
+    let gateway = openclaw::Gateway::take(inside, instance, container).await?;
+    match verb {
+        Verb::DashboardLink => answer(dashboard_link::run(&gateway, read(arguments)?).await?),
+        Verb::Devices => answer(devices::run(&gateway, read(arguments)?).await?),
+        Verb::ApproveDevice => answer(approve_device::run(&gateway, read(arguments)?).await?),
+        Verb::RejectDevice => answer(reject_device::run(&gateway, read(arguments)?).await?),
+        Verb::RemoveDevice => answer(remove_device::run(&gateway, read(arguments)?).await?),
+    }
+}
+
+fn read<T: DeserializeOwned>(arguments: &Bytes) -> Result<T, Refused> {
+    serde_json::from_slice(arguments).map_err(|error| Refused::new(RefusalCode::InvalidArguments, error.to_string()))
+}
+
+fn answer(body: impl Serialize) -> Result<Response, Refused> {
+    let text =
+        serde_json::to_vec(&body).map_err(|error| Refused::new(RefusalCode::CommandFailed, error.to_string()))?;
+    Ok((StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], text).into_response())
+}

@@ -1,0 +1,124 @@
+//! The devices that know a gateway: `openclaw devices list`.
+
+use chrono::{DateTime, Utc};
+use clawdeploy_shared::inside::{Devices, NoArguments, PairedDevice, PendingDevice};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{openclaw::Gateway, refusal::Refused};
+use crate::docker::logs::clean;
+
+/// Most of each kind that is passed on: a gateway that anybody may knock at can have any number waiting.
+const LIST_CAP: usize = 200;
+/// Longest text that a device says of itself, in characters.
+const TEXT_CAP: usize = 200;
+/// Most scopes of one device.
+const SCOPES_CAP: usize = 50;
+
+pub(super) async fn run(gateway: &Gateway, _: NoArguments) -> Result<Devices, Refused> {
+    gateway.devices().await
+}
+
+/// What `devices list` prints. What is not as expected is left out rather than be the end of the rest.
+#[derive(Debug, Deserialize)]
+pub(super) struct DeviceList {
+    #[serde(default)]
+    pending: Vec<Value>,
+    #[serde(default)]
+    paired: Vec<Value>,
+}
+
+impl From<DeviceList> for Devices {
+    fn from(list: DeviceList) -> Self {
+        let mut pending: Vec<_> = list.pending.iter().filter_map(pending).collect();
+        pending.sort_by_key(|device| std::cmp::Reverse(device.requested_at));
+        pending.truncate(LIST_CAP);
+        let paired = list.paired.iter().filter_map(paired).take(LIST_CAP).collect();
+        Self { pending, paired }
+    }
+}
+
+/// `None` without the ids that one would have to name.
+fn pending(device: &Value) -> Option<PendingDevice> {
+    Some(PendingDevice {
+        request_id: device["requestId"].as_str()?.parse().ok()?,
+        device_id: device["deviceId"].as_str()?.parse().ok()?,
+        platform: text(&device["platform"]),
+        client_id: text(&device["clientId"]),
+        role: text(&device["role"]),
+        scopes: scopes(&device["scopes"]),
+        remote_ip: text(&device["remoteIp"]),
+        requested_at: time(&device["ts"]),
+    })
+}
+
+/// `None` without the id that one would have to name.
+pub(super) fn paired(device: &Value) -> Option<PairedDevice> {
+    Some(PairedDevice {
+        device_id: device["deviceId"].as_str()?.parse().ok()?,
+        platform: text(&device["platform"]),
+        client_id: text(&device["clientId"]),
+        role: text(&device["role"]),
+        scopes: scopes(&device["scopes"]),
+        remote_ip: text(&device["remoteIp"]),
+        approved_at: time(&device["approvedAtMs"]),
+        last_seen_at: time(&device["lastSeenAtMs"]),
+        connected: device["connected"].as_bool().unwrap_or_default(),
+    })
+}
+
+fn text(value: &Value) -> Option<String> {
+    let text: String = clean(value.as_str()?).chars().take(TEXT_CAP).collect();
+    (!text.is_empty()).then_some(text)
+}
+
+fn scopes(value: &Value) -> Vec<String> {
+    value.as_array().into_iter().flatten().filter_map(text).take(SCOPES_CAP).collect()
+}
+
+fn time(value: &Value) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp_millis(value.as_i64()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(text: &str) -> Devices {
+        serde_json::from_str::<DeviceList>(text).unwrap().into()
+    }
+
+    /// The answer of OpenClaw 2026.9.6 while one browser waits and another is connected.
+    #[test]
+    fn what_openclaw_says_is_understood() {
+        insta::assert_json_snapshot!(read(include_str!("fixtures/devices.json")));
+    }
+
+    #[test]
+    fn what_a_hostile_container_says_is_bounded() {
+        let (request, device) = ("022f54f2-0000-4000-8000-000000000001", "0a".repeat(32));
+        let hostile = json!({
+            "pending": [
+                { "requestId": "--latest", "deviceId": device },
+                { "requestId": request, "deviceId": "../x" },
+                { "requestId": request, "deviceId": device, "platform": format!("\u{1b}[31m{}", "x".repeat(1000)),
+                  "clientId": 7, "scopes": vec!["s"; 1000], "ts": "soon", "remoteIp": "\u{202e}" },
+                "no object",
+            ],
+            "paired": vec![json!({ "deviceId": device, "connected": "yes", "approvedAtMs": i64::MAX }); 1000],
+            "more": {},
+        });
+        let got = read(&hostile.to_string());
+        assert_eq!((got.pending.len(), got.paired.len()), (1, LIST_CAP));
+        let only = &got.pending[0];
+        assert_eq!(only.platform.as_deref(), Some("x".repeat(TEXT_CAP).as_str()));
+        assert_eq!(
+            (&only.client_id, only.scopes.len(), only.requested_at, &only.remote_ip),
+            (&None, SCOPES_CAP, None, &None)
+        );
+        assert!(!got.paired[0].connected && got.paired[0].approved_at.is_none());
+        assert_eq!(read("{}"), Devices { pending: Vec::new(), paired: Vec::new() });
+    }
+}

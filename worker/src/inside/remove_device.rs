@@ -1,0 +1,20 @@
+//! Shuts a device out that was let in: `openclaw devices remove`.
+
+use clawdeploy_shared::inside::{DeviceArguments, RefusalCode};
+use serde_json::{Value, json};
+
+use super::{openclaw::Gateway, refusal::Refused};
+
+pub(super) async fn run(gateway: &Gateway, arguments: DeviceArguments) -> Result<Value, Refused> {
+    let id = arguments.device_id.to_string();
+    if gateway.ask::<Value>(&["devices", "remove", &id]).await?.is_some() {
+        return Ok(json!({}));
+    }
+    // OpenClaw has no code for a device that it does not know.
+    let known = gateway.devices().await?.paired.iter().any(|device| device.device_id == arguments.device_id);
+    Err(if known {
+        Refused::new(RefusalCode::CommandFailed, "the command ended with an error")
+    } else {
+        Refused::new(RefusalCode::UnknownDevice, "no device of this id was let in")
+    })
+}

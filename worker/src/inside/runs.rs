@@ -1,0 +1,90 @@
+//! Whose turn it is: a command takes a core and hundreds of megabytes, so few run at once.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
+};
+
+use clawdeploy_shared::ids::InstanceId;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
+
+/// In one container: two of them beside the gateway would reach its memory limit.
+const PER_INSTANCE: usize = 1;
+/// In all containers, by this worker.
+const PER_WORKER: usize = 4;
+
+/// Hands out turns.
+#[derive(Debug, Clone)]
+pub(super) struct Runs {
+    worker: Arc<Semaphore>,
+    instances: Arc<Mutex<HashMap<InstanceId, Weak<Semaphore>>>>,
+}
+
+/// A turn, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Turn {
+    _instance: OwnedSemaphorePermit,
+    _worker: OwnedSemaphorePermit,
+}
+
+impl Default for Runs {
+    fn default() -> Self {
+        Self { worker: Arc::new(Semaphore::new(PER_WORKER)), instances: Arc::default() }
+    }
+}
+
+impl Runs {
+    /// Waits for a turn on an instance, in order of arrival, for `patience` at most; `None`: there was none.
+    pub(super) async fn turn(&self, id: &InstanceId, patience: Duration) -> Option<Turn> {
+        let instance = self.of(id);
+        let wait = async {
+            // The instance first: who waits for a busy one must not keep a turn from the others.
+            let instance = instance.acquire_owned().await.ok()?;
+            let worker = Arc::clone(&self.worker).acquire_owned().await.ok()?;
+            Some(Turn { _instance: instance, _worker: worker })
+        };
+        timeout(patience, wait).await.ok().flatten()
+    }
+
+    fn of(&self, id: &InstanceId) -> Arc<Semaphore> {
+        let mut instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = instances.get(id).and_then(Weak::upgrade) {
+            return known;
+        }
+        instances.retain(|_, turns| turns.strong_count() > 0);
+        let new = Arc::new(Semaphore::new(PER_INSTANCE));
+        instances.insert(id.clone(), Arc::downgrade(&new));
+        new
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOON: Duration = Duration::from_millis(20);
+
+    #[tokio::test]
+    async fn one_instance_at_a_time_and_few_in_all() {
+        let runs = Runs::default();
+        let (busy, other) = (InstanceId::random(), InstanceId::random());
+        let first = runs.turn(&busy, SOON).await.unwrap();
+        assert!(runs.turn(&busy, SOON).await.is_none());
+        assert!(runs.turn(&other, SOON).await.is_some());
+        drop(first);
+        assert!(runs.turn(&busy, SOON).await.is_some());
+
+        let mut all = Vec::new();
+        for _ in 0..PER_WORKER {
+            all.push(runs.turn(&InstanceId::random(), SOON).await.unwrap());
+        }
+        assert!(runs.turn(&other, SOON).await.is_none());
+        drop(all);
+        assert!(runs.turn(&other, SOON).await.is_some());
+        assert_eq!(runs.instances.lock().unwrap().len(), 1, "those without a turn are forgotten");
+    }
+}
