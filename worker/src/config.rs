@@ -133,7 +133,7 @@ pub struct ImageArgs {
 /// How the API reaches this worker.
 #[derive(Debug, Clone, Args)]
 pub struct InsideArgs {
-    /// Where the API can call this worker: a private address (port 0 takes any free one), or unix:/a/directory for a socket of
+    /// Where the API can call this worker: a private address (port 0 takes any free one), or `unix:/a/directory` for a socket of
     /// its own in there
     #[arg(long = "worker-listen", env = "CLAWDEPLOY_WORKER_LISTEN", default_value = "127.0.0.1:0")]
     pub listen: Listen,
