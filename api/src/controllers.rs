@@ -6,4 +6,5 @@ pub mod health;
 pub mod instances;
 pub mod jobs;
 pub mod me;
+pub mod pages;
 pub mod tokens;

@@ -8,6 +8,7 @@ pub mod auth;
 pub mod commands;
 pub mod config;
 pub mod controllers;
+pub mod domains;
 pub mod error;
 pub mod event_stream;
 pub mod extract;

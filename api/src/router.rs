@@ -1,12 +1,12 @@
 //! Every route, in one table. Method and path stand at the handler, so that the OpenAPI document cannot differ.
 
-use axum::{Router, extract::DefaultBodyLimit, http::Method};
+use axum::{Router, extract::DefaultBodyLimit, http::Method, routing::get};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::{
-    controllers::{admin, auth, health, instances, jobs, me, tokens},
+    controllers::{admin, auth, health, instances, jobs, me, pages, tokens},
     error::{AppError, ErrorCode},
     extract::BODY_LIMIT_BYTES,
     middleware, openapi,
@@ -79,6 +79,7 @@ pub fn build_app(state: AppState) -> Router {
     let docs = SwaggerUi::new("/api/docs").url("/api/openapi.json", openapi::complete(document));
     let router = router
         .merge(docs)
+        .route("/pages/instances/{id}", get(pages::instance::page))
         .fallback(no_route)
         .method_not_allowed_fallback(other_method)
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))

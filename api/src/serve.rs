@@ -4,14 +4,17 @@ use std::{io, net::SocketAddr, time::Duration};
 
 use anyhow::{Context as _, bail};
 use axum::{extract::connect_info::IntoMakeServiceWithConnectInfo, serve::ListenerExt as _};
-use clawdeploy_shared::db::{Db, DbError};
+use clawdeploy_shared::{
+    config::Routing,
+    db::{Db, DbError},
+};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{config::ApiConfig, router::build_app, state::AppState};
+use crate::{config::ApiConfig, domains, router::build_app, state::AppState};
 
 /// How long to wait for Postgres at the start.
 const DATABASE_WAIT: Duration = Duration::from_secs(30);
@@ -33,6 +36,11 @@ pub async fn serve(config: ApiConfig) -> anyhow::Result<()> {
     let address = listener.local_addr().context("the listener has no address")?;
     let url = config.public_url.unwrap_or_else(|| format!("http://{address}"));
     tracing::info!(%address, url, "Serving; the documentation is at {url}/api/docs/");
+    if state.routing.routing == Routing::Nginx
+        && let Some(warning) = domains::warning(&url, &state.routing.base_domain)
+    {
+        tracing::warn!("{warning}");
+    }
     run(state, listener).await
 }
 

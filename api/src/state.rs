@@ -34,6 +34,8 @@ pub struct App {
     pub trusted_proxies: TrustedProxies,
     /// How many event streams each person has open.
     pub streams: StreamSlots,
+    /// Where people find the panel, if that was said.
+    pub public_url: Option<String>,
     /// For people who are not admins.
     pub max_instances_per_user: u32,
     /// Cancelled when the process is asked to end; what never ends by itself listens to it.
@@ -77,6 +79,7 @@ impl AppState {
             logins: Throttle::default(),
             trusted_proxies: config.trusted_proxies.clone(),
             streams: StreamSlots::default(),
+            public_url: config.public_url.clone(),
             max_instances_per_user: config.max_instances_per_user,
             shutdown: CancellationToken::new(),
             changes: TaskTracker::new(),

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # ClawDeploy itself on this machine, as scripts/up runs it: settings, programs, admin, image. Needs common.sh, docker.sh,
-# base-image.sh and services.sh.
+# base-image.sh, services.sh and nginx.sh.
 
 # Settings and credentials of this stack; meant to be sourced (`set -a; . .clawdeploy/env`).
 readonly ENV_FILE=$STATE/env
@@ -35,6 +35,8 @@ settings_ensure() {
   # The default, a repository's own Dockerfile, takes ten minutes and 6 GiB.
   env_put "$ENV_FILE" CLAWDEPLOY_IMAGE_SOURCE "${CLAWDEPLOY_IMAGE_SOURCE:-release}"
   if ! running api; then settings_listen; fi
+  nginx_settings "$ENV_FILE"
+  env_put "$ENV_FILE" CLAWDEPLOY_TRUSTED_PROXIES "${CLAWDEPLOY_TRUSTED_PROXIES:-127.0.0.1}"
 }
 
 local_name() { printf 'local-%s\n' "$(random_hex 3)"; }

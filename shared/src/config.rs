@@ -55,6 +55,10 @@ pub struct RoutingArgs {
     #[arg(long, env = "CLAWDEPLOY_BASE_DOMAIN", default_value = "claw.a2a.ing")]
     pub base_domain: String,
 
+    /// Port of nginx that browsers open instances at
+    #[arg(long, env = "CLAWDEPLOY_HTTPS_PORT", default_value_t = 443)]
+    pub https_port: u16,
+
     /// Host ports that instances may take
     #[arg(long, env = "CLAWDEPLOY_PORT_RANGE", default_value = "10000-20000")]
     pub port_range: PortRange,
@@ -65,7 +69,15 @@ impl RoutingArgs {
     pub fn dashboard_url(&self, id: &crate::ids::InstanceId, port: u16) -> String {
         match self.routing {
             Routing::Direct => format!("http://127.0.0.1:{port}/"),
-            Routing::Nginx => format!("https://{id}.{}/", self.base_domain),
+            Routing::Nginx => format!("{}/", self.origin(id)),
+        }
+    }
+
+    /// What a browser calls the origin of an instance's pages behind nginx.
+    pub fn origin(&self, id: &crate::ids::InstanceId) -> String {
+        match self.https_port {
+            443 => format!("https://{id}.{}", self.base_domain),
+            port => format!("https://{id}.{}:{port}", self.base_domain),
         }
     }
 }

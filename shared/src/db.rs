@@ -32,6 +32,7 @@ pub mod port;
 pub mod queue_pause;
 pub mod queue_stats;
 pub mod rollout;
+pub mod route;
 pub mod schema;
 pub mod sighting;
 pub mod snapshot;

@@ -113,7 +113,7 @@ fn platform_config(settings: &GatewaySettings<'_>) -> Value {
             "trustedProxies": [],
         }),
         Routing::Nginx => {
-            let origin = format!("https://{}.{}", settings.id, settings.routing.base_domain);
+            let origin = settings.routing.origin(settings.id);
             json!({
                 "controlUi": { "allowedOrigins": [origin] },
                 "publicOrigin": origin,

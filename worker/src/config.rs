@@ -1,6 +1,6 @@
 //! Settings of the worker, read once at start.
 
-use std::{path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
 use clawdeploy_shared::{
@@ -14,6 +14,8 @@ use clawdeploy_shared::{
 use url::Url;
 
 use crate::inside::listen::Listen;
+
+use crate::nginx::CommandLine;
 
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| format!("{text:?} is not a number of seconds"))?;
@@ -30,6 +32,8 @@ pub struct WorkerConfig {
     pub secrets: SecretArgs,
     #[command(flatten)]
     pub routing: RoutingArgs,
+    #[command(flatten)]
+    pub nginx: NginxArgs,
     #[command(flatten)]
     pub instances: InstanceArgs,
     #[command(flatten)]
@@ -72,6 +76,31 @@ pub struct InstanceArgs {
     /// CPU while a gateway starts, in thousandths of a core: its boot is bound by it
     #[arg(long, env = "CLAWDEPLOY_BOOST_CPU_MILLIS", default_value_t = 2000)]
     pub boost_cpu_millis: i32,
+}
+
+/// How nginx is told where instances are; with routing `nginx` only.
+#[derive(Debug, Clone, Args)]
+pub struct NginxArgs {
+    /// File that tells nginx the instances' ports; the worker replaces it, so its directory must be the worker's
+    #[arg(long, env = "CLAWDEPLOY_NGINX_MAP", default_value = "/var/lib/clawdeploy/nginx/clawdeploy-ports.conf")]
+    pub nginx_map: PathBuf,
+
+    /// nginx's program, which tries each new file first
+    #[arg(long, env = "CLAWDEPLOY_NGINX_PROGRAM", default_value = "/usr/sbin/nginx")]
+    pub nginx_program: PathBuf,
+
+    /// Command that makes nginx read its files again: words with blanks between, quotes around words with blanks, no shell
+    #[arg(long, env = "CLAWDEPLOY_NGINX_RELOAD", default_value = "sudo -n /usr/sbin/nginx -s reload")]
+    pub nginx_reload: CommandLine,
+
+    /// Address on this machine where nginx tells which file it has read
+    #[arg(long, env = "CLAWDEPLOY_NGINX_PROBE", default_value = "127.0.0.1:8079")]
+    pub nginx_probe: SocketAddr,
+
+    /// Seconds between two reloads at least, however much changes; longer while many old nginx workers wait for their
+    /// last connections
+    #[arg(long, env = "CLAWDEPLOY_NGINX_INTERVAL_SECONDS", default_value = "1", value_parser = seconds)]
+    pub nginx_interval: Duration,
 }
 
 /// The image that instances run.

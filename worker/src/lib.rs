@@ -20,6 +20,7 @@ use crate::{
     docker::Docker,
     engine::{Env, active::Active, dispatch::Dispatcher, doorbell, keeper, ledger::Ledger},
     inside::Endpoint,
+    nginx::Routes,
     probe::Probe,
     reconcile::Reconciler,
     storage::Storage,
@@ -31,6 +32,7 @@ pub mod engine;
 pub mod image;
 pub mod inside;
 pub mod jobs;
+pub mod nginx;
 pub mod observe;
 pub mod probe;
 pub mod reconcile;
@@ -117,6 +119,7 @@ async fn environment(config: WorkerConfig) -> anyhow::Result<Env> {
     let unique = uuid::Uuid::new_v4().simple().to_string();
     let worker = format!("{host}-{}-{}", std::process::id(), &unique[..8]);
     let ledger = Ledger::start(db.clone(), worker.clone());
+    let routes = Routes::start(&config, db.clone()).context("the HTTP client")?;
     Ok(Env {
         worker: Arc::from(worker),
         config: Arc::new(config),
@@ -126,6 +129,7 @@ async fn environment(config: WorkerConfig) -> anyhow::Result<Env> {
         docker,
         storage,
         probe,
+        routes,
         ledger,
         draining: CancellationToken::new(),
     })

@@ -42,6 +42,7 @@ mod images;
 mod late;
 mod orphans;
 mod ports;
+mod routes;
 mod snapshots;
 mod stuck;
 mod trash;
@@ -200,6 +201,7 @@ impl Reconciler {
         match name {
             SweepName::Drift => drift::sweep(env, &self.deaths).await,
             SweepName::Stuck => stuck::sweep(env).await,
+            SweepName::Routes => routes::sweep(env).await,
             SweepName::Doorbells => doorbells::sweep(env).await,
             SweepName::Orphans => orphans::sweep(env).await,
             SweepName::Directories => directories::sweep(env).await,

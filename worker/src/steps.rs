@@ -10,6 +10,7 @@ mod files;
 mod port;
 mod ready;
 mod rollout;
+mod route;
 
 /// A step of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -22,6 +23,8 @@ pub enum Step {
     CreateContainer,
     StartContainer,
     WaitUntilReady,
+    Route,
+    Unroute,
     StopContainer,
     RemoveContainer,
     RemoveNetwork,
@@ -51,6 +54,7 @@ pub enum Undo {
     ResumeGateway,
     PutFilesBack,
     LeaveRest,
+    Unroute,
 }
 
 impl Step {
@@ -65,6 +69,8 @@ impl Step {
             Self::CreateContainer => "create_container",
             Self::StartContainer => "start_container",
             Self::WaitUntilReady => "wait_until_ready",
+            Self::Route => "route",
+            Self::Unroute => "unroute",
             Self::StopContainer => "stop_container",
             Self::RemoveContainer => "remove_container",
             Self::RemoveNetwork => "remove_network",
@@ -92,6 +98,8 @@ impl Step {
             Self::CreateContainer => container::create(cx).await,
             Self::StartContainer => container::start(cx).await,
             Self::WaitUntilReady => ready::wait(cx).await,
+            Self::Route => route::open(cx).await,
+            Self::Unroute => route::close(cx).await,
             Self::StopContainer => container::stop(cx).await,
             Self::RemoveContainer => container::remove(cx).await,
             Self::RemoveNetwork => container::remove_network(cx).await,
@@ -120,6 +128,8 @@ impl Step {
             Self::CreateContainer => "Creating the container",
             Self::StartContainer => "Starting the container",
             Self::WaitUntilReady | Self::WaitForGateway => "Waiting for the gateway to answer",
+            Self::Route => "Opening its address",
+            Self::Unroute => "Closing its address",
             Self::StopContainer => "Stopping the container",
             Self::RemoveContainer => "Removing the container",
             Self::RemoveNetwork => "Removing the network",
@@ -164,6 +174,7 @@ impl Undo {
             Self::ResumeGateway => "resume_gateway",
             Self::PutFilesBack => "put_files_back",
             Self::LeaveRest => "leave_rest",
+            Self::Unroute => "unroute",
         }
     }
 
@@ -179,6 +190,7 @@ impl Undo {
             Self::ResumeGateway => change::resume_gateway(cx).await,
             Self::PutFilesBack => change::put_files_back(cx).await,
             Self::LeaveRest => rollout::leave_rest(cx).await,
+            Self::Unroute => route::close(cx).await,
         }
     }
 }

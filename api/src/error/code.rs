@@ -67,6 +67,8 @@ text_enum!(
         GatewayFailed = "gateway_failed",
         /// Others are asking the same instance for something.
         GatewayBusy = "gateway_busy",
+        /// The gateway of the instance does not answer at its address.
+        InstanceUnavailable = "instance_unavailable",
         /// No worker is alive to do it.
         NoWorker = "no_worker",
         /// Some of the reconciler's sweeps have not run in time; those that have are in the answer.
@@ -104,7 +106,9 @@ impl ErrorCode {
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
             Self::GatewayFailed => StatusCode::BAD_GATEWAY,
-            Self::Unavailable | Self::NoWorker | Self::GatewayBusy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable | Self::InstanceUnavailable | Self::NoWorker | Self::GatewayBusy => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::TimedOut | Self::ReconcileUnfinished => StatusCode::GATEWAY_TIMEOUT,
         }
     }

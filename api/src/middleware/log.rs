@@ -91,11 +91,12 @@ fn write(
     if path == "/healthz" || path == "/readyz" {
         // Asked every few seconds; what is not ready has said so itself.
         tracing::debug!(%method, path, status, duration_ms, request_id, "Answered a probe");
-    } else if status >= 500 {
+    } else if status >= 500 && !path.starts_with("/pages/") {
         let error = error.map(|error| chain(error));
         tracing::error!(%method, path, status, duration_ms, request_id, user, code, error, "Failed to answer a request");
     } else {
-        // The client was told why; a source, if there is one, says more.
+        // The client was told why; a source, if there is one, says more. A page that says that an instance is stopped is
+        // no failure of ours.
         let error = error.and_then(std::error::Error::source).map(chain);
         tracing::info!(%method, path, status, duration_ms, request_id, user, code, error, "Answered a request");
     }

@@ -245,6 +245,21 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    routing (singleton) {
+        singleton -> Bool,
+        generation -> Int8,
+    }
+}
+
+diesel::table! {
+    ready_gateways (instance_id) {
+        instance_id -> Text,
+        job_id -> Uuid,
+        attempt -> Int8,
+    }
+}
+
 diesel::joinable!(api_tokens -> users (user_id));
 diesel::joinable!(ports -> instances (instance_id));
 diesel::joinable!(job_events -> jobs (job_id));
@@ -263,5 +278,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     version_policy,
     audit,
     sweeps,
-    sightings
+    sightings,
+    routing,
+    ready_gateways
 );

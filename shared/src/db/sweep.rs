@@ -30,6 +30,8 @@ text_enum!(
         Stuck = "stuck",
         /// Due jobs that nobody took.
         Doorbells = "doorbells",
+        /// What nginx is told of where instances are.
+        Routes = "routes",
         /// Containers and networks that belong to no instance.
         Orphans = "orphans",
         /// Directories that belong to no instance.

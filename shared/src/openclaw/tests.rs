@@ -1,7 +1,8 @@
 use super::*;
 
 fn routing(routing: Routing) -> RoutingArgs {
-    RoutingArgs { routing, base_domain: "claw.test".into(), port_range: "10000-20000".parse().unwrap() }
+    let port_range = "10000-20000".parse().unwrap();
+    RoutingArgs { routing, base_domain: "claw.test".into(), https_port: 443, port_range }
 }
 
 static NO_ENV: BTreeMap<String, SecretString> = BTreeMap::new();
@@ -29,6 +30,15 @@ fn behind_nginx_only_its_own_origin_and_proxy_are_trusted() {
     let config = config(&settings(&id, &token, &routing));
     assert_eq!(config["gateway"]["controlUi"]["allowedOrigins"], json!(["https://abcdefghijkl.claw.test"]));
     assert_eq!(config["gateway"]["trustedProxies"], json!(["10.210.0.9"]));
+}
+
+#[test]
+fn a_port_other_than_the_usual_one_is_part_of_the_origin() {
+    let routing = RoutingArgs { https_port: 8443, ..routing(Routing::Nginx) };
+    let (id, token) = ("abcdefghijkl".parse().unwrap(), SecretString::from("t"));
+    let config = config(&settings(&id, &token, &routing));
+    assert_eq!(config["gateway"]["controlUi"]["allowedOrigins"], json!(["https://abcdefghijkl.claw.test:8443"]));
+    assert_eq!(routing.dashboard_url(&id, 10001), "https://abcdefghijkl.claw.test:8443/");
 }
 
 #[test]

@@ -341,6 +341,7 @@ async fn end(
     })
     .await?;
     kill_point(cx.job.kind.as_str(), "end", "after");
+    cx.env.routes.nudge();
     Ok(())
 }
 

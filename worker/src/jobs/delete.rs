@@ -8,6 +8,7 @@ use crate::steps::Step;
 pub(super) const PLAN: Plan = Plan {
     during: Some(InstanceStatus::Deleting),
     steps: &[
+        PlannedStep::new(Step::Unroute),
         PlannedStep::new(Step::StopContainer),
         PlannedStep::new(Step::RemoveContainer),
         PlannedStep::new(Step::RemoveNetwork),

@@ -16,6 +16,7 @@ pub(super) const PLAN: Plan = Plan {
         PlannedStep::undone_by(Step::CreateContainer, Undo::RemoveContainer),
         PlannedStep::new(Step::StartContainer),
         PlannedStep::new(Step::WaitUntilReady),
+        PlannedStep::undone_by(Step::Route, Undo::Unroute),
     ],
     succeeded: Outcome::Status(InstanceStatus::Running),
     cancelled: Outcome::Status(InstanceStatus::Error),

@@ -11,6 +11,9 @@ use clawdeploy_shared::instance::InstanceStatus;
 use super::{Outcome, Plan, PlannedStep};
 use crate::steps::{Step, Undo};
 
+// What is updating is not routed: its status says so, and these only see to it that nginx knows in time.
+const UNROUTE: PlannedStep = PlannedStep::new(Step::Unroute);
+const ROUTE: PlannedStep = PlannedStep::undone_by(Step::Route, Undo::Unroute);
 const PREPARE: PlannedStep = PlannedStep::undone_by(Step::PrepareChange, Undo::ForgetChange);
 // Once, these three: an attempt that takes over must neither stop nor remove what the one before it made, and must not
 // take what a new gateway has migrated for what there was before.
@@ -23,6 +26,7 @@ pub(super) const PLAN: Plan = Plan {
     during: Some(InstanceStatus::Updating),
     steps: &[
         PREPARE,
+        UNROUTE,
         STOP,
         SNAPSHOT,
         REMOVE,
@@ -34,6 +38,7 @@ pub(super) const PLAN: Plan = Plan {
         CREATE,
         PlannedStep::new(Step::StartGateway),
         PlannedStep::new(Step::WaitForGateway),
+        ROUTE,
         PlannedStep::new(Step::KeepSnapshot),
     ],
     succeeded: Outcome::AsObserved,
@@ -46,6 +51,7 @@ pub(super) const PLAN: Plan = Plan {
 pub(super) const ROLLBACK: Plan = Plan {
     steps: &[
         PREPARE,
+        UNROUTE,
         STOP,
         SNAPSHOT,
         REMOVE,
@@ -59,6 +65,7 @@ pub(super) const ROLLBACK: Plan = Plan {
         CREATE,
         PlannedStep::new(Step::StartGateway),
         PlannedStep::new(Step::WaitForGateway),
+        ROUTE,
         PlannedStep::new(Step::KeepSnapshot),
     ],
     ..PLAN

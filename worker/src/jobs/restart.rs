@@ -8,6 +8,7 @@ use crate::steps::{Step, Undo};
 pub(super) const PLAN: Plan = Plan {
     during: Some(InstanceStatus::Starting),
     steps: &[
+        PlannedStep::new(Step::Unroute),
         // Once: an attempt that takes over after a crash must not stop what the one before it started.
         PlannedStep::once(Step::StopContainer, Some(Undo::StartContainer)),
         PlannedStep::new(Step::FindImage),
@@ -18,6 +19,7 @@ pub(super) const PLAN: Plan = Plan {
         PlannedStep::new(Step::CreateContainer),
         PlannedStep::new(Step::StartContainer),
         PlannedStep::new(Step::WaitUntilReady),
+        PlannedStep::undone_by(Step::Route, Undo::Unroute),
     ],
     succeeded: Outcome::Status(InstanceStatus::Running),
     cancelled: Outcome::AsObserved,

@@ -17,6 +17,7 @@ pub(super) const PLAN: Plan = Plan {
         PlannedStep::new(Step::CreateContainer),
         PlannedStep::undone_by(Step::StartContainer, Undo::StopContainer),
         PlannedStep::new(Step::WaitUntilReady),
+        PlannedStep::undone_by(Step::Route, Undo::Unroute),
     ],
     succeeded: Outcome::Status(InstanceStatus::Running),
     cancelled: Outcome::AsObserved,

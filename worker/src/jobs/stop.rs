@@ -7,7 +7,8 @@ use crate::steps::Step;
 
 pub(super) const PLAN: Plan = Plan {
     during: Some(InstanceStatus::Stopping),
-    steps: &[PlannedStep::new(Step::StopContainer)],
+    // What is stopping is not routed any more, and nginx knows before anybody is cut off.
+    steps: &[PlannedStep::new(Step::Unroute), PlannedStep::new(Step::StopContainer)],
     succeeded: Outcome::Status(InstanceStatus::Stopped),
     cancelled: Outcome::AsObserved,
     failed: Outcome::Status(InstanceStatus::Error),

@@ -1,0 +1,190 @@
+//! How an instance is, for whoever opens its address: a page for browsers, a problem for programs.
+//!
+//! Strangers read it. It says what the address alone says already, the status, and which of our own steps is under way:
+//! no name, no owner, no reason of a failure.
+
+use std::{sync::LazyLock, time::Duration};
+
+use axum::{
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use clawdeploy_shared::{
+    db::route::{self, Shown},
+    ids::InstanceId,
+    instance::InstanceStatus,
+};
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    error::{AppError, AppResult, ErrorCode},
+    extract::Path,
+    state::AppState,
+};
+
+const STYLE: &str = "html{color-scheme:light dark;font:1rem/1.5 system-ui,sans-serif}\
+    body{max-width:32rem;margin:18vh auto;padding:0 1.5rem}h1{font-size:1.5rem;margin:0 0 .5rem}\
+    p{margin:.5rem 0}.step{opacity:.7}a{color:inherit}";
+
+/// Nothing may be loaded or run; the one style is known by its hash.
+static POLICY: LazyLock<Option<HeaderValue>> = LazyLock::new(|| {
+    let hash = BASE64_STANDARD.encode(Sha256::digest(STYLE));
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    );
+    HeaderValue::from_str(&policy).ok()
+});
+
+/// What is said of an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Notice {
+    status: StatusCode,
+    title: &'static str,
+    text: &'static str,
+    step: Option<String>,
+    /// Seconds after which a program may ask again.
+    retry_after: Option<u64>,
+    /// Seconds after which the page loads itself again.
+    reload_after: Option<u64>,
+}
+
+impl Notice {
+    fn unknown() -> Self {
+        Self {
+            status: StatusCode::NOT_FOUND,
+            title: "There is no such instance",
+            text: "Nothing lives at this address. It may be misspelt, or the instance was deleted.",
+            step: None,
+            retry_after: None,
+            reload_after: None,
+        }
+    }
+
+    fn of(shown: Shown) -> Self {
+        use InstanceStatus::{Deleting, Error, Pending, Provisioning, Running, Starting, Stopped, Stopping, Updating};
+        let (title, text, retry, reload) = match shown.status {
+            Pending | Provisioning | Starting => {
+                ("Starting", "The gateway is on its way. This page opens it as soon as it answers.", 2, Some(2))
+            }
+            // Its container is there, nginx does not know yet or the gateway has just gone.
+            Running => {
+                ("One moment", "The gateway does not answer just now. This page tries again by itself.", 3, Some(3))
+            }
+            Updating => {
+                ("Updating", "The instance is being updated. This page opens it as soon as it answers.", 5, Some(5))
+            }
+            Stopping => ("Stopping", "The instance is being stopped.", 10, Some(10)),
+            Stopped => ("Stopped", "The instance is stopped. Its owner starts it in the control panel.", 60, None),
+            Deleting => ("Deleting", "The instance is being deleted.", 60, None),
+            Error => (
+                "Out of order",
+                "The instance does not run. Its owner finds the reason in the control panel.",
+                60,
+                None,
+            ),
+        };
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            title,
+            text,
+            step: shown.step.filter(|_| reload.is_some()),
+            retry_after: Some(retry),
+            reload_after: reload,
+        }
+    }
+
+    fn problem(self) -> AppError {
+        let step = self.step.map(|step| format!(" {step} ...")).unwrap_or_default();
+        let detail = format!("{}: {}{step}", self.title, self.text);
+        match self.retry_after {
+            None => AppError::new(ErrorCode::NotFound, detail),
+            Some(seconds) => {
+                AppError::new(ErrorCode::InstanceUnavailable, detail).with_retry_after(Duration::from_secs(seconds))
+            }
+        }
+    }
+
+    fn page(&self, panel: Option<&str>) -> String {
+        let refresh =
+            self.reload_after.map(|s| format!("<meta http-equiv=\"refresh\" content=\"{s}\">")).unwrap_or_default();
+        let step = self.step.as_deref().map(|s| format!("<p class=\"step\">{} …</p>", escaped(s))).unwrap_or_default();
+        let panel =
+            panel.map(|url| format!("<p><a href=\"{}\">Control panel</a></p>", escaped(url))).unwrap_or_default();
+        format!(
+            "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
+             content=\"width=device-width\"><meta name=\"robots\" content=\"noindex\">{refresh}<title>{title}</title>\
+             <style>{STYLE}</style></head><body><main><h1>{title}</h1><p>{text}</p>{step}{panel}</main></body></html>\n",
+            title = self.title,
+            text = self.text,
+        )
+    }
+}
+
+/// Text as it stands in a page or an attribute in double quotes.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+/// Whether who asks reads pages. Browsers name HTML where a page is opened; programs do not.
+fn reads_pages(headers: &HeaderMap) -> bool {
+    let accepts = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    accepts.flat_map(|value| value.split(',')).any(|one| one.trim().starts_with("text/html"))
+}
+
+/// `id` is whatever name was opened below the base domain.
+pub async fn page(app: AppState, headers: HeaderMap, Path(id): Path<String>) -> AppResult<Response> {
+    let shown = match id.parse::<InstanceId>() {
+        Ok(id) => route::shown(&mut *app.db.conn().await?, &id).await?,
+        Err(_) => None,
+    };
+    let notice = shown.map_or_else(Notice::unknown, Notice::of);
+    if !reads_pages(&headers) {
+        return Err(notice.problem());
+    }
+    let page = notice.page(app.public_url.as_deref());
+    let html = HeaderValue::from_static("text/html; charset=utf-8");
+    let mut response = (notice.status, [(header::CONTENT_TYPE, html)], page).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(policy) = POLICY.clone() {
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    if let Some(seconds) = notice.retry_after {
+        headers.insert(header::RETRY_AFTER, seconds.into());
+    }
+    Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_status_has_its_page() {
+        for status in InstanceStatus::ALL {
+            let notice = Notice::of(Shown { status: *status, step: Some("Creating <b>".into()) });
+            assert_eq!(notice.status, StatusCode::SERVICE_UNAVAILABLE, "{status}");
+            let page = notice.page(Some("https://panel.test/?a=\"b\"&c"));
+            assert!(page.contains("href=\"https://panel.test/?a=&quot;b&quot;&amp;c\""), "{page}");
+            assert!(!page.contains("<b>") && !page.contains("<script"), "{page}");
+            assert_eq!(page.contains("refresh"), notice.reload_after.is_some(), "{status}");
+            // Whoever waits for something sees what is being done.
+            assert_eq!(page.contains("Creating &lt;b&gt;"), notice.reload_after.is_some(), "{status}");
+        }
+    }
+
+    #[test]
+    fn programs_get_a_problem() {
+        let error = Notice::of(Shown { status: InstanceStatus::Stopped, step: None }).problem();
+        assert_eq!((error.code(), error.status()), (ErrorCode::InstanceUnavailable, StatusCode::SERVICE_UNAVAILABLE));
+        assert_eq!(Notice::unknown().problem().code(), ErrorCode::NotFound);
+    }
+
+    #[test]
+    fn a_page_is_for_whoever_names_it() {
+        let asks = |accept: &str| reads_pages(&HeaderMap::from_iter([(header::ACCEPT, accept.parse().unwrap())]));
+        assert!(asks("text/html,application/xhtml+xml,*/*;q=0.8"));
+        assert!(!asks("*/*") && !asks("application/json") && !reads_pages(&HeaderMap::new()));
+    }
+}

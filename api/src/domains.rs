@@ -1,0 +1,67 @@
+//! Whether instances and the panel share more of a name than they should.
+//!
+//! Tenants serve pages of their own at the instances' names. Where those are of the same site as the panel, a browser
+//! makes no difference between them in `SameSite`, and lets the tenant's page set cookies for the panel.
+
+/// Second labels under which countries register names, as in `example.co.uk`. Not all of them: what this is for is a
+/// warning, not a boundary.
+const REGISTRIES: [&str; 8] = ["co", "com", "net", "org", "gov", "ac", "edu", "or"];
+
+/// The part of a name that its owner has registered, as far as that can be told without the list of all registries.
+fn registrable(host: &str) -> &str {
+    let dots: Vec<usize> = host.rmatch_indices('.').map(|(at, _)| at).collect();
+    let labels = match dots[..] {
+        [top, second, ..] if host.len() - top == 3 && REGISTRIES.contains(&&host[second + 1..top]) => 3,
+        _ => 2,
+    };
+    dots.get(labels - 1).map_or(host, |dot| &host[dot + 1..])
+}
+
+/// The host in a URL, in small letters and without port.
+fn host(url: &str) -> Option<String> {
+    let host = url.parse::<axum::http::Uri>().ok()?.host()?.trim_end_matches('.').to_ascii_lowercase();
+    // An address is nobody's neighbour.
+    let is_address = host.starts_with('[') || host.parse::<std::net::IpAddr>().is_ok();
+    (!is_address).then_some(host)
+}
+
+/// Why instances below `base_domain` should not be neighbours of the panel at `public_url`; `None`: they are not.
+pub fn warning(public_url: &str, base_domain: &str) -> Option<String> {
+    let panel = host(public_url)?;
+    let base = base_domain.trim_end_matches('.').to_ascii_lowercase();
+    (registrable(&panel) == registrable(&base)).then(|| {
+        format!(
+            "Instances at *.{base} are of the same site as the panel at {panel}: pages that tenants serve count as the \
+             panel's own for SameSite cookies, and can set cookies for it. Give instances a registered domain of their own \
+             (CLAWDEPLOY_BASE_DOMAIN)."
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_are_told() {
+        for (panel, base) in [
+            ("https://example.com", "example.com"),
+            ("https://claw.example.com", "example.com"),
+            ("https://panel.example.com:8443/x", "claw.example.com"),
+            ("https://Example.COM./", "claw.example.com"),
+            ("https://panel.example.co.uk", "claw.example.co.uk"),
+        ] {
+            assert!(warning(panel, base).is_some_and(|w| w.contains("SameSite")), "{panel} {base}");
+        }
+        for (panel, base) in [
+            ("https://example.com", "example-claw.com"),
+            ("https://example.co.uk", "claw.co.uk"),
+            ("https://panel.localhost", "claw.localhost"),
+            ("http://127.0.0.1:8080", "claw.localhost"),
+            ("http://[::1]:8080", "claw.localhost"),
+            ("nonsense", "claw.test"),
+        ] {
+            assert_eq!(warning(panel, base), None, "{panel} {base}");
+        }
+    }
+}

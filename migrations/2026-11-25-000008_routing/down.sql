@@ -1,0 +1,2 @@
+DROP TABLE ready_gateways;
+DROP TABLE routing;

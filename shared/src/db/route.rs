@@ -1,0 +1,118 @@
+//! Which instances nginx sends people to, and what is said of those that it does not.
+//!
+//! An instance is routed while its status is `running`. So whoever writes a status, be it a job, the reconciler or an
+//! update, has said whether there is a route, and nothing else can differ from it. The one addition: a job that has found
+//! its gateway to answer is routed before its end, so that the address works once the job is said to have succeeded.
+
+use diesel::{
+    prelude::*,
+    sql_types::{Int4, Int8, Nullable, Text},
+};
+use diesel_async::{AsyncConnection as _, RunQueryDsl};
+
+use super::{
+    Conn, DbError,
+    lease::{self, Lease, LeaseError},
+    schema::ready_gateways,
+};
+use crate::{ids::InstanceId, instance::InstanceStatus};
+
+/// A routed instance, as the rows say it: nothing of it is believed yet.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct RouteRow {
+    #[diesel(sql_type = Text)]
+    pub id: String,
+    #[diesel(sql_type = Int4)]
+    pub port: i32,
+}
+
+/// Every routed instance at one moment.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// Number of this reading; whatever was committed before one is in those with a higher number.
+    pub generation: i64,
+    pub rows: Vec<RouteRow>,
+}
+
+#[derive(QueryableByName)]
+struct Generation {
+    #[diesel(sql_type = Int8)]
+    generation: i64,
+}
+
+/// Reads the routes under a number above every earlier one and above `known`, which is more than the database's own where
+/// that was put back from a backup.
+pub async fn read(conn: &mut Conn, known: i64) -> Result<Reading, DbError> {
+    conn.transaction(async |conn| {
+        // The row's lock is the order: who reads under a higher number reads later.
+        let numbered: Generation = diesel::sql_query(
+            "INSERT INTO routing (generation) VALUES ($1 + 1) \
+             ON CONFLICT (singleton) DO UPDATE SET generation = greatest(routing.generation, $1) + 1 RETURNING generation",
+        )
+        .bind::<Int8, _>(known)
+        .get_result(conn)
+        .await?;
+        let rows = diesel::sql_query(
+            "SELECT i.id, p.port FROM instances i JOIN ports p ON p.instance_id = i.id \
+             WHERE i.status = 'running' OR EXISTS (SELECT 1 FROM ready_gateways r JOIN jobs j ON j.id = r.job_id \
+                WHERE r.instance_id = i.id AND j.status = 'running' AND j.attempt = r.attempt AND j.unwinding_to IS NULL) \
+             ORDER BY i.id, p.port",
+        )
+        .load(conn)
+        .await?;
+        Ok(Reading { generation: numbered.generation, rows })
+    })
+    .await
+}
+
+/// Notes that the gateway answers, in the name of the job that has found it so.
+pub async fn note_ready(conn: &mut Conn, lease: &Lease, id: &InstanceId) -> Result<(), LeaseError> {
+    conn.transaction(async |conn| {
+        lease::hold(conn, lease).await?;
+        let found = (ready_gateways::job_id.eq(lease.job), ready_gateways::attempt.eq(lease.attempt));
+        diesel::insert_into(ready_gateways::table)
+            .values((ready_gateways::instance_id.eq(id), found))
+            .on_conflict(ready_gateways::instance_id)
+            .do_update()
+            .set(found)
+            .execute(conn)
+            .await?;
+        Ok(())
+    })
+    .await
+}
+
+/// Keeps ports that were given up from being given out, while nginx may still send somebody there.
+pub async fn prolong_refusals(conn: &mut Conn) -> Result<(), DbError> {
+    diesel::sql_query(
+        "UPDATE ports SET refused_until = now() + interval '10 minutes' WHERE instance_id IS NULL AND refused_until > now()",
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// What a stranger may know of an instance whose id they have.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct Shown {
+    #[diesel(sql_type = Text)]
+    pub status: InstanceStatus,
+    /// What the job on it is at, if there is one.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub step: Option<String>,
+}
+
+/// How an instance is, without anything that is its owner's; `None`: there is none of this id.
+pub async fn shown(conn: &mut Conn, id: &InstanceId) -> Result<Option<Shown>, DbError> {
+    // Of its story only the titles of steps: they are ours, and the same for all.
+    Ok(diesel::sql_query(
+        "SELECT status, (SELECT e.message FROM jobs j JOIN job_events e ON e.job_id = j.id \
+           WHERE j.instance_id = i.id AND j.status = 'running' AND e.kind = 'step_started' \
+           ORDER BY e.id DESC LIMIT 1) AS step \
+         FROM instances i WHERE id = $1",
+    )
+    .bind::<Text, _>(id)
+    .get_result(conn)
+    .await
+    .optional()?)
+}

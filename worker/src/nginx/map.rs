@@ -1,0 +1,154 @@
+//! The file that tells nginx the instances' ports: what goes into it, and what it looks like.
+//!
+//! One line that nginx does not accept keeps it from reloading for everybody, and one that it understands otherwise
+//! (`~.*`, `*.x`, `hostnames`, a variable) sends people to somebody else's gateway. So nothing of a row is written as it
+//! is: an id is parsed and a port is printed from a number within the range that instances have.
+
+use std::{collections::HashMap, fmt::Write as _};
+
+use clawdeploy_shared::{db::route::RouteRow, ids::InstanceId, ports::PortRange};
+
+/// What a line before the generation looks like.
+const GENERATION: &str = "# Generation ";
+
+/// An instance and its port on 127.0.0.1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Route {
+    pub id: InstanceId,
+    pub port: u16,
+}
+
+/// A row that is not routed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetAside {
+    /// The id as it stands in the row, with everything unusual escaped, and cut.
+    pub subject: String,
+    pub reason: String,
+}
+
+impl SetAside {
+    pub(super) fn new(id: &str, reason: impl Into<String>) -> Self {
+        Self { subject: id.escape_default().take(80).collect(), reason: reason.into() }
+    }
+}
+
+/// Tells the rows that can be routed from the others. Of two that contradict each other neither is: which one is right
+/// cannot be known, and the wrong one would open somebody else's gateway.
+pub(super) fn sort_out(rows: Vec<RouteRow>, range: PortRange) -> (Vec<Route>, Vec<SetAside>) {
+    let (mut by_id, mut by_port) = (HashMap::<String, usize>::new(), HashMap::<i32, usize>::new());
+    for row in &rows {
+        *by_id.entry(row.id.clone()).or_default() += 1;
+        *by_port.entry(row.port).or_default() += 1;
+    }
+    let (mut routes, mut set_aside) = (Vec::new(), Vec::new());
+    for row in rows {
+        let port = u16::try_from(row.port).ok().filter(|port| (range.first..=range.last).contains(port));
+        match (row.id.parse(), port) {
+            (Ok(_), _) if by_id[&row.id] > 1 => {
+                set_aside.push(SetAside::new(&row.id, "There are two rows of this id."));
+            }
+            (Ok(_), Some(port)) if by_port[&row.port] > 1 => {
+                set_aside.push(SetAside::new(&row.id, format!("Another instance has the port {port} too.")));
+            }
+            (Ok(id), Some(port)) => routes.push(Route { id, port }),
+            (Ok(_), None) => {
+                let reason = format!("The port {} is not within {}-{}.", row.port, range.first, range.last);
+                set_aside.push(SetAside::new(&row.id, reason));
+            }
+            (Err(_), _) => set_aside.push(SetAside::new(&row.id, "This is no id of an instance.")),
+        }
+    }
+    (routes, set_aside)
+}
+
+/// The file. Included in nginx's `http` block.
+pub(super) fn render(generation: i64, routes: &[Route]) -> String {
+    // As long as the file, so that ten thousand lines are no ten thousand allocations.
+    let mut text = String::with_capacity(512 + routes.len() * 24);
+    let _ = write!(
+        text,
+        "# Written by clawdeploy-worker from its database. What is changed here is lost.\n\
+         {GENERATION}{generation}\n\
+         map_hash_bucket_size 256;\n\
+         map_hash_max_size 65536;\n\
+         map \"\" $clawdeploy_generation {{\n  default {generation};\n}}\n\
+         map $instance_id $clawdeploy_port {{\n  default 0;\n"
+    );
+    for Route { id, port } in routes {
+        let _ = writeln!(text, "  \"{id}\" {port};");
+    }
+    text.push_str("}\n");
+    text
+}
+
+/// The generation of a file that [`render`] has made; 0 for any other.
+pub(super) fn generation(text: &str) -> i64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(GENERATION));
+    line.and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RANGE: PortRange = PortRange { first: 10000, last: 20000 };
+
+    fn row(id: &str, port: i32) -> RouteRow {
+        RouteRow { id: id.into(), port }
+    }
+
+    #[test]
+    fn only_ids_and_ports_get_into_the_file() {
+        let long = "a".repeat(63);
+        let hostile = [
+            long.as_str(),
+            "~.*",
+            "*.x",
+            ".x",
+            "x.",
+            "hostnames",
+            "volatile",
+            "default",
+            "include",
+            "",
+            "ABCDEFGHIJKL",
+            "abcdefghijk\"",
+            "abcdefghijk;",
+            "abcdefghijk\n",
+            "a b",
+            "} server {",
+            "$http_evil00",
+            "abcdefghijk\0",
+        ];
+        let mut rows: Vec<_> = (10001..).zip(hostile).map(|(port, id)| row(id, port)).collect();
+        rows.push(row("abcdefghijkl", 10000));
+        let (routes, set_aside) = sort_out(rows, RANGE);
+        assert_eq!(routes, [Route { id: "abcdefghijkl".parse().unwrap(), port: 10000 }]);
+        assert_eq!(set_aside.len(), hostile.len());
+        assert!(set_aside.iter().all(|s| s.subject.len() <= 80 && !s.subject.contains(['\n', '\0'])), "{set_aside:?}");
+    }
+
+    #[test]
+    fn rows_that_contradict_each_other_are_all_set_aside() {
+        let rows = vec![
+            row("aaaaaaaaaaaa", 10000),
+            row("aaaaaaaaaaaa", 10001),
+            row("bbbbbbbbbbbb", 10002),
+            row("cccccccccccc", 10002),
+            row("dddddddddddd", 5432),
+            row("eeeeeeeeeeee", -1),
+            row("ffffffffffff", 75536),
+            row("gggggggggggg", 10003),
+        ];
+        let (routes, set_aside) = sort_out(rows, RANGE);
+        assert_eq!(routes, [Route { id: "gggggggggggg".parse().unwrap(), port: 10003 }]);
+        assert_eq!(set_aside.len(), 7);
+    }
+
+    #[test]
+    fn the_file_is_as_nginx_reads_it() {
+        let text = render(7, &[Route { id: "abcdefghijkl".parse().unwrap(), port: 12345 }]);
+        assert!(text.ends_with("map $instance_id $clawdeploy_port {\n  default 0;\n  \"abcdefghijkl\" 12345;\n}\n"));
+        assert_eq!((generation(&text), generation("")), (7, 0));
+    }
+}

@@ -1,0 +1,177 @@
+//! nginx itself: has it try a file, read its files again, and say what it has read.
+
+use std::{io, net::SocketAddr, path::Path, process::Stdio, str::FromStr, time::Duration};
+
+use tokio::{
+    process::Command,
+    time::{Instant, sleep, timeout},
+};
+
+/// How long a trial or a reload may take.
+const COMMAND_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long nginx may take to start workers with a new map.
+const TAKE_UP_LIMIT: Duration = Duration::from_secs(5);
+
+/// How much of what a command says is kept.
+const WORDS_LIMIT: usize = 600;
+
+/// A command and its arguments, as it is run without a shell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandLine(Vec<String>);
+
+impl FromStr for CommandLine {
+    type Err = String;
+
+    /// Words with blanks between; quotes, single or double, keep blanks within a word.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+        for c in text.chars() {
+            match (quote, c) {
+                (Some(open), c) if c == open => quote = None,
+                (None, '\'' | '"') => {
+                    quote = Some(c);
+                    word.get_or_insert_default();
+                }
+                (None, c) if c.is_whitespace() => words.extend(word.take()),
+                (_, c) => word.get_or_insert_default().push(c),
+            }
+        }
+        words.extend(word);
+        if quote.is_some() {
+            Err("a quote is not closed".into())
+        } else if words.first().is_none_or(String::is_empty) {
+            Err("there is no command in it".into())
+        } else {
+            Ok(Self(words))
+        }
+    }
+}
+
+/// Why a command did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    #[error("{program} cannot be run")]
+    Start { program: String, source: io::Error },
+    #[error("{program} did not end within {} s", COMMAND_LIMIT.as_secs())]
+    TooSlow { program: String },
+    #[error("{program} failed: {words}")]
+    Failed { program: String, words: String },
+}
+
+async fn run(program: &str, mut command: Command) -> Result<(), CommandError> {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+    let program = program.to_owned();
+    match timeout(COMMAND_LIMIT, command.output()).await {
+        Err(_) => Err(CommandError::TooSlow { program }),
+        Ok(Err(source)) => Err(CommandError::Start { program, source }),
+        Ok(Ok(output)) if output.status.success() => Ok(()),
+        Ok(Ok(output)) => {
+            let words = String::from_utf8_lossy(&output.stderr);
+            let words: Vec<_> = words.split_whitespace().collect();
+            let words: String = words.join(" ").chars().take(WORDS_LIMIT).collect();
+            let words = if words.is_empty() { output.status.to_string() } else { words };
+            Err(CommandError::Failed { program, words })
+        }
+    }
+}
+
+/// Has nginx try a map, in a configuration of nothing else, in a directory of its own. Needs no rights.
+pub(super) async fn try_map(program: &Path, map: &Path) -> Result<(), CommandError> {
+    let name = program.display().to_string();
+    let failed = |source| CommandError::Start { program: name.clone(), source };
+    let dir = tokio::task::spawn_blocking(|| tempfile::Builder::new().prefix("clawdeploy-nginx-").tempdir());
+    let dir = dir.await.map_err(|error| failed(error.into()))?.map_err(failed)?;
+    let conf = dir.path().join("try.conf");
+    tokio::fs::write(&conf, trial(dir.path(), map)).await.map_err(failed)?;
+    let mut command = Command::new(program);
+    command.arg("-t").arg("-q").arg("-e").arg("stderr").arg("-p").arg(dir.path()).arg("-c").arg(&conf);
+    run(&name, command).await
+}
+
+/// A configuration that holds nothing but a map, and a place where its variables are used.
+fn trial(dir: &Path, map: &Path) -> String {
+    let temp: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|name| format!("  {name}_temp_path {name};\n"))
+        .concat();
+    format!(
+        "pid nginx.pid;\nerror_log stderr;\nevents {{}}\nhttp {{\n{temp}  access_log off;\n  include \"{}\";\n  server {{\n    \
+         listen \"unix:{}/nginx.sock\";\n    server_name ~^(?<instance_id>.+)$;\n    \
+         return 200 $clawdeploy_port$clawdeploy_generation;\n  }}\n}}\n",
+        map.display(),
+        dir.display(),
+    )
+}
+
+/// Tells nginx to read its files again.
+pub(super) async fn reload(command: &CommandLine) -> Result<(), CommandError> {
+    let Some((program, arguments)) = command.0.split_first() else { return Ok(()) };
+    let mut reload = Command::new(program);
+    reload.args(arguments);
+    run(program, reload).await
+}
+
+/// Where nginx says which map it has read.
+#[derive(Debug, Clone)]
+pub(super) struct Inquiry {
+    http: reqwest::Client,
+    url: String,
+}
+
+impl Inquiry {
+    pub(super) fn new(address: SocketAddr) -> Result<Self, reqwest::Error> {
+        let http = reqwest::Client::builder()
+            .timeout(Duration::from_secs(2))
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            // A connection that was kept would end at a worker of before the reload.
+            .pool_max_idle_per_host(0)
+            .build()?;
+        Ok(Self { http, url: format!("http://{address}/__clawdeploy/generation") })
+    }
+
+    /// The generation that new connections get; `None`: nginx is not there, or is not one of ours.
+    pub(super) async fn generation(&self) -> Option<i64> {
+        let answer = self.http.get(&self.url).send().await.ok()?.error_for_status().ok()?;
+        answer.text().await.ok()?.trim().parse().ok()
+    }
+
+    /// Waits until this generation has been taken up.
+    pub(super) async fn has_taken_up(&self, generation: i64) -> bool {
+        let began = Instant::now();
+        loop {
+            if self.generation().await.is_some_and(|now| now >= generation) {
+                return true;
+            }
+            if began.elapsed() > TAKE_UP_LIMIT {
+                return false;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// Worker processes of nginx on this machine that only wait for their connections to end, as far as they can be seen.
+pub(super) fn old_workers() -> usize {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let numbers = processes.filter(|entry| entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit));
+    let titles = numbers.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+    titles.filter(|title| title.starts_with(b"nginx: worker process is shutting down")).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Result<Vec<String>, String> {
+        text.parse::<CommandLine>().map(|line| line.0)
+    }
+
+    #[test]
+    fn a_command_is_split_without_a_shell() {
+        assert_eq!(words(" sudo -n  nginx -s reload ").unwrap(), ["sudo", "-n", "nginx", "-s", "reload"]);
+        assert_eq!(words("a 'b c' \"d'e\" f'g h'i ''").unwrap(), ["a", "b c", "d'e", "fg hi", ""]);
+        assert_eq!(words("a;b $(c) | d").unwrap(), ["a;b", "$(c)", "|", "d"]);
+        assert!(words("a 'b").is_err() && words(" ").is_err() && words("''").is_err());
+    }
+}

@@ -1,0 +1,64 @@
+//! The address of an instance at nginx.
+//!
+//! What is routed follows from the rows; these steps see to it that nginx knows before the job goes on. Where nginx is not
+//! there or does not take the map up, no job fails for it: the reconciler goes on trying, and says so.
+
+use std::time::Duration;
+
+use clawdeploy_shared::{
+    db::{lease, port, route},
+    job::JobKind,
+    telemetry::chain,
+};
+use diesel_async::AsyncConnection as _;
+
+use crate::engine::{context::JobContext, error::StepError};
+
+/// How long a job waits for nginx.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Opens the address of a gateway that answers.
+pub(super) async fn open(cx: &JobContext) -> Result<(), StepError> {
+    if !cx.env.routes.are_kept() {
+        return Ok(());
+    }
+    let (instance, port) = cx.instance_with_port().await?;
+    // An update of an instance that was stopped ends with a stopped one.
+    if !cx.env.probe.is_ready(port).await {
+        return Ok(());
+    }
+    route::note_ready(&mut *cx.env.db.conn().await?, &cx.lease, &instance.id).await?;
+    settle(cx).await.map(drop)
+}
+
+/// Closes the address of an instance whose status says that it is not routed any more.
+pub(super) async fn close(cx: &JobContext) -> Result<(), StepError> {
+    if !cx.env.routes.are_kept() || settle(cx).await? || cx.job.kind != JobKind::Delete {
+        return Ok(());
+    }
+    // nginx may still send people there: nobody else gets the port until that is over.
+    let id = cx.instance_id()?;
+    let mut conn = cx.env.db.conn().await?;
+    conn.transaction::<_, StepError, _>(async |conn| {
+        lease::hold(conn, &cx.lease).await?;
+        Ok(port::refuse(conn, id).await?)
+    })
+    .await?;
+    drop(conn);
+    cx.log("The port is not given out again before nginx has let go of it").await
+}
+
+/// Whether nginx has what the rows say now.
+async fn settle(cx: &JobContext) -> Result<bool, StepError> {
+    let applied = tokio::select! {
+        applied = cx.env.routes.settle(PATIENCE) => applied,
+        () = cx.told_to_stop() => {
+            cx.check()?;
+            return Ok(false);
+        }
+    };
+    let Some(error) = &applied.pending else { return Ok(true) };
+    tracing::warn!(job.id = %cx.job.id, error = chain(error), "The address of an instance is pending");
+    cx.log(&format!("nginx does not know yet ({error}); the reconciler goes on trying")).await?;
+    Ok(false)
+}
