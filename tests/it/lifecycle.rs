@@ -35,6 +35,7 @@ async fn create_brings_a_gateway_up() {
         "create_container",
         "start_container",
         "wait_until_ready",
+        "route",
     ];
     assert_eq!(steps, names.map(|name| format!("step_done {name}")));
     env.finish().await;

@@ -16,5 +16,6 @@ mod outages;
 mod programs;
 mod real_openclaw;
 mod routes;
+mod routing;
 mod support;
 mod update;

@@ -19,6 +19,7 @@ pub mod docker_proxy;
 pub mod env;
 pub mod fake;
 pub mod gate;
+pub mod nginx;
 pub mod oracle;
 pub mod people;
 pub mod postgres_server;

@@ -84,6 +84,7 @@ fn shell() -> ExitCode {
 }
 
 /// OpenClaw's command line, with what guards it: an end after `seconds`.
+#[expect(clippy::disallowed_methods, reason = "this program is not part of the product")]
 fn command_line(seconds: &str, arguments: &[String]) -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match std::fs::read_to_string(MOOD).unwrap_or_default().trim() {
@@ -159,6 +160,18 @@ fn serve(ready_at: Option<Instant>) -> io::Result<()> {
     Ok(())
 }
 
+/// Says back whatever it is told, until nobody speaks any more. (It is never asked to prove that it knows how a `WebSocket` begins.)
+fn echo(mut connection: TcpStream) {
+    let _ = connection.set_read_timeout(None);
+    let _ = write!(connection, "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n");
+    let mut buffer = [0; 4096];
+    while let Ok(read @ 1..) = connection.read(&mut buffer) {
+        if connection.write_all(&buffer[..read]).is_err() {
+            return;
+        }
+    }
+}
+
 fn answer(mut connection: TcpStream, ready_at: Option<Instant>) {
     let _ = connection.set_read_timeout(Some(Duration::from_secs(5)));
     let mut head = Vec::new();
@@ -171,16 +184,24 @@ fn answer(mut connection: TcpStream, ready_at: Option<Instant>) {
     }
     let head = String::from_utf8_lossy(&head);
     let path = head.split(' ').nth(1).unwrap_or_default();
+    if head.to_ascii_lowercase().contains("\r\nupgrade: websocket") {
+        return echo(connection);
+    }
     let ready = ready_at.is_some_and(|at| Instant::now() >= at);
     let (status, body) = match path {
         "/startupz" | "/readyz" if !ready => ("503 Service Unavailable", "{\"ok\":false}"),
         "/startupz" | "/readyz" | "/healthz" => ("200 OK", "{\"ok\":true}"),
         "/" => ("200 OK", "<!doctype html><title>Fake Control</title>"),
         "/crash" => ("200 OK", "crashing"),
+        // What arrived here.
+        "/head" => ("200 OK", &*head),
         _ => ("404 Not Found", "nothing here"),
     };
     let length = body.len();
-    let _ = write!(connection, "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
+    // A cookie for all the neighbours, which a proxy should not let pass.
+    let cookie = if path == "/head" { "set-cookie: a=b; Domain=.claw.test; Path=/\r\n" } else { "" };
+    let _ =
+        write!(connection, "HTTP/1.1 {status}\r\ncontent-length: {length}\r\n{cookie}connection: close\r\n\r\n{body}");
     if path == "/crash" {
         let _ = writeln!(io::stderr(), "fake gateway: told to crash");
         std::process::exit(1);

@@ -1,0 +1,52 @@
+//! Reloads cut nobody off, and do not leave ever more processes.
+
+use std::time::Duration;
+
+use clawdeploy_tests::TestEnv;
+
+use super::behind;
+use crate::support::{running, wait_job_within};
+
+const SOCKETS: usize = 50;
+const OPERATIONS: usize = 200;
+/// Instances that are operated on; one operation at a time on each.
+const OPERATED: usize = 4;
+
+#[tokio::test]
+async fn sockets_stay_open_while_others_come_and_go() {
+    let (env, nginx) = behind(TestEnv::builder().workers(2)).await;
+    let quiet = running(&env, "quiet").await.instance;
+    let mut sockets = Vec::new();
+    for _ in 0..SOCKETS {
+        sockets.push(nginx.socket(&quiet).await);
+    }
+    let ann = env.user("ann").await;
+    let mut operated = Vec::new();
+    for n in 0..OPERATED {
+        operated.push(running(&env, &format!("number {n}")).await.instance);
+    }
+    let (before, mut most) = (nginx.reloads(), nginx.workers());
+    for round in 0..OPERATIONS / OPERATED {
+        let verb = if round % 2 == 0 { "stop" } else { "start" };
+        let mut jobs = Vec::new();
+        for instance in &operated {
+            jobs.push(ann.act(instance, verb).await.job);
+        }
+        for job in jobs {
+            wait_job_within(&env, &job, "succeeded", Duration::from_mins(1)).await;
+        }
+        // What is said of each is right at once, and nowhere a bare 502.
+        let page = nginx.open(&operated[round % OPERATED]).await;
+        assert_eq!(page.status, if verb == "stop" { 503 } else { 200 }, "{page:?}");
+        assert_eq!(nginx.open(&quiet).await.status, 200);
+        most = most.max(nginx.workers());
+    }
+    for (n, socket) in sockets.iter_mut().enumerate() {
+        socket.assert_alive(&format!("still here {n}")).await;
+    }
+    let reloads = nginx.reloads() - before;
+    println!("{OPERATIONS} operations, {SOCKETS} sockets: {reloads} reloads, {most} nginx workers at most");
+    // Changes of a second share a reload, and old workers with nothing to do are gone.
+    assert!(reloads <= OPERATIONS && most <= 6, "{reloads} reloads, {most} workers");
+    env.finish().await;
+}

@@ -1,0 +1,268 @@
+//! A real nginx of a test's own, from the templates that are deployed, on loopback, with a certificate of its own making.
+
+use std::{
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    process::{Child, ChildStdin, ChildStdout, Command},
+    time::timeout,
+};
+
+use crate::{TestEnv, programs::workspace_root, wait};
+
+pub const BASE_DOMAIN: &str = "claw.test";
+pub const SITE: &str = "panel.test";
+
+const PROGRAM: &str = "/usr/sbin/nginx";
+
+/// nginx and its files. Everything ends when it is dropped.
+#[derive(Debug)]
+pub struct Nginx {
+    dir: TempDir,
+    https: u16,
+    probe: u16,
+    master: Option<Child>,
+}
+
+/// What nginx answered.
+#[derive(Debug, Clone)]
+pub struct Page {
+    pub status: u16,
+    /// Status line and headers, in small letters.
+    pub head: String,
+    pub body: String,
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its number").port()
+}
+
+async fn succeed(command: &mut Command) -> Vec<u8> {
+    let output = command.stdin(Stdio::null()).output().await.expect("a command");
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+fn put(path: &Path, text: &[u8]) {
+    use std::io::Write as _;
+    std::fs::File::create(path).and_then(|mut file| file.write_all(text)).expect("a file");
+}
+
+impl Nginx {
+    /// Chooses its ports and makes its certificate; [`Self::start`] starts it.
+    pub async fn prepare() -> Self {
+        let dir = tempfile::Builder::new().prefix("clawdeploy-nginx-test-").tempdir().expect("a directory");
+        std::fs::create_dir(dir.path().join("map")).expect("a directory");
+        let mut certificate = Command::new("openssl");
+        certificate.current_dir(dir.path()).args(["req", "-x509", "-newkey", "ec", "-nodes", "-days", "30"]);
+        certificate.args(["-pkeyopt", "ec_paramgen_curve:prime256v1", "-keyout", "key.pem", "-out", "certificate.pem"]);
+        certificate.args(["-subj", "/CN=claw.test", "-addext"]);
+        succeed(certificate.arg("subjectAltName=DNS:claw.test,DNS:*.claw.test,DNS:panel.test")).await;
+        let nginx = Self { dir, https: free_port(), probe: free_port(), master: None };
+        let empty = succeed(Command::new(render()).arg("--empty-map")).await;
+        put(&nginx.map(), &empty);
+        // What nginx is, and how it is made to reload, may be changed by a test while a worker runs.
+        nginx.script("try", "");
+        nginx.script("reload", "");
+        nginx
+    }
+
+    /// Puts something before nginx is tried (`try`) or told to reload (`reload`): lines of a shell, `$@` the arguments.
+    pub fn script(&self, name: &str, lines: &str) {
+        use std::os::unix::fs::PermissionsExt as _;
+        let conf = self.conf();
+        let last = match name {
+            "try" => format!("exec {PROGRAM} \"$@\""),
+            _ => format!("exec {PROGRAM} -e stderr -p {} -c {} -s reload", self.dir.path().display(), conf.display()),
+        };
+        let (path, new) = (self.dir.path().join(name), self.dir.path().join(format!("{name}.new")));
+        put(&new, format!("#!/bin/bash\nset -eu\n{lines}\n{last}\n").as_bytes());
+        std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o755)).expect("its mode");
+        std::fs::rename(new, path).expect("a rename");
+    }
+
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    fn conf(&self) -> PathBuf {
+        self.dir.path().join("nginx.conf")
+    }
+
+    pub fn map(&self) -> PathBuf {
+        self.dir.path().join("map/clawdeploy-ports.conf")
+    }
+
+    pub fn map_text(&self) -> String {
+        std::fs::read_to_string(self.map()).expect("the map")
+    }
+
+    /// What an installation behind it is set to.
+    pub fn settings(&self) -> Vec<(&'static str, String)> {
+        let path = |name: &str| self.dir.path().join(name).display().to_string();
+        vec![
+            ("CLAWDEPLOY_ROUTING", "nginx".into()),
+            ("CLAWDEPLOY_BASE_DOMAIN", BASE_DOMAIN.into()),
+            ("CLAWDEPLOY_HTTPS_PORT", self.https.to_string()),
+            ("CLAWDEPLOY_PUBLIC_URL", format!("https://{SITE}:{}", self.https)),
+            ("CLAWDEPLOY_NGINX_MAP", self.map().display().to_string()),
+            ("CLAWDEPLOY_NGINX_PROGRAM", path("try")),
+            ("CLAWDEPLOY_NGINX_RELOAD", path("reload")),
+            ("CLAWDEPLOY_NGINX_PROBE", format!("127.0.0.1:{}", self.probe)),
+            ("CLAWDEPLOY_RECONCILE_SECONDS", "1".into()),
+        ]
+    }
+
+    /// Starts it in front of an installation.
+    pub async fn start(&mut self, env: &TestEnv) {
+        let path = |name: &str| self.dir.path().join(name);
+        let mut command = Command::new(render());
+        command.arg("--standalone").arg(self.dir.path()).args(["--base-domain", BASE_DOMAIN, "--site", SITE]);
+        command.arg("--certificate").arg(path("certificate.pem")).arg("--key").arg(path("key.pem"));
+        command.arg("--map").arg(self.map()).args(["--api", env.base.trim_start_matches("http://")]);
+        command.args(["--https-port", &self.https.to_string(), "--http-port", "0"]);
+        command.args(["--probe", &format!("127.0.0.1:{}", self.probe), "--listen", "127.0.0.1"]);
+        command.args(["--workers", "1", "--user", "root"]).arg("--error-log").arg(path("error.log"));
+        put(&self.conf(), &succeed(&mut command).await);
+        self.start_again().await;
+    }
+
+    /// Starts it as it was.
+    pub async fn start_again(&mut self) {
+        let mut command = Command::new(PROGRAM);
+        command.args(["-e", "stderr", "-p"]).arg(self.dir.path()).arg("-c").arg(self.conf());
+        self.master = Some(command.stdin(Stdio::null()).spawn().expect("nginx"));
+        let up = async || self.generation().await.map(drop);
+        wait::poll(Duration::from_secs(10), up)
+            .await
+            .unwrap_or_else(|| panic!("nginx is not up: {}", self.error_log()));
+    }
+
+    /// Ends it, with everything that is connected.
+    pub async fn stop(&mut self) {
+        self.signal(Signal::TERM);
+        if let Some(mut master) = self.master.take() {
+            let ended = timeout(Duration::from_secs(10), master.wait()).await;
+            assert!(ended.is_ok(), "nginx does not end");
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = self.master.as_ref().and_then(Child::id).and_then(|pid| Pid::from_raw(pid.cast_signed()));
+        if let Some(pid) = pid {
+            let _ = kill_process(pid, signal);
+        }
+    }
+
+    pub fn error_log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("error.log")).unwrap_or_default()
+    }
+
+    /// How often it has read its files again.
+    pub fn reloads(&self) -> usize {
+        self.error_log().matches("reconfiguring").count()
+    }
+
+    /// Its worker processes, old ones too.
+    pub fn workers(&self) -> usize {
+        let Some(master) = self.master.as_ref().and_then(Child::id) else { return 0 };
+        let children = std::fs::read_to_string(format!("/proc/{master}/task/{master}/children"));
+        children.unwrap_or_default().split_whitespace().count()
+    }
+
+    /// Which map it has.
+    pub async fn generation(&self) -> Option<i64> {
+        let url = format!("http://127.0.0.1:{}/__clawdeploy/generation", self.probe);
+        let client = reqwest::Client::builder().no_proxy().build().ok()?;
+        client.get(url).send().await.ok()?.text().await.ok()?.trim().parse().ok()
+    }
+
+    /// A request to an instance, or to another name below the base domain, with more arguments for curl.
+    pub async fn get(&self, id: &str, path: &str, more: &[&str]) -> Page {
+        self.get_at(&format!("{id}.{BASE_DOMAIN}"), path, more).await
+    }
+
+    pub async fn get_at(&self, host: &str, path: &str, more: &[&str]) -> Page {
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--show-error", "--insecure", "--include", "--noproxy", "*", "--max-time", "10"]);
+        curl.args(["--resolve", &format!("{host}:{}:127.0.0.1", self.https)]).args(more);
+        let answer = succeed(curl.arg(format!("https://{host}:{}{path}", self.https))).await;
+        let answer = String::from_utf8_lossy(&answer);
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+        let status = head.split_whitespace().nth(1).and_then(|status| status.parse().ok()).expect("a status");
+        Page { status, head: head.to_lowercase(), body: body.to_owned() }
+    }
+
+    /// As a browser opens it.
+    pub async fn open(&self, id: &str) -> Page {
+        self.get(id, "/", &["--header", "Accept: text/html,*/*;q=0.8"]).await
+    }
+
+    /// Opens a WebSocket to an instance.
+    pub async fn socket(&self, id: &str) -> Socket {
+        let host = format!("{id}.{BASE_DOMAIN}");
+        let mut client = Command::new("openssl");
+        client.args(["s_client", "-quiet", "-ign_eof", "-servername", &host, "-connect"]);
+        client.arg(format!("127.0.0.1:{}", self.https)).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = client.stderr(Stdio::null()).kill_on_drop(true).spawn().expect("openssl");
+        let (input, output) = (child.stdin.take().expect("its input"), child.stdout.take().expect("its output"));
+        let mut socket = Socket { _child: child, input, output };
+        let port = self.https;
+        let head = format!(
+            "GET /ws HTTP/1.1\r\nHost: {host}:{port}\r\nOrigin: https://{host}:{port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        socket.say(head.as_bytes()).await;
+        let answer = socket.hear(b"\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 101"), "{answer}");
+        socket
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // A master that is killed leaves its workers behind; one that is asked to end takes them with it.
+        self.signal(Signal::TERM);
+    }
+}
+
+/// A WebSocket through nginx.
+#[derive(Debug)]
+pub struct Socket {
+    _child: Child,
+    input: ChildStdin,
+    output: ChildStdout,
+}
+
+impl Socket {
+    async fn say(&mut self, bytes: &[u8]) {
+        self.input.write_all(bytes).await.expect("a connection");
+        self.input.flush().await.expect("a connection");
+    }
+
+    async fn hear(&mut self, end: &[u8]) -> String {
+        let mut heard = Vec::new();
+        while !heard.ends_with(end) {
+            let byte = timeout(Duration::from_secs(10), self.output.read_u8()).await.expect("an answer in time");
+            heard.push(byte.unwrap_or_else(|_| panic!("cut off after {:?}", String::from_utf8_lossy(&heard))));
+        }
+        String::from_utf8_lossy(&heard).into_owned()
+    }
+
+    /// Whether what is said comes back. (The stand-in does not look into frames, so none is needed.)
+    pub async fn assert_alive(&mut self, word: &str) {
+        self.say(format!("{word}\n").as_bytes()).await;
+        assert_eq!(self.hear(b"\n").await.trim(), word);
+    }
+}
+
+fn render() -> PathBuf {
+    workspace_root().join("deploy/nginx/render.sh")
+}
