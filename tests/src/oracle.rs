@@ -155,7 +155,9 @@ impl TestEnv {
         let world = self.world().await;
         let rows = self.rows("SELECT id, status, container_id FROM instances").await;
         let rows: HashMap<&str, &Value> = rows.iter().map(|row| (row["id"].as_str().unwrap(), row)).collect();
-        for container in &world.containers {
+        // The step of a build that was cancelled is a container, and the engine is just taking it away.
+        let of_build = |c: &&Container| c.instance.is_empty() && c.state == "removing";
+        for container in world.containers.iter().filter(|c| !of_build(c)) {
             let row = rows.get(container.instance.as_str());
             let row = row.unwrap_or_else(|| panic!("a container of nobody: {container:?}"));
             assert_eq!(row["container_id"], container.id.as_str(), "{container:?} is not the one in {row}");
