@@ -85,8 +85,9 @@ async fn accounts_and_tokens_are_made_on_the_command_line() {
 #[tokio::test]
 async fn a_healthcheck_tells_by_its_status() {
     let env = TestEnv::builder().workers(0).build().await;
-    let good = run(&env, Program::Api, &["healthcheck"], "", &[]).await;
-    assert!(good.status.success());
+    let listen = env.base.trim_start_matches("http://");
+    let good = run(&env, Program::Api, &["healthcheck"], "", &[("CLAWDEPLOY_LISTEN", listen)]).await;
+    assert!(good.status.success(), "{}", text(&good.stderr));
     assert_eq!(text(&good.stdout), format!("{}/readyz answers 200 OK", env.base));
     let nobody = run(&env, Program::Api, &["healthcheck"], "", &[("CLAWDEPLOY_LISTEN", "127.0.0.1:1")]).await;
     assert!(!nobody.status.success());

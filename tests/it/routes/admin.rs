@@ -284,7 +284,7 @@ async fn the_image() {
       "joined": false
     }
     "#);
-    let again = site.admin.post(path, &json!({ "source": "release" })).await.expect(202).json;
+    let again = site.admin.post(path, &json!({})).await.expect(202).json;
     assert_eq!((&again["joined"], &again["job"]["id"]), (&json!(true), &asked.json["job"]["id"]));
     assert_eq!(site.admin.get("/api/admin/images").await.expect(200).json["items"], json!([]));
     let job = asked.json["job"]["id"].as_str().unwrap();

@@ -30,7 +30,7 @@ async fn show() {
       "runAt": "[time]",
       "startedAt": "[time]",
       "status": "succeeded",
-      "step": "wait_until_ready",
+      "step": "route",
       "steps": [
         {
           "durationMs": "[number]",
@@ -77,6 +77,12 @@ async fn show() {
         {
           "durationMs": "[number]",
           "name": "wait_until_ready",
+          "startedAt": "[time]",
+          "status": "done"
+        },
+        {
+          "durationMs": "[number]",
+          "name": "route",
           "startedAt": "[time]",
           "status": "done"
         }

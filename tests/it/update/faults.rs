@@ -8,8 +8,9 @@ use serde_json::json;
 use super::support::{Before, assert_as_before, failing_on, image_id, look, on, retire, tree, update, write_state};
 use crate::support::{http, instance, running, wait_job, wait_job_within};
 
-pub(super) const STEPS: [&str; 13] = [
+pub(super) const STEPS: [&str; 15] = [
     "prepare_change",
+    "unroute",
     "stop_gateway",
     "take_snapshot",
     "remove_container",
@@ -21,6 +22,7 @@ pub(super) const STEPS: [&str; 13] = [
     "create_container",
     "start_gateway",
     "wait_for_gateway",
+    "route",
     "keep_snapshot",
 ];
 
@@ -131,8 +133,8 @@ async fn workers_that_die_anywhere() {
 #[tokio::test]
 #[ignore = "takes minutes; scripts/test --faults runs it"]
 async fn workers_that_die_anywhere_before_a_way_back() {
-    // The last two are never reached: the gateway has died before.
-    for batch in points(&STEPS[..11], &["before", "between", "after"]).chunks(BATCH) {
+    // The last three are never reached: the gateway has died before.
+    for batch in points(&STEPS[..12], &["before", "between", "after"]).chunks(BATCH) {
         dies_at_and_rolls_back(batch).await;
     }
 }

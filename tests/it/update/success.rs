@@ -36,6 +36,7 @@ async fn a_running_instance() {
     let steps: Vec<_> = story(&env, &asked.job).await.into_iter().filter(|e| e.starts_with("step_done")).collect();
     let names = [
         "prepare_change",
+        "unroute",
         "stop_gateway",
         "take_snapshot",
         "remove_container",
@@ -47,6 +48,7 @@ async fn a_running_instance() {
         "create_container",
         "start_gateway",
         "wait_for_gateway",
+        "route",
         "keep_snapshot",
     ];
     assert_eq!(steps, names.map(|name| format!("step_done {name}")));

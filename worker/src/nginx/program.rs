@@ -13,6 +13,10 @@ const COMMAND_LIMIT: Duration = Duration::from_secs(10);
 /// How long nginx may take to start workers with a new map.
 const TAKE_UP_LIMIT: Duration = Duration::from_secs(5);
 
+/// For how long only the new map must have answered. nginx lets its old workers take connections for a tenth of a second
+/// beside the new ones.
+const STEADY: Duration = Duration::from_millis(150);
+
 /// How much of what a command says is kept.
 const WORDS_LIMIT: usize = 600;
 
@@ -136,12 +140,17 @@ impl Inquiry {
         answer.text().await.ok()?.trim().parse().ok()
     }
 
-    /// Waits until this generation has been taken up.
+    /// Waits until this generation, or a later one, is what every new connection gets.
     pub(super) async fn has_taken_up(&self, generation: i64) -> bool {
         let began = Instant::now();
+        let mut since = None;
         loop {
             if self.generation().await.is_some_and(|now| now >= generation) {
-                return true;
+                if since.get_or_insert_with(Instant::now).elapsed() >= STEADY {
+                    return true;
+                }
+            } else {
+                since = None;
             }
             if began.elapsed() > TAKE_UP_LIMIT {
                 return false;
