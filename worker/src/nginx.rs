@@ -50,6 +50,9 @@ const TRIES: usize = 5;
 /// With this many old nginx workers the time between two reloads doubles, and doubles again with each more of so many.
 const OLD_WORKERS: usize = 16;
 
+/// A reload that was told so long ago may be under way still.
+const LATELY: Duration = Duration::from_secs(2);
+
 /// The longest time between two reloads.
 const MAX_INTERVAL: Duration = Duration::from_mins(1);
 
@@ -195,8 +198,12 @@ impl Keeper {
         if self.inquiry.generation().await.is_some_and(|now| now >= generation) {
             return Ok(());
         }
-        let file = self.file.clone();
-        spawn_blocking(move || file.note_reload()).await??;
+        // Another worker has put it there, and is having it taken up just now.
+        let lately = self.on_disk(|file| Ok(file.since_reload())).await?.is_some_and(|since| since < LATELY);
+        if !applied.changed && lately && self.inquiry.has_taken_up(generation).await {
+            return Ok(());
+        }
+        self.on_disk(MapFile::note_reload).await?;
         applied.reloaded = true;
         kill_point("nginx", "reload", "before");
         program::reload(&self.reload).await.map_err(RouteError::Reload)?;

@@ -1,4 +1,4 @@
-//! The link to the dashboard, and the devices of an instance. What the stand-in says here the real one has said; that it still
+//! The link to the dashboard, and the devices of an instance. What the stand-in says of both the real one has said; that it still
 //! does is seen in `real_openclaw`.
 
 use clawdeploy_tests::{Client, TestEnv};
