@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use clawdeploy_tests::{Image, TestEnv, cleanup, client::Accepted, docker, settings};
+use clawdeploy_tests::{Image, TestEnv, cleanup, client::Accepted, docker, nginx::Nginx, settings};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -247,5 +247,25 @@ async fn a_link_to_the_dashboard_and_the_devices() {
     let answer = ann.delete(&format!("{path}/devices/{}", "0".repeat(64))).await;
     assert_eq!(answer.brief(), "404 device_not_found");
     deleted(&env, &made.instance).await;
+    env.finish().await;
+}
+
+/// OpenClaw believes our nginx, takes a browser on this machine for a stranger, and lets its page open a WebSocket.
+#[tokio::test]
+async fn a_gateway_behind_nginx() {
+    let mut nginx = Nginx::prepare().await;
+    let builder = TestEnv::builder().image(Image::Real).ready(180.0);
+    let builder = nginx.settings().into_iter().fold(builder, |builder, (name, value)| builder.set(name, &value));
+    let env = builder.build().await;
+    nginx.start(&env).await;
+    let made = env.user("ann").await.create("first").await;
+    booted(&env, &made).await;
+    let id = &made.instance;
+    let page = nginx.open(id).await;
+    assert_eq!((page.status, page.body.contains("<title>OpenClaw Control")), (200, true), "{}", page.head);
+    assert_eq!(nginx.get(id, "/readyz", &[]).await.status, 200);
+    drop(nginx.socket(id).await);
+    deleted(&env, id).await;
+    assert_eq!(nginx.open(id).await.status, 404);
     env.finish().await;
 }

@@ -167,7 +167,7 @@ impl Nginx {
 
     /// How often it has read its files again.
     pub fn reloads(&self) -> usize {
-        self.error_log().matches("reconfiguring").count()
+        self.error_log().matches(", reconfiguring").count()
     }
 
     /// Its worker processes, old ones too.
