@@ -7,7 +7,7 @@ package_there() {
   case $1 in
     docker.io) have dockerd && have docker ;;
     postgresql) postgres_bin >/dev/null ;;
-    redis-server | debootstrap | curl | jq | shellcheck | bats | gcc | npm | iptables | git | python3) have "$1" ;;
+    redis-server | debootstrap | curl | jq | shellcheck | bats | gcc | npm | chromium | iptables | git | python3) have "$1" ;;
     util-linux) have setpriv && have setsid && have runuser ;;
     *) [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]] ;;
   esac
@@ -86,4 +86,14 @@ nextest_ensure() {
   say "installing cargo-nextest (compiles for some minutes)"
   as_developer cargo install --locked --quiet cargo-nextest ||
     die "installing cargo-nextest failed." "Install it by hand: cargo install --locked cargo-nextest"
+}
+
+# browser_ensure: what tests open dashboards with: Chromium, and the client of it that tests/browser has from npm.
+browser_ensure() {
+  packages_ensure chromium npm
+  local -r installed=$ROOT/tests/browser/node_modules/.package-lock.json
+  if [[ $installed -nt $ROOT/tests/browser/package-lock.json ]]; then return; fi
+  say "installing what tests/browser needs from npm"
+  as_developer npm ci --prefix "$ROOT/tests/browser" --no-audit --no-fund >&2 ||
+    die "npm ci failed in tests/browser." "This machine may not reach the npm registry."
 }
