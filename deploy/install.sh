@@ -62,7 +62,7 @@ install_all() {
 }
 
 check_machine() {
-  have apt-get || die "this is neither Debian nor Ubuntu." "deploy/compose.yml needs nothing but Docker."
+  have apt-get || die "this is neither Debian nor Ubuntu." "deploy/Dockerfile makes images of the programs; docs/operations.md says what they need."
   local name
   for name in api worker; do
     [[ -x $binaries/clawdeploy-$name ]] || die "there is no $binaries/clawdeploy-$name." \
