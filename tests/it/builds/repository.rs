@@ -1,5 +1,6 @@
 //! Builds from a repository on this machine.
 
+use clawdeploy_tests::docker;
 use serde_json::json;
 
 use super::support::{Images, Repo, ask, builds, built, file_url, from_repository, image_id};
@@ -106,6 +107,9 @@ async fn a_build_is_cancelled_or_takes_too_long() {
     assert!(message.contains("CLAWDEPLOY_BUILD_SECONDS"), "{message}");
     assert_eq!(builds(&admin).await[0]["status"], "failed");
     assert!(images.ids().await.is_empty());
+    // The engine ends the step and removes its container.
+    let ended = async || docker::containers(&env.name).await.is_empty().then_some(());
+    env.wait_for("the end of what the build ran", SOON, ended).await;
     env.finish().await;
 }
 

@@ -248,7 +248,10 @@ async fn the_image() {
     let path = "/api/admin/image/rebuild";
     let form = |form| with(&site.admin, "POST", path, &form);
     let cases = vec![
-        ("another source", form(json!({ "source": "svn" }))),
+        ("another source", form(json!({ "source": "ftp" }))),
+        ("a branch that is an option", form(json!({ "source": "git", "reference": "--upload-pack=x" }))),
+        ("an image that is none", form(json!({ "source": "registry", "reference": "A B" }))),
+        ("a reference of no source", form(json!({ "reference": "main" }))),
         ("a version that is none", form(json!({ "version": "latest" }))),
         ("a version with a command", form(json!({ "version": "1;rm -rf /" }))),
         ("another field", form(json!({ "tag": "evil" }))),
@@ -256,6 +259,9 @@ async fn the_image() {
     ];
     insta::assert_snapshot!(site.refusals(cases).await, @r"
     another source: 422 validation_failed source: unknown_value
+    a branch that is an option: 422 validation_failed reference: invalid
+    an image that is none: 422 validation_failed reference: invalid
+    a reference of no source: 422 validation_failed reference: invalid
     a version that is none: 422 validation_failed version: invalid
     a version with a command: 422 validation_failed version: invalid
     another field: 400 unknown_field tag: unknown_field
@@ -286,7 +292,13 @@ async fn the_image() {
     "#);
     let again = site.admin.post(path, &json!({})).await.expect(202).json;
     assert_eq!((&again["joined"], &again["job"]["id"]), (&json!(true), &asked.json["job"]["id"]));
+    let other = site.admin.post(path, &json!({ "source": "registry" })).await;
+    assert_eq!((other.status.as_u16(), other.code()), (409, "job_in_progress"));
     assert_eq!(site.admin.get("/api/admin/images").await.expect(200).json["items"], json!([]));
+    for of in ["", "/log"] {
+        let missing = site.admin.get(&format!("/api/admin/images/{}{of}", super::NO_UUID)).await;
+        assert_eq!((missing.status.as_u16(), missing.code()), (404, "not_found"));
+    }
     let job = asked.json["job"]["id"].as_str().unwrap();
     site.admin.post_empty(&format!("/api/admin/jobs/{job}/cancel")).await.expect(202);
     // The next one is a new job.

@@ -34,7 +34,7 @@ pub enum BuildError {
     NoImage,
     #[error("the image that was built holds OpenClaw {} instead of {wanted}", found.as_deref().unwrap_or("without a version"))]
     WrongVersion { wanted: String, found: Option<String> },
-    #[error("the image was not built within {} minutes (CLAWDEPLOY_BUILD_SECONDS)", .0.as_secs().div_ceil(60))]
+    #[error("the image was not built within {} s (CLAWDEPLOY_BUILD_SECONDS)", .0.as_secs())]
     TimedOut(Duration),
     #[error("the build was cancelled")]
     Cancelled,

@@ -19,8 +19,8 @@ use crate::{
         error::{Failure, StepError},
     },
     image::{
-        BuildError, BuildLimits, BuildUpdate, GitSource, ImageBuilder, RegistrySource, ReleaseSource, Resolved, Source,
-        source_dir,
+        BuildError, BuildLimits, BuildUpdate, BuiltImage, GitSource, ImageBuilder, RegistrySource, ReleaseSource,
+        Resolved, Source, source_dir,
     },
 };
 
@@ -47,6 +47,13 @@ struct Order {
     limits: BuildLimits,
     /// Also where the same content is there already.
     force: bool,
+}
+
+/// How there is an image.
+enum Made {
+    /// The same content was there already.
+    Found,
+    Built(BuiltImage),
 }
 
 /// Why there is no image: the build's own reason, or the job's.
@@ -101,8 +108,21 @@ pub(super) async fn build_image(cx: &JobContext) -> Result<(), StepError> {
     cx.hold().await?;
     let mut conn = cx.env.db.conn().await?;
     match (made, followed) {
-        (Ok(()), Ok(())) => Ok(()),
-        (Ok(()), Err(stopped)) => Err(stopped),
+        // Its successor builds it once more, or finds it.
+        (Ok(_), Err(StepError::LeaseLost)) => Err(StepError::LeaseLost),
+        (Ok(Made::Found), followed) => {
+            builds::forget(&mut conn, id).await?;
+            followed
+        }
+        // Only now: of a build that is over the whole log is written.
+        (Ok(Made::Built(built)), followed) => {
+            let version = built.version.as_deref();
+            builds::finish(&mut conn, id, &built.image_id, built.size_bytes, version).await?;
+            drop(conn);
+            followed?;
+            let said = version.map(|version| format!("OpenClaw {version}, ")).unwrap_or_default();
+            cx.log(&format!("Built {}, {said}{} MB", built.image_id, built.size_bytes / 1_000_000)).await
+        }
         (Err(_), Err(stopped)) => {
             builds::fail(&mut conn, id, ImageBuildStatus::Cancelled, "The build was stopped.").await?;
             Err(stopped)
@@ -164,7 +184,7 @@ async fn make(
     id: ImageBuildId,
     order: &Order,
     updates: mpsc::Sender<BuildUpdate>,
-) -> Result<(), Trouble> {
+) -> Result<Made, Trouble> {
     let mut builder = ImageBuilder::new(&cx.env.docker, &order.source, &order.target, updates);
     let resolved = builder.resolve().await?;
     if !order.force
@@ -174,9 +194,9 @@ async fn make(
         builder.make_current(&image_id, &resolved).await?;
         let mut conn = cx.env.db.conn().await?;
         builds::note_current(&mut conn, build.id).await?;
-        builds::forget(&mut conn, id).await?;
         drop(conn);
-        return Ok(cx.log(&format!("The same is already there, built before: {image_id}")).await?);
+        cx.log(&format!("The same is already there, built before: {image_id}")).await?;
+        return Ok(Made::Found);
     }
     builder.check_room(&cx.env.config.instances.data_dir, cx.env.config.image.min_disk_mib).await?;
     let version = resolved.version.as_ref().map(OpenclawVersion::as_str);
@@ -184,10 +204,7 @@ async fn make(
     let built = builder.produce(&resolved, &order.limits).await?;
     cx.hold().await?;
     builder.make_current(&built.image_id, &resolved).await?;
-    let version = built.version.as_deref();
-    builds::finish(&mut *cx.env.db.conn().await?, id, &built.image_id, built.size_bytes, version).await?;
-    let said = version.map(|version| format!("OpenClaw {version}, ")).unwrap_or_default();
-    Ok(cx.log(&format!("Built {}, {said}{} MB", built.image_id, built.size_bytes / 1_000_000)).await?)
+    Ok(Made::Built(built))
 }
 
 /// The image of this content, where the engine has it.
@@ -216,8 +233,6 @@ struct Log {
     cut: usize,
     percent: u8,
     step: String,
-    /// Something came since it was written down.
-    unwritten: bool,
 }
 
 /// Writes down what the build prints, until it ends; cancels it when the job is to stop.
@@ -229,23 +244,26 @@ async fn follow(
 ) -> Result<(), StepError> {
     let mut log = Log { step: "Preparing".to_owned(), ..Log::default() };
     let mut written = Instant::now();
+    let mut news = false;
     let result = loop {
         tokio::select! {
             update = updates.recv() => match update {
-                Some(update) => log.take(update),
+                Some(update) => {
+                    log.take(update);
+                    news = true;
+                }
                 None => break Ok(()),
             },
+            // A step may say nothing for minutes; what came before it is to be seen.
+            () = sleep_until(written + FLUSH), if news => {}
             () = cx.told_to_stop(), if !cancel.is_cancelled() => cancel.cancel(),
-            // A step that is silent for minutes is shown all the same.
-            () = sleep_until(written + FLUSH), if log.unwritten => {}
         }
         if let Err(stop) = cx.check() {
             cancel.cancel();
             break Err(stop);
         }
-        if log.unwritten && written.elapsed() >= FLUSH {
-            written = Instant::now();
-            log.unwritten = false;
+        if news && written.elapsed() >= FLUSH {
+            (written, news) = (Instant::now(), false);
             if let Err(error) = flush(cx, id, &log).await {
                 cancel.cancel();
                 break Err(error);
@@ -273,7 +291,6 @@ async fn flush(cx: &JobContext, id: ImageBuildId, log: &Log) -> Result<(), StepE
 
 impl Log {
     fn take(&mut self, update: BuildUpdate) {
-        self.unwritten = true;
         match update {
             BuildUpdate::Line(line) => self.append(&line),
             BuildUpdate::Step { percent, title } => {
