@@ -1,0 +1,51 @@
+# shellcheck shell=bash
+# What backup and restore share: where an installation keeps what, and who is at work on it. Needs common.sh.
+#
+# shellcheck disable=SC2034,SC2154 # the scripts set `work`, a directory of their own, and read what is set here
+
+# What they read of an installation: the database, the key, the instances' directory.
+DATABASE_URL='' KEY_FILE='' DATA_DIR='' DEPLOYMENT=''
+
+# installation_read FILE: the settings of a worker, as deploy/install.sh and scripts/up write them.
+installation_read() {
+  [[ -r $1 ]] || die "there are no settings in $1." "Say where the worker's settings are: --settings FILE"
+  DATABASE_URL=$(env_get "$1" CLAWDEPLOY_DATABASE_URL) || die "$1 has no CLAWDEPLOY_DATABASE_URL."
+  KEY_FILE=$(env_get "$1" CLAWDEPLOY_KEY_FILE) || die "$1 has no CLAWDEPLOY_KEY_FILE."
+  DATA_DIR=$(env_get "$1" CLAWDEPLOY_DATA_DIR || printf '/data/clawdeploy\n')
+  DEPLOYMENT=$(env_get "$1" CLAWDEPLOY_DEPLOYMENT || printf 'clawdeploy\n')
+  DOCKER_HOST=$(env_get "$1" CLAWDEPLOY_DOCKER_HOST || printf 'unix:///var/run/docker.sock\n')
+  export DOCKER_HOST
+  [[ $DATA_DIR == /?* && $DATABASE_URL == postgres*://* ]] || die "$1 holds no settings of a worker."
+}
+
+# in_database PROGRAM ARGUMENT...: a program of Postgres's on that database. The password goes by a file that only we read:
+# arguments of a process are no secret.
+in_database() {
+  local -r program=$1 pattern='^postgres(ql)?://([^:@/]+)(:([^@]*))?@([^:/]+)(:([0-9]+))?/([^?]+)'
+  shift
+  [[ $DATABASE_URL =~ $pattern ]] || die "CLAWDEPLOY_DATABASE_URL is not of the form postgres://user:password@host:port/database."
+  local -r user=${BASH_REMATCH[2]} password=${BASH_REMATCH[4]} host=${BASH_REMATCH[5]} port=${BASH_REMATCH[7]:-5432}
+  local -r database=${BASH_REMATCH[8]}
+  # ':' and '\' have a meaning in that file.
+  local escaped=${password//\\/\\\\}
+  (umask 077 && printf '*:*:*:*:%s\n' "${escaped//:/\\:}" >"$work/pgpass")
+  PGPASSFILE=$work/pgpass PGCONNECT_TIMEOUT=10 "$program" --host "$host" --port "$port" --username "$user" \
+    --dbname "$database" "$@"
+}
+
+# sql STATEMENT: its answer, unaligned.
+sql() { in_database psql --no-psqlrc -qtAX -v ON_ERROR_STOP=1 --command "$1" </dev/null; }
+
+# workers_alive: workers that gave a sign of life lately.
+workers_alive() {
+  if [[ $(sql "SELECT to_regclass('public.workers') IS NOT NULL") != t ]]; then return 1; fi
+  [[ $(sql "SELECT count(*) FROM workers WHERE heartbeat_at > now() - interval '15 seconds'") != 0 ]]
+}
+
+workers_gone() { ! workers_alive; }
+
+# units_active PATTERN: units of systemd that run, where one does.
+units_active() {
+  [[ -d /run/systemd/system ]] || return 0
+  systemctl list-units --plain --no-legend --state=active,activating "$1" | cut -d ' ' -f 1
+}
