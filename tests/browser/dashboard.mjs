@@ -22,7 +22,7 @@ const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
   args: [
     ...['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-sync'],
-    ...['--disable-background-networking', '--disable-component-update'],
+    ...['--disable-background-networking', '--disable-component-update', '--no-proxy-server'],
     ...(options.resolve ? [`--host-resolver-rules=${options.resolve}`] : []),
   ],
 });
@@ -31,10 +31,16 @@ const page = await context.newPage();
 
 // The gateway says `hello-ok` on the socket once it has let the page in.
 let connected = false;
+let at = '';
 page.on('websocket', (socket) => {
+  at = socket.url().split('?')[0];
   socket.on('framereceived', ({ payload }) => (connected ||= String(payload).includes('"hello-ok"')));
   socket.on('close', () => (connected = false));
 });
+
+// What the page's own policies kept it from.
+const refused = [];
+page.on('console', (line) => /Content Security Policy|CORS policy/.test(line.text()) && refused.push(line.text()));
 
 const text = () => page.innerText('body').catch(() => '');
 let told = false;
@@ -55,6 +61,7 @@ while (Date.now() < end) {
 }
 await page.waitForTimeout(1500);
 if (options.screenshot) await page.screenshot({ path: options.screenshot });
-say(connected ? 'connected' : 'failed', { url: page.url().split('#')[0], fragment: page.url().includes('#'), text: (await text()).slice(0, 600) });
+const shown = { url: page.url().split('#')[0], fragment: page.url().includes('#'), text: (await text()).slice(0, 600) };
+say(connected ? 'connected' : 'failed', { ...shown, socket: at, refused });
 await browser.close();
 process.exit(connected ? 0 : 1);

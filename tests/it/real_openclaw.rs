@@ -1,6 +1,8 @@
 //! OpenClaw itself: that it comes up in our container with our files, keeps what it has, and accepts every configuration
 //! that we write. Everything else is tested with the stand-in.
 
+mod dashboard;
+
 use std::time::Duration;
 
 use clawdeploy_tests::{Image, TestEnv, cleanup, client::Accepted, docker, nginx::Nginx, settings};

@@ -7,7 +7,7 @@ mod sockets;
 use clawdeploy_tests::{Builder, TestEnv, nginx::Nginx};
 
 /// An installation behind nginx.
-async fn behind(builder: Builder) -> (TestEnv, Nginx) {
+pub(crate) async fn behind(builder: Builder) -> (TestEnv, Nginx) {
     let mut nginx = Nginx::prepare().await;
     let builder = nginx.settings().into_iter().fold(builder, |builder, (name, value)| builder.set(name, &value));
     let env = builder.build().await;

@@ -9,6 +9,7 @@
 //! - [`oracle`] says what must hold at the end of every test.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+pub mod browser;
 pub mod cleanup;
 pub mod client;
 pub mod clock;

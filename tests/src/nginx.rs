@@ -184,6 +184,11 @@ impl Nginx {
         client.get(url).send().await.ok()?.text().await.ok()?.trim().parse().ok()
     }
 
+    /// Where browsers open an instance.
+    pub fn url(&self, id: &str) -> String {
+        format!("https://{id}.{BASE_DOMAIN}:{}/", self.https)
+    }
+
     /// A request to an instance, or to another name below the base domain, with more arguments for curl.
     pub async fn get(&self, id: &str, path: &str, more: &[&str]) -> Page {
         self.get_at(&format!("{id}.{BASE_DOMAIN}"), path, more).await
