@@ -296,7 +296,7 @@ async fn the_image() {
     assert_eq!((other.status.as_u16(), other.code()), (409, "job_in_progress"));
     assert_eq!(site.admin.get("/api/admin/images").await.expect(200).json["items"], json!([]));
     for of in ["", "/log"] {
-        let missing = site.admin.get(&format!("/api/admin/images/{}{of}", NO_UUID)).await;
+        let missing = site.admin.get(&format!("/api/admin/images/{NO_UUID}{of}")).await;
         assert_eq!((missing.status.as_u16(), missing.code()), (404, "not_found"));
     }
     let job = asked.json["job"]["id"].as_str().unwrap();
