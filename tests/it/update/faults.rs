@@ -45,27 +45,33 @@ async fn environment(count: usize) -> (TestEnv, Vec<(Accepted, Before)>) {
     (env, made)
 }
 
-/// A worker dies at each of these points of an update; the next one finishes it.
-async fn dies_at(points: &[String]) {
+/// An update to this image for each of these points, at which its worker dies; there is another one by then.
+async fn dies_on_the_way_to(image: FakeMode, points: &[String]) -> (TestEnv, Vec<(Accepted, Accepted, Before)>) {
     let (env, made) = environment(points.len()).await;
     let mut asked = Vec::new();
-    for (accepted, _) in &made {
-        asked.push(update(&env, &accepted.instance).await);
+    for (accepted, before) in made {
+        asked.push((update(&env, &accepted.instance).await, accepted, before));
     }
     let doomed: Vec<_> = points
         .iter()
         .map(|point| {
-            let options = failing_on(FakeMode::Next, &format!("update.{point}=return"));
+            let options = failing_on(image, &format!("update.{point}=return"));
             env.start_worker(&options.set("CLAWDEPLOY_LIFECYCLE_CONCURRENCY", "1"))
         })
         .collect();
     for worker in &doomed {
         worker.ended_within(RECOVERED).await;
     }
-    env.add_worker(&on(FakeMode::Next)).await;
+    env.add_worker(&on(image)).await;
+    (env, asked)
+}
+
+/// A worker dies at each of these points of an update; the next one finishes it.
+async fn dies_at(points: &[String]) {
+    let (env, asked) = dies_on_the_way_to(FakeMode::Next, points).await;
     let image = image_id(FakeMode::Next).await;
-    for (accepted, (made, before)) in asked.iter().zip(&made) {
-        wait_job_within(&env, &accepted.job, "succeeded", RECOVERED).await;
+    for (update, made, before) in &asked {
+        wait_job_within(&env, &update.job, "succeeded", RECOVERED).await;
         let row = instance(&env, &made.instance).await;
         assert_eq!((&row["status"], &row["image_id"]), (&json!("running"), &json!(image)), "{points:?}");
         assert_eq!(tree(&env, &made.instance), before.tree, "{points:?}");
@@ -77,24 +83,9 @@ async fn dies_at(points: &[String]) {
 
 /// A worker dies at each of these points of an update that cannot succeed: the way back is the same.
 async fn dies_at_and_rolls_back(points: &[String]) {
-    let (env, made) = environment(points.len()).await;
-    let mut asked = Vec::new();
-    for (accepted, _) in &made {
-        asked.push(update(&env, &accepted.instance).await);
-    }
-    let doomed: Vec<_> = points
-        .iter()
-        .map(|point| {
-            let options = failing_on(FakeMode::Migrate, &format!("update.{point}=return"));
-            env.start_worker(&options.set("CLAWDEPLOY_LIFECYCLE_CONCURRENCY", "1"))
-        })
-        .collect();
-    for worker in &doomed {
-        worker.ended_within(RECOVERED).await;
-    }
-    env.add_worker(&on(FakeMode::Migrate)).await;
-    for (accepted, (made, before)) in asked.iter().zip(&made) {
-        wait_job_within(&env, &accepted.job, "failed", RECOVERED).await;
+    let (env, asked) = dies_on_the_way_to(FakeMode::Migrate, points).await;
+    for (update, made, before) in &asked {
+        wait_job_within(&env, &update.job, "failed", RECOVERED).await;
         assert_as_before(&env, &made.instance, before).await;
     }
     env.finish().await;

@@ -3,7 +3,10 @@
 use clawdeploy_tests::{FakeMode, TestEnv};
 use serde_json::{Value, json};
 
-use super::support::{image_id, look, snapshots_on_disk, update, updated, with_newer, write_state};
+use super::{
+    faults::STEPS,
+    support::{image_id, look, snapshots_on_disk, update, updated, with_newer, write_state},
+};
 use crate::support::{deleted, done, http, instance, running, starts, story, wait_job};
 
 #[tokio::test]
@@ -34,24 +37,7 @@ async fn a_running_instance() {
     assert!(kept["down_ms"].as_i64().unwrap() > 0 && kept["bytes"].as_i64().unwrap() > 0, "{kept}");
     assert_eq!(snapshots_on_disk(&env, &made.instance), [kept["id"].as_str().unwrap()]);
     let steps: Vec<_> = story(&env, &asked.job).await.into_iter().filter(|e| e.starts_with("step_done")).collect();
-    let names = [
-        "prepare_change",
-        "unroute",
-        "stop_gateway",
-        "take_snapshot",
-        "remove_container",
-        "apply_change",
-        "reserve_port",
-        "create_directories",
-        "write_config",
-        "create_network",
-        "create_container",
-        "start_gateway",
-        "wait_for_gateway",
-        "route",
-        "keep_snapshot",
-    ];
-    assert_eq!(steps, names.map(|name| format!("step_done {name}")));
+    assert_eq!(steps, STEPS.map(|name| format!("step_done {name}")));
     deleted(&env, &made.instance).await;
     assert_eq!(snapshots_on_disk(&env, &made.instance), Vec::<String>::new());
     env.finish().await;
