@@ -3,5 +3,6 @@
 mod hostile;
 mod repository;
 mod retention;
+mod servers;
 mod sources;
 pub(crate) mod support;
