@@ -92,9 +92,9 @@ setting_of() { on_machine bash -c "sed -n \"s/^$2='\\(.*\\)'/\\1/p\" /etc/clawde
 @test "what was installed runs: Redis by its file, the API under its name, and the administrator signs in" {
   on_machine install -d -o redis -g redis /run/redis-clawdeploy
   on_machine runuser -u redis -- redis-server /etc/redis/redis-clawdeploy.conf --daemonize yes
-  # Nobody else's port: the machine has our network.
+  # Nobody else's port, and none that the kernel hands out: the machine has our network.
   on_machine bash -c 'set -a; . /etc/clawdeploy/api.env; set +a; cd /
-    export CLAWDEPLOY_LISTEN=127.0.0.1:'"$(free_port 41500)"'; echo "$CLAWDEPLOY_LISTEN" >/root/listen
+    export CLAWDEPLOY_LISTEN=127.0.0.1:'"$(free_port 29500)"'; echo "$CLAWDEPLOY_LISTEN" >/root/listen
     setsid --fork sh -c "echo \$\$ >/root/api.pid; exec setpriv --reuid=clawdeploy-api --regid=clawdeploy-api \
       --clear-groups --no-new-privs --bounding-set=-all /usr/local/bin/clawdeploy-api serve" >/root/api.log 2>&1'
   listen=$(on_machine cat /root/listen)
