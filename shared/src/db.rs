@@ -61,6 +61,11 @@ const LAST_WORDS: [&str; 2] =
 
 pub type Conn = AsyncPgConnection;
 
+/// A value for a column of JSON.
+fn json(value: &impl serde::Serialize) -> Result<serde_json::Value, DbError> {
+    serde_json::to_value(value).map_err(|e| DbError::Query(diesel::result::Error::SerializationError(e.into())))
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
     #[error("the database cannot be reached")]

@@ -159,15 +159,10 @@ pub async fn note_current(conn: &mut Conn, id: ImageBuildId) -> Result<(), DbErr
     Ok(())
 }
 
-/// Replaces what is kept of the log; `offset` is how many bytes were cut off at its beginning. The last lines come when the
-/// build has ended already, and are no progress then.
+/// Replaces what is kept of the log; `offset` is how many bytes were cut off at its beginning.
 pub async fn set_log(conn: &mut Conn, id: ImageBuildId, log: &str, offset: i64, progress: i16) -> Result<(), DbError> {
     diesel::update(images::table.find(id))
-        .set((images::log.eq(log), images::log_offset.eq(offset)))
-        .execute(conn)
-        .await?;
-    diesel::update(images::table.find(id).filter(images::status.eq(ImageBuildStatus::Building)))
-        .set(images::progress.eq(progress))
+        .set((images::log.eq(log), images::log_offset.eq(offset), images::progress.eq(progress)))
         .execute(conn)
         .await?;
     Ok(())

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use diesel::{dsl::now, prelude::*, result::Error as QueryError};
+use diesel::{dsl::now, prelude::*};
 use diesel_async::RunQueryDsl;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Conn, DbError, Scope,
+    Conn, DbError, Scope, json,
     schema::{instances, ports},
 };
 use crate::{
@@ -303,10 +303,6 @@ pub async fn set_container(conn: &mut Conn, id: &InstanceId, container: Option<C
         .execute(conn)
         .await?;
     Ok(())
-}
-
-fn json(value: &impl Serialize) -> Result<Value, DbError> {
-    serde_json::to_value(value).map_err(|e| DbError::Query(QueryError::SerializationError(e.into())))
 }
 
 /// Notes settings that its owner wants and the container does not have yet; `None`: it has them all.

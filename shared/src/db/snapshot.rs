@@ -12,7 +12,7 @@ use diesel::{
 use diesel_async::RunQueryDsl;
 use serde_json::Value;
 
-use super::{Conn, DbError, instance::InstanceSettings, schema::snapshots};
+use super::{Conn, DbError, instance::InstanceSettings, json, schema::snapshots};
 use crate::{
     ids::{InstanceId, JobId, SnapshotId},
     text_enum,
@@ -105,10 +105,6 @@ impl Snapshot {
     pub fn to_settings(&self) -> Result<InstanceSettings, serde_json::Error> {
         serde_json::from_value(self.to_settings.clone())
     }
-}
-
-fn json(settings: &InstanceSettings) -> Result<Value, DbError> {
-    serde_json::to_value(settings).map_err(|e| DbError::Query(diesel::result::Error::SerializationError(e.into())))
 }
 
 /// Begins a change. The row of a job that has begun already stays as it is: what it goes back to was seen before.
