@@ -12,7 +12,11 @@ use clawdeploy_shared::{
     secret::Sealer,
     telemetry::chain,
 };
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+    time::Instant,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -62,9 +66,10 @@ pub async fn run(config: WorkerConfig) -> anyhow::Result<()> {
 
     let mut inside =
         Endpoint::open(env.clone()).await.context("cannot listen for the API; set CLAWDEPLOY_WORKER_LISTEN")?;
-    let renewer = tokio::spawn(keeper::renew_leases(env.clone(), active.clone()));
+    let (reap_from, may_reap_from) = watch::channel(Some(Instant::now()));
+    let renewer = tokio::spawn(keeper::renew_leases(env.clone(), active.clone(), reap_from));
     let beats = tokio::spawn(keeper::beat(env.clone(), active.clone(), host, inside.address.clone()));
-    tokio::spawn(keeper::sweep(env.clone(), dispatchers.clone()));
+    tokio::spawn(keeper::sweep(env.clone(), dispatchers.clone(), may_reap_from));
     let reconciler = Reconciler::new(env.clone());
     tokio::spawn(reconciler.clone().watch());
     tokio::spawn(reconciler.run());

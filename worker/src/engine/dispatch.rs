@@ -67,6 +67,8 @@ impl Dispatcher {
 
     /// Claims and spawns until nothing is due or there is no more room.
     async fn take_all(&self) {
+        // A draining worker waits for this as for a running job: what is claimed in that moment has to be handed back.
+        let _underway = self.tasks.token();
         while !self.env.draining.is_cancelled() {
             let wanted = self.room.available_permits().min(CLAIM_BATCH);
             if wanted == 0 {

@@ -2,7 +2,8 @@
 //!
 //! Two loops: one renews leases and the worker's own row, at a third of the lease, so that two renewals may fail before
 //! anything is lost; the other takes back the leases that ran out and looks for due jobs that no ring announced. After a
-//! silence of the database it leaves the leases alone for a while: most of them ran out because nobody could renew them.
+//! silence of the database, which the renewals notice, it leaves the leases alone until their holders have had the time to
+//! renew them: most of them ran out because nobody could.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -16,21 +17,29 @@ use clawdeploy_shared::{
     metrics::{LEASES_REAPED, QUEUE_JOBS, QUEUE_OLDEST_SECONDS},
     telemetry::chain,
 };
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::{
+    sync::watch,
+    time::{Instant, MissedTickBehavior, interval, timeout},
+};
 
 use super::{Env, active::Active, dispatch::Dispatcher, prune};
 
+/// From when on leases that ran out are taken back; never while the database does not answer.
+pub type ReapFrom = Option<Instant>;
+
 /// Renews until the tracked tasks are done; `main` aborts it then.
-pub async fn renew_leases(env: Env, active: Active) {
+pub async fn renew_leases(env: Env, active: Active, reap_from: watch::Sender<ReapFrom>) {
     let lease = env.config.engine.lease;
     let mut tick = interval(lease / 3);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        match timeout(lease / 3, renew_once(&env, &active)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(error = chain(&error), "Could not renew leases"),
-            Err(_) => tracing::warn!("Could not renew leases in time"),
+        match within(lease / 3, renew_once(&env, &active)).await {
+            Ok(()) => reap_from.send_modify(|from| *from = from.or_else(|| Some(Instant::now() + lease))),
+            Err(error) => {
+                tracing::warn!(error = chain(&error), "Could not renew leases");
+                reap_from.send_replace(None);
+            }
         }
         // The database cannot tell us, but by our own clock these leases have run out: others may act by now.
         let lost = active.lose_overdue(lease);
@@ -124,19 +133,15 @@ async fn measure_queues(env: &Env) -> Result<(), DbError> {
 }
 
 /// Takes back leases and looks for work until the worker drains.
-pub async fn sweep(env: Env, dispatchers: Vec<Dispatcher>) {
+pub async fn sweep(env: Env, dispatchers: Vec<Dispatcher>, reap_from: watch::Receiver<ReapFrom>) {
     let mut tick = interval(env.config.engine.sweep);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut last_chores = Instant::now();
-    let mut reap_from = last_chores;
     while !env.draining.is_cancelled() {
         tick.tick().await;
-        if !answers(&env).await {
-            // Leases ran out because nobody could renew them: their holders live, and are first.
-            reap_from = Instant::now() + env.config.engine.lease;
-        } else if Instant::now() >= reap_from
-            && let Err(error) = within(env.config.engine.lease, reap(&env)).await
-        {
+        let may_reap = reap_from.borrow().is_some_and(|from| from <= Instant::now());
+        // One that takes longer may be late: the database stood still meanwhile, and the holders are first.
+        if may_reap && let Err(error) = within(env.config.engine.lease / 3, reap(&env)).await {
             tracing::warn!(error = chain(&error), "Could not take back leases");
             continue;
         }
@@ -148,16 +153,6 @@ pub async fn sweep(env: Env, dispatchers: Vec<Dispatcher>) {
             chores(&env, &dispatchers).await;
         }
     }
-}
-
-/// Whether the database answers in the time in which a lease is renewed.
-async fn answers(env: &Env) -> bool {
-    let asked_at = Instant::now();
-    let answered = within(env.config.engine.lease, async { env.db.ping().await }).await;
-    if let Err(error) = &answered {
-        tracing::warn!(error = chain(error), "The database does not answer");
-    }
-    answered.is_ok() && asked_at.elapsed() < env.config.engine.lease / 3
 }
 
 /// A connection that is dead without a word would be waited for as long as the kernel believes in it.
@@ -175,7 +170,8 @@ async fn reap(env: &Env) -> Result<(), DbError> {
 }
 
 async fn chores(env: &Env, dispatchers: &[Dispatcher]) {
-    if let Err(error) = measure_queues(env).await {
+    let lease = env.config.engine.lease;
+    if let Err(error) = within(lease, measure_queues(env)).await {
         tracing::warn!(error = chain(&error), "Could not measure the queues");
     }
     for dispatcher in dispatchers {
@@ -183,8 +179,8 @@ async fn chores(env: &Env, dispatchers: &[Dispatcher]) {
             tracing::debug!(error = chain(&error), "Could not take finished rings out of Redis");
         }
     }
-    let forgotten: Result<usize, DbError> = async { worker::forget_dead(&mut *env.db.conn().await?).await }.await;
-    if let Err(error) = forgotten {
+    let forgotten = within(lease, async { worker::forget_dead(&mut *env.db.conn().await?).await });
+    if let Err(error) = forgotten.await {
         tracing::warn!(error = chain(&error), "Could not forget dead workers");
     }
 }
