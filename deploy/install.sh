@@ -62,7 +62,7 @@ install_all() {
 }
 
 check_machine() {
-  have apt-get || die "this is neither Debian nor Ubuntu." "deploy/Dockerfile makes images of the programs; docs/operations.md says what they need."
+  have apt-get || die "this is neither Debian nor Ubuntu." "deploy/compose runs everything in containers instead; docs/operations.md says how."
   local name
   for name in api worker; do
     [[ -x $binaries/clawdeploy-$name ]] || die "there is no $binaries/clawdeploy-$name." \

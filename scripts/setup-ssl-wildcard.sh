@@ -19,6 +19,7 @@ credentials file of an earlier run, or asked for; it is never an argument.
   --dry-run            goes the whole way at the test authority and keeps nothing
   --config-dir DIR     where certificates and credentials lie (/etc/letsencrypt)
   --nginx-config FILE  the main configuration of the nginx that is reloaded (the one it was built with)
+  --nginx-container C  that nginx is in this container, such as clawdeploy-nginx of deploy/compose
   --help
 
 Settings: CLOUDFLARE_API_TOKEN, CLAWDEPLOY_BASE_DOMAIN (claw.a2a.ing), CLAWDEPLOY_ACME_EMAIL (where the authority writes
@@ -202,19 +203,20 @@ main() {
 }
 
 domain=${CLAWDEPLOY_BASE_DOMAIN:-claw.a2a.ing} propagation=${CLAWDEPLOY_DNS_PROPAGATION_SECONDS:-30}
-server='' staging=no dry_run=no config_dir=/etc/letsencrypt nginx_config=''
+server='' staging=no dry_run=no config_dir=/etc/letsencrypt nginx_config='' nginx_container=''
 also=()
 arguments=("$@")
 while (($#)); do
   case $1 in
     --staging) staging=yes ;;
     --dry-run) dry_run=yes ;;
-    --server | --config-dir | --nginx-config | --also)
+    --server | --config-dir | --nginx-config | --nginx-container | --also)
       [[ -n ${2:-} && $2 != -* ]] || usage_error "$1 needs a value"
       case $1 in
         --server) server=$2 ;;
         --config-dir) config_dir=$2 ;;
         --nginx-config) nginx_config=$2 ;;
+        --nginx-container) nginx_container=$2 ;;
         --also) also+=("$2") ;;
       esac
       shift
@@ -242,6 +244,12 @@ fi
 readonly credentials=$config_dir/cloudflare.ini live=$config_dir/live/$domain
 readonly hook=$config_dir/renewal-hooks/deploy/clawdeploy-nginx
 nginx=(nginx)
+if [[ -n $nginx_container ]]; then
+  [[ $nginx_container =~ ^[A-Za-z0-9][A-Za-z0-9_.-]*$ ]] || usage_error "this is no container's name: $nginx_container"
+  nginx=(docker exec "$nginx_container" nginx)
+  # Where deploy/compose has it.
+  nginx_config=${nginx_config:-/etc/clawdeploy/nginx/nginx.conf}
+fi
 if [[ -n $nginx_config ]]; then nginx+=(-c "$nginx_config"); fi
 
 need_root "${arguments[@]}"

@@ -1,0 +1,4 @@
+#!/bin/bash
+set -Eeuo pipefail
+chown redis:redis /data
+exec setpriv --reuid redis --regid redis --init-groups -- "$@"
