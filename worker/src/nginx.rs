@@ -39,8 +39,8 @@ use crate::{config::WorkerConfig, engine::kill_point::kill_point};
 
 mod bisect;
 mod file;
-mod map;
-mod program;
+pub mod map;
+pub mod program;
 
 pub use self::program::CommandLine;
 

@@ -13,7 +13,7 @@ const GENERATION: &str = "# Generation ";
 
 /// An instance and its port on 127.0.0.1.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Route {
+pub struct Route {
     pub id: InstanceId,
     pub port: u16,
 }
@@ -27,14 +27,14 @@ pub struct SetAside {
 }
 
 impl SetAside {
-    pub(super) fn new(id: &str, reason: impl Into<String>) -> Self {
+    pub fn new(id: &str, reason: impl Into<String>) -> Self {
         Self { subject: id.escape_default().take(80).collect(), reason: reason.into() }
     }
 }
 
 /// Tells the rows that can be routed from the others. Of two that contradict each other neither is: which one is right
 /// cannot be known, and the wrong one would open somebody else's gateway.
-pub(super) fn sort_out(rows: Vec<RouteRow>, range: PortRange) -> (Vec<Route>, Vec<SetAside>) {
+pub fn sort_out(rows: Vec<RouteRow>, range: PortRange) -> (Vec<Route>, Vec<SetAside>) {
     let (mut by_id, mut by_port) = (HashMap::<String, usize>::new(), HashMap::<i32, usize>::new());
     for row in &rows {
         *by_id.entry(row.id.clone()).or_default() += 1;
@@ -62,7 +62,7 @@ pub(super) fn sort_out(rows: Vec<RouteRow>, range: PortRange) -> (Vec<Route>, Ve
 }
 
 /// The file. Included in nginx's `http` block.
-pub(super) fn render(generation: i64, routes: &[Route]) -> String {
+pub fn render(generation: i64, routes: &[Route]) -> String {
     // As long as the file, so that ten thousand lines are no ten thousand allocations.
     let mut text = String::with_capacity(512 + routes.len() * 24);
     let _ = write!(
@@ -82,7 +82,7 @@ pub(super) fn render(generation: i64, routes: &[Route]) -> String {
 }
 
 /// The generation of a file that [`render`] has made; 0 for any other.
-pub(super) fn generation(text: &str) -> i64 {
+pub fn generation(text: &str) -> i64 {
     let line = text.lines().find_map(|line| line.strip_prefix(GENERATION));
     line.and_then(|number| number.parse().ok()).unwrap_or(0)
 }

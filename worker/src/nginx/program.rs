@@ -81,7 +81,7 @@ async fn run(program: &str, mut command: Command) -> Result<(), CommandError> {
 }
 
 /// Has nginx try a map, in a configuration of nothing else, in a directory of its own. Needs no rights.
-pub(super) async fn try_map(program: &Path, map: &Path) -> Result<(), CommandError> {
+pub async fn try_map(program: &Path, map: &Path) -> Result<(), CommandError> {
     let name = program.display().to_string();
     let failed = |source| CommandError::Start { program: name.clone(), source };
     let dir = tokio::task::spawn_blocking(|| tempfile::Builder::new().prefix("clawdeploy-nginx-").tempdir());
@@ -108,7 +108,7 @@ fn trial(dir: &Path, map: &Path) -> String {
 }
 
 /// Tells nginx to read its files again.
-pub(super) async fn reload(command: &CommandLine) -> Result<(), CommandError> {
+pub async fn reload(command: &CommandLine) -> Result<(), CommandError> {
     let Some((program, arguments)) = command.0.split_first() else { return Ok(()) };
     let mut reload = Command::new(program);
     reload.args(arguments);
@@ -117,13 +117,13 @@ pub(super) async fn reload(command: &CommandLine) -> Result<(), CommandError> {
 
 /// Where nginx says which map it has read.
 #[derive(Debug, Clone)]
-pub(super) struct Inquiry {
+pub struct Inquiry {
     http: reqwest::Client,
     url: String,
 }
 
 impl Inquiry {
-    pub(super) fn new(address: SocketAddr) -> Result<Self, reqwest::Error> {
+    pub fn new(address: SocketAddr) -> Result<Self, reqwest::Error> {
         let http = reqwest::Client::builder()
             .timeout(Duration::from_secs(2))
             .no_proxy()
@@ -135,13 +135,13 @@ impl Inquiry {
     }
 
     /// The generation that new connections get; `None`: nginx is not there, or is not one of ours.
-    pub(super) async fn generation(&self) -> Option<i64> {
+    pub async fn generation(&self) -> Option<i64> {
         let answer = self.http.get(&self.url).send().await.ok()?.error_for_status().ok()?;
         answer.text().await.ok()?.trim().parse().ok()
     }
 
     /// Waits until this generation, or a later one, is what every new connection gets.
-    pub(super) async fn has_taken_up(&self, generation: i64) -> bool {
+    pub async fn has_taken_up(&self, generation: i64) -> bool {
         let began = Instant::now();
         let mut since = None;
         loop {
@@ -161,7 +161,7 @@ impl Inquiry {
 }
 
 /// Worker processes of nginx on this machine that only wait for their connections to end, as far as they can be seen.
-pub(super) fn old_workers() -> usize {
+pub fn old_workers() -> usize {
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let numbers = processes.filter(|entry| entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit));
     let titles = numbers.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
