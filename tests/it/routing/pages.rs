@@ -108,6 +108,24 @@ async fn an_address_while_its_gateway_starts_and_after_it_crashed() {
     env.finish().await;
 }
 
+/// People see a page that tries again by itself, programs an error like all others, at the site and at an instance.
+#[tokio::test]
+async fn the_site_while_the_api_is_down() {
+    let (env, nginx) = behind(TestEnv::builder()).await;
+    let made = running(&env, "first").await;
+    env.api.kill().await;
+    let page = nginx.get_at("panel.test", "/", &[]).await;
+    assert_eq!((page.status, page.body.contains("<h1>One moment</h1>")), (503, true), "{page:?}");
+    assert!(page.head.contains("retry-after: 10") && page.head.contains("no-store"), "{}", page.head);
+    let answer = nginx.get_at("panel.test", "/api/instances", &[]).await;
+    let problem: Value = serde_json::from_str(&answer.body).unwrap();
+    assert_eq!((answer.status, &problem["code"]), (503, &"unavailable".into()), "{answer:?}");
+    assert!(answer.head.contains("content-type: application/problem+json"), "{}", answer.head);
+    assert_eq!(nginx.open(&made.instance).await.status, 200, "an instance needs no API");
+    let page = nginx.open("abcdefghijkl").await;
+    assert_eq!((page.status, page.body.contains("<h1>One moment</h1>")), (503, true), "{page:?}");
+}
+
 #[tokio::test]
 async fn hostile_rows_keep_nobody_from_being_routed() {
     let (env, nginx) = behind(TestEnv::builder()).await;
