@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 use deadpool::Runtime;
 use diesel::result::DatabaseErrorKind;
 use diesel_async::{
-    AsyncConnection as _, AsyncMigrationHarness, AsyncPgConnection, SimpleAsyncConnection as _,
+    AsyncMigrationHarness, AsyncPgConnection, SimpleAsyncConnection as _,
     pooled_connection::{
         AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
         deadpool::{Object, Pool},
@@ -59,7 +59,19 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const LAST_WORDS: [&str; 2] =
     ["terminating connection due to administrator command", "terminating connection due to unexpected postmaster exit"];
 
+/// How long the other side may leave what was sent to it unacknowledged. The kernel alone would wait for a quarter of an
+/// hour, and a pool hands out connections to a host that is gone for as long.
+const DEAD_AFTER: Duration = Duration::from_secs(10);
+
 pub type Conn = AsyncPgConnection;
+
+async fn connect(url: &str) -> diesel::ConnectionResult<AsyncPgConnection> {
+    let bad = |error: tokio_postgres::Error| diesel::ConnectionError::BadConnection(crate::telemetry::chain(&error));
+    let mut config: tokio_postgres::Config = url.parse().map_err(bad)?;
+    config.connect_timeout(CONNECT_TIMEOUT).tcp_user_timeout(DEAD_AFTER).keepalives_idle(DEAD_AFTER);
+    let (client, connection) = config.connect(tokio_postgres::NoTls).await.map_err(bad)?;
+    AsyncPgConnection::try_from_client_and_connection(client, connection).await
+}
 
 /// A value for a column of JSON.
 fn json(value: &impl serde::Serialize) -> Result<serde_json::Value, DbError> {
@@ -154,7 +166,7 @@ impl Db {
         config.recycling_method = RecyclingMethod::Fast;
         config.custom_setup = Box::new(|url| {
             Box::pin(async move {
-                let mut conn = AsyncPgConnection::establish(url).await?;
+                let mut conn = connect(url).await?;
                 let sql = format!(
                     "SET statement_timeout = {}; SET idle_in_transaction_session_timeout = 30000",
                     STATEMENT_TIMEOUT.as_millis()
@@ -189,8 +201,7 @@ impl Db {
     /// Needs the multi-threaded runtime: diesel's migrations block the thread they run on.
     pub async fn migrate(&self) -> Result<(), DbError> {
         // A connection of its own: a migration may take longer than a statement is given in the pool.
-        let connect = AsyncPgConnection::establish(self.url.expose_secret());
-        let mut conn = tokio::time::timeout(CONNECT_TIMEOUT, connect)
+        let mut conn = tokio::time::timeout(CONNECT_TIMEOUT, connect(self.url.expose_secret()))
             .await
             .map_err(|_| DbError::Timeout)?
             .map_err(|e| DbError::Unreachable(e.into()))?;
