@@ -24,6 +24,14 @@ pub struct ApiConfig {
     #[arg(long, env = "CLAWDEPLOY_MAX_INSTANCES_PER_USER", default_value_t = 20)]
     pub max_instances_per_user: u32,
 
+    /// Terminals that one person may have open
+    #[arg(long, env = "CLAWDEPLOY_MAX_TERMINALS_PER_USER", default_value_t = 5)]
+    pub max_terminals_per_user: u32,
+
+    /// Terminals that may be open in one instance
+    #[arg(long, env = "CLAWDEPLOY_MAX_TERMINALS_PER_INSTANCE", default_value_t = 8)]
+    pub max_terminals_per_instance: u32,
+
     /// Proxies in front of this API, as addresses or networks with commas between: what they say of where a request comes
     /// from (X-Forwarded-For) is believed
     #[arg(long, env = "CLAWDEPLOY_TRUSTED_PROXIES", default_value = "", hide_default_value = true)]

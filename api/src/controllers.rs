@@ -7,4 +7,5 @@ pub mod instances;
 pub mod jobs;
 pub mod me;
 pub mod pages;
+pub mod terminals;
 pub mod tokens;

@@ -8,11 +8,11 @@ use std::{path::Path, time::Duration};
 
 use clawdeploy_shared::{
     db::{
-        Db,
+        Db, terminal,
         worker::{self, Callable},
     },
-    ids::InstanceId,
-    inside::{Address, Refusal, RefusalCode, Verb},
+    ids::{InstanceId, TerminalId},
+    inside::{Address, Refusal, RefusalCode, Verb, terminal::OpenArguments},
     ticket::{Errand, TicketKey},
 };
 use reqwest::{Client, ClientBuilder, Response, StatusCode, header};
@@ -21,8 +21,12 @@ use tokio::time::timeout;
 
 use crate::error::{AppError, AppResult, ErrorCode};
 
+pub mod socket;
+
 /// How long a call may take, all workers together: a little more than a worker takes at most.
 pub const LIMIT: Duration = Duration::from_secs(55);
+/// How long it may take to open a terminal, all workers together.
+const OPEN_LIMIT: Duration = Duration::from_secs(25);
 /// How long one worker may take to accept a connection.
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 /// Workers that are asked before it is given up.
@@ -72,14 +76,46 @@ impl Inside {
             let detail = "The instance took too long to answer. It may be busy: try again in a while.";
             AppError::new(ErrorCode::TimedOut, detail)
         };
-        timeout(LIMIT, self.any(verb, instance, &arguments)).await.unwrap_or_else(|_| Err(expired()))
+        let calls = async {
+            let workers = worker::callable(&mut *self.db.conn().await?).await?;
+            self.any(&workers, verb, instance, &arguments, None).await
+        };
+        timeout(LIMIT, calls).await.unwrap_or_else(|_| Err(expired()))
     }
 
-    async fn any<T: DeserializeOwned>(&self, verb: Verb, instance: &InstanceId, arguments: &[u8]) -> AppResult<T> {
+    /// The workers that could hold a terminal; one at least.
+    pub async fn workers(&self) -> AppResult<Vec<Callable>> {
         let workers = worker::callable(&mut *self.db.conn().await?).await?;
+        if workers.is_empty() { Err(no_worker(None)) } else { Ok(workers) }
+    }
+
+    /// Opens a terminal on the first of some workers that can. Its row names the first one, and then whichever is asked.
+    pub async fn open_terminal(
+        &self,
+        workers: &[Callable],
+        instance: &InstanceId,
+        arguments: &OpenArguments,
+    ) -> AppResult<()> {
+        let body = serde_json::to_vec(arguments).map_err(AppError::internal)?;
+        let opens = self.any(workers, Verb::OpenTerminal, instance, &body, Some(arguments.terminal_id));
+        let expired = || AppError::new(ErrorCode::TimedOut, "The instance took too long to start a shell. Try again.");
+        timeout(OPEN_LIMIT, opens).await.unwrap_or_else(|_| Err(expired()))
+    }
+
+    async fn any<T: DeserializeOwned>(
+        &self,
+        workers: &[Callable],
+        verb: Verb,
+        instance: &InstanceId,
+        arguments: &[u8],
+        terminal: Option<TerminalId>,
+    ) -> AppResult<T> {
         let mut last = None;
         let mut gone = !workers.is_empty();
         for worker in workers.iter().take(TRIES) {
+            if let Some(terminal) = terminal {
+                terminal::set_worker(&mut *self.db.conn().await?, terminal, &worker.id).await?;
+            }
             let missed = match self.one(worker, verb, instance, arguments).await {
                 Ok(answer) => return Ok(answer),
                 Err(missed) => missed,
@@ -94,16 +130,9 @@ impl Inside {
         if gone && let Some(missed) = last {
             return Err(missed.into_error());
         }
-        let detail = match last {
-            None => "No worker is there to reach the instance. Try again shortly, or tell an administrator.",
-            Some(_) => {
-                "No worker could be reached that serves the instance. Try again shortly, or tell an administrator."
-            }
-        };
-        let error = AppError::new(ErrorCode::NoWorker, detail).with_retry_after(RETRY_AFTER);
         Err(match last {
-            Some(missed) => error.with_source(missed),
-            None => error,
+            Some(missed @ Missed::Refused(Refusal { code: RefusalCode::Busy, .. })) => missed.into_error(),
+            last => no_worker(last),
         })
     }
 
@@ -133,6 +162,18 @@ impl Inside {
             return serde_json::from_slice(&body).map_err(|error| Missed::Answer(Some(error)));
         }
         Err(serde_json::from_slice(&body).map_or_else(|error| Missed::Answer(Some(error)), Missed::Refused))
+    }
+}
+
+fn no_worker(last: Option<Missed>) -> AppError {
+    let detail = match last {
+        None => "No worker is there to reach the instance. Try again shortly, or tell an administrator.",
+        Some(_) => "No worker could be reached that serves the instance. Try again shortly, or tell an administrator.",
+    };
+    let error = AppError::new(ErrorCode::NoWorker, detail).with_retry_after(RETRY_AFTER);
+    match last {
+        Some(missed) => error.with_source(missed),
+        None => error,
     }
 }
 
@@ -168,6 +209,8 @@ impl Missed {
             Self::Unreached(_) | Self::Address(_) => true,
             Self::Lost(_) => verb.is_repeatable(),
             Self::Answer(_) => false,
+            // Another one may have room for a terminal; turns on an instance are the same everywhere.
+            Self::Refused(Refusal { code: RefusalCode::Busy, .. }) => verb == Verb::OpenTerminal,
             Self::Refused(refusal) => matches!(
                 refusal.code,
                 RefusalCode::Unauthorized

@@ -24,6 +24,7 @@ use crate::error::{FieldError, PROBLEM_JSON, Problem};
         (name = "tokens", description = "Tokens for programs"),
         (name = "instances", description = "OpenClaw gateways"),
         (name = "devices", description = "Who may use a gateway: the link for its owner's browser, and the pairing of others"),
+        (name = "terminals", description = "Shells inside of instances"),
         (name = "jobs", description = "What was asked for, and how far it is"),
         (name = "admin", description = "For administrators"),
         (name = "health", description = "For operators"),

@@ -6,7 +6,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::{
-    controllers::{admin, auth, health, instances, jobs, me, pages, tokens},
+    controllers::{admin, auth, health, instances, jobs, me, pages, terminals, tokens},
     error::{AppError, ErrorCode},
     extract::BODY_LIMIT_BYTES,
     middleware, openapi,
@@ -42,6 +42,10 @@ fn table() -> OpenApiRouter<AppState> {
         .routes(routes!(instances::devices::approve::approve_device))
         .routes(routes!(instances::devices::reject::reject_device))
         .routes(routes!(instances::devices::remove::remove_device))
+        .routes(routes!(terminals::list::list_terminals, terminals::open::open_terminal))
+        .routes(routes!(terminals::direct::open_terminal_directly))
+        .routes(routes!(terminals::ticket::create_terminal_ticket))
+        .routes(routes!(terminals::close::close_terminal))
         .routes(routes!(jobs::show::get_job))
         .routes(routes!(jobs::cancel::cancel_job))
         .routes(routes!(jobs::events::list_job_events))
@@ -79,6 +83,7 @@ pub fn build_app(state: AppState) -> Router {
     let docs = SwaggerUi::new("/api/docs").url("/api/openapi.json", openapi::complete(document));
     let router = router
         .merge(docs)
+        .route("/api/terminals/{id}/ws", get(terminals::attach::attach_terminal))
         .route("/pages/instances/{id}", get(pages::instance::page))
         .fallback(no_route)
         .method_not_allowed_fallback(other_method)

@@ -14,6 +14,7 @@ use crate::{
     event_stream::StreamSlots,
     inside::Inside,
     middleware::TrustedProxies,
+    origin,
 };
 
 /// The parts of a running API.
@@ -36,6 +37,12 @@ pub struct App {
     pub streams: StreamSlots,
     /// Where people find the panel, if that was said.
     pub public_url: Option<String>,
+    /// The one origin whose pages may open WebSockets.
+    pub origin: String,
+    /// Terminals that one person may have open.
+    pub max_terminals_per_user: u32,
+    /// Terminals that may be open in one instance.
+    pub max_terminals_per_instance: u32,
     /// For people who are not admins.
     pub max_instances_per_user: u32,
     /// Cancelled when the process is asked to end; what never ends by itself listens to it.
@@ -79,6 +86,9 @@ impl AppState {
             logins: Throttle::default(),
             trusted_proxies: config.trusted_proxies.clone(),
             streams: StreamSlots::default(),
+            origin: origin::of(&config.public_url.clone().unwrap_or_else(|| format!("http://{}", config.listen))),
+            max_terminals_per_user: config.max_terminals_per_user,
+            max_terminals_per_instance: config.max_terminals_per_instance,
             public_url: config.public_url.clone(),
             max_instances_per_user: config.max_instances_per_user,
             shutdown: CancellationToken::new(),

@@ -38,6 +38,7 @@ pub mod sighting;
 pub mod snapshot;
 pub mod stuck;
 pub mod sweep;
+pub mod terminal;
 pub mod token;
 pub mod user;
 pub mod version_policy;

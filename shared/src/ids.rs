@@ -161,6 +161,11 @@ uuid_id!(
     "image build id"
 );
 uuid_id!(
+    /// Id of a terminal.
+    TerminalId,
+    "terminal id"
+);
+uuid_id!(
     /// Id of what was kept of an instance before a change.
     SnapshotId,
     "snapshot id"

@@ -13,6 +13,8 @@ use uuid::Uuid;
 
 use crate::{ids::InvalidId, text_enum};
 
+pub mod terminal;
+
 text_enum!(
     /// What a worker can be asked to do inside of a container.
     Verb {
@@ -26,6 +28,10 @@ text_enum!(
         RejectDevice = "reject-device",
         /// Shuts a device out that was let in: [`DeviceArguments`].
         RemoveDevice = "remove-device",
+        /// Opens a terminal: [`terminal::OpenArguments`].
+        OpenTerminal = "open-terminal",
+        /// Attaches a WebSocket to a terminal: [`terminal::AttachArguments`], in a header of a GET.
+        AttachTerminal = "attach-terminal",
     }
 );
 
@@ -35,7 +41,11 @@ impl Verb {
     pub fn is_repeatable(self) -> bool {
         match self {
             Self::DashboardLink | Self::Devices => true,
-            Self::ApproveDevice | Self::RejectDevice | Self::RemoveDevice => false,
+            Self::ApproveDevice
+            | Self::RejectDevice
+            | Self::RemoveDevice
+            | Self::OpenTerminal
+            | Self::AttachTerminal => false,
         }
     }
 }
@@ -55,6 +65,8 @@ text_enum!(
         UnknownRequest = "unknown_request",
         /// No device of this id was let in.
         UnknownDevice = "unknown_device",
+        /// This worker holds no terminal of this id.
+        UnknownTerminal = "unknown_terminal",
         /// Others are being served.
         Busy = "busy",
         /// The command did not end in time, and was ended.

@@ -23,6 +23,11 @@ pub fn api_token() -> SecretString {
     format!("{API_TOKEN_PREFIX}{}", random_hex()).into()
 }
 
+/// A new ticket for a terminal: 64 hexadecimal digits, 256 random bits.
+pub fn ticket() -> SecretString {
+    random_hex().into()
+}
+
 /// What is stored of a token. One round of SHA-256 is enough for 256 random bits: there is nothing to guess.
 pub fn token_hash(token: &str) -> Vec<u8> {
     Sha256::digest(token.as_bytes()).to_vec()

@@ -15,7 +15,7 @@ use url::Url;
 
 use crate::inside::listen::Listen;
 
-use crate::nginx::CommandLine;
+use crate::{nginx::CommandLine, terminal::Limits};
 
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| format!("{text:?} is not a number of seconds"))?;
@@ -42,6 +42,8 @@ pub struct WorkerConfig {
     pub engine: EngineArgs,
     #[command(flatten)]
     pub inside: InsideArgs,
+    #[command(flatten)]
+    pub terminals: TerminalArgs,
     #[command(flatten)]
     pub metrics: MetricsArgs,
 }
@@ -166,6 +168,32 @@ pub struct InsideArgs {
     /// its own in there
     #[arg(long = "worker-listen", env = "CLAWDEPLOY_WORKER_LISTEN", default_value = "127.0.0.1:0")]
     pub listen: Listen,
+}
+
+/// Terminals that this worker holds.
+#[derive(Debug, Clone, Args)]
+pub struct TerminalArgs {
+    /// Terminals that this worker holds at once; each may take 1.5 MiB
+    #[arg(long, env = "CLAWDEPLOY_TERMINALS", default_value_t = 64)]
+    pub terminals: usize,
+
+    /// Seconds for which a terminal waits for a browser that is gone
+    #[arg(long = "terminal-detach", env = "CLAWDEPLOY_TERMINAL_DETACH_SECONDS", default_value = "60", value_parser = seconds)]
+    pub detach: Duration,
+
+    /// Seconds after which a terminal ends in which nothing was typed
+    #[arg(long = "terminal-idle", env = "CLAWDEPLOY_TERMINAL_IDLE_SECONDS", default_value = "1800", value_parser = seconds)]
+    pub idle: Duration,
+
+    /// Seconds that a terminal lives at most
+    #[arg(long = "terminal-life", env = "CLAWDEPLOY_TERMINAL_LIFE_SECONDS", default_value = "43200", value_parser = seconds)]
+    pub life: Duration,
+}
+
+impl TerminalArgs {
+    pub fn limits(&self) -> Limits {
+        Limits { detach: self.detach, idle: self.idle, life: self.life }
+    }
 }
 
 /// How jobs are run.

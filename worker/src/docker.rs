@@ -19,6 +19,7 @@ mod inspect;
 pub(crate) mod logs;
 mod network;
 mod spec;
+mod terminal;
 
 pub use client::{Docker, Engine};
 pub use error::{DockerError, EngineMessage};

@@ -14,7 +14,7 @@ use clawdeploy_shared::{db::Db, doorbell::Doorbell, secret::Sealer};
 use tokio_util::sync::CancellationToken;
 
 use self::ledger::Ledger;
-use crate::{config::WorkerConfig, docker::Docker, nginx::Routes, probe::Probe, storage::Storage};
+use crate::{config::WorkerConfig, docker::Docker, nginx::Routes, probe::Probe, storage::Storage, terminal::Terminals};
 
 pub mod active;
 pub mod context;
@@ -41,6 +41,7 @@ pub struct Env {
     pub probe: Probe,
     pub routes: Routes,
     pub ledger: Ledger,
+    pub terminals: Terminals,
     /// Set when the worker is about to end: take nothing new, stop at the next safe point.
     pub draining: CancellationToken,
 }

@@ -19,6 +19,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::post,
+    serve::ListenerExt as _,
 };
 use clawdeploy_shared::{
     ids::InstanceId,
@@ -43,6 +44,7 @@ mod refusal;
 mod reject_device;
 mod remove_device;
 mod runs;
+mod terminal;
 
 /// Arguments are a few ids.
 const BODY_CAP: usize = 16 * 1024;
@@ -85,11 +87,15 @@ impl Endpoint {
 async fn serve(listener: Listener, inside: Inside) {
     let (draining, tasks) = (inside.env.draining.clone(), inside.tasks.clone());
     let router = Router::new()
-        .route("/v1/instances/{instance}/{verb}", post(errand))
+        .route("/v1/instances/{instance}/{verb}", post(errand).get(terminal::attach))
         .fallback(async || Refused::unauthorized())
         .with_state(inside);
     let served = match listener {
         Listener::Tcp(listener) => {
+            // An echo must not wait for the acknowledgement of the one before.
+            let listener = listener.tap_io(|stream| {
+                let _ = stream.set_nodelay(true);
+            });
             axum::serve(listener, router).with_graceful_shutdown(draining.cancelled_owned()).await
         }
         Listener::Unix(listener, path) => {
@@ -146,6 +152,9 @@ fn admitted(
 }
 
 async fn carry_out(inside: &Inside, instance: &InstanceId, verb: Verb, arguments: &Bytes) -> Result<Response, Refused> {
+    if verb == Verb::OpenTerminal {
+        return answer(terminal::open(inside, instance, read(arguments)?).await?);
+    }
     let container = container::running(&inside.env.docker, instance).await?;
     let gateway = openclaw::Gateway::take(inside, instance, container).await?;
     match verb {
@@ -154,6 +163,8 @@ async fn carry_out(inside: &Inside, instance: &InstanceId, verb: Verb, arguments
         Verb::ApproveDevice => answer(approve_device::run(&gateway, read(arguments)?).await?),
         Verb::RejectDevice => answer(reject_device::run(&gateway, read(arguments)?).await?),
         Verb::RemoveDevice => answer(remove_device::run(&gateway, read(arguments)?).await?),
+        // These are not asked for in this way.
+        Verb::OpenTerminal | Verb::AttachTerminal => Err(Refused::unauthorized()),
     }
 }
 

@@ -28,6 +28,7 @@ use crate::{
     probe::Probe,
     reconcile::Reconciler,
     storage::Storage,
+    terminal::Terminals,
 };
 
 pub mod config;
@@ -42,6 +43,7 @@ pub mod probe;
 pub mod reconcile;
 pub mod steps;
 pub mod storage;
+pub mod terminal;
 
 /// How long to wait for Postgres at start.
 const DATABASE_WAIT: Duration = Duration::from_secs(30);
@@ -73,6 +75,7 @@ pub async fn run(config: WorkerConfig) -> anyhow::Result<()> {
     let reconciler = Reconciler::new(env.clone());
     tokio::spawn(reconciler.clone().watch());
     tokio::spawn(reconciler.run());
+    tokio::spawn(env.terminals.clone().watch(env.draining.clone()));
     for dispatcher in dispatchers {
         tokio::spawn(dispatcher.clone().run());
         tokio::spawn(doorbell::listen(env.clone(), dispatcher));
@@ -87,7 +90,7 @@ pub async fn run(config: WorkerConfig) -> anyhow::Result<()> {
     tracing::info!(running = active.len(), "Draining: taking nothing new");
     env.draining.cancel();
     tasks.close();
-    let ended = async { tokio::join!(tasks.wait(), inside.closed()) };
+    let ended = async { tokio::join!(tasks.wait(), inside.closed(), env.terminals.close_all()) };
     if tokio::time::timeout(env.config.engine.grace, ended).await.is_err() {
         tracing::warn!(running = active.len(), "The grace time is over; leaving the rest to other workers");
         active.lose_overdue(Duration::ZERO);
@@ -124,9 +127,11 @@ async fn environment(config: WorkerConfig) -> anyhow::Result<Env> {
     let unique = uuid::Uuid::new_v4().simple().to_string();
     let worker = format!("{host}-{}-{}", std::process::id(), &unique[..8]);
     let ledger = Ledger::start(db.clone(), worker.clone());
+    let worker: Arc<str> = Arc::from(worker);
+    let terminals = Terminals::new(docker.clone(), db.clone(), Arc::clone(&worker), &config.terminals);
     let routes = Routes::start(&config, db.clone()).context("the HTTP client")?;
     Ok(Env {
-        worker: Arc::from(worker),
+        worker,
         config: Arc::new(config),
         db,
         doorbell,
@@ -136,6 +141,7 @@ async fn environment(config: WorkerConfig) -> anyhow::Result<Env> {
         probe,
         routes,
         ledger,
+        terminals,
         draining: CancellationToken::new(),
     })
 }

@@ -37,7 +37,7 @@ pub mod list;
 mod power;
 pub mod restart;
 pub mod rollback;
-mod running;
+pub(crate) mod running;
 mod settings;
 pub mod show;
 pub mod start;

@@ -20,6 +20,8 @@ text_enum!(
         /// E-mail or password is wrong; which of them is not told.
         InvalidCredentials = "invalid_credentials",
         AdminOnly = "admin_only",
+        /// This page may not open a WebSocket here.
+        OriginRefused = "origin_refused",
         /// There is no such thing, or it is not yours.
         NotFound = "not_found",
         /// No device waits under this id.
@@ -29,6 +31,8 @@ text_enum!(
         MethodNotAllowed = "method_not_allowed",
         NameTaken = "name_taken",
         InstanceLimit = "instance_limit",
+        /// As many terminals are open as may be.
+        TerminalLimit = "terminal_limit",
         /// The instance that this is about has been deleted since.
         InstanceGone = "instance_gone",
         AlreadyRunning = "already_running",
@@ -53,6 +57,8 @@ text_enum!(
         JobNotDead = "job_not_dead",
         BodyTooLarge = "body_too_large",
         UnsupportedMediaType = "unsupported_media_type",
+        /// This is a WebSocket's address.
+        UpgradeRequired = "upgrade_required",
         /// Some fields are not acceptable; each is named.
         ValidationFailed = "validation_failed",
         /// The Idempotency-Key was used for another request.
@@ -83,11 +89,12 @@ impl ErrorCode {
                 StatusCode::BAD_REQUEST
             }
             Self::Unauthenticated | Self::InvalidToken | Self::InvalidCredentials => StatusCode::UNAUTHORIZED,
-            Self::AdminOnly => StatusCode::FORBIDDEN,
+            Self::AdminOnly | Self::OriginRefused => StatusCode::FORBIDDEN,
             Self::NotFound | Self::PairingRequestNotFound | Self::DeviceNotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NameTaken
             | Self::InstanceLimit
+            | Self::TerminalLimit
             | Self::InstanceGone
             | Self::AlreadyRunning
             | Self::AlreadyStopped
@@ -102,6 +109,7 @@ impl ErrorCode {
             | Self::JobNotDead => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
             Self::ValidationFailed | Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::InternalError => StatusCode::INTERNAL_SERVER_ERROR,

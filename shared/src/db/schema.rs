@@ -260,6 +260,26 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    terminals (id) {
+        id -> Uuid,
+        user_id -> Uuid,
+        token_id -> Nullable<Uuid>,
+        instance_id -> Text,
+        worker -> Text,
+        command -> Nullable<Text>,
+        ticket_hash -> Nullable<Bytea>,
+        ticket_expires_at -> Nullable<Timestamptz>,
+        close_reason -> Nullable<Text>,
+        started_at -> Timestamptz,
+        ended_at -> Nullable<Timestamptz>,
+        end_reason -> Nullable<Text>,
+        exit_code -> Nullable<Int4>,
+        bytes_in -> Int8,
+        bytes_out -> Int8,
+    }
+}
+
 diesel::joinable!(api_tokens -> users (user_id));
 diesel::joinable!(ports -> instances (instance_id));
 diesel::joinable!(job_events -> jobs (job_id));
@@ -280,5 +300,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     sweeps,
     sightings,
     routing,
-    ready_gateways
+    ready_gateways,
+    terminals
 );

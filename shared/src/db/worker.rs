@@ -113,6 +113,13 @@ pub async fn callable(conn: &mut Conn) -> Result<Vec<Callable>, DbError> {
         .await?)
 }
 
+/// Where a worker can be called, by its name.
+pub async fn address_of(conn: &mut Conn, id: &str) -> Result<Option<String>, DbError> {
+    let found: Option<Option<String>> =
+        workers::table.find(id).select(workers::address).first(conn).await.optional()?;
+    Ok(found.flatten())
+}
+
 /// Every known worker, and whether it is alive, newest first.
 pub async fn list(conn: &mut Conn) -> Result<Vec<(Worker, bool)>, DbError> {
     Ok(workers::table

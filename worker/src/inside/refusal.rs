@@ -47,9 +47,10 @@ impl IntoResponse for Refused {
         let status = match self.code {
             RefusalCode::Unauthorized => StatusCode::UNAUTHORIZED,
             RefusalCode::InvalidArguments => StatusCode::BAD_REQUEST,
-            RefusalCode::NoContainer | RefusalCode::UnknownRequest | RefusalCode::UnknownDevice => {
-                StatusCode::NOT_FOUND
-            }
+            RefusalCode::NoContainer
+            | RefusalCode::UnknownRequest
+            | RefusalCode::UnknownDevice
+            | RefusalCode::UnknownTerminal => StatusCode::NOT_FOUND,
             RefusalCode::NotRunning => StatusCode::CONFLICT,
             RefusalCode::CommandFailed => StatusCode::BAD_GATEWAY,
             RefusalCode::Busy | RefusalCode::EngineFailed | RefusalCode::Draining => StatusCode::SERVICE_UNAVAILABLE,

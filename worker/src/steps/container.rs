@@ -144,6 +144,7 @@ pub(super) async fn start_again(cx: &JobContext) -> Result<(), StepError> {
 }
 
 pub(super) async fn stop(cx: &JobContext) -> Result<(), StepError> {
+    cx.env.terminals.close_instance(cx.instance_id()?).await;
     for container in cx.env.docker.find_instance_containers(cx.instance_id()?).await? {
         if !matches!(container.status, ContainerStatus::Exited | ContainerStatus::Created) {
             cx.hold().await?;
@@ -154,6 +155,7 @@ pub(super) async fn stop(cx: &JobContext) -> Result<(), StepError> {
 }
 
 pub(super) async fn remove(cx: &JobContext) -> Result<(), StepError> {
+    cx.env.terminals.close_instance(cx.instance_id()?).await;
     for container in cx.env.docker.find_instance_containers(cx.instance_id()?).await? {
         cx.hold().await?;
         cx.env.docker.remove(&container.id).await?;

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// An instance of this person's own, which runs, and its port. An administrator has no business inside of others'.
-pub(super) async fn own_running(
+pub(crate) async fn own_running(
     app: &AppState,
     who: &Principal,
     id: &InstanceId,

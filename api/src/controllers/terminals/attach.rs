@@ -1,0 +1,101 @@
+//! `GET /api/terminals/{id}/ws`: a WebSocket for a ticket. It is not in the document, which knows no WebSockets;
+//! what there is to know is told where a terminal is opened.
+
+use axum::{
+    extract::ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
+    http::{HeaderMap, header},
+    response::Response,
+};
+use clawdeploy_shared::{
+    db::terminal::{self, Terminal},
+    ids::TerminalId,
+    inside::terminal::{INPUT_CAP, PROTOCOL, TICKET_PREFIX, close},
+    token::token_hash,
+};
+use serde::Deserialize;
+
+use super::TerminalPath;
+use crate::{
+    error::{AppError, AppResult, ErrorCode},
+    extract::{Path, Query},
+    inside::socket::Attached,
+    origin, relay,
+    state::AppState,
+};
+
+/// From where on.
+#[derive(Debug, Deserialize)]
+pub struct AttachQuery {
+    from: Option<u64>,
+}
+
+pub async fn attach_terminal(
+    app: AppState,
+    Path(path): Path<TerminalPath>,
+    Query(query): Query<AttachQuery>,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> AppResult<Response> {
+    origin::require(&headers, &app.origin)?;
+    let upgrade = upgrade.map_err(|_| not_a_websocket())?;
+    let found = admitted(&app, path.id, &headers).await?;
+    match found {
+        Ok(terminal) => attach(app, upgrade, terminal, query.from).await,
+        Err(refusal) => Ok(refuse(upgrade, refusal)),
+    }
+}
+
+/// Why a WebSocket is closed at once: the code, its name and what to say.
+pub(super) type Refusal = (u16, &'static str, &'static str);
+
+const BAD_TICKET: Refusal =
+    (close::TICKET, "invalid_ticket", "The ticket was used, has expired, or is of another terminal. Ask for another.");
+const GONE: Refusal = (close::GONE, "terminal_gone", "The terminal has ended. Open another.");
+const UNREACHABLE: Refusal =
+    (close::AGAIN, "worker_unreachable", "The server that holds the terminal cannot be reached. Try again shortly.");
+
+/// The terminal that the ticket is for, which is used up.
+async fn admitted(app: &AppState, id: TerminalId, headers: &HeaderMap) -> AppResult<Result<Terminal, Refusal>> {
+    let mut conn = app.db.conn().await?;
+    if let Some(ticket) = presented(headers)
+        && let Some(terminal) = terminal::take_ticket(&mut conn, id, &token_hash(ticket)).await?
+    {
+        return Ok(Ok(terminal));
+    }
+    Ok(Err(if terminal::is_open(&mut conn, id).await? { BAD_TICKET } else { GONE }))
+}
+
+/// The ticket among the subprotocols.
+fn presented(headers: &HeaderMap) -> Option<&str> {
+    let offered = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
+    offered.flat_map(|value| value.split(',')).find_map(|one| one.trim().strip_prefix(TICKET_PREFIX))
+}
+
+/// Connects a WebSocket to a terminal.
+pub(super) async fn attach(
+    app: AppState,
+    upgrade: WebSocketUpgrade,
+    terminal: Terminal,
+    from: Option<u64>,
+) -> AppResult<Response> {
+    let worker = match app.inside.attach(&terminal, from).await? {
+        Attached::To(worker) => worker,
+        Attached::Gone => return Ok(refuse(upgrade, GONE)),
+        Attached::Unreachable => return Ok(refuse(upgrade, UNREACHABLE)),
+    };
+    let shutdown = app.shutdown.clone();
+    Ok(prepared(upgrade).on_upgrade(async move |browser| relay::run(browser, *worker, shutdown).await))
+}
+
+fn refuse(upgrade: WebSocketUpgrade, (code, name, message): Refusal) -> Response {
+    prepared(upgrade).on_upgrade(async move |browser| relay::refuse(browser, code, name, message).await)
+}
+
+/// Messages of a bounded length, which leave at once.
+fn prepared(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
+    upgrade.protocols([PROTOCOL]).max_message_size(INPUT_CAP).max_frame_size(INPUT_CAP).write_buffer_size(0)
+}
+
+pub(super) fn not_a_websocket() -> AppError {
+    AppError::new(ErrorCode::UpgradeRequired, "Only a WebSocket can be opened at this address.")
+}

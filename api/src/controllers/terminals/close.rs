@@ -1,0 +1,26 @@
+use axum::http::StatusCode;
+use clawdeploy_shared::{db::terminal, inside::terminal::TerminalEnd};
+
+use super::TerminalPath;
+use crate::{
+    auth::Principal,
+    error::{AppError, AppResult},
+    extract::Path,
+    state::AppState,
+};
+
+/// Ends a terminal, and what runs in it
+///
+/// For whoever opened it. It is over within a second.
+#[utoipa::path(
+    delete, path = "/api/terminals/{id}", tag = "terminals", params(TerminalPath),
+    responses((status = NO_CONTENT)),
+)]
+pub async fn close_terminal(app: AppState, who: Principal, Path(path): Path<TerminalPath>) -> AppResult<StatusCode> {
+    let mut conn = app.db.conn().await?;
+    let found = terminal::find_open(&mut conn, who.user.id, path.id).await?;
+    found.ok_or_else(|| AppError::not_found("terminal"))?;
+    // Its end is in the audit log, from whoever notes it.
+    terminal::close(&mut conn, path.id, TerminalEnd::Closed).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

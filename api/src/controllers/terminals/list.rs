@@ -1,0 +1,44 @@
+use clawdeploy_shared::{
+    db::{instance, terminal},
+    inside::terminal::TerminalView,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    auth::Principal,
+    controllers::instances::InstancePath,
+    error::{AppError, AppResult},
+    extract::{Json, Path},
+    state::AppState,
+};
+
+/// Open terminals.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TerminalList {
+    /// Oldest first.
+    items: Vec<TerminalView>,
+}
+
+/// The open terminals of an instance
+///
+/// For the owner only. One whose browser is gone is among them until nobody has come back for a minute.
+#[utoipa::path(
+    get, path = "/api/instances/{id}/terminals", tag = "terminals", params(InstancePath),
+    responses((status = OK, body = TerminalList)),
+)]
+pub async fn list_terminals(
+    app: AppState,
+    who: Principal,
+    Path(path): Path<InstancePath>,
+) -> AppResult<Json<TerminalList>> {
+    let mut conn = app.db.conn().await?;
+    instance::find(&mut conn, who.own(), &path.id).await?.ok_or_else(|| AppError::not_found("instance"))?;
+    let open = terminal::list_open(&mut conn, who.user.id, &path.id).await?;
+    let view = |terminal: terminal::Terminal| TerminalView {
+        id: terminal.id,
+        command: terminal.command,
+        started_at: terminal.started_at,
+    };
+    Ok(Json(TerminalList { items: open.into_iter().map(view).collect() }))
+}

@@ -1,0 +1,159 @@
+use axum::http::StatusCode;
+use clawdeploy_shared::{
+    db::{
+        instance::Instance,
+        terminal::{self, NewTerminal, Terminal},
+        user,
+    },
+    ids::TerminalId,
+    inside::{
+        Verb,
+        terminal::{OpenArguments, Size, TerminalCommand},
+    },
+};
+use diesel_async::AsyncConnection as _;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::ToSchema;
+
+use super::Ticket;
+use crate::{
+    audit::{Entry, Target},
+    auth::Principal,
+    controllers::instances::{InstancePath, running::own_running},
+    error::{AppError, AppResult, ErrorCode},
+    extract::{Json, OptionalJson, Path},
+    middleware::RequestContext,
+    state::AppState,
+};
+
+/// How a terminal is to be.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct OpenTerminal {
+    /// Characters in a line, 2 to 1000
+    #[schema(default = 80)]
+    cols: u16,
+    /// Lines, 1 to 500
+    #[schema(default = 24)]
+    rows: u16,
+    /// What runs in it; nothing: a shell
+    command: Option<TerminalCommand>,
+}
+
+impl Default for OpenTerminal {
+    fn default() -> Self {
+        Self { cols: 80, rows: 24, command: None }
+    }
+}
+
+impl OpenTerminal {
+    pub(super) fn new(cols: Option<u16>, rows: Option<u16>, command: Option<TerminalCommand>) -> Self {
+        let default = Self::default();
+        Self { cols: cols.unwrap_or(default.cols), rows: rows.unwrap_or(default.rows), command }
+    }
+}
+
+/// A terminal that was opened, and what attaches to it.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OpenedTerminal {
+    terminal_id: TerminalId,
+    #[serde(flatten)]
+    ticket: Ticket,
+}
+
+/// Opens a terminal in an instance
+///
+/// For the owner only, while the instance runs. Attach to it with a WebSocket at `/api/terminals/{terminalId}/ws`, with the
+/// subprotocols `clawdeploy-term.v1` and `ticket.{ticket}`, from a page of the panel's own origin. Binary messages are what is
+/// typed and what is printed, byte for byte; text messages are JSON. After `{"type":"hello","offset","reset","replay"}` follows what was
+/// printed from `offset` on, and then what is printed. Say `{"type":"ack","offset"}` for each 64 KiB that are on the screen: no more than
+/// 256 KiB are sent ahead. `{"type":"resize","cols","rows"}` and `{"type":"close"}` may be said too; `warning`, `error` and
+/// `{"type":"exit","code"}` are told. Whoever is cut off has a minute to ask for another ticket and to attach again with `?from=` the
+/// offset up to which it has seen everything. Closed with 1000: it ended; 1009: a message of more than 64 KiB; 1012: attach
+/// again; 4001: somebody else attached; 4008: nothing was acknowledged or typed for too long; 4401: the ticket is not good;
+/// 4403: not allowed any more; 4404: gone; 4409: the instance is stopped.
+#[utoipa::path(
+    post, path = "/api/instances/{id}/terminals", tag = "terminals", params(InstancePath), request_body = OpenTerminal,
+    responses((status = CREATED, body = OpenedTerminal)),
+)]
+pub async fn open_terminal(
+    app: AppState,
+    who: Principal,
+    context: RequestContext,
+    Path(path): Path<InstancePath>,
+    OptionalJson(form): OptionalJson<OpenTerminal>,
+) -> AppResult<(StatusCode, Json<OpenedTerminal>)> {
+    let (instance, _) = own_running(&app, &who, &path.id).await?;
+    let state = app.clone();
+    let opened = app
+        .change(async move {
+            let terminal = open(&state, who, &context, instance, form).await?;
+            let ticket = Ticket::give(&state, terminal.id).await?;
+            Ok(OpenedTerminal { terminal_id: terminal.id, ticket })
+        })
+        .await?;
+    Ok((StatusCode::CREATED, Json(opened)))
+}
+
+/// Opens one: first its row, so that it is never without, then itself, on whichever worker can.
+pub(super) async fn open(
+    app: &AppState,
+    who: Principal,
+    context: &RequestContext,
+    instance: Instance,
+    form: OpenTerminal,
+) -> AppResult<Terminal> {
+    let workers = app.inside.workers().await?;
+    let id = TerminalId::generate();
+    let mut conn = app.db.conn().await?;
+    conn.transaction::<_, AppError, _>(async |conn| {
+        // What is counted stays so: nobody else opens terminals in this person's instances.
+        user::lock(conn, who.user.id).await?;
+        let (of_user, in_instance) = terminal::count_open(conn, who.user.id, &instance.id).await?;
+        if of_user >= i64::from(app.max_terminals_per_user) || in_instance >= i64::from(app.max_terminals_per_instance)
+        {
+            return Err(limit("You have as many terminals open as you may. Close one first."));
+        }
+        let new = NewTerminal {
+            id,
+            user_id: who.user.id,
+            token_id: Some(who.token_id),
+            instance_id: &instance.id,
+            worker: &workers[0].id,
+            command: form.command,
+        };
+        terminal::insert(conn, &new).await?;
+        Entry::new("terminal.open", Target::Instance(&instance.id))
+            .owned_by(instance.owner_id)
+            .detail(json!({ "terminalId": id, "command": form.command }))
+            .by(conn, &who, context)
+            .await?;
+        Ok(())
+    })
+    .await?;
+    drop(conn);
+    let size = Size { cols: form.cols, rows: form.rows }.clamped();
+    let arguments = OpenArguments { terminal_id: id, size, command: form.command };
+    let opened: AppResult<()> = app.inside.open_terminal(&workers, &instance.id, &arguments).await;
+    let mut conn = app.db.conn().await?;
+    if let Err(error) = opened {
+        // One that was opened all the same ends, since it has no row.
+        terminal::forget(&mut conn, id).await?;
+        return Err(match error.code() {
+            ErrorCode::GatewayBusy => limit("The servers hold as many terminals as they may. Try again later."),
+            ErrorCode::GatewayFailed => {
+                let detail =
+                    "The instance could not start a shell. Try again; if it fails again, restart the instance.";
+                AppError::new(ErrorCode::GatewayFailed, detail).with_source(error)
+            }
+            _ => error,
+        });
+    }
+    terminal::find_open(&mut conn, who.user.id, id).await?.ok_or_else(|| AppError::not_found("terminal"))
+}
+
+fn limit(detail: &'static str) -> AppError {
+    AppError::new(ErrorCode::TerminalLimit, detail)
+}

@@ -1,0 +1,26 @@
+use clawdeploy_shared::db::terminal;
+
+use super::{TerminalPath, Ticket};
+use crate::{
+    auth::Principal,
+    error::{AppError, AppResult},
+    extract::{Json, Path},
+    state::AppState,
+};
+
+/// Another ticket for a terminal, to attach to it again
+///
+/// For whoever opened it. A ticket that was given before is void.
+#[utoipa::path(
+    post, path = "/api/terminals/{id}/ticket", tag = "terminals", params(TerminalPath),
+    responses((status = OK, body = Ticket)),
+)]
+pub async fn create_terminal_ticket(
+    app: AppState,
+    who: Principal,
+    Path(path): Path<TerminalPath>,
+) -> AppResult<Json<Ticket>> {
+    let found = terminal::find_open(&mut *app.db.conn().await?, who.user.id, path.id).await?;
+    found.ok_or_else(|| AppError::not_found("terminal"))?;
+    Ok(Json(Ticket::give(&app, path.id).await?))
+}

@@ -1,0 +1,112 @@
+//! A WebSocket to a worker, for a terminal that it holds.
+
+use std::time::Duration;
+
+use clawdeploy_shared::{
+    db::{terminal::Terminal, worker},
+    inside::{
+        Address, Verb,
+        terminal::{ARGUMENTS_HEADER, AttachArguments},
+    },
+    ticket::Errand,
+};
+use reqwest::header::{AUTHORIZATION, HeaderValue};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixStream},
+    time::timeout,
+};
+use tokio_tungstenite::{
+    WebSocketStream, client_async_with_config,
+    tungstenite::{self, client::IntoClientRequest as _, protocol::WebSocketConfig},
+};
+
+use super::Inside;
+use crate::error::{AppError, AppResult};
+
+/// From the connection to the first message.
+const LIMIT: Duration = Duration::from_secs(5);
+/// Longest message of a worker, in bytes.
+const MESSAGE_CAP: usize = 1 << 20;
+
+/// A connection of either kind.
+pub trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
+
+/// To a worker.
+pub type WorkerSocket = WebSocketStream<Box<dyn Connection>>;
+
+/// Why there is none.
+#[derive(Debug, thiserror::Error)]
+enum Unattached {
+    #[error("the worker cannot be reached")]
+    Connection(#[from] std::io::Error),
+    #[error("the worker refused")]
+    Handshake(#[from] Box<tungstenite::Error>),
+    #[error("the worker took too long")]
+    TooSlow,
+}
+
+/// What came of an attempt to attach.
+pub enum Attached {
+    To(Box<WorkerSocket>),
+    /// The worker does not hold it any more.
+    Gone,
+    /// The worker cannot be reached at the moment.
+    Unreachable,
+}
+
+impl Inside {
+    /// Attaches to a terminal at the worker that holds it, from an offset on.
+    pub async fn attach(&self, terminal: &Terminal, from: Option<u64>) -> AppResult<Attached> {
+        let address = worker::address_of(&mut *self.db.conn().await?, &terminal.worker).await?;
+        let Some(Ok(address)) = address.map(|address| address.parse::<Address>()) else { return Ok(Attached::Gone) };
+        let arguments = AttachArguments { terminal_id: terminal.id, from };
+        let arguments = serde_json::to_string(&arguments).map_err(AppError::internal)?;
+        let attached = timeout(LIMIT, self.socket(terminal, &address, &arguments)).await;
+        match attached.unwrap_or(Err(Unattached::TooSlow)) {
+            Ok(socket) => Ok(Attached::To(Box::new(socket))),
+            Err(Unattached::Handshake(error)) if is_missing(&error) => Ok(Attached::Gone),
+            Err(error) => {
+                let error = clawdeploy_shared::telemetry::chain(&error);
+                tracing::warn!(terminal = %terminal.id, worker = terminal.worker, error, "Could not attach to a terminal");
+                Ok(Attached::Unreachable)
+            }
+        }
+    }
+
+    async fn socket(
+        &self,
+        terminal: &Terminal,
+        address: &Address,
+        arguments: &str,
+    ) -> Result<WorkerSocket, Unattached> {
+        let verb = Verb::AttachTerminal;
+        let errand =
+            Errand { worker: &terminal.worker, instance: &terminal.instance_id, verb, arguments: arguments.as_bytes() };
+        let ticket = self.tickets.issue(errand);
+        let url = format!("ws://worker/v1/instances/{}/{verb}", terminal.instance_id);
+        let mut request = url.into_client_request().map_err(Box::new)?;
+        let header = |value: &str| HeaderValue::from_str(value).map_err(std::io::Error::other);
+        request.headers_mut().insert(AUTHORIZATION, header(&format!("Bearer {ticket}"))?);
+        request.headers_mut().insert(ARGUMENTS_HEADER, header(arguments)?);
+        let connection: Box<dyn Connection> = match address {
+            Address::Tcp(address) => {
+                let stream = TcpStream::connect(address).await?;
+                stream.set_nodelay(true)?;
+                Box::new(stream)
+            }
+            Address::Unix(path) => Box::new(UnixStream::connect(path).await?),
+        };
+        let config = WebSocketConfig::default()
+            .max_message_size(Some(MESSAGE_CAP))
+            .max_frame_size(Some(MESSAGE_CAP))
+            .write_buffer_size(0);
+        let (socket, _) = client_async_with_config(request, connection, Some(config)).await.map_err(Box::new)?;
+        Ok(socket)
+    }
+}
+
+fn is_missing(error: &tungstenite::Error) -> bool {
+    matches!(error, tungstenite::Error::Http(response) if response.status().as_u16() == 404)
+}

@@ -1,0 +1,210 @@
+//! Terminals in instances' containers.
+//!
+//! A terminal is a task of the worker that opened it ([`session`]) and stays when its browser, or the API between them,
+//! goes away: for a minute, in which the browser may come back and find everything as it was. It ends with its worker, because the
+//! engine does not let anybody attach to a command again.
+//!
+//! - [`shell`] is the program in it, [`reaper`] what ends that program in every case.
+//! - [`ring`] keeps its last output, [`client`] is the WebSocket that is attached, [`clocks`] says what is due when.
+//! - [`watch`] sees in the database who wants one ended, who may not use one any more, and what vanished workers have left.
+//!
+//! Whoever stops or removes a container closes its terminals first ([`Terminals::close_instance`]), whichever worker holds them.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use axum::extract::ws::WebSocket;
+use clawdeploy_shared::{
+    db::{Db, terminal},
+    ids::{InstanceId, TerminalId},
+    inside::terminal::{OpenArguments, TerminalEnd},
+    telemetry::chain,
+};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    time::{Instant, sleep},
+};
+use tokio_util::task::TaskTracker;
+
+pub use self::shell::OpenError;
+use self::{
+    reaper::Reapers,
+    session::{Order, Outcome, Session},
+    shell::Shell,
+};
+use crate::{config::TerminalArgs, docker::Docker};
+
+mod client;
+mod clocks;
+mod reaper;
+mod ring;
+mod session;
+mod shell;
+pub mod watch;
+
+/// Orders that wait for a session.
+const ORDERS: usize = 8;
+/// How long whoever stops a container waits for its terminals.
+const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+const CLOSE_POLL: Duration = Duration::from_millis(10);
+/// How often an end is tried to be noted, and the pause between.
+const NOTE_TRIES: u32 = 3;
+const NOTE_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long what may go on.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// With nobody attached.
+    pub detach: Duration,
+    /// With nothing typed.
+    pub idle: Duration,
+    /// In all.
+    pub life: Duration,
+}
+
+/// The terminals of this worker. Clones share them.
+#[derive(Debug, Clone)]
+pub struct Terminals(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    docker: Docker,
+    db: Db,
+    worker: Arc<str>,
+    limits: Limits,
+    room: Arc<Semaphore>,
+    reapers: Reapers,
+    held: Mutex<HashMap<TerminalId, Held>>,
+    tasks: TaskTracker,
+}
+
+/// A terminal, as its worker knows it.
+#[derive(Debug, Clone)]
+struct Held {
+    instance: InstanceId,
+    orders: mpsc::Sender<Order>,
+}
+
+impl Terminals {
+    pub fn new(docker: Docker, db: Db, worker: Arc<str>, config: &TerminalArgs) -> Self {
+        Self(Arc::new(Inner {
+            reapers: Reapers::new(docker.clone()),
+            docker,
+            db,
+            worker,
+            limits: config.limits(),
+            room: Arc::new(Semaphore::new(config.terminals)),
+            held: Mutex::default(),
+            tasks: TaskTracker::new(),
+        }))
+    }
+
+    /// Opens one in a running container. Its row is there already.
+    pub async fn open(
+        &self,
+        instance: &InstanceId,
+        container: &str,
+        arguments: OpenArguments,
+    ) -> Result<(), OpenError> {
+        let room = Arc::clone(&self.0.room).try_acquire_owned().map_err(|_| OpenError::Full)?;
+        let began = Instant::now();
+        self.0.reapers.enter(container).await?;
+        let opened = Shell::open(&self.0.docker, &self.0.reapers, container, arguments).await;
+        let (opened, pid) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                self.0.reapers.leave(container, None).await;
+                return Err(error);
+            }
+        };
+        let id = arguments.terminal_id;
+        let (orders, received) = mpsc::channel(ORDERS);
+        self.held().insert(id, Held { instance: instance.clone(), orders });
+        let duration_ms = began.elapsed().as_millis();
+        tracing::info!(terminal = %id, %instance, duration_ms, "Opened a terminal");
+        let (terminals, container) = (self.clone(), container.to_owned());
+        let session = Session::new(opened, self.0.limits);
+        self.0.tasks.spawn(async move {
+            let outcome = session.run(received).await;
+            terminals.0.reapers.leave(&container, Some(pid)).await;
+            terminals.held().remove(&id);
+            drop(room);
+            terminals.note(id, outcome).await;
+        });
+        Ok(())
+    }
+
+    /// Whether this worker holds it.
+    pub fn holds(&self, instance: &InstanceId, id: TerminalId) -> bool {
+        self.held().get(&id).is_some_and(|held| held.instance == *instance)
+    }
+
+    /// Attaches a WebSocket; whoever was attached before is not any more.
+    pub async fn attach(&self, id: TerminalId, from: Option<u64>, socket: WebSocket) {
+        let held = self.held().get(&id).cloned();
+        if let Some(held) = held {
+            let _ = held.orders.send(Order::Attach { socket: Box::new(socket), from }).await;
+        }
+    }
+
+    /// Closes all in an instance whose container is about to be stopped, by whichever worker they are held, and waits for that:
+    /// a second at most, because a container can be stopped with a terminal too.
+    pub async fn close_instance(&self, instance: &InstanceId) {
+        let began = Instant::now();
+        let asked =
+            async { terminal::close_all_in(&mut *self.0.db.conn().await?, instance, TerminalEnd::Stopping).await };
+        let asked =
+            tokio::time::timeout(CLOSE_LIMIT, asked).await.unwrap_or(Err(clawdeploy_shared::db::DbError::Timeout));
+        self.end(|held| held.instance == *instance, TerminalEnd::Stopping);
+        if asked.as_ref().is_ok_and(|open| *open == 0) {
+            return;
+        }
+        if let Err(error) = &asked {
+            tracing::warn!(error = chain(error), %instance, "Could not ask other workers to close terminals");
+        }
+        while began.elapsed() < CLOSE_LIMIT {
+            let ours = self.held().values().any(|held| held.instance == *instance);
+            let open = async { terminal::count_living(&mut *self.0.db.conn().await?, instance).await };
+            if !ours && open.await.is_ok_and(|open: i64| open == 0) {
+                return;
+            }
+            sleep(CLOSE_POLL).await;
+        }
+        tracing::warn!(%instance, "Terminals were not closed in time");
+    }
+
+    /// Closes all, because the worker ends, and waits until that is noted.
+    pub async fn close_all(&self) {
+        self.end(|_| true, TerminalEnd::Draining);
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+    }
+
+    /// Tells some to end.
+    fn end(&self, which: impl Fn(&Held) -> bool, reason: TerminalEnd) {
+        let some: Vec<Held> = self.held().values().filter(|held| which(held)).cloned().collect();
+        for held in some {
+            // A session always takes its orders at once.
+            tokio::spawn(async move { held.orders.send(Order::End(reason)).await });
+        }
+    }
+
+    async fn note(&self, id: TerminalId, outcome: Outcome) {
+        let Outcome { reason, exit_code, bytes_in, bytes_out } = outcome;
+        tracing::info!(terminal = %id, %reason, exit_code, bytes_in, bytes_out, "A terminal ended");
+        let ended = terminal::Ended { reason, exit_code, bytes_in, bytes_out };
+        for turn in 1..=NOTE_TRIES {
+            let noted = async { terminal::end(&mut *self.0.db.conn().await?, id, ended).await };
+            let Err(error): Result<bool, clawdeploy_shared::db::DbError> = noted.await else { return };
+            tracing::warn!(error = chain(&error), terminal = %id, turn, "Could not note the end of a terminal");
+            sleep(NOTE_PAUSE).await;
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, HashMap<TerminalId, Held>> {
+        self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,141 @@
+//! Sees to it that nothing of a terminal outlives it, whatever becomes of this worker.
+//!
+//! The engine has no way to end a command, and one with a terminal does not even notice that its client is gone. A command
+//! without one does: its input ends. So in each container with terminals there is one such command, which knows the
+//! session of each terminal and ends it when it is told to, or when its own input ends because the worker was killed.
+//! It runs as the container's user, which is all that it takes to signal the processes of that user.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex as StdMutex, PoisonError},
+    time::Duration,
+};
+
+use clawdeploy_shared::ids::TerminalId;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::UnixStream,
+    sync::Mutex,
+    time::timeout,
+};
+
+use super::shell::VARIABLE;
+use crate::docker::{Docker, DockerError};
+
+const SCRIPT: &str = include_str!("reaper.sh");
+/// Its name among the processes.
+const NAME: &str = "clawdeploy-reaper";
+/// It reads a line as soon as there is one.
+const WRITE_LIMIT: Duration = Duration::from_secs(2);
+
+/// How long it may take to find and end what another worker has left.
+const STRANGERS_LIMIT: Duration = Duration::from_secs(5);
+
+/// The reapers of all containers with terminals of this worker.
+#[derive(Debug, Clone)]
+pub(super) struct Reapers {
+    docker: Docker,
+    containers: Arc<StdMutex<HashMap<String, Arc<Mutex<Reaper>>>>>,
+}
+
+#[derive(Debug, Default)]
+struct Reaper {
+    input: Option<UnixStream>,
+    /// Terminals for whose sake it is there.
+    users: usize,
+    /// Sessions that it knows.
+    sessions: Vec<u32>,
+}
+
+impl Reapers {
+    pub(super) fn new(docker: Docker) -> Self {
+        Self { docker, containers: Arc::default() }
+    }
+
+    /// Has one there before a terminal begins in `container`. Whoever enters leaves.
+    pub(super) async fn enter(&self, container: &str) -> Result<(), DockerError> {
+        let reaper = self.of(container);
+        let mut reaper = reaper.lock().await;
+        reaper.users += 1;
+        if reaper.input.is_some() {
+            return Ok(());
+        }
+        let started = self.start(container).await;
+        if started.is_err() {
+            reaper.users -= 1;
+        }
+        reaper.input = Some(started?);
+        Ok(())
+    }
+
+    /// Makes the session of a terminal known.
+    pub(super) async fn watch(&self, container: &str, session: u32) {
+        let reaper = self.of(container);
+        let mut reaper = reaper.lock().await;
+        reaper.sessions.push(session);
+        self.tell(container, &mut reaper, &format!("+{session}\n")).await;
+    }
+
+    /// Ends a session, if it is known, and goes with the last terminal.
+    pub(super) async fn leave(&self, container: &str, session: Option<u32>) {
+        let reaper = self.of(container);
+        let mut reaper = reaper.lock().await;
+        if let Some(session) = session {
+            reaper.sessions.retain(|known| *known != session);
+            self.tell(container, &mut reaper, &format!("-{session}\n")).await;
+        }
+        reaper.users = reaper.users.saturating_sub(1);
+        if reaper.users == 0 {
+            // The end of its input: it ends what is left and goes.
+            reaper.input = None;
+            let mut containers = self.containers.lock().unwrap_or_else(PoisonError::into_inner);
+            containers.remove(container);
+        }
+    }
+
+    /// Ends terminals of which this worker knows nothing but their ids: those of a worker that is gone.
+    pub(super) async fn end_strangers(&self, container: &str, terminals: &[TerminalId]) -> Result<(), DockerError> {
+        let mut input = self.start(container).await?;
+        let lines = lines(terminals.iter().map(|id| format!("?{VARIABLE}={id}")));
+        let _ = timeout(WRITE_LIMIT, input.write_all(lines.as_bytes())).await;
+        // It goes when it has read them: its input ends here.
+        let _ = timeout(WRITE_LIMIT, input.shutdown()).await;
+        let _ = timeout(STRANGERS_LIMIT, input.read_to_end(&mut Vec::new())).await;
+        Ok(())
+    }
+
+    fn of(&self, container: &str) -> Arc<Mutex<Reaper>> {
+        let mut containers = self.containers.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(containers.entry(container.to_owned()).or_default())
+    }
+
+    async fn start(&self, container: &str) -> Result<UnixStream, DockerError> {
+        let exec = self.docker.create_exec(container, &["/bin/sh", "-c", SCRIPT, NAME], None).await?;
+        Ok(self.docker.attach_exec(&exec, false).await?.stream)
+    }
+
+    /// Writes a line to it; to another one, where it was killed by somebody.
+    async fn tell(&self, container: &str, reaper: &mut Reaper, line: &str) {
+        let told = match &mut reaper.input {
+            Some(input) => {
+                timeout(WRITE_LIMIT, input.write_all(line.as_bytes())).await.is_ok_and(|wrote| wrote.is_ok())
+            }
+            None => false,
+        };
+        if told {
+            return;
+        }
+        reaper.input = None;
+        // A container that has ended has nothing left to be ended either.
+        let Ok(mut input) = self.start(container).await else { return };
+        let known = lines(reaper.sessions.iter().map(|session| format!("+{session}")));
+        let lines = if line.starts_with('-') { known + line } else { known };
+        if timeout(WRITE_LIMIT, input.write_all(lines.as_bytes())).await.is_ok_and(|wrote| wrote.is_ok()) {
+            reaper.input = Some(input);
+        }
+    }
+}
+
+fn lines(all: impl Iterator<Item = String>) -> String {
+    all.flat_map(|line| [line, "\n".to_owned()]).collect()
+}

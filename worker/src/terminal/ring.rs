@@ -1,0 +1,103 @@
+//! The last output of a terminal, by the offset of each byte in all that it ever printed.
+
+/// How much is kept, in bytes.
+pub(super) const CAP: usize = 1 << 20;
+
+/// A ring of bytes. It takes memory as it fills.
+#[derive(Debug, Default)]
+pub(super) struct Ring {
+    bytes: Vec<u8>,
+    /// Offset after the newest byte.
+    end: u64,
+}
+
+impl Ring {
+    /// Offset of the oldest byte that is kept.
+    pub(super) fn start(&self) -> u64 {
+        self.end - self.bytes.len() as u64
+    }
+
+    /// Offset after the newest byte.
+    pub(super) fn end(&self) -> u64 {
+        self.end
+    }
+
+    pub(super) fn push(&mut self, new: &[u8]) {
+        for piece in new.chunks(CAP) {
+            let (fresh, over) = piece.split_at(piece.len().min(CAP - self.bytes.len()));
+            self.bytes.extend_from_slice(fresh);
+            self.end += fresh.len() as u64;
+            let at = place(self.end);
+            let (first, second) = over.split_at(over.len().min(CAP - at));
+            self.bytes[at..at + first.len()].copy_from_slice(first);
+            self.bytes[..second.len()].copy_from_slice(second);
+            self.end += over.len() as u64;
+        }
+    }
+
+    /// Up to `most` bytes from an offset that is kept.
+    pub(super) fn read(&self, from: u64, most: usize) -> Vec<u8> {
+        let from = from.max(self.start());
+        let length = usize::try_from(self.end.saturating_sub(from)).unwrap_or(CAP).min(most);
+        let at = place(from);
+        let first = length.min(self.bytes.len() - at.min(self.bytes.len()));
+        let mut read = Vec::with_capacity(length);
+        read.extend_from_slice(&self.bytes[at..at + first]);
+        read.extend_from_slice(&self.bytes[..length - first]);
+        read
+    }
+
+    /// Where somebody who has seen nothing begins: at the oldest byte, or, where older ones are gone, behind the next end
+    /// of a line, so that it is not in the middle of something.
+    pub(super) fn beginning(&self) -> u64 {
+        let start = self.start();
+        if start == 0 {
+            return 0;
+        }
+        let kept = self.read(start, CAP);
+        kept.iter().position(|&byte| byte == b'\n').map_or(start, |line| start + line as u64 + 1)
+    }
+}
+
+/// Where the byte of an offset is.
+fn place(offset: u64) -> usize {
+    usize::try_from(offset % CAP as u64).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_printed_last_is_there_at_its_offsets() {
+        // Against the plain truth, in pieces of all sizes.
+        let mut all = Vec::new();
+        let mut ring = Ring::default();
+        for (turn, size) in
+            [1, 7, 4096, 0, 65_536, 300_000, 700_001, 1, CAP - 1, CAP, 3, CAP, 12_345].into_iter().enumerate()
+        {
+            let piece: Vec<u8> = (0..size).map(|i| u8::try_from((i * 31 + turn) % 251).unwrap()).collect();
+            ring.push(&piece);
+            all.extend_from_slice(&piece);
+            let kept = all.len().min(CAP);
+            assert_eq!((ring.end(), ring.start()), (all.len() as u64, (all.len() - kept) as u64));
+            assert_eq!(ring.read(ring.start(), CAP), &all[all.len() - kept..], "after {turn} pieces");
+            for (from, most) in
+                [(ring.start() + (kept / 3) as u64, 1000), (ring.end().saturating_sub(5), 64), (ring.end(), 9)]
+            {
+                let from = from.max(ring.start());
+                let at = usize::try_from(from).unwrap();
+                assert_eq!(ring.read(from, most), &all[at..(at + most).min(all.len())]);
+            }
+        }
+    }
+
+    #[test]
+    fn whoever_comes_late_begins_with_a_whole_line() {
+        let mut ring = Ring::default();
+        ring.push(b"one\ntwo\n");
+        assert_eq!(ring.beginning(), 0);
+        ring.push(&vec![b'x'; CAP - 5]);
+        assert_eq!((ring.start(), ring.beginning()), (3, 4));
+    }
+}

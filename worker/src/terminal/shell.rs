@@ -1,0 +1,207 @@
+//! The program in a terminal: a shell in the container, or one of a few commands.
+//!
+//! `/bin/sh` begins it: it says which process it is, sets the size (the engine could only do that later, and what is started
+//! at once would see none), makes the kernel take it and not the gateway where memory is short, and gives its place to the program. Nothing that
+//! anybody typed is among its words.
+
+use std::time::Duration;
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use clawdeploy_shared::{
+    ids::TerminalId,
+    inside::terminal::{OpenArguments, Size, TerminalCommand},
+};
+use tokio::{
+    io::AsyncReadExt as _,
+    net::UnixStream,
+    sync::watch,
+    time::{Instant, sleep, timeout},
+};
+
+use super::reaper::Reapers;
+use crate::docker::{ContainerStatus, Docker, DockerError};
+
+const SCRIPT: &str = r#"printf '\033]7700;%s\007' "$$"
+stty cols "$1" rows "$2" 2>/dev/null
+shift 2
+{ echo 1000 >/proc/self/oom_score_adj; } 2>/dev/null
+[ $# -gt 0 ] && exec "$@"
+cd 2>/dev/null
+command -v bash >/dev/null 2>&1 && exec bash
+exec sh"#;
+/// What it says first, up to its process id.
+const SAYS_PID: &[u8] = b"\x1b]7700;";
+/// What ends that.
+const BELL: u8 = 7;
+/// It says so within milliseconds; a container at its limits may take longer.
+const FIRST_WORDS: Duration = Duration::from_secs(5);
+/// How much it may say before, in bytes: the engine's own complaint, if there is no shell.
+const FIRST_CAP: usize = 4096;
+/// How long the engine may take to note how a program ended.
+const EXIT_LIMIT: Duration = Duration::from_secs(2);
+const EXIT_POLL: Duration = Duration::from_millis(20);
+
+/// By this argument a terminal's first process is known, also to a worker that did not start it.
+pub(super) const MARK: &str = "clawdeploy-terminal:";
+/// By this variable its processes are known inside of the container.
+pub(super) const VARIABLE: &str = "CLAWDEPLOY_TERMINAL";
+
+/// Why there is no terminal.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("Docker failed")]
+    Docker(#[from] DockerError),
+    #[error("the container has no shell, or did not start it in time")]
+    NoShell,
+    #[error("this worker holds as many terminals as it may")]
+    Full,
+}
+
+/// A program that has begun.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) shell: Shell,
+    pub(super) stream: UnixStream,
+    /// What it has printed by now.
+    pub(super) first: Bytes,
+}
+
+#[derive(Debug)]
+pub(super) struct Shell {
+    docker: Docker,
+    exec: String,
+    container: String,
+    size: watch::Sender<Size>,
+}
+
+impl Shell {
+    /// Begins the program, with a reaper beside it that knows it. The process id is for the reaper's farewell.
+    pub(super) async fn open(
+        docker: &Docker,
+        reapers: &Reapers,
+        container: &str,
+        arguments: OpenArguments,
+    ) -> Result<(Opened, u32), OpenError> {
+        let OpenArguments { terminal_id, size, command } = arguments;
+        let size = size.clamped();
+        let mark = format!("{MARK}{terminal_id}");
+        let (cols, rows) = (size.cols.to_string(), size.rows.to_string());
+        let mut words = vec!["/bin/sh", "-c", SCRIPT, &mark, &cols, &rows];
+        words.extend(program(command));
+        let variable = format!("{VARIABLE}={terminal_id}");
+        let exec = docker.create_exec(container, &words, Some(&variable)).await?;
+        let attached = docker.attach_exec(&exec, true).await?;
+        let mut stream = attached.stream;
+        let said = timeout(FIRST_WORDS, first_words(&mut stream, attached.first));
+        let Ok(Ok(Some((pid, first)))) = said.await else {
+            // Whatever it is, it is not left there.
+            let _ = reapers.end_strangers(container, &[terminal_id]).await;
+            return Err(OpenError::NoShell);
+        };
+        reapers.watch(container, pid).await;
+        let (size, resized) = watch::channel(size);
+        tokio::spawn(resize(docker.clone(), exec.clone(), resized));
+        let shell = Self { docker: docker.clone(), exec, container: container.to_owned(), size };
+        Ok((Opened { shell, stream, first }, pid))
+    }
+
+    /// The window has another size. Of many in a short time the last one counts.
+    pub(super) fn resize(&self, size: Size) {
+        self.size.send_if_modified(|now| std::mem::replace(now, size) != size);
+    }
+
+    /// What the program ended with, once its streams have.
+    pub(super) async fn exit_code(&self) -> Option<i64> {
+        let began = Instant::now();
+        while began.elapsed() < EXIT_LIMIT {
+            match timeout(EXIT_LIMIT, self.docker.exec_ended(&self.exec)).await {
+                Ok(Ok(Some(code))) => return Some(code),
+                Ok(Ok(None)) => sleep(EXIT_POLL).await,
+                _ => return None,
+            }
+        }
+        None
+    }
+
+    /// Whether the container goes on.
+    pub(super) async fn container_runs(&self) -> bool {
+        match timeout(EXIT_LIMIT, self.docker.inspect_state(&self.container)).await {
+            Ok(Ok(state)) => state.is_some_and(|state| state.status == ContainerStatus::Running),
+            // What is not known is no reason to tell of a stop.
+            _ => true,
+        }
+    }
+}
+
+async fn resize(docker: Docker, exec: String, mut size: watch::Receiver<Size>) {
+    while size.changed().await.is_ok() {
+        let Size { cols, rows } = *size.borrow_and_update();
+        if let Err(error) = docker.resize_exec(&exec, cols, rows).await {
+            tracing::debug!(error = clawdeploy_shared::telemetry::chain(&error), "Could not resize a terminal");
+        }
+    }
+}
+
+/// The words of a command; none: a shell.
+fn program(command: Option<TerminalCommand>) -> &'static [&'static str] {
+    match command {
+        None => &[],
+        Some(TerminalCommand::Configure) => &["openclaw", "configure"],
+        Some(TerminalCommand::Onboard) => &["openclaw", "onboard"],
+        Some(TerminalCommand::Doctor) => &["openclaw", "doctor"],
+        Some(TerminalCommand::AddChannel) => &["openclaw", "channels", "add"],
+    }
+}
+
+/// The process id that it says first, and what comes after that. `None`: it says something else.
+async fn first_words(stream: &mut UnixStream, first: Bytes) -> std::io::Result<Option<(u32, Bytes)>> {
+    let mut said = BytesMut::from(&first[..]);
+    loop {
+        if let Some(end) = said.iter().position(|&byte| byte == BELL) {
+            let pid =
+                said[..end].strip_prefix(SAYS_PID).and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+            said.advance(end + 1);
+            return Ok(pid.map(|pid| (pid, said.freeze())));
+        }
+        if said.len() > FIRST_CAP || stream.read_buf(&mut said).await? == 0 {
+            return Ok(None);
+        }
+    }
+}
+
+/// The terminal whose first process has these arguments.
+pub(super) fn marked(arguments: &[String]) -> Option<TerminalId> {
+    arguments.iter().find_map(|word| word.strip_prefix(MARK)?.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt as _;
+
+    use super::*;
+
+    async fn said(pieces: &[&[u8]]) -> Option<(u32, Bytes)> {
+        let (mut ours, mut theirs) = UnixStream::pair().unwrap();
+        for piece in pieces {
+            theirs.write_all(piece).await.unwrap();
+        }
+        drop(theirs);
+        first_words(&mut ours, Bytes::new()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_process_id_is_taken_out_of_the_output() {
+        assert_eq!(said(&[b"\x1b]77", b"00;42\x07$ "]).await, Some((42, Bytes::from("$ "))));
+        assert_eq!(said(&[b"OCI runtime exec failed: no such file\r\n"]).await, None);
+        assert_eq!(said(&[b"\x1b]7700;x\x07"]).await, None);
+        assert_eq!(said(&[&[b'x'; 2 * FIRST_CAP]]).await, None);
+    }
+
+    #[test]
+    fn terminals_are_known_by_their_mark() {
+        let id = TerminalId::generate();
+        let words = ["-c", "…", &format!("{MARK}{id}"), "80"].map(str::to_owned);
+        assert_eq!(marked(&words), Some(id));
+        assert_eq!(marked(&[format!("{MARK}x"), id.to_string()]), None);
+    }
+}

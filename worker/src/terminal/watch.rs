@@ -1,0 +1,128 @@
+//! What the database says of this worker's terminals, and what vanished workers have left.
+
+use std::time::Duration;
+
+use clawdeploy_shared::{
+    db::{DbError, terminal},
+    ids::{InstanceId, TerminalId},
+    inside::terminal::TerminalEnd,
+    telemetry::chain,
+};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::{Terminals, shell::marked};
+use crate::docker::{ContainerStatus, DockerError};
+
+/// Between two looks at the rows of terminals that are open here.
+const LOOK: Duration = Duration::from_millis(500);
+/// So many looks between two at what others have left.
+const ROUNDS: u32 = 20;
+/// What one look may take.
+const LOOK_LIMIT: Duration = Duration::from_secs(5);
+
+#[derive(Debug, thiserror::Error)]
+enum WatchError {
+    #[error("the database failed")]
+    Db(#[from] DbError),
+    #[error("Docker failed")]
+    Docker(#[from] DockerError),
+}
+
+impl Terminals {
+    /// Looks until the worker drains.
+    pub async fn watch(self, draining: CancellationToken) {
+        tokio::spawn(self.clone().sweep_all());
+        let mut tick = interval(LOOK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut round = 0;
+        loop {
+            tokio::select! {
+                _ = tick.tick() => {}
+                () = draining.cancelled() => return,
+            }
+            let thorough = round == 0;
+            round = (round + 1) % ROUNDS;
+            if !thorough && self.held().is_empty() {
+                continue;
+            }
+            match timeout(LOOK_LIMIT, self.look(thorough)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(error = chain(&error), "Could not look after terminals"),
+                Err(_) => tracing::warn!("Looking after terminals took too long"),
+            }
+        }
+    }
+
+    async fn look(&self, thorough: bool) -> Result<(), WatchError> {
+        // Taken before the rows: a row is there before its terminal.
+        let ours: Vec<TerminalId> = self.held().keys().copied().collect();
+        let mut conn = self.0.db.conn().await?;
+        let rows = terminal::held(&mut conn, &self.0.worker).await?;
+        for id in ours {
+            let reason = match rows.iter().find(|(row, _)| *row == id) {
+                Some((_, None)) => continue,
+                Some((_, Some(reason))) => *reason,
+                None => TerminalEnd::Closed,
+            };
+            let held = self.held().get(&id).cloned();
+            if let Some(held) = held {
+                let _ = held.orders.try_send(super::Order::End(reason));
+            }
+        }
+        if !thorough {
+            return Ok(());
+        }
+        let forgotten: Vec<_> = rows.iter().map(|(id, _)| *id).filter(|id| !self.held().contains_key(id)).collect();
+        if !forgotten.is_empty() {
+            terminal::end_forgotten(&mut conn, &self.0.worker, &forgotten).await?;
+        }
+        let lost = terminal::end_lost(&mut conn).await?;
+        terminal::forget_old(&mut conn).await?;
+        drop(conn);
+        for instance in lost {
+            self.sweep(&instance).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends what workers have left that were killed at the wrong moment, in all containers; once, when this worker starts.
+    async fn sweep_all(self) {
+        let swept = async {
+            for container in self.0.docker.list_owned().await? {
+                if container.status == ContainerStatus::Running {
+                    self.sweep_container(&container.id).await?;
+                }
+            }
+            Ok::<_, WatchError>(())
+        };
+        if let Err(error) = swept.await {
+            tracing::warn!(error = chain(&error), "Could not look for terminals that were left");
+        }
+    }
+
+    async fn sweep(&self, instance: &InstanceId) -> Result<(), WatchError> {
+        for container in self.0.docker.find_instance_containers(instance).await? {
+            if container.status == ContainerStatus::Running {
+                self.sweep_container(&container.id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn sweep_container(&self, container: &str) -> Result<(), WatchError> {
+        // First what there is, then which of it is meant to be.
+        let running = self.0.docker.running_execs(container).await?;
+        let there: Vec<TerminalId> = running.iter().filter_map(|exec| marked(&exec.arguments)).collect();
+        if there.is_empty() {
+            return Ok(());
+        }
+        let open = terminal::open_among(&mut *self.0.db.conn().await?, &there).await?;
+        let left: Vec<TerminalId> = there.into_iter().filter(|id| !open.contains(id)).collect();
+        if !left.is_empty() {
+            tracing::warn!(container, terminals = left.len(), "Ends terminals that were left by another worker");
+            self.0.reapers.end_strangers(container, &left).await?;
+        }
+        Ok(())
+    }
+}
