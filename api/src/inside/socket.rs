@@ -30,8 +30,8 @@ const LIMIT: Duration = Duration::from_secs(5);
 const MESSAGE_CAP: usize = 1 << 20;
 
 /// A connection of either kind.
-pub trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
+pub trait Connection: std::fmt::Debug + AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: std::fmt::Debug + AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
 
 /// To a worker.
 pub type WorkerSocket = WebSocketStream<Box<dyn Connection>>;
@@ -48,6 +48,7 @@ enum Unattached {
 }
 
 /// What came of an attempt to attach.
+#[derive(Debug)]
 pub enum Attached {
     To(Box<WorkerSocket>),
     /// The worker does not hold it any more.

@@ -1,3 +1,5 @@
+#![expect(unused_qualifications, reason = "made by the macro for the document, of parameters of two kinds")]
+
 use axum::{
     extract::ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
     http::HeaderMap,

@@ -6,10 +6,7 @@ use clawdeploy_shared::{
         user,
     },
     ids::TerminalId,
-    inside::{
-        Verb,
-        terminal::{OpenArguments, Size, TerminalCommand},
-    },
+    inside::terminal::{OpenArguments, Size, TerminalCommand},
 };
 use diesel_async::AsyncConnection as _;
 use serde::{Deserialize, Serialize};
