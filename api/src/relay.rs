@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use clawdeploy_shared::inside::terminal::{FromServer, close, text};
 use futures_util::{Sink, SinkExt as _, Stream, StreamExt as _};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tokio_tungstenite::tungstenite::{self, Message as WorkerMessage};
 use tokio_util::sync::CancellationToken;
 
@@ -83,7 +83,7 @@ where
     W: Stream<Item = Result<WorkerMessage, tungstenite::Error>> + Unpin,
     B: Sink<Message> + Unpin,
 {
-    let mut ping = interval(PING);
+    let mut ping = interval_at(Instant::now() + PING, PING);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let message = tokio::select! {

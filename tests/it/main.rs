@@ -18,4 +18,5 @@ mod real_openclaw;
 mod routes;
 mod routing;
 mod support;
+mod terminal;
 mod update;

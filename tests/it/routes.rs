@@ -17,6 +17,7 @@ mod jobs;
 mod power;
 mod protocol;
 mod queues;
+mod terminals;
 mod tokens;
 
 /// An installation without workers, and who talks to it.

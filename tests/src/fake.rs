@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use sha2::{Digest as _, Sha256};
 
-use crate::{docker, programs, programs::Program};
+use crate::{docker, programs, programs::Program, settings};
 
 /// How the stand-in behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,10 +24,13 @@ pub enum FakeMode {
     Next,
     /// Changes the state that it finds, then ends with 1.
     Migrate,
+    /// As the first, in an image that has a shell, as that of the real one has.
+    Shell,
 }
 
 impl FakeMode {
-    const ALL: [Self; 7] = [Self::Ok, Self::Slow, Self::Exit, Self::Exit78, Self::Never, Self::Next, Self::Migrate];
+    const ALL: [Self; 8] =
+        [Self::Ok, Self::Slow, Self::Exit, Self::Exit78, Self::Never, Self::Next, Self::Migrate, Self::Shell];
 
     fn name(self) -> &'static str {
         match self {
@@ -38,6 +41,7 @@ impl FakeMode {
             Self::Never => "never",
             Self::Next => "next",
             Self::Migrate => "migrate",
+            Self::Shell => "shell",
         }
     }
 
@@ -58,6 +62,13 @@ impl FakeMode {
 
     fn dockerfile(self, hash: &str) -> String {
         let (mode, delay, version) = (self.name(), self.delay_ms(), self.version());
+        if self == Self::Shell {
+            return format!(
+                "FROM {}\nCOPY fake-gateway /usr/local/bin/node\nENV FAKE_MODE={mode} FAKE_DELAY_MS={delay}\n\
+                 LABEL clawdeploy.openclaw.version=\"{version}\" clawdeploy.fake=\"{hash}\"\n",
+                settings::base_image()
+            );
+        }
         format!(
             "FROM scratch\nCOPY fake-gateway /usr/local/bin/node\nCOPY fake-gateway /usr/local/bin/choom\nENV FAKE_MODE={mode} FAKE_DELAY_MS={delay}\n\
              LABEL clawdeploy.openclaw.version=\"{version}\" clawdeploy.fake=\"{hash}\"\n"

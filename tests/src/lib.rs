@@ -32,6 +32,7 @@ pub mod settings;
 pub mod slot;
 pub mod story;
 pub mod tcp_proxy;
+pub mod terminal;
 pub mod wait;
 pub mod watch;
 

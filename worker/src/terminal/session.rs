@@ -304,7 +304,7 @@ impl Session {
         let exit_code = self.exit_code;
         let reason = match reason {
             // One that ended with its container has ended by no doing of its own.
-            TerminalEnd::Exited if !self.shell.container_runs().await => TerminalEnd::Stopped,
+            TerminalEnd::Exited if !self.shell.container_runs(exit_code).await => TerminalEnd::Stopped,
             other => other,
         };
         if let Some(client) = self.client {

@@ -39,6 +39,8 @@ const FIRST_WORDS: Duration = Duration::from_secs(5);
 const FIRST_CAP: usize = 4096;
 /// How long the engine may take to note how a program ended.
 const EXIT_LIMIT: Duration = Duration::from_secs(2);
+/// What a program that was killed ends with.
+const KILLED: i64 = 137;
 const EXIT_POLL: Duration = Duration::from_millis(20);
 
 /// By this argument a terminal's first process is known, also to a worker that did not start it.
@@ -123,8 +125,20 @@ impl Shell {
         None
     }
 
-    /// Whether the container goes on.
-    pub(super) async fn container_runs(&self) -> bool {
+    /// Whether the container goes on, where its program ended with this code.
+    pub(super) async fn container_runs(&self, exit_code: Option<i64>) -> bool {
+        // What is killed with its container knows it before the engine tells.
+        let began = Instant::now();
+        while self.runs().await {
+            if !matches!(exit_code, None | Some(KILLED)) || began.elapsed() >= EXIT_LIMIT {
+                return true;
+            }
+            sleep(EXIT_POLL).await;
+        }
+        false
+    }
+
+    async fn runs(&self) -> bool {
         match timeout(EXIT_LIMIT, self.docker.inspect_state(&self.container)).await {
             Ok(Ok(state)) => state.is_some_and(|state| state.status == ContainerStatus::Running),
             // What is not known is no reason to tell of a stop.

@@ -1,0 +1,56 @@
+//! Terminals in containers that have a shell.
+
+mod bounds;
+mod ends;
+mod refusals;
+mod stays;
+mod typing;
+
+use std::time::Duration;
+
+use clawdeploy_tests::{Builder, Client, FakeMode, TestEnv, docker, terminal::Terminal};
+
+use crate::support::running;
+
+/// An installation with an instance that has a shell.
+async fn site(builder: Builder) -> (TestEnv, Client, String) {
+    let env = builder.build().await;
+    let made = running(&env, "first").await;
+    let ann = env.user("ann").await;
+    (env, ann, made.instance)
+}
+
+fn builder() -> Builder {
+    TestEnv::builder().image(FakeMode::Shell)
+}
+
+/// A quiet shell in it, and the terminal's id.
+async fn shell(env: &TestEnv, ann: &Client, instance: &str) -> (Terminal, String) {
+    let (mut terminal, id) = Terminal::new(ann, &env.base, instance).await;
+    terminal.quiet().await;
+    (terminal, id)
+}
+
+/// Commands that run in a container beside its gateway.
+async fn processes(instance: &str) -> Vec<String> {
+    let listed = docker::docker(&["top", &format!("claw-{instance}"), "-eo", "pid,args"]).await;
+    let command = |line: &str| line.trim().split_once(' ').map(|(_, command)| command.trim().to_owned());
+    let all = listed.lines().skip(1).filter_map(command);
+    all.filter(|command| !command.contains("docker-init") && !command.contains("node") && !command.contains("tini"))
+        .collect()
+}
+
+/// Waits until nothing but the gateway is left in a container.
+async fn nothing_left(env: &TestEnv, instance: &str, within: Duration) {
+    let left = async || processes(instance).await.is_empty().then_some(());
+    if clawdeploy_tests::wait::poll(within, left).await.is_none() {
+        panic!("after {within:?} there is still {:?} in {instance} of {}", processes(instance).await, env.name);
+    }
+}
+
+/// How a terminal's row says that it ended.
+async fn row(env: &TestEnv, id: &str) -> serde_json::Value {
+    let sql = format!("SELECT * FROM terminals WHERE id = '{id}' AND ended_at IS NOT NULL");
+    let found = async || env.rows(&sql).await.into_iter().next();
+    env.wait_for("the end of a terminal to be noted", Duration::from_secs(10), found).await
+}
