@@ -34,6 +34,8 @@ const MAX_PER_PERSON: usize = 20;
 
 const LAST_EVENT_ID: &str = "last-event-id";
 
+pub mod live;
+
 /// Something that is told event by event. It knows how far it has told.
 pub trait Story: Send + 'static {
     /// What there is to tell since it was asked last.
@@ -108,15 +110,20 @@ pub fn open<S: Story>(
     user: UserId,
     story: S,
 ) -> AppResult<Sse<impl Stream<Item = Result<Event, Infallible>> + use<S>>> {
-    let slot = app.streams.take(user).ok_or_else(|| {
-        let detail = format!("You have {MAX_PER_PERSON} event streams open already. Close one first.");
-        AppError::new(ErrorCode::RateLimited, detail).with_retry_after(PING)
-    })?;
+    let slot = taken(&app, user)?;
     let mut ticks = interval(POLL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let ends_at = Instant::now() + LIFETIME;
     let feed = Feed { app, story, ticks, ends_at, ready: VecDeque::new(), over: false, _slot: slot };
     Ok(Sse::new(stream::unfold(feed, Feed::next)).keep_alive(KeepAlive::new().interval(PING).text("ping")))
+}
+
+/// A slot for one more stream of a person's.
+fn taken(app: &AppState, user: UserId) -> AppResult<Slot> {
+    app.streams.take(user).ok_or_else(|| {
+        let detail = format!("You have {MAX_PER_PERSON} event streams open already. Close one first.");
+        AppError::new(ErrorCode::RateLimited, detail).with_retry_after(PING)
+    })
 }
 
 struct Feed<S> {

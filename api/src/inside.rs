@@ -22,6 +22,7 @@ use tokio::time::timeout;
 use crate::error::{AppError, AppResult, ErrorCode};
 
 pub mod socket;
+pub mod stream;
 
 /// How long a call may take, all workers together: a little more than a worker takes at most.
 pub const LIMIT: Duration = Duration::from_secs(55);
@@ -42,6 +43,16 @@ pub struct Inside {
     db: Db,
     tickets: TicketKey,
     http: Client,
+    /// For answers that go on.
+    streams: Client,
+}
+
+/// What a worker answered.
+#[derive(Debug)]
+enum Answer {
+    Body(Vec<u8>),
+    /// It goes on.
+    Stream(Response),
 }
 
 /// Why a worker did not serve.
@@ -62,7 +73,7 @@ enum Missed {
 
 impl Inside {
     pub fn new(db: Db, tickets: TicketKey) -> Result<Self, reqwest::Error> {
-        Ok(Self { db, tickets, http: client().build()? })
+        Ok(Self { db, tickets, http: client(false).build()?, streams: client(true).build()? })
     }
 
     /// Has a worker do `verb` on an instance that runs.
@@ -80,7 +91,7 @@ impl Inside {
             let workers = worker::callable(&mut *self.db.conn().await?).await?;
             self.any(&workers, verb, instance, &arguments, None).await
         };
-        timeout(LIMIT, calls).await.unwrap_or_else(|_| Err(expired()))
+        read(timeout(LIMIT, calls).await.unwrap_or_else(|_| Err(expired()))?)
     }
 
     /// The workers that could hold a terminal; one at least.
@@ -99,17 +110,17 @@ impl Inside {
         let body = serde_json::to_vec(arguments).map_err(AppError::internal)?;
         let opens = self.any(workers, Verb::OpenTerminal, instance, &body, Some(arguments.terminal_id));
         let expired = || AppError::new(ErrorCode::TimedOut, "The instance took too long to start a shell. Try again.");
-        timeout(OPEN_LIMIT, opens).await.unwrap_or_else(|_| Err(expired()))
+        read(timeout(OPEN_LIMIT, opens).await.unwrap_or_else(|_| Err(expired()))?)
     }
 
-    async fn any<T: DeserializeOwned>(
+    async fn any(
         &self,
         workers: &[Callable],
         verb: Verb,
         instance: &InstanceId,
         arguments: &[u8],
         terminal: Option<TerminalId>,
-    ) -> AppResult<T> {
+    ) -> AppResult<Answer> {
         let mut last = None;
         let mut gone = !workers.is_empty();
         for worker in workers.iter().take(TRIES) {
@@ -136,19 +147,22 @@ impl Inside {
         })
     }
 
-    async fn one<T: DeserializeOwned>(
+    async fn one(
         &self,
         worker: &Callable,
         verb: Verb,
         instance: &InstanceId,
         arguments: &[u8],
-    ) -> Result<T, Missed> {
+    ) -> Result<Answer, Missed> {
         let ticket = self.tickets.issue(Errand { worker: &worker.id, instance, verb, arguments });
         let path = format!("/v1/instances/{instance}/{verb}");
         let request = match worker.address.parse() {
-            Ok(Address::Tcp(address)) => self.http.post(format!("http://{address}{path}")),
+            Ok(Address::Tcp(address)) => {
+                let http = if verb.is_stream() { &self.streams } else { &self.http };
+                http.post(format!("http://{address}{path}"))
+            }
             Ok(Address::Unix(socket)) => {
-                on_socket(&socket).map_err(Missed::Unreached)?.post(format!("http://worker{path}"))
+                on_socket(&socket, verb.is_stream()).map_err(Missed::Unreached)?.post(format!("http://worker{path}"))
             }
             Err(_) => return Err(Missed::Address(worker.address.clone())),
         };
@@ -157,9 +171,12 @@ impl Inside {
         let sent = request.send().await;
         let response = sent.map_err(|e| if e.is_connect() { Missed::Unreached(e) } else { Missed::Lost(e) })?;
         let status = response.status();
+        if status == StatusCode::OK && verb.is_stream() {
+            return Ok(Answer::Stream(response));
+        }
         let body = bounded(response).await?;
         if status == StatusCode::OK {
-            return serde_json::from_slice(&body).map_err(|error| Missed::Answer(Some(error)));
+            return Ok(Answer::Body(body));
         }
         Err(serde_json::from_slice(&body).map_or_else(|error| Missed::Answer(Some(error)), Missed::Refused))
     }
@@ -177,18 +194,24 @@ fn no_worker(last: Option<Missed>) -> AppError {
     }
 }
 
-fn client() -> ClientBuilder {
-    Client::builder()
+fn client(streams: bool) -> ClientBuilder {
+    let client = Client::builder()
         .no_proxy()
         .connect_timeout(CONNECT_LIMIT)
-        .timeout(LIMIT)
         .redirect(reqwest::redirect::Policy::none())
         // A worker that was started anew may have the port of one that is gone.
-        .pool_max_idle_per_host(0)
+        .pool_max_idle_per_host(0);
+    if streams { client } else { client.timeout(LIMIT) }
 }
 
-fn on_socket(socket: &Path) -> Result<Client, reqwest::Error> {
-    client().unix_socket(socket).build()
+fn on_socket(socket: &Path, streams: bool) -> Result<Client, reqwest::Error> {
+    client(streams).unix_socket(socket).build()
+}
+
+/// What was answered, as what was asked for.
+fn read<T: DeserializeOwned>(answer: Answer) -> AppResult<T> {
+    let Answer::Body(body) = answer else { return Err(Missed::Answer(None).into_error()) };
+    serde_json::from_slice(&body).map_err(|error| Missed::Answer(Some(error)).into_error())
 }
 
 async fn bounded(mut response: Response) -> Result<Vec<u8>, Missed> {

@@ -40,6 +40,7 @@ pub mod stuck;
 pub mod sweep;
 pub mod terminal;
 pub mod token;
+pub mod usage;
 pub mod user;
 pub mod version_policy;
 pub mod worker;

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::{ids::InvalidId, text_enum};
 
 pub mod terminal;
+pub mod usage;
 
 text_enum!(
     /// What a worker can be asked to do inside of a container.
@@ -32,15 +33,24 @@ text_enum!(
         OpenTerminal = "open-terminal",
         /// Attaches a WebSocket to a terminal: [`terminal::AttachArguments`], in a header of a GET.
         AttachTerminal = "attach-terminal",
+        /// Says what the gateway prints: [`usage::LogArguments`], answers [`usage::LogLine`]s.
+        Logs = "logs",
+        /// Says what the instance uses: no arguments, answers a [`usage::Usage`] each second.
+        Stats = "stats",
     }
 );
 
 impl Verb {
+    /// Whether its answer goes on, value by value.
+    pub fn is_stream(self) -> bool {
+        matches!(self, Self::Logs | Self::Stats)
+    }
+
     /// Whether doing it twice comes to the same as doing it once, answers included: only then is another worker asked after
     /// one that may have done it.
     pub fn is_repeatable(self) -> bool {
         match self {
-            Self::DashboardLink | Self::Devices => true,
+            Self::DashboardLink | Self::Devices | Self::Logs | Self::Stats => true,
             Self::ApproveDevice
             | Self::RejectDevice
             | Self::RemoveDevice

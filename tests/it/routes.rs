@@ -19,6 +19,7 @@ mod protocol;
 mod queues;
 mod terminals;
 mod tokens;
+mod usage;
 
 /// An installation without workers, and who talks to it.
 struct Site {

@@ -1,5 +1,6 @@
 //! Terminals in containers that have a shell.
 
+mod behind_nginx;
 mod bounds;
 mod ends;
 mod refusals;
@@ -43,9 +44,8 @@ async fn processes(instance: &str) -> Vec<String> {
 /// Waits until nothing but the gateway is left in a container.
 async fn nothing_left(env: &TestEnv, instance: &str, within: Duration) {
     let left = async || processes(instance).await.is_empty().then_some(());
-    if clawdeploy_tests::wait::poll(within, left).await.is_none() {
-        panic!("after {within:?} there is still {:?} in {instance} of {}", processes(instance).await, env.name);
-    }
+    let gone = clawdeploy_tests::wait::poll(within, left).await;
+    assert!(gone.is_some(), "after {within:?} in {instance} of {}: {:?}", env.name, processes(instance).await);
 }
 
 /// How a terminal's row says that it ended.

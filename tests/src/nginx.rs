@@ -212,17 +212,21 @@ impl Nginx {
 
     /// Opens a WebSocket to an instance.
     pub async fn socket(&self, id: &str) -> Socket {
-        let host = format!("{id}.{BASE_DOMAIN}");
+        self.socket_at(&format!("{id}.{BASE_DOMAIN}"), "/ws", "").await
+    }
+
+    /// Opens a WebSocket to a host, from a page of its own, with more headers.
+    pub async fn socket_at(&self, host: &str, path: &str, more: &str) -> Socket {
         let mut client = Command::new("openssl");
-        client.args(["s_client", "-quiet", "-ign_eof", "-servername", &host, "-connect"]);
+        client.args(["s_client", "-quiet", "-ign_eof", "-servername", host, "-connect"]);
         client.arg(format!("127.0.0.1:{}", self.https)).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = client.stderr(Stdio::null()).kill_on_drop(true).spawn().expect("openssl");
         let (input, output) = (child.stdin.take().expect("its input"), child.stdout.take().expect("its output"));
         let mut socket = Socket { _child: child, input, output };
         let port = self.https;
         let head = format!(
-            "GET /ws HTTP/1.1\r\nHost: {host}:{port}\r\nOrigin: https://{host}:{port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            "GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nOrigin: https://{host}:{port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{more}\r\n"
         );
         socket.say(head.as_bytes()).await;
         let answer = socket.hear(b"\r\n\r\n").await;
@@ -252,7 +256,8 @@ impl Socket {
         self.input.flush().await.expect("a connection");
     }
 
-    async fn hear(&mut self, end: &[u8]) -> String {
+    /// Hears up to these bytes.
+    pub async fn hear(&mut self, end: &[u8]) -> String {
         let mut heard = Vec::new();
         while !heard.ends_with(end) {
             let byte = timeout(Duration::from_secs(10), self.output.read_u8()).await.expect("an answer in time");

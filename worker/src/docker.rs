@@ -18,7 +18,9 @@ mod images;
 mod inspect;
 pub(crate) mod logs;
 mod network;
+mod output;
 mod spec;
+mod stats;
 mod terminal;
 
 pub use client::{Docker, Engine};
@@ -33,3 +35,4 @@ pub use spec::{
     ContainerSpec, LABEL_ATTEMPT, LABEL_DEPLOYMENT, LABEL_INSTANCE, LABEL_JOB, LABEL_OPENCLAW_VERSION, LABEL_SPEC,
     NetworkSpec, container_body, network_body, spec_hash,
 };
+pub(crate) use stats::Counters;

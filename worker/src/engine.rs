@@ -14,7 +14,10 @@ use clawdeploy_shared::{db::Db, doorbell::Doorbell, secret::Sealer};
 use tokio_util::sync::CancellationToken;
 
 use self::ledger::Ledger;
-use crate::{config::WorkerConfig, docker::Docker, nginx::Routes, probe::Probe, storage::Storage, terminal::Terminals};
+use crate::{
+    config::WorkerConfig, docker::Docker, nginx::Routes, probe::Probe, storage::Storage, terminal::Terminals,
+    usage::UsageMeter,
+};
 
 pub mod active;
 pub mod context;
@@ -42,6 +45,7 @@ pub struct Env {
     pub routes: Routes,
     pub ledger: Ledger,
     pub terminals: Terminals,
+    pub usage: UsageMeter,
     /// Set when the worker is about to end: take nothing new, stop at the next safe point.
     pub draining: CancellationToken,
 }

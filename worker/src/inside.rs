@@ -39,11 +39,14 @@ mod container;
 mod dashboard_link;
 mod devices;
 pub mod listen;
+mod logs;
 mod openclaw;
 mod refusal;
 mod reject_device;
 mod remove_device;
 mod runs;
+mod stats;
+mod stream;
 mod terminal;
 
 /// Arguments are a few ids.
@@ -152,8 +155,12 @@ fn admitted(
 }
 
 async fn carry_out(inside: &Inside, instance: &InstanceId, verb: Verb, arguments: &Bytes) -> Result<Response, Refused> {
-    if verb == Verb::OpenTerminal {
-        return answer(terminal::open(inside, instance, read(arguments)?).await?);
+    // What is no command of OpenClaw's needs no turn.
+    match verb {
+        Verb::OpenTerminal => return answer(terminal::open(inside, instance, read(arguments)?).await?),
+        Verb::Logs => return logs::answer(inside, instance, read(arguments)?).await,
+        Verb::Stats => return stats::answer(inside, instance).await,
+        _ => {}
     }
     let container = container::running(&inside.env.docker, instance).await?;
     let gateway = openclaw::Gateway::take(inside, instance, container).await?;
@@ -164,7 +171,7 @@ async fn carry_out(inside: &Inside, instance: &InstanceId, verb: Verb, arguments
         Verb::RejectDevice => answer(reject_device::run(&gateway, read(arguments)?).await?),
         Verb::RemoveDevice => answer(remove_device::run(&gateway, read(arguments)?).await?),
         // These are not asked for in this way.
-        Verb::OpenTerminal | Verb::AttachTerminal => Err(Refused::unauthorized()),
+        Verb::OpenTerminal | Verb::AttachTerminal | Verb::Logs | Verb::Stats => Err(Refused::unauthorized()),
     }
 }
 

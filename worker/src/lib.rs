@@ -29,6 +29,7 @@ use crate::{
     reconcile::Reconciler,
     storage::Storage,
     terminal::Terminals,
+    usage::UsageMeter,
 };
 
 pub mod config;
@@ -44,6 +45,7 @@ pub mod reconcile;
 pub mod steps;
 pub mod storage;
 pub mod terminal;
+pub mod usage;
 
 /// How long to wait for Postgres at start.
 const DATABASE_WAIT: Duration = Duration::from_secs(30);
@@ -76,6 +78,7 @@ pub async fn run(config: WorkerConfig) -> anyhow::Result<()> {
     tokio::spawn(reconciler.clone().watch());
     tokio::spawn(reconciler.run());
     tokio::spawn(env.terminals.clone().watch(env.draining.clone()));
+    tokio::spawn(env.usage.clone().run(env.draining.clone()));
     for dispatcher in dispatchers {
         tokio::spawn(dispatcher.clone().run());
         tokio::spawn(doorbell::listen(env.clone(), dispatcher));
@@ -129,6 +132,7 @@ async fn environment(config: WorkerConfig) -> anyhow::Result<Env> {
     let ledger = Ledger::start(db.clone(), worker.clone());
     let worker: Arc<str> = Arc::from(worker);
     let terminals = Terminals::new(docker.clone(), db.clone(), Arc::clone(&worker), &config.terminals);
+    let usage = UsageMeter::new(docker.clone(), storage.clone(), db.clone());
     let routes = Routes::start(&config, db.clone()).context("the HTTP client")?;
     Ok(Env {
         worker,
@@ -142,6 +146,7 @@ async fn environment(config: WorkerConfig) -> anyhow::Result<Env> {
         routes,
         ledger,
         terminals,
+        usage,
         draining: CancellationToken::new(),
     })
 }

@@ -6,6 +6,7 @@
 use clawdeploy_shared::{
     db::terminal,
     ids::TerminalId,
+    inside::terminal::TerminalCommand,
     token::{ticket, token_hash},
 };
 use secrecy::ExposeSecret as _;
@@ -35,6 +36,19 @@ pub struct TerminalPath {
     /// Id of the terminal
     #[serde(deserialize_with = "crate::extract::parsed")]
     pub id: TerminalId,
+}
+
+/// How a terminal is to be.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct DirectQuery {
+    /// Characters in a line; 80 if nothing is said
+    pub cols: Option<u16>,
+    /// Lines; 24 if nothing is said
+    pub rows: Option<u16>,
+    /// What runs in it; nothing: a shell
+    #[param(inline)]
+    pub command: Option<TerminalCommand>,
 }
 
 /// What attaches a WebSocket.

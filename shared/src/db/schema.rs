@@ -280,6 +280,20 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    instance_stats (instance_id, at) {
+        instance_id -> Text,
+        at -> Timestamptz,
+        cpu_ns -> Int8,
+        memory_bytes -> Int8,
+        memory_limit_bytes -> Int8,
+        network_rx_bytes -> Int8,
+        network_tx_bytes -> Int8,
+        disk_bytes -> Int8,
+        pids -> Int8,
+    }
+}
+
 diesel::joinable!(api_tokens -> users (user_id));
 diesel::joinable!(ports -> instances (instance_id));
 diesel::joinable!(job_events -> jobs (job_id));
@@ -301,5 +315,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     sightings,
     routing,
     ready_gateways,
-    terminals
+    terminals,
+    instance_stats
 );

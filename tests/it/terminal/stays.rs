@@ -31,7 +31,7 @@ async fn nothing_is_lost_or_doubled_over_five_cuts() {
             assert_eq!((&terminal.told[0]["reset"], &terminal.told[0]["offset"]), (&json!(false), &json!(offset)));
         }
     }
-    let want: String = (0..LINES).map(|i| format!("line {i} of many\r\n")).collect();
+    let want = (0..LINES).map(|i| format!("line {i} of many\r\n")).collect::<Vec<_>>().concat();
     let seen = String::from_utf8(all).unwrap();
     assert!(seen == want + "over\r\n", "something was lost or doubled: {} bytes", seen.len());
     env.finish().await;
@@ -96,7 +96,7 @@ async fn away_for_a_while_and_the_work_went_on() {
     let (reset, text) = env.wait_for("the end of the work", Duration::from_secs(20), done).await;
     let first: usize = text.lines().next().unwrap().parse().unwrap();
     assert!(reset && first > 100, "{reset} {first}");
-    let want: String = (first..=300_000).map(|n| format!("{n}\r\n")).collect();
+    let want = (first..=300_000).map(|n| format!("{n}\r\n")).collect::<Vec<_>>().concat();
     assert_eq!(text.trim_end_matches("all of it\r\n").len(), want.len());
     env.finish().await;
 }

@@ -36,7 +36,7 @@ async fn keys_pastes_sizes_and_the_end() {
     terminal.send([3]).await;
 
     // 200 kB, in pieces as a browser sends them.
-    let pasted: String = (0..2000).map(|line| format!("{line:05} {}\n", "x".repeat(93))).collect();
+    let pasted = (0..2000).map(|line| format!("{line:05} {}\n", "x".repeat(93))).collect::<Vec<_>>().concat();
     assert_eq!(pasted.len(), 200_000);
     terminal.output.clear();
     terminal.send("stty -echo; head -c 200000 | sha256sum; printf 'PAS%s\\n' TED\n").await;

@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     const LIMITS: Limits =
-        Limits { detach: Duration::from_secs(60), idle: Duration::from_secs(1800), life: Duration::from_secs(43_200) };
+        Limits { detach: Duration::from_mins(1), idle: Duration::from_mins(30), life: Duration::from_hours(12) };
 
     fn clocks() -> (Clocks, Instant) {
         let began = Instant::now();

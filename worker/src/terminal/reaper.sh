@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Ends what terminals leave. On its input a line +PID makes a session known, -PID ends it, and ?WORD ends the sessions whose
 # first process has this in its environment. The end of the input, which comes with the end of whoever holds it, ends all
 # that are known. Words of the shell itself only, but for sleep.
@@ -10,6 +11,7 @@ signal() {
     pid=${line%% *}
     line=${line##*") "}
     # state, parent, group, session
+    # shellcheck disable=SC2086 # it is these words
     set -- "$1" "$2" $line
     [ "$6" = "$2" ] && kill -"$1" "$pid" 2>/dev/null
   done

@@ -35,7 +35,7 @@ impl Terminals {
         tokio::spawn(self.clone().sweep_all());
         let mut tick = interval(LOOK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut round = 0;
+        let (mut round, mut steady) = (0, false);
         loop {
             tokio::select! {
                 _ = tick.tick() => {}
@@ -46,15 +46,20 @@ impl Terminals {
             if !thorough && self.held().is_empty() {
                 continue;
             }
-            match timeout(LOOK_LIMIT, self.look(thorough)).await {
-                Ok(Ok(())) => {}
+            match timeout(LOOK_LIMIT, self.look(thorough, steady)).await {
+                Ok(Ok(())) => {
+                    steady |= thorough;
+                    continue;
+                }
                 Ok(Err(error)) => tracing::warn!(error = chain(&error), "Could not look after terminals"),
                 Err(_) => tracing::warn!("Looking after terminals took too long"),
             }
+            steady = false;
         }
     }
 
-    async fn look(&self, thorough: bool) -> Result<(), WatchError> {
+    /// `steady`: the database has answered for a while, so that who is silent in it is gone.
+    async fn look(&self, thorough: bool, steady: bool) -> Result<(), WatchError> {
         // Taken before the rows: a row is there before its terminal.
         let ours: Vec<TerminalId> = self.held().keys().copied().collect();
         let mut conn = self.0.db.conn().await?;
@@ -77,7 +82,7 @@ impl Terminals {
         if !forgotten.is_empty() {
             terminal::end_forgotten(&mut conn, &self.0.worker, &forgotten).await?;
         }
-        let lost = terminal::end_lost(&mut conn).await?;
+        let lost = if steady { terminal::end_lost(&mut conn).await? } else { Vec::new() };
         terminal::forget_old(&mut conn).await?;
         drop(conn);
         for instance in lost {

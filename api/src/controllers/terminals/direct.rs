@@ -1,15 +1,11 @@
-#![expect(unused_qualifications, reason = "made by the macro for the document, of parameters of two kinds")]
-
 use axum::{
     extract::ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
     http::HeaderMap,
     response::Response,
 };
-use clawdeploy_shared::inside::terminal::TerminalCommand;
-use serde::Deserialize;
-use utoipa::IntoParams;
 
 use super::{
+    DirectQuery,
     attach::{attach, not_a_websocket},
     open::{OpenTerminal, open},
 };
@@ -22,19 +18,6 @@ use crate::{
     origin,
     state::AppState,
 };
-
-/// How a terminal is to be.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct DirectQuery {
-    /// Characters in a line; 80 if nothing is said
-    cols: Option<u16>,
-    /// Lines; 24 if nothing is said
-    rows: Option<u16>,
-    /// What runs in it; nothing: a shell
-    #[param(inline)]
-    command: Option<TerminalCommand>,
-}
 
 /// Opens a terminal in an instance and attaches to it, in one WebSocket
 ///

@@ -1,0 +1,37 @@
+//! Which lines of a log are asked for.
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::error::{AppError, AppResult, ErrorCode};
+
+/// Lines that are told where nothing is said, and at most.
+const DEFAULT_TAIL: u32 = 500;
+const MAX_TAIL: u32 = 10_000;
+
+/// Which lines.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct LogQuery {
+    /// So many of the last lines, up to 10000
+    #[param(default = 500, maximum = 10000)]
+    pub tail: Option<u32>,
+    /// Only lines that were printed after this time
+    pub since: Option<DateTime<Utc>>,
+    /// Go on with what is printed from now on; true for an event stream, false for a file, if nothing is said
+    pub follow: Option<bool>,
+}
+
+impl LogQuery {
+    /// How many of the last lines.
+    pub fn tail(&self) -> AppResult<u32> {
+        let tail = self.tail.unwrap_or(DEFAULT_TAIL);
+        if tail <= MAX_TAIL {
+            return Ok(tail);
+        }
+        let detail = format!("tail: must be at most {MAX_TAIL}.");
+        Err(AppError::new(ErrorCode::InvalidQuery, detail).with_field("tail", "out_of_range", "is too large"))
+    }
+}

@@ -1,0 +1,76 @@
+//! What a gateway prints.
+
+use axum::{
+    body::Body,
+    http::{HeaderMap, header},
+    response::{IntoResponse as _, Response, sse::Event},
+};
+use chrono::{DateTime, SecondsFormat};
+use clawdeploy_shared::{
+    db::instance,
+    inside::{
+        Verb,
+        usage::{LogArguments, LogLine},
+    },
+};
+use futures_util::stream;
+
+use super::{InstancePath, log_query::LogQuery};
+use crate::{
+    auth::Principal,
+    error::{AppError, AppResult},
+    event_stream::{self, live::Live},
+    extract::{Path, Query},
+    state::AppState,
+};
+
+/// What the gateway of an instance prints
+///
+/// For the owner only. With `Accept: text/event-stream` each line is an event named `line` with its time, its stream and its text,
+/// and when the gateway has ended there comes one named `end`. A client that was cut off goes on where it was with
+/// `Last-Event-ID`. Otherwise the answer is a file, a line each with its time. Secrets of the instance are masked, and control
+/// characters taken out.
+#[utoipa::path(
+    get, path = "/api/instances/{id}/logs", tag = "instances",
+    params(InstancePath, LogQuery, ("Last-Event-ID" = Option<i64>, Header, description = "Id of the last event that was seen")),
+    responses((status = OK, content((LogLine = "text/event-stream"), (String = "text/plain")))),
+)]
+pub async fn read_logs(
+    app: AppState,
+    who: Principal,
+    Path(path): Path<InstancePath>,
+    Query(query): Query<LogQuery>,
+    headers: HeaderMap,
+) -> AppResult<Response> {
+    let resumed = event_stream::last_event_id(&headers)?.map(DateTime::from_timestamp_nanos);
+    let found = instance::find(&mut *app.db.conn().await?, who.own(), &path.id).await?;
+    found.ok_or_else(|| AppError::not_found("instance"))?;
+    let streams = event_stream::is_wanted(&headers);
+    let tail = query.tail()?;
+    let arguments = LogArguments {
+        // Whoever comes back wants all that was missed.
+        tail: resumed.is_none().then_some(tail),
+        since: resumed.or(query.since),
+        follow: query.follow.unwrap_or(streams),
+    };
+    let values = app.inside.stream(Verb::Logs, &path.id, &arguments).await?;
+    let live = Live::new(app, &who, path.id.clone(), values)?;
+    if streams {
+        return Ok(live.events(event).into_response());
+    }
+    let text = stream::unfold(live, async |mut live| {
+        let line: LogLine = live.next().await?;
+        let at = line.at.to_rfc3339_opts(SecondsFormat::Millis, true);
+        Some((Ok::<_, std::convert::Infallible>(format!("{at} {}\n", line.text)), live))
+    });
+    let file = format!("attachment; filename=\"{}.log\"", path.id);
+    let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CONTENT_DISPOSITION, &file)];
+    Ok((headers, Body::from_stream(text)).into_response())
+}
+
+fn event(line: &LogLine) -> Event {
+    let id = line.at.timestamp_nanos_opt().unwrap_or_default().max(0);
+    let event = Event::default().event("line").id(id.to_string());
+    // It is made of strings.
+    event.json_data(line).unwrap_or_default()
+}

@@ -1,0 +1,96 @@
+//! Streams of what a worker says, for as long as their listener may hear it.
+
+use std::{convert::Infallible, time::Duration};
+
+use axum::response::sse::{Event, KeepAlive, Sse};
+use clawdeploy_shared::{
+    db::terminal,
+    ids::{InstanceId, TokenId, UserId},
+};
+use futures_util::{Stream, stream};
+use serde::de::DeserializeOwned;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
+
+use super::{LIFETIME, PING, Slot, taken};
+use crate::{auth::Principal, error::AppResult, inside::stream::Values, state::AppState};
+
+/// Between two looks whether the listener may go on.
+const CHECK: Duration = Duration::from_secs(1);
+
+/// What a worker says of an instance, and who listens. It ends within two seconds when that person is suspended, signed out, or has
+/// lost the instance.
+#[derive(Debug)]
+pub struct Live {
+    app: AppState,
+    values: Values,
+    user: UserId,
+    token: TokenId,
+    instance: InstanceId,
+    checks: Interval,
+    ends_at: Instant,
+    over: bool,
+    _slot: Slot,
+}
+
+impl Live {
+    pub fn new(app: AppState, who: &Principal, instance: InstanceId, values: Values) -> AppResult<Self> {
+        let slot = taken(&app, who.user.id)?;
+        let now = Instant::now();
+        let mut checks = interval_at(now + CHECK, CHECK);
+        checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (user, token) = (who.user.id, who.token_id);
+        Ok(Self { app, values, user, token, instance, checks, ends_at: now + LIFETIME, over: false, _slot: slot })
+    }
+
+    /// The next value; `None`: it is over, and [`Self::is_complete`] says whether the worker has said all.
+    pub async fn next<T: DeserializeOwned>(&mut self) -> Option<T> {
+        loop {
+            tokio::select! {
+                value = self.values.next() => {
+                    self.over = value.is_none();
+                    return value;
+                }
+                _ = self.checks.tick() => {
+                    if !self.may_go_on().await {
+                        return None;
+                    }
+                }
+                () = sleep_until(self.ends_at) => return None,
+                () = self.app.shutdown.cancelled() => return None,
+            }
+        }
+    }
+
+    /// Whether there is nothing more to come.
+    pub fn is_complete(&self) -> bool {
+        self.over
+    }
+
+    async fn may_go_on(&self) -> bool {
+        let asked =
+            async { terminal::may_go_on(&mut *self.app.db.conn().await?, self.user, self.token, &self.instance).await };
+        let asked: Result<bool, clawdeploy_shared::db::DbError> = asked.await;
+        // While the database is away nobody can be suspended either.
+        asked.unwrap_or(true)
+    }
+
+    /// As server-sent events.
+    pub fn events<T, F>(self, event: F) -> Sse<impl Stream<Item = Result<Event, Infallible>>>
+    where
+        T: DeserializeOwned + Send + 'static,
+        F: Fn(&T) -> Event + Send + 'static,
+    {
+        let events = stream::unfold((self, event, false), async |(mut live, event, ended)| {
+            if ended {
+                return None;
+            }
+            match live.next::<T>().await {
+                Some(value) => Some((Ok(event(&value)), (live, event, false))),
+                // Whoever is cut off otherwise comes back.
+                None if live.is_complete() => Some((Ok(Event::default().event("end").data("{}")), (live, event, true))),
+                None => None,
+            }
+        });
+        Sse::new(events).keep_alive(KeepAlive::new().interval(PING).text("ping"))
+    }
+}

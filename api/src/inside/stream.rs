@@ -1,0 +1,75 @@
+//! Answers of a worker that go on: a JSON value a line.
+
+use std::{collections::VecDeque, time::Duration};
+
+use clawdeploy_shared::{ids::InstanceId, inside::Verb};
+use reqwest::Response;
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::time::timeout;
+
+use super::{Answer, Inside};
+use crate::error::{AppError, AppResult, ErrorCode};
+
+/// How long a worker may take to begin.
+const BEGIN_LIMIT: Duration = Duration::from_secs(20);
+/// A worker gives a sign of life every five seconds; without one for so long it is lost.
+const ALIVE_LIMIT: Duration = Duration::from_secs(20);
+/// Longest line that is understood, in bytes.
+const LINE_CAP: usize = 64 << 10;
+
+/// What a worker says, value by value.
+#[derive(Debug)]
+pub struct Values {
+    response: Response,
+    rest: Vec<u8>,
+    ready: VecDeque<Vec<u8>>,
+}
+
+impl Inside {
+    /// Has a worker say something, on and on.
+    pub async fn stream<A>(&self, verb: Verb, instance: &InstanceId, arguments: &A) -> AppResult<Values>
+    where
+        A: Serialize + Sync,
+    {
+        let arguments = serde_json::to_vec(arguments).map_err(AppError::internal)?;
+        let begin = async {
+            let workers = self.workers().await?;
+            self.any(&workers, verb, instance, &arguments, None).await
+        };
+        let expired = || AppError::new(ErrorCode::TimedOut, "The worker took too long to answer. Try again.");
+        match timeout(BEGIN_LIMIT, begin).await.unwrap_or_else(|_| Err(expired()))? {
+            Answer::Stream(response) => Ok(Values { response, rest: Vec::new(), ready: VecDeque::new() }),
+            Answer::Body(_) => Err(AppError::new(ErrorCode::GatewayFailed, "The worker's answer was not understood.")),
+        }
+    }
+}
+
+impl Values {
+    /// The next value; `None`: that was all, or the worker was lost. May be dropped while it waits.
+    pub async fn next<T: DeserializeOwned>(&mut self) -> Option<T> {
+        loop {
+            while let Some(line) = self.ready.pop_front() {
+                if line.is_empty() {
+                    continue;
+                }
+                match serde_json::from_slice(&line) {
+                    Ok(value) => return Some(value),
+                    Err(error) => {
+                        tracing::warn!(%error, "A worker said something that was not understood");
+                        return None;
+                    }
+                }
+            }
+            let piece = timeout(ALIVE_LIMIT, self.response.chunk()).await.ok()?.ok()??;
+            for piece in piece.split_inclusive(|&byte| byte == b'\n') {
+                self.rest.extend_from_slice(piece);
+                if piece.ends_with(b"\n") {
+                    self.rest.pop();
+                    self.ready.push_back(std::mem::take(&mut self.rest));
+                } else if self.rest.len() > LINE_CAP {
+                    return None;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,174 @@
+// What a terminal through ClawDeploy takes, beside the same through Docker's own API, in turn. Node only, no packages.
+//
+//   node bench.mjs INSTANCE ROUNDS      with CLAWDEPLOY_URL, CLAWDEPLOY_TOKEN, CLAWDEPLOY_ORIGIN, CLAWDEPLOY_DOCKER_SOCKET
+import http from 'node:http';
+import { randomBytes } from 'node:crypto';
+
+const [instance, rounds] = [process.argv[2], Number(process.argv[3])];
+const { CLAWDEPLOY_URL: base, CLAWDEPLOY_TOKEN: token, CLAWDEPLOY_ORIGIN: origin } = process.env;
+const socketPath = process.env.CLAWDEPLOY_DOCKER_SOCKET ?? '/var/run/docker.sock';
+const container = `claw-${instance}`;
+
+// What is printed in bulk: few long lines, and many short ones, which the kernel's terminal makes the slower.
+const BULK = {
+  'bulk, long lines': "head -c 100000000 /dev/zero | tr '\\0' x",
+  'bulk, short lines': 'yes | head -c 10000000',
+};
+const KEYS = 500;
+const ACK = 64 << 10;
+
+function request(options, body) {
+  return new Promise((resolve, reject) => {
+    const asked = http.request(options, (answer) => {
+      const pieces = [];
+      answer.on('data', (piece) => pieces.push(piece));
+      answer.on('end', () => {
+        const text = Buffer.concat(pieces).toString();
+        if (answer.statusCode >= 300) reject(new Error(`${options.path}: ${answer.statusCode} ${text}`));
+        else resolve(text ? JSON.parse(text) : null);
+      });
+    });
+    asked.on('error', reject);
+    asked.end(body && JSON.stringify(body));
+  });
+}
+
+function upgrade(options, body) {
+  return new Promise((resolve, reject) => {
+    const asked = http.request(options);
+    asked.on('upgrade', (_, socket, head) => resolve([socket.setNoDelay(), head]));
+    asked.on('response', (answer) => reject(new Error(`${options.path}: ${answer.statusCode}`)));
+    asked.on('error', reject);
+    asked.end(body && JSON.stringify(body));
+  });
+}
+
+/** Docker's own API. */
+async function raw(heard) {
+  const json = { 'Content-Type': 'application/json' };
+  const create = { AttachStdin: true, AttachStdout: true, AttachStderr: true, Tty: true, Cmd: ['sh'] };
+  const path = `/v1.41/containers/${container}/exec`;
+  const { Id: id } = await request({ socketPath, path, method: 'POST', headers: json }, create);
+  const headers = { ...json, Connection: 'Upgrade', Upgrade: 'tcp' };
+  const start = { socketPath, path: `/v1.41/exec/${id}/start`, method: 'POST', headers };
+  const [socket, head] = await upgrade(start, { Detach: false, Tty: true });
+  if (head.length) heard(head);
+  socket.on('data', heard);
+  return { type: (text) => socket.write(text), close: () => socket.end('\x03\nexit\n') };
+}
+
+function frame(opcode, data) {
+  const mask = randomBytes(4);
+  const length = data.length < 126 ? Buffer.from([0x80 | data.length]) : Buffer.from([0xfe, data.length >> 8, data.length & 255]);
+  const masked = Buffer.from(data).map((byte, i) => byte ^ mask[i & 3]);
+  return Buffer.concat([Buffer.from([0x80 | opcode]), length, mask, masked]);
+}
+
+/** Through the API and a worker, as a browser does it. */
+async function ours(heard) {
+  const headers = { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' };
+  const url = new URL(base);
+  const to = { host: url.hostname, port: url.port };
+  const path = `/api/instances/${instance}/terminals`;
+  const opened = await request({ ...to, path, method: 'POST', headers }, { cols: 80, rows: 24 });
+  const [socket, head] = await upgrade({
+    ...to,
+    path: `/api/terminals/${opened.terminalId}/ws`,
+    headers: {
+      Connection: 'Upgrade',
+      Upgrade: 'websocket',
+      Origin: origin,
+      'Sec-WebSocket-Version': 13,
+      'Sec-WebSocket-Key': randomBytes(16).toString('base64'),
+      'Sec-WebSocket-Protocol': `clawdeploy-term.v1, ticket.${opened.ticket}`,
+    },
+  });
+  let pieces = [head];
+  let size = head.length;
+  let [seen, acked] = [0, 0];
+  const say = (message) => socket.write(frame(1, Buffer.from(JSON.stringify(message))));
+  const take = () => {
+    let all = pieces.length === 1 ? pieces[0] : Buffer.concat(pieces, size);
+    while (all.length >= 2) {
+      let [length, begin] = [all[1] & 127, 2];
+      if (length === 126) [length, begin] = all.length < 4 ? [Infinity, 4] : [all.readUInt16BE(2), 4];
+      else if (length === 127) [length, begin] = all.length < 10 ? [Infinity, 10] : [Number(all.readBigUInt64BE(2)), 10];
+      if (all.length < begin + length) break;
+      const data = all.subarray(begin, begin + length);
+      const opcode = all[0] & 15;
+      if (opcode === 2) {
+        seen += data.length;
+        heard(data);
+        if (seen - acked >= ACK) say({ type: 'ack', offset: (acked = seen) });
+      } else if (opcode === 9) socket.write(frame(10, data));
+      all = all.subarray(begin + length);
+    }
+    [pieces, size] = [[all], all.length];
+  };
+  socket.on('data', (piece) => {
+    pieces.push(piece);
+    size += piece.length;
+    // A long message is put together once, and not again with each of its pieces.
+    if (size >= 2) take();
+  });
+  take();
+  return { type: (text) => socket.write(frame(2, Buffer.from(text))), close: () => say({ type: 'close' }) };
+}
+
+/** A terminal of either kind: type, and wait for what is printed. */
+async function terminal(open) {
+  let [bytes, tail, wake] = [0, '', null];
+  const side = await open((data) => {
+    bytes += data.length;
+    tail = (tail + data.subarray(-256).toString('latin1')).slice(-256);
+    wake?.();
+  });
+  const until = async (text) => {
+    while (!tail.includes(text)) await new Promise((resolve) => (wake = resolve));
+  };
+  const run = async (command) => {
+    tail = '';
+    side.type(`${command}; printf 'EN%s\\n' DED\n`);
+    await until('ENDED');
+  };
+  await run('PS1=; bind "set enable-bracketed-paste off" 2>/dev/null; stty -echo');
+  return { run, until, side, bytes: () => bytes, forget: () => (tail = '') };
+}
+
+async function measure(open) {
+  const results = {};
+  const shell = await terminal(open);
+  for (const [name, command] of Object.entries(BULK)) {
+    const [before, began] = [shell.bytes(), process.hrtime.bigint()];
+    await shell.run(command);
+    results[`${name}, MB/s`] = (shell.bytes() - before) / (Number(process.hrtime.bigint() - began) / 1e3);
+  }
+  shell.side.type('stty -icanon -echo min 1; exec cat\n');
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  const times = [];
+  for (let key = 0; key < KEYS; key++) {
+    shell.forget();
+    const began = process.hrtime.bigint();
+    shell.side.type('k');
+    await shell.until('k');
+    times.push(Number(process.hrtime.bigint() - began) / 1e6);
+  }
+  times.sort((a, b) => a - b);
+  results['echo p50, ms'] = times[Math.floor(KEYS * 0.5)];
+  results['echo p99, ms'] = times[Math.floor(KEYS * 0.99)];
+  shell.side.close();
+  return results;
+}
+
+const sides = { docker: raw, clawdeploy: ours };
+const all = { docker: [], clawdeploy: [] };
+for (let round = 0; round < rounds; round++) {
+  // Whoever comes second finds another machine: take turns.
+  const order = round % 2 ? ['clawdeploy', 'docker'] : ['docker', 'clawdeploy'];
+  for (const name of order) {
+    process.stderr.write(`round ${round + 1} of ${rounds}: ${name}\n`);
+    all[name].push(await measure(sides[name]));
+  }
+}
+console.log(JSON.stringify(all));
+process.exit(0);

@@ -1,0 +1,111 @@
+//! What running instances use, noted once a minute.
+//!
+//! Every worker notes those on its own engine that nobody has noted in this minute yet, some at a time.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use clawdeploy_shared::{
+    db::{Db, DbError, usage, usage::Measured},
+    ids::InstanceId,
+    telemetry::chain,
+};
+use futures_util::{StreamExt as _, stream};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::{docker::Docker, storage::Storage};
+
+/// Between two looks at what is to be noted.
+const LOOK: Duration = Duration::from_secs(10);
+/// Instances that are measured for one look, and how many at once.
+const BATCH: i64 = 1000;
+const AT_ONCE: usize = 4;
+/// What one look may take.
+const LOOK_LIMIT: Duration = Duration::from_secs(50);
+/// How long what was measured of files is good, and how long measuring may take.
+const DISK_AGE: Duration = Duration::from_mins(1);
+const DISK_LIMIT: Duration = Duration::from_secs(10);
+
+/// Measures what instances use.
+#[derive(Debug, Clone)]
+pub struct UsageMeter {
+    docker: Docker,
+    storage: Storage,
+    db: Db,
+    disks: Arc<Mutex<HashMap<InstanceId, (Instant, u64)>>>,
+}
+
+impl UsageMeter {
+    pub fn new(docker: Docker, storage: Storage, db: Db) -> Self {
+        Self { docker, storage, db, disks: Arc::default() }
+    }
+
+    /// Notes until the worker drains.
+    pub async fn run(self, draining: CancellationToken) {
+        let mut tick = interval(LOOK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = tick.tick() => {}
+                () = draining.cancelled() => return,
+            }
+            match timeout(LOOK_LIMIT, self.look()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(error = chain(&error), "Could not note what instances use"),
+                Err(_) => tracing::warn!("Noting what instances use took too long"),
+            }
+        }
+    }
+
+    async fn look(&self) -> Result<(), DbError> {
+        let due = usage::due(&mut *self.db.conn().await?, BATCH).await?;
+        let noted = stream::iter(due).map(|(id, container)| async move { self.note(&id, &container).await });
+        let noted: Vec<Result<(), DbError>> = noted.buffer_unordered(AT_ONCE).collect().await;
+        noted.into_iter().collect::<Result<(), DbError>>()?;
+        usage::forget_old(&mut *self.db.conn().await?).await?;
+        let mut disks = self.disks.lock().unwrap_or_else(PoisonError::into_inner);
+        disks.retain(|_, (at, _)| at.elapsed() < 2 * DISK_AGE);
+        Ok(())
+    }
+
+    async fn note(&self, id: &InstanceId, container: &str) -> Result<(), DbError> {
+        let counters = match self.docker.counters(container).await {
+            Ok(Some(counters)) => counters,
+            // Of another engine, or just stopped.
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                tracing::debug!(instance = %id, error = chain(&error), "Could not measure an instance");
+                return Ok(());
+            }
+        };
+        let measured = Measured {
+            cpu_ns: counters.cpu_ns,
+            memory_bytes: counters.memory_bytes,
+            memory_limit_bytes: counters.memory_limit_bytes,
+            network_rx_bytes: counters.network_rx_bytes,
+            network_tx_bytes: counters.network_tx_bytes,
+            disk_bytes: self.disk(id).await,
+            pids: counters.pids,
+        };
+        usage::note(&mut *self.db.conn().await?, id, measured).await
+    }
+
+    /// Bytes on disk of an instance's files; what was measured last, where that is a minute ago at most, or where measuring
+    /// takes too long.
+    pub(crate) async fn disk(&self, id: &InstanceId) -> u64 {
+        let known = self.disks.lock().unwrap_or_else(PoisonError::into_inner).get(id).copied();
+        if let Some((at, bytes)) = known
+            && at.elapsed() < DISK_AGE
+        {
+            return bytes;
+        }
+        let measured = timeout(DISK_LIMIT, self.storage.disk_bytes(id)).await;
+        let bytes = measured.ok().and_then(Result::ok).or(known.map(|(_, bytes)| bytes)).unwrap_or_default();
+        self.disks.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), (Instant::now(), bytes));
+        bytes
+    }
+}
