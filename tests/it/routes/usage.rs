@@ -113,22 +113,18 @@ async fn what_it_uses_now_and_has_used() {
     }
     assert!(busy > 30.0, "{busy}");
 
+    let old = "SELECT at FROM instance_stats WHERE at < now() - interval '1 day'";
+    let long_ago = format!("VALUES ('{id}', now() - interval '25 hours', 0, 0, 0, 0, 0, 0, 0)");
+    site.env.execute(&format!("INSERT INTO instance_stats {long_ago}")).await;
     let history = format!("/api/instances/{id}/stats/history");
     let noted = async || {
         let points = site.ann.get(&history).await.expect(200).json["points"].clone();
-        points.as_array().filter(|points| !points.is_empty()).cloned()
+        let points = points.as_array().filter(|points| !points.is_empty()).cloned()?;
+        site.env.rows(old).await.is_empty().then_some(points)
     };
-    let points = site.env.wait_for("a point", Duration::from_secs(20), noted).await;
+    let points = site.env.wait_for("a point, and for the old one to go", Duration::from_secs(30), noted).await;
     assert_eq!(points[0]["memoryLimitBytes"], 2048_u64 << 20);
     assert!(points[0]["at"].as_str().unwrap().ends_with(":00Z"), "{points:?}");
-    site.env
-        .execute("INSERT INTO instance_stats SELECT instance_id, at - interval '25 hours', 0, 0, 0, 0, 0, 0, 0 FROM instance_stats LIMIT 1")
-        .await;
-    let old = async || {
-        let sql = "SELECT at FROM instance_stats WHERE at < now() - interval '1 day'";
-        site.env.rows(sql).await.is_empty().then_some(())
-    };
-    site.env.wait_for("old points to go", Duration::from_secs(20), old).await;
     // Who is suspended hears no more.
     let revoked = "UPDATE users SET suspended_at = now() WHERE email = 'ann@test.example'";
     site.env.execute(revoked).await;
