@@ -5,7 +5,7 @@ use clawdeploy_shared::{
         Conn, DbError,
         audit::{self, NewAuditEntry},
     },
-    ids::{InstanceId, JobId, TokenId, UserId},
+    ids::{InstanceId, JobId, SessionId, TokenId, UserId},
     job::Queue,
 };
 use serde_json::{Value, json};
@@ -18,6 +18,7 @@ pub enum Target<'a> {
     Instance(&'a InstanceId),
     Job(JobId),
     Token(TokenId),
+    Session(SessionId),
     User(UserId),
     /// Somebody who has no account here.
     Stranger(&'a str),
@@ -39,6 +40,7 @@ impl Target<'_> {
             Self::Instance(_) => "instance",
             Self::Job(_) => "job",
             Self::Token(_) => "token",
+            Self::Session(_) => "session",
             Self::User(_) | Self::Stranger(_) => "user",
             Self::Image => "image",
             Self::Instances => "instances",
@@ -54,6 +56,7 @@ impl Target<'_> {
             Self::Instance(id) => id.to_string(),
             Self::Job(id) => id.to_string(),
             Self::Token(id) => id.to_string(),
+            Self::Session(id) => id.to_string(),
             Self::User(id) => id.to_string(),
             Self::Stranger(name) => name.to_owned(),
             Self::Image | Self::VersionPolicy => "openclaw".to_owned(),

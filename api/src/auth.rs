@@ -6,28 +6,40 @@ use axum::{
 };
 use clawdeploy_shared::{
     db::{
-        Scope, token,
+        self, Scope, token,
         user::{Role, User},
     },
-    ids::TokenId,
+    ids::{SessionId, TokenId},
     token::{API_TOKEN_PREFIX, token_hash},
 };
 
+use self::cookie::Presented;
 use crate::{
     error::{AppError, AppResult, ErrorCode},
-    middleware::log::Noted,
+    middleware::{RequestContext, log::Noted},
     state::AppState,
 };
 
+pub mod cookie;
 pub mod password;
+pub mod session;
 pub mod throttle;
 
-/// A person who proved with a token who they are.
+/// A person who proved who they are.
 #[derive(Debug, Clone)]
 pub struct Principal {
     pub user: User,
-    /// The token that was presented.
-    pub token_id: TokenId,
+    /// By what.
+    pub credential: Credential,
+}
+
+/// What proves who somebody is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Credential {
+    /// The cookie of a browser.
+    Session(SessionId),
+    /// An API token.
+    Token(TokenId),
 }
 
 impl Principal {
@@ -54,15 +66,44 @@ impl FromRequestParts<AppState> for Principal {
     type Rejection = AppError;
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> AppResult<Self> {
-        let presented = bearer(&parts.headers)?;
-        let mut conn = app.db.conn().await?;
-        let found = token::authenticate(&mut conn, &token_hash(presented)).await?;
-        let (token_id, user) = found.ok_or_else(bad_token)?;
+        // Whoever sends a token means it: the cookie is not looked at.
+        let principal = if parts.headers.contains_key(header::AUTHORIZATION) {
+            by_token(&parts.headers, app).await?
+        } else {
+            by_cookie(parts, app).await?
+        };
         if let Some(noted) = parts.extensions.get::<Noted>() {
-            noted.user(user.id);
+            noted.user(principal.user.id);
         }
-        Ok(Self { user, token_id })
+        Ok(principal)
     }
+}
+
+async fn by_token(headers: &HeaderMap, app: &AppState) -> AppResult<Principal> {
+    let presented = bearer(headers)?;
+    let mut conn = app.db.conn().await?;
+    let found = token::authenticate(&mut conn, &token_hash(presented)).await?;
+    let (id, user) = found.ok_or_else(bad_token)?;
+    Ok(Principal { user, credential: Credential::Token(id) })
+}
+
+async fn by_cookie(parts: &Parts, app: &AppState) -> AppResult<Principal> {
+    let presented = match cookie::presented(&parts.headers) {
+        Presented::One(value) => value,
+        Presented::Nothing => return Err(unauthenticated()),
+        Presented::Several => {
+            let detail = "There are two cookies of our name, and one of them is not ours. Delete the cookies of this \
+                          site and of its parent domain, then sign in again.";
+            return Err(AppError::new(ErrorCode::Unauthenticated, detail));
+        }
+    };
+    let from = parts.extensions.get::<RequestContext>().and_then(|context| context.client_ip);
+    let from = from.map(|ip| ip.to_string());
+    let mut conn = app.db.conn().await?;
+    let found = db::session::authenticate(&mut conn, &token_hash(presented), from.as_deref()).await?;
+    let (id, user) = found
+        .ok_or_else(|| AppError::new(ErrorCode::Unauthenticated, "You are not signed in any more. Sign in again."))?;
+    Ok(Principal { user, credential: Credential::Session(id) })
 }
 
 impl FromRequestParts<AppState> for Admin {
@@ -79,18 +120,19 @@ impl FromRequestParts<AppState> for Admin {
 }
 
 fn bad_token() -> AppError {
-    AppError::new(ErrorCode::InvalidToken, "The token is unknown, has expired or was revoked. Sign in again.")
+    AppError::new(ErrorCode::InvalidToken, "The token is unknown, has expired or was revoked. Make another one.")
+}
+
+fn unauthenticated() -> AppError {
+    let detail = "This needs somebody who is signed in (POST /api/auth/login), or a token of theirs: Authorization: Bearer TOKEN.";
+    AppError::new(ErrorCode::Unauthenticated, detail)
 }
 
 fn bearer(headers: &HeaderMap) -> AppResult<&str> {
-    let missing = || {
-        let detail = "This needs a token: sign in at POST /api/auth/login and send Authorization: Bearer TOKEN.";
-        AppError::new(ErrorCode::Unauthenticated, detail)
-    };
-    let header = headers.get(header::AUTHORIZATION).ok_or_else(missing)?;
-    let (scheme, token) = header.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(missing)?;
+    let header = headers.get(header::AUTHORIZATION).ok_or_else(unauthenticated)?;
+    let (scheme, token) = header.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(unauthenticated)?;
     if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(missing());
+        return Err(unauthenticated());
     }
     let token = token.trim();
     if token.starts_with(API_TOKEN_PREFIX) { Ok(token) } else { Err(bad_token()) }

@@ -7,5 +7,6 @@ pub mod instances;
 pub mod jobs;
 pub mod me;
 pub mod pages;
+pub mod sessions;
 pub mod terminals;
 pub mod tokens;

@@ -6,7 +6,8 @@
 //!    all further layers have the same form.
 //! 3. `headers`: on every answer, errors included.
 //! 4. `panics`: a bug becomes a 500 like any other, with its log line.
-//! 5. `deadline`: innermost, so that nothing of the above is dropped with a handler that takes too long.
+//! 5. `origin`: refuses what a page of another site makes, before anything else looks at it.
+//! 6. `deadline`: innermost, so that nothing of the above is dropped with a handler that takes too long.
 
 use axum::{
     Router,
@@ -18,16 +19,18 @@ pub mod client;
 mod deadline;
 mod headers;
 pub mod log;
+pub mod origin;
 pub mod request_id;
 #[cfg(test)]
 mod tests;
 
-pub use self::{client::TrustedProxies, request_id::RequestContext};
+pub use self::{client::TrustedProxies, origin::OwnOrigin, request_id::RequestContext};
 
 /// Puts all layers around a router; the last one added is the outermost.
-pub fn around(router: Router, proxies: TrustedProxies) -> Router {
+pub fn around(router: Router, proxies: TrustedProxies, own: OwnOrigin) -> Router {
     router
         .layer(from_fn(deadline::deadline))
+        .layer(from_fn_with_state(own, origin::origin))
         .layer(CatchPanicLayer::custom(panics))
         .layer(from_fn(headers::headers))
         .layer(from_fn(log::log))

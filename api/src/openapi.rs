@@ -5,11 +5,14 @@ use utoipa::{
     openapi::{
         Content, OpenApi, Ref, RefOr, ResponseBuilder,
         path::{Operation, PathItem},
-        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+        security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
 
-use crate::error::{FieldError, PROBLEM_JSON, Problem};
+use crate::{
+    auth::cookie,
+    error::{FieldError, PROBLEM_JSON, Problem},
+};
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -20,7 +23,7 @@ use crate::error::{FieldError, PROBLEM_JSON, Problem};
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     tags(
-        (name = "auth", description = "Signing in and out"),
+        (name = "auth", description = "Signing in and out, and where one is signed in"),
         (name = "tokens", description = "Tokens for programs"),
         (name = "instances", description = "OpenClaw gateways"),
         (name = "devices", description = "Who may use a gateway: the link for its owner's browser, and the pairing of others"),
@@ -30,7 +33,7 @@ use crate::error::{FieldError, PROBLEM_JSON, Problem};
         (name = "health", description = "For operators"),
     ),
     components(schemas(Problem<'static>, FieldError)),
-    security(("token" = [])),
+    security(("token" = []), ("session" = [])),
 )]
 struct Base;
 
@@ -41,10 +44,11 @@ pub fn base() -> OpenApi {
 
 /// Adds what holds for all operations: how one proves who one is, and what errors look like.
 pub fn complete(mut document: OpenApi) -> OpenApi {
-    let bearer = HttpBuilder::new()
-        .scheme(HttpAuthScheme::Bearer)
-        .description(Some("A token from `POST /api/auth/login` or `POST /api/tokens`"));
-    document.components.get_or_insert_default().add_security_scheme("token", SecurityScheme::Http(bearer.build()));
+    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("A token from `POST /api/tokens`"));
+    let cookie = ApiKeyValue::with_description(cookie::NAME, "What `POST /api/auth/login` sets");
+    let components = document.components.get_or_insert_default();
+    components.add_security_scheme("token", SecurityScheme::Http(bearer.build()));
+    components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
     for operation in document.paths.paths.values_mut().flat_map(operations) {
         let problem = ResponseBuilder::new()
             .description("What went wrong")

@@ -6,7 +6,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::{
-    controllers::{admin, auth, health, instances, jobs, me, pages, terminals, tokens},
+    controllers::{admin, auth, health, instances, jobs, me, pages, sessions, terminals, tokens},
     error::{AppError, ErrorCode},
     extract::BODY_LIMIT_BYTES,
     middleware, openapi,
@@ -18,10 +18,14 @@ fn table() -> OpenApiRouter<AppState> {
         // Everybody
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
+        .routes(routes!(auth::options::get_auth_options))
+        .routes(routes!(auth::setup::set_up))
         .routes(routes!(auth::login::login))
         // Whoever is signed in
         .routes(routes!(auth::logout::logout))
         .routes(routes!(me::get_me))
+        .routes(routes!(sessions::list::list_sessions))
+        .routes(routes!(sessions::end::end_session))
         .routes(routes!(tokens::list::list_tokens, tokens::create::create_token))
         .routes(routes!(tokens::revoke::revoke_token))
         .routes(routes!(instances::list::list_instances, instances::create::create_instance))
@@ -81,7 +85,7 @@ pub fn document() -> OpenApi {
 
 /// The whole application.
 pub fn build_app(state: AppState) -> Router {
-    let proxies = state.trusted_proxies.clone();
+    let (proxies, own) = (state.trusted_proxies.clone(), state.own_origin.clone());
     let (router, document) = table().split_for_parts();
     let docs = SwaggerUi::new("/api/docs").url("/api/openapi.json", openapi::complete(document));
     let router = router
@@ -92,7 +96,7 @@ pub fn build_app(state: AppState) -> Router {
         .method_not_allowed_fallback(other_method)
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
         .with_state(state);
-    middleware::around(router, proxies)
+    middleware::around(router, proxies, own)
 }
 
 async fn no_route() -> AppError {

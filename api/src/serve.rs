@@ -6,8 +6,10 @@ use anyhow::{Context as _, bail};
 use axum::{extract::connect_info::IntoMakeServiceWithConnectInfo, serve::ListenerExt as _};
 use clawdeploy_shared::{
     config::Routing,
-    db::{Db, DbError},
+    db::{Db, DbError, setup},
+    token::{session_token, token_hash},
 };
+use secrecy::ExposeSecret as _;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -36,12 +38,28 @@ pub async fn serve(config: ApiConfig) -> anyhow::Result<()> {
     let address = listener.local_addr().context("the listener has no address")?;
     let url = config.public_url.unwrap_or_else(|| format!("http://{address}"));
     tracing::info!(%address, url, "Serving; the documentation is at {url}/api/docs/");
+    announce_setup(&state.db, &url).await?;
     if state.routing.routing == Routing::Nginx
         && let Some(warning) = domains::warning(&url, &state.routing.base_domain)
     {
         tracing::warn!("{warning}");
     }
     run(state, listener).await
+}
+
+/// While there is nobody: how the first administrator is made.
+async fn announce_setup(db: &Db, url: &str) -> anyhow::Result<()> {
+    let mut conn = db.conn().await?;
+    if setup::is_required(&mut conn).await? {
+        let token = session_token();
+        setup::allow(&mut conn, &token_hash(token.expose_secret())).await?;
+        let token = token.expose_secret();
+        tracing::warn!(
+            token,
+            "There is no account yet. This token makes the first administrator, once, at {url}/setup"
+        );
+    }
+    Ok(())
 }
 
 fn listen_for_signals(asked_to_end: CancellationToken) -> anyhow::Result<()> {

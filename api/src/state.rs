@@ -13,7 +13,7 @@ use crate::{
     error::{AppError, AppResult},
     event_stream::StreamSlots,
     inside::Inside,
-    middleware::TrustedProxies,
+    middleware::{OwnOrigin, TrustedProxies},
     origin,
 };
 
@@ -33,6 +33,8 @@ pub struct App {
     pub logins: Throttle,
     /// Whose word on where a request comes from is taken.
     pub trusted_proxies: TrustedProxies,
+    /// Which pages may change something in a person's name.
+    pub own_origin: OwnOrigin,
     /// How many event streams each person has open.
     pub streams: StreamSlots,
     /// Where people find the panel, if that was said.
@@ -85,6 +87,7 @@ impl AppState {
             passwords: Passwords::default(),
             logins: Throttle::default(),
             trusted_proxies: config.trusted_proxies.clone(),
+            own_origin: OwnOrigin::new(config.public_url.as_deref()),
             streams: StreamSlots::default(),
             origin: origin::of(&config.public_url.clone().unwrap_or_else(|| format!("http://{}", config.listen))),
             max_terminals_per_user: config.max_terminals_per_user,

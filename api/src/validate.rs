@@ -1,6 +1,11 @@
 //! Checks of what people send: every field is looked at, and all complaints come back together.
 
-use crate::error::{AppError, AppResult, FieldError};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::{
+    auth::password::{MAX_BYTES, MIN_CHARS},
+    error::{AppError, AppResult, FieldError},
+};
 
 /// Complaints so far.
 #[derive(Debug, Default)]
@@ -28,6 +33,25 @@ impl Checks {
             self.fail(field, "invalid", "must not contain control characters");
         }
         text.to_owned()
+    }
+
+    /// An e-mail address, trimmed.
+    pub fn email(&mut self, field: &'static str, text: &str) -> String {
+        let text = text.trim();
+        if !is_email(text) {
+            self.fail(field, "invalid", "must be an e-mail address");
+        }
+        text.to_owned()
+    }
+
+    /// A new password.
+    pub fn password(&mut self, field: &'static str, password: &SecretString) {
+        let password = password.expose_secret();
+        if password.chars().count() < MIN_CHARS {
+            self.fail(field, "too_short", format!("must be at least {MIN_CHARS} characters long"));
+        } else if password.len() > MAX_BYTES {
+            self.fail(field, "too_long", format!("must be at most {MAX_BYTES} bytes long"));
+        }
     }
 
     /// A whole number within bounds, or the default.
@@ -67,6 +91,15 @@ impl Checks {
 }
 
 const MAX_NAME_CHARS: usize = 64;
+
+/// Enough to catch a slip; whether mail arrives there is another matter.
+pub fn is_email(text: &str) -> bool {
+    let Some((local, domain)) = text.rsplit_once('@') else { return false };
+    !local.is_empty()
+        && !domain.is_empty()
+        && text.len() <= 254
+        && !text.contains(|c: char| c.is_whitespace() || c.is_control())
+}
 
 /// Control characters, and those that change the direction or the lines of the text around them.
 fn is_invisible(c: char) -> bool {
@@ -113,5 +146,15 @@ mod tests {
         }
         assert_eq!(checks.word("w", Some("B"), &["a", "b"], "a"), None);
         assert_eq!(codes(checks), ["n out_of_range", "n out_of_range", "n out_of_range", "w unknown_value"]);
+    }
+
+    #[test]
+    fn addresses() {
+        for good in ["a@b", "ann@example.com", "ann+x@sub.example.com"] {
+            assert!(is_email(good), "{good}");
+        }
+        for bad in ["", "ann", "@b", "a@", "a b@c", "a@b\n"] {
+            assert!(!is_email(bad), "{bad:?}");
+        }
     }
 }

@@ -34,6 +34,8 @@ pub mod queue_stats;
 pub mod rollout;
 pub mod route;
 pub mod schema;
+pub mod session;
+pub mod setup;
 pub mod sighting;
 pub mod snapshot;
 pub mod stuck;

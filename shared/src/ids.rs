@@ -156,6 +156,11 @@ uuid_id!(
     "token id"
 );
 uuid_id!(
+    /// Id of a browser that is signed in (not what its cookie holds).
+    SessionId,
+    "session id"
+);
+uuid_id!(
     /// Id of one build of the shared image.
     ImageBuildId,
     "image build id"

@@ -28,6 +28,11 @@ pub fn ticket() -> SecretString {
     random_hex().into()
 }
 
+/// What the cookie of a new session holds, and other secrets that are good once: 64 hexadecimal digits.
+pub fn session_token() -> SecretString {
+    random_hex().into()
+}
+
 /// What is stored of a token. One round of SHA-256 is enough for 256 random bits: there is nothing to guess.
 pub fn token_hash(token: &str) -> Vec<u8> {
     Sha256::digest(token.as_bytes()).to_vec()

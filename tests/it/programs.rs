@@ -68,9 +68,7 @@ async fn accounts_and_tokens_are_made_on_the_command_line() {
     let anon = env.anon();
     let body = json!({ "email": "eve@TEST.example", "password": "canary horse battery" });
     let signed_in = anon.post("/api/auth/login", &body).await.expect(200);
-    let token = signed_in.json["token"].as_str().unwrap();
-    env.remember_secret(token);
-    assert_eq!(anon.with_token(token).get("/api/me").await.expect(200).json["role"], "admin");
+    assert_eq!(anon.signed_in(&signed_in).get("/api/me").await.expect(200).json["role"], "admin");
 
     let token =
         run(&env, Program::Api, &["token", "create", "--email", "eve@test.example", "--name", "ci"], "", &[]).await;

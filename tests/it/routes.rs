@@ -17,6 +17,8 @@ mod jobs;
 mod power;
 mod protocol;
 mod queues;
+mod sessions;
+mod setup;
 mod terminals;
 mod tokens;
 mod usage;

@@ -11,6 +11,7 @@ pub struct Client {
     http: reqwest::Client,
     base: String,
     token: Option<String>,
+    cookie: Option<String>,
 }
 
 /// What the API answered.
@@ -40,13 +41,26 @@ impl Client {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .expect("an HTTP client");
-        Self { http, base: base.to_owned(), token }
+        Self { http, base: base.to_owned(), token, cookie: None }
     }
 
     /// The same person with another token.
     #[must_use]
     pub fn with_token(&self, token: &str) -> Self {
         Self { token: Some(token.to_owned()), ..self.clone() }
+    }
+
+    /// A browser of ours with the cookie that an answer has set.
+    #[must_use]
+    pub fn signed_in(&self, answer: &Answer) -> Self {
+        let set = answer.header("set-cookie").unwrap_or_else(|| panic!("{} has set no cookie", answer.request));
+        let cookie = set.split(';').next().unwrap_or_default().to_owned();
+        Self { token: None, cookie: Some(cookie), ..self.clone() }
+    }
+
+    /// What it shows itself with, as `name=value`, if it is a browser.
+    pub fn cookie(&self) -> Option<&str> {
+        self.cookie.as_deref()
     }
 
     /// What it shows itself with, for requests that are made by hand.
@@ -63,9 +77,10 @@ impl Client {
     /// A request to build on.
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.base));
-        match &self.token {
-            Some(token) => request.bearer_auth(token),
-            None => request,
+        match (&self.token, &self.cookie) {
+            (Some(token), _) => request.bearer_auth(token),
+            (None, Some(cookie)) => request.header("cookie", cookie).header("sec-fetch-site", "same-origin"),
+            (None, None) => request,
         }
     }
 

@@ -7,7 +7,7 @@ use clawdeploy_shared::{
     config::DatabaseArgs,
     db::{
         DbError,
-        token::{self, NewApiToken, TokenKind},
+        token::{self, NewApiToken},
         user,
     },
     ids::TokenId,
@@ -70,7 +70,6 @@ async fn create(args: CreateToken) -> anyhow::Result<()> {
         id: TokenId::generate(),
         user_id: user.id,
         name: &name,
-        kind: TokenKind::Personal,
         token_hash: token_hash(token.expose_secret()),
         expires_at: Some(Utc::now() + TimeDelta::days(args.expires_days.into())),
     };

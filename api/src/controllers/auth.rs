@@ -2,3 +2,5 @@
 
 pub mod login;
 pub mod logout;
+pub mod options;
+pub mod setup;

@@ -13,12 +13,14 @@ text_enum!(
         InvalidQuery = "invalid_query",
         InvalidPath = "invalid_path",
         InvalidHeader = "invalid_header",
-        /// No token was given.
+        /// Nobody is signed in, and no token was given.
         Unauthenticated = "unauthenticated",
         /// The token is unknown, has expired or was revoked.
         InvalidToken = "invalid_token",
         /// E-mail or password is wrong; which of them is not told.
         InvalidCredentials = "invalid_credentials",
+        /// A page of another site made the request.
+        CrossSite = "cross_site",
         AdminOnly = "admin_only",
         /// This page may not open a WebSocket here.
         OriginRefused = "origin_refused",
@@ -29,6 +31,8 @@ text_enum!(
         /// The instance knows no such device.
         DeviceNotFound = "device_not_found",
         MethodNotAllowed = "method_not_allowed",
+        /// There is somebody already, so the first administrator cannot be made any more.
+        SetupDone = "setup_done",
         NameTaken = "name_taken",
         InstanceLimit = "instance_limit",
         /// As many terminals are open as may be.
@@ -89,10 +93,11 @@ impl ErrorCode {
                 StatusCode::BAD_REQUEST
             }
             Self::Unauthenticated | Self::InvalidToken | Self::InvalidCredentials => StatusCode::UNAUTHORIZED,
-            Self::AdminOnly | Self::OriginRefused => StatusCode::FORBIDDEN,
+            Self::AdminOnly | Self::CrossSite | Self::OriginRefused => StatusCode::FORBIDDEN,
             Self::NotFound | Self::PairingRequestNotFound | Self::DeviceNotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NameTaken
+            | Self::SetupDone
             | Self::InstanceLimit
             | Self::TerminalLimit
             | Self::InstanceGone

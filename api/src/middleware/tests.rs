@@ -27,7 +27,8 @@ async fn ask(path: &str, request_id: &str) -> (Response, Value) {
         .route("/api/refuse", get(refuses))
         .route("/fine", get(|| async { "fine" }));
     let request = Request::get(path).header("x-request-id", request_id).body(Body::empty()).unwrap();
-    let (parts, body) = around(router, TrustedProxies::default()).oneshot(request).await.unwrap().into_parts();
+    let (parts, body) =
+        around(router, TrustedProxies::default(), OwnOrigin::default()).oneshot(request).await.unwrap().into_parts();
     let bytes = axum::body::to_bytes(body, 1 << 16).await.unwrap();
     (Response::from_parts(parts, Body::empty()), serde_json::from_slice(&bytes).unwrap_or_default())
 }
@@ -67,7 +68,7 @@ async fn headers_keep_browsers_in_bounds() {
 #[tokio::test]
 async fn a_handler_sees_the_client_behind_a_proxy_that_is_trusted() {
     let router = Router::new().route("/", get(async |context: RequestContext| context.client_ip.unwrap().to_string()));
-    let app = around(router, "127.0.0.1".parse().unwrap());
+    let app = around(router, "127.0.0.1".parse().unwrap(), OwnOrigin::default());
     for (peer, client) in [([127, 0, 0, 1], "203.0.113.7"), ([198, 51, 100, 1], "198.51.100.1")] {
         let mut request = Request::get("/").header("x-forwarded-for", "203.0.113.7").body(Body::empty()).unwrap();
         request.extensions_mut().insert(ConnectInfo(SocketAddr::from((peer, 4711))));

@@ -281,6 +281,19 @@ diesel::table! {
 }
 
 diesel::table! {
+    sessions (id) {
+        id -> Uuid,
+        user_id -> Uuid,
+        token_hash -> Bytea,
+        user_agent -> Text,
+        client_ip -> Nullable<Text>,
+        created_at -> Timestamptz,
+        last_seen_at -> Timestamptz,
+        expires_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     instance_stats (instance_id, at) {
         instance_id -> Text,
         at -> Timestamptz,
@@ -294,12 +307,22 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    setup_tokens (token_hash) {
+        token_hash -> Bytea,
+        created_at -> Timestamptz,
+    }
+}
+
 diesel::joinable!(api_tokens -> users (user_id));
+diesel::joinable!(sessions -> users (user_id));
 diesel::joinable!(ports -> instances (instance_id));
 diesel::joinable!(job_events -> jobs (job_id));
 diesel::allow_tables_to_appear_in_same_query!(
     users,
     api_tokens,
+    sessions,
+    setup_tokens,
     instances,
     ports,
     jobs,

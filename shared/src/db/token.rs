@@ -11,20 +11,11 @@ use super::{
     schema::{api_tokens, users},
     user::User,
 };
-use crate::{
-    ids::{TokenId, UserId},
-    text_enum,
-};
+use crate::ids::{TokenId, UserId};
 
-text_enum!(
-    /// How a token came to be.
-    TokenKind {
-        /// By signing in; short-lived.
-        Login = "login",
-        /// Made by its owner, for a program.
-        Personal = "personal",
-    }
-);
+/// What a token is that its owner made. Signing in made tokens of another kind, before there were sessions; those are not
+/// good any more.
+const PERSONAL: &str = "personal";
 
 /// A token, as its owner sees it.
 #[derive(Debug, Clone, Queryable, Selectable, Serialize, ToSchema)]
@@ -33,7 +24,6 @@ text_enum!(
 pub struct ApiToken {
     pub id: TokenId,
     pub name: String,
-    pub kind: TokenKind,
     pub last_used_at: Option<DateTime<Utc>>,
     pub expires_at: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
@@ -45,7 +35,6 @@ pub struct NewApiToken<'a> {
     pub id: TokenId,
     pub user_id: UserId,
     pub name: &'a str,
-    pub kind: TokenKind,
     pub token_hash: Vec<u8>,
     pub expires_at: Option<DateTime<Utc>>,
 }
@@ -62,6 +51,7 @@ pub async fn insert(conn: &mut Conn, token: &NewApiToken<'_>) -> Result<ApiToken
 pub async fn list(conn: &mut Conn, owner: UserId) -> Result<Vec<ApiToken>, DbError> {
     Ok(api_tokens::table
         .filter(api_tokens::user_id.eq(owner))
+        .filter(api_tokens::kind.eq(PERSONAL))
         .filter(api_tokens::revoked_at.is_null())
         .filter(api_tokens::expires_at.is_null().or(api_tokens::expires_at.gt(now)))
         .order(api_tokens::id.desc())
@@ -78,25 +68,10 @@ pub async fn revoke(conn: &mut Conn, owner: UserId, id: TokenId) -> Result<bool,
     Ok(diesel::update(target).set(api_tokens::revoked_at.eq(now)).execute(conn).await? > 0)
 }
 
-/// Revokes every token that a person got by signing in.
-pub async fn revoke_logins(conn: &mut Conn, owner: UserId) -> Result<usize, DbError> {
-    let target = api_tokens::table
-        .filter(api_tokens::user_id.eq(owner).and(api_tokens::kind.eq(TokenKind::Login)))
-        .filter(api_tokens::revoked_at.is_null());
+/// Revokes every token of a person.
+pub async fn revoke_all(conn: &mut Conn, owner: UserId) -> Result<usize, DbError> {
+    let target = api_tokens::table.filter(api_tokens::user_id.eq(owner)).filter(api_tokens::revoked_at.is_null());
     Ok(diesel::update(target).set(api_tokens::revoked_at.eq(now)).execute(conn).await?)
-}
-
-/// Forgets what this person got by signing in and has been good for nothing for a month: a hundred at most, so that
-/// nobody waits for it. What another request is removing is left to that one.
-pub async fn forget_expired_logins(conn: &mut Conn, owner: UserId) -> Result<usize, DbError> {
-    Ok(diesel::sql_query(
-        "DELETE FROM api_tokens WHERE id IN ( \
-           SELECT id FROM api_tokens WHERE user_id = $1 AND kind = 'login' AND expires_at < now() - interval '30 days' \
-           LIMIT 100 FOR UPDATE SKIP LOCKED)",
-    )
-    .bind::<diesel::sql_types::Uuid, _>(owner)
-    .execute(conn)
-    .await?)
 }
 
 /// Whose token this is, if it is good now; notes its use, at most once a minute.
@@ -104,6 +79,7 @@ pub async fn authenticate(conn: &mut Conn, token_hash: &[u8]) -> Result<Option<(
     let found: Option<(TokenId, bool, User)> = api_tokens::table
         .inner_join(users::table)
         .filter(api_tokens::token_hash.eq(token_hash))
+        .filter(api_tokens::kind.eq(PERSONAL))
         .filter(api_tokens::revoked_at.is_null())
         .filter(api_tokens::expires_at.is_null().or(api_tokens::expires_at.gt(now)))
         .filter(users::suspended_at.is_null())

@@ -13,7 +13,7 @@ const LOGIN: &str = "/api/auth/login";
 const PASSWORD: &str = "canary horse battery";
 
 /// An account with a password, made as an operator makes one.
-async fn account(env: &TestEnv, email: &str) {
+pub(super) async fn account(env: &TestEnv, email: &str) {
     let arguments = ["user", "create", "--email", email, "--name", "Eve", "--password-stdin"];
     let mut command = Command::new(Program::Api.path());
     command.args(arguments).env_clear().envs(env.settings().iter().cloned());
@@ -28,12 +28,14 @@ async fn in_and_out() {
     account(&site.env, "eve@test.example").await;
     let answer =
         site.anon.post(LOGIN, &json!({ "email": " Eve@Test.example ", "password": PASSWORD })).await.expect(200);
-    let token = answer.json["token"].as_str().unwrap();
-    site.env.remember_secret(token);
+    let cookie = answer.header("set-cookie").unwrap();
+    let (value, attributes) = cookie.strip_prefix("__Host-clawdeploy=").unwrap().split_once(';').unwrap();
+    assert_eq!((value.len(), attributes), (64, " Path=/; Max-Age=604800; Secure; HttpOnly; SameSite=Lax"));
+    site.env.remember_secret(value);
+    assert!(!answer.text.contains(value), "scripts cannot read it");
     insta::assert_json_snapshot!(redacted(&answer.json), @r#"
     {
       "expiresAt": "[time]",
-      "token": "[token]",
       "user": {
         "createdAt": "[time]",
         "email": "eve@test.example",
@@ -44,7 +46,7 @@ async fn in_and_out() {
       }
     }
     "#);
-    let eve = site.anon.with_token(token);
+    let eve = site.anon.signed_in(&answer);
     insta::assert_json_snapshot!(redacted(&eve.get("/api/me").await.expect(200).json), @r#"
     {
       "createdAt": "[time]",
@@ -55,11 +57,62 @@ async fn in_and_out() {
       "suspendedAt": null
     }
     "#);
-    eve.post_empty("/api/auth/logout").await.expect(204);
-    assert_eq!(eve.get("/api/me").await.brief(), "401 invalid_token");
-    assert_eq!(eve.post_empty("/api/auth/logout").await.brief(), "401 invalid_token");
-    let audit = site.env.rows("SELECT action, actor, client_ip FROM audit WHERE action LIKE 'auth.%'").await;
-    assert_eq!(audit, [json!({ "action": "auth.login", "actor": "eve@test.example", "client_ip": "127.0.0.1" })]);
+    assert_eq!(site.anon.with_token(value).get("/api/me").await.brief(), "401 invalid_token");
+    let out = eve.post_empty("/api/auth/logout").await.expect(204);
+    assert!(out.header("set-cookie").unwrap().starts_with("__Host-clawdeploy=; Path=/; Max-Age=0;"));
+    assert_eq!(eve.get("/api/me").await.brief(), "401 unauthenticated");
+    assert_eq!(eve.post_empty("/api/auth/logout").await.brief(), "401 unauthenticated");
+    let audit =
+        site.env.rows("SELECT action, actor, client_ip FROM audit WHERE action LIKE 'auth.%' ORDER BY id").await;
+    let line = |action| json!({ "action": action, "actor": "eve@test.example", "client_ip": "127.0.0.1" });
+    assert_eq!(audit, [line("auth.login"), line("auth.logout")]);
+    site.env.finish().await;
+}
+
+/// A token that signs out is revoked: programs have no session to end.
+#[tokio::test]
+async fn a_program_signs_out() {
+    let site = Site::new().await;
+    site.bob.post_empty("/api/auth/logout").await.expect(204);
+    assert_eq!(site.bob.get("/api/me").await.brief(), "401 invalid_token");
+    site.env.finish().await;
+}
+
+/// What a browser does of its own accord for another site's page changes nothing.
+#[tokio::test]
+async fn a_page_of_another_site_changes_nothing() {
+    let site = Site::new().await;
+    account(&site.env, "eve@test.example").await;
+    let right = json!({ "email": "eve@test.example", "password": PASSWORD });
+    let answer = site.anon.post(LOGIN, &right).await.expect(200);
+    let eve = site.anon.signed_in(&answer);
+    let cookie = eve.cookie().unwrap();
+    let make = json!({ "name": "first" });
+    let from = |headers: &[(&str, &str)]| {
+        let request = with(&site.anon, "POST", "/api/instances", &make).header("cookie", cookie);
+        headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))
+    };
+    let login = |name: &str, value: &str| with(&site.anon, "POST", LOGIN, &right).header(name, value);
+    let cases = vec![
+        ("another site", from(&[("sec-fetch-site", "cross-site")])),
+        ("a sibling", from(&[("sec-fetch-site", "same-site"), ("origin", &site.env.base)])),
+        ("another origin", from(&[("origin", "https://evil.test")])),
+        ("no origin that can be told", from(&[("origin", "null")])),
+        ("nothing that tells", from(&[])),
+        ("signing in as somebody else", login("origin", "https://evil.test")),
+        ("two cookies", eve.request("POST".parse().unwrap(), "/api/instances").json(&make).header("cookie", cookie)),
+    ];
+    insta::assert_snapshot!(site.refusals(cases).await, @r"
+    another site: 403 cross_site
+    a sibling: 403 cross_site
+    another origin: 403 cross_site
+    no origin that can be told: 403 cross_site
+    nothing that tells: 403 cross_site
+    signing in as somebody else: 403 cross_site
+    two cookies: 401 unauthenticated
+    ");
+    let made = site.anon.send(from(&[("origin", &site.env.base)])).await.accepted();
+    eve.post_empty(&format!("/api/jobs/{}/cancel", made.job)).await.expect(202);
     site.env.finish().await;
 }
 
@@ -105,8 +158,7 @@ async fn wrong_ones_are_all_the_same() {
         told.insert(format!("{} {}", answer.brief(), answer.json["detail"]));
     }
     assert_eq!(Vec::from_iter(told), ["401 invalid_credentials \"E-mail or password is wrong.\""]);
-    let tokens = site.env.rows("SELECT id FROM api_tokens WHERE kind = 'login'").await;
-    assert!(tokens.is_empty());
+    assert!(site.env.rows("SELECT id FROM sessions").await.is_empty());
     site.env.finish().await;
 }
 

@@ -18,7 +18,6 @@ async fn made_shown_once_used_and_revoked() {
       "createdAt": "[time]",
       "expiresAt": "[time]",
       "id": "[uuid]",
-      "kind": "personal",
       "lastUsedAt": null,
       "name": "backup script",
       "token": "[token]"

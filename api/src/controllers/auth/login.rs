@@ -1,34 +1,28 @@
 use std::time::{Duration, Instant};
 
-use axum::http::StatusCode;
-use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
+use axum::{http::HeaderMap, response::Response};
 use clawdeploy_shared::{
-    db::{
-        token::{self, NewApiToken, TokenKind},
-        user::{self, User},
-    },
-    ids::TokenId,
+    db::user::{self, User},
     metrics::LOGIN_FAILURES,
-    token::{api_token, token_hash},
 };
 use diesel_async::AsyncConnection as _;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::{
     audit::{Entry, Target},
-    auth::{Principal, password, throttle::Key},
+    auth::{
+        Credential, Principal, password,
+        session::{self, Browser, SignedIn},
+        throttle::Key,
+    },
     error::{AppError, AppResult, ErrorCode},
     extract::Json,
     middleware::RequestContext,
-    reveal::Revealed,
     state::AppState,
 };
-
-/// How long one is signed in.
-const LIFETIME: TimeDelta = TimeDelta::hours(12);
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -39,17 +33,9 @@ pub struct Login {
     password: SecretString,
 }
 
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct SignedIn {
-    /// Send it as `Authorization: Bearer ...`
-    token: Revealed,
-    expires_at: DateTime<Utc>,
-    user: User,
-}
-
-/// Signs in
+/// Signs in: the answer sets a cookie for the browser
 ///
+/// Programs use tokens instead (`POST /api/tokens`, or `clawdeploy-api token create`).
 /// Ten failures in a minute, for one account or from one address, make further attempts wait.
 #[utoipa::path(
     post, path = "/api/auth/login", tag = "auth", request_body = Login, security(()),
@@ -58,8 +44,9 @@ pub struct SignedIn {
 pub async fn login(
     app: AppState,
     context: RequestContext,
+    headers: HeaderMap,
     Json(form): Json<Login>,
-) -> AppResult<(StatusCode, Json<SignedIn>)> {
+) -> AppResult<Response> {
     let now = Instant::now();
     let network = context.client_ip.map(Key::network);
     let email = form.email.trim().to_owned();
@@ -72,7 +59,7 @@ pub async fn login(
     match check(&app, &email, form.password).await? {
         Checked::Right(user) => {
             app.logins.forgive(&keys, now);
-            Ok((StatusCode::OK, Json(sign_in(&app, context, user).await?)))
+            sign_in(&app, context, Browser::of(&headers), user).await
         }
         Checked::Wrong { user, reason } => {
             count_failure(reason);
@@ -86,7 +73,7 @@ fn count_failure(reason: &'static str) {
     metrics::counter!(LOGIN_FAILURES, "reason" => reason).increment(1);
 }
 
-fn too_many(wait: Duration) -> AppError {
+pub(super) fn too_many(wait: Duration) -> AppError {
     let seconds = wait.as_secs() + 1;
     AppError::new(ErrorCode::RateLimited, format!("Too many failed attempts. Try again in {seconds} s."))
         .with_retry_after(wait)
@@ -122,35 +109,20 @@ async fn check(app: &AppState, email: &str, password: SecretString) -> AppResult
     })
 }
 
-async fn sign_in(app: &AppState, context: RequestContext, user: User) -> AppResult<SignedIn> {
-    let token = api_token();
-    let hash = token_hash(token.expose_secret());
-    let expires_at = (Utc::now() + LIFETIME).trunc_subsecs(0);
+async fn sign_in(app: &AppState, context: RequestContext, browser: Browser, user: User) -> AppResult<Response> {
     let db = app.db.clone();
-    let user = app
-        .change(async move {
-            let mut conn = db.conn().await?;
-            let token_id = TokenId::generate();
-            let new = NewApiToken {
-                id: token_id,
-                user_id: user.id,
-                name: "Sign-in",
-                kind: TokenKind::Login,
-                token_hash: hash,
-                expires_at: Some(expires_at),
-            };
-            let who = Principal { user, token_id };
-            conn.transaction::<_, AppError, _>(async |conn| {
-                token::insert(conn, &new).await?;
-                token::forget_expired_logins(conn, who.user.id).await?;
-                let entry = Entry::new("auth.login", Target::User(who.user.id)).owned_by(who.user.id);
-                Ok(entry.detail(json!({ "outcome": "success" })).by(conn, &who, &context).await?)
-            })
-            .await?;
-            Ok(who.user)
+    app.change(async move {
+        let mut conn = db.conn().await?;
+        conn.transaction::<_, AppError, _>(async |conn| {
+            let opened = session::open(conn, &user, &browser, &context).await?;
+            let who = Principal { user, credential: Credential::Session(opened.id) };
+            let entry = Entry::new("auth.login", Target::User(who.user.id)).owned_by(who.user.id);
+            entry.detail(json!({ "outcome": "success" })).by(conn, &who, &context).await?;
+            Ok(opened.answer(who.user))
         })
-        .await?;
-    Ok(SignedIn { token: Revealed(token), expires_at, user })
+        .await
+    })
+    .await
 }
 
 async fn note_failure(

@@ -1,13 +1,39 @@
-use axum::http::StatusCode;
+use axum::{
+    http::{StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use clawdeploy_shared::db::{session, token};
+use diesel_async::AsyncConnection as _;
 
 use crate::{
-    auth::Principal, controllers::tokens::revoke::revoke, error::AppResult, middleware::RequestContext, state::AppState,
+    audit::{Entry, Target},
+    auth::{Credential, Principal, cookie},
+    error::{AppError, AppResult},
+    middleware::RequestContext,
+    state::AppState,
 };
 
-/// Signs out: the token that is presented is good for nothing any more
+/// Signs out: what was shown, cookie or token, is good for nothing any more
 #[utoipa::path(post, path = "/api/auth/logout", tag = "auth", responses((status = NO_CONTENT)))]
-pub async fn logout(app: AppState, who: Principal, context: RequestContext) -> AppResult<StatusCode> {
-    let presented = who.token_id;
-    revoke(&app, who, context, presented).await?;
-    Ok(StatusCode::NO_CONTENT)
+pub async fn logout(app: AppState, who: Principal, context: RequestContext) -> AppResult<Response> {
+    let db = app.db.clone();
+    app.change(async move {
+        let mut conn = db.conn().await?;
+        conn.transaction::<_, AppError, _>(async |conn| {
+            let entry = match who.credential {
+                Credential::Session(id) => {
+                    session::end(conn, who.user.id, id).await?;
+                    Entry::new("auth.logout", Target::Session(id))
+                }
+                Credential::Token(id) => {
+                    token::revoke(conn, who.user.id, id).await?;
+                    Entry::new("token.revoke", Target::Token(id))
+                }
+            };
+            Ok(entry.owned_by(who.user.id).by(conn, &who, &context).await?)
+        })
+        .await
+    })
+    .await?;
+    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie::clear())]).into_response())
 }

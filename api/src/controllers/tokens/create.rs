@@ -1,7 +1,7 @@
 use axum::http::StatusCode;
 use chrono::{TimeDelta, Utc};
 use clawdeploy_shared::{
-    db::token::{self, ApiToken, NewApiToken, TokenKind},
+    db::token::{self, ApiToken, NewApiToken},
     ids::TokenId,
     token::{api_token, token_hash},
 };
@@ -72,7 +72,6 @@ pub async fn create_token(
                 id: TokenId::generate(),
                 user_id: who.user.id,
                 name: &name,
-                kind: TokenKind::Personal,
                 token_hash: hash,
                 expires_at: Some(Utc::now() + TimeDelta::days(days.into())),
             };

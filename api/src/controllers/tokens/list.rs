@@ -2,7 +2,13 @@ use clawdeploy_shared::db::token::{self, ApiToken};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{auth::Principal, error::AppResult, extract::Json, page::Page, state::AppState};
+use crate::{
+    auth::{Credential, Principal},
+    error::AppResult,
+    extract::Json,
+    page::Page,
+    state::AppState,
+};
 
 /// A token. The token itself was shown once and is not stored.
 #[derive(Debug, Serialize, ToSchema)]
@@ -18,6 +24,7 @@ pub struct TokenView {
 pub async fn list_tokens(app: AppState, who: Principal) -> AppResult<Json<Page<TokenView>>> {
     let mut conn = app.db.conn().await?;
     let tokens = token::list(&mut conn, who.user.id).await?;
-    let views = tokens.into_iter().map(|token| TokenView { current: token.id == who.token_id, token });
+    let views =
+        tokens.into_iter().map(|token| TokenView { current: who.credential == Credential::Token(token.id), token });
     Ok(Json(Page::whole(views.collect())))
 }

@@ -1,0 +1,76 @@
+//! The cookie that a browser shows. Its name begins with `__Host-`: browsers take such a cookie only from this very host,
+//! over HTTPS (or from this machine) and for all paths, so that no sub-domain can put one in its place.
+
+use axum::http::{HeaderMap, HeaderValue, header};
+use chrono::TimeDelta;
+use secrecy::{ExposeSecret as _, SecretString};
+
+/// nginx drops it on the way to instances: change it there as well (`deploy/nginx/templates/common.conf`).
+pub const NAME: &str = "__Host-clawdeploy";
+
+/// What a request shows.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Presented<'a> {
+    Nothing,
+    One(&'a str),
+    /// Somebody has put a second one beside it, and which is the right one cannot be told.
+    Several,
+}
+
+/// The cookie of a request.
+pub fn presented(headers: &HeaderMap) -> Presented<'_> {
+    let lines = headers.get_all(header::COOKIE).into_iter().filter_map(|line| line.to_str().ok());
+    let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    let mut values = pairs.filter(|(name, _)| *name == NAME).map(|(_, value)| value);
+    match (values.next(), values.next()) {
+        (None, _) => Presented::Nothing,
+        (Some(value), None) => Presented::One(value),
+        (Some(_), Some(_)) => Presented::Several,
+    }
+}
+
+/// A `Set-Cookie` that lets a browser show `value` for so long.
+pub fn set(value: &SecretString, lifetime: TimeDelta) -> HeaderValue {
+    line(value.expose_secret(), lifetime.num_seconds())
+}
+
+/// A `Set-Cookie` that makes a browser forget.
+pub fn clear() -> HeaderValue {
+    line("", 0)
+}
+
+fn line(value: &str, seconds: i64) -> HeaderValue {
+    let line = format!("{NAME}={value}; Path=/; Max-Age={seconds}; Secure; HttpOnly; SameSite=Lax");
+    // Only digits and letters stand in it.
+    let mut line = HeaderValue::from_str(&line).unwrap_or(HeaderValue::from_static(""));
+    line.set_sensitive(true);
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(lines: &[&'static str]) -> String {
+        let headers: HeaderMap = lines.iter().map(|line| (header::COOKIE, HeaderValue::from_static(line))).collect();
+        format!("{:?}", presented(&headers))
+    }
+
+    #[test]
+    fn one_of_that_name_and_no_second() {
+        assert_eq!(of(&[]), "Nothing");
+        assert_eq!(of(&["a=b; __Host-clawdeployx=1; __host-clawdeploy=2"]), "Nothing");
+        assert_eq!(of(&["a=b; __Host-clawdeploy=c0ffee ; d=e"]), "One(\"c0ffee\")");
+        assert_eq!(of(&["__Host-clawdeploy=1; __Host-clawdeploy=1"]), "Several");
+        assert_eq!(of(&["__Host-clawdeploy=1", "__Host-clawdeploy=2"]), "Several");
+    }
+
+    #[test]
+    fn attributes() {
+        assert_eq!(
+            set(&"c0ffee".into(), TimeDelta::hours(1)).to_str().unwrap(),
+            "__Host-clawdeploy=c0ffee; Path=/; Max-Age=3600; Secure; HttpOnly; SameSite=Lax"
+        );
+        assert!(clear().to_str().unwrap().contains("=; Path=/; Max-Age=0;"));
+    }
+}

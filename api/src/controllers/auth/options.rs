@@ -1,0 +1,29 @@
+use clawdeploy_shared::db::setup;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{error::AppResult, extract::Json, state::AppState};
+
+/// How one can sign in.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AuthOptions {
+    /// Nobody is there yet: the first administrator is to be made, with the token in the API's log.
+    setup_required: bool,
+    /// Another place to sign in at.
+    oidc: Option<OidcOption>,
+}
+
+/// A provider of identities.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OidcOption {
+    /// What people call it
+    name: String,
+}
+
+/// How one can sign in here
+#[utoipa::path(get, path = "/api/auth/options", tag = "auth", security(()), responses((status = OK, body = AuthOptions)))]
+pub async fn get_auth_options(app: AppState) -> AppResult<Json<AuthOptions>> {
+    let setup_required = setup::is_required(&mut *app.db.conn().await?).await?;
+    Ok(Json(AuthOptions { setup_required, oidc: None }))
+}

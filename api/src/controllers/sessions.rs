@@ -1,0 +1,17 @@
+//! Browsers in which one is signed in.
+
+use clawdeploy_shared::ids::SessionId;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+pub mod end;
+pub mod list;
+
+/// Which session.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct SessionPath {
+    /// Id of the session
+    #[serde(deserialize_with = "crate::extract::parsed")]
+    pub id: SessionId,
+}

@@ -1,0 +1,39 @@
+use axum::http::StatusCode;
+use clawdeploy_shared::db::session;
+use diesel_async::AsyncConnection as _;
+
+use super::SessionPath;
+use crate::{
+    audit::{Entry, Target},
+    auth::Principal,
+    error::{AppError, AppResult},
+    extract::Path,
+    middleware::RequestContext,
+    state::AppState,
+};
+
+/// Signs a browser out: its cookie is refused from now on
+#[utoipa::path(
+    delete, path = "/api/sessions/{id}", tag = "auth", params(SessionPath), responses((status = NO_CONTENT)),
+)]
+pub async fn end_session(
+    app: AppState,
+    who: Principal,
+    context: RequestContext,
+    Path(path): Path<SessionPath>,
+) -> AppResult<StatusCode> {
+    let db = app.db.clone();
+    app.change(async move {
+        let mut conn = db.conn().await?;
+        conn.transaction(async |conn| {
+            if !session::end(conn, who.user.id, path.id).await? {
+                return Err(AppError::not_found("session"));
+            }
+            let entry = Entry::new("session.end", Target::Session(path.id)).owned_by(who.user.id);
+            Ok(entry.by(conn, &who, &context).await?)
+        })
+        .await
+    })
+    .await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,29 @@
+use clawdeploy_shared::db::session::{self, Session};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    auth::{Credential, Principal},
+    error::AppResult,
+    extract::Json,
+    page::Page,
+    state::AppState,
+};
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SessionView {
+    #[serde(flatten)]
+    session: Session,
+    /// The one that this request was made in.
+    current: bool,
+}
+
+/// The browsers in which you are signed in, the one seen last first
+#[utoipa::path(get, path = "/api/sessions", tag = "auth", responses((status = OK, body = Page<SessionView>)))]
+pub async fn list_sessions(app: AppState, who: Principal) -> AppResult<Json<Page<SessionView>>> {
+    let sessions = session::list(&mut *app.db.conn().await?, who.user.id).await?;
+    let views = sessions
+        .into_iter()
+        .map(|session| SessionView { current: who.credential == Credential::Session(session.id), session });
+    Ok(Json(Page::whole(views.collect())))
+}

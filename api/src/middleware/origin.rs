@@ -1,0 +1,140 @@
+//! Requests that another site's page makes in a person's name.
+//!
+//! A browser sends the cookie along whoever made the page, so what changes something must come from a page of ours. The
+//! instances' pages may be of the same site, so only the same origin will do. Tokens are sent along by nobody but
+//! programs: what carries an `Authorization` header is not looked at.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, Method, Uri, header},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+
+use crate::{
+    auth::cookie::{self, Presented},
+    error::{AppError, ErrorCode},
+};
+
+const FETCH_SITE: &str = "sec-fetch-site";
+
+/// Which pages are ours: those at the public URL, or, where none is set, at the host that is asked.
+#[derive(Debug, Clone, Default)]
+pub struct OwnOrigin(Option<Arc<str>>);
+
+impl OwnOrigin {
+    pub fn new(public_url: Option<&str>) -> Self {
+        Self(public_url.and_then(origin_of).map(Into::into))
+    }
+
+    /// Whether a page of ours made this request, as far as its headers tell; `None`: they do not.
+    fn made(&self, headers: &HeaderMap) -> Option<bool> {
+        if let Some(site) = headers.get(FETCH_SITE) {
+            return Some(site == "same-origin");
+        }
+        headers.get(header::ORIGIN).map(|origin| origin.to_str().is_ok_and(|origin| self.is(origin, headers)))
+    }
+
+    /// Whether an `Origin` is exactly ours.
+    pub fn is(&self, origin: &str, headers: &HeaderMap) -> bool {
+        match &self.0 {
+            Some(own) => origin == &**own,
+            None => {
+                let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+                let without_scheme = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+                host.is_some_and(|host| !host.is_empty() && without_scheme == Some(host))
+            }
+        }
+    }
+}
+
+/// `https://panel.example.com/x` is of the origin `https://panel.example.com`.
+fn origin_of(url: &str) -> Option<String> {
+    let url: Uri = url.parse().ok()?;
+    let (scheme, host) = (url.scheme_str()?, url.host()?.to_ascii_lowercase());
+    Some(match (scheme, url.port_u16()) {
+        (_, None) | ("https", Some(443)) | ("http", Some(80)) => format!("{scheme}://{host}"),
+        (_, Some(port)) => format!("{scheme}://{host}:{port}"),
+    })
+}
+
+pub(super) async fn origin(State(own): State<OwnOrigin>, request: Request, next: Next) -> Response {
+    if is_refused(&own, request.method(), request.headers()) {
+        let detail = "The request was made by a page of another site, or does not say by which: it needs the header \
+                      Sec-Fetch-Site: same-origin or an Origin that is ours. Programs send a token instead of a cookie.";
+        return AppError::new(ErrorCode::CrossSite, detail).into_response();
+    }
+    next.run(request).await
+}
+
+fn is_refused(own: &OwnOrigin, method: &Method, headers: &HeaderMap) -> bool {
+    if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) || headers.contains_key(header::AUTHORIZATION) {
+        return false;
+    }
+    match own.made(headers) {
+        Some(ours) => !ours,
+        // No browser: a program that signs in has no cookie yet.
+        None => cookie::presented(headers) != Presented::Nothing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(public_url: Option<&str>, method: &Method, lines: &[(&str, &str)]) -> bool {
+        let headers = lines.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+        let mut headers: HeaderMap = headers.collect();
+        headers.insert(header::HOST, "panel.test:8443".parse().unwrap());
+        is_refused(&OwnOrigin::new(public_url), method, &headers)
+    }
+
+    #[test]
+    fn only_our_own_pages_change_anything() {
+        let cookie = ("cookie", "__Host-clawdeploy=1");
+        for url in [None, Some("https://Panel.test:8443/")] {
+            let post = |lines: &[(&str, &str)]| refused(url, &Method::POST, lines);
+            assert!(!post(&[cookie, ("sec-fetch-site", "same-origin")]));
+            assert!(!post(&[cookie, ("origin", "https://panel.test:8443")]));
+            for site in ["cross-site", "same-site", "none", ""] {
+                assert!(post(&[("sec-fetch-site", site)]), "{site}");
+                assert!(post(&[("sec-fetch-site", site), ("origin", "https://panel.test:8443")]), "{site}");
+            }
+            for origin in [
+                "null",
+                "",
+                "https://panel.test",
+                "https://panel.test:8444",
+                "https://panel.test.:8443",
+                "https://PANEL.test:8443",
+                "https://panel.test:8443.evil.test",
+                "https://panel.test:8443/",
+                "https://a.panel.test:8443",
+                "https://evil.test#panel.test:8443",
+                "wss://panel.test:8443",
+            ] {
+                assert!(post(&[("origin", origin)]), "{origin}");
+            }
+            assert!(post(&[cookie]), "a cookie and nothing that tells");
+            assert!(!post(&[]), "a program that signs in");
+            assert!(!post(&[cookie, ("authorization", "Bearer x"), ("origin", "https://evil.test")]));
+            assert!(!refused(url, &Method::GET, &[cookie, ("sec-fetch-site", "cross-site")]));
+        }
+        assert!(refused(Some("https://panel.test:8443"), &Method::DELETE, &[("origin", "http://panel.test:8443")]));
+    }
+
+    #[test]
+    fn the_origin_of_a_url() {
+        for (url, origin) in [
+            ("https://panel.test", "https://panel.test"),
+            ("https://panel.test:443/x?y", "https://panel.test"),
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+            ("http://[::1]:80/", "http://[::1]"),
+        ] {
+            assert_eq!(origin_of(url).as_deref(), Some(origin));
+        }
+        assert_eq!(origin_of("panel.test"), None);
+    }
+}
