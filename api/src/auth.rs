@@ -2,11 +2,12 @@
 
 use axum::{
     extract::FromRequestParts,
-    http::{HeaderMap, header, request::Parts},
+    http::{HeaderMap, Method, header, request::Parts},
 };
 use clawdeploy_shared::{
     db::{
-        self, Scope, token,
+        self, Conn, DbError, Scope,
+        token::{self, TokenScope},
         user::{Role, User},
     },
     ids::{SessionId, TokenId},
@@ -22,6 +23,7 @@ use crate::{
 
 pub mod cookie;
 pub mod password;
+pub mod second_factor;
 pub mod session;
 pub mod throttle;
 
@@ -31,6 +33,8 @@ pub struct Principal {
     pub user: User,
     /// By what.
     pub credential: Credential,
+    /// How far that goes.
+    pub rights: TokenScope,
 }
 
 /// What proves who somebody is.
@@ -42,7 +46,42 @@ pub enum Credential {
     Token(TokenId),
 }
 
+impl Credential {
+    pub fn session(self) -> Option<SessionId> {
+        if let Self::Session(id) = self { Some(id) } else { None }
+    }
+
+    pub fn token(self) -> Option<TokenId> {
+        if let Self::Token(id) = self { Some(id) } else { None }
+    }
+}
+
 impl Principal {
+    /// Somebody in a browser, who may do everything that the person may.
+    pub fn of_session(user: User, id: SessionId) -> Self {
+        Self { user, credential: Credential::Session(id), rights: TokenScope::Admin }
+    }
+
+    /// Whether what was shown is still good, and the person still may what they might then. What stays open after its
+    /// request asks this every second: a stream, a terminal.
+    pub async fn still_holds(&self, conn: &mut Conn) -> Result<bool, DbError> {
+        let role = match self.credential {
+            Credential::Session(id) => db::session::role(conn, id).await?,
+            Credential::Token(id) => token::role(conn, id).await?,
+        };
+        Ok(role == Some(self.user.role))
+    }
+
+    /// Refuses where what was shown does not go so far.
+    pub fn needs(&self, scope: TokenScope) -> AppResult<()> {
+        if self.rights >= scope {
+            return Ok(());
+        }
+        let detail =
+            format!("The token's scope is {}, and this needs {scope}. Make another token for it.", self.rights);
+        Err(AppError::new(ErrorCode::InsufficientScope, detail))
+    }
+
     /// What the person may see and change, where a single thing is asked for by its id.
     pub fn scope(&self) -> Scope {
         if self.is_admin() { Scope::Everything } else { self.own() }
@@ -53,10 +92,15 @@ impl Principal {
         Scope::Owner(self.user.id)
     }
 
+    /// Whether this is an administrator who may act as one: a token may stop short of it.
     pub fn is_admin(&self) -> bool {
-        self.user.role == Role::Admin
+        self.user.role == Role::Admin && self.rights == TokenScope::Admin
     }
 }
+
+/// A [`Principal`] who may change the account itself: whoever signed in, or has a token that goes so far.
+#[derive(Debug, Clone)]
+pub struct Account(pub Principal);
 
 /// A [`Principal`] who is an admin.
 #[derive(Debug, Clone)]
@@ -75,6 +119,9 @@ impl FromRequestParts<AppState> for Principal {
         if let Some(noted) = parts.extensions.get::<Noted>() {
             noted.user(principal.user.id);
         }
+        if !matches!(parts.method, Method::GET | Method::HEAD) {
+            principal.needs(TokenScope::Operate)?;
+        }
         Ok(principal)
     }
 }
@@ -83,8 +130,8 @@ async fn by_token(headers: &HeaderMap, app: &AppState) -> AppResult<Principal> {
     let presented = bearer(headers)?;
     let mut conn = app.db.conn().await?;
     let found = token::authenticate(&mut conn, &token_hash(presented)).await?;
-    let (id, user) = found.ok_or_else(bad_token)?;
-    Ok(Principal { user, credential: Credential::Token(id) })
+    let (id, rights, user) = found.ok_or_else(bad_token)?;
+    Ok(Principal { user, credential: Credential::Token(id), rights })
 }
 
 async fn by_cookie(parts: &Parts, app: &AppState) -> AppResult<Principal> {
@@ -103,7 +150,17 @@ async fn by_cookie(parts: &Parts, app: &AppState) -> AppResult<Principal> {
     let found = db::session::authenticate(&mut conn, &token_hash(presented), from.as_deref()).await?;
     let (id, user) = found
         .ok_or_else(|| AppError::new(ErrorCode::Unauthenticated, "You are not signed in any more. Sign in again."))?;
-    Ok(Principal { user, credential: Credential::Session(id) })
+    Ok(Principal::of_session(user, id))
+}
+
+impl FromRequestParts<AppState> for Account {
+    type Rejection = AppError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> AppResult<Self> {
+        let principal = Principal::from_request_parts(parts, app).await?;
+        principal.needs(TokenScope::Admin)?;
+        Ok(Self(principal))
+    }
 }
 
 impl FromRequestParts<AppState> for Admin {
@@ -111,11 +168,11 @@ impl FromRequestParts<AppState> for Admin {
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> AppResult<Self> {
         let principal = Principal::from_request_parts(parts, app).await?;
-        if principal.is_admin() {
-            Ok(Self(principal))
-        } else {
-            Err(AppError::new(ErrorCode::AdminOnly, "Only an administrator may do this."))
+        if principal.user.role != Role::Admin {
+            return Err(AppError::new(ErrorCode::AdminOnly, "Only an administrator may do this."));
         }
+        principal.needs(TokenScope::Admin)?;
+        Ok(Self(principal))
     }
 }
 

@@ -8,7 +8,7 @@ use clawdeploy_shared::{
     metrics::MetricsArgs,
 };
 
-use crate::middleware::TrustedProxies;
+use crate::{middleware::TrustedProxies, quota::QuotaArgs};
 
 #[derive(Debug, Clone, Parser)]
 pub struct ApiConfig {
@@ -20,9 +20,8 @@ pub struct ApiConfig {
     #[arg(long, env = "CLAWDEPLOY_PUBLIC_URL")]
     pub public_url: Option<String>,
 
-    /// Instances that one person may have; admins may have any number
-    #[arg(long, env = "CLAWDEPLOY_MAX_INSTANCES_PER_USER", default_value_t = 20)]
-    pub max_instances_per_user: u32,
+    #[command(flatten)]
+    pub quotas: QuotaArgs,
 
     /// Terminals that one person may have open
     #[arg(long, env = "CLAWDEPLOY_MAX_TERMINALS_PER_USER", default_value_t = 5)]

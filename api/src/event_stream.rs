@@ -19,6 +19,7 @@ use futures_util::{Stream, stream};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 
 use crate::{
+    auth::Principal,
     error::{AppError, AppResult, ErrorCode},
     state::AppState,
 };
@@ -26,8 +27,11 @@ use crate::{
 const POLL: Duration = Duration::from_millis(500);
 const PING: Duration = Duration::from_secs(15);
 
-/// A stream ends then, and its client comes back with its token: one that was revoked meanwhile is noticed.
+/// A stream ends then, and its client comes back.
 const LIFETIME: Duration = Duration::from_mins(15);
+
+/// How often it is looked whether the person may still hear it.
+const RECHECK: Duration = Duration::from_millis(900);
 
 /// Streams that one person may have open.
 const MAX_PER_PERSON: usize = 20;
@@ -107,14 +111,16 @@ pub fn last_event_id(headers: &HeaderMap) -> AppResult<Option<i64>> {
 /// Tells a story to a person who may hear it.
 pub fn open<S: Story>(
     app: AppState,
-    user: UserId,
+    who: &Principal,
     story: S,
 ) -> AppResult<Sse<impl Stream<Item = Result<Event, Infallible>> + use<S>>> {
-    let slot = taken(&app, user)?;
+    let slot = taken(&app, who.user.id)?;
     let mut ticks = interval(POLL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let ends_at = Instant::now() + LIFETIME;
-    let feed = Feed { app, story, ticks, ends_at, ready: VecDeque::new(), over: false, _slot: slot };
+    let checked_at = Instant::now();
+    let who = who.clone();
+    let feed = Feed { app, who, checked_at, story, ticks, ends_at, ready: VecDeque::new(), over: false, _slot: slot };
     Ok(Sse::new(stream::unfold(feed, Feed::next)).keep_alive(KeepAlive::new().interval(PING).text("ping")))
 }
 
@@ -128,6 +134,9 @@ fn taken(app: &AppState, user: UserId) -> AppResult<Slot> {
 
 struct Feed<S> {
     app: AppState,
+    who: Principal,
+    /// When it was last seen that the person still may hear it.
+    checked_at: Instant,
     story: S,
     ticks: Interval,
     ends_at: Instant,
@@ -138,6 +147,22 @@ struct Feed<S> {
 }
 
 impl<S: Story> Feed<S> {
+    /// Why the person may not hear more: looked at every second.
+    async fn end_of_rights(&mut self) -> Option<&'static str> {
+        if self.checked_at.elapsed() < RECHECK {
+            return None;
+        }
+        self.checked_at = Instant::now();
+        match self.app.db.conn().await {
+            Ok(mut conn) => match self.who.still_holds(&mut conn).await {
+                Ok(true) => None,
+                Ok(false) => Some("the session or token is not good any more"),
+                Err(_) => Some("it cannot be told whether the session is still good"),
+            },
+            Err(_) => Some("it cannot be told whether the session is still good"),
+        }
+    }
+
     async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {
         loop {
             if let Some(event) = self.ready.pop_front() {
@@ -150,6 +175,10 @@ impl<S: Story> Feed<S> {
                 _ = self.ticks.tick() => {}
                 () = sleep_until(self.ends_at) => return None,
                 () = self.app.shutdown.cancelled() => return None,
+            }
+            if let Some(end) = self.end_of_rights().await {
+                tracing::info!(user = %self.who.user.id, end, "Ended an event stream");
+                return None;
             }
             match self.story.next(&self.app).await {
                 Ok(Chapter { events, last }) => {

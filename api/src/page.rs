@@ -2,7 +2,7 @@
 //! make nothing appear twice, and the thousandth page costs what the first one did.
 
 use chrono::{DateTime, Utc};
-use clawdeploy_shared::ids::InstanceId;
+use clawdeploy_shared::ids::{InstanceId, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -100,6 +100,16 @@ pub trait Cursor: Sized {
 }
 
 impl Cursor for i64 {
+    fn write(&self) -> String {
+        self.to_string()
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
+impl Cursor for UserId {
     fn write(&self) -> String {
         self.to_string()
     }

@@ -21,9 +21,13 @@ fn table() -> OpenApiRouter<AppState> {
         .routes(routes!(auth::options::get_auth_options))
         .routes(routes!(auth::setup::set_up))
         .routes(routes!(auth::login::login))
+        .routes(routes!(auth::invitation::accept_invitation))
         // Whoever is signed in
         .routes(routes!(auth::logout::logout))
         .routes(routes!(me::get_me))
+        .routes(routes!(me::password_change::change_password))
+        .routes(routes!(me::totp::prepare::prepare_totp, me::totp::remove::remove_totp))
+        .routes(routes!(me::totp::confirm::confirm_totp))
         .routes(routes!(sessions::list::list_sessions))
         .routes(routes!(sessions::end::end_session))
         .routes(routes!(tokens::list::list_tokens, tokens::create::create_token))
@@ -57,6 +61,9 @@ fn table() -> OpenApiRouter<AppState> {
         .routes(routes!(jobs::cancel::cancel_job))
         .routes(routes!(jobs::events::list_job_events))
         // Administrators
+        .routes(routes!(admin::users::list::list_users, admin::users::create::create_user))
+        .routes(routes!(admin::users::edit::edit_user))
+        .routes(routes!(admin::users::reset_password::reset_password))
         .routes(routes!(admin::queues::list_queues))
         .routes(routes!(admin::queue_pause::pause_queue))
         .routes(routes!(admin::queue_resume::resume_queue))

@@ -4,7 +4,7 @@ use std::{convert::Infallible, ops::Deref, sync::Arc};
 
 use anyhow::Context as _;
 use axum::{extract::FromRequestParts, http::request::Parts};
-use clawdeploy_shared::{config::RoutingArgs, db::Db, doorbell::Doorbell, secret::Sealer};
+use clawdeploy_shared::{attempts::Attempts, config::RoutingArgs, db::Db, doorbell::Doorbell, secret::Sealer};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     event_stream::StreamSlots,
     inside::Inside,
     middleware::{OwnOrigin, TrustedProxies},
-    origin,
+    quota::QuotaArgs,
 };
 
 /// The parts of a running API.
@@ -39,14 +39,12 @@ pub struct App {
     pub streams: StreamSlots,
     /// Where people find the panel, if that was said.
     pub public_url: Option<String>,
-    /// The one origin whose pages may open WebSockets.
-    pub origin: String,
     /// Terminals that one person may have open.
     pub max_terminals_per_user: u32,
     /// Terminals that may be open in one instance.
     pub max_terminals_per_instance: u32,
-    /// For people who are not admins.
-    pub max_instances_per_user: u32,
+    /// What people may have for whom nothing else was said.
+    pub quotas: QuotaArgs,
     /// Cancelled when the process is asked to end; what never ends by itself listens to it.
     pub shutdown: CancellationToken,
     /// Changes that were begun; the process waits for them before it ends.
@@ -77,23 +75,23 @@ impl AppState {
     /// Prepares everything and connects to nothing yet. Call it inside the runtime.
     pub fn new(config: &ApiConfig) -> anyhow::Result<Self> {
         let db = Db::new(&config.database)?;
+        let doorbell = Doorbell::new(&config.redis).context("CLAWDEPLOY_REDIS_URL is not usable")?;
         let sealer = Sealer::from_file(&config.secrets.key_file)?;
         Ok(Self(Arc::new(App {
             inside: Inside::new(db.clone(), sealer.tickets().clone())?,
+            logins: Throttle::new(Attempts::new(&doorbell, db.clone())),
             db,
-            doorbell: Doorbell::new(&config.redis).context("CLAWDEPLOY_REDIS_URL is not usable")?,
+            doorbell,
             sealer,
             routing: config.routing.clone(),
             passwords: Passwords::default(),
-            logins: Throttle::default(),
             trusted_proxies: config.trusted_proxies.clone(),
             own_origin: OwnOrigin::new(config.public_url.as_deref()),
             streams: StreamSlots::default(),
-            origin: origin::of(&config.public_url.clone().unwrap_or_else(|| format!("http://{}", config.listen))),
             max_terminals_per_user: config.max_terminals_per_user,
             max_terminals_per_instance: config.max_terminals_per_instance,
             public_url: config.public_url.clone(),
-            max_instances_per_user: config.max_instances_per_user,
+            quotas: config.quotas.clone(),
             shutdown: CancellationToken::new(),
             changes: TaskTracker::new(),
         })))

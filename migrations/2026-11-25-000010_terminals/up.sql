@@ -2,6 +2,7 @@ CREATE TABLE terminals (
     id uuid PRIMARY KEY,
     user_id uuid NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     token_id uuid,
+    session_id uuid,
     instance_id text NOT NULL,
     worker text NOT NULL,
     command text CHECK (command IN ('openclaw configure', 'openclaw onboard', 'openclaw doctor', 'openclaw channels add')),
@@ -24,7 +25,8 @@ CREATE INDEX terminals_ended ON terminals (ended_at) WHERE ended_at IS NOT NULL;
 COMMENT ON TABLE terminals IS 'Terminals in instances'' containers: which worker holds each, and how each ended; forgotten a month later';
 COMMENT ON COLUMN terminals.id IS 'UUIDv7';
 COMMENT ON COLUMN terminals.user_id IS 'Who opened it, the only one who may attach';
-COMMENT ON COLUMN terminals.token_id IS 'What that person was signed in with; if it is revoked, the terminal ends';
+COMMENT ON COLUMN terminals.token_id IS 'API token that it was opened with; when that is no longer good, the terminal ends';
+COMMENT ON COLUMN terminals.session_id IS 'Session that it was opened in; when that is over, the terminal ends';
 COMMENT ON COLUMN terminals.instance_id IS 'Instance in whose container it is; kept after the instance is gone';
 COMMENT ON COLUMN terminals.worker IS 'Worker that holds it, and with which it ends';
 COMMENT ON COLUMN terminals.command IS 'What runs in it; null: a shell';

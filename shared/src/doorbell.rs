@@ -97,6 +97,11 @@ impl Doorbell {
         RedisStorage::new(self.conn.clone()).with_config(self.apalis_config(queue))
     }
 
+    /// What everything of ours in Redis begins with.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     pub fn connection(&self) -> ConnectionManager {
         self.conn.clone()
     }

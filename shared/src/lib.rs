@@ -3,6 +3,7 @@
 //! This crate knows neither of them: ids, tables and their queries, the instance state machine, the job
 //! kinds, the doorbell, sealing of secrets, and the files that OpenClaw reads. Docker and HTTP are not here.
 
+pub mod attempts;
 pub mod config;
 pub mod db;
 pub mod doorbell;
@@ -18,3 +19,4 @@ pub mod telemetry;
 pub mod text_enum;
 pub mod ticket;
 pub mod token;
+pub mod totp;

@@ -33,6 +33,15 @@ pub fn session_token() -> SecretString {
     random_hex().into()
 }
 
+/// A code that signs in once instead of an authenticator app: 80 random bits in groups of four letters and digits.
+pub fn recovery_code() -> SecretString {
+    let mut bytes = [0_u8; 10];
+    rand::rng().fill_bytes(&mut bytes);
+    let digits = hex::encode(bytes);
+    let groups: Vec<_> = (0..digits.len()).step_by(4).map(|at| &digits[at..at + 4]).collect();
+    groups.join("-").into()
+}
+
 /// What is stored of a token. One round of SHA-256 is enough for 256 random bits: there is nothing to guess.
 pub fn token_hash(token: &str) -> Vec<u8> {
     Sha256::digest(token.as_bytes()).to_vec()

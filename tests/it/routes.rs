@@ -5,6 +5,7 @@ use clawdeploy_tests::{Answer, Client, TestEnv};
 
 use crate::support::table;
 
+mod account;
 mod admin;
 mod auth;
 mod authz;
@@ -14,9 +15,11 @@ mod devices;
 mod idempotency;
 mod instances;
 mod jobs;
+mod people;
 mod power;
 mod protocol;
 mod queues;
+mod quotas;
 mod sessions;
 mod setup;
 mod terminals;

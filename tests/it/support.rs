@@ -149,7 +149,7 @@ fn redacted_field(key: &str, value: &Value) -> Value {
         "id" | "instanceId" | "targetId" if text.len() == 12 => "[instance]",
         _ if uuid::Uuid::parse_str(text).is_ok() => "[uuid]",
         "id" if text.contains('-') => "[worker]",
-        _ if key.ends_with("At") || key == "at" => "[time]",
+        _ if key.ends_with("At") || key.ends_with("Until") || key == "at" => "[time]",
         _ => text,
     };
     shown.into()

@@ -30,6 +30,7 @@ const TABLES: &str = "SELECT md5(string_agg(t, '|' ORDER BY t)) AS sum FROM ( \
     UNION ALL SELECT m::text FROM images m UNION ALL SELECT s::text FROM snapshots s \
     UNION ALL SELECT r::text FROM rollout_members r UNION ALL SELECT v::text FROM version_policy v \
     UNION ALL SELECT (w.id, w.user_id, w.expires_at)::text FROM sessions w UNION ALL SELECT z::text FROM setup_tokens z \
+    UNION ALL SELECT n::text FROM invitations n UNION ALL SELECT c::text FROM recovery_codes c \
     UNION ALL SELECT (k.id, k.user_id, k.name, k.revoked_at, k.expires_at)::text FROM api_tokens k) all_rows";
 
 #[derive(QueryableByName)]

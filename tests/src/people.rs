@@ -2,7 +2,7 @@
 
 use clawdeploy_shared::{
     db::{
-        token::{self, NewApiToken},
+        token::{self, NewApiToken, TokenScope},
         user::{self, NewUser, Role},
     },
     ids::{TokenId, UserId},
@@ -44,7 +44,14 @@ impl TestEnv {
         let user_id = self.user_id(name, role).await;
         let secret = api_token();
         let token_hash = token_hash(secret.expose_secret());
-        let new = NewApiToken { id: TokenId::generate(), user_id, name: "test", token_hash, expires_at: None };
+        let new = NewApiToken {
+            id: TokenId::generate(),
+            user_id,
+            name: "test",
+            scope: TokenScope::Admin,
+            token_hash,
+            expires_at: None,
+        };
         token::insert(&mut self.db.conn().await.unwrap(), &new).await.unwrap();
         self.remember_secret(secret.expose_secret());
         Client::new(&self.base, Some(secret.expose_secret().to_owned()))

@@ -1,24 +1,15 @@
-//! Slows down guessing: so many attempts in a minute, for each key. Attempts that succeed do not count.
-//!
-//! Kept in this process: with several API processes an attacker gets the budget of each, which is still little.
+//! Slows down guessing: ten attempts in a minute and sixty in an hour, for each account and each network, whichever API
+//! process they come to. Attempts that succeed do not count.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    net::IpAddr,
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::{net::IpAddr, time::Duration};
 
-const WINDOW: Duration = Duration::from_mins(1);
+use clawdeploy_shared::attempts::Attempts;
+use sha2::{Digest as _, Sha256};
 
-/// Attempts in a window.
-const LIMIT: usize = 10;
-
-/// Keys that are remembered before those whose window has passed are thrown out.
-const TIDY_ABOVE: usize = 4096;
+use crate::error::{AppError, AppResult, ErrorCode};
 
 /// What is counted.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Key {
     /// An e-mail, known or not, in lower case.
     Account(String),
@@ -28,8 +19,7 @@ pub enum Key {
 
 impl Key {
     pub fn account(email: &str) -> Self {
-        // No address is longer, and nobody fills the memory with them.
-        Self::Account(email.chars().take(254).collect::<String>().to_lowercase())
+        Self::Account(email.to_lowercase())
     }
 
     pub fn network(ip: IpAddr) -> Self {
@@ -38,51 +28,57 @@ impl Key {
             v4 @ IpAddr::V4(_) => Self::Network(v4),
         }
     }
+
+    /// Of the same length whatever somebody typed, and nobody's address lies about.
+    fn digest(&self) -> String {
+        let text = match self {
+            Self::Account(email) => format!("account {email}"),
+            Self::Network(ip) => format!("network {ip}"),
+        };
+        hex::encode(&Sha256::digest(text)[..16])
+    }
 }
 
-/// Counts attempts over a sliding window.
-#[derive(Debug, Default)]
-pub struct Throttle {
-    attempts: Mutex<HashMap<Key, VecDeque<Instant>>>,
+/// Counts attempts.
+#[derive(Debug)]
+pub struct Throttle(Attempts);
+
+/// An attempt that is counted until it turns out to have been right.
+#[derive(Debug)]
+#[must_use]
+pub struct Attempt {
+    attempts: Attempts,
+    keys: Vec<String>,
+    name: String,
 }
 
 impl Throttle {
-    /// Counts an attempt of all `keys` at `now`, or says how long to wait because one of them has had too many.
-    pub fn attempt(&self, keys: &[Key], now: Instant) -> Result<(), Duration> {
-        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        if attempts.len() > TIDY_ABOVE {
-            attempts.retain(|_, times| times.back().is_some_and(|last| now.duration_since(*last) < WINDOW));
-        }
-        for key in keys {
-            let Some(times) = attempts.get_mut(key) else { continue };
-            while times.front().is_some_and(|first| now.duration_since(*first) >= WINDOW) {
-                times.pop_front();
-            }
-            if times.len() >= LIMIT
-                && let Some(first) = times.front()
-            {
-                return Err(WINDOW.saturating_sub(now.duration_since(*first)));
-            }
-        }
-        for key in keys {
-            attempts.entry(key.clone()).or_default().push_back(now);
-        }
-        Ok(())
+    pub fn new(attempts: Attempts) -> Self {
+        Self(attempts)
     }
 
-    /// Takes the attempt at `now` back: it was no guess.
-    pub fn forgive(&self, keys: &[Key], now: Instant) {
-        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        for key in keys {
-            let Some(times) = attempts.get_mut(key) else { continue };
-            if let Some(at) = times.iter().position(|time| *time == now) {
-                times.remove(at);
-            }
-            if times.is_empty() {
-                attempts.remove(key);
-            }
+    /// Counts an attempt under all `keys`; refuses it where one of them has had too many.
+    pub async fn attempt(&self, keys: &[Key]) -> AppResult<Attempt> {
+        let keys: Vec<_> = keys.iter().map(Key::digest).collect();
+        let name = uuid::Uuid::now_v7().to_string();
+        match self.0.count(&keys, &name).await? {
+            Ok(()) => Ok(Attempt { attempts: self.0.clone(), keys, name }),
+            Err(wait) => Err(too_many(wait)),
         }
     }
+}
+
+impl Attempt {
+    /// It does not count.
+    pub async fn was_right(self) {
+        self.attempts.forgive(&self.keys, &self.name).await;
+    }
+}
+
+fn too_many(wait: Duration) -> AppError {
+    let seconds = wait.as_secs() + 1;
+    AppError::new(ErrorCode::RateLimited, format!("Too many failed attempts. Try again in {seconds} s."))
+        .with_retry_after(wait)
 }
 
 #[cfg(test)]
@@ -90,31 +86,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_eleventh_attempt_in_a_minute_waits() {
-        let throttle = Throttle::default();
-        let start = Instant::now();
-        let ann = [Key::account("Ann@example.com")];
-        for i in 0..10 {
-            throttle.attempt(&ann, start + Duration::from_secs(i)).unwrap();
-        }
-        let wait = throttle.attempt(&[Key::account("ann@example.com")], start + Duration::from_secs(20)).unwrap_err();
-        assert_eq!(wait, Duration::from_secs(40));
-        // Refused attempts do not prolong the wait, and others are not concerned.
-        throttle.attempt(&[Key::account("bob@example.com")], start).unwrap();
-        throttle.attempt(&ann, start + Duration::from_mins(1)).unwrap();
-        assert!(throttle.attempt(&ann, start + Duration::from_mins(1)).is_err());
-    }
-
-    #[test]
-    fn success_costs_nothing() {
-        let throttle = Throttle::default();
-        let keys = [Key::account("a@b"), Key::network([127, 0, 0, 1].into())];
-        for i in 0..100 {
-            let now = Instant::now() + Duration::from_millis(i);
-            throttle.attempt(&keys, now).unwrap();
-            throttle.forgive(&keys, now);
-        }
-        assert!(throttle.attempts.lock().unwrap().is_empty());
+    fn an_account_is_the_same_however_it_is_typed() {
+        assert_eq!(Key::account("Ann@example.com").digest(), Key::account("ann@EXAMPLE.com").digest());
+        assert_ne!(Key::account("127.0.0.1").digest(), Key::network([127, 0, 0, 1].into()).digest());
     }
 
     #[test]

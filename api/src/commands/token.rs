@@ -7,7 +7,7 @@ use clawdeploy_shared::{
     config::DatabaseArgs,
     db::{
         DbError,
-        token::{self, NewApiToken},
+        token::{self, NewApiToken, TokenScope},
         user,
     },
     ids::TokenId,
@@ -40,6 +40,10 @@ pub struct CreateToken {
     #[arg(long)]
     name: String,
 
+    /// How far the token goes: read, operate or admin
+    #[arg(long, default_value_t = TokenScope::Admin)]
+    scope: TokenScope,
+
     /// Refused after so many days
     #[arg(long, default_value_t = DEFAULT_DAYS, value_parser = clap::value_parser!(i32).range(i64::from(DAYS.0)..=i64::from(DAYS.1)))]
     expires_days: i32,
@@ -70,13 +74,17 @@ async fn create(args: CreateToken) -> anyhow::Result<()> {
         id: TokenId::generate(),
         user_id: user.id,
         name: &name,
+        scope: args.scope,
         token_hash: token_hash(token.expose_secret()),
         expires_at: Some(Utc::now() + TimeDelta::days(args.expires_days.into())),
     };
     conn.transaction::<_, DbError, _>(async |conn| {
         let made = token::insert(conn, &new).await?;
         let entry = Entry::new("token.create", Target::Token(made.id)).owned_by(user.id);
-        entry.detail(json!({ "name": name, "days": args.expires_days })).by_named(conn, ACTOR, None).await
+        entry
+            .detail(json!({ "name": name, "scope": args.scope, "days": args.expires_days }))
+            .by_named(conn, ACTOR, None)
+            .await
     })
     .await?;
     print_line(token.expose_secret())

@@ -24,6 +24,7 @@ pub mod reconcile_run;
 pub mod reconcile_show;
 pub mod rollout_show;
 pub mod update_all;
+pub mod users;
 pub mod version_policy;
 pub mod worker_drain;
 pub mod workers;

@@ -1,5 +1,6 @@
 //! Signing in and out.
 
+pub mod invitation;
 pub mod login;
 pub mod logout;
 pub mod options;

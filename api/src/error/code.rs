@@ -19,6 +19,12 @@ text_enum!(
         InvalidToken = "invalid_token",
         /// E-mail or password is wrong; which of them is not told.
         InvalidCredentials = "invalid_credentials",
+        /// The password is right, and a code of the authenticator app is needed as well.
+        SecondFactorRequired = "second_factor_required",
+        /// The code is not right, or was used already.
+        InvalidCode = "invalid_code",
+        /// The token does not go so far.
+        InsufficientScope = "insufficient_scope",
         /// A page of another site made the request.
         CrossSite = "cross_site",
         AdminOnly = "admin_only",
@@ -33,8 +39,16 @@ text_enum!(
         MethodNotAllowed = "method_not_allowed",
         /// There is somebody already, so the first administrator cannot be made any more.
         SetupDone = "setup_done",
+        EmailTaken = "email_taken",
+        /// Without this person nobody could administrate any more.
+        LastAdmin = "last_admin",
+        TotpEnabled = "totp_enabled",
+        /// No authenticator app is being set up.
+        TotpNotPrepared = "totp_not_prepared",
         NameTaken = "name_taken",
         InstanceLimit = "instance_limit",
+        /// All instances together would have more memory or CPU than the person may have.
+        QuotaExceeded = "quota_exceeded",
         /// As many terminals are open as may be.
         TerminalLimit = "terminal_limit",
         /// The instance that this is about has been deleted since.
@@ -92,12 +106,21 @@ impl ErrorCode {
             Self::InvalidBody | Self::UnknownField | Self::InvalidQuery | Self::InvalidPath | Self::InvalidHeader => {
                 StatusCode::BAD_REQUEST
             }
-            Self::Unauthenticated | Self::InvalidToken | Self::InvalidCredentials => StatusCode::UNAUTHORIZED,
-            Self::AdminOnly | Self::CrossSite | Self::OriginRefused => StatusCode::FORBIDDEN,
+            Self::Unauthenticated
+            | Self::InvalidToken
+            | Self::InvalidCredentials
+            | Self::SecondFactorRequired
+            | Self::InvalidCode => StatusCode::UNAUTHORIZED,
+            Self::AdminOnly | Self::InsufficientScope | Self::CrossSite | Self::OriginRefused => StatusCode::FORBIDDEN,
             Self::NotFound | Self::PairingRequestNotFound | Self::DeviceNotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NameTaken
             | Self::SetupDone
+            | Self::EmailTaken
+            | Self::LastAdmin
+            | Self::TotpEnabled
+            | Self::TotpNotPrepared
+            | Self::QuotaExceeded
             | Self::InstanceLimit
             | Self::TerminalLimit
             | Self::InstanceGone

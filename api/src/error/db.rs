@@ -42,6 +42,13 @@ fn conflict(constraint: &str) -> Option<AppError> {
             AppError::new(ErrorCode::NameTaken, "There is an instance of this name already. Choose another name.")
                 .with_field("name", "taken", "is the name of another instance"),
         ),
+        "users_email_unique" => {
+            Some(AppError::new(ErrorCode::EmailTaken, "There is an account with this e-mail already.").with_field(
+                "email",
+                "taken",
+                "is that of another account",
+            ))
+        }
         "jobs_open_dedupe" => Some(AppError::new(ErrorCode::JobInProgress, "A job of this kind is open already.")),
         _ => None,
     }

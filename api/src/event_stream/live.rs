@@ -4,8 +4,8 @@ use std::{convert::Infallible, time::Duration};
 
 use axum::response::sse::{Event, KeepAlive, Sse};
 use clawdeploy_shared::{
-    db::terminal,
-    ids::{InstanceId, TokenId, UserId},
+    db::{DbError, instance},
+    ids::InstanceId,
 };
 use futures_util::{Stream, stream};
 use serde::de::DeserializeOwned;
@@ -23,8 +23,7 @@ const CHECK: Duration = Duration::from_secs(1);
 pub struct Live {
     app: AppState,
     values: Values,
-    user: UserId,
-    token: TokenId,
+    who: Principal,
     instance: InstanceId,
     checks: Interval,
     ends_at: Instant,
@@ -38,8 +37,8 @@ impl Live {
         let now = Instant::now();
         let mut checks = interval_at(now + CHECK, CHECK);
         checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (user, token) = (who.user.id, who.token_id);
-        Ok(Self { app, values, user, token, instance, checks, ends_at: now + LIFETIME, over: false, _slot: slot })
+        let (who, ends_at) = (who.clone(), now + LIFETIME);
+        Ok(Self { app, values, who, instance, checks, ends_at, over: false, _slot: slot })
     }
 
     /// The next value; `None`: it is over, and [`Self::is_complete`] says whether the worker has said all.
@@ -67,9 +66,12 @@ impl Live {
     }
 
     async fn may_go_on(&self) -> bool {
-        let asked =
-            async { terminal::may_go_on(&mut *self.app.db.conn().await?, self.user, self.token, &self.instance).await };
-        let asked: Result<bool, clawdeploy_shared::db::DbError> = asked.await;
+        let asked = async {
+            let mut conn = self.app.db.conn().await?;
+            let owns = instance::find(&mut conn, self.who.own(), &self.instance).await?.is_some();
+            Ok::<_, DbError>(owns && self.who.still_holds(&mut conn).await?)
+        };
+        let asked = asked.await;
         // While the database is away nobody can be suspended either.
         asked.unwrap_or(true)
     }

@@ -15,7 +15,7 @@ use axum::{
 
 use crate::{
     auth::cookie::{self, Presented},
-    error::{AppError, ErrorCode},
+    error::{AppError, AppResult, ErrorCode},
 };
 
 const FETCH_SITE: &str = "sec-fetch-site";
@@ -37,8 +37,30 @@ impl OwnOrigin {
         headers.get(header::ORIGIN).map(|origin| origin.to_str().is_ok_and(|origin| self.is(origin, headers)))
     }
 
+    /// Refuses a WebSocket that no page of ours opens: a browser sends the cookie with it, and no other header tells. Only
+    /// a browser says where its page is from, and cannot say otherwise.
+    pub fn require(&self, headers: &HeaderMap) -> AppResult<()> {
+        let mut told = headers.get_all(header::ORIGIN).iter();
+        match (told.next().map(|origin| origin.to_str()), told.next()) {
+            (Some(Ok(origin)), None) if self.is(origin, headers) => Ok(()),
+            _ => {
+                let detail = "Only pages of the panel may do this. If this is one, an administrator has to set \
+                              CLAWDEPLOY_PUBLIC_URL to where people open the panel.";
+                Err(AppError::new(ErrorCode::OriginRefused, detail))
+            }
+        }
+    }
+
+    /// As [`Self::require`], but programs, which show a token in a header as no page can, need not come from one.
+    pub fn require_of_browsers(&self, headers: &HeaderMap) -> AppResult<()> {
+        if headers.contains_key(header::AUTHORIZATION) && !headers.contains_key(header::ORIGIN) {
+            return Ok(());
+        }
+        self.require(headers)
+    }
+
     /// Whether an `Origin` is exactly ours.
-    pub fn is(&self, origin: &str, headers: &HeaderMap) -> bool {
+    fn is(&self, origin: &str, headers: &HeaderMap) -> bool {
         match &self.0 {
             Some(own) => origin == &**own,
             None => {
@@ -123,6 +145,27 @@ mod tests {
             assert!(!refused(url, &Method::GET, &[cookie, ("sec-fetch-site", "cross-site")]));
         }
         assert!(refused(Some("https://panel.test:8443"), &Method::DELETE, &[("origin", "http://panel.test:8443")]));
+    }
+
+    #[test]
+    fn only_our_own_pages_open_web_sockets() {
+        let own = OwnOrigin::new(Some("https://panel.test"));
+        let asked = |lines: &[(&str, &str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in lines {
+                headers.append(header::HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
+            }
+            (own.require(&headers).is_ok(), own.require_of_browsers(&headers).is_ok())
+        };
+        let (ours, token) = (("origin", "https://panel.test"), ("authorization", "Bearer claw_x"));
+        assert_eq!(asked(&[ours]), (true, true));
+        assert_eq!(asked(&[]), (false, false));
+        assert_eq!(asked(&[token]), (false, true));
+        assert_eq!(asked(&[ours, ("origin", "https://evil.test")]), (false, false));
+        for other in ["null", "http://panel.test", "https://panel.test:8443", "https://panel.test.evil.test"] {
+            assert_eq!(asked(&[("origin", other)]), (false, false), "{other}");
+            assert_eq!(asked(&[("origin", other), token]), (false, false), "{other}");
+        }
     }
 
     #[test]

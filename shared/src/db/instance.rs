@@ -226,9 +226,29 @@ pub async fn containers(
     Ok(rows.into_iter().collect())
 }
 
-/// How many instances a person has, those that are being deleted included.
-pub async fn count_of(conn: &mut Conn, owner: UserId) -> Result<i64, DbError> {
-    Ok(instances::table.filter(instances::owner_id.eq(owner)).count().get_result(conn).await?)
+/// What a person's instances come to, those that are being deleted included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, QueryableByName)]
+pub struct Usage {
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    pub instances: i64,
+    /// Of their limits, those that are pending where they are higher.
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    pub memory_mb: i64,
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    pub cpu_millis: i64,
+}
+
+/// What the instances of a person come to, one of them left out if so asked.
+pub async fn usage_of(conn: &mut Conn, owner: UserId, without: Option<&InstanceId>) -> Result<Usage, DbError> {
+    let query = "SELECT count(*) AS instances, \
+         coalesce(sum(greatest(memory_mb, (pending_settings->>'memoryMb')::integer)), 0) AS memory_mb, \
+         coalesce(sum(greatest(cpu_millis, (pending_settings->>'cpuMillis')::integer)), 0) AS cpu_millis \
+         FROM instances WHERE owner_id = $1 AND id <> $2";
+    Ok(diesel::sql_query(query)
+        .bind::<diesel::sql_types::Uuid, _>(owner)
+        .bind::<diesel::sql_types::Text, _>(without.map_or("", InstanceId::as_str))
+        .get_result(conn)
+        .await?)
 }
 
 /// Gives an instance another name; the constraint `instances_owner_name_unique` tells that the owner has one of that name.

@@ -9,6 +9,13 @@ diesel::table! {
         role -> Text,
         suspended_at -> Nullable<Timestamptz>,
         created_at -> Timestamptz,
+        totp_sealed -> Nullable<Text>,
+        totp_confirmed_at -> Nullable<Timestamptz>,
+        totp_last_step -> Nullable<Int8>,
+        max_instances -> Nullable<Int4>,
+        max_memory_mb -> Nullable<Int4>,
+        max_cpu_millis -> Nullable<Int4>,
+        max_terminals -> Nullable<Int4>,
     }
 }
 
@@ -23,6 +30,7 @@ diesel::table! {
         expires_at -> Nullable<Timestamptz>,
         revoked_at -> Nullable<Timestamptz>,
         created_at -> Timestamptz,
+        scope -> Text,
     }
 }
 
@@ -265,6 +273,7 @@ diesel::table! {
         id -> Uuid,
         user_id -> Uuid,
         token_id -> Nullable<Uuid>,
+        session_id -> Nullable<Uuid>,
         instance_id -> Text,
         worker -> Text,
         command -> Nullable<Text>,
@@ -314,6 +323,30 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    recovery_codes (user_id, code_hash) {
+        user_id -> Uuid,
+        code_hash -> Bytea,
+    }
+}
+
+diesel::table! {
+    invitations (user_id) {
+        user_id -> Uuid,
+        token_hash -> Bytea,
+        created_at -> Timestamptz,
+        expires_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    attempts (name, key) {
+        key -> Text,
+        name -> Text,
+        at -> Timestamptz,
+    }
+}
+
 diesel::joinable!(api_tokens -> users (user_id));
 diesel::joinable!(sessions -> users (user_id));
 diesel::joinable!(ports -> instances (instance_id));
@@ -323,6 +356,9 @@ diesel::allow_tables_to_appear_in_same_query!(
     api_tokens,
     sessions,
     setup_tokens,
+    recovery_codes,
+    invitations,
+    attempts,
     instances,
     ports,
     jobs,

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::{
     Conn, DbError,
     schema::{sessions, users},
-    user::User,
+    user::{Role, User},
 };
 use crate::ids::{SessionId, UserId};
 
@@ -78,6 +78,12 @@ pub async fn authenticate(
         diesel::update(sessions::table.find(id)).set(seen).execute(conn).await?;
     }
     Ok(Some((id, user)))
+}
+
+/// What the person of this session may do, while it is good.
+pub async fn role(conn: &mut Conn, id: SessionId) -> Result<Option<Role>, DbError> {
+    let living = sessions::table.inner_join(users::table).filter(sessions::id.eq(id)).filter(alive());
+    Ok(living.filter(users::suspended_at.is_null()).select(users::role).first(conn).await.optional()?)
 }
 
 /// The living sessions of a person, the one seen last first.

@@ -6,13 +6,13 @@
 use chrono::{DateTime, Utc};
 use diesel::{
     prelude::*,
-    sql_types::{Array, Bool, Int4, Int8, Nullable, Text, Timestamptz, Uuid},
+    sql_types::{Array, Int4, Int8, Nullable, Text, Timestamptz, Uuid},
 };
 use diesel_async::RunQueryDsl;
 
 use super::{Conn, DbError, schema::terminals, worker::DEAD_AFTER_SECONDS};
 use crate::{
-    ids::{InstanceId, TerminalId, TokenId, UserId},
+    ids::{InstanceId, SessionId, TerminalId, TokenId, UserId},
     inside::terminal::{TerminalCommand, TerminalEnd},
 };
 
@@ -34,8 +34,9 @@ pub struct Terminal {
 pub struct NewTerminal<'a> {
     pub id: TerminalId,
     pub user_id: UserId,
-    /// What the person is signed in with.
+    /// What the person is signed in with: one of the two.
     pub token_id: Option<TokenId>,
+    pub session_id: Option<SessionId>,
     pub instance_id: &'a InstanceId,
     pub worker: &'a str,
     pub command: Option<TerminalCommand>,
@@ -177,7 +178,10 @@ pub async fn held(conn: &mut Conn, worker: &str) -> Result<Vec<(TerminalId, Opti
         "SELECT t.id, CASE \
            WHEN t.close_reason IS NOT NULL THEN t.close_reason \
            WHEN u.suspended_at IS NOT NULL OR i.owner_id IS DISTINCT FROM t.user_id THEN 'revoked' \
-           WHEN EXISTS (SELECT FROM api_tokens a WHERE a.id = t.token_id AND a.revoked_at IS NOT NULL) THEN 'signed_out' \
+           WHEN t.token_id IS NOT NULL AND NOT EXISTS (SELECT FROM api_tokens a WHERE a.id = t.token_id \
+             AND a.revoked_at IS NULL AND (a.expires_at IS NULL OR a.expires_at > now())) THEN 'signed_out' \
+           WHEN t.session_id IS NOT NULL AND NOT EXISTS (SELECT FROM sessions s WHERE s.id = t.session_id \
+             AND s.expires_at > now()) THEN 'signed_out' \
          END AS reason \
          FROM terminals t JOIN users u ON u.id = t.user_id LEFT JOIN instances i ON i.id = t.instance_id \
          WHERE t.worker = $1 AND t.ended_at IS NULL",
@@ -258,24 +262,4 @@ pub async fn forget_old(conn: &mut Conn) -> Result<usize, DbError> {
     )
     .execute(conn)
     .await?)
-}
-
-/// Whether somebody who listens to an instance may go on: not suspended, not signed out, and still its owner.
-pub async fn may_go_on(conn: &mut Conn, user: UserId, token: TokenId, instance: &InstanceId) -> Result<bool, DbError> {
-    #[derive(QueryableByName)]
-    struct May {
-        #[diesel(sql_type = Bool)]
-        may: bool,
-    }
-    let found: May = diesel::sql_query(
-        "SELECT EXISTS (SELECT FROM instances i JOIN users u ON u.id = i.owner_id \
-           WHERE i.id = $1 AND u.id = $2 AND u.suspended_at IS NULL) \
-         AND NOT EXISTS (SELECT FROM api_tokens WHERE id = $3 AND revoked_at IS NOT NULL) AS may",
-    )
-    .bind::<Text, _>(instance.as_str())
-    .bind::<Uuid, _>(user)
-    .bind::<Uuid, _>(token)
-    .get_result(conn)
-    .await?;
-    Ok(found.may)
 }

@@ -9,9 +9,24 @@ use utoipa::ToSchema;
 use super::{
     Conn, DbError,
     schema::{api_tokens, users},
-    user::User,
+    user::{Role, User},
 };
-use crate::ids::{TokenId, UserId};
+use crate::{
+    ids::{TokenId, UserId},
+    text_enum,
+};
+
+text_enum!(
+    /// How far a token goes.
+    TokenScope {
+        /// Only looks.
+        Read = "read",
+        /// Also changes its owner's instances.
+        Operate = "operate",
+        /// Everything that its owner may: the account itself, and the platform if the owner is an administrator.
+        Admin = "admin",
+    }
+);
 
 /// What a token is that its owner made. Signing in made tokens of another kind, before there were sessions; those are not
 /// good any more.
@@ -24,6 +39,7 @@ const PERSONAL: &str = "personal";
 pub struct ApiToken {
     pub id: TokenId,
     pub name: String,
+    pub scope: TokenScope,
     pub last_used_at: Option<DateTime<Utc>>,
     pub expires_at: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
@@ -35,6 +51,7 @@ pub struct NewApiToken<'a> {
     pub id: TokenId,
     pub user_id: UserId,
     pub name: &'a str,
+    pub scope: TokenScope,
     pub token_hash: Vec<u8>,
     pub expires_at: Option<DateTime<Utc>>,
 }
@@ -75,8 +92,8 @@ pub async fn revoke_all(conn: &mut Conn, owner: UserId) -> Result<usize, DbError
 }
 
 /// Whose token this is, if it is good now; notes its use, at most once a minute.
-pub async fn authenticate(conn: &mut Conn, token_hash: &[u8]) -> Result<Option<(TokenId, User)>, DbError> {
-    let found: Option<(TokenId, bool, User)> = api_tokens::table
+pub async fn authenticate(conn: &mut Conn, token_hash: &[u8]) -> Result<Option<(TokenId, TokenScope, User)>, DbError> {
+    let found: Option<(TokenId, TokenScope, bool, User)> = api_tokens::table
         .inner_join(users::table)
         .filter(api_tokens::token_hash.eq(token_hash))
         .filter(api_tokens::kind.eq(PERSONAL))
@@ -85,6 +102,7 @@ pub async fn authenticate(conn: &mut Conn, token_hash: &[u8]) -> Result<Option<(
         .filter(users::suspended_at.is_null())
         .select((
             api_tokens::id,
+            api_tokens::scope,
             diesel::dsl::sql::<diesel::sql_types::Bool>(
                 "last_used_at IS NULL OR last_used_at < now() - interval '1 minute'",
             ),
@@ -93,9 +111,23 @@ pub async fn authenticate(conn: &mut Conn, token_hash: &[u8]) -> Result<Option<(
         .first(conn)
         .await
         .optional()?;
-    let Some((id, note_use, user)) = found else { return Ok(None) };
+    let Some((id, scope, note_use, user)) = found else { return Ok(None) };
     if note_use {
         diesel::update(api_tokens::table.find(id)).set(api_tokens::last_used_at.eq(now)).execute(conn).await?;
     }
-    Ok(Some((id, user)))
+    Ok(Some((id, scope, user)))
+}
+
+/// What the person of this token may do, while it is good.
+pub async fn role(conn: &mut Conn, id: TokenId) -> Result<Option<Role>, DbError> {
+    Ok(api_tokens::table
+        .inner_join(users::table)
+        .filter(api_tokens::id.eq(id))
+        .filter(api_tokens::revoked_at.is_null())
+        .filter(api_tokens::expires_at.is_null().or(api_tokens::expires_at.gt(now)))
+        .filter(users::suspended_at.is_null())
+        .select(users::role)
+        .first(conn)
+        .await
+        .optional()?)
 }

@@ -21,6 +21,27 @@ text_enum!(
     }
 );
 
+/// Nobody's password: such an account is opened by tokens only, until an invitation is accepted.
+pub const NO_PASSWORD: &str = "!";
+
+/// What a person may have; null: what the installation allows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Queryable, Selectable, Serialize, ToSchema)]
+#[diesel(table_name = users, check_for_backend(diesel::pg::Pg))]
+#[serde(rename_all = "camelCase")]
+pub struct Quotas {
+    #[diesel(column_name = max_instances)]
+    pub instances: Option<i32>,
+    /// Of all instances together, in MiB.
+    #[diesel(column_name = max_memory_mb)]
+    pub memory_mb: Option<i32>,
+    /// Of all instances together, in thousandths of a core.
+    #[diesel(column_name = max_cpu_millis)]
+    pub cpu_millis: Option<i32>,
+    /// Open at once.
+    #[diesel(column_name = max_terminals)]
+    pub terminals: Option<i32>,
+}
+
 /// A person, without the password.
 #[derive(Debug, Clone, Queryable, Selectable, Serialize, ToSchema)]
 #[diesel(table_name = users, check_for_backend(diesel::pg::Pg))]
@@ -32,6 +53,10 @@ pub struct User {
     pub role: Role,
     pub suspended_at: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
+    /// Since when signing in needs a code of an authenticator app; null: it does not.
+    pub totp_confirmed_at: Option<DateTime<Utc>>,
+    #[diesel(embed)]
+    pub quotas: Quotas,
 }
 
 #[derive(Debug, Insertable)]
@@ -64,10 +89,20 @@ pub async fn find_by_email(conn: &mut Conn, email: &str) -> Result<Option<(User,
 }
 
 /// Locks a person's row until the transaction ends, so that what is counted for that person stays so.
-pub async fn lock(conn: &mut Conn, id: UserId) -> Result<(), DbError> {
+pub async fn lock(conn: &mut Conn, id: UserId) -> Result<User, DbError> {
     // Not `FOR UPDATE`: that would also wait for everything that merely refers to the row.
-    users::table.find(id).for_no_key_update().select(users::id).first::<UserId>(conn).await?;
-    Ok(())
+    Ok(users::table.find(id).for_no_key_update().select(User::as_select()).first(conn).await?)
+}
+
+/// Whether this person may sign in, and as what.
+pub async fn active_role(conn: &mut Conn, id: UserId) -> Result<Option<Role>, DbError> {
+    let active = users::table.find(id).filter(users::suspended_at.is_null());
+    Ok(active.select(users::role).first(conn).await.optional()?)
+}
+
+/// The hash of this person's password.
+pub async fn password_hash(conn: &mut Conn, id: UserId) -> Result<String, DbError> {
+    Ok(users::table.find(id).select(users::password_hash).first(conn).await?)
 }
 
 /// The e-mails of some people.

@@ -41,8 +41,15 @@ async fn in_and_out() {
         "email": "eve@test.example",
         "id": "[uuid]",
         "name": "Eve",
+        "quotas": {
+          "cpuMillis": null,
+          "instances": null,
+          "memoryMb": null,
+          "terminals": null
+        },
         "role": "user",
-        "suspendedAt": null
+        "suspendedAt": null,
+        "totpConfirmedAt": null
       }
     }
     "#);
@@ -53,8 +60,15 @@ async fn in_and_out() {
       "email": "eve@test.example",
       "id": "[uuid]",
       "name": "Eve",
+      "quotas": {
+        "cpuMillis": null,
+        "instances": null,
+        "memoryMb": null,
+        "terminals": null
+      },
       "role": "user",
-      "suspendedAt": null
+      "suspendedAt": null,
+      "totpConfirmedAt": null
     }
     "#);
     assert_eq!(site.anon.with_token(value).get("/api/me").await.brief(), "401 invalid_token");
@@ -181,4 +195,26 @@ async fn guessing_is_slowed_down() {
     let right = site.anon.post(LOGIN, &json!({ "email": "eve@test.example", "password": PASSWORD })).await;
     assert_eq!(right.brief(), "429 rate_limited");
     site.env.finish().await;
+}
+
+/// Guesses are counted for all API processes together, also while Redis is away.
+#[tokio::test]
+async fn guessing_at_another_process_is_no_way_round() {
+    for redis in [None, Some(("CLAWDEPLOY_REDIS_URL".to_owned(), "redis://127.0.0.1:1/0".to_owned()))] {
+        let site = Site::with(
+            redis.iter().fold(TestEnv::builder().workers(0), |builder, (name, value)| builder.set(name, value)),
+        )
+        .await;
+        let (other, base) = site.env.start_api(1, &[]);
+        let up = async || other.log().contains("Serving").then_some(());
+        site.env.wait_for("the other API", std::time::Duration::from_secs(20), up).await;
+        let wrong = json!({ "email": "eve@test.example", "password": "canary wrong one" });
+        let mut codes = Vec::new();
+        for n in 0..12 {
+            let anon = if n % 2 == 0 { site.anon.clone() } else { site.anon.at(&base) };
+            codes.push(anon.post(LOGIN, &wrong).await.status.as_u16());
+        }
+        assert_eq!(codes, [[401; 10].as_slice(), &[429; 2]].concat(), "{redis:?}");
+        site.env.finish().await;
+    }
 }

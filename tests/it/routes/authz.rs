@@ -7,8 +7,14 @@ use serde_json::{Value, json};
 use super::{NO_INSTANCE, NO_UUID, Site, bare};
 
 /// What needs no token. Whoever adds a line here should know why.
-const PUBLIC: [&str; 5] =
-    ["GET /healthz", "GET /readyz", "GET /api/auth/options", "POST /api/auth/login", "POST /api/auth/setup"];
+const PUBLIC: [&str; 6] = [
+    "GET /healthz",
+    "GET /readyz",
+    "GET /api/auth/options",
+    "POST /api/auth/invitations/accept",
+    "POST /api/auth/login",
+    "POST /api/auth/setup",
+];
 
 /// Method and path of every operation.
 async fn operations(site: &Site) -> Vec<(String, String)> {

@@ -20,6 +20,7 @@ async fn made_shown_once_used_and_revoked() {
       "id": "[uuid]",
       "lastUsedAt": null,
       "name": "backup script",
+      "scope": "operate",
       "token": "[token]"
     }
     "#);
@@ -68,6 +69,7 @@ async fn unacceptable_forms() {
         ("no days", form(json!({ "name": "x", "expiresInDays": 0 }))),
         ("too many days", form(json!({ "name": "x", "expiresInDays": 366 }))),
         ("days that are none", form(json!({ "name": "x", "expiresInDays": "7" }))),
+        ("a scope that is none", form(json!({ "name": "x", "scope": "all" }))),
         ("another field", form(json!({ "name": "x", "role": "admin" }))),
     ];
     insta::assert_snapshot!(site.refusals(cases).await, @r"
@@ -77,7 +79,58 @@ async fn unacceptable_forms() {
     no days: 422 validation_failed expiresInDays: out_of_range
     too many days: 422 validation_failed expiresInDays: out_of_range
     days that are none: 400 invalid_body expiresInDays: invalid
+    a scope that is none: 422 validation_failed scope: unknown_value
     another field: 400 unknown_field role: unknown_field
     ");
+    site.env.finish().await;
+}
+
+/// A token goes as far as its scope, whoever its owner is.
+#[tokio::test]
+async fn scopes() {
+    let site = Site::new().await;
+    let made = site.admin.create("first").await;
+    let mut tokens = std::collections::BTreeMap::new();
+    for scope in ["read", "operate", "admin"] {
+        let token = site.admin.post(PATH, &json!({ "name": scope, "scope": scope })).await.expect(201);
+        let token = token.json["token"].as_str().unwrap().to_owned();
+        site.env.remember_secret(&token);
+        tokens.insert(scope, site.anon.with_token(&token));
+    }
+    let cancel = format!("/api/jobs/{}/cancel", made.job);
+    let (read, operate) = (&tokens["read"], &tokens["operate"]);
+    let cases = vec![
+        ("read creates", with(read, "POST", "/api/instances", &json!({ "name": "second" }))),
+        ("read cancels", bare(read, "POST", &cancel)),
+        ("read signs out", bare(read, "POST", "/api/auth/logout")),
+        ("read administrates", bare(read, "GET", "/api/admin/queues")),
+        ("operate administrates", bare(operate, "GET", "/api/admin/queues")),
+        ("operate makes a token", with(operate, "POST", PATH, &json!({ "name": "more", "scope": "admin" }))),
+        ("operate revokes a token", bare(operate, "DELETE", &format!("{PATH}/{NO_UUID}"))),
+        (
+            "operate changes the password",
+            with(operate, "POST", "/api/me/password", &json!({ "current": "x", "new": "y" })),
+        ),
+        ("operate sets up an app", bare(operate, "POST", "/api/me/totp")),
+        ("operate ends a session", bare(operate, "DELETE", &format!("/api/sessions/{NO_UUID}"))),
+    ];
+    insta::assert_snapshot!(site.refusals(cases).await, @r"
+    read creates: 403 insufficient_scope
+    read cancels: 403 insufficient_scope
+    read signs out: 403 insufficient_scope
+    read administrates: 403 insufficient_scope
+    operate administrates: 403 insufficient_scope
+    operate makes a token: 403 insufficient_scope
+    operate revokes a token: 403 insufficient_scope
+    operate changes the password: 403 insufficient_scope
+    operate sets up an app: 403 insufficient_scope
+    operate ends a session: 403 insufficient_scope
+    ");
+    assert_eq!(read.instance(&made.instance).await["name"], "first");
+    let other = site.ann.create("another").await;
+    assert_eq!(operate.get(&format!("/api/instances/{}", other.instance)).await.brief(), "404 not_found");
+    site.ann.post_empty(&format!("/api/jobs/{}/cancel", other.job)).await.expect(202);
+    operate.post_empty(&cancel).await.expect(202);
+    tokens["admin"].get("/api/admin/queues").await.expect(200);
     site.env.finish().await;
 }

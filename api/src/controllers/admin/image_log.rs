@@ -64,7 +64,7 @@ pub async fn follow_image_log(
         // A stream takes a connection for the moments it needs one only.
         drop(conn);
         let story = LogStory { build: path.id, from };
-        return Ok(event_stream::open(app, who.user.id, story)?.into_response());
+        return Ok(event_stream::open(app, &who, story)?.into_response());
     }
     Ok(Json(log).into_response())
 }

@@ -1,5 +1,3 @@
-use std::time::{Duration, Instant};
-
 use axum::{http::HeaderMap, response::Response};
 use clawdeploy_shared::{
     db::user::{self, User},
@@ -14,7 +12,8 @@ use utoipa::ToSchema;
 use crate::{
     audit::{Entry, Target},
     auth::{
-        Credential, Principal, password,
+        Principal, password,
+        second_factor::{Proof, prove},
         session::{self, Browser, SignedIn},
         throttle::Key,
     },
@@ -31,6 +30,9 @@ pub struct Login {
     email: String,
     #[schema(value_type = String, write_only)]
     password: SecretString,
+    /// Of the authenticator app, or a recovery code: where the answer was `second_factor_required`
+    #[schema(value_type = Option<String>, write_only, example = "123456")]
+    code: Option<SecretString>,
 }
 
 /// Signs in: the answer sets a cookie for the browser
@@ -47,36 +49,48 @@ pub async fn login(
     headers: HeaderMap,
     Json(form): Json<Login>,
 ) -> AppResult<Response> {
-    let now = Instant::now();
     let network = context.client_ip.map(Key::network);
     let email = form.email.trim().to_owned();
     let keys: Vec<_> = network.into_iter().chain([Key::account(&email)]).collect();
-    app.logins.attempt(&keys, now).map_err(|wait| {
-        count_failure("too many attempts");
-        too_many(wait)
-    })?;
+    let attempt = app.logins.attempt(&keys).await.inspect_err(|_| count_failure("too many attempts"))?;
 
-    match check(&app, &email, form.password).await? {
-        Checked::Right(user) => {
-            app.logins.forgive(&keys, now);
-            sign_in(&app, context, Browser::of(&headers), user).await
-        }
-        Checked::Wrong { user, reason } => {
-            count_failure(reason);
-            note_failure(&app, context, email, user, reason).await?;
-            Err(AppError::new(ErrorCode::InvalidCredentials, "E-mail or password is wrong."))
-        }
-    }
+    let (user, reason) = match check(&app, &email, form.password).await? {
+        Checked::Right(user) => match sign_in(&app, &context, Browser::of(&headers), &user, form.code).await? {
+            Ok(answer) => {
+                attempt.was_right().await;
+                return Ok(answer);
+            }
+            Err(Proof::Wrong) => (Some(user), "wrong code"),
+            Err(proof) => {
+                attempt.was_right().await;
+                return Err(second_factor_required(proof));
+            }
+        },
+        Checked::Wrong { user, reason } => (user, reason),
+    };
+    count_failure(reason);
+    note_failure(&app, context, email, user, reason).await?;
+    Err(match reason {
+        "wrong code" => second_factor_required(Proof::Wrong),
+        _ => AppError::new(ErrorCode::InvalidCredentials, "E-mail or password is wrong."),
+    })
 }
 
 fn count_failure(reason: &'static str) {
     metrics::counter!(LOGIN_FAILURES, "reason" => reason).increment(1);
 }
 
-pub(super) fn too_many(wait: Duration) -> AppError {
-    let seconds = wait.as_secs() + 1;
-    AppError::new(ErrorCode::RateLimited, format!("Too many failed attempts. Try again in {seconds} s."))
-        .with_retry_after(wait)
+/// What is said where the password is right and the code is not.
+pub(super) fn second_factor_required(proof: Proof) -> AppError {
+    match proof {
+        Proof::Wrong => AppError::new(
+            ErrorCode::InvalidCode,
+            "The code is wrong, or was used already. Take the next one, or a recovery code.",
+        ),
+        Proof::Missing | Proof::Given => {
+            AppError::new(ErrorCode::SecondFactorRequired, "Send the code of your authenticator app as well, as code.")
+        }
+    }
 }
 
 enum Checked {
@@ -109,16 +123,27 @@ async fn check(app: &AppState, email: &str, password: SecretString) -> AppResult
     })
 }
 
-async fn sign_in(app: &AppState, context: RequestContext, browser: Browser, user: User) -> AppResult<Response> {
-    let db = app.db.clone();
+/// Opens a session, if the second factor allows it.
+async fn sign_in(
+    app: &AppState,
+    context: &RequestContext,
+    browser: Browser,
+    user: &User,
+    code: Option<SecretString>,
+) -> AppResult<Result<Response, Proof>> {
+    let (state, context, user) = (app.clone(), context.clone(), user.clone());
     app.change(async move {
-        let mut conn = db.conn().await?;
+        let mut conn = state.db.conn().await?;
         conn.transaction::<_, AppError, _>(async |conn| {
+            match prove(conn, &state.sealer, user.id, code.as_ref()).await? {
+                Proof::Given => {}
+                proof @ (Proof::Missing | Proof::Wrong) => return Ok(Err(proof)),
+            }
             let opened = session::open(conn, &user, &browser, &context).await?;
-            let who = Principal { user, credential: Credential::Session(opened.id) };
+            let who = Principal::of_session(user, opened.id);
             let entry = Entry::new("auth.login", Target::User(who.user.id)).owned_by(who.user.id);
             entry.detail(json!({ "outcome": "success" })).by(conn, &who, &context).await?;
-            Ok(opened.answer(who.user))
+            Ok(Ok(opened.answer(who.user)))
         })
         .await
     })

@@ -1,5 +1,3 @@
-use std::time::Instant;
-
 use axum::{http::HeaderMap, response::Response};
 use clawdeploy_shared::{
     db::{
@@ -18,11 +16,10 @@ use utoipa::ToSchema;
 use crate::{
     audit::{Entry, Target},
     auth::{
-        Credential, Principal,
+        Principal,
         session::{self, Browser, SignedIn},
         throttle::Key,
     },
-    controllers::auth::login::too_many,
     error::{AppError, AppResult, ErrorCode},
     extract::Json,
     middleware::RequestContext,
@@ -59,9 +56,8 @@ pub async fn set_up(
     let email = checks.email("email", &form.email);
     checks.password("password", &form.password);
     checks.done()?;
-    let now = Instant::now();
     let keys: Vec<_> = context.client_ip.map(Key::network).into_iter().chain([Key::account("setup")]).collect();
-    app.logins.attempt(&keys, now).map_err(too_many)?;
+    let attempt = app.logins.attempt(&keys).await?;
     let hash = token_hash(form.token.expose_secret());
     let done = {
         let mut conn = app.db.conn().await?;
@@ -88,7 +84,7 @@ pub async fn set_up(
                 };
                 let user = user::insert(conn, &new).await?;
                 let opened = session::open(conn, &user, &browser, &context).await?;
-                let who = Principal { user, credential: Credential::Session(opened.id) };
+                let who = Principal::of_session(user, opened.id);
                 let entry = Entry::new("user.create", Target::User(who.user.id)).owned_by(who.user.id);
                 let detail = json!({ "email": email, "role": Role::Admin, "by": "setup token" });
                 entry.detail(detail).by(conn, &who, &context).await?;
@@ -97,7 +93,7 @@ pub async fn set_up(
             .await
         })
         .await?;
-    app.logins.forgive(&keys, now);
+    attempt.was_right().await;
     Ok(answer)
 }
 

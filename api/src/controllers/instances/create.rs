@@ -25,6 +25,7 @@ use crate::{
     error::{AppError, AppResult, ErrorCode},
     extract::DigestedJson,
     middleware::RequestContext,
+    quota::{self, Wanted},
     state::AppState,
 };
 
@@ -68,9 +69,11 @@ impl Creation {
         conn.transaction(async |conn| {
             // Everything that one person creates goes one after the other, so that neither the limit nor a key can be
             // passed by two requests at once.
-            user::lock(conn, self.who.user.id).await?;
+            let owner = user::lock(conn, self.who.user.id).await?;
             match self.key.earlier(conn, self.who.user.id, &self.sha256).await? {
                 Earlier::None => {
+                    let wanted = Wanted { memory_mb: self.draft.memory_mb, cpu_millis: self.draft.cpu_millis };
+                    quota::check(conn, &self.app.quotas, &owner, wanted, None).await?;
                     let (instance, job) = self.insert(conn).await?;
                     Ok(Outcome::load(conn, instance, job).await?)
                 }
@@ -97,7 +100,6 @@ impl Creation {
     }
 
     async fn insert(&self, conn: &mut Conn) -> AppResult<(Instance, Job)> {
-        self.check_limit(conn).await?;
         let id = InstanceId::random();
         let new = self.row(&id, &self.app.sealer).map_err(AppError::internal)?;
         let instance = instance::insert(conn, &new).await?;
@@ -115,17 +117,6 @@ impl Creation {
             .by(conn, &self.who, &self.context)
             .await?;
         Ok((instance, job))
-    }
-
-    async fn check_limit(&self, conn: &mut Conn) -> AppResult<()> {
-        let limit = self.app.max_instances_per_user;
-        if self.who.is_admin() || instance::count_of(conn, self.who.user.id).await? < i64::from(limit) {
-            return Ok(());
-        }
-        let detail = format!(
-            "You have {limit} instances, which is as many as one account may have. Delete one first; it counts until it is gone."
-        );
-        Err(AppError::new(ErrorCode::InstanceLimit, detail))
     }
 
     fn row<'a>(&'a self, id: &'a InstanceId, sealer: &Sealer) -> Result<NewInstance<'a>, SecretError> {

@@ -1,9 +1,8 @@
 use axum::response::{IntoResponse as _, Response};
 use clawdeploy_shared::{
-    db::{Conn, instance, instance::Instance, job, port, version_policy},
+    db::{Conn, instance, instance::Instance, job, port, user, version_policy},
     ids::InstanceId,
     job::JobKind,
-    secret::Sealer,
 };
 use diesel_async::AsyncConnection as _;
 use serde_json::json;
@@ -20,6 +19,7 @@ use crate::{
     error::{AppError, AppResult},
     extract::{Json, Path},
     middleware::RequestContext,
+    quota::{self, Wanted},
     state::AppState,
     validate::Checks,
 };
@@ -48,8 +48,7 @@ pub async fn edit_instance(
     let edited = app
         .change(async move {
             let mut conn = state.db.conn().await?;
-            conn.transaction(async |conn| in_transaction(conn, &who, &context, &path.id, form, &state.sealer).await)
-                .await
+            conn.transaction(async |conn| in_transaction(conn, &who, &context, &path.id, form, &state).await).await
         })
         .await?;
     match edited {
@@ -76,7 +75,7 @@ async fn in_transaction(
     context: &RequestContext,
     id: &InstanceId,
     form: EditInstance,
-    sealer: &Sealer,
+    app: &AppState,
 ) -> AppResult<Edited> {
     let found = instance::find_for_update(conn, who.scope(), id).await?;
     let mut instance = found.ok_or_else(|| AppError::not_found("instance"))?;
@@ -87,7 +86,7 @@ async fn in_transaction(
     let name = form.name.as_deref().map(|name| checks.name("name", name));
     let edit = form.check(&mut checks, &now);
     checks.done()?;
-    let wanted = edit.settings(&now, id, sealer).map_err(AppError::internal)?;
+    let wanted = edit.settings(&now, id, &app.sealer).map_err(AppError::internal)?;
 
     if let Some(name) = name.filter(|name| *name != instance.name) {
         let before = std::mem::replace(&mut instance, instance::rename(conn, id, &name).await?);
@@ -96,6 +95,11 @@ async fn in_transaction(
             .detail(json!({ "from": before.name, "to": name }))
             .by(conn, who, context)
             .await?;
+    }
+    if wanted.memory_mb > now.memory_mb || wanted.cpu_millis > now.cpu_millis {
+        let owner = user::lock(conn, instance.owner_id).await?;
+        let limits = Wanted { memory_mb: wanted.memory_mb, cpu_millis: wanted.cpu_millis };
+        quota::check(conn, &app.quotas, &owner, limits, Some(id)).await?;
     }
     if wanted != now {
         let has = instance.settings();

@@ -1,5 +1,5 @@
 use clawdeploy_shared::{
-    db::{instance, instance::places, job, version_policy},
+    db::{instance, instance::places, job, token::TokenScope, version_policy},
     instance::InstanceStatus,
 };
 
@@ -14,7 +14,7 @@ use crate::{
 
 /// An instance, with the token of its gateway
 ///
-/// The token is shown while the instance runs, and to its owner only.
+/// The token is shown while the instance runs, and to its owner only, not to a token that only reads.
 #[utoipa::path(
     get, path = "/api/instances/{id}", tag = "instances", params(InstancePath),
     responses((status = OK, body = InstanceView)),
@@ -30,7 +30,9 @@ pub async fn get_instance(
     let open = job::open_on(&mut conn, &path.id).await?;
     let versions = version_policy::versions(&mut conn).await?;
 
-    let sealed = (instance.status == InstanceStatus::Running && instance.owner_id == who.user.id)
+    let sealed = (instance.status == InstanceStatus::Running
+        && instance.owner_id == who.user.id
+        && who.rights >= TokenScope::Operate)
         .then(|| instance.gateway_token_sealed.clone());
     let token = sealed.map(|sealed| app.sealer.open(&sealed, places::gateway_token(&path.id))).transpose();
     let gateway_token = token.map_err(AppError::internal)?.map(Revealed);

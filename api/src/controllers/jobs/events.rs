@@ -39,7 +39,7 @@ pub async fn list_job_events(
         // A stream takes a connection for the moments it needs one only.
         drop(conn);
         let story = JobStory { job: path.id, after: resume.unwrap_or_default() };
-        return Ok(event_stream::open(app, who.user.id, story)?.into_response());
+        return Ok(event_stream::open(app, &who, story)?.into_response());
     }
     let rows = job_event::list(&mut conn, path.id, after.or(resume).unwrap_or_default(), limit.fetched()).await?;
     Ok(Json(Page::cut(rows, limit, |event| event.id, |event| event)).into_response())

@@ -5,7 +5,7 @@ use diesel_async::AsyncConnection as _;
 use super::SessionPath;
 use crate::{
     audit::{Entry, Target},
-    auth::Principal,
+    auth::Account,
     error::{AppError, AppResult},
     extract::Path,
     middleware::RequestContext,
@@ -18,7 +18,7 @@ use crate::{
 )]
 pub async fn end_session(
     app: AppState,
-    who: Principal,
+    Account(who): Account,
     context: RequestContext,
     Path(path): Path<SessionPath>,
 ) -> AppResult<StatusCode> {

@@ -19,7 +19,7 @@ use crate::{
     error::{AppError, AppResult, ErrorCode},
     extract::{Path, Query},
     inside::socket::Attached,
-    origin, relay,
+    relay,
     state::AppState,
 };
 
@@ -36,7 +36,7 @@ pub async fn attach_terminal(
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> AppResult<Response> {
-    origin::require(&headers, &app.origin)?;
+    app.own_origin.require(&headers)?;
     let upgrade = upgrade.map_err(|_| not_a_websocket())?;
     let found = admitted(&app, path.id, &headers).await?;
     match found {

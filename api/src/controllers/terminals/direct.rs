@@ -15,7 +15,6 @@ use crate::{
     error::AppResult,
     extract::{Path, Query},
     middleware::RequestContext,
-    origin,
     state::AppState,
 };
 
@@ -37,7 +36,7 @@ pub async fn open_terminal_directly(
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> AppResult<Response> {
     let (instance, _) = own_running(&app, &who, &path.id).await?;
-    origin::require_of_browsers(&headers, &app.origin)?;
+    app.own_origin.require_of_browsers(&headers)?;
     let upgrade = upgrade.map_err(|_| not_a_websocket())?;
     let form = OpenTerminal::new(query.cols, query.rows, query.command);
     let state = app.clone();

@@ -116,7 +116,8 @@ pub(super) async fn open(
         let new = NewTerminal {
             id,
             user_id: who.user.id,
-            token_id: Some(who.token_id),
+            token_id: who.credential.token(),
+            session_id: who.credential.session(),
             instance_id: &instance.id,
             worker: &workers[0].id,
             command: form.command,

@@ -1,7 +1,7 @@
 use axum::http::StatusCode;
 use chrono::{TimeDelta, Utc};
 use clawdeploy_shared::{
-    db::token::{self, ApiToken, NewApiToken},
+    db::token::{self, ApiToken, NewApiToken, TokenScope},
     ids::TokenId,
     token::{api_token, token_hash},
 };
@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use crate::{
     audit::{Entry, Target},
-    auth::Principal,
+    auth::Account,
     error::{AppError, AppResult},
     extract::Json,
     middleware::RequestContext,
@@ -33,6 +33,9 @@ pub struct CreateToken {
     #[serde(default)]
     #[schema(required, min_length = 1, max_length = 64, example = "backup script")]
     name: String,
+    /// How far it goes: `read` only looks, `operate` also changes your instances, `admin` does everything you may
+    #[schema(value_type = Option<TokenScope>, default = "operate")]
+    scope: Option<String>,
     /// Refused after so many days
     #[schema(minimum = 1, maximum = 365, default = 90)]
     expires_in_days: Option<i64>,
@@ -53,14 +56,16 @@ pub struct CreatedToken {
 )]
 pub async fn create_token(
     app: AppState,
-    who: Principal,
+    Account(who): Account,
     context: RequestContext,
     Json(form): Json<CreateToken>,
 ) -> AppResult<(StatusCode, Json<CreatedToken>)> {
     let mut checks = Checks::default();
     let name = checks.name("name", &form.name);
+    let scope = checks.word("scope", form.scope.as_deref(), TokenScope::ALL, TokenScope::Operate);
     let days = checks.number("expiresInDays", form.expires_in_days, DAYS, DEFAULT_DAYS);
     checks.done()?;
+    let scope = scope.unwrap_or(TokenScope::Read);
 
     let token = api_token();
     let hash = token_hash(token.expose_secret());
@@ -72,13 +77,17 @@ pub async fn create_token(
                 id: TokenId::generate(),
                 user_id: who.user.id,
                 name: &name,
+                scope,
                 token_hash: hash,
                 expires_at: Some(Utc::now() + TimeDelta::days(days.into())),
             };
             conn.transaction::<_, AppError, _>(async |conn| {
                 let about = token::insert(conn, &new).await?;
                 let entry = Entry::new("token.create", Target::Token(about.id)).owned_by(who.user.id);
-                entry.detail(json!({ "name": about.name, "days": days })).by(conn, &who, &context).await?;
+                entry
+                    .detail(json!({ "name": about.name, "scope": scope, "days": days }))
+                    .by(conn, &who, &context)
+                    .await?;
                 Ok(about)
             })
             .await

@@ -1,11 +1,11 @@
 use axum::http::StatusCode;
-use clawdeploy_shared::{db::token, ids::TokenId};
+use clawdeploy_shared::db::token;
 use diesel_async::AsyncConnection as _;
 
 use super::TokenPath;
 use crate::{
     audit::{Entry, Target},
-    auth::Principal,
+    auth::Account,
     error::{AppError, AppResult},
     extract::Path,
     middleware::RequestContext,
@@ -16,26 +16,22 @@ use crate::{
 #[utoipa::path(delete, path = "/api/tokens/{id}", tag = "tokens", params(TokenPath), responses((status = NO_CONTENT)))]
 pub async fn revoke_token(
     app: AppState,
-    who: Principal,
+    Account(who): Account,
     context: RequestContext,
     Path(path): Path<TokenPath>,
 ) -> AppResult<StatusCode> {
-    revoke(&app, who, context, path.id).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-/// Revokes a token of this person.
-pub async fn revoke(app: &AppState, who: Principal, context: RequestContext, id: TokenId) -> AppResult<()> {
     let db = app.db.clone();
     app.change(async move {
         let mut conn = db.conn().await?;
         conn.transaction(async |conn| {
-            if !token::revoke(conn, who.user.id, id).await? {
+            if !token::revoke(conn, who.user.id, path.id).await? {
                 return Err(AppError::not_found("token"));
             }
-            Ok(Entry::new("token.revoke", Target::Token(id)).owned_by(who.user.id).by(conn, &who, &context).await?)
+            let entry = Entry::new("token.revoke", Target::Token(path.id)).owned_by(who.user.id);
+            Ok(entry.by(conn, &who, &context).await?)
         })
         .await
     })
-    .await
+    .await?;
+    Ok(StatusCode::NO_CONTENT)
 }

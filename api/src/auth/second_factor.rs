@@ -1,0 +1,68 @@
+//! The second factor of signing in: a code of an authenticator app, or one of the codes for whoever has lost it.
+
+use chrono::Utc;
+use clawdeploy_shared::{
+    db::{Conn, second_factor},
+    ids::UserId,
+    secret::Sealer,
+    token::{recovery_code, token_hash},
+    totp,
+};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::error::{AppError, AppResult};
+
+/// Recovery codes that a person gets.
+pub const RECOVERY_CODES: usize = 10;
+
+/// How a sign-in stands with regard to the second factor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
+    /// None is needed, or the code was right and is used up now.
+    Given,
+    /// A code is needed, and there was none.
+    Missing,
+    Wrong,
+}
+
+/// Looks at the code that came with a password that was right. In the transaction that signs in: a code that was used is
+/// used up together with it.
+pub async fn prove(conn: &mut Conn, sealer: &Sealer, user: UserId, code: Option<&SecretString>) -> AppResult<Proof> {
+    let Some((sealed, true)) = second_factor::find(conn, user).await? else { return Ok(Proof::Given) };
+    let Some(code) = code.map(|code| normal(code.expose_secret())).filter(|code| !code.is_empty()) else {
+        return Ok(Proof::Missing);
+    };
+    let secret = sealer.open(&sealed, second_factor::place(&user.to_string())).map_err(AppError::internal)?;
+    let right = match totp::step_of(&secret, &code, Utc::now().timestamp()) {
+        Some(step) => second_factor::use_step(conn, user, step).await?,
+        None => second_factor::use_recovery_code(conn, user, &token_hash(&code)).await?,
+    };
+    Ok(if right { Proof::Given } else { Proof::Wrong })
+}
+
+/// New recovery codes: as they are shown, and what is stored of them.
+pub fn recovery_codes() -> (Vec<SecretString>, Vec<Vec<u8>>) {
+    let codes: Vec<_> = (0..RECOVERY_CODES).map(|_| recovery_code()).collect();
+    let hashes = codes.iter().map(|code| token_hash(&normal(code.expose_secret()))).collect();
+    (codes, hashes)
+}
+
+/// People type them with blanks, dashes and capitals as they like.
+fn normal(code: &str) -> String {
+    code.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).take(64).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recovery_codes_are_taken_as_people_type_them() {
+        let (codes, hashes) = recovery_codes();
+        assert_eq!((codes.len(), hashes.len()), (RECOVERY_CODES, RECOVERY_CODES));
+        let code = codes[0].expose_secret();
+        assert_eq!(code.len(), 24, "{code}");
+        assert_eq!(token_hash(&normal(&format!(" {} ", code.to_uppercase().replace('-', " ")))), hashes[0]);
+        assert_ne!(hashes[0], hashes[1]);
+    }
+}

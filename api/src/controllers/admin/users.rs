@@ -1,0 +1,43 @@
+//! People, for administrators.
+
+use chrono::{DateTime, Utc};
+use clawdeploy_shared::{
+    db::{Conn, DbError, invitation},
+    ids::UserId,
+    token::{session_token, token_hash},
+};
+use secrecy::ExposeSecret as _;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::reveal::Revealed;
+
+pub mod create;
+pub mod edit;
+pub mod list;
+pub mod reset_password;
+
+/// Which person.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct UserPath {
+    /// Id of the person
+    #[serde(deserialize_with = "crate::extract::parsed")]
+    pub id: UserId,
+}
+
+/// With this a person sets a password, once, by `POST /api/auth/invitations/accept`.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Invitation {
+    /// Shown now and never again: pass it on to the person.
+    token: Revealed,
+    expires_at: DateTime<Utc>,
+}
+
+/// Invites a person.
+async fn invite(conn: &mut Conn, id: UserId) -> Result<Invitation, DbError> {
+    let token = session_token();
+    let expires_at = invitation::make(conn, id, &token_hash(token.expose_secret())).await?;
+    Ok(Invitation { token: Revealed(token), expires_at })
+}

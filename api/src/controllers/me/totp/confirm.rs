@@ -1,0 +1,78 @@
+use chrono::Utc;
+use clawdeploy_shared::{db::second_factor, totp};
+use diesel_async::AsyncConnection as _;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::prepare::enabled;
+use crate::{
+    audit::{Entry, Target},
+    auth::{Account, second_factor::recovery_codes},
+    controllers::me::{guess, wrong},
+    error::{AppError, AppResult, ErrorCode},
+    extract::Json,
+    middleware::RequestContext,
+    reveal::Revealed,
+    state::AppState,
+};
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ConfirmTotp {
+    /// That the app shows now
+    #[schema(value_type = String, write_only, example = "123456")]
+    code: SecretString,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RecoveryCodes {
+    /// Each signs in once instead of a code of the app. Shown now and never again.
+    recovery_codes: Vec<Revealed>,
+}
+
+/// Ends the set-up of an authenticator app: from now on signing in needs its codes
+#[utoipa::path(
+    post, path = "/api/me/totp/confirm", tag = "auth", request_body = ConfirmTotp,
+    responses((status = OK, body = RecoveryCodes)),
+)]
+pub async fn confirm_totp(
+    app: AppState,
+    Account(who): Account,
+    context: RequestContext,
+    Json(form): Json<ConfirmTotp>,
+) -> AppResult<Json<RecoveryCodes>> {
+    let guess = guess(&app, &who).await?;
+    let (id, state) = (who.user.id, app.clone());
+    let codes = app
+        .change(async move {
+            let mut conn = state.db.conn().await?;
+            conn.transaction::<_, AppError, _>(async |conn| {
+                let sealed = match second_factor::find(conn, id).await? {
+                    Some((sealed, false)) => sealed,
+                    Some((_, true)) => return Err(enabled()),
+                    None => {
+                        let detail = "No authenticator app is being set up. Begin with POST /api/me/totp.";
+                        return Err(AppError::new(ErrorCode::TotpNotPrepared, detail));
+                    }
+                };
+                let place = id.to_string();
+                let secret = state.sealer.open(&sealed, second_factor::place(&place)).map_err(AppError::internal)?;
+                let code: String = form.code.expose_secret().split_whitespace().collect();
+                let Some(step) = totp::step_of(&secret, &code, Utc::now().timestamp()) else {
+                    return Err(wrong("code", "is not the one that the app shows now; is its clock right?"));
+                };
+                let (codes, hashes) = recovery_codes();
+                if !second_factor::confirm(conn, id, &sealed, step, &hashes).await? {
+                    return Err(enabled());
+                }
+                Entry::new("totp.enable", Target::User(id)).owned_by(id).by(conn, &who, &context).await?;
+                Ok(codes)
+            })
+            .await
+        })
+        .await?;
+    guess.was_right().await;
+    Ok(Json(RecoveryCodes { recovery_codes: codes.into_iter().map(Revealed).collect() }))
+}

@@ -1,0 +1,52 @@
+use clawdeploy_shared::{db::second_factor, totp};
+use diesel_async::AsyncConnection as _;
+use secrecy::SecretString;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    auth::Account,
+    error::{AppError, AppResult, ErrorCode},
+    extract::Json,
+    reveal::Revealed,
+    state::AppState,
+};
+
+/// What the app calls this installation.
+const ISSUER: &str = "ClawDeploy";
+
+/// What an authenticator app needs.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TotpSecret {
+    /// In base32, for whoever types it in
+    secret: Revealed,
+    /// The same for a QR code
+    otpauth_url: Revealed,
+}
+
+/// Begins to set up an authenticator app
+///
+/// Nothing changes until a code of it is confirmed.
+#[utoipa::path(post, path = "/api/me/totp", tag = "auth", responses((status = OK, body = TotpSecret)))]
+pub async fn prepare_totp(app: AppState, Account(who): Account) -> AppResult<Json<TotpSecret>> {
+    let secret = totp::secret();
+    let otpauth_url = SecretString::from(totp::url(ISSUER, &who.user.email, &secret));
+    let row = who.user.id.to_string();
+    let sealed = app.sealer.seal(&secret, second_factor::place(&row)).map_err(AppError::internal)?;
+    let db = app.db.clone();
+    app.change(async move {
+        let mut conn = db.conn().await?;
+        conn.transaction(async |conn| {
+            if second_factor::prepare(conn, who.user.id, &sealed).await? { Ok(()) } else { Err(enabled()) }
+        })
+        .await
+    })
+    .await?;
+    Ok(Json(TotpSecret { secret: Revealed(secret), otpauth_url: Revealed(otpauth_url) }))
+}
+
+pub(super) fn enabled() -> AppError {
+    let detail = "An authenticator app is set up already. Remove it first.";
+    AppError::new(ErrorCode::TotpEnabled, detail)
+}

@@ -1,0 +1,50 @@
+use axum::http::StatusCode;
+use clawdeploy_shared::db::second_factor;
+use diesel_async::AsyncConnection as _;
+use secrecy::SecretString;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::{
+    audit::{Entry, Target},
+    auth::Account,
+    controllers::me::confirm_password,
+    error::{AppError, AppResult},
+    extract::Json,
+    middleware::RequestContext,
+    state::AppState,
+};
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RemoveTotp {
+    #[schema(value_type = String, write_only)]
+    password: SecretString,
+}
+
+/// Removes the authenticator app: from now on the password alone signs in
+#[utoipa::path(
+    delete, path = "/api/me/totp", tag = "auth", request_body = RemoveTotp, responses((status = NO_CONTENT)),
+)]
+pub async fn remove_totp(
+    app: AppState,
+    Account(who): Account,
+    context: RequestContext,
+    Json(form): Json<RemoveTotp>,
+) -> AppResult<StatusCode> {
+    confirm_password(&app, &who, "password", form.password).await?;
+    let db = app.db.clone();
+    app.change(async move {
+        let mut conn = db.conn().await?;
+        conn.transaction::<_, AppError, _>(async |conn| {
+            if second_factor::remove(conn, who.user.id).await? {
+                let entry = Entry::new("totp.disable", Target::User(who.user.id)).owned_by(who.user.id);
+                entry.by(conn, &who, &context).await?;
+            }
+            Ok(())
+        })
+        .await
+    })
+    .await?;
+    Ok(StatusCode::NO_CONTENT)
+}

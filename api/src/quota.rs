@@ -1,0 +1,70 @@
+//! What a person may have, looked at in the transaction that takes it, with the person's row locked.
+
+use clap::Args;
+use clawdeploy_shared::{
+    db::{
+        Conn, instance,
+        user::{Role, User},
+    },
+    ids::InstanceId,
+};
+
+use crate::error::{AppError, AppResult, ErrorCode};
+
+/// What people may have for whom nothing else was said. Administrators may have anything.
+#[derive(Debug, Clone, Args)]
+pub struct QuotaArgs {
+    /// Instances that one person may have; admins may have any number
+    #[arg(long, env = "CLAWDEPLOY_MAX_INSTANCES_PER_USER", default_value_t = 20)]
+    pub max_instances_per_user: u32,
+
+    /// Memory that the limits of one person's instances may come to, in MiB
+    #[arg(long, env = "CLAWDEPLOY_MAX_MEMORY_MB_PER_USER")]
+    pub max_memory_mb_per_user: Option<u32>,
+
+    /// CPU that the limits of one person's instances may come to, in thousandths of a core
+    #[arg(long, env = "CLAWDEPLOY_MAX_CPU_MILLIS_PER_USER")]
+    pub max_cpu_millis_per_user: Option<u32>,
+}
+
+/// The limits that an instance is to have.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted {
+    pub memory_mb: i32,
+    pub cpu_millis: i32,
+}
+
+/// Refuses an instance, new or (`of`) with other limits, that is more than its owner may have. The owner's row is locked.
+pub async fn check(
+    conn: &mut Conn,
+    all: &QuotaArgs,
+    owner: &User,
+    wanted: Wanted,
+    of: Option<&InstanceId>,
+) -> AppResult<()> {
+    let usual = |limit: Option<u32>| limit.filter(|_| owner.role != Role::Admin).map(i64::from);
+    let own = |limit: Option<i32>| limit.map(i64::from);
+    let used = instance::usage_of(conn, owner.id, of).await?;
+    let instances = own(owner.quotas.instances).or(usual(Some(all.max_instances_per_user)));
+    if let Some(limit) = instances.filter(|limit| of.is_none() && used.instances >= *limit) {
+        let detail = format!(
+            "You have {} instances, and one account may have {limit}. Delete one first; it counts until it is gone.",
+            used.instances
+        );
+        return Err(AppError::new(ErrorCode::InstanceLimit, detail));
+    }
+    let memory = own(owner.quotas.memory_mb).or(usual(all.max_memory_mb_per_user));
+    within("memoryMb", "MiB of memory", memory, used.memory_mb, wanted.memory_mb)?;
+    let cpu = own(owner.quotas.cpu_millis).or(usual(all.max_cpu_millis_per_user));
+    within("cpuMillis", "thousandths of a core", cpu, used.cpu_millis, wanted.cpu_millis)
+}
+
+fn within(field: &'static str, unit: &str, limit: Option<i64>, used: i64, wanted: i32) -> AppResult<()> {
+    let Some(limit) = limit.filter(|limit| used + i64::from(wanted) > *limit) else { return Ok(()) };
+    let detail = format!(
+        "One account's instances may have {limit} {unit} together. The others have {used}, so that this one may have {}.",
+        (limit - used).max(0)
+    );
+    let message = "is more than is left";
+    Err(AppError::new(ErrorCode::QuotaExceeded, detail).with_field(field, "quota_exceeded", message))
+}

@@ -1,0 +1,118 @@
+//! Codes of an authenticator app: RFC 6238 as all such apps know it, with SHA-1, six digits and half minutes.
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use rand::Rng as _;
+use secrecy::{ExposeSecret as _, SecretString};
+use sha1::Sha1;
+
+/// How long a code is shown, in seconds.
+const STEP: i64 = 30;
+const DIGITS: usize = 6;
+
+/// RFC 4226 asks for this many bits at least.
+const SECRET_BYTES: usize = 20;
+
+const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+
+/// A new secret, in base32 as apps take it.
+pub fn secret() -> SecretString {
+    let mut bytes = [0_u8; SECRET_BYTES];
+    rand::rng().fill_bytes(&mut bytes);
+    base32(&bytes).into()
+}
+
+/// What an app reads from a QR code.
+pub fn url(issuer: &str, account: &str, secret: &SecretString) -> String {
+    let (issuer, account) = (escaped(issuer), escaped(account));
+    format!("otpauth://totp/{issuer}:{account}?secret={}&issuer={issuer}", secret.expose_secret())
+}
+
+/// The half minute, counted from 1970, of which this is the code: the one of `at` (seconds since 1970) or a neighbour, as
+/// clocks differ; `None`: the code is none of theirs.
+pub fn step_of(secret: &SecretString, code: &str, at: i64) -> Option<i64> {
+    let key = bytes(secret.expose_secret())?;
+    if code.len() != DIGITS || !code.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    // Every one is looked at, whichever is right.
+    let now = at / STEP;
+    let right = [now - 1, now, now + 1].map(|step| (step, code_of(&key, step).as_deref() == Some(code)));
+    right.into_iter().find(|(_, right)| *right).map(|(step, _)| step)
+}
+
+/// The code that is shown at `at`.
+pub fn code_at(secret: &SecretString, at: i64) -> Option<String> {
+    code_of(&bytes(secret.expose_secret())?, at / STEP)
+}
+
+fn code_of(key: &[u8], step: i64) -> Option<String> {
+    let mut mac = Hmac::<Sha1>::new_from_slice(key).ok()?;
+    mac.update(&step.to_be_bytes());
+    let digest = mac.finalize().into_bytes();
+    let from = usize::from(digest.last()? & 0x0f);
+    let word: [u8; 4] = digest.get(from..from + 4)?.try_into().ok()?;
+    Some(format!("{:06}", (u32::from_be_bytes(word) & 0x7fff_ffff) % 1_000_000))
+}
+
+fn base32(bytes: &[u8]) -> String {
+    let bits = bytes.iter().flat_map(|byte| (0..8).rev().map(move |at| byte >> at & 1)).collect::<Vec<_>>();
+    let digit = |bits: &[u8]| bits.iter().fold(0, |digit, bit| digit << 1 | usize::from(*bit)) << (5 - bits.len());
+    bits.chunks(5).map(|bits| char::from(BASE32[digit(bits)])).collect()
+}
+
+fn bytes(base32: &str) -> Option<Vec<u8>> {
+    let digits = base32.bytes().map(|c| BASE32.iter().position(|digit| *digit == c));
+    let digits = digits.collect::<Option<Vec<usize>>>()?;
+    let bits: Vec<u8> =
+        digits.iter().flat_map(|digit| (0..5).rev().map(move |at| u8::from(digit >> at & 1 == 1))).collect();
+    Some(bits.chunks_exact(8).map(|bits| bits.iter().fold(0, |byte, bit| byte << 1 | bit)).collect())
+}
+
+/// Only letters, digits and a few signs that mean nothing in a URL.
+fn escaped(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~@".contains(&b);
+    text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of RFC 6238, appendix B, its last six digits.
+    #[test]
+    fn the_codes_of_the_rfc() {
+        let secret = SecretString::from(base32(b"12345678901234567890"));
+        assert_eq!(secret.expose_secret(), "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ");
+        for (at, code) in [
+            (59, "287082"),
+            (1_111_111_109, "081804"),
+            (1_111_111_111, "050471"),
+            (1_234_567_890, "005924"),
+            (2_000_000_000, "279037"),
+            (20_000_000_000, "353130"),
+        ] {
+            assert_eq!(code_at(&secret, at).as_deref(), Some(code));
+            assert_eq!(step_of(&secret, code, at), Some(at / STEP));
+            assert_eq!(step_of(&secret, code, at + STEP), Some(at / STEP), "a clock that is late");
+            assert_eq!(step_of(&secret, code, at + 3 * STEP), None);
+        }
+    }
+
+    #[test]
+    fn what_is_no_code() {
+        let secret = secret();
+        assert_eq!(secret.expose_secret().len(), 32);
+        for bad in ["", "12345", "1234567", "12345x", "１２３４５６"] {
+            assert_eq!(step_of(&secret, bad, 59), None, "{bad:?}");
+        }
+        assert_eq!(step_of(&"not base32!".into(), "287082", 59), None);
+    }
+
+    #[test]
+    fn a_url_for_an_app() {
+        assert_eq!(
+            url("Claw Deploy", "ann+x@example.com", &"ABC".into()),
+            "otpauth://totp/Claw%20Deploy:ann%2Bx@example.com?secret=ABC&issuer=Claw%20Deploy"
+        );
+    }
+}
