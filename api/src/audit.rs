@@ -3,7 +3,7 @@
 use clawdeploy_shared::{
     db::{
         Conn, DbError,
-        audit::{self, NewAuditEntry},
+        audit::{self, NewAuditEntry, Outcome},
     },
     ids::{InstanceId, JobId, SessionId, TokenId, UserId},
     job::Queue,
@@ -74,18 +74,25 @@ pub struct Entry<'a> {
     target: Target<'a>,
     owner: Option<UserId>,
     detail: Value,
+    outcome: Outcome,
 }
 
 impl<'a> Entry<'a> {
     /// `action` is `noun.verb`.
     pub fn new(action: &'a str, target: Target<'a>) -> Self {
-        Self { action, target, owner: None, detail: json!({}) }
+        Self { action, target, owner: None, detail: json!({}), outcome: Outcome::Success }
     }
 
     /// Whose it was.
     #[must_use]
     pub fn owned_by(self, owner: impl Into<Option<UserId>>) -> Self {
         Self { owner: owner.into(), ..self }
+    }
+
+    /// It was refused.
+    #[must_use]
+    pub fn refused(self) -> Self {
+        Self { outcome: Outcome::Failure, ..self }
     }
 
     /// More, never a secret.
@@ -122,6 +129,7 @@ impl<'a> Entry<'a> {
             detail: self.detail,
             request_id: context.map(|c| &*c.request_id),
             client_ip: client_ip.as_deref(),
+            outcome: self.outcome,
         };
         audit::insert(conn, &entry).await
     }

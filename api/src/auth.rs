@@ -4,19 +4,22 @@ use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, Method, header, request::Parts},
 };
+use chrono::Utc;
 use clawdeploy_shared::{
     db::{
         self, Conn, DbError, Scope,
         token::{self, TokenScope},
-        user::{Role, User},
+        user::{self, Role, User},
     },
     ids::{SessionId, TokenId},
     token::{API_TOKEN_PREFIX, token_hash},
 };
+use diesel_async::AsyncConnection as _;
 
 use self::cookie::Presented;
 use crate::{
     error::{AppError, AppResult, ErrorCode},
+    identity::{self, IdentityError},
     middleware::{RequestContext, log::Noted},
     state::AppState,
 };
@@ -44,6 +47,8 @@ pub enum Credential {
     Session(SessionId),
     /// An API token.
     Token(TokenId),
+    /// A token of the provider of identities, and when it expires (seconds since 1970).
+    Provider { expires: i64 },
 }
 
 impl Credential {
@@ -68,6 +73,8 @@ impl Principal {
         let role = match self.credential {
             Credential::Session(id) => db::session::role(conn, id).await?,
             Credential::Token(id) => token::role(conn, id).await?,
+            Credential::Provider { expires } if Utc::now().timestamp() >= expires => None,
+            Credential::Provider { .. } => user::active_role(conn, self.user.id).await?,
         };
         Ok(role == Some(self.user.role))
     }
@@ -127,11 +134,37 @@ impl FromRequestParts<AppState> for Principal {
 }
 
 async fn by_token(headers: &HeaderMap, app: &AppState) -> AppResult<Principal> {
-    let presented = bearer(headers)?;
+    let presented = match bearer(headers)? {
+        Bearer::Own(token) => token,
+        Bearer::Signed(token) => return by_provider(token, app).await,
+    };
     let mut conn = app.db.conn().await?;
     let found = token::authenticate(&mut conn, &token_hash(presented)).await?;
     let (id, rights, user) = found.ok_or_else(bad_token)?;
     Ok(Principal { user, credential: Credential::Token(id), rights })
+}
+
+/// By a token of the provider of identities. It may change what is the person's, but not the account.
+async fn by_provider(presented: &str, app: &AppState) -> AppResult<Principal> {
+    let provider = app.provider.as_ref().ok_or_else(bad_token)?;
+    let (who, expires) = provider.bearer(presented).await.map_err(|error| match error {
+        IdentityError::Token(why) => AppError::new(ErrorCode::InvalidToken, format!("The token is refused: {why}.")),
+        error => AppError::new(ErrorCode::Unavailable, "The token cannot be checked now. Try again shortly.")
+            .with_source(error),
+    })?;
+    let (db, accounts) = (app.db.clone(), provider.accounts);
+    let user = app
+        .change(async move {
+            let mut conn = db.conn().await?;
+            conn.transaction(async |conn| identity::person(conn, accounts, &who, None).await).await
+        })
+        .await?;
+    let user = user.ok_or_else(|| {
+        let detail =
+            "The token is good, but nobody here is known by it. Sign in once in a browser, or ask an administrator.";
+        AppError::new(ErrorCode::InvalidToken, detail)
+    })?;
+    Ok(Principal { user, credential: Credential::Provider { expires }, rights: TokenScope::Operate })
 }
 
 async fn by_cookie(parts: &Parts, app: &AppState) -> AppResult<Principal> {
@@ -185,14 +218,27 @@ fn unauthenticated() -> AppError {
     AppError::new(ErrorCode::Unauthenticated, detail)
 }
 
-fn bearer(headers: &HeaderMap) -> AppResult<&str> {
+/// What an `Authorization` header holds.
+#[derive(Debug, PartialEq, Eq)]
+enum Bearer<'a> {
+    /// A token that was made here.
+    Own(&'a str),
+    /// What looks like a signed token.
+    Signed(&'a str),
+}
+
+fn bearer(headers: &HeaderMap) -> AppResult<Bearer<'_>> {
     let header = headers.get(header::AUTHORIZATION).ok_or_else(unauthenticated)?;
     let (scheme, token) = header.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(unauthenticated)?;
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(unauthenticated());
     }
     let token = token.trim();
-    if token.starts_with(API_TOKEN_PREFIX) { Ok(token) } else { Err(bad_token()) }
+    if token.starts_with(API_TOKEN_PREFIX) {
+        return Ok(Bearer::Own(token));
+    }
+    let is_signed = token.split('.').count() == 3;
+    if is_signed { Ok(Bearer::Signed(token)) } else { Err(bad_token()) }
 }
 
 #[cfg(test)]
@@ -206,8 +252,10 @@ mod tests {
             (Some("claw_abc"), Err(ErrorCode::Unauthenticated)),
             (Some("Basic claw_abc"), Err(ErrorCode::Unauthenticated)),
             (Some("Bearer ghp_abc"), Err(ErrorCode::InvalidToken)),
-            (Some("Bearer claw_abc"), Ok("claw_abc")),
-            (Some("bearer  claw_abc"), Ok("claw_abc")),
+            (Some("Bearer claw_abc"), Ok(Bearer::Own("claw_abc"))),
+            (Some("bearer  claw_abc"), Ok(Bearer::Own("claw_abc"))),
+            (Some("Bearer a.b.c"), Ok(Bearer::Signed("a.b.c"))),
+            (Some("Bearer a.b"), Err(ErrorCode::InvalidToken)),
         ];
         for (header, want) in table {
             let mut headers = HeaderMap::new();

@@ -8,7 +8,7 @@ use clawdeploy_shared::{
     metrics::MetricsArgs,
 };
 
-use crate::{middleware::TrustedProxies, quota::QuotaArgs};
+use crate::{identity::IdentityArgs, middleware::TrustedProxies, quota::QuotaArgs};
 
 #[derive(Debug, Clone, Parser)]
 pub struct ApiConfig {
@@ -19,6 +19,9 @@ pub struct ApiConfig {
     /// Where people reach this API, if not where it listens: the address in front of it
     #[arg(long, env = "CLAWDEPLOY_PUBLIC_URL")]
     pub public_url: Option<String>,
+
+    #[command(flatten)]
+    pub identity: IdentityArgs,
 
     #[command(flatten)]
     pub quotas: QuotaArgs,

@@ -1,6 +1,7 @@
 //! What the API answers. One file for each request; forms and views that several share are beside them.
 
 pub mod admin;
+pub mod audit;
 pub mod auth;
 pub mod health;
 pub mod instances;

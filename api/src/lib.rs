@@ -12,6 +12,7 @@ pub mod domains;
 pub mod error;
 pub mod event_stream;
 pub mod extract;
+pub mod identity;
 pub mod inside;
 pub mod middleware;
 pub mod openapi;

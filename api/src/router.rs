@@ -6,7 +6,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::{
-    controllers::{admin, auth, health, instances, jobs, me, pages, sessions, terminals, tokens},
+    controllers::{admin, audit, auth, health, instances, jobs, me, pages, sessions, terminals, tokens},
     error::{AppError, ErrorCode},
     extract::BODY_LIMIT_BYTES,
     middleware, openapi,
@@ -21,6 +21,8 @@ fn table() -> OpenApiRouter<AppState> {
         .routes(routes!(auth::options::get_auth_options))
         .routes(routes!(auth::setup::set_up))
         .routes(routes!(auth::login::login))
+        .routes(routes!(auth::oidc::start::start_oidc))
+        .routes(routes!(auth::oidc::finish::finish_oidc))
         .routes(routes!(auth::invitation::accept_invitation))
         // Whoever is signed in
         .routes(routes!(auth::logout::logout))
@@ -29,6 +31,7 @@ fn table() -> OpenApiRouter<AppState> {
         .routes(routes!(me::totp::prepare::prepare_totp, me::totp::remove::remove_totp))
         .routes(routes!(me::totp::confirm::confirm_totp))
         .routes(routes!(sessions::list::list_sessions))
+        .routes(routes!(audit::list_own_audit))
         .routes(routes!(sessions::end::end_session))
         .routes(routes!(tokens::list::list_tokens, tokens::create::create_token))
         .routes(routes!(tokens::revoke::revoke_token))
@@ -83,6 +86,7 @@ fn table() -> OpenApiRouter<AppState> {
         .routes(routes!(admin::rollout_show::get_rollout))
         .routes(routes!(admin::version_policy::get_version_policy, admin::version_policy::set_version_policy))
         .routes(routes!(admin::audit::list_audit))
+        .routes(routes!(admin::audit_export::export_audit))
 }
 
 /// The document of the API, as it is served.

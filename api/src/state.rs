@@ -12,6 +12,7 @@ use crate::{
     config::ApiConfig,
     error::{AppError, AppResult},
     event_stream::StreamSlots,
+    identity::Provider,
     inside::Inside,
     middleware::{OwnOrigin, TrustedProxies},
     quota::QuotaArgs,
@@ -31,6 +32,8 @@ pub struct App {
     pub passwords: Passwords,
     /// Slows down whoever tries passwords.
     pub logins: Throttle,
+    /// Who else knows people, if anybody.
+    pub provider: Option<Provider>,
     /// Whose word on where a request comes from is taken.
     pub trusted_proxies: TrustedProxies,
     /// Which pages may change something in a person's name.
@@ -85,6 +88,7 @@ impl AppState {
             sealer,
             routing: config.routing.clone(),
             passwords: Passwords::default(),
+            provider: Provider::new(&config.identity, config.public_url.as_deref()),
             trusted_proxies: config.trusted_proxies.clone(),
             own_origin: OwnOrigin::new(config.public_url.as_deref()),
             streams: StreamSlots::default(),

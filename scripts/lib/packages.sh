@@ -88,7 +88,8 @@ nextest_ensure() {
     die "installing cargo-nextest failed." "Install it by hand: cargo install --locked cargo-nextest"
 }
 
-# browser_ensure: what tests open dashboards with: Chromium, and the client of it that tests/browser has from npm.
+# browser_ensure: what tests open dashboards with: Chromium, and what tests/browser has from npm: the client of it, and a
+# provider of identities.
 browser_ensure() {
   packages_ensure chromium npm
   local -r installed=$ROOT/tests/browser/node_modules/.package-lock.json

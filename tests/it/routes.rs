@@ -7,6 +7,7 @@ use crate::support::table;
 
 mod account;
 mod admin;
+mod audit;
 mod auth;
 mod authz;
 mod changes;

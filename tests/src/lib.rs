@@ -20,6 +20,7 @@ pub mod docker_proxy;
 pub mod env;
 pub mod fake;
 pub mod gate;
+pub mod identity_provider;
 pub mod nginx;
 pub mod oracle;
 pub mod people;

@@ -1,12 +1,17 @@
 //! The cookie that a browser shows. Its name begins with `__Host-`: browsers take such a cookie only from this very host,
 //! over HTTPS (or from this machine) and for all paths, so that no sub-domain can put one in its place.
 
+use std::time::Duration;
+
 use axum::http::{HeaderMap, HeaderValue, header};
 use chrono::TimeDelta;
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// nginx drops it on the way to instances: change it there as well (`deploy/nginx/templates/common.conf`).
 pub const NAME: &str = "__Host-clawdeploy";
+
+/// What a browser keeps while it is at the provider of identities.
+pub const OIDC: &str = "__Host-clawdeploy-oidc";
 
 /// What a request shows.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,9 +24,13 @@ pub enum Presented<'a> {
 
 /// The cookie of a request.
 pub fn presented(headers: &HeaderMap) -> Presented<'_> {
+    presented_named(headers, NAME)
+}
+
+pub fn presented_named<'a>(headers: &'a HeaderMap, name: &str) -> Presented<'a> {
     let lines = headers.get_all(header::COOKIE).into_iter().filter_map(|line| line.to_str().ok());
     let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let mut values = pairs.filter(|(name, _)| *name == NAME).map(|(_, value)| value);
+    let mut values = pairs.filter(|(found, _)| *found == name).map(|(_, value)| value);
     match (values.next(), values.next()) {
         (None, _) => Presented::Nothing,
         (Some(value), None) => Presented::One(value),
@@ -31,17 +40,25 @@ pub fn presented(headers: &HeaderMap) -> Presented<'_> {
 
 /// A `Set-Cookie` that lets a browser show `value` for so long.
 pub fn set(value: &SecretString, lifetime: TimeDelta) -> HeaderValue {
-    line(value.expose_secret(), lifetime.num_seconds())
+    line(NAME, value.expose_secret(), lifetime.num_seconds())
+}
+
+pub fn set_named(name: &str, value: &SecretString, lifetime: Duration) -> HeaderValue {
+    line(name, value.expose_secret(), i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX))
 }
 
 /// A `Set-Cookie` that makes a browser forget.
 pub fn clear() -> HeaderValue {
-    line("", 0)
+    clear_named(NAME)
 }
 
-fn line(value: &str, seconds: i64) -> HeaderValue {
-    let line = format!("{NAME}={value}; Path=/; Max-Age={seconds}; Secure; HttpOnly; SameSite=Lax");
-    // Only digits and letters stand in it.
+pub fn clear_named(name: &str) -> HeaderValue {
+    line(name, "", 0)
+}
+
+fn line(name: &str, value: &str, seconds: i64) -> HeaderValue {
+    let line = format!("{name}={value}; Path=/; Max-Age={seconds}; Secure; HttpOnly; SameSite=Lax");
+    // Only what may stand in a cookie is in it: digits, letters and base64.
     let mut line = HeaderValue::from_str(&line).unwrap_or(HeaderValue::from_static(""));
     line.set_sensitive(true);
     line

@@ -1,7 +1,7 @@
 //! Signing a browser in, however its owner proved who they are.
 
 use axum::{
-    http::{HeaderMap, header},
+    http::{HeaderMap, HeaderValue, header},
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
@@ -90,9 +90,14 @@ pub async fn open(
 }
 
 impl Opened {
+    /// A `Set-Cookie` that tells the browser.
+    pub fn cookie(&self) -> HeaderValue {
+        cookie::set(&self.secret, LIFETIME)
+    }
+
     /// The answer that tells the browser.
     pub fn answer(self, user: User) -> Response {
-        let cookie = cookie::set(&self.secret, LIFETIME);
+        let cookie = self.cookie();
         ([(header::SET_COOKIE, cookie)], Json(SignedIn { user, expires_at: self.expires_at })).into_response()
     }
 }

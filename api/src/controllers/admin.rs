@@ -5,6 +5,8 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 pub mod audit;
+pub mod audit_export;
+pub mod audit_query;
 pub mod image_log;
 pub mod image_show;
 pub mod images;

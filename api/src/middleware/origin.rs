@@ -61,14 +61,12 @@ impl OwnOrigin {
 
     /// Whether an `Origin` is exactly ours.
     fn is(&self, origin: &str, headers: &HeaderMap) -> bool {
-        match &self.0 {
-            Some(own) => origin == &**own,
-            None => {
-                let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-                let without_scheme = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
-                host.is_some_and(|host| !host.is_empty() && without_scheme == Some(host))
-            }
+        if let Some(own) = &self.0 {
+            return origin == &**own;
         }
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let without_scheme = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+        host.is_some_and(|host| !host.is_empty() && without_scheme == Some(host))
     }
 }
 

@@ -8,9 +8,19 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{Conn, DbError, schema::audit};
-use crate::ids::UserId;
+use crate::{ids::UserId, text_enum};
 
-/// One change.
+text_enum!(
+    /// How it ended.
+    Outcome {
+        /// It was done.
+        Success = "success",
+        /// It was refused.
+        Failure = "failure",
+    }
+);
+
+/// One change, or an attempt at one.
 #[derive(Debug, Clone, Queryable, Selectable, Serialize, ToSchema)]
 #[diesel(table_name = audit, check_for_backend(diesel::pg::Pg))]
 #[serde(rename_all = "camelCase")]
@@ -28,7 +38,9 @@ pub struct AuditEntry {
     #[schema(value_type = Object)]
     pub detail: Value,
     pub request_id: Option<String>,
+    /// Where the request came from.
     pub client_ip: Option<String>,
+    pub outcome: Outcome,
 }
 
 #[derive(Debug, Insertable)]
@@ -43,6 +55,7 @@ pub struct NewAuditEntry<'a> {
     pub detail: Value,
     pub request_id: Option<&'a str>,
     pub client_ip: Option<&'a str>,
+    pub outcome: Outcome,
 }
 
 /// Adds an entry, in the transaction of the change itself.
@@ -51,11 +64,67 @@ pub async fn insert(conn: &mut Conn, entry: &NewAuditEntry<'_>) -> Result<(), Db
     Ok(())
 }
 
+/// Which entries; what is `None` does not matter.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// What this person did, and what was done to what is this person's.
+    pub about: Option<UserId>,
+    /// Actor, by e-mail or name.
+    pub actor: Option<String>,
+    /// `noun.verb`, or a noun with everything that is done to it.
+    pub action: Option<String>,
+    pub target_kind: Option<String>,
+    pub target_id: Option<String>,
+    pub owner: Option<UserId>,
+    pub outcome: Option<Outcome>,
+    /// From this moment on.
+    pub from: Option<DateTime<Utc>>,
+    /// Before this moment.
+    pub until: Option<DateTime<Utc>>,
+}
+
 /// A page, newest first: those before `before`.
-pub async fn list(conn: &mut Conn, before: Option<i64>, limit: i64) -> Result<Vec<AuditEntry>, DbError> {
+pub async fn list(
+    conn: &mut Conn,
+    filter: &Filter,
+    before: Option<i64>,
+    limit: i64,
+) -> Result<Vec<AuditEntry>, DbError> {
     let mut query = audit::table.into_boxed();
     if let Some(id) = before {
         query = query.filter(audit::id.lt(id));
+    }
+    if let Some(id) = filter.about {
+        query = query.filter(audit::actor_id.is_not_distinct_from(id).or(audit::owner_id.is_not_distinct_from(id)));
+    }
+    if let Some(actor) = &filter.actor {
+        query = query.filter(audit::actor.eq(actor));
+    }
+    match filter.action.as_deref() {
+        Some(action) if action.contains('.') => query = query.filter(audit::action.eq(action.to_owned())),
+        Some(noun) => {
+            let escaped = noun.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+            query = query.filter(audit::action.like(format!("{escaped}.%")));
+        }
+        None => {}
+    }
+    if let Some(kind) = &filter.target_kind {
+        query = query.filter(audit::target_kind.eq(kind));
+    }
+    if let Some(id) = &filter.target_id {
+        query = query.filter(audit::target_id.eq(id));
+    }
+    if let Some(owner) = filter.owner {
+        query = query.filter(audit::owner_id.eq(owner));
+    }
+    if let Some(outcome) = filter.outcome {
+        query = query.filter(audit::outcome.eq(outcome));
+    }
+    if let Some(from) = filter.from {
+        query = query.filter(audit::at.ge(from));
+    }
+    if let Some(until) = filter.until {
+        query = query.filter(audit::at.lt(until));
     }
     Ok(query.order(audit::id.desc()).limit(limit).select(AuditEntry::as_select()).load(conn).await?)
 }

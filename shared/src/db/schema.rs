@@ -227,6 +227,7 @@ diesel::table! {
         detail -> Jsonb,
         request_id -> Nullable<Text>,
         client_ip -> Nullable<Text>,
+        outcome -> Text,
     }
 }
 
@@ -347,8 +348,19 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    identities (issuer, subject) {
+        issuer -> Text,
+        subject -> Text,
+        user_id -> Uuid,
+        created_at -> Timestamptz,
+        last_used_at -> Timestamptz,
+    }
+}
+
 diesel::joinable!(api_tokens -> users (user_id));
 diesel::joinable!(sessions -> users (user_id));
+diesel::joinable!(identities -> users (user_id));
 diesel::joinable!(ports -> instances (instance_id));
 diesel::joinable!(job_events -> jobs (job_id));
 diesel::allow_tables_to_appear_in_same_query!(
@@ -358,6 +370,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     setup_tokens,
     recovery_codes,
     invitations,
+    identities,
     attempts,
     instances,
     ports,

@@ -92,8 +92,7 @@ async fn an_app_is_set_up_used_and_removed() {
     assert_eq!(sign_in(&site, &with_code(&now)).await.brief(), "401 invalid_code", "no code is good twice");
     sign_in(&site, &with_code(&codes[0].to_uppercase().replace('-', " "))).await.expect(200);
     assert_eq!(sign_in(&site, &with_code(codes[0])).await.brief(), "401 invalid_code", "nor a recovery code");
-    let reasons =
-        "SELECT DISTINCT detail->>'reason' AS reason FROM audit WHERE detail->>'outcome' = 'failed' ORDER BY 1";
+    let reasons = "SELECT DISTINCT detail->>'reason' AS reason FROM audit WHERE outcome = 'failure' ORDER BY 1";
     assert_eq!(
         site.env.rows(reasons).await,
         [json!({ "reason": "wrong code" }), json!({ "reason": "wrong password" })]

@@ -226,6 +226,7 @@ async fn the_audit_log() {
             "kind": "provision"
           },
           "id": 2,
+          "outcome": "success",
           "ownerId": "[uuid]",
           "requestId": "[request]",
           "targetId": "[uuid]",

@@ -1,4 +1,4 @@
-//! Every operation of the document, called by those who may not: a route that is added is covered without a word here.
+//! Every operation of the document, called by those who may not: a route that is added is covered, once it has a rule.
 
 use std::collections::BTreeSet;
 
@@ -7,10 +7,13 @@ use serde_json::{Value, json};
 use super::{NO_INSTANCE, NO_UUID, Site, bare};
 
 /// What needs no token. Whoever adds a line here should know why.
-const PUBLIC: [&str; 6] = [
+const PUBLIC: [&str; 8] = [
     "GET /healthz",
     "GET /readyz",
     "GET /api/auth/options",
+    // Those who sign in elsewhere; there is no elsewhere unless one is set.
+    "GET /api/auth/oidc/start",
+    "GET /api/auth/oidc/callback",
     "POST /api/auth/invitations/accept",
     "POST /api/auth/login",
     "POST /api/auth/setup",
@@ -50,7 +53,7 @@ async fn without_a_token() {
     for (method, path) in operations(&site).await {
         let operation = format!("{method} {path}");
         let path = filled(&path, &made.instance, &made.job);
-        if PUBLIC.contains(&operation.as_str()) {
+        if rule(&method, &operation[method.len() + 1..]) == Rule::Public {
             public.insert(operation);
             continue;
         }
@@ -70,22 +73,114 @@ async fn without_a_token() {
     site.env.finish().await;
 }
 
+/// Who may call an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rule {
+    /// Everybody.
+    Public,
+    /// Whoever is signed in, about themselves: there is nobody else's to ask for.
+    Own,
+    /// The owner of what the path names, and administrators where they may.
+    Owner,
+    Admin,
+}
+
+/// What is about whoever asks. Whoever adds a line here should know why.
+const OWN: [&str; 13] = [
+    "POST /api/auth/logout",
+    "GET /api/audit",
+    "GET /api/me",
+    "POST /api/me/password",
+    "POST /api/me/totp",
+    "DELETE /api/me/totp",
+    "POST /api/me/totp/confirm",
+    "GET /api/sessions",
+    "GET /api/tokens",
+    "POST /api/tokens",
+    "GET /api/instances",
+    "POST /api/instances",
+    "GET /api/terminals",
+];
+
+/// An operation without a rule fails: whoever adds one says who may call it.
+fn rule(method: &str, path: &str) -> Rule {
+    let operation = format!("{method} {path}");
+    if PUBLIC.contains(&operation.as_str()) {
+        Rule::Public
+    } else if path.starts_with("/api/admin/") {
+        Rule::Admin
+    } else if OWN.contains(&operation.as_str()) {
+        Rule::Own
+    } else {
+        let owned = ["instances", "jobs", "sessions", "terminals", "tokens"];
+        let owned = owned.iter().any(|kind| path.starts_with(&format!("/api/{kind}/{{id}}")));
+        assert!(owned, "{operation} has no rule: say in this file who may call it");
+        Rule::Owner
+    }
+}
+
+/// Whatever was good once and is not any more is refused, wherever it is shown, and changes nothing.
 #[tokio::test]
 async fn expired_revoked_and_suspended() {
     let site = Site::new().await;
-    let works = async |client: &clawdeploy_tests::Client| client.get("/api/me").await.status.as_u16();
-    let (expired, revoked, suspended) =
-        (site.env.user("cid").await, site.env.user("dan").await, site.env.user("eli").await);
-    for client in [&expired, &revoked, &suspended] {
-        assert_eq!(works(client).await, 200);
+    let made = site.ann.create("first").await;
+    let mut refused = Vec::new();
+    for (name, end) in [
+        ("cid", "UPDATE api_tokens SET expires_at = now()"),
+        ("dan", "UPDATE api_tokens SET revoked_at = now()"),
+        ("eli", "UPDATE users SET suspended_at = now()"),
+    ] {
+        let client = site.env.user(name).await;
+        client.get("/api/me").await.expect(200);
+        let key = if end.contains("users") { "id" } else { "user_id" };
+        let of = format!("(SELECT id FROM users WHERE email = '{name}@test.example')");
+        site.env.execute(&format!("{end} WHERE {key} = {of}")).await;
+        refused.push((client, "invalid_token"));
     }
-    let of = |name: &str| format!("(SELECT id FROM users WHERE email = '{name}@test.example')");
-    site.env.execute(&format!("UPDATE api_tokens SET expires_at = now() WHERE user_id = {}", of("cid"))).await;
-    site.env.execute(&format!("UPDATE api_tokens SET revoked_at = now() WHERE user_id = {}", of("dan"))).await;
-    site.env.execute("UPDATE users SET suspended_at = now() WHERE email = 'eli@test.example'").await;
-    for client in [&expired, &revoked, &suspended] {
-        assert_eq!(works(client).await, 401);
+    let browser = super::sessions::browser(&site, "fay", "Laptop").await;
+    browser.get("/api/me").await.expect(200);
+    site.env.execute("UPDATE sessions SET expires_at = now()").await;
+    refused.push((browser, "unauthenticated"));
+    let before = site.env.fingerprint().await;
+    for (method, path) in operations(&site).await {
+        if rule(&method, &path) == Rule::Public {
+            continue;
+        }
+        let url = filled(&path, &made.instance, &made.job);
+        for (client, code) in &refused {
+            let answer = client.send(bare(client, &method, &url)).await;
+            assert_eq!((answer.status.as_u16(), answer.code()), (401, *code), "{method} {path}");
+        }
     }
+    assert_eq!(site.env.fingerprint().await, before);
+    site.ann.post_empty(&format!("/api/jobs/{}/cancel", made.job)).await.expect(202);
+    site.env.finish().await;
+}
+
+/// A token that only looks changes nothing, not even what is its owner's.
+#[tokio::test]
+async fn by_a_token_that_only_looks() {
+    let site = Site::new().await;
+    let made = site.admin.create("first").await;
+    let token = site.admin.post("/api/tokens", &json!({ "name": "looks", "scope": "read" })).await.expect(201);
+    let token = token.json["token"].as_str().unwrap();
+    site.env.remember_secret(token);
+    let reader = site.anon.with_token(token);
+    let before = site.env.fingerprint().await;
+    let mut asked = 0;
+    for (method, path) in operations(&site).await {
+        let rule = rule(&method, &path);
+        if rule == Rule::Public || (method == "GET" && rule != Rule::Admin) {
+            continue;
+        }
+        asked += 1;
+        let url = filled(&path, &made.instance, &made.job);
+        let answer = reader.send(bare(&reader, &method, &url)).await;
+        assert_eq!(answer.brief(), "403 insufficient_scope", "{method} {path}");
+    }
+    assert!(asked >= 40, "the document has lost operations: {asked}");
+    assert_eq!(site.env.fingerprint().await, before);
+    site.admin.post_empty(&format!("/api/jobs/{}/cancel", made.job)).await.expect(202);
     site.env.finish().await;
 }
 
@@ -103,14 +198,16 @@ async fn by_somebody_else() {
             ("PATCH", "/api/instances/{id}") => bare(&site.bob, &method, &url).json(&json!({ "name": "mine" })),
             _ => bare(&site.bob, &method, &url),
         };
-        let want = if path.starts_with("/api/admin/") {
-            asked.0 += 1;
-            (403, "admin_only")
-        } else if path.contains("{id}") {
-            asked.1 += 1;
-            (404, "not_found")
-        } else {
-            continue;
+        let want = match rule(&method, &path) {
+            Rule::Admin => {
+                asked.0 += 1;
+                (403, "admin_only")
+            }
+            Rule::Owner => {
+                asked.1 += 1;
+                (404, "not_found")
+            }
+            Rule::Public | Rule::Own => continue,
         };
         let answer = site.bob.send(request).await;
         assert_eq!((answer.status.as_u16(), answer.code()), want, "{method} {path}: {}", answer.text);

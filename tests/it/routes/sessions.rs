@@ -9,7 +9,7 @@ const PATH: &str = "/api/sessions";
 const PASSWORD: &str = "canary horse battery";
 
 /// A browser in which `name` is signed in.
-async fn browser(site: &Site, name: &str, agent: &str) -> clawdeploy_tests::Client {
+pub(super) async fn browser(site: &Site, name: &str, agent: &str) -> clawdeploy_tests::Client {
     let email = format!("{name}@test.example");
     super::auth::account(&site.env, &email).await;
     let form = json!({ "email": email, "password": PASSWORD });

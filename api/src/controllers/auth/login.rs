@@ -142,7 +142,7 @@ async fn sign_in(
             let opened = session::open(conn, &user, &browser, &context).await?;
             let who = Principal::of_session(user, opened.id);
             let entry = Entry::new("auth.login", Target::User(who.user.id)).owned_by(who.user.id);
-            entry.detail(json!({ "outcome": "success" })).by(conn, &who, &context).await?;
+            entry.by(conn, &who, &context).await?;
             Ok(Ok(opened.answer(who.user)))
         })
         .await
@@ -166,7 +166,8 @@ async fn note_failure(
         let target = user.as_ref().map_or(Target::Stranger(name), |user| Target::User(user.id));
         Entry::new("auth.login", target)
             .owned_by(user.as_ref().map(|user| user.id))
-            .detail(json!({ "outcome": "failed", "reason": reason }))
+            .detail(json!({ "reason": reason }))
+            .refused()
             .by_named(&mut conn, name, Some(&context))
             .await?;
         Ok(())

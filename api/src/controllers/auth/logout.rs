@@ -29,6 +29,8 @@ pub async fn logout(app: AppState, who: Principal, context: RequestContext) -> A
                     token::revoke(conn, who.user.id, id).await?;
                     Entry::new("token.revoke", Target::Token(id))
                 }
+                // It is the provider's: nothing here ends it.
+                Credential::Provider { .. } => return Ok(()),
             };
             Ok(entry.owned_by(who.user.id).by(conn, &who, &context).await?)
         })

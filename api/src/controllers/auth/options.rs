@@ -10,7 +10,7 @@ use crate::{error::AppResult, extract::Json, state::AppState};
 pub struct AuthOptions {
     /// Nobody is there yet: the first administrator is to be made, with the token in the API's log.
     setup_required: bool,
-    /// Another place to sign in at.
+    /// Another place to sign in at, by `GET /api/auth/oidc/start`.
     oidc: Option<OidcOption>,
 }
 
@@ -25,5 +25,7 @@ pub struct OidcOption {
 #[utoipa::path(get, path = "/api/auth/options", tag = "auth", security(()), responses((status = OK, body = AuthOptions)))]
 pub async fn get_auth_options(app: AppState) -> AppResult<Json<AuthOptions>> {
     let setup_required = setup::is_required(&mut *app.db.conn().await?).await?;
-    Ok(Json(AuthOptions { setup_required, oidc: None }))
+    let provider = app.provider.as_ref().filter(|provider| provider.signs_in());
+    let oidc = provider.map(|provider| OidcOption { name: provider.name.clone() });
+    Ok(Json(AuthOptions { setup_required, oidc }))
 }

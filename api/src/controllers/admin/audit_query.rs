@@ -1,0 +1,65 @@
+//! Which entries of the audit log are asked for.
+
+use chrono::{DateTime, Utc};
+use clawdeploy_shared::{
+    db::audit::{Filter, Outcome},
+    ids::UserId,
+};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::{
+    error::{AppError, AppResult, ErrorCode},
+    page::PageQuery,
+};
+
+/// Which entries, and which page of them.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AuditQuery {
+    /// How many items, at most
+    #[param(minimum = 1, maximum = 100, default = 50)]
+    limit: Option<i64>,
+    /// `nextCursor` of the page before
+    cursor: Option<String>,
+    /// E-mail of whoever did it
+    actor: Option<String>,
+    /// As `instance.create`, or `instance` for everything that is done to one
+    action: Option<String>,
+    target_kind: Option<String>,
+    target_id: Option<String>,
+    /// Id of the person whose it was
+    owner_id: Option<String>,
+    #[param(value_type = Option<Outcome>)]
+    outcome: Option<String>,
+    /// From this moment on
+    from: Option<DateTime<Utc>>,
+    /// Before this moment
+    until: Option<DateTime<Utc>>,
+}
+
+impl AuditQuery {
+    pub fn page(&self) -> PageQuery {
+        PageQuery { limit: self.limit, cursor: self.cursor.clone() }
+    }
+
+    pub fn filter(self) -> AppResult<Filter> {
+        let invalid = |field: &'static str, message: &'static str| {
+            AppError::new(ErrorCode::InvalidQuery, format!("{field} {message}.")).with_field(field, "invalid", message)
+        };
+        let owner = self.owner_id.map(|id| id.parse::<UserId>()).transpose();
+        let outcome = self.outcome.map(|outcome| outcome.parse::<Outcome>()).transpose();
+        Ok(Filter {
+            about: None,
+            actor: self.actor,
+            action: self.action,
+            target_kind: self.target_kind,
+            target_id: self.target_id,
+            owner: owner.map_err(|_| invalid("ownerId", "must be the id of a person"))?,
+            outcome: outcome.map_err(|_| invalid("outcome", "must be success or failure"))?,
+            from: self.from,
+            until: self.until,
+        })
+    }
+}

@@ -1,0 +1,33 @@
+//! What concerns oneself in the audit log.
+
+use clawdeploy_shared::db::audit::{self, AuditEntry, Filter};
+
+use crate::{
+    auth::Principal,
+    error::AppResult,
+    extract::{Json, Query},
+    page::{Page, PageQuery},
+    state::AppState,
+};
+
+/// What you did, and what was done to what is yours, newest first
+///
+/// Where somebody else did it, from where is not told.
+#[utoipa::path(
+    get, path = "/api/audit", tag = "auth", params(PageQuery),
+    responses((status = OK, body = Page<AuditEntry>)),
+)]
+pub async fn list_own_audit(
+    app: AppState,
+    who: Principal,
+    Query(query): Query<PageQuery>,
+) -> AppResult<Json<Page<AuditEntry>>> {
+    let (limit, before) = query.read::<i64>()?;
+    let filter = Filter { about: Some(who.user.id), ..Filter::default() };
+    let rows = audit::list(&mut *app.db.conn().await?, &filter, before, limit.fetched()).await?;
+    let own = |mut entry: AuditEntry| {
+        entry.client_ip = entry.client_ip.filter(|_| entry.actor_id == Some(who.user.id));
+        entry
+    };
+    Ok(Json(Page::cut(rows, limit, |entry| entry.id, own)))
+}

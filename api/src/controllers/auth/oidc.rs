@@ -1,0 +1,42 @@
+//! Signing in at a provider of identities.
+
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use clawdeploy_shared::secret::Place;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::{
+    error::{AppError, AppResult, ErrorCode},
+    identity::Provider,
+    state::AppState,
+};
+
+pub mod finish;
+pub mod start;
+
+/// Nothing is stored of an attempt: the browser keeps it, and cannot read it.
+const PLACE: Place<'static> = Place { table: "cookie", column: "oidc", row: "-" };
+
+fn provider(app: &AppState) -> AppResult<&Provider> {
+    let detail = "There is no provider of identities here. Sign in with your password.";
+    let provider = app.provider.as_ref().filter(|provider| provider.signs_in());
+    provider.ok_or_else(|| AppError::new(ErrorCode::NotFound, detail))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct OidcAnswer {
+    /// What the person is exchanged for
+    code: Option<String>,
+    /// To which attempt it belongs
+    state: Option<String>,
+    /// Why there is no code
+    error: Option<String>,
+}
+
+fn to(location: &str, cookie: HeaderValue) -> Response {
+    (StatusCode::SEE_OTHER, [(header::LOCATION, location)], [(header::SET_COOKIE, cookie)]).into_response()
+}

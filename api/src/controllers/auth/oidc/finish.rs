@@ -1,0 +1,101 @@
+use axum::{
+    http::{HeaderMap, HeaderValue, header},
+    response::Response,
+};
+use clawdeploy_shared::telemetry::chain;
+use diesel_async::AsyncConnection as _;
+use secrecy::ExposeSecret as _;
+use serde_json::json;
+
+use super::{OidcAnswer, PLACE, provider, to};
+use crate::{
+    audit::{Entry, Target},
+    auth::{
+        Principal,
+        cookie::{self, Presented},
+        session::{self, Browser},
+    },
+    error::{AppError, AppResult},
+    extract::Query,
+    identity::{self, Accounts, Identity, SignIn},
+    middleware::RequestContext,
+    state::AppState,
+};
+
+/// Comes back from the provider of identities, and signs in
+///
+/// The browser goes on to the panel; where it did not succeed, to `/login?error=` with `oidc_refused`, `oidc_failed` or
+/// `oidc_unknown_account`.
+#[utoipa::path(
+    get, path = "/api/auth/oidc/callback", tag = "auth", security(()), params(OidcAnswer),
+    responses((status = SEE_OTHER, description = "To the panel")),
+)]
+pub async fn finish_oidc(
+    app: AppState,
+    context: RequestContext,
+    headers: HeaderMap,
+    Query(answer): Query<OidcAnswer>,
+) -> AppResult<Response> {
+    let provider = provider(&app)?;
+    let done = |error: &str| to(&format!("/login?error={error}"), cookie::clear_named(cookie::OIDC));
+    let Some(sign_in) = attempt(&app, &headers, answer.state.as_deref().unwrap_or_default()) else {
+        return Ok(done("oidc_failed"));
+    };
+    let Some(code) = answer.code.filter(|_| answer.error.is_none()) else {
+        return Ok(done("oidc_refused"));
+    };
+    let who = match provider.end(&sign_in, &code).await {
+        Ok(who) => who,
+        Err(error) => {
+            tracing::warn!(error = chain(&error), "Could not sign somebody in at the provider of identities");
+            return Ok(done("oidc_failed"));
+        }
+    };
+    let accounts = provider.accounts;
+    match sign_in_as(&app, accounts, who, context, Browser::of(&headers)).await? {
+        Some(session) => {
+            let mut answer = to("/", cookie::clear_named(cookie::OIDC));
+            answer.headers_mut().append(header::SET_COOKIE, session);
+            Ok(answer)
+        }
+        None => Ok(done("oidc_unknown_account")),
+    }
+}
+
+/// The attempt that this browser keeps, if the answer belongs to it.
+fn attempt(app: &AppState, headers: &HeaderMap, state: &str) -> Option<SignIn> {
+    let Presented::One(sealed) = cookie::presented_named(headers, cookie::OIDC) else { return None };
+    let text = app.sealer.open(sealed, PLACE).ok()?;
+    let sign_in: SignIn = serde_json::from_str(text.expose_secret()).ok()?;
+    sign_in.is_of(state).then_some(sign_in)
+}
+
+/// The cookie of a new session; `None`: nobody here is that.
+async fn sign_in_as(
+    app: &AppState,
+    accounts: Accounts,
+    identity: Identity,
+    context: RequestContext,
+    browser: Browser,
+) -> AppResult<Option<HeaderValue>> {
+    let db = app.db.clone();
+    app.change(async move {
+        let mut conn = db.conn().await?;
+        conn.transaction::<_, AppError, _>(async |conn| {
+            let detail = json!({ "issuer": identity.issuer, "subject": identity.subject });
+            let Some(user) = identity::person(conn, accounts, &identity, Some(&context)).await? else {
+                let name = identity.email.as_deref().unwrap_or("?");
+                let entry = Entry::new("auth.login", Target::Stranger(name)).detail(detail).refused();
+                entry.by_named(conn, name, Some(&context)).await?;
+                return Ok(None);
+            };
+            let opened = session::open(conn, &user, &browser, &context).await?;
+            let who = Principal::of_session(user, opened.id);
+            let entry = Entry::new("auth.login", Target::User(who.user.id)).owned_by(who.user.id);
+            entry.detail(detail).by(conn, &who, &context).await?;
+            Ok(Some(opened.cookie()))
+        })
+        .await
+    })
+    .await
+}

@@ -1,0 +1,49 @@
+// A provider of identities for tests: oidc-provider, which is certified for OpenID Connect, with a client `panel`.
+//
+//   node provider.mjs PORT REDIRECT_URI CLIENT_SECRET
+//
+// Whoever signs in is whom they say they are: `eve` has the verified e-mail eve@test.example, `unverified-eve` the same one
+// unverified. POST /sign with {header, claims} answers a token, signed with the provider's key.
+
+import { exportJWK, generateKeyPair, SignJWT } from 'jose';
+import Provider from 'oidc-provider';
+
+const [port, redirectUri, secret] = process.argv.slice(2);
+const issuer = `http://127.0.0.1:${port}`;
+const { privateKey } = await generateKeyPair('RS256', { extractable: true });
+const jwk = { ...(await exportJWK(privateKey)), kid: 'key-1', use: 'sig', alg: 'RS256' };
+
+const provider = new Provider(issuer, {
+  clients: [{
+    client_id: 'panel',
+    client_secret: secret,
+    redirect_uris: [redirectUri],
+    grant_types: ['authorization_code'],
+    response_types: ['code'],
+  }],
+  jwks: { keys: [jwk] },
+  pkce: { required: () => true },
+  claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name'] },
+  findAccount: (_, id) => ({
+    accountId: id,
+    claims: () => ({
+      sub: id,
+      email: `${id.replace(/^unverified-/, '')}@test.example`,
+      email_verified: !id.startsWith('unverified-'),
+      name: 'Somebody',
+    }),
+  }),
+  features: { devInteractions: { enabled: true } },
+  cookies: { keys: [secret] },
+  ttl: { Session: 600, Grant: 600, Interaction: 600, AccessToken: 600, IdToken: 600 },
+});
+
+provider.use(async (ctx, next) => {
+  if (ctx.path !== '/sign') return next();
+  let text = '';
+  for await (const part of ctx.req) text += part;
+  const { header, claims } = JSON.parse(text);
+  ctx.body = await new SignJWT(claims).setProtectedHeader({ alg: 'RS256', kid: 'key-1', ...header }).sign(privateKey);
+});
+
+provider.listen(Number(port), '127.0.0.1', () => console.log('listening'));

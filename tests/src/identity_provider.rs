@@ -1,0 +1,92 @@
+//! A provider of identities of a test's own (`tests/browser/provider.mjs`), and a browser that signs in there.
+
+use std::{collections::HashMap, net::TcpListener, process::Stdio, time::Duration};
+
+use reqwest::{Method, Url, header::HeaderMap};
+use serde_json::Value;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, Command},
+    time::timeout,
+};
+
+use crate::programs::workspace_root;
+
+/// It ends when it is dropped.
+#[derive(Debug)]
+pub struct IdentityProvider {
+    pub issuer: String,
+    pub secret: String,
+    http: reqwest::Client,
+    _process: Child,
+}
+
+impl IdentityProvider {
+    /// Starts one that sends people back to `redirect_uri`.
+    pub async fn start(redirect_uri: &str) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its number").port();
+        let secret = format!("canary{}", hex::encode(rand::random::<[u8; 16]>()));
+        let mut command = Command::new("node");
+        command.arg(workspace_root().join("tests/browser/provider.mjs")).args([
+            &port.to_string(),
+            redirect_uri,
+            &secret,
+        ]);
+        let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+        let mut process = command.spawn().expect("node");
+        let mut lines = BufReader::new(process.stdout.take().expect("its output")).lines();
+        let first = timeout(Duration::from_secs(30), lines.next_line()).await.expect("a provider that starts");
+        assert_eq!(first.expect("a line").as_deref(), Some("listening"));
+        let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+        let http = http.timeout(Duration::from_secs(20)).build().expect("an HTTP client");
+        Self { issuer: format!("http://127.0.0.1:{port}"), secret, http, _process: process }
+    }
+
+    /// A token with these claims, signed with the provider's key.
+    pub async fn sign(&self, header: &Value, claims: &Value) -> String {
+        let body = serde_json::json!({ "header": header, "claims": claims });
+        let answer = self.http.post(format!("{}/sign", self.issuer)).json(&body).send().await.expect("an answer");
+        answer.text().await.expect("a token")
+    }
+
+    /// Goes where a browser is sent, signs in as `login` and agrees; returns where the browser is sent back to.
+    pub async fn sign_in(&self, start: &str, login: &str) -> Url {
+        let mut cookies = HashMap::new();
+        let mut url: Url = start.parse().expect("a URL");
+        for _ in 0..12 {
+            if !url.as_str().starts_with(&self.issuer) {
+                return url;
+            }
+            let interaction = url.path().starts_with("/interaction/");
+            let mut request = self.http.request(if interaction { Method::POST } else { Method::GET }, url.clone());
+            let line: Vec<_> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            request = request.header("cookie", line.join("; "));
+            if interaction {
+                let prompt = self.prompt(&url, &line.join("; ")).await;
+                let form = format!("prompt={prompt}&login={login}&password=any");
+                request = request.header("content-type", "application/x-www-form-urlencoded").body(form);
+            }
+            let answer = request.send().await.expect("an answer");
+            keep(&mut cookies, answer.headers());
+            let to = answer.headers().get("location").map(|to| to.to_str().expect("an address").to_owned());
+            let Some(to) = to else { panic!("{url}: {} {}", answer.status(), answer.text().await.unwrap_or_default()) };
+            url = url.join(&to).expect("an address");
+        }
+        panic!("the provider sends the browser round and round, last to {url}")
+    }
+
+    /// What the provider asks for: to sign in, or to agree.
+    async fn prompt(&self, url: &Url, cookies: &str) -> &'static str {
+        let page = self.http.get(url.clone()).header("cookie", cookies).send().await.expect("an answer");
+        if page.text().await.expect("a page").contains("value=\"login\"") { "login" } else { "consent" }
+    }
+}
+
+fn keep(cookies: &mut HashMap<String, String>, headers: &HeaderMap) {
+    for line in headers.get_all("set-cookie") {
+        let pair = line.to_str().expect("a cookie").split(';').next().unwrap_or_default();
+        if let Some((name, value)) = pair.split_once('=') {
+            cookies.insert(name.to_owned(), value.to_owned());
+        }
+    }
+}
