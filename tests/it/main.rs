@@ -7,6 +7,7 @@ mod crashes;
 mod drain;
 mod drift;
 mod failures;
+mod hostile_pages;
 mod identity;
 mod inside;
 mod leases;

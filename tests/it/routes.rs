@@ -8,7 +8,7 @@ use crate::support::table;
 mod account;
 mod admin;
 mod audit;
-mod auth;
+pub(crate) mod auth;
 mod authz;
 mod changes;
 mod create;

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use clawdeploy_shared::{
     config::DatabaseArgs,
     db::{
-        Conn, DbError, session, setup,
+        Conn, DbError, second_factor, session, setup,
         user::{self, NewUser, Role, User},
     },
     ids::UserId,
@@ -50,7 +50,7 @@ pub struct CreateUser {
     #[arg(long, required = true)]
     password_stdin: bool,
 
-    /// If the account is there already, give it this password and sign it out everywhere
+    /// If the account is there already, give it this password, forget its authenticator app and sign it out everywhere
     #[arg(long)]
     reset_password: bool,
 
@@ -98,6 +98,7 @@ async fn reset(conn: &mut Conn, user: &User, password: SecretString) -> anyhow::
     conn.transaction::<_, DbError, _>(async |conn| {
         user::set_password(conn, user.id, &hash).await?;
         session::end_all(conn, user.id, None).await?;
+        second_factor::remove(conn, user.id).await?;
         Entry::new("user.reset_password", Target::User(user.id)).owned_by(user.id).by_named(conn, ACTOR, None).await
     })
     .await?;

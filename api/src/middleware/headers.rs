@@ -25,6 +25,9 @@ pub(super) async fn headers(request: Request, next: Next) -> Response {
     set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     set(header::X_FRAME_OPTIONS, "DENY");
     set(header::REFERRER_POLICY, "no-referrer");
+    // A page that opens ours in a window gets no hold of it.
+    set(HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
+    set(HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=(), payment=(), usb=()");
     if docs {
         set(header::CONTENT_SECURITY_POLICY, CSP_DOCS);
     } else if api {

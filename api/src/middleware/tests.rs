@@ -60,6 +60,7 @@ async fn headers_keep_browsers_in_bounds() {
     let (api, _) = ask("/api/refuse", "r").await;
     assert_eq!(api.headers()[header::CACHE_CONTROL], "no-store");
     assert_eq!(api.headers()[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
+    assert_eq!(api.headers()["cross-origin-opener-policy"], "same-origin");
     let (page, _) = ask("/fine", "r").await;
     assert_eq!(page.headers()[header::X_FRAME_OPTIONS], "DENY");
     assert!(!page.headers().contains_key(header::CACHE_CONTROL));

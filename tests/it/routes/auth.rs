@@ -13,7 +13,7 @@ const LOGIN: &str = "/api/auth/login";
 const PASSWORD: &str = "canary horse battery";
 
 /// An account with a password, made as an operator makes one.
-pub(super) async fn account(env: &TestEnv, email: &str) {
+pub(crate) async fn account(env: &TestEnv, email: &str) {
     let arguments = ["user", "create", "--email", email, "--name", "Eve", "--password-stdin"];
     let mut command = Command::new(Program::Api.path());
     command.args(arguments).env_clear().envs(env.settings().iter().cloned());

@@ -1,0 +1,38 @@
+//! Pages that act in the name of whoever is signed in: a neighbour's below the panel's own name, and a stranger's.
+
+use std::{process::Stdio, time::Duration};
+
+use clawdeploy_tests::{TestEnv, programs::workspace_root};
+use serde_json::{Value, json};
+use tokio::{process::Command, time::timeout};
+
+use crate::routes::auth::account;
+
+#[tokio::test]
+async fn they_change_nothing() {
+    let env = TestEnv::builder().workers(0).build().await;
+    account(&env, "eve@test.example").await;
+    let panel = env.base.replace("127.0.0.1", "panel.localhost");
+    let mut node = Command::new("node");
+    node.arg(workspace_root().join("tests/browser/hostile.mjs")).args([
+        "--panel",
+        &panel,
+        "--email",
+        "eve@test.example",
+    ]);
+    node.args(["--password", "canary horse battery"]).stdin(Stdio::null()).stderr(Stdio::inherit()).kill_on_drop(true);
+    let output = timeout(Duration::from_mins(3), node.output()).await.expect("a browser in time").expect("node");
+    let said: Value = serde_json::from_slice(&output.stdout).expect("what the browser says: has `npm ci` been run?");
+    // A page does not see what it was answered without asking the browser's leave: `opaque`.
+    let came = json!({
+        "read": "blocked", "json": "blocked", "text": "opaque", "delete": "blocked", "logout": "opaque", "framed": false,
+        "signedIn": 200,
+    });
+    assert_eq!(said, json!({ "signIn": 200, "before": 200, "neighbour": came, "stranger": came }));
+    assert!(env.api.log().contains("code=\"cross_site\""), "it was asked");
+    assert_eq!(env.rows("SELECT id FROM instances").await, Vec::<Value>::new());
+    assert_eq!(env.rows("SELECT id FROM sessions").await.len(), 1);
+    let done = env.rows("SELECT action FROM audit ORDER BY id").await;
+    assert_eq!(done, [json!({ "action": "user.create" }), json!({ "action": "auth.login" })]);
+    env.finish().await;
+}
