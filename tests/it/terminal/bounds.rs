@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use clawdeploy_tests::{process::Process, terminal::Terminal};
+use clawdeploy_tests::{
+    process::Process,
+    terminal::{Terminal, ticket},
+};
 use serde_json::json;
 
 use super::{builder, nothing_left, shell, site};
@@ -49,6 +52,23 @@ async fn frames_storms_and_nonsense() {
     terminal.send(vec![b' '; 64 << 10]).await;
     terminal.try_send(vec![b' '; 65 << 10]).await;
     assert_eq!(terminal.ended().await, Some(1009));
+    env.finish().await;
+}
+
+#[tokio::test]
+async fn who_acknowledges_nothing_is_detached_and_the_work_goes_on() {
+    let (env, ann, instance) = site(builder()).await;
+    let (mut terminal, id) = shell(&env, &ann, &instance).await;
+    terminal.acks = false;
+    terminal.send("seq 1 200000 >/tmp/n; cat /tmp/n; echo done >/tmp/done\n").await;
+    let began = Instant::now();
+    assert_eq!(terminal.ended().await, Some(4008));
+    assert!(began.elapsed() >= Duration::from_secs(9), "{:?}", began.elapsed());
+    // What it was ahead is the window, with what was under way to it.
+    assert!(terminal.output.len() < 400 << 10, "{} bytes", terminal.output.len());
+    let mut again = Terminal::attach(&env.base, &id, &ticket(&ann, &id).await, Some(terminal.offset)).await;
+    again.expect("200000").await;
+    assert_eq!(again.run("cat /tmp/done").await, "done\n");
     env.finish().await;
 }
 
