@@ -5,7 +5,7 @@ use std::{collections::VecDeque, time::Duration};
 use clawdeploy_shared::{ids::InstanceId, inside::Verb};
 use reqwest::Response;
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{Answer, Inside};
 use crate::error::{AppError, AppResult, ErrorCode};
@@ -23,6 +23,8 @@ pub struct Values {
     response: Response,
     rest: Vec<u8>,
     ready: VecDeque<Vec<u8>>,
+    /// When the last sign of life came.
+    heard_at: Instant,
 }
 
 impl Inside {
@@ -38,7 +40,9 @@ impl Inside {
         };
         let expired = || AppError::new(ErrorCode::TimedOut, "The worker took too long to answer. Try again.");
         match timeout(BEGIN_LIMIT, begin).await.unwrap_or_else(|_| Err(expired()))? {
-            Answer::Stream(response) => Ok(Values { response, rest: Vec::new(), ready: VecDeque::new() }),
+            Answer::Stream(response) => {
+                Ok(Values { response, rest: Vec::new(), ready: VecDeque::new(), heard_at: Instant::now() })
+            }
             Answer::Body(_) => Err(AppError::new(ErrorCode::GatewayFailed, "The worker's answer was not understood.")),
         }
     }
@@ -60,7 +64,8 @@ impl Values {
                     }
                 }
             }
-            let piece = timeout(ALIVE_LIMIT, self.response.chunk()).await.ok()?.ok()??;
+            let piece = timeout_at(self.heard_at + ALIVE_LIMIT, self.response.chunk()).await.ok()?.ok()??;
+            self.heard_at = Instant::now();
             for piece in piece.split_inclusive(|&byte| byte == b'\n') {
                 self.rest.extend_from_slice(piece);
                 if piece.ends_with(b"\n") {
