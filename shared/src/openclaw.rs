@@ -77,10 +77,15 @@ pub fn restore_platform_config(existing: &mut Value, settings: &GatewaySettings<
 }
 
 /// Puts another channel, or another bot, into a file that the owner may have changed. The channel that there was is switched
-/// off; what the owner has set in it stays.
+/// off and loses its token; what the owner has set in it stays.
 pub fn change_channel(existing: &mut Value, before: Channel, settings: &GatewaySettings<'_>) {
     if before != settings.channel && before != Channel::None {
         merge(existing, json!({ "channels": { before.as_str(): { "enabled": false } } }));
+        // A secret that is needed no more is kept no more: who prints the file would tell it.
+        let switched_off = existing.pointer_mut(&format!("/channels/{before}"));
+        if let Some(channel) = switched_off.and_then(Value::as_object_mut) {
+            channel.remove(token_field(before));
+        }
     }
     merge(existing, channel_config(settings.channel, settings.bot_token));
 }
@@ -155,6 +160,11 @@ fn channel_config(channel: Channel, bot_token: Option<&SecretString>) -> Value {
             "plugins": { "entries": { "discord": { "enabled": true } } },
         }),
     }
+}
+
+/// Where a channel keeps its bot's token.
+fn token_field(channel: Channel) -> &'static str {
+    if channel == Channel::Telegram { "botToken" } else { "token" }
 }
 
 /// The variable that OpenClaw reads a provider's key from.

@@ -29,6 +29,7 @@ pub mod kill_point;
 pub mod ledger;
 pub mod prune;
 pub mod runner;
+pub mod secrets;
 
 /// What jobs work with; one for the process.
 #[derive(Debug, Clone)]

@@ -1,3 +1,5 @@
+mod anything;
+
 use super::*;
 
 fn routing(routing: Routing) -> RoutingArgs {
@@ -96,7 +98,7 @@ fn another_channel_switches_the_one_before_off() {
     let bot = SecretString::from("bot");
     let discord =
         GatewaySettings { channel: Channel::Discord, bot_token: Some(&bot), ..settings(&id, &token, &routing) };
-    let mut file = json!({ "channels": { "telegram": { "enabled": true, "dmPolicy": "open" } } });
+    let mut file = json!({ "channels": { "telegram": { "enabled": true, "dmPolicy": "open", "botToken": "old" } } });
     change_channel(&mut file, Channel::Telegram, &discord);
     assert_eq!(file["channels"]["telegram"], json!({ "enabled": false, "dmPolicy": "open" }));
     assert_eq!(file["channels"]["discord"], json!({ "enabled": true, "token": "bot" }));

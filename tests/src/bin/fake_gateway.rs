@@ -16,8 +16,9 @@ use std::{
 /// Every start adds a line here, in the config directory.
 const STARTS: &str = "/home/node/.openclaw/starts.log";
 const CONFIG: &str = "/home/node/.openclaw/openclaw.json";
-/// A test may put this beside the configuration: `exit` ends each start with 1, `hog` takes memory until it is killed, `never`
-/// is never ready.
+const ENVIRONMENT: &str = "/home/node/.openclaw/.env";
+/// A test may put this beside the configuration: `exit` ends each start with 1, `hog` takes memory until it is killed, `flood`
+/// fills its log, `never` is never ready.
 const FATE: &str = "/home/node/.openclaw/fate";
 /// A test may put this there for OpenClaw's command line: `hang` never ends, `fail` ends with 1.
 const MOOD: &str = "/home/node/.openclaw/mood";
@@ -35,8 +36,10 @@ fn main() -> ExitCode {
         return shell();
     }
     // As a command beside the gateway, as a person's in a terminal would be.
-    if std::env::args().nth(1).as_deref() == Some("hog") {
-        return hog();
+    match std::env::args().nth(1).as_deref() {
+        Some("hog") => return hog(),
+        Some("bomb") => bomb(),
+        _ => {}
     }
     let arguments: Vec<String> = std::env::args().collect();
     if let [choom, _, _, _, timeout, _, seconds, openclaw, rest @ ..] = &arguments[..]
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
     match fate {
         "exit" => return last_words(1),
         "hog" => return hog(),
+        "flood" => drop(thread::spawn(flood)),
         _ => {}
     }
     let ready_at = match setting("FAKE_MODE").as_str() {
@@ -119,6 +123,28 @@ fn hog() -> ExitCode {
     }
 }
 
+/// Starts itself over and over, as each that it has started does.
+fn bomb() -> ! {
+    loop {
+        if std::process::Command::new("/usr/local/bin/node").arg("bomb").spawn().is_err() {
+            pause(50);
+        }
+    }
+}
+
+/// Never stops talking.
+fn flood() {
+    let line = "fake gateway: nothing to say, at length ".repeat(25);
+    loop {
+        let _ = writeln!(io::stdout(), "{line}");
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this program is not part of the product")]
+fn pause(millis: u64) {
+    thread::sleep(Duration::from_millis(millis));
+}
+
 #[expect(clippy::disallowed_methods, reason = "this program is not part of the product")]
 fn setting(name: &str) -> String {
     std::env::var(name).unwrap_or_default()
@@ -139,10 +165,12 @@ fn migrate() {
     let _ = std::fs::write(CONFIG, "{ \"migrated\": true }");
 }
 
-/// Ends with a reason, and with what must never be passed on: the configuration with its tokens.
+/// Ends with a reason, and with what must never be passed on: the tokens and keys in its files.
 fn last_words(code: u8) -> ExitCode {
     let config = std::fs::read_to_string(CONFIG).unwrap_or_default();
-    for line in config.lines().filter(|line| line.to_lowercase().contains("token\":")) {
+    let environment = std::fs::read_to_string(ENVIRONMENT).unwrap_or_default();
+    let secret = config.lines().filter(|line| line.to_lowercase().contains("token\":"));
+    for line in secret.chain(environment.lines().filter(|line| line.contains('='))) {
         let _ = writeln!(io::stderr(), "fake gateway: read {}", line.trim());
     }
     let _ = writeln!(io::stderr(), "fake gateway: told to fail with {code}");

@@ -1,11 +1,9 @@
 //! What a step is given: the job, the right to act in its name, and the ways in which it can be told to stop.
 
-use std::collections::BTreeMap;
-
 use clawdeploy_shared::{
     db::{
-        Scope, instance,
-        instance::{Instance, places},
+        Scope,
+        instance::{self, Instance},
         job::Job,
         job_event::NewJobEvent,
         lease::{self, Lease},
@@ -14,11 +12,9 @@ use clawdeploy_shared::{
     job::JobEventKind,
     openclaw::GatewaySettings,
     ports::Subnet,
-    secret::SecretError,
 };
-use secrecy::SecretString;
 
-use super::{Env, active::Signals, error::StepError};
+use super::{Env, active::Signals, error::StepError, secrets::Secrets};
 
 #[derive(Debug)]
 pub struct JobContext {
@@ -28,16 +24,6 @@ pub struct JobContext {
     pub signals: Signals,
     /// Whether a request to cancel is obeyed; not while the job is being undone already.
     pub cancellable: bool,
-}
-
-/// Secrets of an instance, opened.
-#[derive(Debug)]
-pub struct Secrets {
-    pub gateway_token: SecretString,
-    pub bot_token: Option<SecretString>,
-    pub api_key: Option<SecretString>,
-    /// Environment variables of the owner's.
-    pub env: BTreeMap<String, SecretString>,
 }
 
 impl JobContext {
@@ -107,19 +93,7 @@ impl JobContext {
     }
 
     pub fn secrets(&self, instance: &Instance) -> Result<Secrets, StepError> {
-        let sealer = &self.env.sealer;
-        let open = |sealed: &Option<String>, place| sealed.as_deref().map(|s| sealer.open(s, place)).transpose();
-        let settings = instance.settings();
-        let env = settings.env_sealed.iter().map(|(name, sealed)| {
-            let column = places::env_column(name);
-            Ok((name.clone(), sealer.open(sealed, places::env(&instance.id, &column))?))
-        });
-        Ok(Secrets {
-            env: env.collect::<Result<_, SecretError>>()?,
-            gateway_token: sealer.open(&instance.gateway_token_sealed, places::gateway_token(&instance.id))?,
-            bot_token: open(&instance.bot_token_sealed, places::bot_token(&instance.id))?,
-            api_key: open(&instance.api_key_sealed, places::api_key(&instance.id))?,
-        })
+        Ok(Secrets::open(&self.env.sealer, instance)?)
     }
 
     /// What the instance's files are made from.

@@ -25,19 +25,18 @@ use chrono::{DateTime, TimeDelta, Utc};
 use clawdeploy_shared::{
     db::{
         Conn, DbError, Scope,
-        instance::{self, Fault, Instance, places},
+        instance::{self, Fault, Instance},
         job::{self, JobFilter},
     },
     ids::InstanceId,
     instance::InstanceStatus,
 };
 use diesel_async::AsyncConnection as _;
-use secrecy::{ExposeSecret as _, SecretString};
 
 use super::SweepError;
 use crate::{
     docker::{ContainerState, ContainerStatus, InstanceAction, InstanceEvent},
-    engine::Env,
+    engine::{Env, secrets::Secrets},
 };
 
 /// Code of the error.
@@ -161,10 +160,11 @@ pub(super) async fn break_loop(
     // Stopped first and said after: the other way round, a look in between would find a gateway that runs, and say that.
     env.docker.stop(container, STOP_GRACE).await?;
     deaths.forget(container);
-    say(env, instance, &message).await
+    say(env, instance, Fault { code: CODE, message: &message }).await
 }
 
-async fn say(env: &Env, instance: &Instance, message: &str) -> Result<bool, SweepError> {
+/// Says in the row of an instance that has no open job why its gateway was stopped.
+pub(super) async fn say(env: &Env, instance: &Instance, fault: Fault<'_>) -> Result<bool, SweepError> {
     let mut conn = env.db.conn().await?;
     conn.transaction::<_, SweepError, _>(async |conn| {
         let now = instance::find_for_update(conn, Scope::Everything, &instance.id).await?;
@@ -172,7 +172,6 @@ async fn say(env: &Env, instance: &Instance, message: &str) -> Result<bool, Swee
         if !same || !job::open_on(conn, &instance.id).await?.is_empty() {
             return Ok(false);
         }
-        let fault = Fault { code: CODE, message };
         Ok(instance::set_status(conn, &instance.id, InstanceStatus::Error, Some(fault)).await?)
     })
     .await
@@ -200,17 +199,8 @@ fn message(exit_code: Option<i64>, out_of_memory: bool, last_words: &[String]) -
 
 /// The end of the gateway's log without the instance's secrets; nothing where either cannot be read.
 async fn last_words(env: &Env, instance: &Instance, container: &str) -> Vec<String> {
-    let id = &instance.id;
-    let sealed = [
-        Some((instance.gateway_token_sealed.as_str(), places::gateway_token(id))),
-        instance.bot_token_sealed.as_deref().map(|sealed| (sealed, places::bot_token(id))),
-        instance.api_key_sealed.as_deref().map(|sealed| (sealed, places::api_key(id))),
-    ];
-    let opened: Result<Vec<SecretString>, _> =
-        sealed.into_iter().flatten().map(|(sealed, place)| env.sealer.open(sealed, place)).collect();
-    let Ok(secrets) = opened else { return Vec::new() };
-    let secrets: Vec<&str> = secrets.iter().map(SecretString::expose_secret).collect();
-    env.docker.tail(container, LAST_WORDS, &secrets).await.unwrap_or_default()
+    let Ok(secrets) = Secrets::open(&env.sealer, instance) else { return Vec::new() };
+    env.docker.tail(container, LAST_WORDS, &secrets.known()).await.unwrap_or_default()
 }
 
 #[cfg(test)]

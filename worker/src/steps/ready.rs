@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use secrecy::ExposeSecret;
 use tokio::time::Instant;
 
 use crate::{
@@ -88,9 +87,7 @@ async fn failed(cx: &JobContext, container_id: &str, code: &'static str, reason:
         Ok(secrets) => secrets,
         Err(error) => return error,
     };
-    let known = [Some(&secrets.gateway_token), secrets.bot_token.as_ref(), secrets.api_key.as_ref()];
-    let known: Vec<&str> = known.into_iter().flatten().map(ExposeSecret::expose_secret).collect();
-    let words = cx.env.docker.tail(container_id, LAST_WORDS, &known).await.unwrap_or_default();
+    let words = cx.env.docker.tail(container_id, LAST_WORDS, &secrets.known()).await.unwrap_or_default();
     let message = if words.is_empty() {
         format!("{reason} It said nothing.")
     } else {

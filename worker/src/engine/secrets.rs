@@ -1,0 +1,42 @@
+//! The secrets of an instance, opened for a step.
+
+use std::collections::BTreeMap;
+
+use clawdeploy_shared::{
+    db::instance::{Instance, places},
+    secret::{Sealer, SecretError},
+};
+use secrecy::{ExposeSecret, SecretString};
+
+/// Secrets of an instance, opened.
+#[derive(Debug)]
+pub struct Secrets {
+    pub gateway_token: SecretString,
+    pub bot_token: Option<SecretString>,
+    pub api_key: Option<SecretString>,
+    /// Environment variables of the owner's.
+    pub env: BTreeMap<String, SecretString>,
+}
+
+impl Secrets {
+    pub fn open(sealer: &Sealer, instance: &Instance) -> Result<Self, SecretError> {
+        let open = |sealed: &Option<String>, place| sealed.as_deref().map(|s| sealer.open(s, place)).transpose();
+        let settings = instance.settings();
+        let env = settings.env_sealed.iter().map(|(name, sealed)| {
+            let column = places::env_column(name);
+            Ok((name.clone(), sealer.open(sealed, places::env(&instance.id, &column))?))
+        });
+        Ok(Self {
+            env: env.collect::<Result<_, SecretError>>()?,
+            gateway_token: sealer.open(&instance.gateway_token_sealed, places::gateway_token(&instance.id))?,
+            bot_token: open(&instance.bot_token_sealed, places::bot_token(&instance.id))?,
+            api_key: open(&instance.api_key_sealed, places::api_key(&instance.id))?,
+        })
+    }
+
+    /// Everything that must not be passed on with what a gateway says.
+    pub fn known(&self) -> Vec<&str> {
+        let own = [Some(&self.gateway_token), self.bot_token.as_ref(), self.api_key.as_ref()];
+        own.into_iter().flatten().chain(self.env.values()).map(ExposeSecret::expose_secret).collect()
+    }
+}
