@@ -7,8 +7,8 @@ usage() {
 Usage: deploy/install.sh [--binaries DIR] [--workers N] [--unprivileged-worker] [--dry-run]
        deploy/install.sh --uninstall [--purge --yes] [--dry-run]
 
-Installs packages, users, settings with secrets, a database, a Redis, programs, units, the nginx site and a first
-administrator, whose password is shown once. Run again it changes only what is missing or different: that is also
+Installs packages, users, settings with secrets, a database, a Redis, programs, units, the instances' firewall, the nginx
+site and a first administrator, whose password is shown once. Run again it changes only what is missing or different: that is also
 the way to a newer version. Settings that are there are never changed; they lie in /etc/clawdeploy.
 
   --binaries DIR         where clawdeploy-api and clawdeploy-worker are (target/release)
@@ -55,6 +55,7 @@ install_all() {
   keys_ensure
   programs_copy
   units_install
+  firewall_ensure
   nginx_site_ensure
   admin_first
   programs_run

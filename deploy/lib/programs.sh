@@ -3,7 +3,7 @@
 #
 # shellcheck disable=SC2034,SC2154 # install.sh sets what is read here, and reads what is set
 
-readonly BIN=/usr/local/bin UNITS=/etc/systemd/system
+readonly BIN=/usr/local/bin UNITS=/etc/systemd/system FIREWALL=/usr/local/sbin/clawdeploy-firewall
 # What has to be started anew.
 restart_api='' restart_workers='' reload_units=''
 # Of the administrator who was made in this run.
@@ -64,6 +64,39 @@ units_install() {
     rm -f -- "$temp"
   fi
   if ((changes > before)); then reload_units=yes restart_api=yes restart_workers=yes; fi
+}
+
+# firewall VERB: the rules that keep instances away from this machine, by the workers' settings.
+firewall() (
+  local name
+  for name in CLAWDEPLOY_FIREWALL CLAWDEPLOY_NETWORK_POOL CLAWDEPLOY_DEPLOYMENT CLAWDEPLOY_FIREWALL_ALLOW \
+    CLAWDEPLOY_FIREWALL_DNS; do
+    export "$name=$(setting "$name" '')"
+  done
+  exec bash "$ROOT/deploy/firewall.sh" "$1"
+)
+
+# firewall_ensure: now, where this machine lets us, and at every boot.
+firewall_ensure() {
+  file_ensure "$ROOT/deploy/firewall.sh" "$FIREWALL" 0755
+  file_ensure "$ROOT/deploy/systemd/clawdeploy-firewall.service" "$UNITS/clawdeploy-firewall.service" 0644
+  if ! unit_enabled clawdeploy-firewall.service; then
+    change "having clawdeploy-firewall.service start at boot" unit_enable clawdeploy-firewall.service
+  fi
+  if [[ $dry_run == yes ]] || ! firewall check; then
+    change "keeping instances away from this machine (deploy/firewall.sh print shows the rules)" firewall_apply
+  fi
+}
+
+firewall_apply() {
+  if ! firewall apply; then
+    todo+=("put the firewall of the instances in force: $FIREWALL apply (its message stands above)")
+  fi
+}
+
+firewall_remove() {
+  if have iptables && ! firewall remove; then warn "the firewall of the instances could not be removed"; fi
+  remove "$UNITS/multi-user.target.wants/clawdeploy-firewall.service" "$UNITS/clawdeploy-firewall.service" "$FIREWALL"
 }
 
 # as_api ARGUMENT...: the API's program under the API's name and settings, for a command.
@@ -136,7 +169,7 @@ programs_run() {
 # The links are what `systemctl enable` makes; without a systemd that runs there need not be a systemctl either.
 unit_link() {
   local name=$1
-  if [[ $name == clawdeploy.target ]]; then
+  if [[ $name == clawdeploy.target || $name == clawdeploy-firewall.service ]]; then
     printf '%s\n' "$UNITS/multi-user.target.wants/$name"
   else
     printf '%s\n' "$UNITS/clawdeploy.target.wants/$name"

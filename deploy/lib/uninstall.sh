@@ -18,6 +18,8 @@ uninstall() {
     /usr/lib/sysusers.d/clawdeploy.conf /usr/lib/tmpfiles.d/clawdeploy.conf /etc/sudoers.d/clawdeploy \
     "$BIN"/clawdeploy-{api,worker}
   nginx_site_remove
+  # Instances that stay are kept where they are as long as they run.
+  if [[ $purge == yes && $dry_run == no ]]; then firewall_remove; fi
   if with_systemd && [[ $dry_run == no ]]; then systemctl daemon-reload; fi
 
   if [[ $purge == yes ]]; then

@@ -187,6 +187,18 @@ programs_stop() {
   pid_stop "$STATE/run/api.pid" 30
 }
 
+# firewall VERB: the rules that keep this stack's instances away from this machine.
+firewall() (
+  export CLAWDEPLOY_DEPLOYMENT
+  CLAWDEPLOY_DEPLOYMENT=$(deployment)
+  exec bash "$ROOT/deploy/firewall.sh" "$1"
+)
+
+firewall_ensure() {
+  if firewall check; then return; fi
+  firewall apply || warn "instances can reach this machine: deploy/firewall.sh could not keep them away"
+}
+
 # --- the API, as a client ---------------------------------------------------------------------------------------------
 
 # api METHOD PATH [CURL_ARGUMENTS...]: a call with the admin's token; prints the answer's body. Fails for a status that is

@@ -22,6 +22,7 @@ setup() {
   cp "$DEPLOY"/systemd/*.service "$DEPLOY"/systemd/*.target "$UNITS/"
   install -m 0755 /bin/true "$FAKE/usr/local/bin/clawdeploy-api"
   install -m 0755 /bin/true "$FAKE/usr/local/bin/clawdeploy-worker"
+  install -D -m 0755 /bin/true "$FAKE/usr/local/sbin/clawdeploy-firewall"
 }
 
 # verify UNIT: without a word of complaint.
@@ -40,6 +41,7 @@ exposure() {
   verify clawdeploy-api.service
   verify clawdeploy-worker@1.service
   verify clawdeploy.target
+  verify clawdeploy-firewall.service
 }
 
 @test "a slip in a unit would be seen" {

@@ -14,6 +14,7 @@ mod inside;
 mod leases;
 mod lifecycle;
 mod migrations;
+mod network;
 mod openclaw_files;
 mod outages;
 mod programs;

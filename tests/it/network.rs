@@ -1,0 +1,194 @@
+//! What can be reached from inside an instance: the internet, and nothing of ours.
+//!
+//! Asked by another process in the instance's own network. The world outside is a network namespace of the test's, with an
+//! address of the internet, one such as a cloud has its metadata at, and one of a private network.
+
+use std::{collections::BTreeSet, process::Stdio, time::Duration};
+
+use clawdeploy_shared::{db::worker, inside::Address};
+use clawdeploy_tests::{TestEnv, docker, programs::workspace_root, settings};
+use tokio::{
+    net::TcpListener,
+    process::{Child, Command},
+};
+
+use crate::support::{http, port, running};
+
+/// Prints which of `address:port` can be connected to, and whether there is IPv6.
+const SCAN: &str = r#"
+const net = require("net");
+const inet6 = require("fs").readFileSync("/proc/net/if_inet6", "utf8").split("\n").filter((l) => l && !l.endsWith(" lo"));
+if (inet6.length) console.log("ipv6");
+for (const target of process.argv.slice(1)) {
+  const at = target.lastIndexOf(":");
+  const socket = net.connect({ host: target.slice(0, at), port: +target.slice(at + 1) });
+  socket.setTimeout(4000, () => socket.destroy());
+  socket.on("error", () => {});
+  socket.on("connect", () => { console.log(target); socket.destroy(); });
+}"#;
+
+async fn ip(arguments: &str) {
+    let done = Command::new("ip").args(arguments.split(' ')).output().await.expect("iproute2");
+    assert!(done.status.success(), "ip {arguments}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+/// The world outside; it goes with the test.
+struct Outside {
+    name: String,
+    internet: String,
+    metadata: String,
+    private: String,
+    _server: Child,
+}
+
+impl Outside {
+    async fn make(env: &TestEnv) -> Self {
+        let slot = env.slot.number();
+        let name = format!("cdtest-{slot}");
+        let (here, there) = (format!("198.51.100.{}", slot * 4 + 1), format!("198.51.100.{}", slot * 4 + 2));
+        let (metadata, private) = (format!("169.254.99.{slot}"), format!("10.250.99.{slot}"));
+        remove(&name);
+        ip(&format!("netns add {name}")).await;
+        ip(&format!("link add cdv{slot} type veth peer name cdp{slot} netns {name}")).await;
+        ip(&format!("address add {here}/30 dev cdv{slot}")).await;
+        ip(&format!("link set cdv{slot} up")).await;
+        for address in [format!("{there}/30"), format!("{metadata}/32"), format!("{private}/32")] {
+            ip(&format!("-netns {name} address add {address} dev cdp{slot}")).await;
+        }
+        ip(&format!("-netns {name} link set cdp{slot} up")).await;
+        ip(&format!("-netns {name} route add default via {here}")).await;
+        for address in [&metadata, &private] {
+            ip(&format!("route add {address}/32 via {there}")).await;
+        }
+        let mut server = Command::new("ip");
+        server.args(["netns", "exec", &name, "node", "-e", "require('net').createServer((s) => s.end()).listen(80)"]);
+        let server = server.stdin(Stdio::null()).kill_on_drop(true).spawn().expect("a server");
+        let outside = Self { name, internet: there, metadata, private, _server: server };
+        let up = async || tokio::net::TcpStream::connect((outside.internet.as_str(), 80)).await.ok();
+        env.wait_for("the world outside", Duration::from_secs(20), up).await;
+        outside
+    }
+}
+
+impl Drop for Outside {
+    fn drop(&mut self) {
+        remove(&self.name);
+    }
+}
+
+/// Removes a namespace; its half of the link, the other half and the routes go with it.
+fn remove(name: &str) {
+    let _ = std::process::Command::new("ip").args(["netns", "del", name]).stderr(Stdio::null()).status();
+}
+
+/// The rules that production has, for the addresses of one test; they go with it.
+struct Firewall(Vec<(String, String)>);
+
+impl Firewall {
+    fn of(env: &TestEnv) -> Self {
+        let needed = ["CLAWDEPLOY_NETWORK_POOL", "CLAWDEPLOY_DEPLOYMENT"];
+        Self(env.settings().iter().filter(|(name, _)| needed.contains(&name.as_str())).cloned().collect())
+    }
+
+    fn command(&self, verb: &str) -> std::process::Command {
+        let mut command = std::process::Command::new(workspace_root().join("deploy/firewall.sh"));
+        command.arg(verb).envs(self.0.iter().cloned());
+        command
+    }
+
+    #[track_caller]
+    fn run(&self, verb: &str) {
+        let done = self.command(verb).output().unwrap();
+        assert!(done.status.success(), "{verb}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+}
+
+impl Drop for Firewall {
+    fn drop(&mut self) {
+        let _ = self.command("remove").output();
+    }
+}
+
+/// Which of some targets can be reached from inside an instance.
+async fn reachable(instance: &str, targets: &BTreeSet<String>) -> BTreeSet<String> {
+    let network = format!("container:claw-{instance}");
+    let image = settings::base_image();
+    let mut arguments = vec!["run", "--rm", "--user", "1000:1000", "--cap-drop", "ALL", "--network", &network];
+    arguments.extend(["--entrypoint", "node", image.as_str(), "-e", SCAN]);
+    arguments.extend(targets.iter().map(String::as_str));
+    docker::docker(&arguments).await.lines().map(str::to_owned).collect()
+}
+
+/// One thing of an instance's end of its network.
+async fn of_network(instance: &str, what: &str) -> String {
+    docker::inspect(
+        &format!("claw-{instance}"),
+        &format!("{{{{range .NetworkSettings.Networks}}}}{{{{.{what}}}}}{{{{end}}}}"),
+    )
+    .await
+}
+
+fn port_of(url: &str) -> u16 {
+    url.parse::<reqwest::Url>().unwrap().port().unwrap()
+}
+
+/// Ports of everything of ours that listens, each where it might be seen.
+async fn ours(env: &TestEnv) -> Vec<u16> {
+    let called = worker::callable(&mut env.db.conn().await.unwrap()).await.unwrap();
+    let Address::Tcp(endpoint) = called[0].address.parse().unwrap() else { panic!("{called:?}") };
+    let services = [settings::database_url(), settings::redis_url(), env.base.clone()].map(|url| port_of(&url));
+    services.into_iter().chain([endpoint.port(), 2375, 2376]).collect()
+}
+
+#[tokio::test]
+async fn from_inside_there_is_the_internet_and_nothing_of_ours() {
+    let env = TestEnv::builder().build().await;
+    let (made, neighbour) = (running(&env, "first").await, running(&env, "neighbour").await);
+    let outside = Outside::make(&env).await;
+    // A service of the machine's that somebody was careless about.
+    let careless = TcpListener::bind("0.0.0.0:0").await.unwrap();
+    let careless = careless.local_addr().map(|address| (address.port(), careless)).unwrap();
+
+    let gateways = [of_network(&made.instance, "Gateway").await, of_network(&neighbour.instance, "Gateway").await];
+    let mut here: Vec<String> = gateways.into();
+    here.push(format!("198.51.100.{}", env.slot.number() * 4 + 1));
+    let published = [port(&env, &made.instance).await, port(&env, &neighbour.instance).await];
+    let mut closed: BTreeSet<String> = BTreeSet::new();
+    for address in &here {
+        closed.extend(ours(&env).await.iter().chain(&published).map(|port| format!("{address}:{port}")));
+    }
+    closed.insert(format!("{}:18789", of_network(&neighbour.instance, "IPAddress").await));
+    let open_without_rules: BTreeSet<String> = here.iter().map(|address| format!("{address}:{}", careless.0)).collect();
+    let internet = format!("{}:80", outside.internet);
+    let (metadata, private) = (format!("{}:80", outside.metadata), format!("{}:80", outside.private));
+    let mut all: BTreeSet<String> = closed.union(&open_without_rules).cloned().collect();
+    all.extend([internet.clone(), metadata.clone(), private.clone()]);
+
+    // Nothing of ours is open even without a firewall, because it listens on the loopback; all else is, so the scan sees.
+    let mut without: BTreeSet<String> = open_without_rules.clone();
+    without.extend([internet.clone(), metadata, private.clone()]);
+    assert_eq!(reachable(&made.instance, &all).await, without, "without rules");
+
+    let mut firewall = Firewall::of(&env);
+    firewall.run("apply");
+    firewall.run("apply");
+    firewall.run("check");
+    assert_eq!(reachable(&made.instance, &all).await, [internet.clone()].into(), "with the rules of production");
+    for port in published {
+        assert_eq!(http(port, "/readyz").await.map(|(status, _)| status), Some(200), "from the machine itself");
+    }
+
+    firewall.0.push(("CLAWDEPLOY_FIREWALL_ALLOW".into(), outside.private.clone()));
+    assert!(!firewall.command("check").status().unwrap().success(), "other rules than those in force");
+    firewall.run("apply");
+    assert_eq!(reachable(&made.instance, &all).await, [internet, private].into(), "with one address allowed");
+
+    firewall.run("remove");
+    firewall.run("remove");
+    let left = std::process::Command::new("iptables").arg("-S").output().unwrap();
+    let chain = String::from_utf8_lossy(&firewall.command("print").output().unwrap().stdout).into_owned();
+    let chain = chain.split(' ').nth(1).unwrap().to_owned();
+    assert!(chain.starts_with("CLAWDEPLOY-") && !String::from_utf8_lossy(&left.stdout).contains(&chain), "{chain}");
+    drop(careless);
+    env.finish().await;
+}
