@@ -22,6 +22,7 @@ use secrecy::ExposeSecret as _;
 use crate::{config::DatabaseArgs, ids::UserId};
 
 pub mod audit;
+pub mod disk;
 pub mod identity;
 pub mod image;
 pub mod instance;

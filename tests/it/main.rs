@@ -8,6 +8,7 @@ mod crashes;
 mod drain;
 mod drift;
 mod failures;
+mod hostile;
 mod hostile_pages;
 mod identity;
 mod inside;

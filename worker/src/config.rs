@@ -75,9 +75,24 @@ pub struct InstanceArgs {
     #[arg(long, env = "CLAWDEPLOY_ROLLBACK_SECONDS", default_value = "259200", value_parser = seconds)]
     pub rollback_window: Duration,
 
+    /// MiB that an instance's files may take; at that its gateway is stopped; 0: any number
+    #[arg(long, env = "CLAWDEPLOY_DISK_LIMIT_MIB", default_value_t = 20480)]
+    pub disk_limit_mib: u32,
+
+    /// Seconds between two measurements of an instance's files
+    #[arg(long, env = "CLAWDEPLOY_DISK_SECONDS", default_value = "60", value_parser = seconds)]
+    pub disk_interval: Duration,
+
     /// CPU while a gateway starts, in thousandths of a core: its boot is bound by it
     #[arg(long, env = "CLAWDEPLOY_BOOST_CPU_MILLIS", default_value_t = 2000)]
     pub boost_cpu_millis: i32,
+}
+
+impl InstanceArgs {
+    /// Bytes that an instance's files may take; `None`: any number.
+    pub fn disk_limit_bytes(&self) -> Option<i64> {
+        (self.disk_limit_mib > 0).then_some(i64::from(self.disk_limit_mib) << 20)
+    }
 }
 
 /// How nginx is told where instances are; with routing `nginx` only.

@@ -36,6 +36,7 @@ use late::LateRuns;
 
 mod crash_loop;
 mod directories;
+mod disk;
 mod doorbells;
 mod drift;
 mod images;
@@ -208,6 +209,7 @@ impl Reconciler {
             SweepName::Trash => trash::sweep(env).await,
             SweepName::Ports => ports::sweep(env).await,
             SweepName::Snapshots => snapshots::sweep(env).await,
+            SweepName::Disk => disk::sweep(env).await,
             SweepName::Images => images::sweep(env).await,
         }
     }

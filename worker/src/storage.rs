@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 mod copy;
 mod dir;
 mod error;
+mod measure;
 mod remove;
 mod snapshot;
 mod walk;
@@ -38,6 +39,7 @@ use rustix::{fs::RenameFlags, io::Errno};
 
 pub use error::StorageError;
 use error::at;
+pub use measure::{DiskUse, MOST_ENTRIES, Seen};
 pub use snapshot::{SnapshotTaken, TreeSize};
 
 const CONFIG: &str = "config";

@@ -46,6 +46,12 @@ pub struct Instance {
     pub env: Value,
     /// An [`InstanceSettings`] that the container does not have yet.
     pub pending_settings: Option<Value>,
+    /// What its files take on the disk, in bytes, as they were measured last.
+    pub disk_bytes: Option<i64>,
+    /// How many bytes they may take; `None`: any number.
+    pub disk_limit_bytes: Option<i64>,
+    /// Whether its owner was told that little room is left.
+    pub disk_warned: bool,
 }
 
 /// What its owner can change of an instance later on. Secrets are sealed for the instance's own columns.

@@ -58,6 +58,10 @@ diesel::table! {
         openclaw_version -> Nullable<Text>,
         env -> Jsonb,
         pending_settings -> Nullable<Jsonb>,
+        disk_bytes -> Nullable<Int8>,
+        disk_limit_bytes -> Nullable<Int8>,
+        disk_measured_at -> Nullable<Timestamptz>,
+        disk_warned -> Bool,
     }
 }
 

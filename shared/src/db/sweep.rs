@@ -42,6 +42,8 @@ text_enum!(
         Ports = "ports",
         /// What was kept for a way back and is not needed any more.
         Snapshots = "snapshots",
+        /// What instances' files take, and those that take too much.
+        Disk = "disk",
         /// Old images, and builds that nobody is at work on.
         Images = "images",
     }

@@ -39,6 +39,8 @@ async fn accepted() {
         },
         "dashboardUrl": null,
         "desiredState": "running",
+        "diskBytes": null,
+        "diskLimitBytes": null,
         "env": [],
         "error": null,
         "gatewayToken": null,

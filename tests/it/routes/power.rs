@@ -47,6 +47,8 @@ async fn accepted() {
         },
         "dashboardUrl": "[url]",
         "desiredState": "stopped",
+        "diskBytes": null,
+        "diskLimitBytes": null,
         "env": [],
         "error": null,
         "gatewayToken": null,

@@ -17,6 +17,9 @@ pub enum StorageError {
     Unsafe { path: String, what: &'static str },
     #[error("{path} is larger than {cap} bytes")]
     TooBig { path: String, cap: u64 },
+    /// A tree has more entries than are counted.
+    #[error("there are too many files")]
+    TooMany,
     #[error("{0:?} is not a plain file name")]
     BadName(String),
     /// It was asked to stop.

@@ -1,3 +1,4 @@
+mod races;
 mod snapshots;
 mod tree;
 

@@ -39,6 +39,11 @@ pub struct InstanceView {
     pub memory_mb: i32,
     /// CPU limit, in thousandths of a core.
     pub cpu_millis: i32,
+    /// What its files take on the disk, in bytes, measured about once a minute; null: not yet.
+    pub disk_bytes: Option<i64>,
+    /// How many bytes they may take: at four fifths of it there is a warning in the audit log, at the limit the instance is
+    /// stopped; null: any number.
+    pub disk_limit_bytes: Option<i64>,
     /// Names of its environment variables; what they are is not shown.
     pub env: Vec<String>,
     /// Settings that were changed and that the container does not have yet: a restart, an update or `applyNow` applies them.
@@ -96,6 +101,8 @@ impl InstanceView {
             ai_provider: instance.ai_provider,
             memory_mb: instance.memory_mb,
             cpu_millis: instance.cpu_millis,
+            disk_bytes: instance.disk_bytes,
+            disk_limit_bytes: instance.disk_limit_bytes,
             port,
             dashboard_url,
             gateway_token: None,

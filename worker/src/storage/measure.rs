@@ -1,0 +1,98 @@
+//! What an instance's files take.
+//!
+//! The tenant chooses the shape of the tree and may change it meanwhile: so the walk counts up to a bound, and what it
+//! has counted when it is disturbed is a lower bound of what there is.
+
+use std::{ffi::CStr, os::fd::OwnedFd};
+
+use clawdeploy_shared::ids::InstanceId;
+use rustix::fs::Stat;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    CONFIG, Storage, WORKSPACE, dir,
+    error::StorageError,
+    walk::{Tally, Visitor, walk},
+};
+
+/// Files, links and directories that an instance may have. As many inodes as that are a burden at any size.
+pub const MOST_ENTRIES: u64 = 1_000_000;
+
+/// What an instance's config and workspace take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskUse {
+    /// Bytes on disk; holes take none, and a file with several names counts once.
+    pub bytes: u64,
+    pub seen: Seen,
+}
+
+/// How much of the tree was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    All,
+    /// There is more than [`MOST_ENTRIES`].
+    TooMany,
+    /// It changed meanwhile, or time was up: there is at least so much.
+    Part,
+}
+
+/// Counts up to a bound.
+struct Bounded {
+    tally: Tally,
+    left: u64,
+}
+
+impl Bounded {
+    fn count(&mut self, stat: &Stat) -> Result<(), StorageError> {
+        self.left = self.left.checked_sub(1).ok_or(StorageError::TooMany)?;
+        self.tally.count(stat);
+        Ok(())
+    }
+}
+
+impl Visitor for Bounded {
+    fn enter(&mut self, _: &CStr, stat: &Stat) -> Result<(), StorageError> {
+        self.count(stat)
+    }
+
+    fn leave(&mut self, _: &Stat, _: bool) -> Result<(), StorageError> {
+        Ok(())
+    }
+
+    fn entry(&mut self, _: &OwnedFd, _: &CStr, stat: &Stat) -> Result<(), StorageError> {
+        self.count(stat)
+    }
+}
+
+impl Storage {
+    /// Measures an instance's files, up to `most` entries and until `cancel`; fails where it has none.
+    pub async fn disk_use(
+        &self,
+        id: &InstanceId,
+        most: u64,
+        cancel: &CancellationToken,
+    ) -> Result<DiskUse, StorageError> {
+        let cancel = cancel.clone();
+        self.with(id, move |inner, id| {
+            let mut counted = Bounded { tally: Tally::default(), left: most };
+            let mut seen = Seen::All;
+            for part in [CONFIG, WORKSPACE] {
+                let top = dir::open(&inner.root, &format!("{id}/{part}"))?;
+                match walk(top, &cancel, &mut counted) {
+                    Ok(()) => {}
+                    Err(StorageError::TooMany) => return Ok(counted.so_far(Seen::TooMany)),
+                    Err(StorageError::Unsafe { .. } | StorageError::Cancelled) => seen = Seen::Part,
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(counted.so_far(seen))
+        })
+        .await
+    }
+}
+
+impl Bounded {
+    fn so_far(&self, seen: Seen) -> DiskUse {
+        DiskUse { bytes: self.tally.allocated, seen }
+    }
+}
