@@ -9,6 +9,7 @@ use crate::{router::document, serve::migrate_when_up};
 
 pub mod healthcheck;
 pub mod queue;
+pub mod secrets;
 pub mod token;
 pub mod user;
 

@@ -3,7 +3,10 @@
 use clap::{Parser, Subcommand};
 use clawdeploy_api::{
     ApiConfig,
-    commands::{self, healthcheck::Healthcheck, queue::QueueCommand, token::TokenCommand, user::UserCommand},
+    commands::{
+        self, healthcheck::Healthcheck, queue::QueueCommand, secrets::SecretsCommand, token::TokenCommand,
+        user::UserCommand,
+    },
 };
 use clawdeploy_shared::config::{DatabaseArgs, LogArgs};
 
@@ -33,6 +36,9 @@ enum Command {
     /// API tokens
     #[command(subcommand)]
     Token(TokenCommand),
+    /// What is sealed in the database
+    #[command(subcommand)]
+    Secrets(SecretsCommand),
     /// The job queue
     #[command(subcommand)]
     Queue(QueueCommand),
@@ -49,6 +55,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Healthcheck(args) => commands::healthcheck::run(&args).await,
         Command::User(command) => commands::user::run(command).await,
         Command::Token(command) => commands::token::run(command).await,
+        Command::Secrets(command) => commands::secrets::run(command).await,
         Command::Queue(command) => commands::queue::run(command).await,
     }
 }

@@ -35,6 +35,7 @@ pub mod person;
 pub mod port;
 pub mod queue_pause;
 pub mod queue_stats;
+pub mod reseal;
 pub mod rollout;
 pub mod route;
 pub mod schema;

@@ -2,6 +2,10 @@
 //!
 //! A sealed value reads `v1.<key id>.<base64 of nonce and ciphertext>`. The place (table, column, row) is
 //! authenticated with it, so that a value copied to another row does not open there.
+//!
+//! The key file is a ring: a key a line, of which the first seals and all of them open. So a key is replaced without a
+//! moment in which something cannot be read: the new one is added below, then moved to the top, everything is sealed anew
+//! (`clawdeploy-api secrets rotate`), and the old one is taken out.
 
 use std::{fmt, path::Path};
 
@@ -30,8 +34,12 @@ pub enum SecretError {
     },
     #[error("the key file {path} may be read by others; run: chmod 600 {path}")]
     KeyFileOpen { path: String },
-    #[error("the key file {path} does not hold 32 bytes in base64; make one with: openssl rand -base64 32")]
-    KeyForm { path: String },
+    #[error(
+        "line {line} of the key file {path} is not a key: 32 bytes in base64; make one with: openssl rand -base64 32"
+    )]
+    KeyForm { path: String, line: usize },
+    #[error("the key file {path} holds no key; make one with: openssl rand -base64 32")]
+    NoKey { path: String },
     #[error("the sealed value is damaged, of another row, or sealed with another key")]
     Unreadable,
 }
@@ -50,44 +58,74 @@ impl Place<'_> {
     }
 }
 
-/// Seals and opens secrets with the key of this installation.
+/// One key of the ring.
+#[derive(Clone)]
+struct Key {
+    /// Tells keys apart without telling anything about them.
+    id: String,
+    cipher: XChaCha20Poly1305,
+}
+
+impl Key {
+    /// `None` unless it is 32 bytes long.
+    fn new(key: &[u8]) -> Option<Self> {
+        let cipher = XChaCha20Poly1305::new_from_slice(key).ok().filter(|_| key.len() == KEY_BYTES)?;
+        let id = hex::encode(&Sha256::digest([b"clawdeploy key id".as_slice(), key].concat())[..4]);
+        Some(Self { id, cipher })
+    }
+}
+
+/// Seals and opens secrets with the keys of this installation.
 #[derive(Clone)]
 pub struct Sealer {
-    cipher: XChaCha20Poly1305,
-    key_id: String,
+    /// The one that seals.
+    active: Key,
+    /// Others that open what they have sealed.
+    others: Vec<Key>,
     tickets: TicketKey,
 }
 
 impl fmt::Debug for Sealer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sealer").field("key_id", &self.key_id).finish_non_exhaustive()
+        let others: Vec<&str> = self.others.iter().map(|key| key.id.as_str()).collect();
+        f.debug_struct("Sealer").field("active", &self.active.id).field("others", &others).finish_non_exhaustive()
     }
 }
 
 impl Sealer {
-    /// Reads the key: 32 bytes in base64, in a file that only its owner may read.
+    /// Reads the keys: 32 bytes in base64 each, a line each, in a file that only its owner may read. Empty lines and those that
+    /// begin with `#` say nothing.
     pub fn from_file(path: &Path) -> Result<Self, SecretError> {
         use std::os::unix::fs::PermissionsExt as _;
-        let shown = path.display().to_string();
+        let shown = || path.display().to_string();
         let unreadable = |source| SecretError::KeyFile { path: path.display().to_string(), source };
         let mode = std::fs::metadata(path).map_err(unreadable)?.permissions().mode();
         if mode & 0o077 != 0 {
-            return Err(SecretError::KeyFileOpen { path: shown });
+            return Err(SecretError::KeyFileOpen { path: shown() });
         }
         let text = SecretString::from(std::fs::read_to_string(path).map_err(unreadable)?);
-        let key = BASE64.decode(text.expose_secret().trim()).unwrap_or_default();
-        Self::from_key(&key).ok_or(SecretError::KeyForm { path: shown })
+        let lines = text.expose_secret().lines().map(str::trim).enumerate();
+        let mut keys = Vec::new();
+        for (number, line) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
+            let key = BASE64.decode(line).ok().filter(|key| key.len() == KEY_BYTES);
+            keys.push(key.ok_or_else(|| SecretError::KeyForm { path: shown(), line: number + 1 })?);
+        }
+        let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
+        Self::from_keys(&keys).ok_or_else(|| SecretError::NoKey { path: shown() })
     }
 
-    /// From the key itself; `None` unless it is 32 bytes long.
+    /// From a key alone; `None` unless it is 32 bytes long.
     pub fn from_key(key: &[u8]) -> Option<Self> {
-        let cipher = XChaCha20Poly1305::new_from_slice(key).ok().filter(|_| key.len() == KEY_BYTES)?;
-        // Tells keys apart without telling anything about them.
-        let key_id = hex::encode(&Sha256::digest([b"clawdeploy key id".as_slice(), key].concat())[..4]);
-        Some(Self { cipher, key_id, tickets: TicketKey::derive(key)? })
+        Self::from_keys(&[key])
     }
 
-    /// What signs the API's calls to workers, derived from the same key.
+    /// From the keys themselves, the one that seals first; `None` unless there is one and each is 32 bytes long.
+    pub fn from_keys(keys: &[&[u8]]) -> Option<Self> {
+        let mut ring = keys.iter().map(|key| Key::new(key)).collect::<Option<Vec<_>>>()?.into_iter();
+        Some(Self { active: ring.next()?, others: ring.collect(), tickets: TicketKey::derive_all(keys)? })
+    }
+
+    /// What signs the API's calls to workers, derived from the same keys.
     pub fn tickets(&self) -> &TicketKey {
         &self.tickets
     }
@@ -97,8 +135,8 @@ impl Sealer {
         rand::rng().fill_bytes(&mut nonce);
         let aad = place.associated_data();
         let payload = Payload { msg: secret.expose_secret().as_bytes(), aad: aad.as_bytes() };
-        let sealed = self.cipher.encrypt(&XNonce::from(nonce), payload).map_err(|_| SecretError::Unreadable)?;
-        Ok(format!("{VERSION}.{}.{}", self.key_id, BASE64.encode([&nonce[..], &sealed].concat())))
+        let sealed = self.active.cipher.encrypt(&XNonce::from(nonce), payload).map_err(|_| SecretError::Unreadable)?;
+        Ok(format!("{VERSION}.{}.{}", self.active.id, BASE64.encode([&nonce[..], &sealed].concat())))
     }
 
     pub fn open(&self, sealed: &str, place: Place<'_>) -> Result<SecretString, SecretError> {
@@ -106,17 +144,25 @@ impl Sealer {
         let (Some(VERSION), Some(key_id), Some(body)) = (parts.next(), parts.next(), parts.next()) else {
             return Err(SecretError::Unreadable);
         };
-        if key_id != self.key_id {
-            return Err(SecretError::Unreadable);
-        }
+        let mut ring = std::iter::once(&self.active).chain(&self.others);
+        let key = ring.find(|key| key.id == key_id).ok_or(SecretError::Unreadable)?;
         let body = BASE64.decode(body).map_err(|_| SecretError::Unreadable)?;
         let (nonce, ciphertext) = body.split_first_chunk::<NONCE_BYTES>().ok_or(SecretError::Unreadable)?;
         let aad = place.associated_data();
-        let opened = self
+        let opened = key
             .cipher
             .decrypt(&XNonce::from(*nonce), Payload { msg: ciphertext, aad: aad.as_bytes() })
             .map_err(|_| SecretError::Unreadable)?;
         Ok(String::from_utf8(opened).map_err(|_| SecretError::Unreadable)?.into())
+    }
+
+    /// A value sealed anew, or `None` where the active key has sealed it already.
+    pub fn reseal(&self, sealed: &str, place: Place<'_>) -> Result<Option<String>, SecretError> {
+        let opened = self.open(sealed, place)?;
+        if sealed.split('.').nth(1) == Some(self.active.id.as_str()) {
+            return Ok(None);
+        }
+        self.seal(&opened, place).map(Some)
     }
 }
 
@@ -140,5 +186,42 @@ mod tests {
     #[test]
     fn a_key_of_another_length_is_refused() {
         assert!(Sealer::from_key(&[7; 31]).is_none());
+        assert!(Sealer::from_keys(&[&[7; 32], &[8; 33]]).is_none());
+        assert!(Sealer::from_keys(&[]).is_none());
+    }
+
+    #[test]
+    fn a_key_is_replaced_without_a_gap() {
+        let (old, new): (&[u8], &[u8]) = (&[7; 32], &[8; 32]);
+        let before = Sealer::from_key(old).unwrap();
+        let sealed = before.seal(&"sk-secret".into(), HERE).unwrap();
+        let both = Sealer::from_keys(&[new, old]).unwrap();
+        assert_eq!(both.open(&sealed, HERE).unwrap().expose_secret(), "sk-secret");
+        let anew = both.reseal(&sealed, HERE).unwrap().unwrap();
+        assert_eq!(both.reseal(&anew, HERE).unwrap(), None);
+        assert!(before.open(&anew, HERE).is_err());
+        let after = Sealer::from_key(new).unwrap();
+        assert_eq!(after.open(&anew, HERE).unwrap().expose_secret(), "sk-secret");
+        assert!(after.reseal(&sealed, HERE).is_err());
+        assert!(both.reseal(&anew, Place { row: "b", ..HERE }).is_err(), "of another row");
+    }
+
+    #[test]
+    fn a_key_file_is_a_ring() {
+        use std::{io::Write as _, os::unix::fs::PermissionsExt as _};
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let (one, two) = (BASE64.encode([7; 32]), BASE64.encode([8; 32]));
+        write!(file, "# since spring\n{one}\n\n{two}\n").unwrap();
+        let read = |path: &Path| Sealer::from_file(path);
+        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o600)).unwrap();
+        let ring = read(file.path()).unwrap();
+        let sealed = ring.seal(&"s".into(), HERE).unwrap();
+        assert!(Sealer::from_key(&[7; 32]).unwrap().open(&sealed, HERE).is_ok(), "the first one seals");
+        writeln!(file, "{}", BASE64.encode([7; 31])).unwrap();
+        assert!(matches!(read(file.path()), Err(SecretError::KeyForm { line: 5, .. })));
+        file.as_file().set_len(0).unwrap();
+        assert!(matches!(read(file.path()), Err(SecretError::NoKey { .. })));
+        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(matches!(read(file.path()), Err(SecretError::KeyFileOpen { .. })));
     }
 }

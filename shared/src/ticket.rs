@@ -30,9 +30,12 @@ pub struct Errand<'a> {
     pub arguments: &'a [u8],
 }
 
-/// Makes tickets and checks them.
+/// Makes tickets by the first key, and checks them by any.
 #[derive(Clone)]
-pub struct TicketKey(Hmac<Sha256>);
+pub struct TicketKey {
+    active: Hmac<Sha256>,
+    others: Vec<Hmac<Sha256>>,
+}
 
 impl fmt::Debug for TicketKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -41,11 +44,16 @@ impl fmt::Debug for TicketKey {
 }
 
 impl TicketKey {
-    /// A key of its own from that of the installation: what signs tickets never seals secrets.
-    pub fn derive(key: &[u8]) -> Option<Self> {
-        let mut parent = Hmac::<Sha256>::new_from_slice(key).ok()?;
-        parent.update(b"clawdeploy worker ticket");
-        Hmac::new_from_slice(&parent.finalize().into_bytes()).ok().map(Self)
+    /// Keys of its own from those of the installation: what signs tickets never seals secrets. While a key is replaced, the
+    /// program that was restarted first signs with the new one, and the others know that too.
+    pub fn derive_all(keys: &[&[u8]]) -> Option<Self> {
+        let derive = |key: &&[u8]| {
+            let mut parent = Hmac::<Sha256>::new_from_slice(key).ok()?;
+            parent.update(b"clawdeploy worker ticket");
+            Hmac::new_from_slice(&parent.finalize().into_bytes()).ok()
+        };
+        let mut derived = keys.iter().map(derive).collect::<Option<Vec<_>>>()?.into_iter();
+        Some(Self { active: derived.next()?, others: derived.collect() })
     }
 
     /// A ticket for one errand, from now on.
@@ -63,25 +71,26 @@ impl TicketKey {
         // Also not one that runs out later than any that was ever made.
         let good = unix_now()..=unix_now() + 2 * LIFETIME.as_secs();
         // Takes as long for every wrong code.
-        good.contains(&until) && self.code(until, errand).verify_slice(&code).is_ok()
+        let mut keys = std::iter::once(&self.active).chain(&self.others);
+        good.contains(&until) && keys.any(|key| code_by(key, until, errand).verify_slice(&code).is_ok())
     }
 
     fn until(&self, until: u64, errand: Errand<'_>) -> String {
-        let code = self.code(until, errand).finalize().into_bytes();
+        let code = code_by(&self.active, until, errand).finalize().into_bytes();
         format!("{VERSION}.{until}.{}", hex::encode(code))
     }
+}
 
-    fn code(&self, until: u64, errand: Errand<'_>) -> Hmac<Sha256> {
-        let mut code = self.0.clone();
-        code.update(&until.to_be_bytes());
-        let parts = [errand.worker.as_bytes(), errand.instance.as_str().as_bytes(), errand.verb.as_str().as_bytes()];
-        for part in parts.into_iter().chain([errand.arguments]) {
-            // With its length, so that no two errands read the same.
-            code.update(&(part.len() as u64).to_be_bytes());
-            code.update(part);
-        }
-        code
+fn code_by(key: &Hmac<Sha256>, until: u64, errand: Errand<'_>) -> Hmac<Sha256> {
+    let mut code = key.clone();
+    code.update(&until.to_be_bytes());
+    let parts = [errand.worker.as_bytes(), errand.instance.as_str().as_bytes(), errand.verb.as_str().as_bytes()];
+    for part in parts.into_iter().chain([errand.arguments]) {
+        // With its length, so that no two errands read the same.
+        code.update(&(part.len() as u64).to_be_bytes());
+        code.update(part);
     }
+    code
 }
 
 fn unix_now() -> u64 {
@@ -102,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_ticket_is_good_for_its_errand_only() {
-        let (key, id) = (TicketKey::derive(&[7; 32]).unwrap(), id());
+        let (key, id) = (TicketKey::derive_all(&[&[7; 32]]).unwrap(), id());
         let ticket = key.issue(errand(&id));
         assert!(key.admits(&ticket, errand(&id)));
         let other = InstanceId::random();
@@ -114,12 +123,13 @@ mod tests {
         ] {
             assert!(!key.admits(&ticket, wrong), "{wrong:?}");
         }
-        assert!(!TicketKey::derive(&[8; 32]).unwrap().admits(&ticket, errand(&id)), "another key");
+        assert!(!TicketKey::derive_all(&[&[8; 32]]).unwrap().admits(&ticket, errand(&id)), "another key");
+        assert!(TicketKey::derive_all(&[&[8; 32], &[7; 32]]).unwrap().admits(&ticket, errand(&id)), "the key before");
     }
 
     #[test]
     fn what_is_no_ticket_is_refused() {
-        let (key, id) = (TicketKey::derive(&[7; 32]).unwrap(), id());
+        let (key, id) = (TicketKey::derive_all(&[&[7; 32]]).unwrap(), id());
         let good = key.issue(errand(&id));
         let shortened = &good[..good.len() - 2];
         for bad in ["", "v1", "v1..", "v1.1", "v2.1.00", "v1.99999999999999999999.00", "v1.x.00", shortened] {
@@ -131,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_ticket_runs_out() {
-        let (key, id) = (TicketKey::derive(&[7; 32]).unwrap(), id());
+        let (key, id) = (TicketKey::derive_all(&[&[7; 32]]).unwrap(), id());
         let now = unix_now();
         assert!(key.admits(&key.until(now + 10, errand(&id)), errand(&id)));
         assert!(!key.admits(&key.until(now - 1, errand(&id)), errand(&id)));

@@ -1,0 +1,118 @@
+//! `secrets rotate`: seals everything anew with the first key of the key file.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use clap::{Args, Subcommand};
+use clawdeploy_shared::{
+    config::{DatabaseArgs, SecretArgs},
+    db::{
+        Db,
+        reseal::{self, ResealError, Resealed},
+    },
+    ids::InstanceId,
+    secret::Sealer,
+    telemetry::chain,
+};
+use diesel_async::AsyncConnection as _;
+
+use super::{connect, print_line};
+
+/// Instances whose ids are read at once.
+const BATCH: i64 = 200;
+
+/// How often those are tried again on which a job is open, and the pause before.
+const ROUNDS: u32 = 30;
+const PAUSE: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Subcommand)]
+pub enum SecretsCommand {
+    /// Seal anew whatever another key than the first of the key file has sealed. May be repeated at any time
+    Rotate(Rotate),
+}
+
+#[derive(Debug, Args)]
+pub struct Rotate {
+    #[command(flatten)]
+    database: DatabaseArgs,
+    #[command(flatten)]
+    secrets: SecretArgs,
+}
+
+pub async fn run(command: SecretsCommand) -> anyhow::Result<()> {
+    match command {
+        SecretsCommand::Rotate(args) => rotate(args).await,
+    }
+}
+
+/// What was done so far.
+#[derive(Debug, Default)]
+struct Tally {
+    instances: usize,
+    secrets: usize,
+    unreadable: Vec<InstanceId>,
+}
+
+async fn rotate(args: Rotate) -> anyhow::Result<()> {
+    let sealer = Sealer::from_file(&args.secrets.key_file).context("the key file (CLAWDEPLOY_KEY_FILE)")?;
+    let db = connect(&args.database).await?;
+    let mut tally = Tally::default();
+    let mut busy = Vec::new();
+    let mut after = None;
+    loop {
+        let batch = reseal::instances_after(&mut *db.conn().await?, after.as_ref(), BATCH).await?;
+        let Some(last) = batch.last() else { break };
+        after = Some(last.clone());
+        for id in batch {
+            if !reseal_one(&db, &sealer, &id, &mut tally).await? {
+                busy.push(id);
+            }
+        }
+    }
+    for _ in 0..ROUNDS {
+        if busy.is_empty() {
+            break;
+        }
+        tokio::time::sleep(PAUSE).await;
+        for id in std::mem::take(&mut busy) {
+            if !reseal_one(&db, &sealer, &id, &mut tally).await? {
+                busy.push(id);
+            }
+        }
+    }
+    print_line(&format!("{} secrets of {} instances were sealed anew.", tally.secrets, tally.instances))?;
+    ensure!(
+        tally.unreadable.is_empty(),
+        "secrets of these instances cannot be opened with any key of the file, and are as they were: {}",
+        shown(&tally.unreadable)
+    );
+    ensure!(
+        busy.is_empty(),
+        "a job is open on these instances, so they are as they were; run this again before you take a key out: {}",
+        shown(&busy)
+    );
+    Ok(())
+}
+
+/// False: a job is open on it.
+async fn reseal_one(db: &Db, sealer: &Sealer, id: &InstanceId, tally: &mut Tally) -> anyhow::Result<bool> {
+    let mut conn = db.conn().await?;
+    match conn.transaction::<_, ResealError, _>(async |conn| reseal::instance(conn, sealer, id).await).await {
+        Ok(Resealed::Busy) => return Ok(false),
+        Ok(Resealed::Secrets(0) | Resealed::Gone) => {}
+        Ok(Resealed::Secrets(secrets)) => {
+            tally.instances += 1;
+            tally.secrets += secrets;
+        }
+        Err(ResealError::Db(error)) => return Err(error.into()),
+        Err(error) => {
+            tracing::warn!(instance.id = %id, error = chain(&error), "Could not seal an instance's secrets anew");
+            tally.unreadable.push(id.clone());
+        }
+    }
+    Ok(true)
+}
+
+fn shown(ids: &[InstanceId]) -> String {
+    ids.iter().map(InstanceId::as_str).collect::<Vec<_>>().join(", ")
+}

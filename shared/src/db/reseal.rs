@@ -1,0 +1,133 @@
+//! Sealing anew whatever an older key has sealed.
+//!
+//! One transaction for each instance, with its row locked: its own columns, the settings that wait, and those in its
+//! snapshots. The same sealed text becomes the same new text everywhere, because what is equal there is taken for
+//! unchanged. An instance with an open job is left for later: that job compares what it has read.
+
+use std::collections::HashMap;
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use serde_json::Value;
+
+use super::{
+    Conn, DbError, Scope,
+    instance::{self, InstanceSettings, places},
+    job, json,
+    schema::{instances, snapshots},
+};
+use crate::{
+    ids::{InstanceId, SnapshotId},
+    secret::{Place, Sealer, SecretError},
+};
+
+#[derive(Debug, thiserror::Error)]
+pub enum ResealError {
+    #[error("the database failed")]
+    Db(#[from] DbError),
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    #[error("its settings cannot be read")]
+    Settings(#[from] serde_json::Error),
+}
+
+impl From<diesel::result::Error> for ResealError {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Db(error.into())
+    }
+}
+
+/// What became of an instance's secrets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resealed {
+    /// So many were sealed anew; none, where the active key had sealed all of them.
+    Secrets(usize),
+    /// A job is open on it.
+    Busy,
+    Gone,
+}
+
+/// The next instances in the order of their ids.
+pub async fn instances_after(
+    conn: &mut Conn,
+    after: Option<&InstanceId>,
+    limit: i64,
+) -> Result<Vec<InstanceId>, DbError> {
+    let mut query = instances::table.into_boxed();
+    if let Some(after) = after {
+        query = query.filter(instances::id.gt(after));
+    }
+    Ok(query.order(instances::id).limit(limit).select(instances::id).load(conn).await?)
+}
+
+/// Seals an instance's secrets anew. To be called in a transaction; may be repeated.
+pub async fn instance(conn: &mut Conn, sealer: &Sealer, id: &InstanceId) -> Result<Resealed, ResealError> {
+    let Some(row) = instance::find_for_update(conn, Scope::Everything, id).await? else { return Ok(Resealed::Gone) };
+    if !job::open_on(conn, id).await?.is_empty() {
+        return Ok(Resealed::Busy);
+    }
+    let mut texts = Texts { sealer, id, known: HashMap::new() };
+    let gateway_token = texts.anew(&row.gateway_token_sealed, places::gateway_token(id))?;
+    let settings = texts.settings(row.settings())?;
+    let pending = row.pending_settings.map(serde_json::from_value).transpose()?;
+    let pending = pending.map(|pending| texts.settings(pending)).transpose()?;
+    let kept: Vec<(SnapshotId, Value, Value)> = snapshots::table
+        .filter(snapshots::instance_id.eq(id))
+        .select((snapshots::id, snapshots::from_settings, snapshots::to_settings))
+        .load(conn)
+        .await?;
+    for (snapshot, from, to) in kept {
+        let (from, to) = (texts.settings(serde_json::from_value(from)?)?, texts.settings(serde_json::from_value(to)?)?);
+        diesel::update(snapshots::table.find(snapshot))
+            .set((snapshots::from_settings.eq(json(&from)?), snapshots::to_settings.eq(json(&to)?)))
+            .execute(conn)
+            .await?;
+    }
+    let changed = texts.known.iter().filter(|(old, new)| old != new).count();
+    if changed > 0 {
+        // It is no change of the instance: `updated_at` stays.
+        diesel::update(instances::table.find(id))
+            .set((
+                instances::gateway_token_sealed.eq(gateway_token),
+                instances::bot_token_sealed.eq(&settings.bot_token_sealed),
+                instances::api_key_sealed.eq(&settings.api_key_sealed),
+                instances::env.eq(json(&settings.env_sealed)?),
+                instances::pending_settings.eq(pending.as_ref().map(json).transpose()?),
+            ))
+            .execute(conn)
+            .await?;
+    }
+    Ok(Resealed::Secrets(changed))
+}
+
+/// Sealed texts of one instance, each with what it becomes.
+struct Texts<'a> {
+    sealer: &'a Sealer,
+    id: &'a InstanceId,
+    known: HashMap<String, String>,
+}
+
+impl Texts<'_> {
+    fn anew(&mut self, sealed: &str, place: Place<'_>) -> Result<String, SecretError> {
+        if let Some(known) = self.known.get(sealed) {
+            return Ok(known.clone());
+        }
+        let anew = self.sealer.reseal(sealed, place)?.unwrap_or_else(|| sealed.to_owned());
+        self.known.insert(sealed.to_owned(), anew.clone());
+        Ok(anew)
+    }
+
+    fn settings(&mut self, mut settings: InstanceSettings) -> Result<InstanceSettings, SecretError> {
+        let id = self.id;
+        if let Some(sealed) = &mut settings.bot_token_sealed {
+            *sealed = self.anew(sealed, places::bot_token(id))?;
+        }
+        if let Some(sealed) = &mut settings.api_key_sealed {
+            *sealed = self.anew(sealed, places::api_key(id))?;
+        }
+        for (name, sealed) in &mut settings.env_sealed {
+            *sealed = self.anew(sealed, places::env(id, &places::env_column(name)))?;
+        }
+        Ok(settings)
+    }
+}
