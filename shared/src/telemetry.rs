@@ -1,10 +1,14 @@
-//! Log lines: a sentence that reads alone, with fields beside it. Nothing secret is ever a field.
+//! Log lines: a sentence that reads alone, with fields beside it. Nothing secret is ever a field, and [`mask`] is the net
+//! below that rule.
 
 use std::io::IsTerminal as _;
 
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
+use self::mask::Masked;
 use crate::config::{LogArgs, LogFormat};
+
+mod mask;
 
 /// Starts logging to standard error. Called once, by `main`.
 pub fn init(args: &LogArgs) -> Result<(), tracing_subscriber::filter::ParseError> {
@@ -13,9 +17,13 @@ pub fn init(args: &LogArgs) -> Result<(), tracing_subscriber::filter::ParseError
     match args.log_format {
         LogFormat::Text => {
             let colours = std::io::stderr().is_terminal();
-            registry.with(fmt::layer().with_writer(std::io::stderr).with_ansi(colours).with_target(false)).init();
+            registry
+                .with(fmt::layer().with_writer(Masked(std::io::stderr)).with_ansi(colours).with_target(false))
+                .init();
         }
-        LogFormat::Json => registry.with(fmt::layer().with_writer(std::io::stderr).json().flatten_event(true)).init(),
+        LogFormat::Json => {
+            registry.with(fmt::layer().with_writer(Masked(std::io::stderr)).json().flatten_event(true)).init();
+        }
     }
     Ok(())
 }
