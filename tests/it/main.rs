@@ -12,6 +12,7 @@ mod hostile;
 mod hostile_pages;
 mod identity;
 mod inside;
+mod isolation;
 mod keys;
 mod leases;
 mod lifecycle;
