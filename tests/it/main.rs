@@ -1,6 +1,7 @@
 //! Tests of the whole, each on an installation of its own.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod anything;
 mod builds;
 mod canary;
 mod cancel;

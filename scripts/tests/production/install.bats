@@ -16,6 +16,8 @@ setup_file() {
 teardown_file() {
   libraries
   machine_stop
+  # The machine has our network.
+  bash "$ROOT/deploy/firewall.sh" remove
   base_image_discard "$DIR/root"
 }
 
@@ -78,6 +80,13 @@ setting_of() { on_machine bash -c "sed -n \"s/^$2='\\(.*\\)'/\\1/p\" /etc/clawde
   run on_machine setpriv --reuid=clawdeploy-api --regid=clawdeploy-api --clear-groups cat /etc/clawdeploy/worker.env
   [[ $status -ne 0 ]]
   [[ $(on_machine id -nG clawdeploy-api) == clawdeploy-api ]]
+}
+
+@test "the instances' firewall is in force, now and at every boot" {
+  on_machine /usr/local/sbin/clawdeploy-firewall check
+  run on_machine iptables -S INPUT
+  [[ $output == *"-s 10.210.0.0/15"*"-j CLAWDEPLOY-"* ]]
+  on_machine test -e /etc/systemd/system/multi-user.target.wants/clawdeploy-firewall.service
 }
 
 @test "the units are enabled, one worker by default" {
@@ -191,6 +200,8 @@ setting_of() { on_machine bash -c "sed -n \"s/^$2='\\(.*\\)'/\\1/p\" /etc/clawde
   on_machine bash -c 'kill "$(cat /root/api.pid)" "$(cat /run/redis-clawdeploy/redis-server.pid)"'
   install_sh --uninstall --purge --yes
   [[ $status -eq 0 ]]
+  run iptables -S
+  [[ $output != *"-s 10.210.0.0/15"*CLAWDEPLOY-* ]]
   run on_machine find / -xdev -iname '*clawdeploy*' -not -path '/opt/*' -not -path '/run/*'
   [[ -z $output ]]
   run on_machine sh -c 'getent passwd | grep clawdeploy; cd /; runuser -u postgres -- psql -qtAc "SELECT datname FROM pg_database WHERE datname = '"'clawdeploy'"' UNION SELECT rolname FROM pg_roles WHERE rolname = '"'clawdeploy'"'"'
