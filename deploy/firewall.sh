@@ -7,10 +7,10 @@ usage() {
   cat <<'END'
 Usage: deploy/firewall.sh print | apply | check | remove
 
-What instances send may leave for the internet, and for nothing else: not to this machine (Postgres, Redis, the API, the
-workers, Docker), not to other instances, not to private networks, not to a cloud's metadata address. What is asked of
-them from here is answered. Rules are in a chain of this installation's own, to which INPUT and DOCKER-USER lead for what
-comes from the instances' addresses; no other rule is touched.
+What instances send may leave for the internet, and for nothing else: not to this machine (Postgres, Redis, the API,
+the workers, Docker), not to other instances, not to private networks, not to a cloud's metadata address. What is
+asked of them from here is answered. Rules are in a chain of this installation's own, to which INPUT and DOCKER-USER
+lead for what comes from the instances' addresses; no other rule is touched.
 
   print    shows the rules and changes nothing
   apply    puts them in force; once more where anything differs
@@ -18,9 +18,10 @@ comes from the instances' addresses; no other rule is touched.
   remove   takes them away
   --help
 
-Settings: CLAWDEPLOY_FIREWALL (on; off: apply and check do nothing), CLAWDEPLOY_NETWORK_POOL (10.210.0.0/15: the instances' addresses), CLAWDEPLOY_DEPLOYMENT (clawdeploy: names the
-chain), CLAWDEPLOY_FIREWALL_ALLOW (addresses or networks that instances may reach all the same, with commas between),
-CLAWDEPLOY_FIREWALL_DNS (name servers that they may ask; by default those of this machine).
+Settings: CLAWDEPLOY_FIREWALL (on; off: apply and check do nothing), CLAWDEPLOY_NETWORK_POOL (10.210.0.0/15: the
+instances' addresses), CLAWDEPLOY_DEPLOYMENT (clawdeploy: names the chain), CLAWDEPLOY_FIREWALL_ALLOW (addresses or
+networks that instances may reach all the same, with commas between), CLAWDEPLOY_FIREWALL_DNS (name servers that they
+may ask; by default those of this machine).
 END
 }
 

@@ -27,7 +27,7 @@ refuses() {
 @test "an unknown argument is refused, with exit code 2" { each refuses; }
 
 @test "every line of help fits a terminal" {
-  for script in up test bench build-openclaw-image.sh setup-ssl-wildcard.sh ../deploy/install.sh; do
+  for script in up test bench build-openclaw-image.sh setup-ssl-wildcard.sh ../deploy/install.sh ../deploy/firewall.sh; do
     [[ $("$SCRIPTS/$script" --help | wc -L) -le 120 ]]
   done
 }

@@ -136,7 +136,7 @@ impl Sealer {
         let aad = place.associated_data();
         let payload = Payload { msg: secret.expose_secret().as_bytes(), aad: aad.as_bytes() };
         let sealed = self.active.cipher.encrypt(&XNonce::from(nonce), payload).map_err(|_| SecretError::Unreadable)?;
-        Ok(format!("{VERSION}.{}.{}", self.active.id, BASE64.encode([&nonce[..], &sealed].concat())))
+        Ok(format!("{}{}", self.active_prefix(), BASE64.encode([&nonce[..], &sealed].concat())))
     }
 
     pub fn open(&self, sealed: &str, place: Place<'_>) -> Result<SecretString, SecretError> {
@@ -156,10 +156,15 @@ impl Sealer {
         Ok(String::from_utf8(opened).map_err(|_| SecretError::Unreadable)?.into())
     }
 
+    /// What every value begins with that the active key has sealed.
+    pub fn active_prefix(&self) -> String {
+        format!("{VERSION}.{}.", self.active.id)
+    }
+
     /// A value sealed anew, or `None` where the active key has sealed it already.
     pub fn reseal(&self, sealed: &str, place: Place<'_>) -> Result<Option<String>, SecretError> {
         let opened = self.open(sealed, place)?;
-        if sealed.split('.').nth(1) == Some(self.active.id.as_str()) {
+        if sealed.starts_with(&self.active_prefix()) {
             return Ok(None);
         }
         self.seal(&opened, place).map(Some)

@@ -248,7 +248,8 @@ async fn a_secret_is_found_in_any_form() {
     let secret = secrets.make("it", "sk-");
     let arguments = Arguments::watch();
     let env = Arc::new(TestEnv::builder().workers(0).build().await);
-    env.execute(&format!("INSERT INTO users (id, email, name, password_hash, role) VALUES (gen_random_uuid(), 'x@test.example', '{secret}', '!', 'user')")).await;
+    let sql = "INSERT INTO users (id, email, name, password_hash, role) VALUES (gen_random_uuid(), 'x@test.example', ";
+    env.execute(&format!("{sql}'{secret}', '!', 'user')")).await;
     assert_eq!(secrets.found_in(&database_dump(&env).await), ["it"]);
     let mut sleeper = Command::new("sleep").arg("30").arg0(&secret).kill_on_drop(true).spawn().unwrap();
     let seen = async || (!secrets.found_in(&arguments.seen()).is_empty()).then_some(());

@@ -50,13 +50,18 @@ pub async fn run(command: SecretsCommand) -> anyhow::Result<()> {
 struct Tally {
     instances: usize,
     secrets: usize,
-    unreadable: Vec<InstanceId>,
+    unreadable: Vec<String>,
 }
 
 async fn rotate(args: Rotate) -> anyhow::Result<()> {
     let sealer = Sealer::from_file(&args.secrets.key_file).context("the key file (CLAWDEPLOY_KEY_FILE)")?;
     let db = connect(&args.database).await?;
     let mut tally = Tally::default();
+    for column in reseal::COLUMNS {
+        let (secrets, unreadable) = reseal::column(&mut *db.conn().await?, &sealer, column).await?;
+        tally.secrets += secrets;
+        tally.unreadable.extend(unreadable.into_iter().map(|row| format!("{} {row}", column.table)));
+    }
     let mut busy = Vec::new();
     let mut after = None;
     loop {
@@ -80,16 +85,19 @@ async fn rotate(args: Rotate) -> anyhow::Result<()> {
             }
         }
     }
-    print_line(&format!("{} secrets of {} instances were sealed anew.", tally.secrets, tally.instances))?;
+    print_line(&format!(
+        "{} secrets were sealed anew, in {} instances and elsewhere.",
+        tally.secrets, tally.instances
+    ))?;
     ensure!(
         tally.unreadable.is_empty(),
-        "secrets of these instances cannot be opened with any key of the file, and are as they were: {}",
-        shown(&tally.unreadable)
+        "these cannot be opened with any key of the file, and are as they were: {}",
+        tally.unreadable.join(", ")
     );
     ensure!(
         busy.is_empty(),
         "a job is open on these instances, so they are as they were; run this again before you take a key out: {}",
-        shown(&busy)
+        busy.iter().map(InstanceId::as_str).collect::<Vec<_>>().join(", ")
     );
     Ok(())
 }
@@ -107,12 +115,8 @@ async fn reseal_one(db: &Db, sealer: &Sealer, id: &InstanceId, tally: &mut Tally
         Err(ResealError::Db(error)) => return Err(error.into()),
         Err(error) => {
             tracing::warn!(instance.id = %id, error = chain(&error), "Could not seal an instance's secrets anew");
-            tally.unreadable.push(id.clone());
+            tally.unreadable.push(format!("instance {id}"));
         }
     }
     Ok(true)
-}
-
-fn shown(ids: &[InstanceId]) -> String {
-    ids.iter().map(InstanceId::as_str).collect::<Vec<_>>().join(", ")
 }

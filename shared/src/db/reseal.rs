@@ -3,10 +3,13 @@
 //! One transaction for each instance, with its row locked: its own columns, the settings that wait, and those in its
 //! snapshots. The same sealed text becomes the same new text everywhere, because what is equal there is taken for
 //! unchanged. An instance with an open job is left for later: that job compares what it has read.
+//!
+//! Columns that stand alone are in [`COLUMNS`] and go one value at a time, each unless it was changed meanwhile. A test
+//! finds columns that are missing there.
 
 use std::collections::HashMap;
 
-use diesel::prelude::*;
+use diesel::{prelude::*, sql_types::Text};
 use diesel_async::RunQueryDsl;
 use serde_json::Value;
 
@@ -34,6 +37,56 @@ pub enum ResealError {
 impl From<diesel::result::Error> for ResealError {
     fn from(error: diesel::result::Error) -> Self {
         Self::Db(error.into())
+    }
+}
+
+/// A column of sealed values that nothing else is compared with.
+#[derive(Debug, Clone, Copy)]
+pub struct Column {
+    pub table: &'static str,
+    /// What the secret's [`Place`] calls it; its row is the row's `id`.
+    pub place: &'static str,
+    /// Name of the column itself.
+    pub name: &'static str,
+}
+
+/// Every such column; those of instances are not among them.
+pub const COLUMNS: [Column; 0] = [];
+
+/// Values that are read at once.
+const BATCH: usize = 200;
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = Text)]
+    id: String,
+    #[diesel(sql_type = Text)]
+    sealed: String,
+}
+
+/// Seals the values of a column anew; returns how many, and the rows whose value no key opens.
+pub async fn column(conn: &mut Conn, sealer: &Sealer, column: Column) -> Result<(usize, Vec<String>), DbError> {
+    let Column { table, place, name } = column;
+    // Names of ours, never of a person's.
+    let select = format!(
+        "SELECT id::text AS id, {name} AS sealed FROM {table} \
+         WHERE id::text > $1 AND NOT starts_with({name}, $2) ORDER BY id::text LIMIT {BATCH}"
+    );
+    let update = format!("UPDATE {table} SET {name} = $1 WHERE id::text = $2 AND {name} = $3");
+    let (mut after, mut anew, mut unreadable) = (String::new(), 0, Vec::new());
+    loop {
+        let query = diesel::sql_query(&select).bind::<Text, _>(&after).bind::<Text, _>(sealer.active_prefix());
+        let rows: Vec<Row> = query.load(conn).await?;
+        let Some(last) = rows.last() else { return Ok((anew, unreadable)) };
+        after.clone_from(&last.id);
+        for row in rows {
+            let Ok(Some(sealed)) = sealer.reseal(&row.sealed, Place { table, column: place, row: &row.id }) else {
+                unreadable.push(row.id);
+                continue;
+            };
+            let query = diesel::sql_query(&update).bind::<Text, _>(sealed);
+            anew += query.bind::<Text, _>(&row.id).bind::<Text, _>(&row.sealed).execute(conn).await?;
+        }
     }
 }
 
