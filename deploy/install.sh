@@ -8,8 +8,9 @@ Usage: deploy/install.sh [--binaries DIR] [--workers N] [--unprivileged-worker] 
        deploy/install.sh --uninstall [--purge --yes] [--dry-run]
 
 Installs packages, users, settings with secrets, a database, a Redis, programs, units, the instances' firewall, the
-nginx site and a first administrator, whose password is shown once. Run again it changes only what is missing or different:
-that is also the way to a newer version. Settings that are there are never changed; they lie in /etc/clawdeploy.
+nginx site and a first administrator, whose password is shown once. Run again it changes only what is missing or
+different: that is also the way to a newer version. Settings that are there are never changed; they lie in
+/etc/clawdeploy.
 
   --binaries DIR         where clawdeploy-api and clawdeploy-worker are (target/release)
   --workers N            how many workers this machine runs (1, or as many as it runs already)
