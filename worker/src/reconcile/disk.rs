@@ -155,6 +155,7 @@ async fn note(env: &Env, instance: &Instance, measured: Measured) -> Result<(), 
                 detail: json!({ "diskBytes": measured.bytes, "diskLimitBytes": measured.limit }),
                 request_id: None,
                 client_ip: None,
+                outcome: audit::Outcome::Success,
             };
             audit::insert(conn, &entry).await?;
         }

@@ -3,6 +3,7 @@ use clawdeploy_shared::{
     db::{
         instance::Instance,
         terminal::{self, NewTerminal, Terminal},
+        token::TokenScope,
         user,
     },
     ids::TerminalId,
@@ -102,6 +103,8 @@ pub(super) async fn open(
     instance: Instance,
     form: OpenTerminal,
 ) -> AppResult<Terminal> {
+    // A GET may open one, too.
+    who.needs(TokenScope::Operate)?;
     let workers = app.inside.workers().await?;
     let id = TerminalId::generate();
     let mut conn = app.db.conn().await?;
@@ -109,8 +112,8 @@ pub(super) async fn open(
         // What is counted stays so: nobody else opens terminals in this person's instances.
         user::lock(conn, who.user.id).await?;
         let (of_user, in_instance) = terminal::count_open(conn, who.user.id, &instance.id).await?;
-        if of_user >= i64::from(app.max_terminals_per_user) || in_instance >= i64::from(app.max_terminals_per_instance)
-        {
+        let own = who.user.quotas.terminals.map_or(i64::from(app.max_terminals_per_user), i64::from);
+        if of_user >= own || in_instance >= i64::from(app.max_terminals_per_instance) {
             return Err(limit("You have as many terminals open as you may. Close one first."));
         }
         let new = NewTerminal {
