@@ -101,6 +101,36 @@ pub async fn last_hour(conn: &mut Conn) -> Result<Vec<QueueThroughput>, DbError>
     .await?)
 }
 
+/// What ended in one minute of the last hour.
+#[derive(Debug, Clone, QueryableByName)]
+pub struct QueueMinute {
+    #[diesel(sql_type = sql_types::Text)]
+    pub queue: Queue,
+    /// How many whole minutes have passed since: 0 to 59.
+    #[diesel(sql_type = sql_types::Int4)]
+    pub minutes_ago: i32,
+    #[diesel(sql_type = sql_types::Int8)]
+    pub succeeded: i64,
+    #[diesel(sql_type = sql_types::Int8)]
+    pub failed: i64,
+    #[diesel(sql_type = sql_types::Int8)]
+    pub cancelled: i64,
+}
+
+/// What ended in each minute of the last hour, by queue; minutes in which nothing did are left out.
+pub async fn minutes(conn: &mut Conn) -> Result<Vec<QueueMinute>, DbError> {
+    Ok(diesel::sql_query(
+        "SELECT queue, floor(extract(epoch FROM now() - finished_at) / 60)::int4 AS minutes_ago, \
+           count(*) FILTER (WHERE status = 'succeeded') AS succeeded, \
+           count(*) FILTER (WHERE status = 'failed') AS failed, \
+           count(*) FILTER (WHERE status = 'cancelled') AS cancelled \
+         FROM jobs WHERE finished_at > now() - interval '1 hour' AND finished_at <= now() \
+         GROUP BY queue, minutes_ago ORDER BY queue, minutes_ago",
+    )
+    .load(conn)
+    .await?)
+}
+
 /// How long each of these jobs waited from its acceptance to its first claim, in milliseconds on the database's clock;
 /// those that are not done yet are left out.
 pub async fn claim_waits(conn: &mut Conn, jobs: &[JobId]) -> Result<Vec<f64>, DbError> {

@@ -18,6 +18,10 @@ async fn what_waits() {
     for place in ["/items/0/oldestWaitingSeconds", "/items/0/kinds/0/oldestWaitingSeconds"] {
         *shown.pointer_mut(place).unwrap() = "[seconds]".into();
     }
+    for queue in shown["items"].as_array_mut().unwrap() {
+        let minutes = queue.as_object_mut().unwrap().remove("minutes").unwrap();
+        assert_eq!(minutes.as_array().map(Vec::len), Some(60));
+    }
     insta::assert_json_snapshot!(shown, @r#"
     {
       "items": [
@@ -96,6 +100,10 @@ async fn what_waits() {
     }
     "#);
     site.ann.post_empty(&format!("/api/jobs/{}/cancel", made.job)).await.expect(202);
+    let shown = site.admin.get("/api/admin/queues").await.expect(200).json;
+    let minutes = shown["items"][0]["minutes"].as_array().unwrap();
+    // An untouched job ends at once: in this minute, or in the last one by now.
+    assert_eq!(minutes[58..].iter().filter_map(|minute| minute["cancelled"].as_i64()).sum::<i64>(), 1);
     site.env.finish().await;
 }
 

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use clawdeploy_shared::{
     db::{
         Conn, DbError, queue_pause,
-        queue_stats::{self, QueueCount, QueueThroughput},
+        queue_stats::{self, QueueCount, QueueMinute, QueueThroughput},
         worker,
     },
     job::{JobKind, Queue},
@@ -13,6 +13,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{auth::Admin, controllers::jobs::serving, error::AppResult, extract::Json, page::Page, state::AppState};
+
+/// Minutes of an hour.
+const MINUTES: usize = 60;
 
 /// What waits in a queue, who serves it, and how it did lately.
 #[derive(Debug, Serialize, ToSchema)]
@@ -27,6 +30,8 @@ pub struct QueueView {
     total: Counts,
     /// What ended in the last hour.
     last_hour: LastHour,
+    /// The same by minute: sixty of them, the one that is under way last.
+    minutes: Vec<Minute>,
     /// The same by kind, for kinds that there are any of, open or ended in the last hour.
     kinds: Vec<KindView>,
 }
@@ -67,6 +72,14 @@ pub struct LastHour {
     run_seconds: Option<Percentiles>,
 }
 
+/// Jobs that ended in one minute.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Minute {
+    succeeded: i64,
+    failed: i64,
+    cancelled: i64,
+}
+
 /// So long or shorter, in seconds, took 50, 95 and 99 of a hundred.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
 pub struct Percentiles {
@@ -86,6 +99,7 @@ pub async fn list_queues(app: AppState, _: Admin) -> AppResult<Json<Page<QueueVi
 pub(super) async fn views(conn: &mut Conn) -> Result<Vec<QueueView>, DbError> {
     let counts = queue_stats::counts(conn).await?;
     let ended = queue_stats::last_hour(conn).await?;
+    let by_minute = queue_stats::minutes(conn).await?;
     let workers = worker::list(conn).await?;
     let pauses = queue_pause::list(conn).await?;
     let view = |queue: Queue| {
@@ -100,6 +114,7 @@ pub(super) async fn views(conn: &mut Conn) -> Result<Vec<QueueView>, DbError> {
                 .find(|e| e.queue == queue && e.kind.is_none())
                 .map(LastHour::from)
                 .unwrap_or_default(),
+            minutes: minutes(queue, &by_minute),
             kinds,
         }
     };
@@ -117,6 +132,18 @@ fn kinds(queue: Queue, counts: &[QueueCount], ended: &[QueueThroughput]) -> Vec<
         }
     }
     kinds.into_iter().map(|(kind, (counts, last_hour))| KindView { kind, counts, last_hour }).collect()
+}
+
+/// The last hour of a queue, minute by minute.
+fn minutes(queue: Queue, ended: &[QueueMinute]) -> Vec<Minute> {
+    let mut minutes = vec![Minute::default(); MINUTES];
+    for ended in ended.iter().filter(|ended| ended.queue == queue) {
+        let ago = usize::try_from(ended.minutes_ago).unwrap_or(MINUTES);
+        if let Some(minute) = MINUTES.checked_sub(ago + 1).and_then(|at| minutes.get_mut(at)) {
+            *minute = Minute { succeeded: ended.succeeded, failed: ended.failed, cancelled: ended.cancelled };
+        }
+    }
+    minutes
 }
 
 impl From<&QueueCount> for Counts {
@@ -162,6 +189,23 @@ impl From<&QueueThroughput> for LastHour {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_hour_has_sixty_minutes_and_the_last_is_the_one_under_way() {
+        let ended =
+            |queue, minutes_ago, succeeded| QueueMinute { queue, minutes_ago, succeeded, failed: 1, cancelled: 0 };
+        let all = [
+            ended(Queue::Lifecycle, 0, 5),
+            ended(Queue::Lifecycle, 59, 7),
+            // A query that was slow: it is an hour ago by now.
+            ended(Queue::Lifecycle, 60, 9),
+            ended(Queue::Builds, 3, 1),
+        ];
+        let minutes = minutes(Queue::Lifecycle, &all);
+        assert_eq!((minutes.len(), minutes[0].succeeded, minutes[59].succeeded), (60, 7, 5));
+        assert_eq!(minutes.iter().map(|minute| minute.failed).sum::<i64>(), 2);
+        assert_eq!(minutes[56], Minute::default());
+    }
 
     #[test]
     fn a_kind_shows_if_any_is_open_or_ended() {
