@@ -68,7 +68,7 @@ check_machine() {
   local name
   for name in api worker; do
     [[ -x $binaries/clawdeploy-$name ]] || die "there is no $binaries/clawdeploy-$name." \
-      "Build it (cargo build --release -p clawdeploy-api -p clawdeploy-worker), or say where it is with --binaries."
+      "Build it (npm ci and npm run build in api/web, then cargo build --release -p clawdeploy-api -p clawdeploy-worker), or say where it is with --binaries."
   done
   "$binaries/clawdeploy-api" --version >/dev/null || die "$binaries/clawdeploy-api does not run on this machine."
 }

@@ -24,5 +24,6 @@ pub mod router;
 pub mod serve;
 pub mod state;
 pub mod validate;
+pub mod web;
 
 pub use self::{config::ApiConfig, router::build_app, serve::serve, state::AppState};

@@ -1,6 +1,12 @@
 //! Every route, in one table. Method and path stand at the handler, so that the OpenAPI document cannot differ.
 
-use axum::{Router, extract::DefaultBodyLimit, http::Method, routing::get};
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, Request},
+    http::Method,
+    response::{IntoResponse as _, Response},
+    routing::get,
+};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::SwaggerUi;
@@ -11,6 +17,7 @@ use crate::{
     extract::BODY_LIMIT_BYTES,
     middleware, openapi,
     state::AppState,
+    web,
 };
 
 fn table() -> OpenApiRouter<AppState> {
@@ -110,8 +117,12 @@ pub fn build_app(state: AppState) -> Router {
     middleware::around(router, proxies, own)
 }
 
-async fn no_route() -> AppError {
-    AppError::new(ErrorCode::NotFound, "There is nothing at this address. What there is, is listed at /api/docs/.")
+/// What no route has taken: a page or a file of the UI, or nothing.
+async fn no_route(request: Request) -> Response {
+    web::answer(&request).unwrap_or_else(|| {
+        let detail = "There is nothing at this address. What there is, is listed at /api/docs/.";
+        AppError::new(ErrorCode::NotFound, detail).into_response()
+    })
 }
 
 async fn other_method(method: Method) -> AppError {

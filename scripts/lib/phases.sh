@@ -48,11 +48,6 @@ root_cargo() {
   PATH=$home/.cargo/bin:$PATH CARGO_HOME=${CARGO_HOME:-$home/.cargo} RUSTUP_HOME=${RUSTUP_HOME:-$home/.rustup} cargo "$@"
 }
 
-# web_ensure: npm, where the repository has a web UI that is built into the program.
-web_ensure() {
-  if [[ -f $ROOT/api/web/package.json ]]; then packages_ensure npm; fi
-}
-
 # run_tests [ARGUMENT...]: all Rust tests, or those that the runner's arguments choose. Into a log too where nobody
 # watches, for test_summary.
 run_tests() {

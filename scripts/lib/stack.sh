@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # ClawDeploy itself on this machine, as scripts/up runs it: settings, programs, admin, image. Needs common.sh, docker.sh,
-# base-image.sh, services.sh and nginx.sh.
+# base-image.sh, services.sh, nginx.sh and web.sh.
 
 # Settings and credentials of this stack; meant to be sourced (`set -a; . .clawdeploy/env`).
 readonly ENV_FILE=$STATE/env
@@ -87,8 +87,8 @@ settings_for() {
 # programs_build: both programs, as the person who called, with the release profile.
 programs_build() {
   cargo_ensure
-  if [[ -f $ROOT/api/web/package.json ]]; then packages_ensure npm; fi
   say "building ClawDeploy (some minutes the first time)"
+  web_build
   as_developer cargo build --manifest-path "$ROOT/Cargo.toml" --release --locked --quiet \
     -p clawdeploy-api -p clawdeploy-worker || die "the build failed; the compiler's messages stand above."
 }
