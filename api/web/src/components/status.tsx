@@ -1,0 +1,33 @@
+import type { Instance } from '@/api/instances';
+import { isWorking } from '@/api/instances';
+import { useTexts } from '@/texts';
+import { Badge, type Tone } from './ui/badge';
+import { Spinner } from './ui/spinner';
+
+/** Which colour goes with a status. */
+export function toneOf(instance: Pick<Instance, 'status'>): Tone {
+  switch (instance.status) {
+    case 'running':
+      return 'good';
+    case 'error':
+      return 'bad';
+    case 'stopped':
+      return 'neutral';
+    default:
+      return 'busy';
+  }
+}
+
+/** The status of an instance in a word. */
+export function StatusBadge({ instance }: { instance: Instance }) {
+  const { instances, jobs } = useTexts();
+  // What is being done says more than the status that it began with.
+  const job = instance.currentJob;
+  const busy = isWorking(instance);
+  return (
+    <Badge tone={busy ? 'busy' : toneOf(instance)}>
+      {busy ? <Spinner className="size-3" /> : <span aria-hidden className="size-1.5 rounded-full bg-current" />}
+      {job ? jobs.doing[job.kind] : instances.statuses[instance.status]}
+    </Badge>
+  );
+}

@@ -1,0 +1,18 @@
+import { ApiError } from '@/api/client';
+import type { Texts } from '@/texts';
+
+/** An error in words: ours where there are better ones for its code, else the server's. */
+export function wordsFor(error: unknown, texts: Texts): string {
+  if (error instanceof ApiError)
+    return texts.errors.codes[error.code] ?? (error.message || texts.errors.codes.unknown) ?? '';
+  return texts.errors.codes.unknown ?? '';
+}
+
+/** What is wrong with a field, in words: `code` first, as that is what a translation knows. */
+export function fieldWords(error: unknown, field: string, texts: Texts): string | undefined {
+  if (!(error instanceof ApiError)) return undefined;
+  const found = error.fields.find((one) => one.field === field);
+  if (!found) return undefined;
+  const words = texts.errors.fields[found.code] ?? found.message;
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}

@@ -1,0 +1,111 @@
+import { Search } from 'lucide-react';
+import { useEffect, useState } from 'react';
+import { Input } from '@/components/ui/input';
+import { Select } from '@/components/ui/select';
+import { cn } from '@/lib/cn';
+import { useTexts } from '@/texts';
+import { useAdminTexts } from '../texts';
+import { type JobsSearch, KINDS, STATUSES } from './search';
+
+/** While somebody types, the list waits so long. */
+const REST_MS = 350;
+
+type FiltersProps = { search: JobsSearch; onChange: (search: JobsSearch) => void };
+
+/** Which jobs to show. The address says the same, so that it can be passed on. */
+export function Filters({ search, onChange }: FiltersProps) {
+  const texts = useTexts();
+  const { jobs } = useAdminTexts();
+  const { status = [], kind, ...rest } = search;
+  const change = (part: Partial<Record<keyof JobsSearch, unknown>>) => {
+    const next = Object.entries({ ...search, ...part }).filter(([, value]) => value !== '' && value !== undefined);
+    onChange(Object.fromEntries(next) as JobsSearch);
+  };
+  const toggle = (one: (typeof STATUSES)[number]) => {
+    const next = STATUSES.filter((other) => status.includes(other) !== (other === one));
+    change({ status: next.length > 0 ? next : undefined });
+  };
+  return (
+    <div className="mb-4 space-y-3">
+      <div className="flex flex-wrap gap-2">
+        <TypedInput
+          label={jobs.search}
+          value={rest.q ?? ''}
+          onRest={(q) => change({ q })}
+          className="min-w-52 flex-1"
+          icon
+        />
+        <TypedInput
+          label={jobs.ownerFilter}
+          value={rest.owner ?? ''}
+          onRest={(owner) => change({ owner })}
+          className="min-w-44 flex-1 sm:max-w-64"
+        />
+        <Select
+          aria-label={jobs.kindFilter}
+          value={kind ?? 'all'}
+          onChange={(value) => change({ kind: value === 'all' ? undefined : value })}
+          options={[
+            { value: 'all', label: jobs.allKinds },
+            ...KINDS.map((one) => ({ value: one, label: texts.jobs.kinds[one] })),
+          ]}
+          className="w-44"
+        />
+      </div>
+      <fieldset className="flex flex-wrap gap-1.5">
+        <legend className="sr-only">{jobs.statusFilter}</legend>
+        {STATUSES.map((one) => (
+          <button
+            key={one}
+            type="button"
+            aria-pressed={status.includes(one)}
+            onClick={() => toggle(one)}
+            className={cn(
+              'rounded-full border px-3 py-1 text-[0.8125rem] transition-colors',
+              status.includes(one)
+                ? 'border-ink bg-ink text-canvas'
+                : 'border-line-strong bg-surface text-ink hover:bg-sunken',
+            )}
+          >
+            {texts.jobs.statuses[one]}
+          </button>
+        ))}
+      </fieldset>
+    </div>
+  );
+}
+
+type TypedInputProps = {
+  label: string;
+  value: string;
+  onRest: (value: string) => void;
+  className?: string;
+  icon?: boolean;
+};
+
+/** A text that counts once one stops typing. */
+export function TypedInput({ label, value, onRest, className, icon }: TypedInputProps) {
+  const [text, setText] = useState(value);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: only what is typed starts the wait
+  useEffect(() => {
+    if (text.trim() === value) return;
+    const timer = setTimeout(() => onRest(text.trim()), REST_MS);
+    return () => clearTimeout(timer);
+  }, [text]);
+  // The address has changed otherwise: by going back, or by clearing.
+  useEffect(() => setText((was) => (was.trim() === value ? was : value)), [value]);
+  return (
+    <div className={cn('relative', className)}>
+      {icon ? <Search aria-hidden className="pointer-events-none absolute top-2.5 left-3 size-4 text-muted" /> : null}
+      <Input
+        type="search"
+        aria-label={label}
+        placeholder={label}
+        maxLength={200}
+        value={text}
+        onChange={(event) => setText(event.target.value)}
+        className={icon ? 'pl-9' : ''}
+      />
+    </div>
+  );
+}

@@ -1,0 +1,104 @@
+import { UserRound } from 'lucide-react';
+import { useState } from 'react';
+import { call, client } from '@/api/client';
+import type { Schemas } from '@/api/contract';
+import { useMe } from '@/api/session';
+import { Badge } from '@/components/ui/badge';
+import { Card } from '@/components/ui/card';
+import { Empty } from '@/components/ui/empty';
+import { When } from '@/components/when';
+import { Heading } from '../parts/heading';
+import { Loaded } from '../parts/loaded';
+import { More, usePages } from '../parts/pages';
+import { Table, Td, Th, Tr } from '../parts/table';
+import { useAdminTexts } from '../texts';
+import { InviteDialog } from './invite';
+import { LinkDialog, type ShownLink } from './link-dialog';
+import { UserMenu } from './user-menu';
+
+/** Who may sign in, and with what limits. */
+export function UsersPage() {
+  const { users } = useAdminTexts();
+  const [link, setLink] = useState<ShownLink | null>(null);
+  const query = usePages(
+    ['admin', 'users'],
+    (cursor, signal) => call(client.GET('/api/admin/users', { signal, params: { query: cursor ? { cursor } : {} } })),
+    15_000,
+  );
+  return (
+    <>
+      <Heading title={users.title} text={users.text} actions={<InviteDialog onLink={setLink} />} />
+      <Loaded query={query}>
+        {({ pages }) => {
+          const items = pages.flatMap((page) => page.items);
+          if (items.length === 0) {
+            return (
+              <Card>
+                <Empty icon={UserRound} title={users.none} />
+              </Card>
+            );
+          }
+          return (
+            <>
+              <Table label={users.title}>
+                <thead>
+                  <tr>
+                    <Th>{users.person}</Th>
+                    <Th>{users.status}</Th>
+                    <Th aside>{users.quotas}</Th>
+                    <Th aside>{users.lastSeen}</Th>
+                    <Th aside>{users.created}</Th>
+                    <Th>
+                      <span className="sr-only">{users.actions}</span>
+                    </Th>
+                  </tr>
+                </thead>
+                <tbody>
+                  {items.map((user) => (
+                    <Row key={user.id} user={user} onLink={setLink} />
+                  ))}
+                </tbody>
+              </Table>
+              <More query={query} />
+            </>
+          );
+        }}
+      </Loaded>
+      <LinkDialog link={link} onClose={() => setLink(null)} />
+    </>
+  );
+}
+
+function Row({ user, onLink }: { user: Schemas['Person']; onLink: (link: ShownLink) => void }) {
+  const { users } = useAdminTexts();
+  const me = useMe();
+  return (
+    <Tr>
+      <Td className="max-w-72">
+        <span className="font-medium break-all">{user.email}</span>
+        {user.id === me?.id ? <span className="ml-2 text-xs text-muted">{users.you}</span> : null}
+        {user.name ? <span className="block text-xs text-muted">{user.name}</span> : null}
+      </Td>
+      <Td>
+        <span className="inline-flex flex-wrap gap-1.5">
+          {user.role === 'admin' ? <Badge tone="busy">{users.roles.admin}</Badge> : <Badge>{users.roles.user}</Badge>}
+          {user.totpConfirmedAt ? <Badge tone="good">{users.totp}</Badge> : null}
+          {user.suspendedAt ? <Badge tone="bad">{users.suspended}</Badge> : null}
+          {user.invitedUntil ? <Badge tone="warn">{users.pending}</Badge> : null}
+        </span>
+      </Td>
+      <Td aside className="text-[0.8125rem] tabular-nums">
+        {users.instancesOf(user.instances, user.quotas.instances ?? null)}
+      </Td>
+      <Td aside className="whitespace-nowrap text-muted">
+        {user.lastSeenAt ? <When at={user.lastSeenAt} /> : users.never}
+      </Td>
+      <Td aside className="whitespace-nowrap text-muted">
+        <When at={user.createdAt} />
+      </Td>
+      <Td className="w-px text-right">
+        <UserMenu user={user} self={user.id === me?.id} onLink={onLink} />
+      </Td>
+    </Tr>
+  );
+}

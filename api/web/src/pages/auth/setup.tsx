@@ -1,0 +1,103 @@
+import { useMutation, useQuery } from '@tanstack/react-query';
+import { Link, useNavigate } from '@tanstack/react-router';
+import { type FormEvent, useState } from 'react';
+import { authOptionsQuery } from '@/api/auth';
+import { call, client } from '@/api/client';
+import { signedIn } from '@/api/session';
+import { Button } from '@/components/ui/button';
+import { Field, FieldError } from '@/components/ui/field';
+import { Input } from '@/components/ui/input';
+import { PasswordInput } from '@/components/ui/password';
+import { fieldWords, wordsFor } from '@/lib/errors';
+import { useTexts } from '@/texts';
+import { AuthFrame } from './frame';
+
+/** Makes the first administrator of an installation. */
+export function SetupPage() {
+  const texts = useTexts();
+  const { auth } = texts;
+  const navigate = useNavigate();
+  const options = useQuery(authOptionsQuery);
+  // The installer's link carries the token after the `#`; it leaves the address bar with the first render.
+  const [token, setToken] = useState(takeFragment);
+  const [email, setEmail] = useState('');
+  const [password, setPassword] = useState('');
+  const setup = useMutation({
+    mutationFn: () => call(client.POST('/api/auth/setup', { body: { token: token.trim(), email, password } })),
+    onSuccess: async ({ user }) => {
+      signedIn(user);
+      await navigate({ to: '/instances' });
+    },
+  });
+  const error = (field: string) => fieldWords(setup.error, field, texts);
+  const other = setup.error && !['token', 'email', 'password'].some(error) ? wordsFor(setup.error, texts) : undefined;
+
+  if (options.data && !options.data.setupRequired) {
+    return (
+      <AuthFrame title={auth.setup.title} text={auth.setup.done}>
+        <Button asChild size="lg" className="w-full">
+          <Link to="/sign-in">{auth.setup.goToSignIn}</Link>
+        </Button>
+      </AuthFrame>
+    );
+  }
+  return (
+    <AuthFrame title={auth.setup.title} text={auth.setup.text}>
+      <form
+        className="space-y-4"
+        onSubmit={(event: FormEvent) => {
+          event.preventDefault();
+          setup.mutate();
+        }}
+      >
+        <Field label={auth.setup.token} error={error('token')}>
+          {(control) => (
+            <Input
+              {...control}
+              required
+              autoComplete="off"
+              spellCheck={false}
+              className="font-mono"
+              value={token}
+              onChange={(event) => setToken(event.target.value)}
+            />
+          )}
+        </Field>
+        <Field label={auth.email} error={error('email')}>
+          {(control) => (
+            <Input
+              {...control}
+              type="email"
+              required
+              autoComplete="username"
+              value={email}
+              onChange={(event) => setEmail(event.target.value)}
+            />
+          )}
+        </Field>
+        <Field label={auth.newPassword} help={auth.passwordHelp} error={error('password')}>
+          {(control) => (
+            <PasswordInput
+              {...control}
+              required
+              autoComplete="new-password"
+              value={password}
+              onChange={(event) => setPassword(event.target.value)}
+            />
+          )}
+        </Field>
+        {other ? <FieldError>{other}</FieldError> : null}
+        <Button type="submit" size="lg" className="w-full" busy={setup.isPending}>
+          {auth.setup.submit}
+        </Button>
+      </form>
+    </AuthFrame>
+  );
+}
+
+/** What stands after the `#`, which then goes from the address bar and the history. */
+export function takeFragment(): string {
+  const fragment = decodeURIComponent(location.hash.slice(1));
+  if (fragment) history.replaceState(history.state, '', location.pathname + location.search);
+  return fragment;
+}

@@ -1,0 +1,146 @@
+import { useMutation, useQuery } from '@tanstack/react-query';
+import { Link, useRouter, useSearch } from '@tanstack/react-router';
+import { type FormEvent, useState } from 'react';
+import { authOptionsQuery } from '@/api/auth';
+import { call, client, isProblem } from '@/api/client';
+import { signedIn } from '@/api/session';
+import { Button } from '@/components/ui/button';
+import { Field } from '@/components/ui/field';
+import { Input } from '@/components/ui/input';
+import { Notice } from '@/components/ui/notice';
+import { PasswordInput } from '@/components/ui/password';
+import { wordsFor } from '@/lib/errors';
+import { useTexts } from '@/texts';
+import { AuthFrame } from './frame';
+
+type Credentials = { email: string; password: string; code?: string };
+
+export function SignInPage() {
+  const texts = useTexts();
+  const { auth } = texts;
+  const { to } = useSearch({ from: '/sign-in' });
+  const router = useRouter();
+  const options = useQuery(authOptionsQuery).data;
+  const [email, setEmail] = useState('');
+  const [password, setPassword] = useState('');
+  const [code, setCode] = useState('');
+  const [step, setStep] = useState<'password' | 'code'>('password');
+  const signIn = useMutation({
+    mutationFn: (body: Credentials) => call(client.POST('/api/auth/login', { body })),
+    onSuccess: ({ user }) => {
+      signedIn(user);
+      // Not through the router's own links: where it leads is known only now.
+      router.history.replace(to ?? '/instances');
+    },
+    onError: (error) => {
+      if (isProblem(error, 'second_factor_required')) setStep('code');
+    },
+  });
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    signIn.mutate(step === 'code' ? { email, password, code: code.replace(/\s/g, '') } : { email, password });
+  };
+  const asked = isProblem(signIn.error, 'second_factor_required');
+  const failed = signIn.error && !asked ? failure(signIn.error) : undefined;
+  function failure(error: Error): string {
+    if (isProblem(error, 'invalid_second_factor')) return auth.code.failed;
+    if (isProblem(error, 'invalid_credentials')) return step === 'code' ? auth.code.failed : auth.signIn.failed;
+    return wordsFor(error, texts);
+  }
+
+  if (step === 'code') {
+    return (
+      <AuthFrame title={auth.code.title} text={auth.code.text}>
+        <form onSubmit={submit} className="space-y-4">
+          <Field label={auth.code.label} error={failed}>
+            {(control) => (
+              <Input
+                {...control}
+                // The one field of this step.
+                autoFocus
+                required
+                name="code"
+                autoComplete="one-time-code"
+                className="font-mono tracking-widest"
+                value={code}
+                onChange={(event) => setCode(event.target.value)}
+              />
+            )}
+          </Field>
+          <Button type="submit" size="lg" className="w-full" busy={signIn.isPending}>
+            {auth.code.submit}
+          </Button>
+          <Button
+            variant="ghost"
+            className="w-full"
+            onClick={() => {
+              setStep('password');
+              setPassword('');
+              setCode('');
+              signIn.reset();
+            }}
+          >
+            {auth.code.back}
+          </Button>
+        </form>
+      </AuthFrame>
+    );
+  }
+
+  return (
+    <AuthFrame title={auth.signIn.title}>
+      <form onSubmit={submit} className="space-y-4">
+        {options?.setupRequired ? (
+          <Notice
+            tone="busy"
+            title={auth.setup.needed}
+            action={
+              <Button asChild size="sm" variant="outline">
+                <Link to="/setup">{auth.setup.title}</Link>
+              </Button>
+            }
+          />
+        ) : null}
+        <Field label={auth.email}>
+          {(control) => (
+            <Input
+              {...control}
+              type="email"
+              name="email"
+              autoComplete="username"
+              required
+              value={email}
+              onChange={(event) => setEmail(event.target.value)}
+            />
+          )}
+        </Field>
+        <Field label={auth.password} error={failed}>
+          {(control) => (
+            <PasswordInput
+              {...control}
+              name="password"
+              autoComplete="current-password"
+              required
+              value={password}
+              onChange={(event) => setPassword(event.target.value)}
+            />
+          )}
+        </Field>
+        <Button type="submit" size="lg" className="w-full" busy={signIn.isPending}>
+          {auth.signIn.submit}
+        </Button>
+        {options?.oidc ? (
+          <>
+            <div className="flex items-center gap-3 text-xs text-muted before:h-px before:flex-1 before:bg-line after:h-px after:flex-1 after:bg-line">
+              {auth.signIn.or}
+            </div>
+            <Button asChild variant="outline" size="lg" className="w-full">
+              <a href="/api/auth/oidc/start">{auth.signIn.oidc(options.oidc.name)}</a>
+            </Button>
+          </>
+        ) : null}
+        <p className="text-center text-xs text-muted">{auth.signIn.forgotten}</p>
+      </form>
+    </AuthFrame>
+  );
+}

@@ -1,0 +1,133 @@
+import { useQuery } from '@tanstack/react-query';
+import { ChartLine } from 'lucide-react';
+import { useEffect, useMemo, useState } from 'react';
+import { call, client } from '@/api/client';
+import type { Stats } from '@/api/contract';
+import { useInstance } from '@/api/instances';
+import { follow } from '@/api/stream';
+import { LoadFailed, PageLoading } from '@/components/state';
+import { Card } from '@/components/ui/card';
+import { Empty } from '@/components/ui/empty';
+import { Notice } from '@/components/ui/notice';
+import { Select } from '@/components/ui/select';
+import { bytes, cores } from '@/lib/format';
+import { useTexts } from '@/texts';
+import { Chart } from './chart';
+import { rate, series } from './series';
+import { useInstanceId } from './use-id';
+
+const HOUR_MS = 3_600_000;
+const RANGES = ['1', '6', '24'] as const;
+/** One point a minute is kept of what comes each second. */
+const KEPT_MS = 60_000;
+
+/** What the instance has used, for a day, and what it uses now. */
+export function Graphs() {
+  const id = useInstanceId();
+  const { graphs: words } = useTexts().instance;
+  const { create } = useTexts();
+  const instance = useInstance(id).data;
+  const running = instance?.status === 'running';
+  const [hours, setHours] = useState<(typeof RANGES)[number]>('6');
+  const history = useQuery({
+    queryKey: ['stats', id],
+    queryFn: ({ signal }) =>
+      call(client.GET('/api/instances/{id}/stats/history', { params: { path: { id } }, signal })),
+    refetchInterval: 60_000,
+  });
+  const now = useStats(id, running);
+  const points = useMemo(() => {
+    const known = history.data?.points ?? [];
+    const last = known.at(-1);
+    // What is there already is not put twice.
+    return now && (!last || now.at > last.at) ? [...known, now] : known;
+  }, [history.data, now]);
+
+  if (history.isPending) return <PageLoading />;
+  if (history.isError && !history.data) {
+    return (
+      <Card>
+        <LoadFailed error={history.error} onRetry={() => void history.refetch()} />
+      </Card>
+    );
+  }
+  if (!points.length || !instance) {
+    return (
+      <Card>
+        <Empty icon={ChartLine} title={words.empty} />
+      </Card>
+    );
+  }
+  const last = points.at(-1);
+  const limit = last?.memoryLimitBytes || instance.memoryMb * 1024 * 1024;
+  const span = { from: Date.now() - Number(hours) * HOUR_MS, to: Date.now() };
+  const perSecond = (value: number) => words.perSecond(bytes(value));
+  return (
+    <div className="space-y-4">
+      {running ? null : <Notice tone="busy" title={words.notRunning} />}
+      <div className="flex justify-end">
+        <Select
+          aria-label={words.range}
+          className="w-36"
+          value={hours}
+          onChange={setHours}
+          options={RANGES.map((value) => ({ value, label: words.hours(Number(value)) }))}
+        />
+      </div>
+      <div className="grid gap-4 lg:grid-cols-2">
+        <Chart
+          title={words.cpu}
+          text={words.cpuText(create.cores(cores(instance.cpuMillis)))}
+          lines={[{ points: series(points, (one) => one.cpuPercent) }]}
+          format={(value) => `${value.toFixed(value < 10 ? 1 : 0)}%`}
+          {...span}
+        />
+        <Chart
+          title={words.memory}
+          text={words.memoryText(bytes(limit))}
+          lines={[{ points: series(points, (one) => one.memoryBytes) }]}
+          top={limit}
+          format={bytes}
+          {...span}
+        />
+        <Chart
+          title={words.network}
+          lines={[
+            { name: words.received, points: rate(points, (one) => one.networkRxBytes) },
+            { name: words.sent, points: rate(points, (one) => one.networkTxBytes) },
+          ]}
+          format={perSecond}
+          {...span}
+        />
+        <Chart
+          title={words.disk}
+          lines={[{ points: series(points, (one) => one.diskBytes) }]}
+          format={bytes}
+          {...span}
+        />
+      </div>
+    </div>
+  );
+}
+
+/** The newest measurement. */
+function useStats(id: string, running: boolean): Stats | undefined {
+  const [now, setNow] = useState<Stats>();
+  useEffect(() => {
+    if (!running) return;
+    const leave = new AbortController();
+    let shown = 0;
+    const onEvent = (event: { name: string; data: string }) => {
+      if (event.name === 'end') return true;
+      // Five seconds are soon enough to look at.
+      if (event.name !== 'stats' || Date.now() - shown < KEPT_MS / 12) return false;
+      shown = Date.now();
+      setNow(JSON.parse(event.data) as Stats);
+      return false;
+    };
+    // The history is asked for each minute anyway.
+    follow(`/api/instances/${id}/stats`, { signal: leave.signal, onEvent }).catch(() => {});
+    return () => leave.abort();
+  }, [id, running]);
+  return running ? now : undefined;
+}

@@ -1,0 +1,161 @@
+import { Link, Outlet, useNavigate, useParams } from '@tanstack/react-router';
+import { ArrowLeft, ArrowUpCircle, Ellipsis, Play, RotateCw, Square, SquareTerminal, Trash2 } from 'lucide-react';
+import { useEffect, useState } from 'react';
+import { ApiError } from '@/api/client';
+import { type Instance, isWorking, useInstance } from '@/api/instances';
+import { OpenDashboard } from '@/components/open-dashboard';
+import { Page } from '@/components/page';
+import { usePowerAct } from '@/components/power-menu';
+import { LoadFailed, PageNotFound } from '@/components/state';
+import { StatusBadge } from '@/components/status';
+import { Button } from '@/components/ui/button';
+import { Card } from '@/components/ui/card';
+import { Menu, MenuItem, MenuSeparator } from '@/components/ui/menu';
+import { Skeleton } from '@/components/ui/skeleton';
+import { TabLinks } from '@/components/ui/tabs';
+import { useTexts } from '@/texts';
+import { DeleteDialog } from './delete-dialog';
+import { UpdateDialog } from './update-dialog';
+import { useOutcome } from './use-outcome';
+
+/** An instance: its heading, what can be done to it, and the part that is looked at. */
+export function InstancePage() {
+  const { id } = useParams({ from: '/layout/instances/$id' });
+  const { data: instance, error, refetch } = useInstance(id);
+  const gone = error instanceof ApiError && error.status === 404;
+  const navigate = useNavigate();
+  const known = instance?.name ?? id;
+  useOutcome(gone ? undefined : instance, gone, known);
+  const wasDeleting = instance?.status === 'deleting' || instance?.currentJob?.kind === 'delete';
+  useEffect(() => {
+    if (gone && wasDeleting) void navigate({ to: '/instances', replace: true });
+  }, [gone, wasDeleting, navigate]);
+
+  if (gone) return wasDeleting ? null : <PageNotFound />;
+  if (!instance) {
+    return error ? (
+      <Card className="mx-auto max-w-6xl">
+        <LoadFailed error={error} onRetry={() => void refetch()} />
+      </Card>
+    ) : (
+      <Loading />
+    );
+  }
+  return <Loaded instance={instance} />;
+}
+
+function Loaded({ instance }: { instance: Instance }) {
+  const { instance: words } = useTexts();
+  const { id, name } = instance;
+  const params = { id };
+  return (
+    <Page
+      title={name}
+      heading={
+        <>
+          <Link
+            to="/instances"
+            className="mb-2 inline-flex items-center gap-1.5 text-[0.8125rem] text-muted hover:text-ink"
+          >
+            <ArrowLeft aria-hidden className="size-3.5" />
+            {words.back}
+          </Link>
+          <div className="flex flex-wrap items-center gap-x-3 gap-y-1.5">
+            <h1 className="min-w-0 text-xl font-semibold tracking-tight break-words">{name}</h1>
+            <span role="status" className="contents">
+              <StatusBadge instance={instance} />
+            </span>
+          </div>
+        </>
+      }
+      actions={<Actions instance={instance} />}
+    >
+      <TabLinks
+        label={words.tabs.label}
+        className="mb-6"
+        tabs={[
+          { to: '/instances/$id', params, label: words.tabs.overview, exact: true },
+          { to: '/instances/$id/terminal', params, label: words.tabs.terminal },
+          { to: '/instances/$id/logs', params, label: words.tabs.logs },
+          { to: '/instances/$id/graphs', params, label: words.tabs.graphs },
+          { to: '/instances/$id/devices', params, label: words.tabs.devices },
+          { to: '/instances/$id/settings', params, label: words.tabs.settings },
+          { to: '/instances/$id/versions', params, label: words.tabs.versions },
+          { to: '/instances/$id/activity', params, label: words.tabs.activity },
+        ]}
+      />
+      <Outlet />
+    </Page>
+  );
+}
+
+function Actions({ instance }: { instance: Instance }) {
+  const { instance: words } = useTexts();
+  const act = usePowerAct(instance);
+  const [dialog, setDialog] = useState<'update' | 'delete' | null>(null);
+  const working = isWorking(instance);
+  const running = instance.status === 'running';
+  const close = () => setDialog(null);
+  return (
+    <>
+      {running ? <OpenDashboard instance={instance} /> : null}
+      {running ? (
+        <Button variant="outline" disabled={working} onClick={() => act('stop')}>
+          <Square aria-hidden />
+          {words.actions.stop}
+        </Button>
+      ) : (
+        <Button disabled={working} onClick={() => act('start')}>
+          <Play aria-hidden />
+          {instance.status === 'error' ? words.actions.retry : words.actions.start}
+        </Button>
+      )}
+      <Button
+        variant="outline"
+        busy={instance.currentJob?.kind === 'update'}
+        disabled={working}
+        onClick={() => setDialog('update')}
+      >
+        <ArrowUpCircle aria-hidden />
+        {words.actions.update}
+      </Button>
+      <Menu
+        trigger={
+          <Button variant="outline" size="icon" aria-label={words.actions.more}>
+            <Ellipsis aria-hidden />
+          </Button>
+        }
+      >
+        <MenuItem disabled={!running || working} onSelect={() => act('restart')}>
+          <RotateCw aria-hidden />
+          {words.actions.restart}
+        </MenuItem>
+        <MenuItem asChild disabled={!running}>
+          <Link to="/instances/$id/terminal" params={{ id: instance.id }}>
+            <SquareTerminal aria-hidden />
+            {words.actions.terminal}
+          </Link>
+        </MenuItem>
+        <MenuSeparator />
+        <MenuItem danger disabled={instance.status === 'deleting'} onSelect={() => setDialog('delete')}>
+          <Trash2 aria-hidden />
+          {words.actions.delete}
+        </MenuItem>
+      </Menu>
+      <UpdateDialog instance={instance} open={dialog === 'update'} onClose={close} />
+      <DeleteDialog instance={instance} open={dialog === 'delete'} onClose={close} />
+    </>
+  );
+}
+
+function Loading() {
+  const { common } = useTexts();
+  return (
+    <div role="status" className="mx-auto max-w-6xl space-y-5">
+      <span className="sr-only">{common.loading}</span>
+      <Skeleton className="h-7 w-56" />
+      <Skeleton className="h-9 w-full" />
+      <Skeleton className="h-40 w-full rounded-xl" />
+    </div>
+  );
+}

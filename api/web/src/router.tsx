@@ -1,0 +1,175 @@
+// Every page and its address. Pages are loaded when somebody goes there, or rests on a link to them.
+import {
+  createRootRouteWithContext,
+  createRoute,
+  createRouter,
+  lazyRouteComponent,
+  Outlet,
+  redirect,
+} from '@tanstack/react-router';
+import { queryClient } from '@/api/query-client';
+import { meQuery } from '@/api/session';
+import { PageCrashed, PageLoading, PageNotFound } from '@/components/state';
+import { isOwnPath } from '@/lib/own-path';
+import { addAdminRoutes } from '@/pages/admin/routes';
+
+const rootRoute = createRootRouteWithContext<{ queryClient: typeof queryClient }>()({
+  component: Outlet,
+  notFoundComponent: PageNotFound,
+});
+
+// --- without being signed in ------------------------------------------------------------------------------------------
+
+const signInRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: '/sign-in',
+  // Where somebody wanted to go.
+  validateSearch: (search: Record<string, unknown>): { to?: string } => (isOwnPath(search.to) ? { to: search.to } : {}),
+  component: lazyRouteComponent(() => import('@/pages/auth/sign-in'), 'SignInPage'),
+});
+
+const setupRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: '/setup',
+  component: lazyRouteComponent(() => import('@/pages/auth/setup'), 'SetupPage'),
+});
+
+// The token comes after the `#`, which is sent to no server and stands in no log.
+const invitationRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: '/invitation',
+  component: lazyRouteComponent(() => import('@/pages/auth/invitation'), 'InvitationPage'),
+});
+
+// --- signed in --------------------------------------------------------------------------------------------------------
+
+const layoutRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  id: 'layout',
+  component: lazyRouteComponent(() => import('@/components/layout'), 'Layout'),
+  beforeLoad: async ({ context, location }) => {
+    const me = await context.queryClient.ensureQueryData(meQuery);
+    if (!me) throw redirect({ to: '/sign-in', search: location.pathname === '/' ? {} : { to: location.href } });
+    return { me };
+  },
+});
+
+const homeRoute = createRoute({
+  getParentRoute: () => layoutRoute,
+  path: '/',
+  beforeLoad: () => {
+    throw redirect({ to: '/instances', replace: true });
+  },
+});
+
+const instancesRoute = createRoute({
+  getParentRoute: () => layoutRoute,
+  path: '/instances',
+  component: lazyRouteComponent(() => import('@/pages/instances/list'), 'InstancesPage'),
+});
+
+const createInstanceRoute = createRoute({
+  getParentRoute: () => layoutRoute,
+  path: '/instances/new',
+  component: lazyRouteComponent(() => import('@/pages/instances/create'), 'CreateInstancePage'),
+});
+
+const instanceRoute = createRoute({
+  getParentRoute: () => layoutRoute,
+  path: '/instances/$id',
+  component: lazyRouteComponent(() => import('@/pages/instance/page'), 'InstancePage'),
+});
+
+const instanceParts = [
+  createRoute({
+    getParentRoute: () => instanceRoute,
+    path: '/',
+    component: lazyRouteComponent(() => import('@/pages/instance/overview'), 'Overview'),
+  }),
+  createRoute({
+    getParentRoute: () => instanceRoute,
+    path: '/terminal',
+    component: lazyRouteComponent(() => import('@/pages/instance/terminal'), 'Terminal'),
+  }),
+  createRoute({
+    getParentRoute: () => instanceRoute,
+    path: '/logs',
+    component: lazyRouteComponent(() => import('@/pages/instance/logs'), 'Logs'),
+  }),
+  createRoute({
+    getParentRoute: () => instanceRoute,
+    path: '/graphs',
+    component: lazyRouteComponent(() => import('@/pages/instance/graphs'), 'Graphs'),
+  }),
+  createRoute({
+    getParentRoute: () => instanceRoute,
+    path: '/devices',
+    component: lazyRouteComponent(() => import('@/pages/instance/devices'), 'Devices'),
+  }),
+  createRoute({
+    getParentRoute: () => instanceRoute,
+    path: '/settings',
+    component: lazyRouteComponent(() => import('@/pages/instance/settings'), 'Settings'),
+  }),
+  createRoute({
+    getParentRoute: () => instanceRoute,
+    path: '/versions',
+    component: lazyRouteComponent(() => import('@/pages/instance/versions'), 'Versions'),
+  }),
+  createRoute({
+    getParentRoute: () => instanceRoute,
+    path: '/activity',
+    component: lazyRouteComponent(() => import('@/pages/instance/activity'), 'Activity'),
+  }),
+];
+
+const profileRoute = createRoute({
+  getParentRoute: () => layoutRoute,
+  path: '/profile',
+  component: lazyRouteComponent(() => import('@/pages/account/profile'), 'ProfilePage'),
+});
+
+const adminRoute = createRoute({
+  getParentRoute: () => layoutRoute,
+  path: '/admin',
+  component: lazyRouteComponent(() => import('@/pages/admin/page'), 'AdminPage'),
+  beforeLoad: ({ context }) => {
+    if (context.me.role !== 'admin') throw redirect({ to: '/instances' });
+  },
+});
+
+export type AdminRoute = typeof adminRoute;
+
+export const router = createRouter({
+  routeTree: rootRoute.addChildren([
+    signInRoute,
+    setupRoute,
+    invitationRoute,
+    layoutRoute.addChildren([
+      homeRoute,
+      instancesRoute,
+      createInstanceRoute,
+      instanceRoute.addChildren(instanceParts),
+      profileRoute,
+      adminRoute.addChildren(addAdminRoutes(adminRoute)),
+    ]),
+  ]),
+  context: { queryClient },
+  defaultPreload: 'intent',
+  defaultPendingMs: 300,
+  defaultPendingComponent: PageLoading,
+  defaultErrorComponent: PageCrashed,
+  scrollRestoration: true,
+});
+
+// The address and the session follow each other: who is signed out elsewhere lands at the door.
+queryClient.getQueryCache().subscribe((event) => {
+  if (event.type === 'updated' && event.query.queryKey[0] === 'me' && event.query.state.data === null)
+    void router.invalidate();
+});
+
+declare module '@tanstack/react-router' {
+  interface Register {
+    router: typeof router;
+  }
+}

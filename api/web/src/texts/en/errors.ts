@@ -1,0 +1,14 @@
+/** Words for codes, where they are better than what the server says; everything else is said in the server's words. */
+const codes: Record<string, string> = {
+  offline: 'The server does not answer. Check your connection and try again.',
+  unknown: 'Something unforeseen happened. Try again in a moment.',
+};
+
+/** Words for what is wrong with a single field, likewise. */
+const fields: Record<string, string> = {};
+
+export const errors = {
+  codes,
+  fields,
+  toast: (what: string) => `${what} failed`,
+};

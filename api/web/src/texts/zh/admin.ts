@@ -1,0 +1,5 @@
+import type { Texts } from '../index';
+
+export const admin: Texts['admin'] = {
+  title: '管理',
+};

@@ -1,0 +1,58 @@
+import type { Texts } from '../index';
+
+export const create: Texts['create'] = {
+  title: '新建实例',
+  text: '只需填写名称，其余均可稍后在此处或控制台中配置。',
+  name: '名称',
+  nameHelp: '您对它的称呼，在您的实例中不能重复。',
+  namePlaceholder: '例如：家庭助手',
+  channel: '聊天渠道',
+  channelText: '您与它对话的地方，更多渠道可在其控制台中添加。',
+  channels: { none: '跳过', telegram: 'Telegram', discord: 'Discord' },
+  channelHints: { none: '稍后配置', telegram: '来自 @BotFather 的机器人', discord: '来自开发者门户的机器人' },
+  botToken: '机器人令牌',
+  telegramHelp: {
+    title: '如何获取 Telegram 机器人令牌',
+    steps: [
+      '打开 Telegram，与 @BotFather 对话。',
+      '发送 /newbot，设置名称和以 “bot” 结尾的用户名。',
+      '复制 BotFather 回复的令牌，形如 123456789:AAE…',
+    ],
+    link: '打开 @BotFather',
+  },
+  discordHelp: {
+    title: '如何获取 Discord 机器人令牌',
+    steps: [
+      '打开 Discord 开发者门户并创建应用。',
+      '在 “Bot” 页面开启 “Message Content Intent”。',
+      '在同一页面点击 “Reset Token” 并复制令牌。',
+    ],
+    link: '打开开发者门户',
+  },
+  provider: 'AI 服务商',
+  providerText: '它使用哪家的模型。您的密钥会加密保存，只有此实例可以使用。',
+  providers: {
+    none: '跳过（稍后配置）',
+    anthropic: 'Anthropic',
+    openai: 'OpenAI',
+    gemini: 'Google Gemini',
+    openrouter: 'OpenRouter',
+  },
+  apiKey: 'API 密钥',
+  apiKeyHelp: (provider) => `前往 ${provider} 获取`,
+  advanced: '高级：资源限制',
+  memory: '内存',
+  memoryHelp: '2 GB 适合大多数情况，更少时 OpenClaw 自带工具可能内存不足。',
+  cpu: 'CPU',
+  cpuHelp: '启动期间可以使用更多。',
+  gigabytes: (count) => `${count} GB`,
+  cores: (count) => `${count} 核`,
+  submit: '创建实例',
+  started: (name) => `正在创建 ${name}`,
+  required: {
+    name: '请填写名称。',
+    nameLong: '最多 64 个字符。',
+    botToken: (channel) => `${channel} 需要机器人令牌。选择“跳过”可稍后添加。`,
+    apiKey: (provider) => `${provider} 需要密钥。选择“跳过”可稍后添加。`,
+  },
+};

@@ -1,0 +1,36 @@
+import type { Texts } from '../index';
+
+export const errors: Texts['errors'] = {
+  codes: {
+    offline: '服务器没有响应，请检查网络后重试。',
+    unknown: '发生了意外错误，请稍后重试。',
+    validation_failed: '有些内容填写有误，请检查。',
+    name_taken: '您已有同名的实例，请换一个名称。',
+    instance_limit: '您的实例数量已达上限，请先删除一个。',
+    rate_limited: '操作过于频繁，请稍后再试。',
+    no_worker: '目前没有可用的工作节点，请稍后再试。',
+    unavailable: '服务暂时不可用，请稍后再试。',
+    timed_out: '处理超时，请重试。',
+    internal_error: '服务器内部错误，请稍后重试。',
+    not_found: '不存在，或已被删除。',
+    job_in_progress: '该实例正在执行其他操作，请等待其完成。',
+    not_running: '实例未在运行。',
+    already_running: '实例已在运行。',
+    already_stopped: '实例已停止。',
+    wrong_status: '当前状态下无法执行此操作。',
+    no_way_back: '之前的状态已不再保留。',
+    version_refused: '此版本存在已知漏洞，不允许启动，请先更新。',
+    gateway_busy: '实例正忙，请稍后再试。',
+    gateway_failed: 'OpenClaw 未能完成操作，请重试或重启实例。',
+    unauthenticated: '登录已失效，请重新登录。',
+    invalid_credentials: '邮箱或密码错误。',
+  },
+  fields: {
+    required: '必填',
+    too_long: '太长',
+    too_short: '太短',
+    invalid: '格式不正确',
+    out_of_range: '超出允许范围',
+  },
+  toast: (what) => `${what}失败`,
+};
