@@ -27,4 +27,5 @@ mod routes;
 mod routing;
 mod support;
 mod terminal;
+mod ui;
 mod update;

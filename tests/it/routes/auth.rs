@@ -10,7 +10,7 @@ use super::{Site, bare, with};
 use crate::support::redacted;
 
 const LOGIN: &str = "/api/auth/login";
-const PASSWORD: &str = "canary horse battery";
+pub(crate) const PASSWORD: &str = "canary horse battery";
 
 /// An account with a password, made as an operator makes one.
 pub(crate) async fn account(env: &TestEnv, email: &str) {
