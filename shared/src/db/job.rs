@@ -146,6 +146,12 @@ fn visible<'a>(scope: Scope) -> jobs::BoxedQuery<'a, diesel::pg::Pg> {
     }
 }
 
+/// Whether somebody asked for the end of the job.
+pub async fn cancel_requested(conn: &mut Conn, id: JobId) -> Result<bool, DbError> {
+    let asked = jobs::table.find(id).select(jobs::cancel_requested_at.is_not_null());
+    Ok(asked.first(conn).await.optional()?.unwrap_or(false))
+}
+
 pub async fn find(conn: &mut Conn, scope: Scope, id: JobId) -> Result<Option<Job>, DbError> {
     Ok(visible(scope).filter(jobs::id.eq(id)).select(Job::as_select()).first(conn).await.optional()?)
 }

@@ -136,15 +136,13 @@ async fn attempt_once(env: &Env, job: Job, lease: Lease, signals: Signals) -> Re
         let went = forward(&cx, plan).await;
         // What it does from here on is its end or the way back, and that is not given up half way.
         let cx = JobContext { cancellable: false, ..cx };
+        let went = match went {
+            Ok(()) => end(&cx, plan.succeeded, JobStatus::Succeeded, "Done", None).await,
+            Err(StepError::Satisfied(message)) => end(&cx, plan.succeeded, JobStatus::Succeeded, &message, None).await,
+            Err(error) => Err(error),
+        };
         match went {
-            Ok(()) => {
-                end(&cx, plan.succeeded, JobStatus::Succeeded, "Done", None).await?;
-                Ok(Left::Ended(JobStatus::Succeeded))
-            }
-            Err(StepError::Satisfied(message)) => {
-                end(&cx, plan.succeeded, JobStatus::Succeeded, &message, None).await?;
-                Ok(Left::Ended(JobStatus::Succeeded))
-            }
+            Ok(()) => Ok(Left::Ended(JobStatus::Succeeded)),
             Err(StepError::Cancelled) => decide(&cx, plan, Unwinding::Cancelled, None).await,
             Err(StepError::Draining) => {
                 lease::hand_back(&mut *cx.env.db.conn().await?, &cx.lease).await?;
@@ -326,6 +324,13 @@ async fn end(
     kill_point(cx.job.kind.as_str(), "end", "before");
     conn.transaction::<_, StepError, _>(async |conn| {
         lease::hold(conn, &cx.lease).await?;
+        // A request that was accepted after the last look is obeyed too: it has said already what the instance is to be.
+        if status == JobStatus::Succeeded
+            && jobs::plan(cx.job.kind).cancellable
+            && job::cancel_requested(conn, cx.job.id).await?
+        {
+            return Err(StepError::Cancelled);
+        }
         match (outcome, &observed, &cx.job.instance_id) {
             (Outcome::Status(next), _, Some(id)) => {
                 let fault = fault.filter(|_| next == InstanceStatus::Error);
