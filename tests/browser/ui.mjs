@@ -32,6 +32,12 @@ const mistakes = [];
 page.on('console', (line) => /Content Security Policy/.test(line.text()) && mistakes.push(line.text()));
 page.on('pageerror', (error) => mistakes.push(String(error)));
 
+/** What axe has against the page at this moment. */
+async function violations() {
+  const { violations: all } = await page.evaluate(`${axe}; axe.run({ resultTypes: ['violations'] })`);
+  return all.map((one) => `${one.id}: ${one.nodes.map((node) => node.html.slice(0, 160)).join(' | ')}`);
+}
+
 /** A page as it is: without a violation, and with pictures of it, light, dark and on a phone. */
 async function look(name) {
   for (const [kind, size, colorScheme] of [
@@ -42,8 +48,12 @@ async function look(name) {
     await page.setViewportSize(size);
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
     await page.waitForTimeout(250);
-    const { violations } = await page.evaluate(`${axe}; axe.run({ resultTypes: ['violations'] })`);
-    const found = violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.html.slice(0, 160)).join(' | ')}`);
+    // The colours of two themes fade into each other, for longer on a busy machine: what stays is a violation.
+    let found = await violations();
+    for (let tries = 0; found.length > 0 && tries < 10; tries += 1) {
+      await page.waitForTimeout(500);
+      found = await violations();
+    }
     assert.deepEqual(found, [], `axe on ${name}, ${kind}`);
     const wide = await page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth');
     assert.ok(wide <= 0, `${name}, ${kind}: ${wide} pixels too wide`);
