@@ -23,12 +23,8 @@ pub fn api_token() -> SecretString {
     format!("{API_TOKEN_PREFIX}{}", random_hex()).into()
 }
 
-/// A new ticket for a terminal: 64 hexadecimal digits, 256 random bits.
-pub fn ticket() -> SecretString {
-    random_hex().into()
-}
-
-/// What the cookie of a new session holds, and other secrets that are good once: 64 hexadecimal digits.
+/// What the cookie of a new session holds, and other secrets that are good once, such as tickets: 64 hexadecimal digits, 256
+/// random bits.
 pub fn session_token() -> SecretString {
     random_hex().into()
 }

@@ -18,8 +18,6 @@
 //! Owners and modes are set on open handles, files are read only when they are plain ones, and written as a new file
 //! that is then renamed over the old. Snapshots hold what a tenant wrote, so the same goes for them.
 
-use tokio_util::sync::CancellationToken;
-
 mod copy;
 mod dir;
 mod error;
@@ -170,18 +168,6 @@ impl Storage {
         self.blocking(|inner| {
             let fs = rustix::fs::fstatvfs(&inner.root).map_err(at("measure", &inner.path))?;
             Ok(fs.f_bavail.saturating_mul(fs.f_frsize))
-        })
-        .await
-    }
-
-    /// Bytes on disk of an instance's files. Whoever does not wait for it any more ends it.
-    pub async fn disk_bytes(&self, id: &InstanceId) -> Result<u64, StorageError> {
-        let cancel = CancellationToken::new();
-        let _ends = cancel.clone().drop_guard();
-        self.with(id, move |inner, id| {
-            let mut tally = walk::Tally::default();
-            walk::walk(dir::open(&inner.root, id)?, &cancel, &mut tally)?;
-            Ok(tally.allocated)
         })
         .await
     }

@@ -17,7 +17,10 @@ use futures_util::{StreamExt as _, stream};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::{docker::Docker, storage::Storage};
+use crate::{
+    docker::Docker,
+    storage::{MOST_ENTRIES, Storage},
+};
 
 /// Between two looks at what is to be noted.
 const LOOK: Duration = Duration::from_secs(10);
@@ -103,8 +106,12 @@ impl UsageMeter {
         {
             return bytes;
         }
-        let measured = timeout(DISK_LIMIT, self.storage.disk_bytes(id)).await;
-        let bytes = measured.ok().and_then(Result::ok).or(known.map(|(_, bytes)| bytes)).unwrap_or_default();
+        // Given up when nobody waits for it any more.
+        let cancel = CancellationToken::new();
+        let _ends = cancel.clone().drop_guard();
+        let measured = timeout(DISK_LIMIT, self.storage.disk_use(id, MOST_ENTRIES, &cancel)).await;
+        let measured = measured.ok().and_then(Result::ok).map(|used| used.bytes);
+        let bytes = measured.or(known.map(|(_, bytes)| bytes)).unwrap_or_default();
         self.disks.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), (Instant::now(), bytes));
         bytes
     }

@@ -7,7 +7,7 @@ use clawdeploy_shared::{
     db::terminal,
     ids::TerminalId,
     inside::terminal::TerminalCommand,
-    token::{ticket, token_hash},
+    token::{session_token, token_hash},
 };
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
@@ -65,7 +65,7 @@ pub struct Ticket {
 impl Ticket {
     /// Another ticket for a terminal; one that was given before is void.
     async fn give(app: &AppState, id: TerminalId) -> AppResult<Self> {
-        let ticket = ticket();
+        let ticket = session_token();
         let given = terminal::set_ticket(&mut *app.db.conn().await?, id, &token_hash(ticket.expose_secret())).await?;
         if given {
             Ok(Self { ticket: Revealed(ticket), expires_in: TICKET_SECONDS })

@@ -2,10 +2,7 @@
 
 use axum::response::Response;
 use clawdeploy_shared::{
-    db::{
-        Scope,
-        instance::{self, Instance, places},
-    },
+    db::{Scope, instance},
     ids::InstanceId,
     inside::{
         RefusalCode,
@@ -14,10 +11,12 @@ use clawdeploy_shared::{
     telemetry::chain,
 };
 use futures_util::StreamExt as _;
-use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{Inside, refusal::Refused, stream};
-use crate::docker::logs::{redact, shorten};
+use crate::{
+    docker::logs::{redact, shorten},
+    engine::secrets::Secrets,
+};
 
 pub(super) async fn answer(inside: &Inside, id: &InstanceId, arguments: LogArguments) -> Result<Response, Refused> {
     let env = &inside.env;
@@ -32,33 +31,12 @@ pub(super) async fn answer(inside: &Inside, id: &InstanceId, arguments: LogArgum
         .map_err(|error| failed(chain(&error)))?
         .ok_or_else(|| Refused::new(RefusalCode::NoContainer, "there is no such instance"))?;
     // Without knowing what is to be masked nothing is shown.
-    let secrets = secrets(inside, &instance).map_err(|error| failed(chain(&error)))?;
+    let secrets = Secrets::open(&env.sealer, &instance).map_err(|error| failed(chain(&error)))?;
     let lines = env.docker.log_lines(&container.id, arguments).await?;
     let lines = lines.filter_map(move |line| {
         let line = line.inspect_err(|error| tracing::warn!(error = chain(error), "A log ended")).ok();
-        let secrets: Vec<&str> = secrets.iter().map(SecretString::expose_secret).collect();
-        let line = line.map(|line| LogLine { text: shorten(&redact(&line.text, &secrets)), ..line });
+        let line = line.map(|line| LogLine { text: shorten(&redact(&line.text, &secrets.known())), ..line });
         std::future::ready(line)
     });
     Ok(stream::answer(lines, env.draining.clone()))
-}
-
-fn secrets(inside: &Inside, instance: &Instance) -> Result<Vec<SecretString>, clawdeploy_shared::secret::SecretError> {
-    let id = &instance.id;
-    let sealer = &inside.env.sealer;
-    let settings = instance.settings();
-    let sealed = [
-        Some((instance.gateway_token_sealed.as_str(), places::gateway_token(id))),
-        instance.bot_token_sealed.as_deref().map(|sealed| (sealed, places::bot_token(id))),
-        instance.api_key_sealed.as_deref().map(|sealed| (sealed, places::api_key(id))),
-    ];
-    let mut secrets = Vec::new();
-    for (sealed, place) in sealed.into_iter().flatten() {
-        secrets.push(sealer.open(sealed, place)?);
-    }
-    for (name, sealed) in &settings.env_sealed {
-        let column = places::env_column(name);
-        secrets.push(sealer.open(sealed, places::env(id, &column))?);
-    }
-    Ok(secrets)
 }
