@@ -1,5 +1,5 @@
 import { Link, Outlet, useNavigate, useParams } from '@tanstack/react-router';
-import { ArrowLeft, ArrowUpCircle, Ellipsis, Play, RotateCw, Square, SquareTerminal, Trash2 } from 'lucide-react';
+import { ArrowUpCircle, Ellipsis, Play, RotateCw, Square, SquareTerminal, Trash2 } from 'lucide-react';
 import { useEffect, useState } from 'react';
 import { ApiError } from '@/api/client';
 import { type Instance, isWorking, useInstance } from '@/api/instances';
@@ -8,6 +8,7 @@ import { Page } from '@/components/page';
 import { usePowerAct } from '@/components/power-menu';
 import { LoadFailed, PageNotFound } from '@/components/state';
 import { StatusBadge } from '@/components/status';
+import { BackLink } from '@/components/ui/back-link';
 import { Button } from '@/components/ui/button';
 import { Card } from '@/components/ui/card';
 import { Menu, MenuItem, MenuSeparator } from '@/components/ui/menu';
@@ -53,13 +54,9 @@ function Loaded({ instance }: { instance: Instance }) {
       title={name}
       heading={
         <>
-          <Link
-            to="/instances"
-            className="mb-2 inline-flex items-center gap-1.5 text-[0.8125rem] text-muted hover:text-ink"
-          >
-            <ArrowLeft aria-hidden className="size-3.5" />
+          <BackLink to="/instances" className="mb-2">
             {words.back}
-          </Link>
+          </BackLink>
           <div className="flex flex-wrap items-center gap-x-3 gap-y-1.5">
             <h1 className="min-w-0 text-xl font-semibold tracking-tight break-words">{name}</h1>
             <span role="status" className="contents">

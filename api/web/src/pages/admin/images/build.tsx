@@ -1,8 +1,8 @@
 import { useQuery } from '@tanstack/react-query';
 import { Link, useParams } from '@tanstack/react-router';
-import { ArrowLeft } from 'lucide-react';
 import { call, client } from '@/api/client';
 import type { Schemas } from '@/api/contract';
+import { BackLink } from '@/components/ui/back-link';
 import { Button } from '@/components/ui/button';
 import { Card, CardBody, CardHead } from '@/components/ui/card';
 import { Notice } from '@/components/ui/notice';
@@ -28,13 +28,7 @@ export function BuildPage() {
   });
   return (
     <>
-      <Link
-        to="/admin/images"
-        className="mb-3 inline-flex items-center gap-1.5 text-[0.8125rem] text-muted hover:text-ink"
-      >
-        <ArrowLeft aria-hidden className="size-3.5" />
-        {images.back}
-      </Link>
+      <BackLink to="/admin/images">{images.back}</BackLink>
       <Loaded query={query}>{(build) => <Build build={build} />}</Loaded>
     </>
   );

@@ -1,8 +1,8 @@
 import { useQuery } from '@tanstack/react-query';
 import { Link, useParams } from '@tanstack/react-router';
-import { ArrowLeft } from 'lucide-react';
 import { call, client } from '@/api/client';
 import type { Schemas } from '@/api/contract';
+import { BackLink } from '@/components/ui/back-link';
 import { Card, CardBody, CardHead } from '@/components/ui/card';
 import { CopyButton } from '@/components/ui/copy';
 import { Notice } from '@/components/ui/notice';
@@ -32,13 +32,7 @@ export function JobPage() {
   });
   return (
     <>
-      <Link
-        to="/admin/jobs"
-        className="mb-3 inline-flex items-center gap-1.5 text-[0.8125rem] text-muted hover:text-ink"
-      >
-        <ArrowLeft aria-hidden className="size-3.5" />
-        {jobs.back}
-      </Link>
+      <BackLink to="/admin/jobs">{jobs.back}</BackLink>
       <Loaded query={query}>{(job) => <Story job={job} />}</Loaded>
     </>
   );

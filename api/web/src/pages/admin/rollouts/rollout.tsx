@@ -1,8 +1,8 @@
 import { useQuery } from '@tanstack/react-query';
 import { Link, useParams } from '@tanstack/react-router';
-import { ArrowLeft } from 'lucide-react';
 import { call, client } from '@/api/client';
 import type { Schemas } from '@/api/contract';
+import { BackLink } from '@/components/ui/back-link';
 import { Badge, type Tone } from '@/components/ui/badge';
 import { Card, CardBody, CardHead } from '@/components/ui/card';
 import { Notice } from '@/components/ui/notice';
@@ -36,13 +36,7 @@ export function RolloutPage() {
   });
   return (
     <>
-      <Link
-        to="/admin/rollouts"
-        className="mb-3 inline-flex items-center gap-1.5 text-[0.8125rem] text-muted hover:text-ink"
-      >
-        <ArrowLeft aria-hidden className="size-3.5" />
-        {rollouts.back}
-      </Link>
+      <BackLink to="/admin/rollouts">{rollouts.back}</BackLink>
       <Loaded query={query}>{(rollout) => <Rollout rollout={rollout} />}</Loaded>
     </>
   );
