@@ -136,19 +136,16 @@ async fn attempt_once(env: &Env, job: Job, lease: Lease, signals: Signals) -> Re
         let went = forward(&cx, plan).await;
         // What it does from here on is its end or the way back, and that is not given up half way.
         let cx = JobContext { cancellable: false, ..cx };
-        let went = match went {
+        let ended = match went {
             Ok(()) => end(&cx, plan.succeeded, JobStatus::Succeeded, "Done", None).await,
             Err(StepError::Satisfied(message)) => end(&cx, plan.succeeded, JobStatus::Succeeded, &message, None).await,
-            Err(error) => Err(error),
+            Err(error) => return stopped(&cx, plan, error).await,
         };
-        match went {
+        match ended {
             Ok(()) => Ok(Left::Ended(JobStatus::Succeeded)),
             Err(StepError::Cancelled) => decide(&cx, plan, Unwinding::Cancelled, None).await,
-            Err(StepError::Draining) => {
-                lease::hand_back(&mut *cx.env.db.conn().await?, &cx.lease).await?;
-                Ok(Left::HandedBack)
-            }
-            Err(error) => failed(&cx, error).await,
+            // The work is done; that this could not be written is no failed attempt at it.
+            Err(error) => Err(error),
         }
     };
     // A step that hangs in a call must not outlive the lease.
@@ -160,6 +157,18 @@ async fn attempt_once(env: &Env, job: Job, lease: Lease, signals: Signals) -> Re
     match left {
         Err(StepError::LeaseLost) => Ok(Left::LeaseLost),
         other => other,
+    }
+}
+
+/// What becomes of a job whose steps did not all succeed.
+async fn stopped(cx: &JobContext, plan: &Plan, error: StepError) -> Result<Left, StepError> {
+    match error {
+        StepError::Cancelled => decide(cx, plan, Unwinding::Cancelled, None).await,
+        StepError::Draining => {
+            lease::hand_back(&mut *cx.env.db.conn().await?, &cx.lease).await?;
+            Ok(Left::HandedBack)
+        }
+        error => failed(cx, error).await,
     }
 }
 
