@@ -50,7 +50,7 @@ pub struct App {
     pub quotas: QuotaArgs,
     /// Cancelled when the process is asked to end; what never ends by itself listens to it.
     pub shutdown: CancellationToken,
-    /// Changes that were begun; the process waits for them before it ends.
+    /// Changes that were begun, and terminals to say farewell to; the process waits for them before it ends.
     pub changes: TaskTracker,
 }
 

@@ -83,8 +83,12 @@ pub(super) async fn attach(
         Attached::Gone => return Ok(refuse(upgrade, GONE)),
         Attached::Unreachable => return Ok(refuse(upgrade, UNREACHABLE)),
     };
-    let shutdown = app.shutdown.clone();
-    Ok(prepared(upgrade).on_upgrade(async move |browser| relay::run(browser, *worker, shutdown).await))
+    // The server does not wait for what it has upgraded.
+    let (shutdown, begun) = (app.shutdown.clone(), app.changes.token());
+    Ok(prepared(upgrade).on_upgrade(async move |browser| {
+        relay::run(browser, *worker, shutdown).await;
+        drop(begun);
+    }))
 }
 
 fn refuse(upgrade: WebSocketUpgrade, (code, name, message): Refusal) -> Response {
