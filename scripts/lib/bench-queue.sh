@@ -102,6 +102,13 @@ bench_theirs_rate() {
     ((map(.done) | add) / ((map(.last) | max) - (map(.first) | min)) * 1000 | round)')
 }
 
+# bench_cpu_ms PID: the CPU time that a process has used. (Its name, in brackets, may hold spaces.)
+bench_cpu_ms() {
+  local -a fields
+  read -r -a fields < <(sed 's/^.*) //' "/proc/$1/stat")
+  echo $(((fields[11] + fields[12]) * 1000 / $(getconf CLK_TCK)))
+}
+
 bench_queue() {
   local workers subject
   local -A rate=()
@@ -126,9 +133,9 @@ bench_queue() {
   sleep 2
   subject=$(bench_program api queue check --count 500 --gap-ms 20)
   local idle
-  idle=$(ps -o cputimes= -p "${BENCH_PIDS[0]}" | tr -d ' ')
+  idle=$(bench_cpu_ms "${BENCH_PIDS[0]}")
   sleep 20
-  idle=$(($(ps -o cputimes= -p "${BENCH_PIDS[0]}" | tr -d ' ') - idle))
+  idle=$(($(bench_cpu_ms "${BENCH_PIDS[0]}") - idle))
   bench_stop
 
   printf '\n%-34s%12s%12s%12s\n' '(jobs in a second)' '1 process' '2' '4'
@@ -136,5 +143,5 @@ bench_queue() {
     printf '%-34s%12s%12s%12s\n' "$workers" "${rate[$workers 1]}" "${rate[$workers 2]}" "${rate[$workers 4]}"
   done
   printf '\naccepted -> claimed, idle worker: %s\n' "$subject"
-  printf 'CPU of an idle worker: %s s in 20 s\n' "$idle"
+  printf 'CPU of an idle worker: %s ms in 20 s\n' "$idle"
 }
