@@ -13,18 +13,18 @@ bench_terminal_cleanup() {
 
 # bench_terminal ROUNDS JSON_FILE
 bench_terminal() {
-  local answer results origin
-  results=$(mktemp)
-  trap 'bench_terminal_cleanup; rm -f -- "$results"' EXIT
+  local answer origin
+  BENCH_RESULTS=$(mktemp)
+  trap 'bench_terminal_cleanup; rm -f -- "$BENCH_RESULTS"' EXIT
   answer=$(api POST /api/instances --header 'Content-Type: application/json' --data '{"name":"bench terminal"}')
   BENCH_INSTANCE=$(jq -r '.instance.id' <<<"$answer")
   job_wait "$(jq -r '.job.id' <<<"$answer")" 300 2>/dev/null
   origin=$(env_get "$ENV_FILE" CLAWDEPLOY_PUBLIC_URL)
   CLAWDEPLOY_URL=$(env_get "$ENV_FILE" CLAWDEPLOY_URL) CLAWDEPLOY_TOKEN=$(env_get "$ENV_FILE" CLAWDEPLOY_TOKEN) \
     CLAWDEPLOY_ORIGIN=${origin:-$(env_get "$ENV_FILE" CLAWDEPLOY_URL)} \
-    node "$ROOT/scripts/bench-terminal/bench.mjs" "$BENCH_INSTANCE" "$1" >"$results"
-  bench_terminal_table "$results"
-  if [[ -n $2 ]]; then cp -- "$results" "$2"; fi
+    node "$ROOT/scripts/bench-terminal/bench.mjs" "$BENCH_INSTANCE" "$1" >"$BENCH_RESULTS"
+  bench_terminal_table "$BENCH_RESULTS"
+  if [[ -n $2 ]]; then cp -- "$BENCH_RESULTS" "$2"; fi
   bench_terminal_cleanup
 }
 
