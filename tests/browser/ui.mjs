@@ -69,9 +69,8 @@ const status = (word) => page.locator('#content').getByRole('status').getByText(
 
 async function signIn() {
   await page.goto(`${options.base}/instances`);
-  // What is seen, not the navigation: the page may lead on before its first address has loaded.
   await page.getByLabel('Email').waitFor();
-  if (!page.url().endsWith('/sign-in?to=%2Finstances')) throw new Error(`led to ${page.url()}`);
+  assert.ok(page.url().endsWith('/sign-in?to=%2Finstances'), `led to ${page.url()}`);
   await look('sign-in');
   await page.getByLabel('Email').fill(options.email);
   await page.getByLabel('Password', { exact: true }).fill('wrong in every way');

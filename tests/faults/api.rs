@@ -122,11 +122,7 @@ async fn clients_hang_up() {
     let made = env.wait_for("as many instances as jobs and entries", Duration::from_mins(2), whole).await;
     say(&format!("{made} of 11 requests were done although nobody waited for them"));
     assert!(made >= 1, "the one in its transaction was not carried to its end");
-    let idle =
-        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
-    // The workers have transactions too; only one that was left stays.
-    let none_is = async || env.rows(idle).await.is_empty().then_some(());
-    env.wait_for("no transaction to be open", Duration::from_secs(20), none_is).await;
+    env.assert_no_open_transaction().await;
     // Who asks again under the same key gets what was made, and the API has all of its connections.
     let again = ann.request(Method::POST, "/api/instances").header("Idempotency-Key", "key 100");
     let again = ann.send(again.json(&json!({ "name": "half 100" }))).await.accepted();

@@ -185,13 +185,18 @@ impl TestEnv {
         assert_eq!((world.trash, world.half_written), (Vec::new(), Vec::new()), "what a removal or a write left");
     }
 
-    /// Programs end in order when they are asked to, and leave no session behind that holds a transaction open.
-    async fn check_programs(&self) {
+    /// A session that works may hold a transaction open for a moment; one that was left stays.
+    pub async fn assert_no_open_transaction(&self) {
         let sessions = "SELECT pid, query FROM pg_stat_activity \
             WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
         let none =
             wait::poll(Duration::from_secs(2), async || self.rows(sessions).await.is_empty().then_some(())).await;
         assert!(none.is_some(), "open transactions: {:?}", self.rows(sessions).await);
+    }
+
+    /// Programs end in order when they are asked to, and leave no session behind that holds a transaction open.
+    async fn check_programs(&self) {
+        self.assert_no_open_transaction().await;
         let mut alive = Vec::new();
         for worker in self.workers() {
             if worker.try_ended().await.is_none() {
