@@ -102,12 +102,8 @@ bench_theirs_rate() {
     ((map(.done) | add) / ((map(.last) | max) - (map(.first) | min)) * 1000 | round)')
 }
 
-# bench_cpu_ms PID: the CPU time that a process has used. (Its name, in brackets, may hold spaces.)
-bench_cpu_ms() {
-  local -a fields
-  read -r -a fields < <(sed 's/^.*) //' "/proc/$1/stat")
-  echo $(((fields[11] + fields[12]) * 1000 / $(getconf CLK_TCK)))
-}
+# bench_cpu_ms PID: the CPU time that a process has used, in its own code and in the kernel.
+bench_cpu_ms() { echo $((($(process_stat "$1" 12) + $(process_stat "$1" 13)) * 1000 / $(getconf CLK_TCK))); }
 
 bench_queue() {
   local workers subject

@@ -4,7 +4,7 @@
 # Both sides are read by the same program, and begin in the same container: a shell through ClawDeploy's API and a worker, and
 # one through Docker's API alone. What the kernel's terminal and Docker take is in both.
 
-BENCH_INSTANCE=''
+BENCH_INSTANCE='' BENCH_RESULTS=''
 
 bench_terminal_cleanup() {
   if [[ -n $BENCH_INSTANCE ]]; then api DELETE "/api/instances/$BENCH_INSTANCE" >/dev/null 2>&1 || true; fi

@@ -166,13 +166,18 @@ env_keep() {
 # A pid file holds the pid and the moment the process began (clock ticks since boot): after a crash or a reboot the
 # number may belong to somebody else, and nobody else's process is ever signalled.
 
-# process_start PID
-process_start() {
+# process_stat PID N: the Nth of the fields that follow the command name in proc(5)'s stat.
+process_stat() {
   local stat
+  local -a fields
   stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
-  # The command name stands in brackets and may hold spaces: the 20th field after the last bracket is the start time.
-  awk '{ print $20 }' <<<"${stat##*) }"
+  # The name stands in brackets and may hold spaces, and brackets.
+  read -r -a fields <<<"${stat##*) }"
+  printf '%s\n' "${fields[$2 - 1]}"
 }
+
+# process_start PID
+process_start() { process_stat "$1" 20; }
 
 # pid_put FILE PID
 pid_put() {
@@ -187,7 +192,7 @@ pid_alive() {
   now=$(process_start "$pid") || return 1
   [[ -n $start && $now == "$start" ]] || return 1
   # A zombie no longer runs; whoever started it has not looked yet.
-  [[ $(cut -d ' ' -f 1 <<<"$(sed 's/.*) //' "/proc/$pid/stat" 2>/dev/null)") != Z ]] || return 1
+  [[ $(process_stat "$pid" 1) != Z ]] || return 1
   printf '%s\n' "$pid"
 }
 
