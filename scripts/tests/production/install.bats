@@ -200,8 +200,10 @@ setting_of() { on_machine bash -c "sed -n \"s/^$2='\\(.*\\)'/\\1/p\" /etc/clawde
   on_machine bash -c 'kill "$(cat /root/api.pid)" "$(cat /run/redis-clawdeploy/redis-server.pid)"'
   install_sh --uninstall --purge --yes
   [[ $status -eq 0 ]]
+  # Of its rules only: other installations of this machine have chains of their own.
+  chain=$(bash "$ROOT/deploy/firewall.sh" print | grep -o 'CLAWDEPLOY-[0-9a-f]*' | sort -u)
   run iptables -S
-  [[ $output != *"-s 10.210.0.0/15"*CLAWDEPLOY-* ]]
+  [[ $status -eq 0 && -n $chain && $output != *"$chain"* ]]
   run on_machine find / -xdev -iname '*clawdeploy*' -not -path '/opt/*' -not -path '/run/*'
   [[ -z $output ]]
   run on_machine sh -c 'getent passwd | grep clawdeploy; cd /; runuser -u postgres -- psql -qtAc "SELECT datname FROM pg_database WHERE datname = '"'clawdeploy'"' UNION SELECT rolname FROM pg_roles WHERE rolname = '"'clawdeploy'"'"'
