@@ -94,6 +94,7 @@ postgres_ensure() {
     change "making the database role clawdeploy" database_role "$password"
     url=postgres://clawdeploy:$password@127.0.0.1:$(as_postgres -c 'SHOW port')/clawdeploy
   fi
+  tenant_role_ensure
   if [[ $(as_postgres -c "SELECT 1 FROM pg_database WHERE datname = 'clawdeploy'") != 1 ]]; then
     change "making the database clawdeploy" as_postgres -c 'CREATE DATABASE clawdeploy OWNER clawdeploy ENCODING UTF8 TEMPLATE template0'
   fi
@@ -105,6 +106,17 @@ database_role() {
   local verb=CREATE
   if [[ $(as_postgres -c "SELECT 1 FROM pg_roles WHERE rolname = 'clawdeploy'") == 1 ]]; then verb=ALTER; fi
   as_postgres <<<"$verb ROLE clawdeploy LOGIN PASSWORD '$1'"
+}
+
+# tenant_role_ensure: the role under which people's rows are asked for. The programs say what it may.
+tenant_role_ensure() {
+  if [[ $(as_postgres -c "SELECT 1 FROM pg_roles WHERE rolname = 'clawdeploy_tenant'") != 1 ]]; then
+    change "making the database role clawdeploy_tenant" as_postgres -c 'CREATE ROLE clawdeploy_tenant NOLOGIN'
+  fi
+  if [[ $(as_postgres -c "SELECT 1 FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid JOIN pg_roles u ON u.oid = m.member
+    WHERE r.rolname = 'clawdeploy_tenant' AND u.rolname = 'clawdeploy'") != 1 ]]; then
+    change "letting clawdeploy take that role" as_postgres -c 'GRANT clawdeploy_tenant TO clawdeploy'
+  fi
 }
 
 # redis_ensure: an instance of our own beside the machine's, by Debian's template unit: it must forget nothing while it has

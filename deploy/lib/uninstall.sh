@@ -79,5 +79,7 @@ purge_docker() {
 }
 
 purge_database() {
-  as_postgres -c 'DROP DATABASE IF EXISTS clawdeploy' && as_postgres -c 'DROP ROLE IF EXISTS clawdeploy'
+  as_postgres -c 'DROP DATABASE IF EXISTS clawdeploy' && as_postgres -c 'DROP ROLE IF EXISTS clawdeploy' || return 1
+  # It is the whole server's, and stays where another database uses it.
+  as_postgres -c 'DROP ROLE IF EXISTS clawdeploy_tenant' 2>/dev/null || true
 }

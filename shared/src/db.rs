@@ -1,6 +1,8 @@
 //! Postgres: the truth. One file per table, each with its rows and its queries.
 //!
-//! - Queries that a person may cause start from a [`Scope`], which only an authenticated principal yields.
+//! - Queries that a person may cause start from a [`Scope`], which only an authenticated principal yields. What a person
+//!   asks for as an owner goes over a connection that sees nothing else ([`Db::conn_of`]): policies on the tables'
+//!   rows say the same once more, so that a query that forgets its scope finds nothing.
 //! - Times are compared on the database's clock only.
 //! - A transaction never runs in a future that somebody else may drop (an HTTP handler is dropped when its client
 //!   goes away): callers spawn it.
@@ -73,7 +75,16 @@ const LAST_WORDS: [&str; 2] =
 /// hour, and a pool hands out connections to a host that is gone for as long.
 const DEAD_AFTER: Duration = Duration::from_secs(10);
 
+/// The role under which a person's rows are asked for.
+const TENANT_ROLE: &str = "clawdeploy_tenant";
+
+/// Makes that role, and says what it may.
+const TENANT_RIGHTS: &str = include_str!("db/tenant.sql");
+
 pub type Conn = AsyncPgConnection;
+
+/// A connection that goes back to its pool.
+pub type Pooled = Object<Conn>;
 
 async fn connect(url: &str) -> diesel::ConnectionResult<AsyncPgConnection> {
     let bad = |error: tokio_postgres::Error| diesel::ConnectionError::BadConnection(crate::telemetry::chain(&error));
@@ -155,58 +166,86 @@ impl Scope {
     }
 }
 
-/// Handle on the database; clones share one pool.
+/// Handle on the database; clones share its pools.
 #[derive(Clone)]
 pub struct Db {
-    pool: Pool<AsyncPgConnection>,
+    /// Connections that see everything.
+    pool: Pool<Conn>,
+    /// Connections that see one person's rows, another's each time. None is opened before one is asked for.
+    tenants: Pool<Conn>,
     url: Arc<secrecy::SecretString>,
 }
 
 impl std::fmt::Debug for Db {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Db").field("pool", &self.pool.status()).finish_non_exhaustive()
+        f.debug_struct("Db")
+            .field("pool", &self.pool.status())
+            .field("tenants", &self.tenants.status())
+            .finish_non_exhaustive()
     }
 }
 
-impl Db {
-    /// Prepares the pool; nothing is connected yet.
-    pub fn new(args: &DatabaseArgs) -> Result<Self, DbError> {
-        let mut config = ManagerConfig::default();
-        // A closed connection is noticed without asking the server on every checkout.
-        config.recycling_method = RecyclingMethod::Fast;
-        config.custom_setup = Box::new(|url| {
-            Box::pin(async move {
-                let mut conn = connect(url).await?;
-                let sql = format!(
-                    "SET statement_timeout = {}; SET idle_in_transaction_session_timeout = 30000",
-                    STATEMENT_TIMEOUT.as_millis()
-                );
-                conn.batch_execute(&sql).await.map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
-                Ok(conn)
-            })
-        });
-        let url = args.database_url.expose_secret();
-        let manager = AsyncDieselConnectionManager::<AsyncPgConnection>::new_with_config(url, config);
-        let pool = Pool::builder(manager)
-            .max_size(args.database_connections)
-            .runtime(Runtime::Tokio1)
-            .wait_timeout(Some(CONNECT_TIMEOUT))
-            .create_timeout(Some(CONNECT_TIMEOUT))
-            .recycle_timeout(Some(Duration::from_secs(2)))
-            .build()
-            .map_err(|e| DbError::Unreachable(e.into()))?;
-        Ok(Self { pool, url: Arc::new(args.database_url.clone()) })
-    }
+/// Prepares a pool whose connections begin with some more settings; nothing is connected yet.
+fn pool(args: &DatabaseArgs, settings: &str) -> Result<Pool<Conn>, DbError> {
+    let setup: Arc<str> = format!(
+        "SET statement_timeout = {}; SET idle_in_transaction_session_timeout = 30000; {settings}",
+        STATEMENT_TIMEOUT.as_millis()
+    )
+    .into();
+    let mut config = ManagerConfig::default();
+    // A closed connection is noticed without asking the server on every checkout.
+    config.recycling_method = RecyclingMethod::Fast;
+    config.custom_setup = Box::new(move |url| {
+        let setup = Arc::clone(&setup);
+        Box::pin(async move {
+            let mut conn = connect(url).await?;
+            conn.batch_execute(&setup).await.map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
+            Ok(conn)
+        })
+    });
+    let url = args.database_url.expose_secret();
+    Pool::builder(AsyncDieselConnectionManager::<Conn>::new_with_config(url, config))
+        .max_size(args.database_connections)
+        .runtime(Runtime::Tokio1)
+        .wait_timeout(Some(CONNECT_TIMEOUT))
+        .create_timeout(Some(CONNECT_TIMEOUT))
+        .recycle_timeout(Some(Duration::from_secs(2)))
+        .build()
+        .map_err(|e| DbError::Unreachable(e.into()))
+}
 
-    /// A connection from the pool.
-    pub async fn conn(&self) -> Result<Object<AsyncPgConnection>, DbError> {
-        self.pool.get().await.map_err(|e| match e {
-            deadpool::managed::PoolError::Timeout(_) => DbError::Timeout,
-            other => DbError::Unreachable(other.into()),
+async fn checkout(pool: &Pool<Conn>) -> Result<Pooled, DbError> {
+    pool.get().await.map_err(|e| match e {
+        deadpool::managed::PoolError::Timeout(_) => DbError::Timeout,
+        other => DbError::Unreachable(other.into()),
+    })
+}
+
+impl Db {
+    /// Prepares the pools; nothing is connected yet.
+    pub fn new(args: &DatabaseArgs) -> Result<Self, DbError> {
+        Ok(Self {
+            pool: pool(args, "")?,
+            tenants: pool(args, &format!("SET ROLE {TENANT_ROLE}"))?,
+            url: Arc::new(args.database_url.clone()),
         })
     }
 
-    /// Brings the schema up to date, one process at a time.
+    /// A connection that sees everything: for the system itself, and for whoever administrates.
+    pub async fn conn(&self) -> Result<Pooled, DbError> {
+        checkout(&self.pool).await
+    }
+
+    /// A connection that sees what the scope does, whatever is asked over it.
+    pub async fn conn_of(&self, scope: Scope) -> Result<Pooled, DbError> {
+        let Some(owner) = scope.owner() else { return self.conn().await };
+        let mut conn = checkout(&self.tenants).await?;
+        // It still says who had it last.
+        conn.batch_execute(&format!("SET clawdeploy.tenant = '{owner}'")).await?;
+        Ok(conn)
+    }
+
+    /// Brings the schema and the rights of people's connections up to date, one process at a time.
     ///
     /// Needs the multi-threaded runtime: diesel's migrations block the thread they run on.
     pub async fn migrate(&self) -> Result<(), DbError> {
@@ -221,6 +260,7 @@ impl Db {
         for version in &done {
             tracing::info!(migration = %version, "Migrated the database");
         }
+        harness.into_inner().batch_execute(TENANT_RIGHTS).await?;
         // The lock goes with the connection.
         Ok(())
     }

@@ -23,6 +23,7 @@ mod queues;
 mod quotas;
 mod sessions;
 mod setup;
+mod tenants;
 mod terminals;
 mod tokens;
 mod usage;

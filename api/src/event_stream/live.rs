@@ -67,7 +67,7 @@ impl Live {
 
     async fn may_go_on(&self) -> bool {
         let asked = async {
-            let mut conn = self.app.db.conn().await?;
+            let mut conn = self.app.db.conn_of(self.who.own()).await?;
             let owns = instance::find(&mut conn, self.who.own(), &self.instance).await?.is_some();
             Ok::<_, DbError>(owns && self.who.still_holds(&mut conn).await?)
         };

@@ -206,6 +206,6 @@ setting_of() { on_machine bash -c "sed -n \"s/^$2='\\(.*\\)'/\\1/p\" /etc/clawde
   [[ $status -eq 0 && -n $chain && $output != *"$chain"* ]]
   run on_machine find / -xdev -iname '*clawdeploy*' -not -path '/opt/*' -not -path '/run/*'
   [[ -z $output ]]
-  run on_machine sh -c 'getent passwd | grep clawdeploy; cd /; runuser -u postgres -- psql -qtAc "SELECT datname FROM pg_database WHERE datname = '"'clawdeploy'"' UNION SELECT rolname FROM pg_roles WHERE rolname = '"'clawdeploy'"'"'
+  run on_machine sh -c 'getent passwd | grep clawdeploy; cd /; runuser -u postgres -- psql -qtAc "SELECT datname FROM pg_database WHERE datname = '"'clawdeploy'"' UNION SELECT rolname FROM pg_roles WHERE rolname LIKE '"'clawdeploy%'"'"'
   [[ -z $output ]]
 }

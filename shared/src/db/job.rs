@@ -213,16 +213,14 @@ pub async fn open_on_any(conn: &mut Conn, instances: &[&InstanceId]) -> Result<V
         .await?)
 }
 
+diesel::define_sql_function! {
+    /// Of everybody's jobs, whoever asks.
+    fn jobs_ahead(waiting: diesel::sql_types::Uuid) -> diesel::sql_types::BigInt;
+}
+
 /// How many jobs of the same queue are due and come before a waiting one.
-pub async fn count_ahead(conn: &mut Conn, job: &Job) -> Result<i64, DbError> {
-    let turn: i64 = jobs::table.find(job.id).select(jobs::turn).first(conn).await?;
-    let before = jobs::turn.lt(turn).or(jobs::turn.eq(turn).and(jobs::seq.lt(job.seq)));
-    Ok(jobs::table
-        .filter(jobs::queue.eq(job.queue).and(jobs::status.eq(JobStatus::Queued)))
-        .filter(jobs::run_at.le(now).and(before))
-        .count()
-        .get_result(conn)
-        .await?)
+pub async fn count_ahead(conn: &mut Conn, waiting: JobId) -> Result<i64, DbError> {
+    Ok(diesel::select(jobs_ahead(waiting)).get_result(conn).await?)
 }
 
 /// What a list of jobs is narrowed to.

@@ -20,7 +20,7 @@ const PUBLIC: [&str; 8] = [
 ];
 
 /// Method and path of every operation.
-async fn operations(site: &Site) -> Vec<(String, String)> {
+pub(super) async fn operations(site: &Site) -> Vec<(String, String)> {
     let document = site.anon.get("/api/openapi.json").await.expect(200).json;
     let paths = document["paths"].as_object().unwrap();
     let methods = |(path, item): (&String, &Value)| {
@@ -31,7 +31,7 @@ async fn operations(site: &Site) -> Vec<(String, String)> {
 }
 
 /// The path with ids in it: those of `instance` and `job` where something is asked of them.
-fn filled(path: &str, instance: &str, job: &str) -> String {
+pub(super) fn filled(path: &str, instance: &str, job: &str) -> String {
     let id = if path.contains("/jobs/{id}") {
         job
     } else if path.contains("/instances/{id}") {
@@ -75,7 +75,7 @@ async fn without_a_token() {
 
 /// Who may call an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rule {
+pub(super) enum Rule {
     /// Everybody.
     Public,
     /// Whoever is signed in, about themselves: there is nobody else's to ask for.
@@ -103,7 +103,7 @@ const OWN: [&str; 13] = [
 ];
 
 /// An operation without a rule fails: whoever adds one says who may call it.
-fn rule(method: &str, path: &str) -> Rule {
+pub(super) fn rule(method: &str, path: &str) -> Rule {
     let operation = format!("{method} {path}");
     if PUBLIC.contains(&operation.as_str()) {
         Rule::Public

@@ -88,7 +88,7 @@ pub async fn list_changes(
     who: Principal,
     Path(path): Path<InstancePath>,
 ) -> AppResult<Json<Page<ChangeView>>> {
-    let mut conn = app.db.conn().await?;
+    let mut conn = app.db.conn_of(who.scope()).await?;
     instance::find(&mut conn, who.scope(), &path.id).await?.ok_or_else(|| AppError::not_found("instance"))?;
     let way_back = snapshot::latest_kept(&mut conn, &path.id).await?.map(|kept| kept.id);
     let rows = snapshot::list(&mut conn, &path.id, SHOWN).await?;

@@ -65,7 +65,7 @@ struct Creation {
 
 impl Creation {
     async fn run(self) -> AppResult<Outcome> {
-        let mut conn = self.app.db.conn().await?;
+        let mut conn = self.app.db.conn_of(self.who.own()).await?;
         conn.transaction(async |conn| {
             // Everything that one person creates goes one after the other, so that neither the limit nor a key can be
             // passed by two requests at once.

@@ -49,7 +49,7 @@ pub async fn create_dashboard_link(
             Entry::new("instance.dashboard_link", Target::Instance(&path.id))
                 .owned_by(instance.owner_id)
                 .detail(json!({ "expiresAt": made.expires_at }))
-                .by(&mut *state.db.conn().await?, &who, &context)
+                .by(&mut *state.db.conn_of(who.own()).await?, &who, &context)
                 .await?;
             let dashboard = state.routing.dashboard_url(&path.id, port);
             Ok(DashboardLink { url: Revealed(link(&dashboard, &made.token)), expires_at: made.expires_at })

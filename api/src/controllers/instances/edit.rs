@@ -44,17 +44,17 @@ pub async fn edit_instance(
     Path(path): Path<InstancePath>,
     Json(form): Json<EditInstance>,
 ) -> AppResult<Response> {
-    let state = app.clone();
+    let (state, scope) = (app.clone(), who.scope());
     let edited = app
         .change(async move {
-            let mut conn = state.db.conn().await?;
+            let mut conn = state.db.conn_of(scope).await?;
             conn.transaction(async |conn| in_transaction(conn, &who, &context, &path.id, form, &state).await).await
         })
         .await?;
     match edited {
         Edited::Applying(outcome) => Ok(Accepted::of(&app, *outcome).into_response()),
         Edited::Noted(instance) => {
-            let mut conn = app.db.conn().await?;
+            let mut conn = app.db.conn_of(scope).await?;
             let port = port::of(&mut conn, &instance.id).await?;
             let open = job::open_on(&mut conn, &instance.id).await?;
             let versions = version_policy::versions(&mut conn).await?;

@@ -30,7 +30,7 @@ pub async fn list_instances(
 /// A page of the instances that a scope may see, each with the job that is changing it.
 pub async fn page(app: &AppState, scope: Scope, query: &PageQuery) -> AppResult<Page<InstanceView>> {
     let (limit, before) = query.read()?;
-    let mut conn = app.db.conn().await?;
+    let mut conn = app.db.conn_of(scope).await?;
     let rows = instance::list(&mut conn, scope, before, limit.fetched()).await?;
     let mut jobs = open_jobs(&mut conn, &rows).await?;
     let versions = version_policy::versions(&mut conn).await?;

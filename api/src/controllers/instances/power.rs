@@ -98,7 +98,7 @@ pub(super) async fn accept(
     let db = app.db.clone();
     let outcome = app
         .change(async move {
-            let mut conn = db.conn().await?;
+            let mut conn = db.conn_of(who.scope()).await?;
             conn.transaction(async |conn| in_transaction(conn, &who, &context, &id, power).await).await
         })
         .await?;

@@ -38,7 +38,7 @@ pub async fn rollback_instance(
     let db = app.db.clone();
     let outcome = app
         .change(async move {
-            let mut conn = db.conn().await?;
+            let mut conn = db.conn_of(who.scope()).await?;
             conn.transaction(async |conn| in_transaction(conn, &who, &context, &path.id).await).await
         })
         .await?;

@@ -24,7 +24,7 @@ pub async fn get_instance(
     who: Principal,
     Path(path): Path<InstancePath>,
 ) -> AppResult<Json<InstanceView>> {
-    let mut conn = app.db.conn().await?;
+    let mut conn = app.db.conn_of(who.scope()).await?;
     let found = instance::find(&mut conn, who.scope(), &path.id).await?;
     let (instance, port) = found.ok_or_else(|| AppError::not_found("instance"))?;
     let open = job::open_on(&mut conn, &path.id).await?;

@@ -32,7 +32,7 @@ pub async fn get_stats_history(
     who: Principal,
     Path(path): Path<InstancePath>,
 ) -> AppResult<Json<UsageHistory>> {
-    let mut conn = app.db.conn().await?;
+    let mut conn = app.db.conn_of(who.own()).await?;
     instance::find(&mut conn, who.own(), &path.id).await?.ok_or_else(|| AppError::not_found("instance"))?;
     Ok(Json(UsageHistory { points: usage::history(&mut conn, &path.id).await? }))
 }

@@ -41,7 +41,7 @@ pub async fn cancel(app: &AppState, who: Principal, context: RequestContext, id:
     let db = app.db.clone();
     let job = app
         .change(async move {
-            let mut conn = db.conn().await?;
+            let mut conn = db.conn_of(who.scope()).await?;
             conn.transaction(async |conn| in_transaction(conn, &who, &context, id).await).await
         })
         .await?;

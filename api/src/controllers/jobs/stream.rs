@@ -20,6 +20,7 @@ const BATCH: i64 = 200;
 
 /// A job's entries, and at its end the job.
 pub(super) struct JobStory {
+    pub(super) scope: Scope,
     pub(super) job: JobId,
     /// The last entry that was told.
     pub(super) after: i64,
@@ -27,9 +28,9 @@ pub(super) struct JobStory {
 
 impl Story for JobStory {
     async fn next(&mut self, app: &AppState) -> AppResult<Chapter> {
-        let mut conn = app.db.conn().await?;
+        let mut conn = app.db.conn_of(self.scope).await?;
         // First the job, then its story: a job that is over has told all of it.
-        let Some(job) = job::find(&mut conn, Scope::Everything, self.job).await? else {
+        let Some(job) = job::find(&mut conn, self.scope, self.job).await? else {
             return Ok(Chapter { events: Vec::new(), last: true });
         };
         let entries = job_event::list(&mut conn, self.job, self.after, BATCH).await?;

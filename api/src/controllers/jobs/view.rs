@@ -114,7 +114,7 @@ impl JobDetails {
 
 impl QueuePlace {
     async fn load(conn: &mut Conn, waiting: &Job) -> Result<Self, DbError> {
-        let ahead = job::count_ahead(conn, waiting).await?;
+        let ahead = job::count_ahead(conn, waiting.id).await?;
         let all = worker::list(conn).await?;
         let serving = serving(&all, waiting.queue);
         let obstacles = Obstacles {

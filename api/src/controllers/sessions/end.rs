@@ -24,7 +24,7 @@ pub async fn end_session(
 ) -> AppResult<StatusCode> {
     let db = app.db.clone();
     app.change(async move {
-        let mut conn = db.conn().await?;
+        let mut conn = db.conn_of(who.own()).await?;
         conn.transaction(async |conn| {
             if !session::end(conn, who.user.id, path.id).await? {
                 return Err(AppError::not_found("session"));

@@ -32,7 +32,7 @@ pub async fn list_terminals(
     who: Principal,
     Path(path): Path<InstancePath>,
 ) -> AppResult<Json<TerminalList>> {
-    let mut conn = app.db.conn().await?;
+    let mut conn = app.db.conn_of(who.own()).await?;
     instance::find(&mut conn, who.own(), &path.id).await?.ok_or_else(|| AppError::not_found("instance"))?;
     let open = terminal::list_open(&mut conn, who.user.id, &path.id).await?;
     let view = |terminal: terminal::Terminal| TerminalView {

@@ -107,7 +107,7 @@ pub(super) async fn open(
     who.needs(TokenScope::Operate)?;
     let workers = app.inside.workers().await?;
     let id = TerminalId::generate();
-    let mut conn = app.db.conn().await?;
+    let mut conn = app.db.conn_of(who.own()).await?;
     conn.transaction::<_, AppError, _>(async |conn| {
         // What is counted stays so: nobody else opens terminals in this person's instances.
         user::lock(conn, who.user.id).await?;
@@ -138,7 +138,7 @@ pub(super) async fn open(
     let size = Size { cols: form.cols, rows: form.rows }.clamped();
     let arguments = OpenArguments { terminal_id: id, size, command: form.command };
     let opened: AppResult<()> = app.inside.open_terminal(&workers, &instance.id, &arguments).await;
-    let mut conn = app.db.conn().await?;
+    let mut conn = app.db.conn_of(who.own()).await?;
     if let Err(error) = opened {
         // One that was opened all the same ends, since it has no row.
         terminal::forget(&mut conn, id).await?;

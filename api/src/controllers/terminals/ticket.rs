@@ -20,7 +20,7 @@ pub async fn create_terminal_ticket(
     who: Principal,
     Path(path): Path<TerminalPath>,
 ) -> AppResult<Json<Ticket>> {
-    let found = terminal::find_open(&mut *app.db.conn().await?, who.user.id, path.id).await?;
+    let found = terminal::find_open(&mut *app.db.conn_of(who.own()).await?, who.user.id, path.id).await?;
     found.ok_or_else(|| AppError::not_found("terminal"))?;
     Ok(Json(Ticket::give(&app, path.id).await?))
 }

@@ -72,7 +72,7 @@ pub async fn create_token(
     let db = app.db.clone();
     let about = app
         .change(async move {
-            let mut conn = db.conn().await?;
+            let mut conn = db.conn_of(who.own()).await?;
             let new = NewApiToken {
                 id: TokenId::generate(),
                 user_id: who.user.id,

@@ -22,7 +22,7 @@ pub async fn revoke_token(
 ) -> AppResult<StatusCode> {
     let db = app.db.clone();
     app.change(async move {
-        let mut conn = db.conn().await?;
+        let mut conn = db.conn_of(who.own()).await?;
         conn.transaction(async |conn| {
             if !token::revoke(conn, who.user.id, path.id).await? {
                 return Err(AppError::not_found("token"));

@@ -35,7 +35,7 @@ pub async fn approve_device(
                     "requestId": path.request_id, "deviceId": device.device_id, "role": device.role,
                     "scopes": device.scopes, "remoteIp": device.remote_ip,
                 }))
-                .by(&mut *state.db.conn().await?, &who, &context)
+                .by(&mut *state.db.conn_of(who.own()).await?, &who, &context)
                 .await?;
             Ok(device)
         })

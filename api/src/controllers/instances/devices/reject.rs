@@ -32,7 +32,7 @@ pub async fn reject_device(
         Entry::new("device.reject", Target::Instance(&path.id))
             .owned_by(instance.owner_id)
             .detail(json!({ "requestId": path.request_id }))
-            .by(&mut *state.db.conn().await?, &who, &context)
+            .by(&mut *state.db.conn_of(who.own()).await?, &who, &context)
             .await?;
         Ok(StatusCode::NO_CONTENT)
     })

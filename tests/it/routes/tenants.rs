@@ -1,0 +1,194 @@
+//! The second fence between people: policies on the rows, for whatever is asked in a person's name. Each query has a scope of its
+//! own as well, so the fence is seen only where that is left out, as it is here.
+
+use clawdeploy_shared::{
+    db::{Conn, Scope, user::Role},
+    ids::UserId,
+};
+use diesel::{
+    QueryableByName,
+    result::{DatabaseErrorKind, Error},
+    sql_types::{BigInt, Text},
+};
+use diesel_async::{RunQueryDsl as _, SimpleAsyncConnection as _};
+use serde_json::json;
+
+use super::{
+    Site,
+    authz::{Rule, filled, operations, rule},
+    bare, with,
+};
+
+/// Tables with rows of people's, and whose each row is.
+const OWNED: [(&str, &str); 11] = [
+    ("users", "id"),
+    ("instances", "owner_id"),
+    ("jobs", "owner_id"),
+    ("terminals", "user_id"),
+    ("sessions", "user_id"),
+    ("api_tokens", "user_id"),
+    ("audit", "coalesce(owner_id, actor_id)"),
+    ("job_events", "(SELECT owner_id FROM jobs WHERE jobs.id = job_id)"),
+    ("ports", "(SELECT owner_id FROM instances WHERE instances.id = instance_id)"),
+    ("snapshots", "(SELECT owner_id FROM instances WHERE instances.id = instance_id)"),
+    ("instance_stats", "(SELECT owner_id FROM instances WHERE instances.id = instance_id)"),
+];
+
+/// What is the same for everybody. Whoever adds a table here should know why.
+const SHARED: [&str; 4] = ["images", "queue_pauses", "version_policy", "workers"];
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    count: i64,
+}
+
+#[derive(QueryableByName)]
+struct Name {
+    #[diesel(sql_type = Text)]
+    name: String,
+}
+
+async fn count(conn: &mut Conn, of: &str) -> i64 {
+    let query = format!("SELECT count(*) AS count FROM {of}");
+    diesel::sql_query(query).get_result::<Count>(conn).await.unwrap().count
+}
+
+async fn names(conn: &mut Conn, query: &str) -> Vec<String> {
+    let rows: Vec<Name> = diesel::sql_query(query).load(conn).await.unwrap();
+    rows.into_iter().map(|row| row.name).collect()
+}
+
+/// Two people with a row in every table, and their ids. Nothing comes to rest with these rows, and nothing has to.
+async fn neighbours(site: &Site) -> (UserId, UserId) {
+    for (client, name) in [(&site.ann, "anns"), (&site.bob, "bobs")] {
+        client.create(name).await;
+    }
+    let rows = "INSERT INTO terminals (id, user_id, instance_id, worker) \
+          SELECT gen_random_uuid(), owner_id, id, 'w' FROM instances; \
+        INSERT INTO sessions (id, user_id, token_hash, user_agent, expires_at) \
+          SELECT gen_random_uuid(), owner_id, sha256(id::bytea), 'x', now() + interval '1 hour' FROM instances; \
+        INSERT INTO ports (port, instance_id) SELECT 20000 + row_number() OVER (), id FROM instances; \
+        INSERT INTO snapshots (id, instance_id, job_id, reason, status, was_running, from_image, from_settings, to_image, \
+          to_settings) SELECT gen_random_uuid(), id, gen_random_uuid(), 'update', 'kept', true, 'a', '{}', 'b', '{}' FROM instances; \
+        INSERT INTO instance_stats SELECT id, now(), 1, 1, 1, 1, 1, 1, 1 FROM instances";
+    site.env.db.conn().await.unwrap().batch_execute(rows).await.unwrap();
+    (site.env.user_id("ann", Role::User).await, site.env.user_id("bob", Role::User).await)
+}
+
+#[tokio::test]
+async fn a_query_that_forgets_whose_rows_it_is_about_finds_ones_own() {
+    let site = Site::new().await;
+    let (ann, bob) = neighbours(&site).await;
+    let mut system = site.env.db.conn().await.unwrap();
+    for (table, owner) in OWNED {
+        let all = count(&mut system, table).await;
+        // The same connection goes from one person to the next.
+        for person in [ann, bob, ann] {
+            let own = count(&mut system, &format!("{table} WHERE {owner} = '{person}'")).await;
+            assert!(0 < own && own < all, "{table}: {own} of {all}");
+            let mut conn = site.env.db.conn_of(Scope::Owner(person)).await.unwrap();
+            let of = if table == "users" { "(SELECT id FROM users) u" } else { table };
+            assert_eq!(count(&mut conn, of).await, own, "{table}");
+            conn.batch_execute("SET clawdeploy.tenant = ''").await.unwrap();
+            assert_eq!(count(&mut conn, of).await, 0, "{table}, in nobody's name");
+        }
+    }
+    let policed = "SELECT relname::text AS name FROM pg_class WHERE relrowsecurity ORDER BY 1";
+    let mut listed = OWNED.map(|(table, _)| table);
+    listed.sort_unstable();
+    assert_eq!(names(&mut system, policed).await, listed);
+}
+
+#[tokio::test]
+async fn nor_does_it_change_anything_else() {
+    let site = Site::new().await;
+    let (ann, bob) = neighbours(&site).await;
+    let before = site.env.fingerprint().await;
+    let mut conn = site.env.db.conn_of(Scope::Owner(ann)).await.unwrap();
+    conn.batch_execute("BEGIN").await.unwrap();
+    for (statement, rows) in [
+        ("UPDATE instances SET name = 'mine'", 1),
+        ("UPDATE jobs SET payload = '{}'", 1),
+        ("UPDATE terminals SET close_reason = 'closed'", 1),
+        ("DELETE FROM terminals", 1),
+        ("DELETE FROM sessions", 1),
+        ("UPDATE api_tokens SET revoked_at = now()", 1),
+        ("UPDATE users SET name = 'me'", 1),
+    ] {
+        assert_eq!(diesel::sql_query(statement).execute(&mut conn).await.unwrap(), rows, "{statement}");
+    }
+    conn.batch_execute("ROLLBACK").await.unwrap();
+    for statement in [
+        format!("UPDATE instances SET owner_id = '{bob}'"),
+        format!(
+            "INSERT INTO audit (actor_id, actor, action, target_kind, target_id) VALUES ('{bob}', 'b', 'a.b', 'c', 'd')"
+        ),
+        format!(
+            "INSERT INTO jobs (id, kind, queue, owner_id) VALUES (gen_random_uuid(), 'noop', 'lifecycle', '{bob}')"
+        ),
+        "INSERT INTO jobs (id, kind, queue) VALUES (gen_random_uuid(), 'update_all', 'rollouts')".to_owned(),
+        "INSERT INTO job_events (job_id, attempt, kind) VALUES ((SELECT id FROM jobs WHERE false), 0, 'log')"
+            .to_owned(),
+        "UPDATE users SET role = 'admin'".to_owned(),
+        "SELECT password_hash FROM users".to_owned(),
+        "SELECT totp_sealed FROM users".to_owned(),
+        "DELETE FROM instances".to_owned(),
+        "DELETE FROM audit".to_owned(),
+    ] {
+        let refused = diesel::sql_query(&statement).execute(&mut conn).await;
+        let Err(Error::DatabaseError(kind, info)) = refused else { panic!("{statement}: {refused:?}") };
+        let why = info.message();
+        let fenced = why.contains("row-level security") || why.contains("permission denied");
+        assert!(fenced || kind == DatabaseErrorKind::NotNullViolation, "{statement}: {why}");
+    }
+    drop(conn);
+    assert_eq!(site.env.fingerprint().await, before);
+}
+
+#[tokio::test]
+async fn a_table_is_closed_until_somebody_decides() {
+    let site = Site::new().await;
+    let ann = site.env.user_id("ann", Role::User).await;
+    let mut conn = site.env.db.conn_of(Scope::Owner(ann)).await.unwrap();
+    let open = "SELECT relname::text AS name FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v', 'm') \
+                AND NOT relrowsecurity AND has_any_column_privilege(oid, 'SELECT, INSERT, UPDATE') ORDER BY 1";
+    assert_eq!(names(&mut conn, open).await, SHARED);
+    let changeable = "SELECT relname::text AS name FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' \
+                      AND NOT relrowsecurity AND has_table_privilege(oid, 'INSERT, UPDATE, DELETE, TRUNCATE') ORDER BY 1";
+    assert_eq!(names(&mut conn, changeable).await, Vec::<String>::new());
+}
+
+/// Whatever the API is asked by somebody about what is theirs, it asks behind the fence: with the gate shut it gets nothing.
+#[tokio::test]
+async fn whatever_a_person_asks_for_is_asked_there() {
+    let site = Site::new().await;
+    let made = site.ann.create("first").await;
+    let shut = "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM clawdeploy_tenant";
+    site.env.db.conn().await.unwrap().batch_execute(shut).await.unwrap();
+    let before = site.env.fingerprint().await;
+    let lists = ["/api/instances", "/api/tokens", "/api/sessions", "/api/audit"];
+    let mut asked = 0;
+    for (method, path) in operations(&site).await {
+        if rule(&method, &path) != Rule::Owner && !lists.contains(&path.as_str()) {
+            continue;
+        }
+        asked += 1;
+        let url = filled(&path, &made.instance, &made.job);
+        let request = match (method.as_str(), path.as_str()) {
+            ("PATCH", "/api/instances/{id}") | ("POST", "/api/instances" | "/api/tokens") => {
+                with(&site.ann, &method, &url, &json!({ "name": "other" }))
+            }
+            _ => bare(&site.ann, &method, &url),
+        };
+        let answer = site.ann.send(request).await;
+        assert_eq!(answer.brief(), "500 internal_error", "{method} {path}");
+    }
+    assert!(asked >= 30, "the document has lost operations: {asked}");
+    assert_eq!(site.env.fingerprint().await, before);
+    // Administrators ask for everybody's, and the system for its own.
+    site.admin.get(&format!("/api/instances/{}", made.instance)).await.expect(200);
+    site.ann.get("/api/me").await.expect(200);
+    site.admin.post_empty(&format!("/api/jobs/{}/cancel", made.job)).await.expect(202);
+    site.env.finish().await;
+}
