@@ -1,6 +1,8 @@
-// What a terminal through ClawDeploy takes, beside the same through Docker's own API, in turn. Node only, no packages.
+// What a terminal through ClawDeploy takes, beside the same through Docker's own API and, where it runs, through ttyd, in turn.
+// Node only, no packages.
 //
-//   node bench.mjs INSTANCE ROUNDS      with CLAWDEPLOY_URL, CLAWDEPLOY_TOKEN, CLAWDEPLOY_ORIGIN, CLAWDEPLOY_DOCKER_SOCKET
+//   node bench.mjs INSTANCE ROUNDS      with CLAWDEPLOY_URL, CLAWDEPLOY_TOKEN, CLAWDEPLOY_ORIGIN, CLAWDEPLOY_DOCKER_SOCKET,
+//                                       TTYD_PORT (of a ttyd whose command is a shell in that instance's container)
 import http from 'node:http';
 import { randomBytes } from 'node:crypto';
 
@@ -64,29 +66,17 @@ function frame(opcode, data) {
   return Buffer.concat([Buffer.from([0x80 | opcode]), length, mask, masked]);
 }
 
-/** Through the API and a worker, as a browser does it. */
-async function ours(heard) {
-  const headers = { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' };
-  const url = new URL(base);
-  const to = { host: url.hostname, port: url.port };
-  const path = `/api/instances/${instance}/terminals`;
-  const opened = await request({ ...to, path, method: 'POST', headers }, { cols: 80, rows: 24 });
-  const [socket, head] = await upgrade({
-    ...to,
-    path: `/api/terminals/${opened.terminalId}/ws`,
-    headers: {
-      Connection: 'Upgrade',
-      Upgrade: 'websocket',
-      Origin: origin,
-      'Sec-WebSocket-Version': 13,
-      'Sec-WebSocket-Key': randomBytes(16).toString('base64'),
-      'Sec-WebSocket-Protocol': `clawdeploy-term.v1, ticket.${opened.ticket}`,
-    },
-  });
-  let pieces = [head];
-  let size = head.length;
-  let [seen, acked] = [0, 0];
-  const say = (message) => socket.write(frame(1, Buffer.from(JSON.stringify(message))));
+/** A WebSocket as a browser has one: the messages that come, and what sends one (opcode 1: text, 2: binary). */
+async function websocket(options, heard) {
+  const handshake = {
+    Connection: 'Upgrade',
+    Upgrade: 'websocket',
+    'Sec-WebSocket-Version': 13,
+    'Sec-WebSocket-Key': randomBytes(16).toString('base64'),
+  };
+  const [socket, head] = await upgrade({ ...options, headers: { ...handshake, ...options.headers } });
+  const say = (opcode, text) => socket.write(frame(opcode, Buffer.from(text)));
+  let [pieces, size] = [[head], head.length];
   const take = () => {
     let all = pieces.length === 1 ? pieces[0] : Buffer.concat(pieces, size);
     while (all.length >= 2) {
@@ -96,11 +86,8 @@ async function ours(heard) {
       if (all.length < begin + length) break;
       const data = all.subarray(begin, begin + length);
       const opcode = all[0] & 15;
-      if (opcode === 2) {
-        seen += data.length;
-        heard(data);
-        if (seen - acked >= ACK) say({ type: 'ack', offset: (acked = seen) });
-      } else if (opcode === 9) socket.write(frame(10, data));
+      if (opcode === 9) socket.write(frame(10, data));
+      else heard(opcode, data);
       all = all.subarray(begin + length);
     }
     [pieces, size] = [[all], all.length];
@@ -111,11 +98,45 @@ async function ours(heard) {
     // A long message is put together once, and not again with each of its pieces.
     if (size >= 2) take();
   });
-  take();
-  return { type: (text) => socket.write(frame(2, Buffer.from(text))), close: () => say({ type: 'close' }) };
+  // What comes with the answer waits until its reader knows how to say something.
+  process.nextTick(take);
+  return say;
 }
 
-/** A terminal of either kind: type, and wait for what is printed. */
+/** Through the API and a worker, as a browser does it. */
+async function ours(heard) {
+  const headers = { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' };
+  const url = new URL(base);
+  const to = { host: url.hostname, port: url.port };
+  const path = `/api/instances/${instance}/terminals`;
+  const opened = await request({ ...to, path, method: 'POST', headers }, { cols: 80, rows: 24 });
+  const protocols = `clawdeploy-term.v1, ticket.${opened.ticket}`;
+  let [seen, acked] = [0, 0];
+  const say = await websocket(
+    { ...to, path: `/api/terminals/${opened.terminalId}/ws`, headers: { Origin: origin, 'Sec-WebSocket-Protocol': protocols } },
+    (opcode, data) => {
+      if (opcode !== 2) return;
+      seen += data.length;
+      heard(data);
+      if (seen - acked >= ACK) say(1, JSON.stringify({ type: 'ack', offset: (acked = seen) }));
+    },
+  );
+  return { type: (text) => say(2, text), close: () => say(1, JSON.stringify({ type: 'close' })) };
+}
+
+/** Through ttyd: what is typed and what is printed begins with a "0". */
+async function ttyd(heard) {
+  const say = await websocket(
+    { host: '127.0.0.1', port: process.env.TTYD_PORT, path: '/ws', headers: { 'Sec-WebSocket-Protocol': 'tty' } },
+    (_, data) => {
+      if (data[0] === 0x30) heard(data.subarray(1));
+    },
+  );
+  say(2, JSON.stringify({ AuthToken: '', columns: 80, rows: 24 }));
+  return { type: (text) => say(2, `0${text}`), close: () => say(2, '0\x03\nexit\n') };
+}
+
+/** A terminal of whichever kind: type, and wait for what is printed. */
 async function terminal(open) {
   let [bytes, tail, wake] = [0, '', null];
   const side = await open((data) => {
@@ -160,12 +181,13 @@ async function measure(open) {
   return results;
 }
 
-const sides = { docker: raw, clawdeploy: ours };
-const all = { docker: [], clawdeploy: [] };
+const sides = { docker: raw, clawdeploy: ours, ...(process.env.TTYD_PORT && { ttyd }) };
+const names = Object.keys(sides);
+const all = Object.fromEntries(names.map((name) => [name, []]));
 for (let round = 0; round < rounds; round++) {
   // Whoever comes second finds another machine: take turns.
-  const order = round % 2 ? ['clawdeploy', 'docker'] : ['docker', 'clawdeploy'];
-  for (const name of order) {
+  for (const turn of names.keys()) {
+    const name = names[(round + turn) % names.length];
     process.stderr.write(`round ${round + 1} of ${rounds}: ${name}\n`);
     all[name].push(await measure(sides[name]));
   }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clawdeploy_tests::terminal::{Terminal, ticket};
 use serde_json::json;
 
-use super::{builder, shell, site};
+use super::{builder, processes, shell, site};
 
 const LINES: usize = 9000;
 
@@ -68,6 +68,24 @@ async fn the_same_shell_after_the_api_was_killed() {
     let other = Terminal::attach(&env.base, &id, &ticket(&ann, &id).await, None).await;
     assert_eq!(whole.ended().await, Some(4001));
     drop(other);
+    env.finish().await;
+}
+
+#[tokio::test]
+async fn half_a_minute_away() {
+    let (env, ann, instance) = site(builder()).await;
+    let (mut terminal, id) = shell(&env, &ann, &instance).await;
+    terminal.send("mine=kept; sleep 30; echo awake\n").await;
+    let sleeps = async || processes(&instance).await.iter().any(|line| line.contains("sleep 30"));
+    env.wait_for("the command", Duration::from_secs(10), async || sleeps().await.then_some(())).await;
+    let offset = terminal.offset;
+    // Without a word, as a laptop does it that is closed.
+    drop(terminal);
+    env.wait_for("its end", Duration::from_secs(50), async || (!sleeps().await).then_some(())).await;
+    let mut again = Terminal::attach(&env.base, &id, &ticket(&ann, &id).await, Some(offset)).await;
+    assert_eq!(again.told[0]["reset"], false);
+    again.expect("awake\r\n").await;
+    assert_eq!(again.run("echo $mine").await.trim(), "kept");
     env.finish().await;
 }
 
