@@ -63,6 +63,7 @@ nginx_start() {
     if [[ -n $changed ]]; then kill -HUP "$(pid_alive "$STATE/run/nginx.pid")"; fi
     return
   fi
+  mkdir -p -- "$STATE/log"
   : >"$STATE/log/nginx.log"
   spawn nginx "$program" -e "$STATE/log/nginx.log" -p "$NGINX_HOME" -c "$NGINX_HOME/nginx.conf"
   if ! wait_for 10 nginx_answers "$env"; then
