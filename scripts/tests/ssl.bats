@@ -183,3 +183,28 @@ END
   [[ $(serial) != "$before" ]]
   wait_for 10 serves_the_new
 }
+
+@test "another name goes into the same certificate, and stays there" {
+  CLOUDFLARE_API_TOKEN=$TOKEN ssl --also "panel.$ZONE"
+  [[ $status -eq 0 && $output == *"for other names"* ]]
+  names=$(openssl x509 -noout -ext subjectAltName -in "$LIVE/fullchain.pem")
+  [[ $names == *"DNS:*.$DOMAIN"* && $names == *"DNS:panel.$ZONE"* ]]
+  before=$(serial)
+  ssl --also "panel.$ZONE"
+  [[ $status -eq 0 && $(serial) == "$before" ]]
+}
+
+@test "an nginx in a container is reloaded there" {
+  # What is asked of Docker is the test; a container with nginx is in the test of deploy/compose.
+  bin=$BATS_TEST_TMPDIR/bin
+  mkdir -p "$bin"
+  printf '#!/bin/sh\necho "$*" >>"%s"\n' "$bin/asked" >"$bin/docker"
+  chmod +x "$bin/docker"
+  ssl --nginx-container 'x; true' --also "panel.$ZONE"
+  [[ $status -eq 2 && $output == *"no container's name"* ]]
+  PATH=$bin:$PATH ssl --nginx-container front --also "panel.$ZONE"
+  [[ $status -eq 0 ]]
+  PATH=$bin:$PATH certbot renew --force-renewal --no-random-sleep-on-renew --config-dir "$CONFIG" \
+    --work-dir "$CONFIG/work" --logs-dir "$CONFIG/logs"
+  [[ $(tail -n 2 "$bin/asked") == $'exec front nginx -c '"$NGINX_CONF"$' -t -q\nexec front nginx -c '"$NGINX_CONF"' -s reload' ]]
+}
