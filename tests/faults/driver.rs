@@ -24,7 +24,7 @@ pub(crate) struct Stage {
     pub(crate) env: TestEnv,
     pub(crate) ann: Client,
     engine: DockerProxy,
-    postgres: TcpProxy,
+    pub(crate) postgres: TcpProxy,
     pub(crate) server: Option<Arc<PostgresServer>>,
     redis: Option<RedisServer>,
     /// The instance, but for a create.
@@ -65,7 +65,10 @@ impl Stage {
             .image(image(row.fault))
             .set("CLAWDEPLOY_DOCKER_HOST", &engine.host())
             .set("CLAWDEPLOY_RECONCILE_SECONDS", "2");
-        if matches!(row.fault, Fault::Postgres(..) | Fault::PostgresAway(_) | Fault::LoseCommit(_)) {
+        if matches!(
+            row.fault,
+            Fault::Postgres(..) | Fault::PostgresAway(_) | Fault::LoseCommit(_) | Fault::LoseClaim(_)
+        ) {
             builder = builder.database_port(postgres.port());
         }
         let mut server = None;
@@ -184,6 +187,7 @@ impl Stage {
                 self.postgres.lose_answer_to("COMMIT", nth);
                 self.ask().await
             }
+            Fault::LoseClaim(silent_ms) => self.lose_claim(silent_ms).await,
             Fault::Docker(method, path, action, nth) => {
                 self.worker().await;
                 self.engine.fault(method, path, action, nth);
@@ -360,6 +364,9 @@ impl Stage {
         if row.expected == Expected::DoneAtOnce {
             assert_eq!((&job["attempt"], &job["crashes"]), (&json!(1), &json!(0)), "{ended}");
         }
+        if row.expected == Expected::DoneUnblamed {
+            assert_eq!((&job["crashes"], &job["failures"]), (&json!(0), &json!(0)), "{ended}");
+        }
         let instances = env.rows("SELECT id, status, error_code FROM instances WHERE name = 'first'").await;
         let statuses: Vec<_> = instances.iter().map(|row| row["status"].as_str().unwrap()).collect();
         assert_eq!(statuses, Vec::from_iter(wanted), "{}: {instances:?}", row.name);
@@ -378,7 +385,7 @@ impl Stage {
             assert!(docker::exists(&name).await, "the stranger's container was touched");
             docker::docker(&["rm", &name]).await;
         }
-        if matches!(row.fault, Fault::LoseCommit(_)) {
+        if matches!(row.fault, Fault::LoseCommit(_) | Fault::LoseClaim(_)) {
             assert!(self.postgres.has_lost(), "no answer was lost under {}", row.name);
         }
         self.judge_others().await;

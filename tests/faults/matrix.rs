@@ -8,7 +8,7 @@ use clawdeploy_tests::{docker_proxy::Action, tcp_proxy::Network};
 use crate::{
     driver::run_all,
     row::{
-        Expected::{self, Done, DoneAtOnce, Failed},
+        Expected::{self, Done, DoneAtOnce, DoneUnblamed, Failed},
         Fault::{self, *},
         Operation::{self, Create, Delete, Restart, Start, Stop},
         RedisFault, Row, ServerFault,
@@ -115,6 +115,16 @@ const POSTGRES_TOO: &[Row] = &[
     row("P4 create, first commit's answer lost", Create, LoseCommit(1), Done),
     row("P4 create, third commit's answer lost", Create, LoseCommit(3), Done),
     row("P4 delete, fifth commit's answer lost", Delete, LoseCommit(5), Done),
+];
+
+const CLAIMS_ARE_LOST: &[Row] = &[
+    row("P4 create, claim's answer lost", Create, LoseClaim(0), DoneUnblamed),
+    row(
+        "P4 delete, claim's answer lost, then silence for longer than the lease",
+        Delete,
+        LoseClaim(5000),
+        DoneUnblamed,
+    ),
 ];
 
 const POSTGRES_MORE: &[Row] = &[
@@ -267,6 +277,7 @@ families! {
     redis_too: REDIS_TOO;
     postgres: POSTGRES;
     postgres_too: POSTGRES_TOO;
+    claims_are_lost: CLAIMS_ARE_LOST;
     poison: POISON;
     server: SERVER;
     conflicts: CONFLICTS;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use clawdeploy_tests::{WorkerOptions, client::Accepted, clock::Clock};
+use clawdeploy_tests::{WorkerOptions, client::Accepted, clock::Clock, tcp_proxy::Network};
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection as _};
 use reqwest::Method;
 
@@ -152,6 +152,24 @@ impl Stage {
         let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
         let counted = async || (self.env.row(deadlocks).await["deadlocks"].as_u64() > Some(0)).then_some(());
         self.env.wait_for("Postgres to count the deadlock", PATIENCE, counted).await;
+        asked
+    }
+
+    /// The claim is done and its answer lost; then nothing comes through for a while.
+    pub(crate) async fn lose_claim(&self, silent_ms: u64) -> Accepted {
+        self.worker().await;
+        let beats = async || self.env.rows("SELECT id FROM workers").await.pop();
+        let worker = self.env.wait_for("the worker's first sign of life", PATIENCE, beats).await;
+        // Nothing else that comes back names a worker.
+        self.postgres.lose_answer_with(worker["id"].as_str().unwrap());
+        let asked = self.ask().await;
+        let lost = async || self.postgres.has_lost().then_some(());
+        self.env.wait_for("the claim to be lost", PATIENCE, lost).await;
+        if silent_ms > 0 {
+            self.postgres.set(Network::BlackHole);
+            tokio::time::sleep(Duration::from_millis(silent_ms)).await;
+            self.postgres.set(Network::Pass);
+        }
         asked
     }
 

@@ -47,6 +47,8 @@ pub(crate) enum Fault {
     Deadlock(&'static str, &'static str),
     /// The n-th commit is done, and its answer lost.
     LoseCommit(usize),
+    /// The claim of the job is done and its answer lost; after that the network is silent for some milliseconds.
+    LoseClaim(u64),
     /// A call of the engine: method, path, what happens, and to the how many-th (0: all for some seconds).
     Docker(&'static str, &'static str, Action, usize),
     /// The engine is away from the request on, for some milliseconds.
@@ -100,6 +102,8 @@ pub(crate) enum Expected {
     Done,
     /// The same, and in one attempt.
     DoneAtOnce,
+    /// As if nothing had happened, in one attempt or several, none of which counts as a crash or a failure.
+    DoneUnblamed,
     /// The job fails with this code, and what it did is undone.
     Failed(&'static str),
 }

@@ -32,10 +32,17 @@ pub enum Network {
     CutAfter(usize),
 }
 
-/// The answer that is to be lost: the n-th to a packet with these bytes in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    ToServer,
+    ToClient,
+}
+
+/// The answer that is to be lost: the n-th to a packet with these bytes in it, or that has them in it itself.
 #[derive(Debug)]
 struct Lose {
-    needle: &'static str,
+    way: Way,
+    needle: String,
     left: usize,
 }
 
@@ -91,8 +98,17 @@ impl TcpProxy {
     }
 
     /// The `nth` packet with `needle` in it, from 1, arrives; the connection is reset before its answer is back.
-    pub fn lose_answer_to(&self, needle: &'static str, nth: usize) {
-        *self.shared.lose.lock().unwrap() = Some(Lose { needle, left: nth });
+    pub fn lose_answer_to(&self, needle: &str, nth: usize) {
+        self.lose(Lose { way: Way::ToServer, needle: needle.to_owned(), left: nth });
+    }
+
+    /// The next answer with `needle` in it does not arrive; the connection is reset.
+    pub fn lose_answer_with(&self, needle: &str) {
+        self.lose(Lose { way: Way::ToClient, needle: needle.to_owned(), left: 1 });
+    }
+
+    fn lose(&self, lose: Lose) {
+        *self.shared.lose.lock().unwrap() = Some(lose);
     }
 
     /// Whether the answer that was to be lost has been.
@@ -139,12 +155,8 @@ async fn serve(client: TcpStream, shared: &Shared) -> std::io::Result<()> {
     server.set_nodelay(true)?;
     let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
     let lost = tokio::sync::Notify::new();
-    let up = copy(from_client, to_server, shared, |bytes| {
-        if is_wanted(bytes, shared) {
-            lost.notify_one();
-        }
-    });
-    let down = copy(from_server, to_client, shared, |_| {});
+    let up = copy(Way::ToServer, from_client, to_server, shared, &lost);
+    let down = copy(Way::ToClient, from_server, to_client, shared, &lost);
     tokio::pin!(up, down);
     tokio::select! {
         biased;
@@ -158,10 +170,10 @@ async fn serve(client: TcpStream, shared: &Shared) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Whether this is the packet whose answer is to be lost; only one is.
-fn is_wanted(bytes: &[u8], shared: &Shared) -> bool {
+/// Whether this is the packet that is to be lost, or whose answer is; only one is.
+fn is_wanted(way: Way, bytes: &[u8], shared: &Shared) -> bool {
     let mut lose = shared.lose.lock().unwrap();
-    let Some(wanted) = lose.as_mut() else { return false };
+    let Some(wanted) = lose.as_mut().filter(|wanted| wanted.way == way) else { return false };
     if !bytes.windows(wanted.needle.len()).any(|window| window == wanted.needle.as_bytes()) {
         return false;
     }
@@ -174,10 +186,11 @@ fn is_wanted(bytes: &[u8], shared: &Shared) -> bool {
 }
 
 async fn copy(
+    way: Way,
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     shared: &Shared,
-    mut saw: impl FnMut(&[u8]),
+    lost: &tokio::sync::Notify,
 ) -> std::io::Result<Ended> {
     let mut network = shared.network.subscribe();
     let mut buffer = vec![0; 16 << 10];
@@ -210,7 +223,13 @@ async fn copy(
             _ => read,
         };
         passed += end;
+        let wanted = is_wanted(way, &buffer[..end], shared);
+        if wanted && way == Way::ToClient {
+            return Ok(Ended::Torn);
+        }
         to.write_all(&buffer[..end]).await?;
-        saw(&buffer[..end]);
+        if wanted {
+            lost.notify_one();
+        }
     }
 }

@@ -188,8 +188,9 @@ pub async fn finish(conn: &mut Conn, lease: &Lease, status: JobStatus, message: 
     Ok(job_event::insert(conn, &NewJobEvent::new(lease.job, lease.attempt, JobEventKind::Finished, message)).await?)
 }
 
+/// A job that a statement about many was for.
 #[derive(QueryableByName)]
-struct Ended {
+struct Concerned {
     #[diesel(sql_type = sql_types::Uuid)]
     id: JobId,
 }
@@ -198,7 +199,7 @@ struct Ended {
 /// those it ended.
 pub async fn succeed_many(conn: &mut Conn, worker: &str, leases: &[(JobId, i64)]) -> Result<Vec<JobId>, DbError> {
     let (ids, attempts): (Vec<JobId>, Vec<i64>) = leases.iter().copied().unzip();
-    let ended: Vec<Ended> = diesel::sql_query(
+    let ended: Vec<Concerned> = diesel::sql_query(
         "WITH ended AS ( \
            UPDATE jobs SET status = 'succeeded', leased_by = NULL, lease_until = NULL, finished_at = now(), \
              progress = 100, error_code = NULL, error_message = NULL \
@@ -286,6 +287,38 @@ pub async fn give_back_late(conn: &mut Conn, lease: &Lease) -> Result<bool, DbEr
         Ok(true)
     })
     .await
+}
+
+/// Gives back the jobs of a queue that were claimed in the name of this worker and that it never heard of, because the claim's
+/// answer was lost on its way; due at once and without blame. `held` are the claims (job and attempt) that it did hear of.
+///
+/// Not while a claim of the queue is under way, whose jobs nobody has heard of yet.
+pub async fn give_back_unheard(
+    conn: &mut Conn,
+    queue: Queue,
+    worker: &str,
+    held: &[(JobId, i64)],
+) -> Result<Vec<JobId>, DbError> {
+    let (ids, attempts): (Vec<JobId>, Vec<i64>) = held.iter().copied().unzip();
+    let given: Vec<Concerned> = diesel::sql_query(
+        "WITH given AS ( \
+           UPDATE jobs SET status = 'queued', leased_by = NULL, lease_until = NULL, run_at = now() \
+           WHERE queue = $1 AND leased_by = $2 AND status = 'running' \
+             AND NOT EXISTS (SELECT 1 FROM unnest($3, $4) AS held (id, attempt) \
+                  WHERE held.id = jobs.id AND held.attempt = jobs.attempt) \
+           RETURNING id, attempt), \
+         noted AS ( \
+           INSERT INTO job_events (job_id, attempt, kind, message) \
+           SELECT id, attempt, 'handed_back', 'Handed back, the database''s answer to the claim was lost' FROM given) \
+         SELECT id FROM given",
+    )
+    .bind::<sql_types::Text, _>(queue)
+    .bind::<sql_types::Text, _>(worker)
+    .bind::<sql_types::Array<sql_types::Uuid>, _>(ids)
+    .bind::<sql_types::Array<sql_types::Int8>, _>(attempts)
+    .load(conn)
+    .await?;
+    Ok(given.into_iter().map(|row| row.id).collect())
 }
 
 /// A job whose worker vanished.

@@ -62,6 +62,11 @@ impl Active {
         })
     }
 
+    /// Every claim that has been heard of and is not over, lost ones included.
+    pub fn claims(&self) -> Vec<(JobId, i64)> {
+        self.with(|jobs| jobs.iter().map(|(id, claim)| (*id, claim.attempt)).collect())
+    }
+
     /// Notes that a claim was renewed, as asked for at `asked_at`.
     pub fn renewed(&self, job: JobId, attempt: i64, asked_at: Instant) {
         self.with(|jobs| {

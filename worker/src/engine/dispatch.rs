@@ -1,4 +1,8 @@
 //! Claims due jobs while there is room, and spawns each as a task of its own.
+//!
+//! A claim whose answer is lost has taken jobs all the same, in the name of a worker that knows nothing of them. To everybody
+//! else that would look like a crash under those jobs. So after each claim that failed, what runs in this worker's name and was
+//! never heard of is given back before anything else is claimed, for as long as the claim may still arrive at the database.
 
 use std::sync::Arc;
 
@@ -48,12 +52,20 @@ impl Dispatcher {
 
     /// Looks whenever told to, until the worker drains.
     pub async fn run(self) {
+        // A draining worker waits for this as for a running job: what is claimed in that moment has to be handed back.
+        let _underway = self.tasks.token();
+        let mut unheard = None;
         loop {
             tokio::select! {
                 biased;
-                () = self.env.draining.cancelled() => return,
-                () = self.look.notified() => self.take_all().await,
+                () = self.env.draining.cancelled() => break,
+                () = self.look.notified() => self.take_all(&mut unheard).await,
             }
+        }
+        if unheard.is_some()
+            && let Err(error) = self.give_back_unheard().await
+        {
+            tracing::warn!(queue = %self.queue, error = chain(&error), "Could not look for claims without an answer");
         }
     }
 
@@ -65,10 +77,20 @@ impl Dispatcher {
         }
     }
 
-    /// Claims and spawns until nothing is due or there is no more room.
-    async fn take_all(&self) {
-        // A draining worker waits for this as for a running job: what is claimed in that moment has to be handed back.
-        let _underway = self.tasks.token();
+    /// Claims and spawns until nothing is due or there is no more room. Until `unheard`, there may be claims that came to
+    /// nobody's ears.
+    async fn take_all(&self, unheard: &mut Option<Instant>) {
+        if let Some(until) = *unheard {
+            match self.give_back_unheard().await {
+                Ok(()) if until <= Instant::now() => *unheard = None,
+                Ok(()) => {}
+                Err(error) => {
+                    tracing::warn!(queue = %self.queue, error = chain(&error), "Could not look for claims without an answer");
+                    *unheard = Some(self.may_arrive_until());
+                    return;
+                }
+            }
+        }
         while !self.env.draining.is_cancelled() {
             let wanted = self.room.available_permits().min(CLAIM_BATCH);
             if wanted == 0 {
@@ -81,6 +103,10 @@ impl Dispatcher {
                 Ok(jobs) => jobs,
                 Err(error) => {
                     tracing::warn!(queue = %self.queue, error = chain(&error), "Could not look for jobs");
+                    // A job that this version cannot read is to run out of lives, as it would come back for ever.
+                    if !error.is_unreadable() {
+                        *unheard = Some(self.may_arrive_until());
+                    }
                     return;
                 }
             };
@@ -92,6 +118,25 @@ impl Dispatcher {
                 return;
             }
         }
+    }
+
+    /// How long what was sent just now, and given up, may lie on the way to a database that stood still.
+    fn may_arrive_until(&self) -> Instant {
+        Instant::now() + self.env.config.engine.lease
+    }
+
+    /// Gives back what claims have taken whose answers were lost. No claim of this queue is under way meanwhile.
+    async fn give_back_unheard(&self) -> Result<(), DbError> {
+        let give = async {
+            let mut conn = self.env.db.conn().await?;
+            lease::give_back_unheard(&mut conn, self.queue, &self.env.worker, &self.active.claims()).await
+        };
+        let given = timeout(self.env.config.engine.lease, give).await.unwrap_or(Err(DbError::Timeout))?;
+        for job in given {
+            tracing::warn!(job.id = %job, queue = %self.queue, "Gave a job back, the answer to whose claim was lost");
+            self.env.doorbell.ring(self.queue, job);
+        }
+        Ok(())
     }
 
     async fn claim(&self, limit: usize) -> Result<Vec<Job>, DbError> {
