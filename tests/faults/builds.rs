@@ -3,15 +3,19 @@
 
 use std::sync::Arc;
 
+use clawdeploy_shared::job::MAX_CRASHES;
 use clawdeploy_tests::{
     Client, Image, TestEnv, WorkerOptions, cleanup, docker,
+    docker_proxy::{Action, DockerProxy},
     process::{Process, Signal},
     programs::{Program, dir},
 };
 use serde_json::{Value, json};
 
 use crate::{
-    builds::Fault::{Cancelled, Dies, DiesAmidst, EndsAmidst, Freezes},
+    builds::Fault::{
+        Cancelled, Dies, DiesAlways, DiesAmidst, DiesAmidstForTwo, Docker, EndsAmidst, EngineAway, Freezes, NoBase,
+    },
     support::{PATIENCE, create, ended, logged, say, succeeded},
 };
 
@@ -35,12 +39,22 @@ enum Fault {
     Dies(&'static str),
     /// A worker dies while a command of the build runs.
     DiesAmidst,
+    /// The same, and two have asked for it.
+    DiesAmidstForTwo,
+    /// Every worker dies while it builds, and is started again like a service.
+    DiesAlways,
     /// A worker is asked to end then.
     EndsAmidst,
     /// A worker stands still before the build, until another has done it.
     Freezes,
     /// Somebody calls it off while a command of it runs.
     Cancelled,
+    /// A call of the engine: a part of its path, what happens, and to the how many-th.
+    Docker(&'static str, Action, usize),
+    /// The engine is away for some seconds, from the middle of a command on.
+    EngineAway,
+    /// The base image is not there, and nobody has it.
+    NoBase,
 }
 
 const DONE: (&str, Option<&str>) = ("succeeded", None);
@@ -50,12 +64,34 @@ const fn row(name: &'static str, fault: Fault, ends: (&'static str, Option<&'sta
 }
 
 const BUILDS: &[Row] = &[
-    row("B3 killed while it builds", DiesAmidst, DONE),
+    row("F5 killed at every build", DiesAlways, ("failed", Some("worker_crashed"))),
+    row("K9 no base image", NoBase, ("failed", Some("base_image_missing"))),
+    row("B3 killed while it builds for two", DiesAmidstForTwo, DONE),
     row("B4 killed with the tags moved, and nothing noted", Dies("build_image.between"), DONE),
     row("B3 cancelled while it builds", Cancelled, ("cancelled", None)),
 ];
 
+const BUILD: &str = "/build?";
+const TAG: &str = "/tag?";
+
+const BUILDS_WITH_AN_ENGINE_THAT_FAILS: &[Row] = &[
+    row("K3 build, answer lost", Docker(BUILD, Action::DropAfter, 1), DONE),
+    row("K1 second tag refused", Docker(TAG, Action::Err500, 2), DONE),
+];
+
+const BUILDS_WITH_AN_ENGINE_THAT_FAILS_MORE: &[Row] = &[
+    row("K4 engine away while it builds", EngineAway, DONE),
+    row("K2 tag unheard", Docker(TAG, Action::DropBefore, 1), DONE),
+    row("K1 build refused", Docker(BUILD, Action::Err500, 1), DONE),
+    row("K2 build unheard", Docker(BUILD, Action::DropBefore, 1), DONE),
+    row("K1 tag refused", Docker(TAG, Action::Err500, 1), DONE),
+    row("K2 second tag unheard", Docker(TAG, Action::DropBefore, 2), DONE),
+    row("K3 tag, answer lost", Docker(TAG, Action::DropAfter, 1), DONE),
+    row("K3 second tag, answer lost", Docker(TAG, Action::DropAfter, 2), DONE),
+];
+
 const BUILDS_MORE: &[Row] = &[
+    row("B3 killed while it builds", DiesAmidst, DONE),
     row("B1 killed before it builds", Dies("build_image.before"), DONE),
     row("B4 killed after it was noted", Dies("build_image.after"), DONE),
     row("B3 asked to end while it builds", EndsAmidst, DONE),
@@ -71,6 +107,17 @@ async fn builds() {
 #[ignore = "long; run by scripts/test --faults"]
 async fn builds_more() {
     run_all(BUILDS_MORE).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn builds_with_an_engine_that_fails() {
+    run_all(BUILDS_WITH_AN_ENGINE_THAT_FAILS).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "long; run by scripts/test --faults"]
+async fn builds_with_an_engine_that_fails_more() {
+    run_all(BUILDS_WITH_AN_ENGINE_THAT_FAILS_MORE).await;
 }
 
 async fn run_all(rows: &[Row]) {
@@ -109,8 +156,9 @@ impl Images {
         images
     }
 
+    /// Of a registry that is not there, so that it is not asked for long.
     fn base(&self) -> String {
-        format!("{}:base", self.name)
+        format!("127.0.0.1:1/{}:base", self.name)
     }
 
     fn target(&self) -> String {
@@ -159,6 +207,8 @@ struct Site {
     env: TestEnv,
     admin: Client,
     before: Option<String>,
+    engine: DockerProxy,
+    _dir: tempfile::TempDir,
     // After what runs on them.
     images: Images,
 }
@@ -166,18 +216,20 @@ struct Site {
 impl Site {
     async fn new() -> Self {
         assert!(dir().exists(), "run these tests with cargo nextest run");
-        let images = Images::new().await;
+        let (images, dir) = (Images::new().await, tempfile::tempdir().unwrap());
+        let engine = DockerProxy::new(dir.path());
         let env = TestEnv::builder()
             .workers(0)
             .lease(2.0)
             .image(Image::Named(images.target()))
             .set("CLAWDEPLOY_OPENCLAW_BASE_IMAGE", &images.base())
+            .set("CLAWDEPLOY_DOCKER_HOST", &engine.host())
             .set("CLAWDEPLOY_RECONCILE_SECONDS", "1")
             .build()
             .await;
         env.watch().await;
         let (admin, before) = (env.admin().await, images.id_of("local").await);
-        Self { env, admin, before, images }
+        Self { env, admin, before, engine, _dir: dir, images }
     }
 
     async fn ask(&self) -> String {
@@ -220,8 +272,43 @@ impl Site {
                 assert_eq!(after, before, "the sleeper did something");
                 job
             }
-            DiesAmidst | EndsAmidst | Cancelled => self.amid(fault).await,
+            DiesAlways => self.poison().await,
+            Docker(path, action, nth) => {
+                self.worker().await;
+                self.engine.fault("POST", path, action, nth);
+                let job = self.ask().await;
+                let struck = async || (self.engine.struck() > 0).then_some(());
+                self.env.wait_for("the call that fails", PATIENCE, struck).await;
+                job
+            }
+            NoBase => {
+                docker::docker(&["image", "rm", &self.images.base()]).await;
+                self.worker().await;
+                let job = self.ask().await;
+                ended(&self.env, &job).await;
+                // It comes back from somewhere: what failed can be done.
+                docker::docker(&["tag", &self.images.target(), &self.images.base()]).await;
+                job
+            }
+            DiesAmidst | DiesAmidstForTwo | EndsAmidst | EngineAway | Cancelled => self.amid(fault).await,
         }
+    }
+
+    /// Every worker dies with the build begun, until the job is taken for the cause.
+    async fn poison(&self) -> String {
+        let job = self.ask().await;
+        for life in 1..=MAX_CRASHES {
+            let worker = self.worker().await;
+            let begun = format!(
+                "SELECT 1 FROM jobs JOIN images ON job_id = jobs.id WHERE jobs.id = '{job}' \
+                 AND jobs.status = 'running' AND attempt = {life} AND images.status = 'building'"
+            );
+            let so = async || (!self.env.rows(&begun).await.is_empty()).then_some(());
+            self.env.wait_for("a build that has begun", PATIENCE, so).await;
+            worker.kill().await;
+        }
+        self.worker().await;
+        job
     }
 
     /// Faults that meet a build while a command of it runs.
@@ -231,6 +318,16 @@ impl Site {
         self.amidst().await;
         match fault {
             DiesAmidst => worker.kill().await,
+            DiesAmidstForTwo => {
+                assert_eq!(self.ask().await, asked, "the second one did not join");
+                worker.kill().await;
+            }
+            EngineAway => {
+                self.engine.shut();
+                tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+                self.engine.open();
+                return asked;
+            }
             EndsAmidst => assert!(worker.terminate().await.success(), "{}", worker.tail(20)),
             _ => {
                 self.admin.post_empty(&format!("/api/jobs/{asked}/cancel")).await.expect(202);
@@ -244,6 +341,7 @@ impl Site {
     async fn judge(self, row: Row, asked: &str) {
         let env = &self.env;
         let done = ended(env, asked).await;
+        self.engine.heal();
         assert_eq!((&done["status"], done["error_code"].as_str()), (&json!(row.ends.0), row.ends.1), "{done}");
         let idle = async || self.images.at_work(env).await.is_empty().then_some(());
         env.wait_for("no command of a build to run", PATIENCE, idle).await;
@@ -257,7 +355,7 @@ impl Site {
             self.judge_image(&noted).await;
         } else {
             assert_eq!(self.images.id_of("local").await, self.before, "{}: the image in use changed", row.name);
-            // What was called off can be done after all.
+            // What was called off, or failed, can be done after all.
             let again = self.ask().await;
             assert_eq!(succeeded(env, &again).await["attempt"], 1);
         }
