@@ -74,9 +74,9 @@ const WORKERS_THAT_FREEZE_MORE: &[Row] = &[
 ];
 
 const WORKERS_THAT_END: &[Row] = &[
-    row("F3 create", Create, Terminate("wait_until_ready"), Done),
-    row("F3 restart", Restart, Terminate("stop_container"), Done),
-    row("F3 delete", Delete, Terminate("remove_container"), Done),
+    row("F3 create", Create, Terminate("wait_until_ready"), DoneUnblamed),
+    row("F3 restart", Restart, Terminate("stop_container"), DoneUnblamed),
+    row("F3 delete", Delete, Terminate("remove_container"), DoneUnblamed),
 ];
 
 const REDIS: &[Row] = &[
@@ -106,7 +106,12 @@ const POSTGRES: &[Row] = &[
     row("P1 create, sessions cut", Create, Sessions(8), Done),
     row("P1 delete, sessions cut", Delete, Sessions(8), Done),
     row("P2 create, Postgres away", Create, PostgresAway(4000), Done),
-    row("P3 create, Postgres silent for longer than the lease", Create, Postgres(Network::BlackHole, 5000), Done),
+    row(
+        "P3 create, Postgres silent for longer than the lease",
+        Create,
+        Postgres(Network::BlackHole, 5000),
+        DoneUnblamed,
+    ),
 ];
 
 const POSTGRES_TOO: &[Row] = &[
@@ -131,7 +136,7 @@ const POSTGRES_MORE: &[Row] = &[
     row("P1 restart, sessions cut", Restart, Sessions(12), Done),
     row("P1 start, sessions cut", Start, Sessions(12), Done),
     row("P2 delete, Postgres away", Delete, PostgresAway(8000), Done),
-    row("P3 restart, Postgres silent", Restart, Postgres(Network::BlackHole, 12_000), Done),
+    row("P3 restart, Postgres silent", Restart, Postgres(Network::BlackHole, 12_000), DoneUnblamed),
     row("P4 create, slow network", Create, Postgres(Network::Latency(Duration::from_millis(60)), 4000), Done),
     row("P4 create, second commit's answer lost", Create, LoseCommit(2), Done),
     row("P4 create, tenth commit's answer lost", Create, LoseCommit(10), Done),
@@ -142,7 +147,7 @@ const POSTGRES_MORE: &[Row] = &[
 
 const SERVER: &[Row] = &[
     row("P2 create, server crashes", Create, Server(ServerFault::Crash), Done),
-    row("P3 create, sessions stand still", Create, Server(ServerFault::Freeze), Done),
+    row("P3 create, sessions stand still", Create, Server(ServerFault::Freeze), DoneUnblamed),
 ];
 
 const SERVER_MORE: &[Row] = &[
@@ -150,8 +155,8 @@ const SERVER_MORE: &[Row] = &[
     row("P2 delete, server is down when asked", Delete, Server(ServerFault::CrashAtRequest), Done),
     row("P2 restart, server crashes", Restart, Server(ServerFault::Crash), Done),
     row("P2 delete, server crashes", Delete, Server(ServerFault::Crash), Done),
-    row("P3 stop, sessions stand still", Stop, Server(ServerFault::Freeze), Done),
-    row("P3 delete, sessions stand still", Delete, Server(ServerFault::Freeze), Done),
+    row("P3 stop, sessions stand still", Stop, Server(ServerFault::Freeze), DoneUnblamed),
+    row("P3 delete, sessions stand still", Delete, Server(ServerFault::Freeze), DoneUnblamed),
 ];
 
 const SERIALIZATION: &str = "40001";

@@ -102,7 +102,7 @@ pub(crate) enum Expected {
     Done,
     /// The same, and in one attempt.
     DoneAtOnce,
-    /// As if nothing had happened, in one attempt or several, none of which counts as a crash or a failure.
+    /// As if nothing had happened, in one attempt or several, none of which counts as a crash.
     DoneUnblamed,
     /// The job fails with this code, and what it did is undone.
     Failed(&'static str),
