@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use clawdeploy_tests::{Answer, Client};
 use serde_json::{Value, json};
 
 use super::{NO_INSTANCE, NO_UUID, Site, bare};
@@ -80,13 +81,15 @@ pub(super) enum Rule {
     Public,
     /// Whoever is signed in, about themselves: there is nobody else's to ask for.
     Own,
-    /// The owner of what the path names, and administrators where they may.
+    /// The owner of what the path names, and administrators.
     Owner,
+    /// The owner of what the path names, and nobody else.
+    OwnerAlone,
     Admin,
 }
 
 /// What is about whoever asks. Whoever adds a line here should know why.
-const OWN: [&str; 13] = [
+const OWN: [&str; 12] = [
     "POST /api/auth/logout",
     "GET /api/audit",
     "GET /api/me",
@@ -99,7 +102,43 @@ const OWN: [&str; 13] = [
     "POST /api/tokens",
     "GET /api/instances",
     "POST /api/instances",
-    "GET /api/terminals",
+];
+
+/// What is its owner's alone: an administrator has no business inside of others' instances, nor in how they are signed in.
+/// Whoever adds a line here should know why.
+const OWNER_ALONE: [&str; 15] = [
+    "POST /api/instances/{id}/dashboard-link",
+    "GET /api/instances/{id}/devices",
+    "DELETE /api/instances/{id}/devices/{deviceId}",
+    "POST /api/instances/{id}/devices/{requestId}/approve",
+    "POST /api/instances/{id}/devices/{requestId}/reject",
+    "GET /api/instances/{id}/logs",
+    "GET /api/instances/{id}/stats",
+    "GET /api/instances/{id}/stats/history",
+    "GET /api/instances/{id}/terminal",
+    "GET /api/instances/{id}/terminals",
+    "POST /api/instances/{id}/terminals",
+    "DELETE /api/sessions/{id}",
+    "DELETE /api/terminals/{id}",
+    "POST /api/terminals/{id}/ticket",
+    "DELETE /api/tokens/{id}",
+];
+
+/// What administrators may ask of others' instances and jobs too. Whoever adds a line here should know why.
+const ADMINISTRATORS_TOO: [&str; 13] = [
+    "GET /api/instances/{id}",
+    "DELETE /api/instances/{id}",
+    "PATCH /api/instances/{id}",
+    "GET /api/instances/{id}/changes",
+    "GET /api/instances/{id}/jobs",
+    "POST /api/instances/{id}/restart",
+    "POST /api/instances/{id}/rollback",
+    "POST /api/instances/{id}/start",
+    "POST /api/instances/{id}/stop",
+    "POST /api/instances/{id}/update",
+    "GET /api/jobs/{id}",
+    "POST /api/jobs/{id}/cancel",
+    "GET /api/jobs/{id}/events",
 ];
 
 /// An operation without a rule fails: whoever adds one says who may call it.
@@ -111,19 +150,98 @@ pub(super) fn rule(method: &str, path: &str) -> Rule {
         Rule::Admin
     } else if OWN.contains(&operation.as_str()) {
         Rule::Own
+    } else if OWNER_ALONE.contains(&operation.as_str()) {
+        Rule::OwnerAlone
     } else {
-        let owned = ["instances", "jobs", "sessions", "terminals", "tokens"];
-        let owned = owned.iter().any(|kind| path.starts_with(&format!("/api/{kind}/{{id}}")));
-        assert!(owned, "{operation} has no rule: say in this file who may call it");
+        let known = ADMINISTRATORS_TOO.contains(&operation.as_str());
+        assert!(known, "{operation} has no rule: say in this file who may call it");
         Rule::Owner
     }
 }
 
-/// Whatever was good once and is not any more is refused, wherever it is shown, and changes nothing.
+/// Somebody who has one of everything.
+struct Owner {
+    browser: Client,
+    instance: String,
+    job: String,
+    session: String,
+    token: String,
+    terminal: String,
+}
+
+impl Owner {
+    /// `eve`, in a browser.
+    async fn new(site: &Site) -> Self {
+        let browser = super::sessions::browser(site, "eve", "Laptop").await;
+        let made = browser.create("first").await;
+        let token = browser.post("/api/tokens", &json!({ "name": "eve's" })).await.expect(201);
+        site.env.remember_secret(token.json["token"].as_str().unwrap());
+        let of_eve = "FROM users WHERE email = 'eve@test.example'";
+        let row = format!("SELECT gen_random_uuid(), id, '{}', 'none' {of_eve}", made.instance);
+        site.env.execute(&format!("INSERT INTO terminals (id, user_id, instance_id, worker) {row}")).await;
+        let id =
+            async |of: &str| site.env.row(&format!("SELECT id FROM {of}")).await["id"].as_str().unwrap().to_owned();
+        Self {
+            browser,
+            instance: made.instance,
+            job: made.job,
+            session: id("sessions").await,
+            token: id("api_tokens WHERE name = 'eve''s'").await,
+            terminal: id("terminals").await,
+        }
+    }
+
+    /// The path with ids of what is this person's.
+    fn filled(&self, path: &str) -> String {
+        let id = match path.split('/').nth(2) {
+            Some("sessions") => &self.session,
+            Some("terminals") => &self.terminal,
+            Some("tokens") => &self.token,
+            _ => return filled(path, &self.instance, &self.job),
+        };
+        path.replace("{id}", id)
+    }
+
+    /// Whose ids are in a text.
+    fn is_told_of(&self, text: &str) -> bool {
+        [&self.instance, &self.job, &self.session, &self.token, &self.terminal].iter().any(|id| text.contains(*id))
+    }
+}
+
+/// Everything that a request could have changed.
+async fn state(site: &Site) -> (String, Vec<Value>) {
+    let terminals = site.env.rows("SELECT id, close_reason, ended_at, ticket_expires_at FROM terminals").await;
+    (site.env.fingerprint().await, terminals)
+}
+
+/// Ends what waits, so that the installation comes to rest.
+async fn nothing_waits(site: &Site) {
+    for job in site.env.rows("SELECT id FROM jobs WHERE status = 'queued' ORDER BY id DESC").await {
+        site.admin.post_empty(&format!("/api/jobs/{}/cancel", job["id"].as_str().unwrap())).await.expect(202);
+    }
+}
+
+/// A body that is acceptable, so that it is not what is refused.
+fn acceptable(client: &Client, method: &str, path: &str) -> reqwest::RequestBuilder {
+    let request = bare(client, method, path);
+    if method == "PATCH" { request.json(&json!({ "name": "mine" })) } else { request }
+}
+
+#[tokio::test]
+async fn no_rule_is_of_an_operation_that_is_gone() {
+    let site = Site::new().await;
+    let there: Vec<_> = operations(&site).await.iter().map(|(method, path)| format!("{method} {path}")).collect();
+    for operation in [&PUBLIC[..], &OWN, &OWNER_ALONE, &ADMINISTRATORS_TOO].concat() {
+        assert!(there.iter().any(|one| one == operation), "{operation}");
+    }
+    site.env.finish().await;
+}
+
+/// Whatever was good once and is not any more is refused, wherever it is shown, and changes nothing; what belongs to the
+/// person neither.
 #[tokio::test]
 async fn expired_revoked_and_suspended() {
     let site = Site::new().await;
-    let made = site.ann.create("first").await;
     let mut refused = Vec::new();
     for (name, end) in [
         ("cid", "UPDATE api_tokens SET expires_at = now()"),
@@ -131,29 +249,35 @@ async fn expired_revoked_and_suspended() {
         ("eli", "UPDATE users SET suspended_at = now()"),
     ] {
         let client = site.env.user(name).await;
-        client.get("/api/me").await.expect(200);
+        let made = client.create("first").await;
         let key = if end.contains("users") { "id" } else { "user_id" };
         let of = format!("(SELECT id FROM users WHERE email = '{name}@test.example')");
         site.env.execute(&format!("{end} WHERE {key} = {of}")).await;
-        refused.push((client, "invalid_token"));
+        refused.push((client, "invalid_token", made));
     }
-    let browser = super::sessions::browser(&site, "fay", "Laptop").await;
-    browser.get("/api/me").await.expect(200);
-    site.env.execute("UPDATE sessions SET expires_at = now()").await;
-    refused.push((browser, "unauthenticated"));
+    for (name, end) in [
+        ("fay", "UPDATE sessions SET expires_at = now()"),
+        ("gil", "UPDATE sessions SET last_seen_at = now() - interval '25 hours'"),
+        ("hal", "UPDATE users SET suspended_at = now() WHERE email = 'hal@test.example'"),
+    ] {
+        let browser = super::sessions::browser(&site, name, "Laptop").await;
+        let made = browser.create("first").await;
+        site.env.execute(end).await;
+        refused.push((browser, "unauthenticated", made));
+    }
     let before = site.env.fingerprint().await;
     for (method, path) in operations(&site).await {
         if rule(&method, &path) == Rule::Public {
             continue;
         }
-        let url = filled(&path, &made.instance, &made.job);
-        for (client, code) in &refused {
+        for (client, code, made) in &refused {
+            let url = filled(&path, &made.instance, &made.job);
             let answer = client.send(bare(client, &method, &url)).await;
             assert_eq!((answer.status.as_u16(), answer.code()), (401, *code), "{method} {path}");
         }
     }
     assert_eq!(site.env.fingerprint().await, before);
-    site.ann.post_empty(&format!("/api/jobs/{}/cancel", made.job)).await.expect(202);
+    nothing_waits(&site).await;
     site.env.finish().await;
 }
 
@@ -188,47 +312,96 @@ async fn by_a_token_that_only_looks() {
 #[tokio::test]
 async fn by_somebody_else() {
     let site = Site::new().await;
-    let made = site.ann.create("first").await;
-    let before = site.env.fingerprint().await;
+    let owner = Owner::new(&site).await;
+    let before = state(&site).await;
     let mut asked = (0, 0);
     for (method, path) in operations(&site).await {
-        let url = filled(&path, &made.instance, &made.job);
-        // A body that is acceptable, so that it is not what is refused.
-        let request = match (method.as_str(), path.as_str()) {
-            ("PATCH", "/api/instances/{id}") => bare(&site.bob, &method, &url).json(&json!({ "name": "mine" })),
-            _ => bare(&site.bob, &method, &url),
-        };
         let want = match rule(&method, &path) {
             Rule::Admin => {
                 asked.0 += 1;
                 (403, "admin_only")
             }
-            Rule::Owner => {
+            Rule::Owner | Rule::OwnerAlone => {
                 asked.1 += 1;
                 (404, "not_found")
             }
             Rule::Public | Rule::Own => continue,
         };
-        let answer = site.bob.send(request).await;
+        let answer = site.bob.send(acceptable(&site.bob, &method, &owner.filled(&path))).await;
         assert_eq!((answer.status.as_u16(), answer.code()), want, "{method} {path}: {}", answer.text);
-        // Word for word the answer for what does not exist.
         if want.0 == 404 {
-            let nothing = filled(&path, NO_INSTANCE, NO_UUID);
-            let request = match method.as_str() {
-                "PATCH" => bare(&site.bob, &method, &nothing).json(&json!({ "name": "mine" })),
-                _ => bare(&site.bob, &method, &nothing),
-            };
-            assert_eq!(site.bob.send(request).await.json["detail"], answer.json["detail"], "{method} {path}");
+            as_for_nothing(&site.bob, &method, &path, &answer).await;
         }
     }
     assert!(asked.0 >= 10 && asked.1 >= 8, "the document has lost operations: {asked:?}");
-    assert_eq!(site.env.fingerprint().await, before);
+    assert_eq!(state(&site).await, before);
     // Nor do lists show it.
-    for list in ["/api/instances", "/api/tokens"] {
+    for list in ["/api/instances", "/api/tokens", "/api/sessions", "/api/audit"] {
         let text = site.bob.get(list).await.expect(200).text;
-        assert!(!text.contains(&made.instance), "{list}");
+        assert!(!owner.is_told_of(&text), "{list}");
     }
-    site.ann.post_empty(&format!("/api/jobs/{}/cancel", made.job)).await.expect(202);
+    nothing_waits(&site).await;
+    site.env.finish().await;
+}
+
+/// Word for word the answer for what does not exist.
+async fn as_for_nothing(client: &Client, method: &str, path: &str, answer: &Answer) {
+    let nothing = filled(path, NO_INSTANCE, NO_UUID);
+    let told = client.send(acceptable(client, method, &nothing)).await;
+    assert_eq!(told.json["detail"], answer.json["detail"], "{method} {path}");
+}
+
+/// An administrator gets at what is somebody else's where the rules say so, and then by name; the rest is not there.
+#[tokio::test]
+async fn by_an_administrator_on_what_is_somebody_elses() {
+    let site = Site::new().await;
+    let owner = Owner::new(&site).await;
+    let lesser = json!({ "name": "operates", "scope": "operate" });
+    let lesser = site.admin.post("/api/tokens", &lesser).await.expect(201).json["token"].as_str().unwrap().to_owned();
+    site.env.remember_secret(&lesser);
+    let operator = site.anon.with_token(&lesser);
+    let all = operations(&site).await;
+    let of = |wanted: Rule| all.iter().filter(move |(method, path)| rule(method, path) == wanted);
+
+    // Lists of one's own, an administrator's too, show nobody else's.
+    for (_, path) in of(Rule::Own).filter(|(method, _)| method == "GET") {
+        assert!(!owner.is_told_of(&site.admin.get(path).await.expect(200).text), "{path}");
+    }
+    // The owner's alone; and all of it, where the administrator's token stops short of administrating.
+    let before = state(&site).await;
+    for (method, path) in of(Rule::OwnerAlone) {
+        let answer = site.admin.send(acceptable(&site.admin, method, &owner.filled(path))).await;
+        assert_eq!(answer.brief(), "404 not_found", "{method} {path}");
+        as_for_nothing(&site.admin, method, path, &answer).await;
+    }
+    for (method, path) in of(Rule::OwnerAlone).chain(of(Rule::Owner)) {
+        let answer = site.admin.send(acceptable(&operator, method, &owner.filled(path))).await;
+        // How somebody is signed in is no business of a program's.
+        let of_account = path.starts_with("/api/sessions/") || path.starts_with("/api/tokens/");
+        let want = if of_account { "403 insufficient_scope" } else { "404 not_found" };
+        assert_eq!(answer.brief(), want, "{method} {path}");
+    }
+    assert_eq!(state(&site).await, before);
+
+    // Each on an instance of its own, so that none is in another's way.
+    let mut done = 0;
+    for (nth, (method, path)) in of(Rule::Owner).enumerate() {
+        let made = owner.browser.create(&format!("number-{nth}")).await;
+        let url = filled(path, &made.instance, &made.job);
+        let answer = site.admin.send(acceptable(&site.admin, method, &url)).await;
+        // What contradicts the job that waits is in the way of everybody.
+        let allowed = answer.status.is_success() || answer.status.as_u16() == 409;
+        assert!(allowed, "{method} {path}: {} {}", answer.status, answer.text);
+        done += usize::from(method != "GET" && answer.status.is_success());
+    }
+    assert!(done >= 4, "hardly anything was done: {done}");
+    let by_name = "SELECT action, u.email AS owner FROM audit a LEFT JOIN users u ON u.id = a.owner_id \
+        WHERE a.actor = 'admin@test.example' AND a.action NOT LIKE 'token.%'";
+    let told = site.env.rows(by_name).await;
+    // Joining what is under way changes nothing.
+    assert!(told.len() >= 3, "{done} done, and told of {told:?}");
+    assert!(told.iter().all(|entry| entry["owner"] == "eve@test.example"), "{told:?}");
+    nothing_waits(&site).await;
     site.env.finish().await;
 }
 
