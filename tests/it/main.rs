@@ -21,6 +21,7 @@ mod migrations;
 mod network;
 mod openclaw_files;
 mod outages;
+mod predecessor;
 mod programs;
 mod real_openclaw;
 mod routes;
