@@ -1,8 +1,9 @@
 import { X } from 'lucide-react';
 import { Dialog as Radix } from 'radix-ui';
-import type { ReactNode } from 'react';
+import { type ReactNode, useState } from 'react';
 import { cn } from '@/lib/cn';
 import { useTexts } from '@/texts';
+import { Layer } from './layer';
 
 type DialogProps = {
   open: boolean;
@@ -18,11 +19,13 @@ type DialogProps = {
 /** A question or a task in front of the page. Escape and a click beside it close it. */
 export function Dialog({ open, onOpenChange, title, text, actions, wide, children }: DialogProps) {
   const texts = useTexts();
+  const [content, setContent] = useState<HTMLElement | null>(null);
   return (
     <Radix.Root open={open} onOpenChange={onOpenChange}>
       <Radix.Portal>
         <Radix.Overlay className="fixed inset-0 z-40 bg-black/45 backdrop-blur-[1px]" />
         <Radix.Content
+          ref={setContent}
           {...(text ? {} : { 'aria-describedby': undefined })}
           className={cn(
             'fixed inset-x-3 bottom-3 z-50 flex max-h-[calc(100dvh-1.5rem)] animate-enter flex-col rounded-2xl border bg-raised shadow-float sm:inset-x-auto sm:top-[50%] sm:bottom-auto sm:left-[50%] sm:w-full sm:-translate-x-1/2 sm:-translate-y-1/2',
@@ -41,7 +44,9 @@ export function Dialog({ open, onOpenChange, title, text, actions, wide, childre
               <X aria-hidden className="size-4" />
             </Radix.Close>
           </div>
-          <div className="min-h-0 flex-1 overflow-y-auto px-5 py-4">{children}</div>
+          <div className="min-h-0 flex-1 overflow-y-auto px-5 py-4">
+            <Layer value={content}>{children}</Layer>
+          </div>
           {actions ? (
             <div className="flex flex-wrap justify-end gap-2 rounded-b-2xl border-t bg-sunken/60 px-5 py-3">
               {actions}

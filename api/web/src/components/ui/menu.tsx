@@ -2,6 +2,7 @@ import { Check } from 'lucide-react';
 import { DropdownMenu as Radix } from 'radix-ui';
 import type { ComponentProps, ReactNode } from 'react';
 import { cn } from '@/lib/cn';
+import { useLayer } from './layer';
 
 const item =
   'relative flex items-center gap-2.5 rounded-md px-2.5 py-1.5 text-sm outline-none select-none data-[disabled]:pointer-events-none data-[disabled]:opacity-45 data-[highlighted]:bg-ink/6 [&_svg]:size-4 [&_svg]:shrink-0 [&_svg]:text-muted';
@@ -16,10 +17,11 @@ export function Menu({
   children: ReactNode;
   align?: 'start' | 'end';
 }) {
+  const container = useLayer();
   return (
     <Radix.Root modal={false}>
       <Radix.Trigger asChild>{trigger}</Radix.Trigger>
-      <Radix.Portal>
+      <Radix.Portal container={container}>
         <Radix.Content
           align={align}
           sideOffset={6}

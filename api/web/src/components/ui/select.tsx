@@ -3,6 +3,7 @@ import { Select as Radix } from 'radix-ui';
 import { cn } from '@/lib/cn';
 import type { FieldControl } from './field';
 import { inputStyle } from './input';
+import { useLayer } from './layer';
 
 type SelectProps<T extends string> = {
   value: T;
@@ -24,6 +25,7 @@ export function Select<T extends string>({
   control,
   ...rest
 }: SelectProps<T>) {
+  const container = useLayer();
   return (
     <Radix.Root value={value} onValueChange={(next) => onChange(next as T)} {...(disabled ? { disabled } : {})}>
       <Radix.Trigger
@@ -38,7 +40,7 @@ export function Select<T extends string>({
           <ChevronDown aria-hidden className="size-4 text-muted" />
         </Radix.Icon>
       </Radix.Trigger>
-      <Radix.Portal>
+      <Radix.Portal container={container}>
         <Radix.Content
           position="popper"
           sideOffset={6}
