@@ -4,7 +4,7 @@ use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, Method, header, request::Parts},
 };
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use clawdeploy_shared::{
     db::{
         self, Conn, DbError, Scope,
@@ -58,6 +58,15 @@ impl Credential {
 
     pub fn token(self) -> Option<TokenId> {
         if let Self::Token(id) = self { Some(id) } else { None }
+    }
+
+    /// Until when what was shown is good, where that is not looked up here.
+    pub fn good_until(self) -> Option<DateTime<Utc>> {
+        match self {
+            // What cannot be told has expired.
+            Self::Provider { expires } => Some(DateTime::from_timestamp(expires, 0).unwrap_or(DateTime::UNIX_EPOCH)),
+            Self::Session(_) | Self::Token(_) => None,
+        }
     }
 }
 

@@ -2,8 +2,14 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use clawdeploy_tests::{Answer, Client, TestEnv, identity_provider::IdentityProvider};
+use clawdeploy_tests::{
+    Answer, Builder, Client, FakeMode, TestEnv,
+    identity_provider::IdentityProvider,
+    terminal::{Attach, open, ticket},
+};
 use serde_json::{Value, json};
+
+use crate::support::running;
 
 const PANEL: &str = "http://panel.test";
 const CALLBACK: &str = "/api/auth/oidc/callback";
@@ -16,9 +22,12 @@ struct Site {
 
 impl Site {
     async fn new(accounts: &str) -> Self {
+        Self::with(TestEnv::builder().workers(0), accounts).await
+    }
+
+    async fn with(builder: Builder, accounts: &str) -> Self {
         let provider = IdentityProvider::start(&format!("{PANEL}{CALLBACK}")).await;
-        let env = TestEnv::builder()
-            .workers(0)
+        let env = builder
             .set("CLAWDEPLOY_PUBLIC_URL", PANEL)
             .set("CLAWDEPLOY_OIDC_ISSUER", &provider.issuer)
             .set("CLAWDEPLOY_OIDC_ACCOUNTS", accounts)
@@ -170,5 +179,39 @@ async fn tokens_of_the_provider() {
     eve.post_empty(&format!("/api/jobs/{}/cancel", made.job)).await.expect(202);
     site.env.execute("UPDATE users SET suspended_at = now() WHERE email = 'eve@test.example'").await;
     assert_eq!(eve.get("/api/me").await.brief(), "401 invalid_token");
+    site.env.finish().await;
+}
+
+/// A terminal that was opened with such a token ends with it, unless its owner shows a newer one in time.
+#[tokio::test]
+async fn a_terminal_ends_with_the_token_that_opened_it() {
+    let site = Site::with(TestEnv::builder().image(FakeMode::Shell), "email").await;
+    let made = running(&site.env, "first").await;
+    let token = async |seconds: i64| {
+        let claims = json!({
+            "iss": site.provider.issuer, "sub": "user_1", "azp": "https://app.test", "exp": in_seconds(seconds),
+            "email": "ann@test.example", "email_verified": true,
+        });
+        site.anon.with_token(&site.provider.sign(&json!({}), &claims).await)
+    };
+    let attach = async |client: &Client| {
+        let (id, ticket) = open(client, &made.instance, &json!({})).await;
+        let path = format!("/api/terminals/{id}/ws");
+        let attach = Attach { base: &site.env.base, path, origin: Some(PANEL), ticket: Some(&ticket), token: None };
+        let mut terminal = attach.open().await.unwrap();
+        terminal.greeted().await;
+        (terminal, id)
+    };
+    let client = token(8).await;
+    let (mut ends, short) = attach(&client).await;
+    let (mut stays, long) = attach(&client).await;
+    ticket(&token(600).await, &long).await;
+    assert_eq!(ends.ended().await, Some(4401));
+    let of = |id: &str| format!("SELECT end_reason, good_until <= now() AS over FROM terminals WHERE id = '{id}'");
+    let ended = async || site.env.rows(&of(&short)).await.into_iter().find(|row| !row["end_reason"].is_null());
+    let row = site.env.wait_for("its end to be noted", std::time::Duration::from_secs(10), ended).await;
+    assert_eq!(row, json!({ "end_reason": "signed_out", "over": true }));
+    stays.quiet().await;
+    assert_eq!(site.env.row(&of(&long)).await, json!({ "end_reason": null, "over": false }));
     site.env.finish().await;
 }

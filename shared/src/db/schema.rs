@@ -291,6 +291,7 @@ diesel::table! {
         exit_code -> Nullable<Int4>,
         bytes_in -> Int8,
         bytes_out -> Int8,
+        good_until -> Nullable<Timestamptz>,
     }
 }
 

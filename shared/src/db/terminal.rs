@@ -34,9 +34,10 @@ pub struct Terminal {
 pub struct NewTerminal<'a> {
     pub id: TerminalId,
     pub user_id: UserId,
-    /// What the person is signed in with: one of the two.
+    /// What the person is signed in with: one of the two, or until when what is not ours is good.
     pub token_id: Option<TokenId>,
     pub session_id: Option<SessionId>,
+    pub good_until: Option<DateTime<Utc>>,
     pub instance_id: &'a InstanceId,
     pub worker: &'a str,
     pub command: Option<TerminalCommand>,
@@ -107,6 +108,13 @@ pub async fn set_ticket(conn: &mut Conn, id: TerminalId, ticket_hash: &[u8]) -> 
         .execute(conn)
         .await?;
     Ok(given > 0)
+}
+
+/// Lets one that ends with a token of the provider of identities end with a later one instead, which its owner has shown since.
+pub async fn prolong(conn: &mut Conn, id: TerminalId, good_until: DateTime<Utc>) -> Result<(), DbError> {
+    let earlier = terminals::table.find(id).filter(terminals::good_until.lt(good_until));
+    diesel::update(earlier).set(terminals::good_until.eq(good_until)).execute(conn).await?;
+    Ok(())
 }
 
 /// Uses a ticket up. `None`: it is not the terminal's, was used, or has expired.
@@ -182,6 +190,7 @@ pub async fn held(conn: &mut Conn, worker: &str) -> Result<Vec<(TerminalId, Opti
              AND a.revoked_at IS NULL AND (a.expires_at IS NULL OR a.expires_at > now())) THEN 'signed_out' \
            WHEN t.session_id IS NOT NULL AND NOT EXISTS (SELECT FROM sessions s WHERE s.id = t.session_id \
              AND s.expires_at > now()) THEN 'signed_out' \
+           WHEN t.good_until <= now() THEN 'signed_out' \
          END AS reason \
          FROM terminals t JOIN users u ON u.id = t.user_id LEFT JOIN instances i ON i.id = t.instance_id \
          WHERE t.worker = $1 AND t.ended_at IS NULL",

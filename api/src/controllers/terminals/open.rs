@@ -121,6 +121,7 @@ pub(super) async fn open(
             user_id: who.user.id,
             token_id: who.credential.token(),
             session_id: who.credential.session(),
+            good_until: who.credential.good_until(),
             instance_id: &instance.id,
             worker: &workers[0].id,
             command: form.command,

@@ -20,7 +20,12 @@ pub async fn create_terminal_ticket(
     who: Principal,
     Path(path): Path<TerminalPath>,
 ) -> AppResult<Json<Ticket>> {
-    let found = terminal::find_open(&mut *app.db.conn_of(who.own()).await?, who.user.id, path.id).await?;
+    let mut conn = app.db.conn_of(who.own()).await?;
+    let found = terminal::find_open(&mut conn, who.user.id, path.id).await?;
     found.ok_or_else(|| AppError::not_found("terminal"))?;
+    if let Some(until) = who.credential.good_until() {
+        terminal::prolong(&mut conn, path.id, until).await?;
+    }
+    drop(conn);
     Ok(Json(Ticket::give(&app, path.id).await?))
 }
