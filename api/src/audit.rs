@@ -89,7 +89,7 @@ impl<'a> Entry<'a> {
         Self { owner: owner.into(), ..self }
     }
 
-    /// It was refused.
+    /// It was refused, or failed.
     #[must_use]
     pub fn refused(self) -> Self {
         Self { outcome: Outcome::Failure, ..self }

@@ -125,6 +125,39 @@ async fn a_command_that_fails_is_an_answer() {
     env.finish().await;
 }
 
+/// What OpenClaw may have done is in the audit log, whether or not its answer is understood.
+#[tokio::test]
+async fn an_answer_that_is_not_understood_is_in_the_audit_log() {
+    let env = TestEnv::builder().build().await;
+    let made = running(&env, "first").await;
+    let ann = env.user("ann").await;
+    let path = devices(&made.instance);
+    let device = "abb4a6afbe686908ec9263d81ff0753b05231284ea0b892a553584683f8ecda3";
+    mood(&env, &made.instance, "mumble");
+    for verb in ["approve", "reject"] {
+        assert_eq!(ann.post_empty(&format!("{path}/{WAITING}/{verb}")).await.brief(), "502 gateway_failed", "{verb}");
+    }
+    assert_eq!(ann.delete(&format!("{path}/{device}")).await.brief(), "502 gateway_failed");
+    let audit = "SELECT action, outcome, detail FROM audit WHERE action LIKE 'device.%' ORDER BY id";
+    let entry = |action: &str, key: &str, id: &str| {
+        let detail = serde_json::json!({ key: id, "error": "gateway_failed" });
+        serde_json::json!({ "action": action, "outcome": "failure", "detail": detail })
+    };
+    let want = [
+        entry("device.approve", "requestId", WAITING),
+        entry("device.reject", "requestId", WAITING),
+        entry("device.remove", "deviceId", device),
+    ];
+    assert_eq!(env.rows(audit).await, want);
+    mood(&env, &made.instance, "");
+    // What was certainly not done is not.
+    let nobody = "01900000-0000-7000-8000-000000000000";
+    let answer = ann.post_empty(&format!("{path}/{nobody}/approve")).await;
+    assert_eq!(answer.brief(), "404 pairing_request_not_found");
+    assert_eq!(env.rows(audit).await.len(), 3);
+    env.finish().await;
+}
+
 #[tokio::test]
 async fn a_worker_on_a_socket_serves_and_leaves_nothing_of_it() {
     let directory = tempfile::tempdir().unwrap();

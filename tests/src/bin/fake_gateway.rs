@@ -20,7 +20,8 @@ const ENVIRONMENT: &str = "/home/node/.openclaw/.env";
 /// A test may put this beside the configuration: `exit` ends each start with 1, `hog` takes memory until it is killed, `flood`
 /// fills its log, `never` is never ready.
 const FATE: &str = "/home/node/.openclaw/fate";
-/// A test may put this there for OpenClaw's command line: `hang` never ends, `fail` ends with 1.
+/// A test may put this there for OpenClaw's command line: `hang` never ends, `fail` ends with 1, `mumble`
+/// ends well and says nothing that could be understood.
 const MOOD: &str = "/home/node/.openclaw/mood";
 /// What `openclaw devices list` and `openclaw dashboard` of the real one have printed.
 const DEVICES: &str = include_str!("../../../worker/src/inside/fixtures/devices.json");
@@ -97,6 +98,10 @@ fn command_line(seconds: &str, arguments: &[String]) -> ExitCode {
             return ExitCode::from(124);
         }
         "fail" => return ExitCode::from(1),
+        "mumble" => {
+            let _ = writeln!(io::stdout(), "Done, more or less.");
+            return ExitCode::SUCCESS;
+        }
         _ => {}
     }
     let device =

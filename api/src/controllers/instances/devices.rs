@@ -5,7 +5,13 @@ use clawdeploy_shared::{
     inside::{DeviceId, PairingRequestId},
 };
 use serde::Deserialize;
+use serde_json::{Value, json};
 use utoipa::IntoParams;
+
+use crate::{
+    audit::Entry,
+    error::{AppResult, ErrorCode},
+};
 
 pub mod approve;
 pub mod list;
@@ -34,4 +40,17 @@ pub struct DevicePath {
     /// Id of the device
     #[serde(deserialize_with = "crate::extract::parsed")]
     pub device_id: DeviceId,
+}
+
+/// The entry for what OpenClaw was told to do: done, or, where its answer was lost or not understood, perhaps done. `None` where it
+/// certainly did nothing.
+fn recorded<'a, T>(entry: Entry<'a>, called: &AppResult<T>, mut detail: Value) -> Option<Entry<'a>> {
+    let Err(error) = called else { return Some(entry.detail(detail)) };
+    match error.code() {
+        ErrorCode::GatewayFailed | ErrorCode::TimedOut | ErrorCode::Unavailable | ErrorCode::InternalError => {
+            detail["error"] = json!(error.code());
+            Some(entry.refused().detail(detail))
+        }
+        _ => None,
+    }
 }

@@ -1,7 +1,7 @@
 use clawdeploy_shared::inside::{PairedDevice, RequestArguments, Verb};
 use serde_json::json;
 
-use super::RequestPath;
+use super::{RequestPath, recorded};
 use crate::{
     audit::{Entry, Target},
     auth::Principal,
@@ -28,16 +28,19 @@ pub async fn approve_device(
     let device = app
         .change(async move {
             let arguments = RequestArguments { request_id: path.request_id };
-            let device: PairedDevice = state.inside.call(Verb::ApproveDevice, &path.id, &arguments).await?;
-            Entry::new("device.approve", Target::Instance(&path.id))
-                .owned_by(instance.owner_id)
-                .detail(json!({
+            let called: AppResult<PairedDevice> = state.inside.call(Verb::ApproveDevice, &path.id, &arguments).await;
+            let detail = match &called {
+                Ok(device) => json!({
                     "requestId": path.request_id, "deviceId": device.device_id, "role": device.role,
                     "scopes": device.scopes, "remoteIp": device.remote_ip,
-                }))
-                .by(&mut *state.db.conn_of(who.own()).await?, &who, &context)
-                .await?;
-            Ok(device)
+                }),
+                Err(_) => json!({ "requestId": path.request_id }),
+            };
+            let entry = Entry::new("device.approve", Target::Instance(&path.id)).owned_by(instance.owner_id);
+            if let Some(entry) = recorded(entry, &called, detail) {
+                entry.by(&mut *state.db.conn_of(who.own()).await?, &who, &context).await?;
+            }
+            called
         })
         .await?;
     Ok(Json(device))

@@ -2,7 +2,7 @@ use axum::http::StatusCode;
 use clawdeploy_shared::inside::{RequestArguments, Verb};
 use serde_json::{Value, json};
 
-use super::RequestPath;
+use super::{RequestPath, recorded};
 use crate::{
     audit::{Entry, Target},
     auth::Principal,
@@ -28,13 +28,12 @@ pub async fn reject_device(
     let state = app.clone();
     app.change(async move {
         let arguments = RequestArguments { request_id: path.request_id };
-        let _: Value = state.inside.call(Verb::RejectDevice, &path.id, &arguments).await?;
-        Entry::new("device.reject", Target::Instance(&path.id))
-            .owned_by(instance.owner_id)
-            .detail(json!({ "requestId": path.request_id }))
-            .by(&mut *state.db.conn_of(who.own()).await?, &who, &context)
-            .await?;
-        Ok(StatusCode::NO_CONTENT)
+        let called: AppResult<Value> = state.inside.call(Verb::RejectDevice, &path.id, &arguments).await;
+        let entry = Entry::new("device.reject", Target::Instance(&path.id)).owned_by(instance.owner_id);
+        if let Some(entry) = recorded(entry, &called, json!({ "requestId": path.request_id })) {
+            entry.by(&mut *state.db.conn_of(who.own()).await?, &who, &context).await?;
+        }
+        called.map(|_| StatusCode::NO_CONTENT)
     })
     .await
 }

@@ -2,7 +2,7 @@ use axum::http::StatusCode;
 use clawdeploy_shared::inside::{DeviceArguments, Verb};
 use serde_json::{Value, json};
 
-use super::DevicePath;
+use super::{DevicePath, recorded};
 use crate::{
     audit::{Entry, Target},
     auth::Principal,
@@ -28,13 +28,12 @@ pub async fn remove_device(
     let state = app.clone();
     app.change(async move {
         let arguments = DeviceArguments { device_id: path.device_id };
-        let _: Value = state.inside.call(Verb::RemoveDevice, &path.id, &arguments).await?;
-        Entry::new("device.remove", Target::Instance(&path.id))
-            .owned_by(instance.owner_id)
-            .detail(json!({ "deviceId": arguments.device_id }))
-            .by(&mut *state.db.conn_of(who.own()).await?, &who, &context)
-            .await?;
-        Ok(StatusCode::NO_CONTENT)
+        let called: AppResult<Value> = state.inside.call(Verb::RemoveDevice, &path.id, &arguments).await;
+        let entry = Entry::new("device.remove", Target::Instance(&path.id)).owned_by(instance.owner_id);
+        if let Some(entry) = recorded(entry, &called, json!({ "deviceId": arguments.device_id })) {
+            entry.by(&mut *state.db.conn_of(who.own()).await?, &who, &context).await?;
+        }
+        called.map(|_| StatusCode::NO_CONTENT)
     })
     .await
 }
