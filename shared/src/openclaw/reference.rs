@@ -66,7 +66,9 @@ impl FromStr for ImageReference {
         let starts_well = |part: &str| part.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_');
         let repository_byte = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-/:".contains(&b);
         let tag_byte = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
-        let valid = repository.split('/').all(starts_well)
+        let ends_well = |part: &str| part.bytes().last().is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_');
+        let valid = repository.split('/').all(|part| starts_well(part) && ends_well(part))
+            && !repository.contains("..")
             && repository.len() <= 255
             && repository.bytes().all(repository_byte)
             && starts_well(tag)
@@ -149,6 +151,10 @@ mod tests {
             "a@sha256:0",
             "-a",
             "a@",
+            "a../b",
+            "a..b/c",
+            "a./b",
+            "a:/b",
             &upper,
         ] {
             assert!(bad.parse::<ImageReference>().is_err(), "{bad:?}");
