@@ -5,6 +5,7 @@
 //! an owner a token on purpose.
 
 mod places;
+mod real;
 
 use std::{process::Stdio, sync::Arc};
 

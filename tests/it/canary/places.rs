@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use clawdeploy_tests::{TestEnv, settings};
+use clawdeploy_tests::{TestEnv, docker, settings};
 use redis::{AsyncCommands as _, Value as Reply};
 use tokio::process::Command;
 
@@ -105,4 +105,17 @@ impl Drop for Arguments {
     fn drop(&mut self) {
         self.done.store(true, Ordering::Relaxed);
     }
+}
+
+/// Arguments of every process in a container, and the environment that the engine gave the first. What OpenClaw hands on to
+/// programs that it starts itself is seen by the container's own user only.
+pub(super) async fn processes_of(container: &str) -> String {
+    let listed = docker::docker(&["top", container, "-eo", "pid"]).await;
+    let first = docker::inspect(container, "{{.State.Pid}}").await;
+    let pids = listed.split_whitespace().filter_map(|word| word.parse::<u32>().ok());
+    let paths: Vec<_> = pids.map(|pid| format!("/proc/{pid}/cmdline")).collect();
+    assert!(paths.len() >= 2, "an init and the gateway");
+    let environment = format!("/proc/{first}/environ");
+    let read = |path| String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).replace('\0', "\n");
+    paths.iter().chain([&environment]).map(read).collect::<Vec<_>>().join("\n")
 }
