@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod auth;
+pub mod build_log;
 pub mod commands;
 pub mod config;
 pub mod controllers;

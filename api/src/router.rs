@@ -48,6 +48,7 @@ fn table() -> OpenApiRouter<AppState> {
             instances::edit::edit_instance,
             instances::delete::delete_instance
         ))
+        .routes(routes!(instances::usage::get_usage))
         .routes(routes!(instances::start::start_instance))
         .routes(routes!(instances::stop::stop_instance))
         .routes(routes!(instances::restart::restart_instance))
@@ -70,6 +71,7 @@ fn table() -> OpenApiRouter<AppState> {
         .routes(routes!(jobs::show::get_job))
         .routes(routes!(jobs::cancel::cancel_job))
         .routes(routes!(jobs::events::list_job_events))
+        .routes(routes!(jobs::build_log::follow_build_log))
         // Administrators
         .routes(routes!(admin::users::list::list_users, admin::users::create::create_user))
         .routes(routes!(admin::users::edit::edit_user))

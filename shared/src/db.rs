@@ -99,6 +99,18 @@ fn json(value: &impl serde::Serialize) -> Result<serde_json::Value, DbError> {
     serde_json::to_value(value).map_err(|e| DbError::Query(diesel::result::Error::SerializationError(e.into())))
 }
 
+/// A text as a LIKE pattern that matches just that text.
+fn escape_like(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, '\\' | '%' | '_') {
+            escaped.push('\\');
+        }
+        escaped.push(c);
+    }
+    escaped
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
     #[error("the database cannot be reached")]
@@ -291,5 +303,16 @@ impl Db {
             .await
             .map_err(|_| DbError::Timeout)??;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_means_nothing_but_its_text() {
+        assert_eq!(escape_like(r"100%_of\it"), r"100\%\_of\\it");
+        assert_eq!(escape_like("port 80"), "port 80");
     }
 }

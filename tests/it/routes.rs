@@ -10,6 +10,7 @@ mod admin;
 mod audit;
 pub(crate) mod auth;
 mod authz;
+mod build_log;
 mod changes;
 mod create;
 mod devices;

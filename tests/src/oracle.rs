@@ -221,7 +221,7 @@ impl TestEnv {
         let mut secrets = self.secrets();
         secrets.push(CANARY.to_owned());
         let instances =
-            instance::list(&mut self.db.conn().await.unwrap(), Scope::Everything, None, 1000).await.unwrap();
+            instance::list(&mut self.db.conn().await.unwrap(), Scope::Everything, None, None, 1000).await.unwrap();
         for (instance, _) in instances {
             let place = places::gateway_token(&instance.id);
             secrets.push(sealer.open(&instance.gateway_token_sealed, place).unwrap().expose_secret().to_owned());

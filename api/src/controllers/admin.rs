@@ -11,6 +11,7 @@ pub mod image_log;
 pub mod image_show;
 pub mod images;
 pub mod instances;
+pub mod instances_query;
 pub mod job_cancel;
 pub mod job_drop;
 pub mod job_retry;

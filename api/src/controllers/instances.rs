@@ -47,6 +47,8 @@ pub mod stats;
 pub mod stats_history;
 pub mod stop;
 pub mod update;
+pub mod usage;
+pub mod usage_query;
 mod view;
 
 pub use self::view::InstanceView;

@@ -4,6 +4,7 @@ use clawdeploy_shared::ids::JobId;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+pub mod build_log;
 pub mod cancel;
 pub mod events;
 pub mod show;

@@ -240,6 +240,11 @@ pub async fn find(conn: &mut Conn, id: ImageBuildId) -> Result<Option<ImageBuild
     Ok(images::table.find(id).select(ImageBuild::as_select()).first(conn).await.optional()?)
 }
 
+/// The build that a job makes or made; `None`: it has not begun, or was not needed.
+pub async fn of_job(conn: &mut Conn, job: JobId) -> Result<Option<ImageBuildId>, DbError> {
+    Ok(images::table.filter(images::job_id.eq(job)).select(images::id).first(conn).await.optional()?)
+}
+
 /// What is kept of a build's log, from the byte `from` of the whole log on: the text, and at which byte it begins.
 pub async fn log_from(conn: &mut Conn, id: ImageBuildId, from: i64) -> Result<Option<(String, i64)>, DbError> {
     let row: Option<(String, i64)> =

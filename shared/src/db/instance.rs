@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Conn, DbError, Scope, json,
-    schema::{instances, ports},
+    Conn, DbError, Scope, escape_like, json,
+    schema::{instances, ports, users},
 };
 use crate::{
     ids::{InstanceId, UserId},
@@ -173,14 +173,22 @@ pub async fn find_for_update(conn: &mut Conn, scope: Scope, id: &InstanceId) -> 
     Ok(locked.filter(|instance| scope.owner().is_none_or(|owner| owner == instance.owner_id)))
 }
 
-/// A page, newest first: those made before `before` (time and id of the last one seen).
+/// A page, newest first: those with `text` in their name, id or owner's e-mail, in whatever case, that were made before
+/// `before` (time and id of the last one seen).
 pub async fn list(
     conn: &mut Conn,
     scope: Scope,
+    text: Option<&str>,
     before: Option<(DateTime<Utc>, InstanceId)>,
     limit: i64,
 ) -> Result<Vec<(Instance, Option<u16>)>, DbError> {
     let mut query = visible(scope);
+    if let Some(text) = text {
+        let anywhere = format!("%{}%", escape_like(text));
+        let owners = users::table.filter(users::email.ilike(anywhere.clone())).select(users::id);
+        let named = instances::name.ilike(anywhere.clone()).or(instances::id.ilike(anywhere));
+        query = query.filter(named.or(instances::owner_id.eq_any(owners)));
+    }
     if let Some((created_at, id)) = before {
         query = query.filter(
             instances::created_at.lt(created_at).or(instances::created_at.eq(created_at).and(instances::id.lt(id))),

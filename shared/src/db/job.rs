@@ -9,7 +9,7 @@ use diesel::{
 use diesel_async::RunQueryDsl;
 use serde_json::Value;
 
-use super::{Conn, DbError, Scope, job_event, job_event::NewJobEvent, schema::jobs};
+use super::{Conn, DbError, Scope, escape_like, job_event, job_event::NewJobEvent, schema::jobs};
 use crate::{
     ids::{InstanceId, JobId, UserId},
     job::{JobEventKind, JobKind, JobStatus, Queue, Unwinding},
@@ -265,18 +265,6 @@ pub async fn list(conn: &mut Conn, scope: Scope, filter: &JobFilter, limit: i64)
     Ok(query.order(jobs::seq.desc()).limit(limit).select(Job::as_select()).load(conn).await?)
 }
 
-/// A text as a LIKE pattern that matches just that text.
-fn escape_like(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        if matches!(c, '\\' | '%' | '_') {
-            escaped.push('\\');
-        }
-        escaped.push(c);
-    }
-    escaped
-}
-
 /// Asks for a job to end: a waiting one that has done nothing yet ends at once, any other at its next safe point,
 /// where its steps are undone. `None`: it has ended already.
 pub async fn request_cancel(conn: &mut Conn, id: JobId) -> Result<Option<Job>, DbError> {
@@ -345,15 +333,4 @@ pub async fn retry(conn: &mut Conn, id: JobId) -> Result<Option<Job>, DbError> {
 pub async fn delete_dead(conn: &mut Conn, id: JobId) -> Result<bool, DbError> {
     let dead = jobs::table.find(id).filter(jobs::status.eq_any([JobStatus::Failed, JobStatus::Cancelled]));
     Ok(diesel::delete(dead).execute(conn).await? > 0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pattern_means_nothing_but_its_text() {
-        assert_eq!(escape_like(r"100%_of\it"), r"100\%\_of\\it");
-        assert_eq!(escape_like("port 80"), "port 80");
-    }
 }

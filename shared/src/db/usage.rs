@@ -1,15 +1,15 @@
 //! What instances have used: a point a minute, for a day.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{
     prelude::*,
-    sql_types::{Int8, Text},
+    sql_types::{Array, Int4, Int8, Nullable, Text, Uuid},
 };
 use diesel_async::RunQueryDsl;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Conn, DbError, schema::instance_stats};
+use super::{Conn, DbError, Scope, schema::instance_stats};
 use crate::ids::InstanceId;
 
 /// What was measured. Counters are those since the container was started.
@@ -117,11 +117,76 @@ pub async fn history(conn: &mut Conn, instance: &InstanceId) -> Result<Vec<Usage
     Ok(points(&rows))
 }
 
+/// How many minutes [`recent`] goes back.
+pub const RECENT_MINUTES: usize = 60;
+
+/// What an instance has used in the last hour: a value for each minute, the last one is the current minute's. Null: nothing was
+/// measured.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RecentUsage {
+    pub id: InstanceId,
+    /// Of one core.
+    pub cpu_percent: Vec<Option<f64>>,
+    pub memory_bytes: Vec<Option<i64>>,
+}
+
+#[derive(Debug, QueryableByName)]
+struct RecentRow {
+    #[diesel(sql_type = Text)]
+    id: InstanceId,
+    /// How many minutes ago.
+    #[diesel(sql_type = Int4)]
+    age: i32,
+    #[diesel(sql_type = Int8)]
+    cpu_ns: i64,
+    #[diesel(sql_type = Int8)]
+    memory_bytes: i64,
+}
+
+/// What some instances have used in the last hour; those without a point, and those that the scope may not see, are missing.
+pub async fn recent(conn: &mut Conn, scope: Scope, ids: &[InstanceId]) -> Result<Vec<RecentUsage>, DbError> {
+    let ids: Vec<&str> = ids.iter().map(InstanceId::as_str).collect();
+    // One minute more: the first value of the CPU is the difference to it.
+    let rows: Vec<RecentRow> = diesel::sql_query(
+        "SELECT s.instance_id AS id, (extract(epoch FROM date_trunc('minute', now()) - s.at) / 60)::integer AS age, \
+           s.cpu_ns, s.memory_bytes \
+         FROM instance_stats s JOIN instances i ON i.id = s.instance_id \
+         WHERE s.instance_id = ANY($1) AND ($2 IS NULL OR i.owner_id = $2) \
+           AND s.at >= date_trunc('minute', now()) - interval '60 minutes' AND s.at <= now() \
+         ORDER BY s.instance_id, s.at",
+    )
+    .bind::<Array<Text>, _>(ids)
+    .bind::<Nullable<Uuid>, _>(scope.owner())
+    .load(conn)
+    .await?;
+    Ok(rows.chunk_by(|a, b| a.id == b.id).map(hour).collect())
+}
+
+/// The last hour of one instance, whose rows are in the order of time.
+fn hour(rows: &[RecentRow]) -> RecentUsage {
+    let mut cpu_percent = vec![None; RECENT_MINUTES];
+    let mut memory_bytes = vec![None; RECENT_MINUTES];
+    let mut before: Option<&RecentRow> = None;
+    for row in rows {
+        let place = usize::try_from(row.age).ok().and_then(|age| (RECENT_MINUTES - 1).checked_sub(age));
+        if let Some(place) = place {
+            memory_bytes[place] = Some(row.memory_bytes);
+            let percent = |before: &RecentRow| {
+                percent(row.cpu_ns - before.cpu_ns, TimeDelta::minutes(i64::from(before.age - row.age)))
+            };
+            cpu_percent[place] = before.and_then(percent);
+        }
+        before = Some(row);
+    }
+    RecentUsage { id: rows[0].id.clone(), cpu_percent, memory_bytes }
+}
+
 fn points(rows: &[Row]) -> Vec<UsagePoint> {
     let before = std::iter::once(None).chain(rows.iter().map(Some));
     let point = |(row, before): (&Row, Option<&Row>)| UsagePoint {
         at: row.at,
-        cpu_percent: before.and_then(|before| percent(before, row)),
+        cpu_percent: before.and_then(|before| percent(row.cpu_ns - before.cpu_ns, row.at - before.at)),
         memory_bytes: row.memory_bytes,
         memory_limit_bytes: row.memory_limit_bytes,
         network_rx_bytes: row.network_rx_bytes,
@@ -134,8 +199,8 @@ fn points(rows: &[Row]) -> Vec<UsagePoint> {
 
 /// `None` where the container was started in between, or much time has passed.
 #[expect(clippy::cast_precision_loss, reason = "a percentage with one decimal")]
-fn percent(before: &Row, row: &Row) -> Option<f64> {
-    let (used, passed) = (row.cpu_ns - before.cpu_ns, (row.at - before.at).num_nanoseconds()?);
+fn percent(used: i64, passed: TimeDelta) -> Option<f64> {
+    let passed = passed.num_nanoseconds()?;
     let near = passed > 0 && passed <= 5 * 60 * 1_000_000_000;
     (used >= 0 && near).then(|| (used as f64 / passed as f64 * 1000.0).round() / 10.0)
 }
@@ -157,5 +222,20 @@ mod tests {
         let percents: Vec<_> = points(&rows).iter().map(|point| point.cpu_percent).collect();
         assert_eq!(percents, [None, Some(25.0), None, None]);
         assert_eq!(points(&[]), []);
+    }
+
+    #[test]
+    fn an_hour_has_a_place_for_each_minute() {
+        let id = InstanceId::random();
+        let row = |age: i32, cpu_ns: i64| RecentRow { id: id.clone(), age, cpu_ns, memory_bytes: i64::from(age) };
+        let told = hour(&[row(60, 0), row(59, 30_000_000_000), row(30, 31_000_000_000), row(0, 1)]);
+        assert_eq!((told.cpu_percent.len(), told.memory_bytes.len()), (RECENT_MINUTES, RECENT_MINUTES));
+        let measured = |values: &[Option<i64>]| {
+            let values = values.iter().enumerate().filter_map(|(place, value)| value.map(|value| (place, value)));
+            values.collect::<Vec<_>>()
+        };
+        assert_eq!(measured(&told.memory_bytes), [(0, 59), (29, 30), (59, 0)]);
+        assert_eq!(told.cpu_percent.iter().flatten().collect::<Vec<_>>(), [&50.0]);
+        assert_eq!(told.cpu_percent[0], Some(50.0));
     }
 }

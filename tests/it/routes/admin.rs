@@ -310,6 +310,50 @@ async fn the_image() {
     site.env.finish().await;
 }
 
+#[tokio::test]
+async fn instances_are_found_by_name_id_and_owner() {
+    let site = Site::new().await;
+    let mut made = Vec::new();
+    for (client, name) in [(&site.ann, "Work 100%"), (&site.bob, "work 1000"), (&site.ann, "home")] {
+        made.push((client, client.create(name).await));
+    }
+    let found = async |query: &str| {
+        let list = site.admin.get(&format!("/api/admin/instances?{query}")).await.expect(200).json;
+        let names = list["items"].as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap().to_owned());
+        (names.collect::<Vec<_>>().join(", "), list["nextCursor"].as_str().map(str::to_owned))
+    };
+    let of = async |q: &str| found(&format!("q={q}")).await.0;
+    assert_eq!(of("+").await, "home, work 1000, Work 100%");
+    assert_eq!(of("WORK").await, "work 1000, Work 100%");
+    assert_eq!(of("100%25").await, "Work 100%", "what means something in a pattern is but a text");
+    assert_eq!(of(&made[1].1.instance[2..].to_uppercase()).await, "work 1000");
+    assert_eq!(of("ann@test").await, "home, Work 100%");
+    assert_eq!(of("nobody").await, "");
+    let (first, cursor) = found("q=ann@&limit=1").await;
+    let (second, end) = found(&format!("q=ann@&limit=1&cursor={}", cursor.unwrap())).await;
+    assert_eq!((first.as_str(), second.as_str(), end), ("home", "Work 100%", None));
+    let asked =
+        |client: &clawdeploy_tests::Client, query: &str| bare(client, "GET", &format!("/api/admin/instances?{query}"));
+    let cases = vec![
+        ("no token", asked(&site.anon, "q=x")),
+        ("no administrator", asked(&site.ann, "q=x")),
+        ("too long", asked(&site.admin, &format!("q={}", "x".repeat(201)))),
+        ("a control character", asked(&site.admin, "q=a%00")),
+        ("another parameter", asked(&site.admin, "name=x")),
+    ];
+    insta::assert_snapshot!(site.refusals(cases).await, @r"
+    no token: 401 unauthenticated
+    no administrator: 403 admin_only
+    too long: 400 invalid_query q: invalid
+    a control character: 400 invalid_query q: invalid
+    another parameter: 400 invalid_query name: unknown_field
+    ");
+    for (client, made) in &made {
+        client.post_empty(&format!("/api/jobs/{}/cancel", made.job)).await.expect(202);
+    }
+    site.env.finish().await;
+}
+
 /// A build that cannot succeed says why, and leaves the image in use alone.
 #[tokio::test]
 async fn a_build_that_fails() {

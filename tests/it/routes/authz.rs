@@ -89,7 +89,7 @@ pub(super) enum Rule {
 }
 
 /// What is about whoever asks. Whoever adds a line here should know why.
-const OWN: [&str; 12] = [
+const OWN: [&str; 13] = [
     "POST /api/auth/logout",
     "GET /api/audit",
     "GET /api/me",
@@ -102,11 +102,12 @@ const OWN: [&str; 12] = [
     "POST /api/tokens",
     "GET /api/instances",
     "POST /api/instances",
+    "GET /api/instances/usage",
 ];
 
 /// What is its owner's alone: an administrator has no business inside of others' instances, nor in how they are signed in.
 /// Whoever adds a line here should know why.
-const OWNER_ALONE: [&str; 15] = [
+const OWNER_ALONE: [&str; 16] = [
     "POST /api/instances/{id}/dashboard-link",
     "GET /api/instances/{id}/devices",
     "DELETE /api/instances/{id}/devices/{deviceId}",
@@ -118,6 +119,7 @@ const OWNER_ALONE: [&str; 15] = [
     "GET /api/instances/{id}/terminal",
     "GET /api/instances/{id}/terminals",
     "POST /api/instances/{id}/terminals",
+    "GET /api/jobs/{id}/build-log",
     "DELETE /api/sessions/{id}",
     "DELETE /api/terminals/{id}",
     "POST /api/terminals/{id}/ticket",

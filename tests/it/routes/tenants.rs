@@ -167,15 +167,17 @@ async fn whatever_a_person_asks_for_is_asked_there() {
     let shut = "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM clawdeploy_tenant";
     site.env.db.conn().await.unwrap().batch_execute(shut).await.unwrap();
     let before = site.env.fingerprint().await;
-    let lists = ["/api/instances", "/api/tokens", "/api/sessions", "/api/audit"];
+    let lists = ["/api/instances", "/api/instances/usage", "/api/tokens", "/api/sessions", "/api/audit"];
     let mut asked = 0;
     for (method, path) in operations(&site).await {
-        if rule(&method, &path) != Rule::Owner && !lists.contains(&path.as_str()) {
+        let owned = matches!(rule(&method, &path), Rule::Owner | Rule::OwnerAlone);
+        if !owned && !lists.contains(&path.as_str()) {
             continue;
         }
         asked += 1;
         let url = filled(&path, &made.instance, &made.job);
         let request = match (method.as_str(), path.as_str()) {
+            (_, "/api/instances/usage") => bare(&site.ann, &method, &format!("{url}?ids={}", made.instance)),
             ("PATCH", "/api/instances/{id}") | ("POST", "/api/instances" | "/api/tokens") => {
                 with(&site.ann, &method, &url, &json!({ "name": "other" }))
             }

@@ -2,12 +2,13 @@ use clawdeploy_shared::db::{Scope, user};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::instances_query::InstancesQuery;
 use crate::{
     auth::Admin,
     controllers::instances::{InstanceView, list::page},
     error::AppResult,
     extract::{Json, Query},
-    page::{Page, PageQuery},
+    page::Page,
     state::AppState,
 };
 
@@ -22,15 +23,16 @@ pub struct OwnedInstance {
 
 /// Everybody's instances, newest first
 #[utoipa::path(
-    get, path = "/api/admin/instances", tag = "admin", params(PageQuery),
+    get, path = "/api/admin/instances", tag = "admin", params(InstancesQuery),
     responses((status = OK, body = Page<OwnedInstance>)),
 )]
 pub async fn list_all_instances(
     app: AppState,
     _: Admin,
-    Query(query): Query<PageQuery>,
+    Query(query): Query<InstancesQuery>,
 ) -> AppResult<Json<Page<OwnedInstance>>> {
-    let Page { items, next_cursor } = page(&app, Scope::Everything, &query).await?;
+    let (query, text) = query.read()?;
+    let Page { items, next_cursor } = page(&app, Scope::Everything, text.as_deref(), &query).await?;
     let owners: Vec<_> = items.iter().map(|instance| instance.owner_id).collect();
     let emails = user::emails(&mut *app.db.conn().await?, &owners).await?;
     let owned =

@@ -68,7 +68,7 @@ fn separated<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<JobStatus
 }
 
 /// What to look for; nothing but spaces is nothing.
-fn text(q: &str) -> AppResult<Option<String>> {
+pub(super) fn text(q: &str) -> AppResult<Option<String>> {
     let q = q.trim();
     if q.chars().count() > MAX_TEXT_CHARS || q.contains(char::is_control) {
         let message = format!("must be at most {MAX_TEXT_CHARS} characters long, without control characters");

@@ -613,6 +613,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/instances/usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What some of your instances have used in the last hour, minute by minute */
+        get: operations["get_usage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/instances/{id}": {
         parameters: {
             query?: never;
@@ -1000,6 +1017,28 @@ export interface paths {
         };
         /** A job, with its steps and its place in the queue */
         get: operations["get_job"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/jobs/{id}/build-log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the build prints that a job of yours waits for, or has waited for
+         * @description As `GET /api/admin/images/{id}/log`: with `Accept: text/event-stream` it is told as it is printed, else the answer is what is
+         *     kept of it. The stream is there before the build has begun; at its end comes an event named `end` with how the build
+         *     ended, without a text. 404 for a job that waits for no build.
+         */
+        get: operations["follow_build_log"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2582,6 +2621,16 @@ export interface components {
             /** @description Somebody had asked for the same before: this is the job of that request. */
             joined: boolean;
         };
+        /**
+         * @description What an instance has used in the last hour: a value for each minute, the last one is the current minute's. Null: nothing was
+         *     measured.
+         */
+        RecentUsage: {
+            /** @description Of one core. */
+            cpuPercent: (number | null)[];
+            id: components["schemas"]["InstanceId"];
+            memoryBytes: (number | null)[];
+        };
         RecoveryCodes: {
             /** @description Each signs in once instead of a code of the app. Shown now and never again. */
             recoveryCodes: components["schemas"]["Revealed"][];
@@ -2879,6 +2928,11 @@ export interface components {
         UsageHistory: {
             /** @description Oldest first; none for minutes in which it did not run. */
             points: components["schemas"]["UsagePoint"][];
+        };
+        /** @description What several instances have used. */
+        UsageOfSeveral: {
+            /** @description In no certain order; those of which nothing was measured are missing, and those that are not yours. */
+            items: components["schemas"]["RecentUsage"][];
         };
         /** @description One point. */
         UsagePoint: {
@@ -3219,6 +3273,8 @@ export interface operations {
                 limit?: number;
                 /** @description `nextCursor` of the page before */
                 cursor?: string;
+                /** @description Those with this text in their name, their id or their owner's e-mail */
+                q?: string;
             };
             header?: never;
             path?: never;
@@ -4218,6 +4274,38 @@ export interface operations {
             };
         };
     };
+    get_usage: {
+        parameters: {
+            query: {
+                /** @description Ids, separated by commas; at most 100 */
+                ids: components["schemas"]["InstanceId"][];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UsageOfSeveral"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_instance: {
         parameters: {
             query?: never;
@@ -4981,6 +5069,42 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["JobDetails"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    follow_build_log: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Id of the last event that was seen */
+                "Last-Event-ID"?: number | null;
+            };
+            path: {
+                /** @description Id of the job */
+                id: components["schemas"]["JobId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImageLog"];
+                    "text/event-stream": string;
                 };
             };
             /** @description What went wrong */

@@ -1,0 +1,30 @@
+//! Which instances administrators ask for.
+
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::jobs_query::text;
+use crate::{error::AppResult, page::PageQuery};
+
+/// Which instances, and which page of them.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct InstancesQuery {
+    /// How many items, at most
+    #[param(minimum = 1, maximum = 100, default = 50)]
+    limit: Option<i64>,
+    /// `nextCursor` of the page before
+    cursor: Option<String>,
+    /// Those with this text in their name, their id or their owner's e-mail
+    #[param(max_length = 200)]
+    q: Option<String>,
+}
+
+impl InstancesQuery {
+    /// Which page, and of those with which text.
+    pub(super) fn read(self) -> AppResult<(PageQuery, Option<String>)> {
+        let text = self.q.as_deref().map(text).transpose()?.flatten();
+        Ok((PageQuery { limit: self.limit, cursor: self.cursor }, text))
+    }
+}

@@ -1,0 +1,33 @@
+use clawdeploy_shared::db::usage::{self, RecentUsage};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::usage_query::UsageQuery;
+use crate::{
+    auth::Principal,
+    error::AppResult,
+    extract::{Json, Query},
+    state::AppState,
+};
+
+/// What several instances have used.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct UsageOfSeveral {
+    /// In no certain order; those of which nothing was measured are missing, and those that are not yours.
+    items: Vec<RecentUsage>,
+}
+
+/// What some of your instances have used in the last hour, minute by minute
+#[utoipa::path(
+    get, path = "/api/instances/usage", tag = "instances", params(UsageQuery),
+    responses((status = OK, body = UsageOfSeveral)),
+)]
+pub async fn get_usage(
+    app: AppState,
+    who: Principal,
+    Query(query): Query<UsageQuery>,
+) -> AppResult<Json<UsageOfSeveral>> {
+    let ids = query.read()?;
+    let mut conn = app.db.conn_of(who.own()).await?;
+    Ok(Json(UsageOfSeveral { items: usage::recent(&mut conn, who.own(), &ids).await? }))
+}

@@ -1,0 +1,106 @@
+use axum::{
+    http::HeaderMap,
+    response::{IntoResponse as _, Response, sse::Event},
+};
+use clawdeploy_shared::{
+    db::{
+        Conn, DbError, Scope,
+        image::{self, ImageBuildStatus},
+        job::{self, Job},
+    },
+    ids::JobId,
+    job::{JobKind, JobStatus},
+};
+
+use super::JobPath;
+use crate::{
+    auth::Principal,
+    build_log::{self, ImageLog},
+    error::{AppError, AppResult},
+    event_stream::{self, Chapter, Story},
+    extract::{Json, Path},
+    state::AppState,
+};
+
+/// What the build prints that a job of yours waits for, or has waited for
+///
+/// As `GET /api/admin/images/{id}/log`: with `Accept: text/event-stream` it is told as it is printed, else the answer is what is
+/// kept of it. The stream is there before the build has begun; at its end comes an event named `end` with how the build
+/// ended, without a text. 404 for a job that waits for no build.
+#[utoipa::path(
+    get, path = "/api/jobs/{id}/build-log", tag = "jobs",
+    params(JobPath, ("Last-Event-ID" = Option<i64>, Header, description = "Id of the last event that was seen")),
+    responses((status = OK, content((ImageLog = "application/json"), (String = "text/event-stream")))),
+)]
+pub async fn follow_build_log(
+    app: AppState,
+    who: Principal,
+    Path(path): Path<JobPath>,
+    headers: HeaderMap,
+) -> AppResult<Response> {
+    let from = event_stream::last_event_id(&headers)?.unwrap_or_default();
+    let mut conn = app.db.conn_of(who.own()).await?;
+    let job = job::find(&mut conn, who.own(), path.id).await?.ok_or_else(|| AppError::not_found("job"))?;
+    let build = build_of(&mut conn, &job).await?.ok_or_else(|| AppError::not_found("build of this job"))?;
+    if event_stream::is_wanted(&headers) {
+        // A stream takes a connection for the moments it needs one only.
+        drop(conn);
+        let story = BuildStory { build: build.id, from };
+        return Ok(event_stream::open(app, &who, story)?.into_response());
+    }
+    Ok(Json(log(&mut conn, &build, from).await?).into_response())
+}
+
+/// The job that builds what this one waits for. It is nobody's, and everybody's who waits for it.
+async fn build_of(conn: &mut Conn, job: &Job) -> Result<Option<Job>, DbError> {
+    let Some(needed) = job.depends_on else { return Ok(None) };
+    Ok(job::find(conn, Scope::Everything, needed).await?.filter(|needed| needed.kind == JobKind::RebuildImage))
+}
+
+/// The log from a byte on; an empty one where there is no build, yet or any more.
+async fn log(conn: &mut Conn, build: &Job, from: i64) -> Result<ImageLog, DbError> {
+    let found = match image::of_job(conn, build.id).await? {
+        Some(id) => build_log::part(conn, id, from).await?,
+        None => None,
+    };
+    Ok(found.unwrap_or_else(|| {
+        let text = String::new();
+        ImageLog { from, to: from, text, progress: build.progress, status: status(build.status) }
+    }))
+}
+
+/// How far a build is whose own row does not say so: it waits, or what it would have made was there already.
+fn status(job: JobStatus) -> ImageBuildStatus {
+    match job {
+        JobStatus::Queued | JobStatus::Running => ImageBuildStatus::Building,
+        JobStatus::Succeeded => ImageBuildStatus::Ready,
+        JobStatus::Failed => ImageBuildStatus::Failed,
+        JobStatus::Cancelled => ImageBuildStatus::Cancelled,
+    }
+}
+
+struct BuildStory {
+    build: JobId,
+    /// The byte up to which it is told.
+    from: i64,
+}
+
+impl Story for BuildStory {
+    async fn next(&mut self, app: &AppState) -> AppResult<Chapter> {
+        let mut conn = app.db.conn().await?;
+        // First the job, then its log: of one that is over all is written.
+        let Some(build) = job::find(&mut conn, Scope::Everything, self.build).await? else {
+            return Ok(Chapter { events: Vec::new(), last: true });
+        };
+        let log = log(&mut conn, &build, self.from).await?;
+        let mut events = build_log::events(&log)?;
+        self.from = log.to;
+        // A build that failed once may be tried again by its job.
+        let over = build.status.is_terminal();
+        if over {
+            let end = ImageLog { from: log.to, text: String::new(), status: status(build.status), ..log };
+            events.push(Event::default().event("end").json_data(end).map_err(AppError::internal)?);
+        }
+        Ok(Chapter { events, last: over })
+    }
+}
