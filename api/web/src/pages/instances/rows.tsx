@@ -10,6 +10,8 @@ import { Badge } from '@/components/ui/badge';
 import { Progress } from '@/components/ui/progress';
 import { bytes, cores } from '@/lib/format';
 import { useTexts } from '@/texts';
+import { Sparks } from './sparks';
+import { type Usage, useUsage } from './usage';
 
 /** Height of a row, in pixels: all are alike, so that nothing jumps. */
 const ROW = 76;
@@ -27,9 +29,11 @@ export function Rows({ instances }: { instances: Instance[] }) {
     scrollMargin: top,
     getItemKey: (index) => instances[index]?.id ?? index,
   });
+  const shown = rows.getVirtualItems();
+  const usage = useUsage(instances, shown[0]?.index ?? 0, shown.at(-1)?.index ?? 0);
   return (
     <ul ref={list} className="relative" style={{ height: rows.getTotalSize() }}>
-      {rows.getVirtualItems().map((row) => {
+      {shown.map((row) => {
         const instance = instances[row.index];
         return instance ? (
           <li
@@ -39,7 +43,7 @@ export function Rows({ instances }: { instances: Instance[] }) {
             className="absolute inset-x-0 top-0 border-b last:border-b-0"
             style={{ height: ROW, transform: `translateY(${row.start - top}px)` }}
           >
-            <Row instance={instance} />
+            <Row instance={instance} usage={usage.get(instance.id)} />
           </li>
         ) : null;
       })}
@@ -47,7 +51,7 @@ export function Rows({ instances }: { instances: Instance[] }) {
   );
 }
 
-function Row({ instance }: { instance: Instance }) {
+function Row({ instance, usage }: { instance: Instance; usage: Usage | undefined }) {
   const { instances: words, jobs } = useTexts();
   const job = instance.currentJob;
   return (
@@ -91,6 +95,7 @@ function Row({ instance }: { instance: Instance }) {
           </p>
         )}
       </div>
+      <Sparks instance={instance} usage={usage} />
       <div className="relative flex items-center gap-1">
         {instance.status === 'running' ? (
           <span className="max-sm:hidden">

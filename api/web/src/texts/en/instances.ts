@@ -45,4 +45,9 @@ export const instances = {
   openShort: 'Open',
   actions: (name: string) => `Actions for ${name}`,
   loadingMore: 'Loading the rest of your instances…',
+  usage: {
+    cpu: 'CPU',
+    memory: 'Memory',
+    label: (name: string, now: string, highest: string) => `${name} in the last hour: now ${now}, at most ${highest}`,
+  },
 };

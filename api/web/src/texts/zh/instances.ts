@@ -39,4 +39,9 @@ export const instances: Texts['instances'] = {
   openShort: '打开',
   actions: (name) => `${name} 的操作`,
   loadingMore: '正在加载其余实例…',
+  usage: {
+    cpu: 'CPU',
+    memory: '内存',
+    label: (name, now, highest) => `${name}，过去一小时：当前 ${now}，最高 ${highest}`,
+  },
 };
