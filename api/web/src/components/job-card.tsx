@@ -1,6 +1,6 @@
 // What is being done to an instance: how far it is, step by step, and why if it fails.
 import { Check, Circle, RotateCcw, X } from 'lucide-react';
-import { type ReactNode, useState } from 'react';
+import { lazy, type ReactNode, Suspense, useState } from 'react';
 import { isOver, type JobDetails, type Step, useCancelJob, useJob } from '@/api/jobs';
 import { toast } from '@/components/toasts';
 import { wordsFor } from '@/lib/errors';
@@ -12,6 +12,8 @@ import { Dialog } from './ui/dialog';
 import { Progress } from './ui/progress';
 import { Skeleton } from './ui/skeleton';
 import { Spinner } from './ui/spinner';
+
+const BuildLog = lazy(() => import('./build-log').then((file) => ({ default: file.BuildLog })));
 
 type JobCardProps = { id: string; failedTitle?: string; failedText?: ReactNode; actions?: ReactNode };
 
@@ -63,6 +65,7 @@ export function JobCard({ id, failedTitle, failedText, actions }: JobCardProps) 
           </div>
         )}
         <Steps steps={job.steps} />
+        {job.dependsOn ? <Build job={job} /> : null}
       </CardBody>
     </Card>
   );
@@ -85,6 +88,26 @@ function JobWords({ job }: { job: JobDetails }) {
   const words_ = [span(Math.round(since / 1000) * 1000)];
   if (job.attempt > 1) words_.push(words.attempt(job.attempt));
   return words_.join(' · ');
+}
+
+/** What the build prints that the job waits for, or has waited for. Nothing is listened to before somebody opens it. */
+function Build({ job }: { job: JobDetails }) {
+  const { jobs: words } = useTexts();
+  const [open, setOpen] = useState(false);
+  return (
+    <details onToggle={(event) => setOpen(event.currentTarget.open)}>
+      <summary className="w-fit cursor-pointer text-[0.8125rem] text-muted hover:text-ink">
+        {words.buildLog.label}
+      </summary>
+      {open ? (
+        <div className="mt-2">
+          <Suspense fallback={<Skeleton className="h-24 w-full" />}>
+            <BuildLog from={`/api/jobs/${job.id}/build-log`} />
+          </Suspense>
+        </div>
+      ) : null}
+    </details>
+  );
 }
 
 const LOOKS = {

@@ -86,4 +86,9 @@ export const jobs = {
   historyEmpty: 'Nothing has happened yet.',
   details: 'Details',
   story: 'What happened',
+  buildLog: {
+    label: 'Build log',
+    empty: 'Nothing has been printed yet.',
+    cut: 'The beginning of the log is not shown.',
+  },
 };

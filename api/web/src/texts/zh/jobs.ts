@@ -74,4 +74,9 @@ export const jobs: Texts['jobs'] = {
   historyEmpty: '暂无活动。',
   details: '详情',
   story: '经过',
+  buildLog: {
+    label: '构建日志',
+    empty: '还没有任何输出。',
+    cut: '日志开头未显示。',
+  },
 };

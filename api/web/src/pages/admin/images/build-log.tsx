@@ -1,77 +1,13 @@
 import { useQueryClient } from '@tanstack/react-query';
-import { useEffect, useLayoutEffect, useRef, useState } from 'react';
-import { follow } from '@/api/stream';
-import { cn } from '@/lib/cn';
-import { wordsFor } from '@/lib/errors';
-import { useTexts } from '@/texts';
-import { useAdminTexts } from '../texts';
-import { EMPTY, type LogPart, withPart } from './log-text';
+import { BuildLog } from '@/components/build-log';
 
-/** Whoever has scrolled up so far is not pulled to the end again. */
-const NEAR_PX = 40;
-
-/** What a build prints, as it prints it. */
-export function BuildLog({ buildId }: { buildId: string }) {
-  const texts = useTexts();
-  const { images } = useAdminTexts();
+/** What a build prints; when it is over, builds are asked for anew. */
+export function LogOfBuild({ buildId }: { buildId: string }) {
   const queries = useQueryClient();
-  const [log, setLog] = useState(EMPTY);
-  const [error, setError] = useState<unknown>(null);
-  const [loading, setLoading] = useState(true);
-  const box = useRef<HTMLPreElement>(null);
-  const atEnd = useRef(true);
-
-  useEffect(() => {
-    const stop = new AbortController();
-    setLog(EMPTY);
-    setError(null);
-    follow(`/api/admin/images/${encodeURIComponent(buildId)}/log`, {
-      signal: stop.signal,
-      onState: () => setLoading(false),
-      onEvent: ({ name, data }) => {
-        if (name === 'end') {
-          void queries.invalidateQueries({ queryKey: ['admin', 'images'] });
-          return true;
-        }
-        const part = JSON.parse(data) as LogPart;
-        setLog((was) => withPart(was, part));
-        return false;
-      },
-    }).catch((failure: unknown) => {
-      if (!stop.signal.aborted) setError(failure);
-    });
-    return () => stop.abort();
-  }, [buildId, queries]);
-
-  // biome-ignore lint/correctness/useExhaustiveDependencies: each new part may have to be scrolled to
-  useLayoutEffect(() => {
-    if (box.current && atEnd.current) box.current.scrollTop = box.current.scrollHeight;
-  }, [log]);
-
   return (
-    <>
-      {error ? (
-        <p role="alert" className="mb-3 text-bad">
-          {wordsFor(error, texts)}
-        </p>
-      ) : null}
-      {log.cut ? <p className="mb-2 text-xs text-muted">{images.logCut}</p> : null}
-      <pre
-        ref={box}
-        role="log"
-        aria-label={images.log}
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, and has to by keyboard
-        tabIndex={0}
-        onScroll={({ currentTarget: { scrollHeight, scrollTop, clientHeight } }) => {
-          atEnd.current = scrollHeight - scrollTop - clientHeight < NEAR_PX;
-        }}
-        className={cn(
-          log.text ? 'h-96' : 'h-24',
-          'overflow-auto rounded-lg bg-term p-3 font-mono text-xs leading-5 break-all whitespace-pre-wrap text-term-ink',
-        )}
-      >
-        {log.text || (loading && !error ? texts.common.loading : images.logEmpty)}
-      </pre>
-    </>
+    <BuildLog
+      from={`/api/admin/images/${encodeURIComponent(buildId)}/log`}
+      onEnd={() => void queries.invalidateQueries({ queryKey: ['admin', 'images'] })}
+    />
   );
 }

@@ -4,7 +4,7 @@ import { call, client } from '@/api/client';
 import { Button } from '@/components/ui/button';
 import { Card, CardBody, CardHead } from '@/components/ui/card';
 import { useAdminTexts } from '../texts';
-import { BuildLog } from './build-log';
+import { LogOfBuild } from './build-log';
 
 const EVERY_MS = 2_000;
 
@@ -32,7 +32,7 @@ export function BuildOfJob({ jobId, over }: { jobId: string; over: boolean }) {
         }
       />
       <CardBody>
-        <BuildLog key={build.id} buildId={build.id} />
+        <LogOfBuild key={build.id} buildId={build.id} />
       </CardBody>
     </Card>
   );

@@ -12,7 +12,7 @@ import { bytes, span } from '@/lib/format';
 import { Fact } from '../parts/heading';
 import { Loaded } from '../parts/loaded';
 import { useAdminTexts } from '../texts';
-import { BuildLog } from './build-log';
+import { LogOfBuild } from './build-log';
 import { BuildStatus, buildName } from './page';
 
 const EVERY_MS = 3_000;
@@ -81,7 +81,7 @@ function Build({ build }: { build: Schemas['ImageBuild'] }) {
       <Card>
         <CardHead title={images.log} level={3} />
         <CardBody>
-          <BuildLog buildId={build.id} />
+          <LogOfBuild buildId={build.id} />
         </CardBody>
       </Card>
     </div>
