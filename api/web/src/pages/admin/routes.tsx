@@ -1,6 +1,7 @@
 import { createRoute, lazyRouteComponent } from '@tanstack/react-router';
 import type { AdminRoute } from '@/router';
 import { readAuditSearch } from './audit/search';
+import { readInstancesSearch } from './instances/search';
 import { readJobsSearch } from './jobs/search';
 
 /** The pages below /admin. */
@@ -51,6 +52,7 @@ export function addAdminRoutes(parent: AdminRoute) {
     createRoute({
       ...at,
       path: '/instances',
+      validateSearch: readInstancesSearch,
       component: lazyRouteComponent(() => import('./instances/page'), 'AllInstancesPage'),
     }),
     createRoute({

@@ -1,16 +1,18 @@
-import { Link } from '@tanstack/react-router';
-import { Boxes } from 'lucide-react';
+import { Link, useNavigate, useSearch } from '@tanstack/react-router';
+import { Boxes, SearchX } from 'lucide-react';
 import { call, client } from '@/api/client';
 import type { Schemas } from '@/api/contract';
+import { More, usePages } from '@/components/pages';
 import { Badge, type Tone } from '@/components/ui/badge';
+import { Button } from '@/components/ui/button';
 import { Card } from '@/components/ui/card';
 import { Empty } from '@/components/ui/empty';
 import { When } from '@/components/when';
 import { cores } from '@/lib/format';
 import { useTexts } from '@/texts';
+import { TypedInput } from '../jobs/filters';
 import { Heading } from '../parts/heading';
 import { Loaded } from '../parts/loaded';
-import { More, usePages } from '../parts/pages';
 import { Table, Td, Th, Tr } from '../parts/table';
 import { useAdminTexts } from '../texts';
 
@@ -23,21 +25,40 @@ const TONES: Partial<Record<Schemas['InstanceStatus'], Tone>> = {
 /** Everybody's instances. */
 export function AllInstancesPage() {
   const { instances } = useAdminTexts();
-  const query = usePages(['admin', 'instances'], (cursor, signal) =>
+  const search = useSearch({ from: '/layout/admin/instances' });
+  const navigate = useNavigate({ from: '/admin/instances' });
+  const show = (q: string) => void navigate({ to: '/admin/instances', search: q ? { q } : {}, replace: true });
+  const query = usePages(['admin', 'instances', search], (cursor, signal) =>
     call(
-      client.GET('/api/admin/instances', { signal, params: { query: { limit: 100, ...(cursor ? { cursor } : {}) } } }),
+      client.GET('/api/admin/instances', {
+        signal,
+        params: { query: { limit: 100, ...search, ...(cursor ? { cursor } : {}) } },
+      }),
     ),
   );
   return (
     <>
       <Heading title={instances.title} text={instances.text} />
+      <TypedInput label={instances.search} value={search.q ?? ''} onRest={show} className="mb-4 sm:max-w-md" icon />
       <Loaded query={query} rows={6}>
         {({ pages }) => {
           const items = pages.flatMap((page) => page.items);
           if (items.length === 0) {
             return (
               <Card>
-                <Empty icon={Boxes} title={instances.none} />
+                {search.q ? (
+                  <Empty
+                    icon={SearchX}
+                    title={instances.noMatch}
+                    action={
+                      <Button variant="outline" onClick={() => show('')}>
+                        {instances.clear}
+                      </Button>
+                    }
+                  />
+                ) : (
+                  <Empty icon={Boxes} title={instances.none} />
+                )}
               </Card>
             );
           }

@@ -1,11 +1,11 @@
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { ListChecks, SearchX } from 'lucide-react';
 import { call, client } from '@/api/client';
+import { More, usePages } from '@/components/pages';
 import { Button } from '@/components/ui/button';
 import { Empty } from '@/components/ui/empty';
 import { Heading } from '../parts/heading';
 import { Loaded } from '../parts/loaded';
-import { More, usePages } from '../parts/pages';
 import { Table, Th } from '../parts/table';
 import { useAdminTexts } from '../texts';
 import { Filters } from './filters';

@@ -1,6 +1,6 @@
 import { type QueryKey, useInfiniteQuery } from '@tanstack/react-query';
-import { Button } from '@/components/ui/button';
 import { useTexts } from '@/texts';
+import { Button } from './ui/button';
 
 type PageOf<T> = { items: T[]; nextCursor?: string | null };
 
