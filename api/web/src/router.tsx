@@ -129,6 +129,12 @@ const profileRoute = createRoute({
   component: lazyRouteComponent(() => import('@/pages/account/profile'), 'ProfilePage'),
 });
 
+const activityRoute = createRoute({
+  getParentRoute: () => layoutRoute,
+  path: '/profile/activity',
+  component: lazyRouteComponent(() => import('@/pages/account/activity'), 'ActivityPage'),
+});
+
 const adminRoute = createRoute({
   getParentRoute: () => layoutRoute,
   path: '/admin',
@@ -151,6 +157,7 @@ export const router = createRouter({
       createInstanceRoute,
       instanceRoute.addChildren(instanceParts),
       profileRoute,
+      activityRoute,
       adminRoute.addChildren(addAdminRoutes(adminRoute)),
     ]),
   ]),

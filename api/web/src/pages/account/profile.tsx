@@ -1,4 +1,5 @@
 import { useMutation } from '@tanstack/react-query';
+import { Link } from '@tanstack/react-router';
 import { type FormEvent, useState } from 'react';
 import { call, client } from '@/api/client';
 import { useMe } from '@/api/session';
@@ -26,8 +27,23 @@ export function ProfilePage() {
         <TwoFactor />
         <Sessions />
         <Tokens />
+        <Activity />
       </div>
     </Page>
+  );
+}
+
+function Activity() {
+  const { activity: words } = useTexts().account;
+  return (
+    <Card>
+      <CardHead title={words.title} text={words.text} />
+      <CardBody>
+        <Button asChild size="sm" variant="outline">
+          <Link to="/profile/activity">{words.open}</Link>
+        </Button>
+      </CardBody>
+    </Card>
   );
 }
 

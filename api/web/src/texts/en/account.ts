@@ -70,9 +70,9 @@ export const account = {
     signIn: 'sign-in',
     done: 'Done',
   },
-  audit: {
-    title: 'Your activity',
-    text: 'What was done in your name, newest first.',
-    none: 'Nothing yet.',
+  activity: {
+    title: 'Activity',
+    text: 'What you did, and what was done to what is yours: with times and addresses.',
+    open: 'Show activity',
   },
 };

@@ -71,5 +71,5 @@ export const account: Texts['account'] = {
     signIn: '登录',
     done: '完成',
   },
-  audit: { title: '您的活动', text: '以您的名义执行的操作，最新的在前。', none: '暂无。' },
+  activity: { title: '活动记录', text: '您的操作，以及他人对您的资源的操作：含时间和地址。', open: '查看活动记录' },
 };
