@@ -1,5 +1,6 @@
 // The fields for a chat channel and a model provider, where an instance is created and where its settings are.
 import { ExternalLink, MessageCircle, Send, SkipForward } from 'lucide-react';
+import type { ReactNode } from 'react';
 import type { Schemas } from '@/api/contract';
 import { Choice } from '@/components/ui/choice';
 import { Field } from '@/components/ui/field';
@@ -45,8 +46,10 @@ export function ChannelFields({ channel, token, error, onChannel, onToken, keep 
     <>
       <Choice label={words.channel} value={channel} onChange={onChannel} options={options} />
       {channel === 'none' ? null : (
-        <Field
+        <SecretField
           label={words.botToken}
+          value={token}
+          onChange={onToken}
           error={error}
           help={
             <>
@@ -62,17 +65,7 @@ export function ChannelFields({ channel, token, error, onChannel, onToken, keep 
               </details>
             </>
           }
-        >
-          {(control) => (
-            <PasswordInput
-              {...control}
-              autoComplete="off"
-              className="font-mono"
-              value={token}
-              onChange={(event) => onToken(event.target.value)}
-            />
-          )}
-        </Field>
+        />
       )}
     </>
   );
@@ -102,8 +95,10 @@ export function ProviderFields({ provider, apiKey, error, onProvider, onKey, kee
         )}
       </Field>
       {provider === 'none' ? null : (
-        <Field
+        <SecretField
           label={words.apiKey}
+          value={apiKey}
+          onChange={onKey}
           error={error}
           help={
             <>
@@ -111,19 +106,34 @@ export function ProviderFields({ provider, apiKey, error, onProvider, onKey, kee
               <OutLink href={KEY_LINKS[provider]}>{words.apiKeyHelp(words.providers[provider])}</OutLink>
             </>
           }
-        >
-          {(control) => (
-            <PasswordInput
-              {...control}
-              autoComplete="off"
-              className="font-mono"
-              value={apiKey}
-              onChange={(event) => onKey(event.target.value)}
-            />
-          )}
-        </Field>
+        />
       )}
     </>
+  );
+}
+
+type SecretFieldProps = {
+  label: string;
+  value: string;
+  onChange: (value: string) => void;
+  error: string | undefined;
+  help: ReactNode;
+};
+
+/** What is only ever written: a browser neither fills it in nor keeps it. */
+function SecretField({ value, onChange, ...about }: SecretFieldProps) {
+  return (
+    <Field {...about}>
+      {(control) => (
+        <PasswordInput
+          {...control}
+          autoComplete="off"
+          className="font-mono"
+          value={value}
+          onChange={(event) => onChange(event.target.value)}
+        />
+      )}
+    </Field>
   );
 }
 
