@@ -1,3 +1,4 @@
+import { memo } from 'react';
 import type { Instance } from '@/api/instances';
 import { bytes } from '@/lib/format';
 import { newest, sparkPath } from '@/lib/spark';
@@ -10,8 +11,8 @@ const MIB = 1024 * 1024;
 
 type SparksProps = { instance: Instance; usage: Usage | undefined };
 
-/** CPU and memory of the last hour. Their room is there before they are. */
-export function Sparks({ instance, usage }: SparksProps) {
+/** CPU and memory of the last hour. Their room is there before they are; scrolling draws only those that come into sight. */
+export const Sparks = memo(function Sparks({ instance, usage }: SparksProps) {
   const { usage: words } = useTexts().instances;
   if (instance.status !== 'running') return null;
   const limit = instance.memoryMb * MIB;
@@ -29,7 +30,7 @@ export function Sparks({ instance, usage }: SparksProps) {
       <Spark name={words.memory} values={usage?.memoryBytes} top={limit} format={bytes} className="stroke-good" />
     </div>
   );
-}
+});
 
 type SparkProps = {
   name: string;
