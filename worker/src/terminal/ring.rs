@@ -35,10 +35,10 @@ impl Ring {
         }
     }
 
-    /// Up to `most` bytes from an offset that is kept.
+    /// Up to `most` bytes from an offset, or from the nearest one that is kept.
     pub(super) fn read(&self, from: u64, most: usize) -> Vec<u8> {
-        let from = from.max(self.start());
-        let length = usize::try_from(self.end.saturating_sub(from)).unwrap_or(CAP).min(most);
+        let from = from.clamp(self.start(), self.end);
+        let length = usize::try_from(self.end - from).unwrap_or(CAP).min(most);
         let at = place(from);
         let first = length.min(self.bytes.len() - at.min(self.bytes.len()));
         let mut read = Vec::with_capacity(length);
@@ -90,6 +90,16 @@ mod tests {
                 assert_eq!(ring.read(from, most), &all[at..(at + most).min(all.len())]);
             }
         }
+    }
+
+    #[test]
+    fn an_offset_that_is_not_kept_is_no_way_to_end_the_worker() {
+        let mut ring = Ring::default();
+        ring.push(b"0123456789");
+        assert_eq!(ring.read(u64::MAX, 9), b"");
+        assert_eq!(ring.read(11, 9), b"");
+        ring.push(&vec![b'x'; CAP]);
+        assert_eq!(ring.read(0, 2), b"xx");
     }
 
     #[test]
