@@ -7,7 +7,7 @@ package_there() {
   case $1 in
     docker.io) have dockerd && have docker ;;
     postgresql) postgres_bin >/dev/null ;;
-    redis-server | debootstrap | curl | jq | shellcheck | bats | gcc | npm | chromium | iptables | git | python3) have "$1" ;;
+    redis-server | debootstrap | curl | jq | shellcheck | bats | gcc | g++ | npm | chromium | iptables | git | python3) have "$1" ;;
     python3-venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
     util-linux) have setpriv && have setsid && have runuser ;;
     *) [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]] ;;
@@ -87,6 +87,15 @@ nextest_ensure() {
   say "installing cargo-nextest (compiles for some minutes)"
   as_developer cargo install --locked --quiet cargo-nextest ||
     die "installing cargo-nextest failed." "Install it by hand: cargo install --locked cargo-nextest"
+}
+
+# fuzz_ensure: what runs fuzz targets, and what libFuzzer is compiled with.
+fuzz_ensure() {
+  packages_ensure g++
+  as_developer cargo fuzz --version >/dev/null 2>&1 && return
+  say "installing cargo-fuzz (compiles for a minute)"
+  as_developer cargo install --locked --quiet cargo-fuzz ||
+    die "installing cargo-fuzz failed." "Install it by hand: cargo install --locked cargo-fuzz"
 }
 
 # python_tool PROGRAM PACKAGE VERSION: prints where a tool is that comes as a Python package, installed apart from the system's.

@@ -66,3 +66,26 @@ test_summary() {
     grep -E '^ *Summary \[' "$STATE/log/nextest.log" | tail -n 1 || true
   fi
 }
+
+# fuzz_cargo ARGUMENTS...: cargo-fuzz on the pinned toolchain. Sanitizers would look for what code without `unsafe` cannot do.
+fuzz_cargo() {
+  (cd -- "$ROOT/fuzz" && as_developer env RUSTC_BOOTSTRAP=1 cargo fuzz "$@")
+}
+
+# fuzz_targets SECONDS: gives each target anything for so long. What one fails with stays in fuzz/artifacts, what it has learnt
+# in fuzz/corpus; the others go on.
+fuzz_targets() {
+  local -r seconds=$1
+  local target
+  local -a failed=()
+  phase "fuzz: compile" fuzz_cargo build --sanitizer none
+  for target in $(fuzz_cargo list); do
+    # The directory that learns is made; that of the beginnings is only read.
+    as_developer mkdir -p -- "$ROOT/fuzz/corpus/$target"
+    say "== fuzz: $target, $seconds s"
+    fuzz_cargo run --sanitizer none "$target" "corpus/$target" "seeds/$target" -- \
+      -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -verbosity=0 || failed+=("$target")
+  done
+  ((${#failed[@]} == 0)) || die "fuzz targets failed: ${failed[*]}" "What they failed with is in fuzz/artifacts; cargo fuzz run TARGET FILE repeats it."
+  say "every fuzz target passed"
+}

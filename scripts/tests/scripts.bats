@@ -34,7 +34,7 @@ refuses() {
 
 @test "options without their value are refused" {
   for arguments in "up --workers" "up --workers many" "up --workers 0" "test --filter" "test --chaos" "test --chaos many" \
-    "test --chaos 0" "build-openclaw-image.sh --tag" "build-openclaw-image.sh --source" \
+    "test --chaos 0" "test --fuzz" "test --fuzz many" "test --fuzz 0" "build-openclaw-image.sh --tag" "build-openclaw-image.sh --source" \
     "build-openclaw-image.sh --source npm" \
     "bench create --rounds x"; do
     read -ra words <<<"$arguments"

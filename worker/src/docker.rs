@@ -14,6 +14,8 @@ mod container;
 mod error;
 mod events;
 mod exec;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod images;
 mod inspect;
 pub(crate) mod logs;

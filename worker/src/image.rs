@@ -12,6 +12,8 @@ mod buildkit;
 mod context;
 mod dockerfile;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod git;
 mod output;
 mod protocol;

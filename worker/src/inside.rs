@@ -38,6 +38,8 @@ mod approve_device;
 mod container;
 mod dashboard_link;
 mod devices;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod listen;
 mod logs;
 mod openclaw;

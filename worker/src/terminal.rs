@@ -39,6 +39,8 @@ use crate::{config::TerminalArgs, docker::Docker};
 
 mod client;
 mod clocks;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod reaper;
 mod ring;
 mod session;

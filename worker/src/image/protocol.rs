@@ -27,7 +27,7 @@ const COMMAND: [(&str, &str); 3] = [
 
 /// A line of the protocol.
 #[derive(Debug, PartialEq, Eq)]
-enum Packet {
+pub(super) enum Packet {
     Data(Bytes),
     /// The end of a section.
     Delimiter,
@@ -149,7 +149,7 @@ impl Packets {
 }
 
 /// Takes a line off the front; `None`: it has not all come yet.
-fn cut(buffer: &mut BytesMut) -> Result<Option<Packet>, ()> {
+pub(super) fn cut(buffer: &mut BytesMut) -> Result<Option<Packet>, ()> {
     let Some(digits) = buffer.get(..4) else { return Ok(None) };
     let length = std::str::from_utf8(digits).ok().and_then(|text| usize::from_str_radix(text, 16).ok()).ok_or(())?;
     match length {

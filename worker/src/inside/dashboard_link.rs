@@ -13,7 +13,7 @@ const TOKEN_CAP: usize = 256;
 /// What is read of its answer. The rest holds the gateway's own token, and is dropped with the output.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Dashboard {
+pub(super) struct Dashboard {
     browser_url: SecretString,
     browser_bootstrap_expires_at_ms: i64,
 }
@@ -24,7 +24,7 @@ pub(super) async fn run(gateway: &Gateway, _: NoArguments) -> Result<OwnerBootst
         .ok_or_else(|| Refused::new(RefusalCode::CommandFailed, "OpenClaw gave no token to sign in with"))
 }
 
-fn bootstrap(dashboard: &Dashboard) -> Option<OwnerBootstrap> {
+pub(super) fn bootstrap(dashboard: &Dashboard) -> Option<OwnerBootstrap> {
     use secrecy::ExposeSecret as _;
     let (_, fragment) = dashboard.browser_url.expose_secret().split_once('#')?;
     let token = fragment.split('&').find_map(|pair| pair.strip_prefix("bootstrapToken="))?;

@@ -75,7 +75,7 @@ impl Gateway {
 }
 
 /// The first object in an output; warnings of Node's may stand before it. Unknown fields are none of our business.
-fn first_json<T: DeserializeOwned>(output: &[u8]) -> Option<T> {
+pub(super) fn first_json<T: DeserializeOwned>(output: &[u8]) -> Option<T> {
     let start = output.iter().position(|&byte| byte == b'{')?;
     serde_json::Deserializer::from_slice(&output[start..]).into_iter().next()?.ok()
 }

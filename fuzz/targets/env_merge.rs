@@ -1,0 +1,30 @@
+//! Whatever is in `.env`, the owner's lines stay, and each of ours is there once.
+#![no_main]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use clawdeploy_shared::openclaw::change_env_file;
+use libfuzzer_sys::fuzz_target;
+use secrecy::{ExposeSecret as _, SecretString};
+
+/// Both ends of line are one to OpenClaw.
+fn lines(text: &str) -> Vec<&str> {
+    text.lines().map(|line| line.trim_end_matches('\r')).collect()
+}
+
+fuzz_target!(|existing: &str| {
+    let secret = SecretString::from("sk-0123");
+    let variables = BTreeMap::from([("KEY", &secret)]);
+    let changed = change_env_file(existing, &BTreeSet::from(["GONE".to_owned()]), &variables);
+    let changed = changed.expose_secret();
+    assert_eq!(lines(changed).iter().filter(|line| **line == "KEY=\"sk-0123\"").count(), 1, "{changed:?}");
+    let name = |line: &str| line.split_once('=').map(|(name, _)| name.trim().to_owned());
+    let kept: BTreeSet<&str> = lines(changed).into_iter().collect();
+    for line in lines(existing) {
+        let ours = name(line).is_some_and(|name| name == "KEY" || name == "GONE");
+        assert!(ours || kept.contains(line), "{line:?} was the owner's");
+        assert!(!ours || line == "KEY=\"sk-0123\"" || !kept.contains(line), "{line:?} is still there");
+    }
+    let again = change_env_file(changed, &BTreeSet::new(), &variables);
+    assert_eq!(lines(again.expose_secret()), lines(changed));
+});

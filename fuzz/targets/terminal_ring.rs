@@ -1,0 +1,57 @@
+//! The last output of a terminal, against all that was ever printed: whoever attaches from whatever offset sees each byte once.
+#![no_main]
+
+use clawdeploy_worker::terminal::fuzzing::{CAP, Ring};
+use libfuzzer_sys::{arbitrary, arbitrary::Arbitrary, fuzz_target};
+
+#[derive(Debug, Arbitrary)]
+enum Act {
+    Print(Vec<u8>),
+    /// So much of one letter, up to two rings full.
+    Flood(u32, u8),
+    Read {
+        from: u64,
+        most: u32,
+    },
+    /// From so far before the end.
+    ReadBack {
+        back: u32,
+        most: u32,
+    },
+}
+
+fuzz_target!(|acts: Vec<Act>| {
+    let (mut ring, mut kept, mut end) = (Ring::default(), Vec::<u8>::new(), 0_u64);
+    for act in acts.into_iter().take(24) {
+        let (from, most) = match act {
+            Act::Print(bytes) => {
+                print(&mut ring, &mut kept, &mut end, &bytes);
+                continue;
+            }
+            Act::Flood(count, letter) => {
+                print(&mut ring, &mut kept, &mut end, &vec![letter; count as usize % (2 * CAP + 3)]);
+                continue;
+            }
+            Act::Read { from, most } => (from, most),
+            Act::ReadBack { back, most } => (end.saturating_sub(back.into()), most),
+        };
+        let start = end - kept.len() as u64;
+        let wanted = from.clamp(start, end);
+        let at = usize::try_from(wanted - start).expect("a place");
+        let length = (most as usize).min(kept.len() - at);
+        assert!(ring.read(from, most as usize) == kept[at..at + length], "{most} bytes from {from}");
+    }
+    let beginning = ring.beginning();
+    assert!((ring.start()..=ring.end()).contains(&beginning));
+    if beginning > ring.start() {
+        assert_eq!(ring.read(beginning - 1, 1), b"\n", "it begins in the middle of a line");
+    }
+});
+
+fn print(ring: &mut Ring, kept: &mut Vec<u8>, end: &mut u64, bytes: &[u8]) {
+    ring.push(bytes);
+    kept.extend_from_slice(bytes);
+    kept.drain(..kept.len().saturating_sub(CAP));
+    *end += bytes.len() as u64;
+    assert_eq!((ring.end(), ring.start()), (*end, *end - kept.len() as u64));
+}
