@@ -1,5 +1,27 @@
 //! What happens under faults, beyond what the binary `it` covers one by one: a matrix of operations and faults, random
 //! operations under random faults, and load. `scripts/test --faults` runs all of it, and `--chaos N` a long random run.
+//!
+//! A fault test that cannot fail is a defect, and one of a whole engine fails for so many reasons that a look at it does not
+//! tell. So whoever adds a row, or changes what a family stands for, breaks the code once on purpose, sees the family red by the
+//! assertion that is meant, and takes the break back. What to break:
+//!
+//! | family | break |
+//! |---|---|
+//! | kill points, lost answers of the engine | the container that is there already is not taken over (`Holder::Same`) |
+//! | poison | the reaper counts no crash |
+//! | freeze | `JobContext::hold` always agrees |
+//! | end on request | nothing is handed back |
+//! | refused and unheard calls, engine away, builds | a transient error counts as a permanent one |
+//! | behind our back | waiting for a gateway is never hopeless |
+//! | silence of Postgres | leases that ran out are neither renewed nor given back late, and the reaper does not wait |
+//! | lost claims | nothing is given back after a claim that failed |
+//! | conflicts | no error of Postgres is transient |
+//! | Redis | nobody looks for jobs that no ring announced |
+//! | clocks | the reaper compares with its own clock |
+//! | builds that are given up | the sweep `images` ends none |
+//!
+//! Where a family stays green its rows ask for too little: a right end alone often hides how it came about (see
+//! [`row::Expected`]).
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod api;
