@@ -177,7 +177,6 @@ async fn whatever_a_person_asks_for_is_asked_there() {
         asked += 1;
         let url = filled(&path, &made.instance, &made.job);
         let request = match (method.as_str(), path.as_str()) {
-            (_, "/api/instances/usage") => bare(&site.ann, &method, &format!("{url}?ids={}", made.instance)),
             ("PATCH", "/api/instances/{id}") | ("POST", "/api/instances" | "/api/tokens") => {
                 with(&site.ann, &method, &url, &json!({ "name": "other" }))
             }
