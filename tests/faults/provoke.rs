@@ -108,7 +108,7 @@ impl Stage {
         let mut conn = self.env.connect().await;
         let sql = format!(
             "CREATE SEQUENCE test_refusals; \
-             CREATE FUNCTION test_refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+             CREATE FUNCTION test_refuse() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN \
                IF nextval('test_refusals') <= {times} THEN \
                  RAISE EXCEPTION '%', CASE WHEN '{code}' = '40P01' THEN 'deadlock detected' \
                    ELSE 'could not serialize access' END USING ERRCODE = '{code}'; \

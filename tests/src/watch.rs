@@ -10,13 +10,13 @@ use crate::{docker, env::TestEnv, wait};
 /// What instances go through, and who holds their jobs.
 const EYES: &str = "
     CREATE TABLE test_moves (id bigint GENERATED ALWAYS AS IDENTITY, instance text, was text, becomes text, container text);
-    CREATE FUNCTION test_note_move() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    CREATE FUNCTION test_note_move() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
         INSERT INTO test_moves (instance, was, becomes, container) VALUES (NEW.id, OLD.status, NEW.status, NEW.container_id);
         RETURN NULL; END $$;
     CREATE TRIGGER test_note_move AFTER UPDATE ON instances FOR EACH ROW
         WHEN (OLD.status <> NEW.status OR OLD.container_id IS DISTINCT FROM NEW.container_id) EXECUTE FUNCTION test_note_move();
     CREATE TABLE test_turns (id bigint GENERATED ALWAYS AS IDENTITY, job uuid, instance text, was text, becomes text, attempt bigint);
-    CREATE FUNCTION test_note_turn() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    CREATE FUNCTION test_note_turn() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
         INSERT INTO test_turns (job, instance, was, becomes, attempt)
             VALUES (NEW.id, NEW.instance_id, OLD.status, NEW.status, NEW.attempt);
         RETURN NULL; END $$;
