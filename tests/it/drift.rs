@@ -105,6 +105,31 @@ async fn drift_without_a_worker() {
     env.finish().await;
 }
 
+/// Its own tools may keep a gateway from answering for longer than a question usually takes.
+#[tokio::test]
+async fn a_gateway_that_is_busy_for_a_while_stays_running() {
+    let env = TestEnv::builder().build().await;
+    let made = running(&env, "first").await;
+    let admin = env.admin().await;
+    let of_it = docker::docker(&["top", &format!("claw-{}", made.instance), "-o", "pid"]).await;
+    let send = async |signal: &str| {
+        let mut kill = tokio::process::Command::new("kill");
+        assert!(kill.arg(signal).args(of_it.lines().skip(1)).status().await.unwrap().success());
+    };
+    send("-STOP").await;
+    let looked = admin.post_empty("/api/admin/reconcile");
+    let busy = async {
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        send("-CONT").await;
+    };
+    let (looked, ()) = tokio::join!(looked, busy);
+    let drift =
+        looked.expect(200).json["items"].as_array().unwrap().iter().find(|sweep| sweep["name"] == "drift").cloned();
+    assert_eq!(drift.unwrap()["findings"], json!([]));
+    assert_eq!(instance(&env, &made.instance).await["status"], "running");
+    env.finish().await;
+}
+
 /// A container of a job that is under way is nobody's business but the job's.
 #[tokio::test]
 async fn a_job_under_way_is_left_alone() {

@@ -69,6 +69,7 @@ pub async fn observe(env: &Env, id: &InstanceId) -> Result<Observed, ObserveErro
     let mut seen = judge(&state);
     if seen.status == InstanceStatus::Running {
         let ready = match port {
+            Some(port) if instance.status == InstanceStatus::Running => env.probe.is_still_ready(port).await,
             Some(port) => env.probe.is_ready(port).await,
             None => false,
         };

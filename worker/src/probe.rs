@@ -7,6 +7,9 @@ use clawdeploy_shared::config::Routing;
 /// How long one question may take.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How long one may take to a gateway that was ready already: its own tools keep it busy for a dozen seconds on a busy machine.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// Address that a probe claims to come from. Behind a proxy OpenClaw answers 403 to requests that name no client, or
 /// one on this machine; this one is reserved for documentation (RFC 5737) and nobody's.
 const PROBE_CLIENT: &str = "203.0.113.7";
@@ -21,7 +24,6 @@ pub struct Probe {
 impl Probe {
     pub fn new(routing: Routing) -> Result<Self, reqwest::Error> {
         let http = reqwest::Client::builder()
-            .timeout(TIMEOUT)
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             // A gateway that restarts leaves dead connections in a pool.
@@ -33,7 +35,16 @@ impl Probe {
     /// Whether the gateway behind this port of the host has finished its start. `/startupz` says so; `/healthz` answers
     /// seconds too early, and `/readyz` also fails for a channel whose service is away.
     pub async fn is_ready(&self, port: u16) -> bool {
-        let mut request = self.http.get(format!("http://127.0.0.1:{port}/startupz"));
+        self.answers(port, TIMEOUT).await
+    }
+
+    /// The same of one that was ready already, and may only be busy. One that has ended, or begins anew, says so at once.
+    pub async fn is_still_ready(&self, port: u16) -> bool {
+        self.answers(port, BUSY_TIMEOUT).await
+    }
+
+    async fn answers(&self, port: u16, timeout: Duration) -> bool {
+        let mut request = self.http.get(format!("http://127.0.0.1:{port}/startupz")).timeout(timeout);
         if self.routing == Routing::Nginx {
             request = request.header("x-forwarded-for", PROBE_CLIENT);
         }

@@ -39,8 +39,8 @@ use crate::{
 /// Between two tries to listen to Docker's events.
 const RECONNECT: Duration = Duration::from_secs(2);
 
-/// Instances that the sweep looks at side by side: a gateway that hangs takes two seconds to be found out.
-const SIDE_BY_SIDE: usize = 8;
+/// Instances that the sweep looks at side by side: a gateway that hangs takes twenty seconds to be found out.
+const SIDE_BY_SIDE: usize = 32;
 
 /// Statuses whose instances should have a container to look at.
 const WATCHED: [InstanceStatus; 5] = [
