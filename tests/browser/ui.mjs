@@ -1,71 +1,19 @@
-// Walks through the UI in Chromium as a person does: each user story's acceptance list is one part.
-//
-//   node ui.mjs --base URL --email EMAIL [--screenshots DIRECTORY]      the password is in CLAWDEPLOY_TEST_PASSWORD
-//
-// Ends with 0 if everything was as it should be, and says on standard error where not. axe looks at every page.
+// The main parts of the UI as a person has them: each user story's acceptance list is one part. axe looks at every page.
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { parseArgs } from 'node:util';
-import { chromium } from 'playwright-core';
-
-const { values: options } = parseArgs({
-  options: Object.fromEntries(['base', 'email', 'screenshots'].map((name) => [name, { type: 'string' }])),
-});
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const PATIENCE = 60_000;
-const DESK = { width: 1280, height: 860 };
-const PHONE = { width: 390, height: 844 };
-if (options.screenshots) mkdirSync(options.screenshots, { recursive: true });
-
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-sync', '--no-proxy-server'],
-});
-const context = await browser.newContext({ viewport: DESK, colorScheme: 'light', locale: 'en-GB' });
-await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: options.base });
-context.setDefaultTimeout(PATIENCE);
-const page = await context.newPage();
-
-// What the page's own policy kept it from, and what its scripts threw, is always a mistake.
-const mistakes = [];
-page.on('console', (line) => /Content Security Policy/.test(line.text()) && mistakes.push(line.text()));
-page.on('pageerror', (error) => mistakes.push(String(error)));
-
-/** What axe has against the page at this moment. */
-async function violations() {
-  const { violations: all } = await page.evaluate(`${axe}; axe.run({ resultTypes: ['violations'] })`);
-  return all.map((one) => `${one.id}: ${one.nodes.map((node) => node.html.slice(0, 160)).join(' | ')}`);
-}
-
-/** A page as it is: without a violation, and with pictures of it, light, dark and on a phone. */
-async function look(name) {
-  for (const [kind, size, colorScheme] of [
-    ['light', DESK, 'light'],
-    ['dark', DESK, 'dark'],
-    ['phone', PHONE, 'light'],
-  ]) {
-    await page.setViewportSize(size);
-    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-    await page.waitForTimeout(250);
-    // The colours of two themes fade into each other, for longer on a busy machine: what stays is a violation.
-    let found = await violations();
-    for (let tries = 0; found.length > 0 && tries < 10; tries += 1) {
-      await page.waitForTimeout(500);
-      found = await violations();
-    }
-    assert.deepEqual(found, [], `axe on ${name}, ${kind}`);
-    const wide = await page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth');
-    assert.ok(wide <= 0, `${name}, ${kind}: ${wide} pixels too wide`);
-    if (options.screenshots) await page.screenshot({ path: `${options.screenshots}/${name}-${kind}.png` });
-  }
-  await page.setViewportSize(DESK);
-  await page.emulateMedia({ colorScheme: 'light', reducedMotion: 'no-preference' });
-}
-
-const button = (name) => page.getByRole('button', { name, exact: true });
-const heading = (name) => page.getByRole('heading', { name, exact: true });
-const status = (word) => page.locator('#content').getByRole('status').getByText(word, { exact: true });
+import {
+  button,
+  context,
+  heading,
+  look,
+  lookInto,
+  options,
+  page,
+  password,
+  picture,
+  removeInstance,
+  status,
+  walk,
+} from './walk.mjs';
 
 async function signIn() {
   await page.goto(`${options.base}/instances`);
@@ -76,7 +24,7 @@ async function signIn() {
   await page.getByLabel('Password', { exact: true }).fill('wrong in every way');
   await button('Sign in').click();
   await page.getByText('Email or password is wrong.').waitFor();
-  await page.getByLabel('Password', { exact: true }).fill(process.env.CLAWDEPLOY_TEST_PASSWORD);
+  await page.getByLabel('Password', { exact: true }).fill(password);
   await button('Sign in').click();
   await page.waitForURL('**/instances');
   const kept = await page.evaluate('JSON.stringify({ ...localStorage, ...sessionStorage }) + document.cookie');
@@ -119,7 +67,7 @@ async function create() {
   await heading('Family assistant').waitFor();
   await page.getByRole('progressbar').waitFor();
   await page.getByRole('list', { name: 'Steps' }).waitFor();
-  if (options.screenshots) await page.screenshot({ path: `${options.screenshots}/progress-light.png` });
+  await picture('progress-light');
   await status('Running').waitFor();
   await page.getByText('Family assistant is running').waitFor();
 }
@@ -136,6 +84,8 @@ async function access() {
   const token = await page.evaluate('navigator.clipboard.readText()');
   assert.match(token, /^[0-9a-f]{64}$/);
   await look('instance');
+  await lookInto(button('More actions'), 'the actions of an instance');
+  await lookInto(page.getByRole('button', { name: /^Account of/ }), 'the account menu');
   await button('Show Gateway token').click();
   assert.ok((await body()).includes(token));
   await button('Hide Gateway token').click();
@@ -181,6 +131,7 @@ async function others() {
   await page.goto(`${options.base}/instances`);
   await page.getByRole('link', { name: 'Family assistant' }).waitFor();
   await look('instances');
+  await lookInto(button('Actions for Family assistant'), 'the actions in the list');
   await page.goto(`${options.base}/profile`);
   await heading('API tokens').waitFor();
   await look('profile');
@@ -191,26 +142,8 @@ async function others() {
 async function remove() {
   await page.goto(`${options.base}/instances`);
   await page.getByRole('link', { name: 'Family assistant' }).click();
-  await button('More actions').click();
-  await page.getByRole('menuitem', { name: 'Delete…' }).click();
-  const submit = page.getByRole('dialog').getByRole('button', { name: 'Delete for good' });
-  assert.ok(await submit.isDisabled(), 'it wants the name');
-  await page.getByLabel('Type Family assistant to confirm').fill('Family assistant');
-  await submit.click();
-  await page.waitForURL('**/instances');
+  await removeInstance('Family assistant');
   await page.getByText('Create your first instance').waitFor();
 }
 
-try {
-  for (const part of [signIn, create, access, update, others, remove]) {
-    await part().catch((error) => {
-      throw new Error(`${part.name}: ${error.message}`, { cause: error });
-    });
-  }
-  assert.deepEqual(mistakes, []);
-} catch (error) {
-  if (options.screenshots) await page.screenshot({ path: `${options.screenshots}/failed.png` }).catch(() => {});
-  console.error(error.message, '\n', mistakes, '\n', (await page.innerText('body').catch(() => '')).slice(0, 1500));
-  process.exitCode = 1;
-}
-await browser.close();
+await walk([signIn, create, access, update, others, remove]);

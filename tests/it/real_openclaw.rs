@@ -2,6 +2,7 @@
 //! that we write. Everything else is tested with the stand-in.
 
 mod dashboard;
+mod story;
 mod terminal;
 
 use std::time::Duration;

@@ -1,28 +1,50 @@
-//! The UI in Chromium, as the API serves it: `tests/browser/ui.mjs` walks through it.
+//! The UI in Chromium, as the API serves it: walks of `tests/browser/` as people take them.
 
 use std::{path::PathBuf, process::Stdio, time::Duration};
 
 use clawdeploy_tests::{FakeMode, TestEnv, programs, settings};
 use tokio::{process::Command, time::timeout};
 
-use crate::routes::auth::{PASSWORD, account};
+use crate::{
+    routes::auth::{PASSWORD, account},
+    support::say,
+};
 
-const EMAIL: &str = "eve@test.example";
+pub(crate) const EMAIL: &str = "eve@test.example";
 
-/// How long the whole walk may take on a busy machine.
+/// How long a whole walk may take on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(4);
+
+/// A walk through the UI at `base`, with more arguments and variables.
+pub(crate) async fn walk(env: &TestEnv, name: &str, base: &str, arguments: &[&str], variables: &[(&str, &str)]) {
+    walk_within(PATIENCE, env, name, base, arguments, variables).await;
+}
+
+pub(crate) async fn walk_within(
+    within: Duration,
+    env: &TestEnv,
+    name: &str,
+    base: &str,
+    arguments: &[&str],
+    variables: &[(&str, &str)],
+) {
+    let kept = settings::variable("CLAWDEPLOY_TEST_SCREENSHOTS").map(PathBuf::from);
+    let screenshots = kept.unwrap_or_else(|| env.scratch().to_owned()).join("ui");
+    let mut node = Command::new("node");
+    node.arg(programs::workspace_root().join("tests/browser").join(name));
+    node.args(["--base", base, "--email", EMAIL]).args(arguments).arg("--screenshots").arg(&screenshots);
+    node.env("CLAWDEPLOY_TEST_PASSWORD", PASSWORD).envs(variables.iter().copied());
+    node.stdin(Stdio::null()).kill_on_drop(true);
+    let walked = timeout(within, node.output()).await.expect("the walk ends in time").expect("node");
+    let said = String::from_utf8_lossy(&walked.stderr);
+    say(&said);
+    assert!(walked.status.success(), "{said}");
+}
 
 #[tokio::test]
 async fn a_person_finds_everything_and_axe_finds_nothing() {
     let env = TestEnv::builder().image(FakeMode::Slow).build().await;
     account(&env, EMAIL).await;
-    let kept = settings::variable("CLAWDEPLOY_TEST_SCREENSHOTS").map(PathBuf::from);
-    let screenshots = kept.unwrap_or_else(|| env.scratch().to_owned()).join("ui");
-    let mut node = Command::new("node");
-    node.arg(programs::workspace_root().join("tests/browser/ui.mjs"));
-    node.args(["--base", &env.base, "--email", EMAIL]).arg("--screenshots").arg(&screenshots);
-    node.env("CLAWDEPLOY_TEST_PASSWORD", PASSWORD).stdin(Stdio::null()).kill_on_drop(true);
-    let walked = timeout(PATIENCE, node.output()).await.expect("the walk ends in time").expect("node");
-    assert!(walked.status.success(), "{}", String::from_utf8_lossy(&walked.stderr));
+    walk(&env, "ui.mjs", &env.base, &[], &[]).await;
     env.finish().await;
 }

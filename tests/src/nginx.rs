@@ -111,7 +111,7 @@ impl Nginx {
             ("CLAWDEPLOY_ROUTING", "nginx".into()),
             ("CLAWDEPLOY_BASE_DOMAIN", BASE_DOMAIN.into()),
             ("CLAWDEPLOY_HTTPS_PORT", self.https.to_string()),
-            ("CLAWDEPLOY_PUBLIC_URL", format!("https://{SITE}:{}", self.https)),
+            ("CLAWDEPLOY_PUBLIC_URL", self.site()),
             ("CLAWDEPLOY_NGINX_MAP", self.map().display().to_string()),
             ("CLAWDEPLOY_NGINX_PROGRAM", path("try")),
             ("CLAWDEPLOY_NGINX_RELOAD", path("reload")),
@@ -187,6 +187,11 @@ impl Nginx {
     /// Where browsers open an instance.
     pub fn url(&self, id: &str) -> String {
         format!("https://{id}.{BASE_DOMAIN}:{}/", self.https)
+    }
+
+    /// Where people open the panel.
+    pub fn site(&self) -> String {
+        format!("https://{SITE}:{}", self.https)
     }
 
     /// A request to an instance, or to another name below the base domain, with more arguments for curl.
