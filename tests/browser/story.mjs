@@ -26,7 +26,7 @@ const TOKEN = '123456789:AAExampleExampleExampleExampleExample';
 /** A gateway boots for a quarter of a minute on two free cores. */
 const BOOT = { timeout: 150_000 };
 /** Until a page of OpenClaw's is connected: some megabytes of script. */
-const CONNECTED_MS = 90_000;
+const CONNECTED_MS = 60_000;
 
 /** A file of the instance that is open. */
 const file = (name) => {
@@ -48,8 +48,8 @@ async function create() {
   await toast(`${NAME} is running`).waitFor();
 }
 
-/** By the button, at the address of its own, until the gateway says `hello-ok` on the page's socket. */
-async function dashboard() {
+/** By the button, at the address of its own, until the gateway says `hello-ok` on the page's socket; `null`: it does not come so far. */
+async function opened(host) {
   const opening = context.waitForEvent('page');
   await button('Open Dashboard').click();
   const tab = await opening;
@@ -59,12 +59,23 @@ async function dashboard() {
       if (String(payload).includes('"hello-ok"')) connected = socket.url();
     }),
   );
-  const shown = await page.locator('dd a[target=_blank]').getAttribute('href');
   const end = Date.now() + CONNECTED_MS;
-  while (!connected && Date.now() < end) await page.waitForTimeout(250);
-  const { host } = new URL(shown);
+  while (!connected && !tab.isClosed() && Date.now() < end) await page.waitForTimeout(250);
+  if (connected) {
+    assert.equal(new URL(connected).host, host);
+    return tab;
+  }
+  await tab.close();
+  return null;
+}
+
+async function dashboard() {
+  const { host } = new URL(await page.locator('dd a[target=_blank]').getAttribute('href'));
+  // Chromium drops what it loads whenever a network interface comes or goes, as Docker's do: then one clicks again.
+  let tab = null;
+  for (let tries = 0; !tab && tries < 3; tries += 1) tab = await opened(host);
+  assert.ok(tab, 'the dashboard is connected');
   assert.equal(new URL(tab.url()).host, host);
-  assert.equal(connected && new URL(connected).host, host, `connected: ${(await tab.innerText('body')).slice(0, 400)}`);
   assert.equal(new URL(tab.url()).hash, '', 'what signed it in does not stay in the address bar');
   assert.equal(await tab.evaluate('window.opener'), null, 'a gateway has no hold on our page');
   await tab.waitForTimeout(1500);
