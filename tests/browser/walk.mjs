@@ -101,11 +101,11 @@ export const status = (word) => page.locator('#content').getByRole('status').get
 /** A short word about what was done. */
 export const toast = (words) => page.locator('[aria-live=polite]').getByText(words).first();
 
-/** Goes to a page, and through the door if it is shut. */
-export async function signIn(path = '/instances', email = options.email, word = password) {
-  await page.goto(`${options.base}${path}`);
-  await page.getByLabel('Email').fill(email);
-  await page.getByLabel('Password', { exact: true }).fill(word);
+/** Goes to the instances, through the door that is shut. */
+export async function signIn() {
+  await page.goto(`${options.base}/instances`);
+  await page.getByLabel('Email').fill(options.email);
+  await page.getByLabel('Password', { exact: true }).fill(password);
   await button('Sign in').click();
 }
 

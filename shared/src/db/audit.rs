@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{Conn, DbError, schema::audit};
+use super::{Conn, DbError, escape_like, schema::audit};
 use crate::{ids::UserId, text_enum};
 
 text_enum!(
@@ -103,8 +103,7 @@ pub async fn list(
     match filter.action.as_deref() {
         Some(action) if action.contains('.') => query = query.filter(audit::action.eq(action.to_owned())),
         Some(noun) => {
-            let escaped = noun.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-            query = query.filter(audit::action.like(format!("{escaped}.%")));
+            query = query.filter(audit::action.like(format!("{}.%", escape_like(noun))));
         }
         None => {}
     }

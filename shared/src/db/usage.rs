@@ -148,14 +148,14 @@ struct RecentRow {
 pub async fn recent(conn: &mut Conn, scope: Scope, ids: &[InstanceId]) -> Result<Vec<RecentUsage>, DbError> {
     let ids: Vec<&str> = ids.iter().map(InstanceId::as_str).collect();
     // One minute more: the first value of the CPU is the difference to it.
-    let rows: Vec<RecentRow> = diesel::sql_query(
+    let rows: Vec<RecentRow> = diesel::sql_query(format!(
         "SELECT s.instance_id AS id, (extract(epoch FROM date_trunc('minute', now()) - s.at) / 60)::integer AS age, \
            s.cpu_ns, s.memory_bytes \
          FROM instance_stats s JOIN instances i ON i.id = s.instance_id \
          WHERE s.instance_id = ANY($1) AND ($2 IS NULL OR i.owner_id = $2) \
-           AND s.at >= date_trunc('minute', now()) - interval '60 minutes' AND s.at <= now() \
+           AND s.at >= date_trunc('minute', now()) - interval '{RECENT_MINUTES} minutes' AND s.at <= now() \
          ORDER BY s.instance_id, s.at",
-    )
+    ))
     .bind::<Array<Text>, _>(ids)
     .bind::<Nullable<Uuid>, _>(scope.owner())
     .load(conn)
