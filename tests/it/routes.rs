@@ -23,7 +23,7 @@ mod protocol;
 mod queues;
 mod quotas;
 mod sessions;
-mod setup;
+pub(crate) mod setup;
 mod tenants;
 mod terminals;
 mod tokens;

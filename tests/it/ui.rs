@@ -1,5 +1,9 @@
 //! The UI in Chromium, as the API serves it: walks of `tests/browser/` as people take them.
 
+mod admin;
+mod inside;
+mod people;
+
 use std::{path::PathBuf, process::Stdio, time::Duration};
 
 use clawdeploy_tests::{FakeMode, TestEnv, programs, settings};

@@ -14,9 +14,18 @@ pub(crate) const PASSWORD: &str = "canary horse battery";
 
 /// An account with a password, made as an operator makes one.
 pub(crate) async fn account(env: &TestEnv, email: &str) {
+    create(env, email, &[]).await;
+}
+
+/// The same of an administrator.
+pub(crate) async fn administrator(env: &TestEnv, email: &str) {
+    create(env, email, &["--admin"]).await;
+}
+
+async fn create(env: &TestEnv, email: &str, more: &[&str]) {
     let arguments = ["user", "create", "--email", email, "--name", "Eve", "--password-stdin"];
     let mut command = Command::new(Program::Api.path());
-    command.args(arguments).env_clear().envs(env.settings().iter().cloned());
+    command.args(arguments).args(more).env_clear().envs(env.settings().iter().cloned());
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(PASSWORD.as_bytes()).await.unwrap();
     assert!(child.wait().await.unwrap().success());

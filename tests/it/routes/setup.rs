@@ -11,7 +11,7 @@ use crate::support::table;
 const SETUP: &str = "/api/auth/setup";
 
 /// An installation with nobody in it, and the token in its log.
-async fn empty() -> (TestEnv, String) {
+pub(crate) async fn empty() -> (TestEnv, String) {
     let env = TestEnv::builder().workers(0).build().await;
     let written = async || {
         let log = env.api.log();
