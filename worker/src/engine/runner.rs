@@ -34,6 +34,7 @@ use super::{
 use crate::{
     jobs::{self, Outcome, Plan, PlannedStep},
     observe,
+    steps::Undo,
 };
 
 /// Attempts at undoing before a job ends half undone; the reconciler cleans up what is left.
@@ -164,12 +165,15 @@ async fn attempt_once(env: &Env, job: Job, lease: Lease, signals: Signals) -> Re
 async fn stopped(cx: &JobContext, plan: &Plan, error: StepError) -> Result<Left, StepError> {
     match error {
         StepError::Cancelled => decide(cx, plan, Unwinding::Cancelled, None).await,
-        StepError::Draining => {
-            lease::hand_back(&mut *cx.env.db.conn().await?, &cx.lease).await?;
-            Ok(Left::HandedBack)
-        }
+        StepError::Draining => hand_back(cx).await,
         error => failed(cx, error).await,
     }
+}
+
+/// Lets another worker go on with a job, for this one is told to leave.
+async fn hand_back(cx: &JobContext) -> Result<Left, StepError> {
+    lease::hand_back(&mut *cx.env.db.conn().await?, &cx.lease).await?;
+    Ok(Left::HandedBack)
 }
 
 /// Fails if the job that this one depends on did not succeed. (It has ended, or this one had not been claimed.)
@@ -265,21 +269,13 @@ async fn unwind(cx: &JobContext, plan: &Plan) -> Result<Left, StepError> {
     let begun = entries(cx, JobEventKind::StepStarted).await?;
     for planned in plan.steps.iter().rev().filter(|planned| begun.contains(planned.step.as_str())) {
         let Some(undo) = planned.undo else { continue };
-        if cx.env.draining.is_cancelled() {
-            lease::hand_back(&mut *cx.env.db.conn().await?, &cx.lease).await?;
-            return Ok(Left::HandedBack);
-        }
-        kill_point(cx.job.kind.as_str(), undo.as_str(), "undo");
-        match undo.run(cx).await {
+        match run_undo(cx, undo).await {
             Ok(()) => {
                 kill_point(cx.job.kind.as_str(), undo.as_str(), "undone");
                 cx.note(&event(cx, JobEventKind::StepUndone, planned.step.as_str(), "Undone", None)).await?;
             }
             Err(error @ StepError::LeaseLost) => return Err(error),
-            Err(StepError::Draining) => {
-                lease::hand_back(&mut *cx.env.db.conn().await?, &cx.lease).await?;
-                return Ok(Left::HandedBack);
-            }
+            Err(StepError::Draining) => return hand_back(cx).await,
             Err(error) => {
                 tracing::warn!(job.id = %cx.job.id, undo = undo.as_str(), error = chain(&error), "An undo failed");
                 let message = error.to_string();
@@ -296,6 +292,14 @@ async fn unwind(cx: &JobContext, plan: &Plan) -> Result<Left, StepError> {
         }
     }
     conclude(cx, plan).await
+}
+
+async fn run_undo(cx: &JobContext, undo: Undo) -> Result<(), StepError> {
+    if cx.env.draining.is_cancelled() {
+        return Err(StepError::Draining);
+    }
+    kill_point(cx.job.kind.as_str(), undo.as_str(), "undo");
+    undo.run(cx).await
 }
 
 /// Writes how an undone job ended, from what its row says.

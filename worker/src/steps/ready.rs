@@ -32,6 +32,7 @@ pub(super) async fn wait(cx: &JobContext) -> Result<(), StepError> {
         .ok_or_else(|| StepError::transient("container_missing", "The container is not there yet."))?;
     let began = Instant::now();
     let mut next_look = began;
+    let mut ended = false;
     let restarts_before = cx.env.docker.inspect_state(&container_id).await?.map_or(0, |s| s.restart_count);
     loop {
         cx.check()?;
@@ -40,7 +41,11 @@ pub(super) async fn wait(cx: &JobContext) -> Result<(), StepError> {
         }
         if Instant::now() >= next_look {
             next_look = Instant::now() + LOOK;
-            if let Some((code, reason)) = hopeless(cx.env.docker.inspect_state(&container_id).await?, restarts_before) {
+            let seen = hopeless(cx.env.docker.inspect_state(&container_id).await?, restarts_before);
+            // A container that is being removed ends first: one more look tells it from a gateway that ended by itself.
+            let sure = ended || !matches!(seen, Some(("gateway_exited", _)));
+            ended = seen.is_some();
+            if let Some((code, reason)) = seen.filter(|_| sure) {
                 return Err(failed(cx, &container_id, code, &reason).await);
             }
         }
