@@ -48,11 +48,11 @@ async function create() {
   await page.getByRole('radio', { name: /^Discord/ }).click();
   await page.getByText('Message Content Intent').waitFor();
   await page.getByRole('radio', { name: /^Telegram/ }).click();
-  await page.getByRole('combobox', { name: 'AI provider' }).click();
-  for (const name of ['Skip (configure later)', 'Anthropic', 'OpenAI', 'Google Gemini', 'OpenRouter']) {
-    await page.getByRole('option', { name, exact: true }).waitFor();
-  }
-  await page.getByRole('option', { name: 'Anthropic', exact: true }).click();
+  const provider = page.getByRole('combobox', { name: 'AI provider' });
+  assert.deepEqual(await provider.locator('option').allInnerTexts(), [
+    ...['Skip (configure later)', 'Anthropic', 'OpenAI', 'Google Gemini', 'OpenRouter'],
+  ]);
+  await provider.selectOption('Anthropic');
   assert.equal(await page.getByLabel('API key').getAttribute('type'), 'password');
   assert.equal(await page.getByLabel('Bot token').getAttribute('type'), 'password');
 

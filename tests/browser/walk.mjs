@@ -83,13 +83,13 @@ export async function picture(name) {
   if (options.screenshots) await page.screenshot({ path: `${options.screenshots}/${name}.png` });
 }
 
-/** Opens a menu or a list, looks at it, and closes it with Escape: the focus is back where it was. */
+/** Opens a menu, looks at it, and closes it with Escape: the focus is back where it was. */
 export async function lookInto(trigger, name) {
   await trigger.click();
-  await page.locator('[role=menu], [role=listbox]').first().waitFor();
+  await page.getByRole('menu').waitFor();
   await accessible(name);
   await page.keyboard.press('Escape');
-  await page.locator('[role=menu], [role=listbox]').first().waitFor({ state: 'detached' });
+  await page.getByRole('menu').waitFor({ state: 'detached' });
   assert.ok(await trigger.evaluate((element) => element === document.activeElement), `${name}: the focus comes back`);
 }
 

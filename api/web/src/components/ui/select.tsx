@@ -1,9 +1,7 @@
-import { Check, ChevronDown } from 'lucide-react';
-import { Select as Radix } from 'radix-ui';
+import { ChevronDown } from 'lucide-react';
 import { cn } from '@/lib/cn';
 import type { FieldControl } from './field';
 import { inputStyle } from './input';
-import { useLayer } from './layer';
 
 type SelectProps<T extends string> = {
   value: T;
@@ -15,7 +13,7 @@ type SelectProps<T extends string> = {
   control?: FieldControl;
 };
 
-/** One of several words. */
+/** One of several words: the browser's own list, which screen readers know, and phones show in their way. */
 export function Select<T extends string>({
   value,
   onChange,
@@ -25,44 +23,26 @@ export function Select<T extends string>({
   control,
   ...rest
 }: SelectProps<T>) {
-  const container = useLayer();
   return (
-    <Radix.Root value={value} onValueChange={(next) => onChange(next as T)} {...(disabled ? { disabled } : {})}>
-      <Radix.Trigger
+    <div className={cn('relative', className)}>
+      <select
         {...control}
         {...rest}
-        className={cn(inputStyle, 'inline-flex items-center justify-between gap-2 text-left', className)}
+        value={value}
+        onChange={(event) => onChange(event.target.value as T)}
+        disabled={disabled}
+        className={cn(inputStyle, 'appearance-none truncate pr-9')}
       >
-        <span className="truncate">
-          <Radix.Value />
-        </span>
-        <Radix.Icon>
-          <ChevronDown aria-hidden className="size-4 text-muted" />
-        </Radix.Icon>
-      </Radix.Trigger>
-      <Radix.Portal container={container}>
-        <Radix.Content
-          position="popper"
-          sideOffset={6}
-          collisionPadding={8}
-          className="z-50 min-w-(--radix-select-trigger-width) animate-enter overflow-hidden rounded-xl border bg-raised p-1 shadow-float"
-        >
-          <Radix.Viewport>
-            {options.map((option) => (
-              <Radix.Item
-                key={option.value}
-                value={option.value}
-                className="relative flex items-center rounded-md py-1.5 pr-3 pl-8 text-sm outline-none select-none data-[highlighted]:bg-ink/6"
-              >
-                <Radix.ItemIndicator className="absolute left-2.5">
-                  <Check aria-hidden className="size-4 text-muted" />
-                </Radix.ItemIndicator>
-                <Radix.ItemText>{option.label}</Radix.ItemText>
-              </Radix.Item>
-            ))}
-          </Radix.Viewport>
-        </Radix.Content>
-      </Radix.Portal>
-    </Radix.Root>
+        {options.map((option) => (
+          <option key={option.value} value={option.value} className="bg-raised text-ink">
+            {option.label}
+          </option>
+        ))}
+      </select>
+      <ChevronDown
+        aria-hidden
+        className="pointer-events-none absolute top-1/2 right-3 size-4 -translate-y-1/2 text-muted"
+      />
+    </div>
   );
 }
