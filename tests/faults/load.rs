@@ -7,15 +7,20 @@ use std::{
 };
 
 use clawdeploy_shared::{config::RedisArgs, doorbell::Doorbell, ids::JobId, job::Queue};
-use clawdeploy_tests::{TestEnv, WorkerOptions, cleanup, process::Process, settings};
+use clawdeploy_tests::{Builder, TestEnv, WorkerOptions, cleanup, process::Process, settings};
 use serde_json::Value;
 
 use crate::support::say;
 
 const WORKERS: usize = 4;
 
+/// With leases as long as in production, which a busy machine does not lose.
 async fn environment(workers: usize) -> TestEnv {
-    let env = TestEnv::builder().workers(workers).lease(2.0).build().await;
+    watched(TestEnv::builder().workers(workers)).await
+}
+
+async fn watched(builder: Builder) -> TestEnv {
+    let env = builder.build().await;
     env.watch().await;
     env
 }
@@ -55,7 +60,8 @@ async fn assert_each_once(env: &TestEnv, jobs: u64) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "long; run by scripts/test --faults"]
 async fn workers_die_all_the_time() {
-    let env = environment(WORKERS).await;
+    // So short that others soon take over from the dead.
+    let env = watched(TestEnv::builder().workers(WORKERS).lease(2.0)).await;
     let mut workers: Vec<Arc<Process>> = env.workers();
     for round in 0..10 {
         insert(&env, "ann", 400).await;
