@@ -155,6 +155,9 @@ impl TestEnv {
     }
 
     async fn check_world(&self) {
+        // What a worker that is gone was removing is removed in the next pass of the sweep.
+        let removed = async || names(&self.data_dir.join(".trash")).is_empty().then_some(());
+        wait::poll(Duration::from_secs(10), removed).await;
         let world = self.world().await;
         let rows = self.rows("SELECT id, status, container_id FROM instances").await;
         let rows: HashMap<&str, &Value> = rows.iter().map(|row| (row["id"].as_str().unwrap(), row)).collect();
