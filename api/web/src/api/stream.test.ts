@@ -1,6 +1,6 @@
 import { afterEach, expect, test, vi } from 'vitest';
 import { ApiError } from './client';
-import { EventParser, follow, type StreamEvent } from './stream';
+import { EventParser, follow, keepFollowing, type StreamEvent } from './stream';
 
 afterEach(() => vi.unstubAllGlobals());
 
@@ -57,4 +57,24 @@ test('trouble is waited out, a refusal is final', async () => {
   const following = follow('/x', { signal: new AbortController().signal, pause: 1, onEvent: () => false });
   await expect(following).rejects.toBeInstanceOf(ApiError);
   expect(asked).toHaveLength(3);
+});
+
+test('a gateway that ends and comes back is heard again, where it was', async () => {
+  const refused = () => new Response(JSON.stringify({ code: 'not_running' }), { status: 409 });
+  const end = 'event: end\n\n';
+  const asked = serve(stream(`id: 1\ndata: a\n\n${end}`), refused, stream(`id: 2\ndata: b\n\n${end}`), stream(end));
+  const leave = new AbortController();
+  const seen: string[] = [];
+  await keepFollowing('/x', {
+    signal: leave.signal,
+    again: 1,
+    onEvent: (event) => {
+      if (asked.length === 4) leave.abort();
+      if (event.name === 'end') return true;
+      seen.push(event.data);
+      return false;
+    },
+  });
+  expect(seen).toEqual(['a', 'b']);
+  expect(asked.map((headers) => headers['last-event-id'])).toEqual([undefined, '1', '1', '2']);
 });

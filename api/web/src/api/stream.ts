@@ -103,6 +103,28 @@ export async function follow(path: string, options: FollowOptions): Promise<void
   }
 }
 
+/** Pause until what has ended is asked for again, in milliseconds. */
+const AGAIN_MS = 2_000;
+
+/**
+ * Follows a stream for as long as `signal` lets it: one that has ended, or was refused, is asked for again where it was. A gateway
+ * that crashes is back in a moment, and nobody may have noticed.
+ */
+export async function keepFollowing(path: string, options: FollowOptions & { again?: number }): Promise<void> {
+  const { signal, again = AGAIN_MS } = options;
+  let after = options.after;
+  const onEvent = (event: StreamEvent) => {
+    if (event.id !== undefined) after = event.id;
+    return options.onEvent(event);
+  };
+  while (!signal.aborted) {
+    await follow(path, { ...options, onEvent, ...(after === undefined ? {} : { after }) }).catch(() => {});
+    if (signal.aborted) return;
+    options.onState?.(false);
+    await rest(again, signal);
+  }
+}
+
 /** Waits, or less when there is reason to hurry: the network is back, or somebody looks again. */
 function rest(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {

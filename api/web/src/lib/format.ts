@@ -63,6 +63,13 @@ export function useFormat() {
       moment: (iso: string) => moment(iso, language),
       relative: (iso: string, now = Date.now()) => relative(iso, now, language),
       clock: (iso: string) => new Intl.DateTimeFormat(locale(language), { timeStyle: 'medium' }).format(new Date(iso)),
+      /** A time of day without seconds, with the day of the week if one asks for it. */
+      hour: (iso: string, withDay: boolean) =>
+        new Intl.DateTimeFormat(locale(language), {
+          hour: 'numeric',
+          minute: '2-digit',
+          ...(withDay ? { weekday: 'short' } : {}),
+        }).format(new Date(iso)),
       number: (value: number) => new Intl.NumberFormat(locale(language)).format(value),
     }),
     [language],

@@ -9,10 +9,15 @@ export function FindBar({ session, onClose }: { session: Session; onClose: () =>
   const { terminal } = useTexts();
   const [text, setText] = useState('');
   const [found, setFound] = useState(true);
+  const [matches, setMatches] = useState({ which: -1, count: 0 });
   const input = useRef<HTMLInputElement>(null);
   useEffect(() => {
     input.current?.focus();
-    return () => session.stopFinding();
+    const deafen = session.onMatches((which, count) => setMatches({ which, count }));
+    return () => {
+      deafen();
+      session.stopFinding();
+    };
   }, [session]);
   const find = (wanted: string, backwards: boolean) => setFound(wanted === '' || session.find(wanted, backwards));
   return (
@@ -35,8 +40,8 @@ export function FindBar({ session, onClose }: { session: Session; onClose: () =>
         }}
         className="h-8 min-w-0 flex-1 rounded-md bg-term px-2.5 text-[0.8125rem] text-term-ink placeholder:text-term-muted"
       />
-      <span role="status" className="px-2 text-xs text-term-muted">
-        {found ? '' : terminal.notFound}
+      <span role="status" className="px-2 text-xs whitespace-nowrap text-term-muted">
+        {found ? text && matches.which >= 0 && terminal.match(matches.which + 1, matches.count) : terminal.notFound}
       </span>
       <ToolButton label={terminal.findPrevious} onClick={() => find(text, true)}>
         <ArrowUp aria-hidden />

@@ -1,5 +1,5 @@
 import { Maximize2, Minimize2 } from 'lucide-react';
-import { useCallback, useEffect, useRef, useState, useSyncExternalStore } from 'react';
+import { type ReactNode, useCallback, useEffect, useRef, useState, useSyncExternalStore } from 'react';
 import { useMe } from '@/api/session';
 import { toast } from '@/components/toasts';
 import { cn } from '@/lib/cn';
@@ -15,15 +15,21 @@ import { OpenMenu, ToolButton, Tools } from './tools';
 import { useResume } from './use-resume';
 import { type Tab, type Workspace, workspaceOf } from './workspace';
 
-type TerminalPanelProps = { instanceId: string };
+type TerminalPanelProps = {
+  instanceId: string;
+  /** What stands here while none can be opened. Those that are open stay, to be read. */
+  closed: ReactNode;
+};
 
 /** Terminals inside of an instance. */
-export function TerminalPanel({ instanceId }: TerminalPanelProps) {
+export function TerminalPanel({ instanceId, closed }: TerminalPanelProps) {
   const me = useMe();
-  return me ? <Panel key={instanceId} workspace={workspaceOf(me.id, instanceId)} /> : null;
+  return me ? <Panel key={instanceId} workspace={workspaceOf(me.id, instanceId)} closed={closed} /> : null;
 }
 
-function Panel({ workspace }: { workspace: Workspace }) {
+type PanelProps = { workspace: Workspace; closed: ReactNode };
+
+function Panel({ workspace, closed }: PanelProps) {
   const { terminal } = useTexts();
   const { tabs, active } = useSyncExternalStore(workspace.subscribe, workspace.view);
   const [large, setLarge] = useState(false);
@@ -50,6 +56,7 @@ function Panel({ workspace }: { workspace: Workspace }) {
     [workspace],
   );
 
+  if (closed && !tab) return closed;
   return (
     <section
       aria-label={terminal.title}

@@ -202,6 +202,12 @@ export class Session {
     return backwards ? this.#search.findPrevious(text, options) : this.#search.findNext(text, options);
   }
 
+  /** Tells which match is shown, from 0, and how many there are; below 0: there are too many to say. */
+  onMatches(tell: (which: number, count: number) => void): () => void {
+    const told = this.#search.onDidChangeResults(({ resultIndex, resultCount }) => tell(resultIndex, resultCount));
+    return () => told.dispose();
+  }
+
   stopFinding(): void {
     this.#search.clearDecorations();
   }

@@ -7,6 +7,8 @@ import { ceiling, type Point, path } from './series';
 
 const WIDTH = 600;
 const HEIGHT = 140;
+/** Over so much, a time of day is not enough. */
+const HALF_DAY_MS = 12 * 3_600_000;
 const COLOURS = ['stroke-busy', 'stroke-good'] as const;
 const FILLS = ['fill-busy/12', 'fill-none'] as const;
 const DOTS = ['bg-busy', 'bg-good'] as const;
@@ -22,17 +24,19 @@ type ChartProps = {
   format: (value: number) => string;
 };
 
-/** Lines over time. Whoever cannot see them is told the newest values. */
+/** Lines over time. Whoever cannot see them is told the newest values, and the highest. */
 export function Chart({ title, text, lines, from, to, top, format }: ChartProps) {
   const { graphs: words } = useTexts().instance;
   const times = useFormat();
   const [at, setAt] = useState<number | null>(null);
-  const values = lines.flatMap((line) =>
-    line.points.filter((point) => point.at >= from).map((point) => point.value ?? 0),
+  const most = Math.max(
+    0,
+    ...lines.flatMap((line) => line.points.filter((point) => point.at >= from).map((point) => point.value ?? 0)),
   );
-  const highest = top ?? ceiling(Math.max(...values, 0));
+  const highest = top ?? ceiling(most);
   const shown = lines.map((line) => nearest(line.points, at ?? to));
   const told = shown.map((point) => (point?.value == null ? '–' : format(point.value)));
+  const summary = lines.map((line, index) => [line.name, told[index]].filter(Boolean).join(' ')).join(', ');
   const move = (event: PointerEvent<SVGSVGElement>) => {
     const box = event.currentTarget.getBoundingClientRect();
     setAt(from + ((event.clientX - box.left) / box.width) * (to - from));
@@ -60,9 +64,12 @@ export function Chart({ title, text, lines, from, to, top, format }: ChartProps)
           ))}
         </dl>
       </div>
+      <p aria-hidden className="mb-1 text-right text-[0.6875rem] text-muted">
+        {format(highest)}
+      </p>
       <svg
         role="img"
-        aria-label={words.chart(title, told.join(', '))}
+        aria-label={words.chart(title, summary, format(most))}
         viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
         preserveAspectRatio="none"
         className="h-36 w-full touch-pan-y overflow-visible"
@@ -88,6 +95,7 @@ export function Chart({ title, text, lines, from, to, top, format }: ChartProps)
               <path
                 d={drawn}
                 className={cn('fill-none stroke-[1.5]', COLOURS[index])}
+                strokeLinecap="round"
                 vectorEffect="non-scaling-stroke"
               />
             </g>
@@ -98,8 +106,8 @@ export function Chart({ title, text, lines, from, to, top, format }: ChartProps)
         )}
       </svg>
       <div aria-hidden className="mt-1.5 flex justify-between text-[0.6875rem] text-muted">
-        <span>{times.clock(new Date(from).toISOString())}</span>
-        <span>{format(highest)}</span>
+        <span>{times.hour(new Date(from).toISOString(), to - from > HALF_DAY_MS)}</span>
+        <span>{words.now}</span>
       </div>
     </Card>
   );

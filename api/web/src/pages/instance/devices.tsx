@@ -13,6 +13,7 @@ import { Empty } from '@/components/ui/empty';
 import { wordsFor } from '@/lib/errors';
 import { useFormat, useNow } from '@/lib/format';
 import { useTexts } from '@/texts';
+import { StartButton } from './start-button';
 import { useInstanceId } from './use-id';
 
 type Device = Schemas['PendingDevice'] | Schemas['PairedDevice'];
@@ -21,12 +22,17 @@ type Device = Schemas['PendingDevice'] | Schemas['PairedDevice'];
 export function Devices() {
   const id = useInstanceId();
   const { devices: words } = useTexts().instance;
-  const running = useInstance(id).data?.status === 'running';
+  const instance = useInstance(id).data;
+  const running = instance?.status === 'running';
   const devices = useQuery({ ...devicesQuery(id), enabled: running, refetchInterval: 10_000 });
   if (!running) {
     return (
       <Card>
-        <Empty icon={MonitorSmartphone} title={words.notRunning} />
+        <Empty
+          icon={MonitorSmartphone}
+          title={words.notRunning}
+          action={instance ? <StartButton instance={instance} /> : null}
+        />
       </Card>
     );
   }

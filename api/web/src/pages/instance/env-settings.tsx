@@ -1,5 +1,5 @@
 import { Plus, Trash2 } from 'lucide-react';
-import { useState } from 'react';
+import { useId, useState } from 'react';
 import type { Instance } from '@/api/instances';
 import { Button } from '@/components/ui/button';
 import { FieldError } from '@/components/ui/field';
@@ -11,7 +11,9 @@ import { Section } from './settings';
 
 type Variable = { key: string; name: string; value: string };
 
-const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
+/** As the server wants it. */
+const NAME = /^[A-Z_][A-Z0-9_]{0,63}$/;
+const isWrong = (name: string) => name !== '' && !NAME.test(name);
 
 /** Variables for the tools inside. Their values are never shown again. */
 export function EnvSettings({ instance }: { instance: Instance }) {
@@ -20,7 +22,8 @@ export function EnvSettings({ instance }: { instance: Instance }) {
   const [removed, setRemoved] = useState<string[]>([]);
   const change = (key: string, part: Partial<Variable>) =>
     setAdded((all) => all.map((one) => (one.key === key ? { ...one, ...part } : one)));
-  const complete = added.every((one) => NAME.test(one.name));
+  const complete = added.every((one) => NAME.test(one.name) && one.value !== '');
+  const hint = useId();
   return (
     <Section
       title={words.env}
@@ -66,8 +69,8 @@ export function EnvSettings({ instance }: { instance: Instance }) {
                   placeholder={words.envName}
                   autoComplete="off"
                   spellCheck={false}
-                  aria-invalid={one.name !== '' && !NAME.test(one.name) ? true : undefined}
-                  title={words.envHint}
+                  aria-invalid={isWrong(one.name) ? true : undefined}
+                  aria-describedby={isWrong(one.name) ? hint : undefined}
                   className="font-mono"
                   value={one.name}
                   onChange={(event) => change(one.key, { name: event.target.value })}
@@ -93,6 +96,7 @@ export function EnvSettings({ instance }: { instance: Instance }) {
               </li>
             ))}
           </ul>
+          {added.some((one) => isWrong(one.name)) ? <FieldError id={hint}>{words.envHint}</FieldError> : null}
           {error('env') ? <FieldError>{error('env')}</FieldError> : null}
           <Button
             variant="outline"

@@ -3,8 +3,8 @@ import { ChartLine } from 'lucide-react';
 import { useEffect, useMemo, useState } from 'react';
 import { call, client } from '@/api/client';
 import type { Stats } from '@/api/contract';
-import { useInstance } from '@/api/instances';
-import { follow } from '@/api/stream';
+import { isWorking, useInstance } from '@/api/instances';
+import { keepFollowing } from '@/api/stream';
 import { LoadFailed, PageLoading } from '@/components/state';
 import { Card } from '@/components/ui/card';
 import { Empty } from '@/components/ui/empty';
@@ -14,12 +14,15 @@ import { bytes, cores } from '@/lib/format';
 import { useTexts } from '@/texts';
 import { Chart } from './chart';
 import { rate, series } from './series';
+import { StartButton } from './start-button';
 import { useInstanceId } from './use-id';
 
 const HOUR_MS = 3_600_000;
 const RANGES = ['1', '6', '24'] as const;
-/** One point a minute is kept of what comes each second. */
-const KEPT_MS = 60_000;
+/** Of what comes each second, one in so many milliseconds is soon enough to look at. */
+const LIVE_MS = 5_000;
+/** How many of them are kept: until the history, which has a point a minute and is asked for as often, has them. */
+const LIVE_MOST = 30;
 
 /** What the instance has used, for a day, and what it uses now. */
 export function Graphs() {
@@ -28,7 +31,10 @@ export function Graphs() {
   const { create } = useTexts();
   const instance = useInstance(id).data;
   const running = instance?.status === 'running';
-  const [hours, setHours] = useState<(typeof RANGES)[number]>('6');
+  const [chosen, setHours] = useState<(typeof RANGES)[number]>();
+  // The first minutes of a new one would be a speck on six hours.
+  const young = instance ? Date.now() - Date.parse(instance.createdAt) < HOUR_MS : false;
+  const hours = chosen ?? (young ? '1' : '6');
   const history = useQuery({
     queryKey: ['stats', id],
     queryFn: ({ signal }) =>
@@ -40,7 +46,7 @@ export function Graphs() {
     const known = history.data?.points ?? [];
     const last = known.at(-1);
     // What is there already is not put twice.
-    return now && (!last || now.at > last.at) ? [...known, now] : known;
+    return [...known, ...now.filter((one) => !last || one.at > last.at)];
   }, [history.data, now]);
 
   if (history.isPending) return <PageLoading />;
@@ -54,7 +60,7 @@ export function Graphs() {
   if (!points.length || !instance) {
     return (
       <Card>
-        <Empty icon={ChartLine} title={words.empty} />
+        <Empty icon={ChartLine} title={words.empty} action={instance ? <StartButton instance={instance} /> : null} />
       </Card>
     );
   }
@@ -64,7 +70,9 @@ export function Graphs() {
   const perSecond = (value: number) => words.perSecond(bytes(value));
   return (
     <div className="space-y-4">
-      {running ? null : <Notice tone="busy" title={words.notRunning} />}
+      {running || isWorking(instance) ? null : (
+        <Notice tone="busy" title={words.notRunning} action={<StartButton instance={instance} />} />
+      )}
       <div className="flex justify-end">
         <Select
           aria-label={words.range}
@@ -110,24 +118,24 @@ export function Graphs() {
   );
 }
 
-/** The newest measurement. */
-function useStats(id: string, running: boolean): Stats | undefined {
-  const [now, setNow] = useState<Stats>();
+/** The newest measurements, oldest first. */
+function useStats(id: string, running: boolean): readonly Stats[] {
+  const [live, setLive] = useState<readonly Stats[]>([]);
   useEffect(() => {
+    setLive([]);
     if (!running) return;
     const leave = new AbortController();
     let shown = 0;
     const onEvent = (event: { name: string; data: string }) => {
       if (event.name === 'end') return true;
-      // Five seconds are soon enough to look at.
-      if (event.name !== 'stats' || Date.now() - shown < KEPT_MS / 12) return false;
+      if (event.name !== 'stats' || Date.now() - shown < LIVE_MS) return false;
       shown = Date.now();
-      setNow(JSON.parse(event.data) as Stats);
+      const stats = JSON.parse(event.data) as Stats;
+      setLive((before) => [...before, stats].slice(-LIVE_MOST));
       return false;
     };
-    // The history is asked for each minute anyway.
-    follow(`/api/instances/${id}/stats`, { signal: leave.signal, onEvent }).catch(() => {});
+    void keepFollowing(`/api/instances/${id}/stats`, { signal: leave.signal, onEvent });
     return () => leave.abort();
   }, [id, running]);
-  return running ? now : undefined;
+  return live;
 }

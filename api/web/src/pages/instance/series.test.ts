@@ -38,5 +38,5 @@ test('lines are drawn into their box', () => {
     { at: 6, value: null },
     { at: 10, value: 20 },
   ];
-  expect(path(points, 0, 10, 10, 100, 50)).toBe('M0.0 50.0L50.0 0.0M100.0 0.0');
+  expect(path(points, 0, 10, 10, 100, 50)).toBe('M0.0 50.0L50.0 0.0M100.0 0.0L100.0 0.0');
 });

@@ -57,5 +57,6 @@ export function path(points: Point[], from: number, to: number, top: number, wid
     drawn += `${pen ? 'L' : 'M'}${x.toFixed(1)} ${y.toFixed(1)}`;
     pen = true;
   }
-  return drawn;
+  // A measurement between two gaps is a line of no length, which is drawn as a dot.
+  return drawn.replace(/M([^ML]+)(?=M|$)/g, 'M$1L$1');
 }

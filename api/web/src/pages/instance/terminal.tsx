@@ -1,7 +1,27 @@
-import { useParams } from '@tanstack/react-router';
+import { SquareTerminal } from 'lucide-react';
+import { useInstance } from '@/api/instances';
+import { Card } from '@/components/ui/card';
+import { Empty } from '@/components/ui/empty';
 import { TerminalPanel } from '@/terminal/panel';
+import { useTexts } from '@/texts';
+import { StartButton } from './start-button';
+import { useInstanceId } from './use-id';
 
 export function Terminal() {
-  const { id } = useParams({ from: '/layout/instances/$id' });
-  return <TerminalPanel instanceId={id} />;
+  const id = useInstanceId();
+  const { terminal } = useTexts();
+  const instance = useInstance(id).data;
+  if (!instance) return null;
+  return (
+    <TerminalPanel
+      instanceId={id}
+      closed={
+        instance.status === 'running' ? null : (
+          <Card>
+            <Empty icon={SquareTerminal} title={terminal.notRunning} action={<StartButton instance={instance} />} />
+          </Card>
+        )
+      }
+    />
+  );
 }

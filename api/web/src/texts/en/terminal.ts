@@ -14,6 +14,7 @@ export const terminal = {
     'openclaw doctor': 'Look for problems, and offer to mend them',
     'openclaw channels add': 'Connect another chat channel',
   },
+  notRunning: 'A terminal can be opened while the instance is running.',
   start: {
     title: 'A shell inside of the instance',
     text: 'It goes on when the connection is lost or the page is loaded again, and ends when nobody comes back to it.',
@@ -53,6 +54,7 @@ export const terminal = {
   findNext: 'Next match',
   findPrevious: 'Previous match',
   findClose: 'Close the search',
+  match: (which: number, count: number) => `${which} of ${count}`,
   notFound: 'Not found',
   copy: 'Copy the selection',
   copied: 'Copied from the terminal',

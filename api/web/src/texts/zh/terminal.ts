@@ -16,6 +16,7 @@ export const terminal: Texts['terminal'] = {
     'openclaw doctor': '查找问题，并提供修复',
     'openclaw channels add': '连接另一个聊天渠道',
   },
+  notRunning: '实例运行时可以打开终端。',
   start: {
     title: '实例内部的 Shell',
     text: '连接中断或刷新页面后它会继续运行；长时间无人返回时才会结束。',
@@ -55,6 +56,7 @@ export const terminal: Texts['terminal'] = {
   findNext: '下一个',
   findPrevious: '上一个',
   findClose: '关闭查找',
+  match: (which, count) => `第 ${which} 个，共 ${count} 个`,
   notFound: '未找到',
   copy: '复制选中内容',
   copied: '已从终端复制',
