@@ -16,7 +16,7 @@ export const password = process.env.CLAWDEPLOY_TEST_PASSWORD;
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const PATIENCE = 60_000;
 const DESK = { width: 1280, height: 860 };
-const PHONE = { width: 390, height: 844 };
+export const PHONE = { width: 390, height: 844 };
 if (options.screenshots) mkdirSync(options.screenshots, { recursive: true });
 
 const browser = await chromium.launch({
@@ -44,18 +44,18 @@ export const page = await context.newPage();
 page.on('console', (line) => /Content Security Policy/.test(line.text()) && mistakes.push(line.text()));
 page.on('pageerror', (error) => mistakes.push(String(error)));
 
-/** What axe has against the page at this moment. */
-async function violations() {
-  const { violations: all } = await page.evaluate(`${axe}; axe.run({ resultTypes: ['violations'] })`);
+/** What axe has against a page at this moment. */
+async function violations(on) {
+  const { violations: all } = await on.evaluate(`${axe}; axe.run({ resultTypes: ['violations'] })`);
   return all.map((one) => `${one.id}: ${one.nodes.map((node) => node.html.slice(0, 160)).join(' | ')}`);
 }
 
 /** No violation, once what moves has come to rest: colours fade, for longer on a busy machine; what stays is a violation. */
-async function accessible(name) {
-  let found = await violations();
+export async function accessible(name, on = page) {
+  let found = await violations(on);
   for (let tries = 0; found.length > 0 && tries < 10; tries += 1) {
-    await page.waitForTimeout(500);
-    found = await violations();
+    await on.waitForTimeout(500);
+    found = await violations(on);
   }
   assert.deepEqual(found, [], `axe on ${name}`);
 }
@@ -79,8 +79,8 @@ export async function look(name) {
   await page.emulateMedia({ colorScheme: 'light', reducedMotion: 'no-preference' });
 }
 
-export async function picture(name) {
-  if (options.screenshots) await page.screenshot({ path: `${options.screenshots}/${name}.png` });
+export async function picture(name, on = page) {
+  if (options.screenshots) await on.screenshot({ path: `${options.screenshots}/${name}.png` });
 }
 
 /** Opens a menu, looks at it, and closes it with Escape: the focus is back where it was. */
@@ -91,6 +91,15 @@ export async function lookInto(trigger, name) {
   await page.keyboard.press('Escape');
   await page.getByRole('menu').waitFor({ state: 'detached' });
   assert.ok(await trigger.evaluate((element) => element === document.activeElement), `${name}: the focus comes back`);
+}
+
+/** Waits until something holds; `seen` is what is told if it never does. */
+export async function until(what, holds, seen = () => '') {
+  const end = Date.now() + PATIENCE;
+  while (!(await holds())) {
+    if (Date.now() > end) throw new Error(`waited in vain: ${what}\n${await seen()}`);
+    await page.waitForTimeout(100);
+  }
 }
 
 export const button = (name) => page.getByRole('button', { name, exact: true });

@@ -24,7 +24,7 @@ pub enum FakeMode {
     Next,
     /// Changes the state that it finds, then ends with 1.
     Migrate,
-    /// As the first, in an image that has a shell, as that of the real one has.
+    /// As the first, in an image that has a shell and `openclaw` as a command, as that of the real one has.
     Shell,
 }
 
@@ -64,8 +64,8 @@ impl FakeMode {
         let (mode, delay, version) = (self.name(), self.delay_ms(), self.version());
         if self == Self::Shell {
             return format!(
-                "FROM {}\nCOPY fake-gateway /usr/local/bin/node\nENV FAKE_MODE={mode} FAKE_DELAY_MS={delay}\n\
-                 LABEL clawdeploy.openclaw.version=\"{version}\" clawdeploy.fake=\"{hash}\"\n",
+                "FROM {}\nCOPY fake-gateway /usr/local/bin/node\nCOPY fake-gateway /usr/local/bin/openclaw\n\
+                 ENV FAKE_MODE={mode} FAKE_DELAY_MS={delay}\nLABEL clawdeploy.openclaw.version=\"{version}\" clawdeploy.fake=\"{hash}\"\n",
                 settings::base_image()
             );
         }

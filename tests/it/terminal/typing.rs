@@ -84,13 +84,13 @@ async fn ctrl_c_works_at_once_however_slow_the_reader() {
 #[tokio::test]
 async fn one_of_a_few_commands_and_a_program_without_a_browser() {
     let (env, ann, instance) = site(builder()).await;
-    // The stand-in has no OpenClaw: the shell says so, and its code is that of the terminal.
+    // The stand-in cannot do it: it says so, and its code is that of the terminal.
     let (id, ticket) =
-        clawdeploy_tests::terminal::open(&ann, &instance, &json!({ "command": "openclaw doctor" })).await;
+        clawdeploy_tests::terminal::open(&ann, &instance, &json!({ "command": "openclaw configure" })).await;
     let mut terminal = Terminal::attach(&env.base, &id, &ticket, None).await;
     assert_eq!(terminal.ended().await, Some(1000));
-    assert_eq!(terminal.told("exit").unwrap()["code"], 127);
-    assert!(String::from_utf8_lossy(&terminal.output).contains("openclaw"));
+    assert_eq!(terminal.told("exit").unwrap()["code"], 1);
+    assert!(String::from_utf8_lossy(&terminal.output).contains("cannot configure"));
 
     let path = format!("/api/instances/{instance}/terminal?cols=90&rows=20");
     let attach = Attach { base: &env.base, path, origin: None, ticket: None, token: ann.token() };

@@ -1,14 +1,61 @@
-//! What one does inside an instance: terminals, logs, graphs.
+//! What one does inside an instance: terminals, logs, graphs, devices, settings.
+
+use std::time::Duration;
 
 use clawdeploy_tests::{FakeMode, TestEnv};
 
 use super::{EMAIL, walk};
 use crate::routes::auth::account;
 
-#[tokio::test]
-async fn terminals_logs_and_graphs() {
+/// A site with somebody who has an account.
+async fn site() -> TestEnv {
     let env = TestEnv::builder().image(FakeMode::Shell).build().await;
     account(&env, EMAIL).await;
-    walk(&env, "inside.mjs", &env.base, &[], &[]).await;
+    env
+}
+
+#[tokio::test]
+async fn terminals() {
+    let env = site().await;
+    walk(&env, "terminal.mjs", &env.base, &[], &[]).await;
     env.finish().await;
+}
+
+#[tokio::test]
+async fn terminals_that_are_cut_off() {
+    let env = site().await;
+    walk(&env, "connection.mjs", &env.base, &[], &[]).await;
+    env.finish().await;
+}
+
+#[tokio::test]
+async fn logs_graphs_and_devices() {
+    let env = site().await;
+    tokio::join!(walk(&env, "inside.mjs", &env.base, &[], &[]), past(&env));
+    env.finish().await;
+}
+
+#[tokio::test]
+async fn settings() {
+    let env = site().await;
+    walk(&env, "settings.mjs", &env.base, &[], &[]).await;
+    env.finish().await;
+}
+
+/// A day of use, with a pause in it, as if the instance were older than the walk.
+async fn past(env: &TestEnv) {
+    let running = async || env.rows("SELECT id FROM instances WHERE status = 'running'").await.pop();
+    env.wait_for("an instance", Duration::from_mins(1), running).await;
+    let measured = env
+        .execute(
+            "INSERT INTO instance_stats SELECT i.id, date_trunc('minute', now()) - n * interval '1 minute', \
+               sum((1 + sin(n / 37.0) + 0.4 * sin(n / 5.0)) ^ 2 * 4e9 + 3e8) OVER so_far, \
+               (520 + 110 * sin(n / 90.0) + 30 * sin(n / 11.0)) * 1048576, 2048::bigint << 20, \
+               sum((1 + sin(n / 23.0)) * 2e6) OVER so_far, sum((1 + sin(n / 23.0 + 1)) * 5e5) OVER so_far, \
+               (300 - n / 20) * 1048576, 40 \
+             FROM instances i, generate_series(2, 1435) n WHERE n NOT BETWEEN 170 AND 215 \
+             WINDOW so_far AS (PARTITION BY i.id ORDER BY n DESC)",
+        )
+        .await;
+    assert!(measured > 1000, "{measured}");
 }

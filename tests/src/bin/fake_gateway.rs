@@ -21,7 +21,7 @@ const ENVIRONMENT: &str = "/home/node/.openclaw/.env";
 /// fills its log, `never` is never ready.
 const FATE: &str = "/home/node/.openclaw/fate";
 /// A test may put this there for OpenClaw's command line: `hang` never ends, `fail` ends with 1, `mumble`
-/// ends well and says nothing that could be understood.
+/// ends well and says nothing that could be understood, `alone` knows no device.
 const MOOD: &str = "/home/node/.openclaw/mood";
 /// What `openclaw devices list` and `openclaw dashboard` of the real one have printed.
 const DEVICES: &str = include_str!("../../../worker/src/inside/fixtures/devices.json");
@@ -35,6 +35,11 @@ fn main() -> ExitCode {
     // As the shell of a base image on which one of ours is built.
     if std::env::args().next().is_some_and(|name| name.ends_with("bash")) {
         return shell();
+    }
+    // As OpenClaw's command, where an image has a shell to start it from.
+    if std::env::args().next().is_some_and(|name| name.ends_with("openclaw")) {
+        let words: Vec<String> = std::env::args().skip(1).collect();
+        return command_line("3600", &words);
     }
     // As a command beside the gateway, as a person's in a terminal would be.
     match std::env::args().nth(1).as_deref() {
@@ -102,6 +107,10 @@ fn command_line(seconds: &str, arguments: &[String]) -> ExitCode {
             let _ = writeln!(io::stdout(), "Done, more or less.");
             return ExitCode::SUCCESS;
         }
+        "alone" if words == ["devices", "list", "--json"] => {
+            let _ = writeln!(io::stdout(), "{{\"pending\":[],\"paired\":[]}}");
+            return ExitCode::SUCCESS;
+        }
         _ => {}
     }
     let device =
@@ -111,7 +120,11 @@ fn command_line(seconds: &str, arguments: &[String]) -> ExitCode {
         ["devices", "list", "--json"] => DEVICES.to_owned(),
         ["devices", "approve", WAITING, "--json"] => format!("{{\"requestId\":\"{WAITING}\",\"device\":{device}}}"),
         ["devices", "reject", WAITING, "--json"] | ["devices", "remove", PAIRED, "--json"] => "{}".to_owned(),
-        _ => return ExitCode::from(1),
+        ["doctor"] => format!("\u{1b}[1mfake openclaw\u{1b}[0m: looked at {CONFIG}\n\u{1b}[32m✓\u{1b}[0m nothing is wrong"),
+        _ => {
+            let _ = writeln!(io::stderr(), "fake openclaw: cannot {}", words.join(" "));
+            return ExitCode::from(1);
+        }
     };
     let _ = writeln!(io::stdout(), "{said}");
     ExitCode::SUCCESS

@@ -1,0 +1,140 @@
+// A terminal whose browser is cut off, loaded anew, or another one; and one whose instance is stopped.
+import assert from 'node:assert/strict';
+import { begin, connected, enter, openShell, says, screen, sees, shown, tab } from './shell.mjs';
+import {
+  accessible,
+  button,
+  context,
+  heading,
+  look,
+  options,
+  page,
+  password,
+  PHONE,
+  picture,
+  status,
+  until,
+  walk,
+} from './walk.mjs';
+
+const LOST = 'The connection was lost. What runs goes on; trying to come back…';
+/** What a counter prints between two cuts, without a space. */
+const COUNTED = Array.from({ length: 120 }, (_, index) => 1000 + index).join('');
+
+// A connection that is there outlasts a browser that is told to be offline, so it is closed as well.
+await context.addInitScript(() => {
+  const Native = WebSocket;
+  const sockets = (window.sockets = []);
+  window.WebSocket = class extends Native {
+    constructor(...how) {
+      super(...how);
+      sockets.push(this);
+    }
+  };
+});
+
+async function cut() {
+  await context.setOffline(true);
+  await page.evaluate('sockets.at(-1).close()');
+  await says(LOST);
+}
+
+async function instance() {
+  await begin('Workbench');
+  await openShell();
+}
+
+/** Nothing of what is printed meanwhile is lost, and nothing is there twice. */
+async function away() {
+  await enter('for i in $(seq $((500 * 2)) 1119); do printf $i; sleep 0.1; done; echo " and""over"');
+  for (const last of ['1010', '1050']) {
+    await sees(last);
+    await cut();
+    // It goes on, unseen.
+    const before = await shown();
+    await page.waitForTimeout(1500);
+    assert.equal(await shown(), before, 'the connection is cut');
+    await context.setOffline(false);
+    await connected();
+  }
+  await sees('andover');
+  assert.ok((await shown()).includes(`${COUNTED}andover`), `lost, doubled or out of order: ${await shown()}`);
+  assert.equal((await shown()).split('1000').length, 2, 'it is there once');
+}
+
+async function waiting() {
+  await cut();
+  await look('terminal-reconnecting');
+  await context.setOffline(false);
+  await connected();
+  await enter('echo "still $((100 + 1))"');
+  await sees('still 101');
+}
+
+async function reload() {
+  await page.reload();
+  await connected();
+  await sees(`${COUNTED}andover`);
+  await sees('still 101');
+  assert.equal(await tab('Terminal 1').count(), 1);
+  await enter('echo "and on $((100 + 2))"');
+  await sees('and on 102');
+}
+
+/** On a phone one takes it over, with the keys that its keyboard lacks; and on the desk one takes it back. */
+async function phone() {
+  const browser = context.browser();
+  const other = await browser.newContext({ viewport: PHONE, isMobile: true, hasTouch: true, locale: 'en-GB' });
+  const small = await other.newPage();
+  small.setDefaultTimeout(60_000);
+  await small.goto(page.url());
+  await small.getByLabel('Email').fill(options.email);
+  await small.getByLabel('Password', { exact: true }).fill(password);
+  await small.getByRole('button', { name: 'Sign in', exact: true }).tap();
+  await small.getByText('Open in another window: take it over').waitFor();
+  await accessible('terminal-takeover, phone', small);
+  await picture('terminal-takeover-phone', small);
+  await small.getByRole('button', { name: /^Shell/ }).tap();
+  await connected(small);
+  await sees('and on 102', small);
+  await enter('clear; sleep 1000', small);
+  const keys = small.getByRole('toolbar', { name: 'Keys that a phone lacks' });
+  await keys.getByRole('button', { name: 'Ctrl+C' }).tap();
+  await sees('^C', small);
+  await enter('echo "on the phone $((100 + 3))"', small);
+  await sees('on the phone 103', small);
+  await keys.getByRole('button', { name: '↑' }).tap();
+  await until('the last command', async () => (await shown(small)).split('$((100+3))').length === 3);
+  await accessible('terminal-keys, phone', small);
+  await picture('terminal-keys-phone', small);
+  await keys.getByRole('button', { name: 'Ctrl+C' }).tap();
+
+  await says('The terminal was opened in another window.');
+  await look('terminal-elsewhere');
+  await button('Take it back').click();
+  await connected();
+  await sees('on the phone 103');
+  await says('The terminal was opened in another window.', small);
+  await other.close();
+}
+
+/** What one is told when the instance stops, and where there is nothing to open. */
+async function stopped() {
+  await button('Stop').click();
+  await status('Stopped').waitFor();
+  await says(/instance/);
+  await sees('on the phone 103');
+  await look('terminal-stopped');
+  await button('Close Terminal 1').click();
+  await page.getByText('A terminal can be opened while the instance is running.').waitFor();
+  assert.equal(await screen().count(), 0);
+  await look('terminal-not-running');
+  await button('Start').last().click();
+  await status('Running').waitFor();
+  await heading('A shell inside of the instance').waitFor();
+  await button('Open a terminal').click();
+  await connected();
+  await until('a prompt', async () => (await shown()).includes('$'));
+}
+
+await walk([instance, away, waiting, reload, phone, stopped]);

@@ -1,0 +1,189 @@
+// What one sees of the inside of an instance: its log, what it uses, and which devices know it.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { begin, enter, openShell, sees } from './shell.mjs';
+import { button, dialog, link, look, lookInto, page, status, toast, until, walk } from './walk.mjs';
+
+const log = () => page.getByRole('region', { name: 'Log of the gateway' });
+const follow = () => button('Follow');
+const pressed = (is) => until(`following: ${is}`, async () => (await follow().getAttribute('aria-pressed')) === is);
+const search = (text) => page.getByRole('searchbox', { name: 'Search in the log' }).fill(text);
+/** "… of … lines": the first number. */
+const counted = () => page.getByRole('status').getByText(/of [\d,]+ lines$/);
+const number = async () => Number.parseInt((await counted().innerText()).replace(',', ''), 10);
+/** How far the log is scrolled; the same at two looks. */
+const place = () => log().evaluate((box) => Math.round(box.scrollTop));
+let gateway = '';
+
+async function instance() {
+  await begin('Family assistant');
+  gateway = await page.locator('dd a[target=_blank]').getAttribute('href');
+  await link('Logs').click();
+  await log().getByText('fake gateway: listening on 18789').waitFor();
+  await page.getByText('1 line', { exact: true }).waitFor();
+}
+
+/** The gateway is busy: three hundred lines at once, some of them complaints, and then one after the other. */
+async function busy() {
+  await openShell();
+  await enter('for i in $(seq 300); do echo "request $i was answered in $((i * 7 % 90)) ms"; done >/proc/1/fd/1');
+  await enter('for i in 1 2 3; do echo "the model was slow to answer, try $i"; done >/proc/1/fd/2; echo do""ne');
+  await sees('done');
+  await link('Logs').click();
+  await log().getByText('the model was slow to answer, try 3').waitFor();
+  await page.getByText('live', { exact: true }).waitFor();
+  await page.getByText('304 lines').waitFor();
+  await pressed('true');
+  await look('logs');
+  await link('Terminal').click();
+  await enter('while sleep 0.2; do echo "tick $((n += 1))" >/proc/1/fd/1; done');
+  await link('Logs').click();
+  await log().getByText(/^tick \d+$/).first().waitFor();
+}
+
+const ticks = async () => Number((await log().getByText(/^tick \d+$/).last().innerText()).slice(5));
+
+/** One who reads stays where they are; one who follows sees what comes. */
+async function following() {
+  const first = await ticks();
+  await until('more ticks', async () => (await ticks()) > first + 3);
+  await pressed('true');
+  await log().hover();
+  await page.mouse.wheel(0, -1500);
+  await button('Go to the end').waitFor();
+  await pressed('false');
+  const at = await place();
+  const lines = () => page.getByText(/^[\d,]+ lines$/).innerText();
+  const before = await lines();
+  await until('more lines', async () => (await lines()) !== before);
+  await page.waitForTimeout(500);
+  assert.equal(await place(), at, 'nothing moves under one who reads');
+  await button('Go to the end').click();
+  await until('the newest', async () => (await ticks()) > first + 5);
+  await pressed('true');
+  await follow().click();
+  await pressed('false');
+  const still = await place();
+  const then = await lines();
+  await until('more lines', async () => (await lines()) !== then);
+  await page.waitForTimeout(500);
+  assert.equal(await place(), still, 'switched off, it stays');
+  await follow().click();
+  await pressed('true');
+}
+
+async function searching() {
+  await search('Request 29');
+  await until('eleven lines', async () => (await number()) === 11);
+  const marks = await log().locator('mark').allInnerTexts();
+  assert.deepEqual(marks, Array(11).fill('request 29'));
+  await look('logs-search');
+  await search('nothing of the kind');
+  await log().getByText('No line matches.').waitFor();
+  assert.equal(await number(), 0);
+  await look('logs-no-match');
+  await search('');
+}
+
+async function download() {
+  const [file] = await Promise.all([page.waitForEvent('download'), link('Download').click()]);
+  assert.match(file.suggestedFilename(), /^[0-9a-z]+\.log$/);
+  const lines = readFileSync(await file.path(), 'utf8').trimEnd().split('\n');
+  for (const line of lines) assert.match(line, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z /);
+  assert.ok(lines.some((line) => line.endsWith(' request 300 was answered in 30 ms')));
+  assert.ok(lines.some((line) => / tick \d+$/.test(line)));
+}
+
+/** A gateway that ends by itself is started again, and its log goes on without a word from anybody. */
+async function crash() {
+  await search('listening');
+  await until('one start', async () => (await number()) === 1);
+  await fetch(new URL('/crash', gateway)).catch(() => {});
+  await until('the second start', async () => (await number()) === 2);
+  await search('told to crash');
+  await until('its last words', async () => (await number()) === 1);
+  await page.getByText('live', { exact: true }).waitFor();
+  await status('Running').waitFor();
+  await search('listening');
+  await button('More actions').click();
+  await page.getByRole('menuitem', { name: 'Restart' }).click();
+  await toast('Family assistant has restarted').waitFor();
+  await until('the third start', async () => (await number()) === 3);
+  await page.getByText('live', { exact: true }).waitFor();
+  await search('');
+}
+
+const chart = (name) => page.getByRole('img', { name });
+
+async function graphs() {
+  // As it is in the first seconds of an instance's life.
+  const streams = /\/stats(\/history)?$/;
+  await page.route(streams, (route) =>
+    route.request().url().endsWith('history') ? route.fulfill({ json: { points: [] } }) : route.abort(),
+  );
+  await link('Graphs').click();
+  await page.getByText('No measurements yet. They come in once a minute while it runs.').waitFor();
+  await look('graphs-empty');
+  await page.unroute(streams);
+  await page.reload();
+  for (const name of [/^CPU: last [\d.]+%, at most/, /^Memory: last [\d.]+ MB, at most/, /^Disk: last [\d.]+ [KM]?B/]) {
+    await chart(name).waitFor();
+  }
+  await chart(/^Network: last received [\d.]+ [KM]?B\/s, sent [\d.]+ [KM]?B\/s, at most/).waitFor();
+  const range = page.getByRole('combobox', { name: 'Time range' });
+  await range.getByText('1 hour').waitFor();
+  await lookInto(range, 'the time ranges');
+  await range.click();
+  await page.getByRole('option', { name: '24 hours' }).click();
+  await page.getByText(/^(Mon|Tue|Wed|Thu|Fri|Sat|Sun)/).first().waitFor();
+  await range.click();
+  await page.getByRole('option', { name: '6 hours' }).click();
+  await look('graphs');
+  await chart(/^Memory/).hover();
+  await page.getByText('of 2 GB').waitFor({ state: 'detached' });
+}
+
+async function devices() {
+  const name = 'openclaw-control-ui · Linux x86_64';
+  await link('Devices').click();
+  await page.getByText('198.51.100.7').waitFor();
+  await button('Let in').click();
+  await toast(`${name} was let in`).waitFor();
+  await button('Turn away').click();
+  await toast(`${name} was turned away`).waitFor();
+  await button('Remove').click();
+  await dialog().getByText('It is signed out at once and has to ask again.').waitFor();
+  await look('devices-remove');
+  await dialog().getByRole('button', { name: 'Remove' }).click();
+  await toast(`${name} was removed`).waitFor();
+  // Until nobody knows it any more.
+  await openShell();
+  await enter('echo alone >~/.openclaw/mood; echo qui""et');
+  await sees('quiet');
+  await link('Devices').click();
+  await page.getByText('No device is waiting').waitFor();
+  await page.getByText('No device yet').waitFor();
+  await look('devices-empty');
+}
+
+/** What is left to see of one that does not run, and how to go on. */
+async function stopped() {
+  await button('Stop').click();
+  await status('Stopped').waitFor();
+  await page.getByText('Devices can be seen while the instance is running.').waitFor();
+  await look('devices-stopped');
+  await link('Graphs').click();
+  await page.getByText('The instance does not run, so that nothing new is measured.').waitFor();
+  await chart(/^CPU: last/).waitFor();
+  await look('graphs-stopped');
+  await link('Logs').click();
+  await page.getByText('The instance does not run. This is what it printed last.').waitFor();
+  await page.getByText('not running', { exact: true }).waitFor();
+  await log().getByText('fake gateway: listening on 18789').first().waitFor();
+  await look('logs-stopped');
+  await button('Start').last().click();
+  await status('Running').waitFor();
+  await page.getByText('live', { exact: true }).waitFor();
+}
+
+await walk([instance, busy, following, searching, download, crash, graphs, devices, stopped]);

@@ -1,0 +1,138 @@
+// What one changes of an instance: its name, limits, channel, provider and environment, each by itself.
+import assert from 'node:assert/strict';
+import { begin } from './shell.mjs';
+import { button, context, heading, link, look, page, status, toast, walk } from './walk.mjs';
+
+const TOKEN = '123456789:AAExampleExampleExampleExampleExample';
+const KEY = 'sk-ant-example-example';
+const VALUE = 'open-sesame';
+/** The form of a subject. */
+const part = (name) => page.locator('form').filter({ has: page.getByRole('heading', { name, exact: true }) });
+const save = (name) => part(name).getByRole('button', { name: 'Save changes' });
+const later = (name) => part(name).getByRole('switch', { name: /^Apply at once/ }).click();
+const detail = (name, value) => page.locator('dl > div').filter({ hasText: name }).getByText(value).waitFor();
+
+// Whatever the server says, it never says a secret that somebody has given it.
+const told = [];
+context.on('response', async (response) => {
+  const text = await response.text().catch(() => '');
+  if ([TOKEN, KEY, VALUE].some((secret) => text.includes(secret))) told.push(response.url());
+});
+
+async function instance() {
+  await begin('First');
+  await link('Settings').click();
+  await heading('Chat channel').waitFor();
+}
+
+async function name() {
+  const field = part('Name').getByLabel('Name', { exact: true });
+  assert.ok(await save('Name').isDisabled(), 'there is nothing to save');
+  await field.fill('x'.repeat(65));
+  await save('Name').click();
+  await part('Name').getByRole('alert').getByText(/64/).waitFor();
+  await field.fill('Family assistant');
+  await save('Name').click();
+  await toast('Saved').waitFor();
+  await page.getByRole('heading', { name: 'Family assistant', level: 1 }).waitFor();
+}
+
+/** What needs a new container can wait for the next restart, and says so until it is applied. */
+async function limits() {
+  await part('Limits').getByRole('combobox', { name: 'Memory' }).click();
+  await page.getByRole('option', { name: '1.5 GB' }).click();
+  await part('Limits').getByText('The gateway restarts. Otherwise the next restart or update applies it.').waitFor();
+  await later('Limits');
+  await save('Limits').click();
+  await toast('Saved. It applies with the next restart.').waitFor();
+  await link('Overview').click();
+  await page.getByText('Changed settings wait').waitFor();
+  await page.getByText('They apply with the next restart: memory.').waitFor();
+  await look('settings-pending');
+  await button('Apply now').click();
+  await toast('Saved. It is being applied.').waitFor();
+  await toast('Family assistant has its new settings').waitFor();
+  await status('Running').waitFor();
+  assert.equal(await page.getByText('Changed settings wait').count(), 0);
+  await detail('Limits', '1.5 GB memory');
+}
+
+/** What is wrong is said in words, whoever finds it: the page, or the server. */
+async function environment() {
+  await link('Settings').click();
+  const form = part('Environment variables');
+  await form.getByText('None is set.').waitFor();
+  await button('Add a variable').click();
+  const field = form.getByRole('textbox', { name: 'Name' });
+  const value = form.getByLabel('Value', { exact: true });
+  await field.fill('my-variable');
+  await value.fill(VALUE);
+  await form.getByText('A name is made of capital letters, digits and _, and does not begin with a digit.').waitFor();
+  assert.equal(await field.getAttribute('aria-invalid'), 'true');
+  assert.ok(await save('Environment variables').isDisabled());
+  await look('settings-refused');
+  await field.fill('NODE_OPTIONS');
+  await save('Environment variables').click();
+  await form.getByRole('alert').getByText('NODE_OPTIONS is set by the platform').waitFor();
+  await field.fill('MY_TOOL');
+  await later('Environment variables');
+  await save('Environment variables').click();
+  await form.getByText('is set', { exact: true }).waitFor();
+  assert.equal(await value.count(), 0);
+  assert.equal(await form.getByText('NODE_OPTIONS').count(), 0, 'what was wrong before is forgotten');
+  await page.reload();
+  await form.getByText('MY_TOOL').waitFor();
+  await button('Remove MY_TOOL').click();
+  await later('Environment variables');
+  await save('Environment variables').click();
+  await form.getByText('None is set.').waitFor();
+}
+
+async function channel() {
+  const form = part('Chat channel');
+  await form.getByRole('radio', { name: /^Telegram/ }).click();
+  await form.getByLabel('Bot token').fill('123');
+  await save('Chat channel').click();
+  await form.getByRole('alert').getByText('Must look like 123456789:AbC..., as @BotFather gives it').waitFor();
+  await form.getByLabel('Bot token').fill(TOKEN);
+  await save('Chat channel').click();
+  await toast('Saved. It is being applied.').waitFor();
+  await toast('Family assistant has its new settings').waitFor();
+  await form.getByText('Leave empty to keep the token it has.').waitFor();
+  assert.equal(await form.getByLabel('Bot token').inputValue(), '');
+  await link('Overview').click();
+  await detail('Channel', 'Telegram');
+  await link('Settings').click();
+  await form.getByRole('radio', { name: /^Skip/ }).click();
+  await later('Chat channel');
+  await save('Chat channel').click();
+  await toast('Saved. It applies with the next restart.').waitFor();
+  await link('Overview').click();
+  await page.getByText(/^They apply with the next restart: .*channel/).waitFor();
+  await link('Settings').click();
+}
+
+/** A key is given once, and never seen again. */
+async function provider() {
+  const form = part('AI provider');
+  await form.getByRole('combobox', { name: 'AI provider' }).click();
+  await page.getByRole('option', { name: 'Anthropic', exact: true }).click();
+  assert.ok(await save('AI provider').isDisabled(), 'a provider needs a key');
+  await form.getByLabel('API key').fill(KEY);
+  assert.equal(await form.getByLabel('API key').getAttribute('type'), 'password');
+  await save('AI provider').click();
+  await toast('Family assistant has its new settings').waitFor();
+  await form.getByText('Leave empty to keep the key it has.').waitFor();
+  assert.equal(await form.getByLabel('API key').inputValue(), '');
+  await look('settings-saved');
+  await page.reload();
+  await form.getByText('Leave empty to keep the key it has.').waitFor();
+  const content = await page.content();
+  assert.ok(!content.includes(KEY) && !content.includes(TOKEN));
+  await link('Overview').click();
+  await detail('AI provider', 'Anthropic');
+  await detail('Channel', 'none');
+  assert.deepEqual(told, []);
+}
+
+await walk([instance, name, limits, environment, channel, provider]);
