@@ -78,9 +78,9 @@ async fn a_person_signs_in_over_there_and_is_known_from_then_on() {
     let id = site.env.user_id("eve", clawdeploy_shared::db::user::Role::User).await.to_string();
 
     let unknown = site.sign_in("dan").await;
-    assert_eq!(unknown.header("location"), Some("/login?error=oidc_unknown_account"));
+    assert_eq!(unknown.header("location"), Some("/sign-in?error=oidc_unknown_account"));
     let unverified = site.sign_in("unverified-eve").await;
-    assert_eq!(unverified.header("location"), Some("/login?error=oidc_unknown_account"));
+    assert_eq!(unverified.header("location"), Some("/sign-in?error=oidc_unknown_account"));
     let answer = site.sign_in("eve").await;
     assert_eq!(site.who(&answer).await["id"], id.as_str());
     // Another e-mail changes nothing: it is the same person over there.
@@ -89,7 +89,7 @@ async fn a_person_signs_in_over_there_and_is_known_from_then_on() {
     assert_eq!(site.who(&answer).await["id"], id.as_str());
 
     site.env.execute("UPDATE users SET suspended_at = now() WHERE email = 'other@test.example'").await;
-    assert_eq!(site.sign_in("eve").await.header("location"), Some("/login?error=oidc_unknown_account"));
+    assert_eq!(site.sign_in("eve").await.header("location"), Some("/sign-in?error=oidc_unknown_account"));
     let audit = site.env.rows("SELECT action, outcome FROM audit ORDER BY id").await;
     let audit: Vec<_> =
         audit.iter().map(|row| format!("{} {}", row["action"], row["outcome"]).replace('"', "")).collect();
@@ -108,7 +108,7 @@ async fn a_new_person_gets_an_account_where_that_is_allowed() {
         (&json!("dan@test.example"), &json!("user"), &json!("Somebody"))
     );
     let unverified = site.sign_in("unverified-cid").await;
-    assert_eq!(unverified.header("location"), Some("/login?error=oidc_unknown_account"));
+    assert_eq!(unverified.header("location"), Some("/sign-in?error=oidc_unknown_account"));
     site.env.finish().await;
 }
 
@@ -116,7 +116,7 @@ async fn a_new_person_gets_an_account_where_that_is_allowed() {
 #[tokio::test]
 async fn another_browser_or_attempt_signs_nobody_in() {
     let site = Site::new("new").await;
-    let failed = Some("/login?error=oidc_failed");
+    let failed = Some("/sign-in?error=oidc_failed");
     let (start, browser) = site.start().await;
     let back = Site::path(&site.provider.sign_in(&start, "dan").await);
     let (_, other) = site.start().await;
@@ -125,10 +125,20 @@ async fn another_browser_or_attempt_signs_nobody_in() {
     let state = back.split("state=").nth(1).unwrap().split('&').next().unwrap();
     assert_eq!(browser.get(&format!("{CALLBACK}?code=nonsense&state={state}")).await.header("location"), failed);
     let refused = browser.get(&format!("{CALLBACK}?error=access_denied&state={state}")).await;
-    assert_eq!(refused.header("location"), Some("/login?error=oidc_refused"));
+    assert_eq!(refused.header("location"), Some("/sign-in?error=oidc_refused"));
     assert_eq!(browser.get(&back).await.header("location"), Some("/"));
     assert_eq!(browser.get(&back).await.header("location"), failed, "once");
     site.env.finish().await;
+}
+
+/// Whoever clicks the button while the provider is away is told so on the page that the button is on.
+#[tokio::test]
+async fn a_provider_that_is_away_is_said_at_the_door() {
+    let Site { env, anon, provider } = Site::new("new").await;
+    drop(provider);
+    let answer = anon.get("/api/auth/oidc/start").await.expect(303);
+    assert_eq!(answer.header("location"), Some("/sign-in?error=oidc_unavailable"));
+    env.finish().await;
 }
 
 fn in_seconds(seconds: i64) -> i64 {

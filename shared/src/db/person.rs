@@ -27,7 +27,7 @@ pub struct Person {
     pub instances: i64,
     /// Until when an invitation can be accepted; null: there is none.
     pub invited_until: Option<DateTime<Utc>>,
-    /// When a browser or a token of the person's was seen last.
+    /// When the person was seen last, by a browser, by a token, or in the audit log.
     pub last_seen_at: Option<DateTime<Utc>>,
 }
 
@@ -35,8 +35,10 @@ type Row = (User, i64, Option<DateTime<Utc>>, Option<DateTime<Utc>>);
 
 const INSTANCES: &str = "(SELECT count(*) FROM instances WHERE owner_id = users.id)";
 const INVITED: &str = "(SELECT expires_at FROM invitations WHERE user_id = users.id AND expires_at > now())";
+/// Sessions go when they end, and what was done stays.
 const SEEN: &str = "greatest((SELECT max(last_seen_at) FROM sessions WHERE user_id = users.id), \
-                    (SELECT max(last_used_at) FROM api_tokens WHERE user_id = users.id))";
+                    (SELECT max(last_used_at) FROM api_tokens WHERE user_id = users.id), \
+                    (SELECT at FROM audit WHERE actor_id = users.id ORDER BY id DESC LIMIT 1))";
 
 fn person((user, instances, invited_until, last_seen_at): Row) -> Person {
     Person { user, instances, invited_until, last_seen_at }

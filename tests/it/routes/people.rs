@@ -124,6 +124,8 @@ async fn a_reset_takes_the_password_and_the_sessions() {
     ");
     let invitation = site.admin.post(&reset, &json!({ "removeTotp": true })).await.expect(200).json;
     assert_eq!(eve.get("/api/me").await.brief(), "401 unauthenticated");
+    let listed = site.admin.get(PATH).await.expect(200).json["items"][0].take();
+    assert_eq!((&listed["id"], listed["lastSeenAt"].is_string()), (&json!(id), true), "{listed}");
     let old = json!({ "email": "eve@test.example", "password": PASSWORD });
     assert_eq!(site.anon.post("/api/auth/login", &old).await.brief(), "401 invalid_credentials");
     site.anon.post(ACCEPT, &accept(invitation["token"].as_str().unwrap())).await.expect(200);

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::{
+    auth::cookie,
     error::{AppError, AppResult, ErrorCode},
     identity::Provider,
     state::AppState,
@@ -35,6 +36,11 @@ pub struct OidcAnswer {
     state: Option<String>,
     /// Why there is no code
     error: Option<String>,
+}
+
+/// The page where people sign in, which knows words for these errors.
+fn back_at_the_door(error: &str) -> Response {
+    to(&format!("/sign-in?error={error}"), cookie::clear_named(cookie::OIDC))
 }
 
 fn to(location: &str, cookie: HeaderValue) -> Response {

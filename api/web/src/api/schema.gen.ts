@@ -525,8 +525,8 @@ export interface paths {
         };
         /**
          * Comes back from the provider of identities, and signs in
-         * @description The browser goes on to the panel; where it did not succeed, to `/login?error=` with `oidc_refused`, `oidc_failed` or
-         *     `oidc_unknown_account`.
+         * @description The browser goes on to the panel; where it did not succeed, to `/sign-in?error=` with `oidc_refused`, `oidc_failed`
+         *     or `oidc_unknown_account`.
          */
         get: operations["finish_oidc"];
         put?: never;
@@ -544,7 +544,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Goes to the provider of identities, to sign in there */
+        /**
+         * Goes to the provider of identities, to sign in there
+         * @description Where it does not answer as it should, to `/sign-in?error=oidc_unavailable`.
+         */
         get: operations["start_oidc"];
         put?: never;
         post?: never;
@@ -2337,7 +2340,7 @@ export interface components {
                 invitedUntil?: string | null;
                 /**
                  * Format: date-time
-                 * @description When a browser or a token of the person's was seen last.
+                 * @description When the person was seen last, by a browser, by a token, or in the audit log.
                  */
                 lastSeenAt?: string | null;
             })[];
@@ -2504,7 +2507,7 @@ export interface components {
             invitedUntil?: string | null;
             /**
              * Format: date-time
-             * @description When a browser or a token of the person's was seen last.
+             * @description When the person was seen last, by a browser, by a token, or in the audit log.
              */
             lastSeenAt?: string | null;
         };

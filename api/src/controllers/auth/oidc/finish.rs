@@ -7,7 +7,7 @@ use diesel_async::AsyncConnection as _;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 
-use super::{OidcAnswer, PLACE, provider, to};
+use super::{OidcAnswer, PLACE, back_at_the_door, provider, to};
 use crate::{
     audit::{Entry, Target},
     auth::{
@@ -24,8 +24,8 @@ use crate::{
 
 /// Comes back from the provider of identities, and signs in
 ///
-/// The browser goes on to the panel; where it did not succeed, to `/login?error=` with `oidc_refused`, `oidc_failed` or
-/// `oidc_unknown_account`.
+/// The browser goes on to the panel; where it did not succeed, to `/sign-in?error=` with `oidc_refused`, `oidc_failed`
+/// or `oidc_unknown_account`.
 #[utoipa::path(
     get, path = "/api/auth/oidc/callback", tag = "auth", security(()), params(OidcAnswer),
     responses((status = SEE_OTHER, description = "To the panel")),
@@ -37,18 +37,17 @@ pub async fn finish_oidc(
     Query(answer): Query<OidcAnswer>,
 ) -> AppResult<Response> {
     let provider = provider(&app)?;
-    let done = |error: &str| to(&format!("/login?error={error}"), cookie::clear_named(cookie::OIDC));
     let Some(sign_in) = attempt(&app, &headers, answer.state.as_deref().unwrap_or_default()) else {
-        return Ok(done("oidc_failed"));
+        return Ok(back_at_the_door("oidc_failed"));
     };
     let Some(code) = answer.code.filter(|_| answer.error.is_none()) else {
-        return Ok(done("oidc_refused"));
+        return Ok(back_at_the_door("oidc_refused"));
     };
     let who = match provider.end(&sign_in, &code).await {
         Ok(who) => who,
         Err(error) => {
             tracing::warn!(error = chain(&error), "Could not sign somebody in at the provider of identities");
-            return Ok(done("oidc_failed"));
+            return Ok(back_at_the_door("oidc_failed"));
         }
     };
     let accounts = provider.accounts;
@@ -58,7 +57,7 @@ pub async fn finish_oidc(
             answer.headers_mut().append(header::SET_COOKIE, session);
             Ok(answer)
         }
-        None => Ok(done("oidc_unknown_account")),
+        None => Ok(back_at_the_door("oidc_unknown_account")),
     }
 }
 
