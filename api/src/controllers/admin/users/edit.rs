@@ -123,18 +123,19 @@ async fn in_transaction(
 /// What the audit log says of a change: nothing where nothing changed.
 fn told(before: &User, after: &User) -> Vec<(&'static str, Value)> {
     let mut told = Vec::new();
+    let email = &after.email;
     if before.name != after.name {
-        told.push(("user.rename", json!({ "from": before.name, "to": after.name })));
+        told.push(("user.rename", json!({ "email": email, "from": before.name, "to": after.name })));
     }
     if before.role != after.role {
-        told.push(("user.role", json!({ "from": before.role, "to": after.role })));
+        told.push(("user.role", json!({ "email": email, "from": before.role, "to": after.role })));
     }
     if before.quotas != after.quotas {
-        told.push(("user.quotas", json!({ "from": before.quotas, "to": after.quotas })));
+        told.push(("user.quotas", json!({ "email": email, "from": before.quotas, "to": after.quotas })));
     }
     match (before.suspended_at, after.suspended_at) {
-        (None, Some(_)) => told.push(("user.suspend", json!({}))),
-        (Some(_), None) => told.push(("user.unsuspend", json!({}))),
+        (None, Some(_)) => told.push(("user.suspend", json!({ "email": email }))),
+        (Some(_), None) => told.push(("user.unsuspend", json!({ "email": email }))),
         _ => {}
     }
     told
