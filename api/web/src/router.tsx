@@ -7,10 +7,11 @@ import {
   Outlet,
   redirect,
 } from '@tanstack/react-router';
+import { authOptionsQuery } from '@/api/auth';
 import { queryClient } from '@/api/query-client';
-import { meQuery } from '@/api/session';
+import { meQuery, type User } from '@/api/session';
 import { PageCrashed, PageLoading, PageNotFound } from '@/components/state';
-import { isOwnPath } from '@/lib/own-path';
+import { signInSearch } from '@/lib/sign-in-search';
 import { addAdminRoutes } from '@/pages/admin/routes';
 
 const rootRoute = createRootRouteWithContext<{ queryClient: typeof queryClient }>()({
@@ -23,14 +24,26 @@ const rootRoute = createRootRouteWithContext<{ queryClient: typeof queryClient }
 const signInRoute = createRoute({
   getParentRoute: () => rootRoute,
   path: '/sign-in',
-  // Where somebody wanted to go.
-  validateSearch: (search: Record<string, unknown>): { to?: string } => (isOwnPath(search.to) ? { to: search.to } : {}),
+  validateSearch: signInSearch,
+  beforeLoad: async ({ context, search }) => {
+    // Whoever cannot be asked for is let to the door, which says what is wrong.
+    const [me, options] = await Promise.all([
+      context.queryClient.ensureQueryData(meQuery).catch(() => null),
+      context.queryClient.fetchQuery(authOptionsQuery).catch(() => undefined),
+    ]);
+    if (me) throw redirect({ href: search.to ?? '/instances', replace: true });
+    if (options?.setupRequired) throw redirect({ to: '/setup', replace: true });
+  },
   component: lazyRouteComponent(() => import('@/pages/auth/sign-in'), 'SignInPage'),
 });
 
 const setupRoute = createRoute({
   getParentRoute: () => rootRoute,
   path: '/setup',
+  beforeLoad: async ({ context }) => {
+    const me = await context.queryClient.ensureQueryData(meQuery).catch(() => null);
+    if (me) throw redirect({ to: '/instances', replace: true });
+  },
   component: lazyRouteComponent(() => import('@/pages/auth/setup'), 'SetupPage'),
 });
 
@@ -38,7 +51,13 @@ const setupRoute = createRoute({
 const invitationRoute = createRoute({
   getParentRoute: () => rootRoute,
   path: '/invitation',
-  component: lazyRouteComponent(() => import('@/pages/auth/invitation'), 'InvitationPage'),
+  component: lazyRouteComponent(() => import('@/pages/auth/choose-password'), 'InvitationPage'),
+});
+
+const newPasswordRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: '/new-password',
+  component: lazyRouteComponent(() => import('@/pages/auth/choose-password'), 'NewPasswordPage'),
 });
 
 // --- signed in --------------------------------------------------------------------------------------------------------
@@ -151,6 +170,7 @@ export const router = createRouter({
     signInRoute,
     setupRoute,
     invitationRoute,
+    newPasswordRoute,
     layoutRoute.addChildren([
       homeRoute,
       instancesRoute,
@@ -169,10 +189,14 @@ export const router = createRouter({
   scrollRestoration: true,
 });
 
-// The address and the session follow each other: who is signed out elsewhere lands at the door.
+// The address and the session follow each other: who is signed out elsewhere lands at the door, and who administrates no
+// more leaves those pages.
+let role: User['role'] | undefined;
 queryClient.getQueryCache().subscribe((event) => {
-  if (event.type === 'updated' && event.query.queryKey[0] === 'me' && event.query.state.data === null)
-    void router.invalidate();
+  if (event.type !== 'updated' || event.query.queryKey[0] !== 'me') return;
+  const me = event.query.state.data as User | null | undefined;
+  if (me === null || (me && role && me.role !== role)) void router.invalidate();
+  if (me !== undefined) role = me?.role;
 });
 
 declare module '@tanstack/react-router' {

@@ -37,19 +37,34 @@ export function signedOut(): void {
   queryClient.setQueryData(meQuery.queryKey, null);
 }
 
-/** A call that was refused because the sign-in has ended: then the session is asked for anew, and pages follow. */
+let ended = false;
+
+/** Whether somebody was signed in on this page, and is not any more without having signed out here. */
+export function hasEnded(): boolean {
+  return ended;
+}
+
+/** A call that was refused because the sign-in or the role has ended: then the session is asked for anew, and pages follow. */
 export function watchSession(): () => void {
-  const ended = (error: unknown) => {
-    if (error instanceof ApiError && error.status === 401 && queryClient.getQueryData(meQuery.queryKey)) {
+  let known: User | null = null;
+  const refused = (error: unknown) => {
+    if (!(error instanceof ApiError) || !queryClient.getQueryData(meQuery.queryKey)) return;
+    if (error.status === 401 || error.code === 'admin_only') {
       void queryClient.invalidateQueries({ queryKey: meQuery.queryKey });
     }
   };
   const stops = [
     queryClient.getQueryCache().subscribe((event) => {
-      if (event.type === 'updated' && event.action.type === 'error') ended(event.action.error);
+      if (event.type !== 'updated') return;
+      if (event.action.type === 'error') refused(event.action.error);
+      if (event.action.type !== 'success' || event.query.queryKey[0] !== 'me') return;
+      const me = event.query.state.data as User | null;
+      // What is set by hand is what somebody did here.
+      ended = !me && !event.action.manual && (ended || known !== null);
+      known = me;
     }),
     queryClient.getMutationCache().subscribe((event) => {
-      if (event.type === 'updated' && event.action.type === 'error') ended(event.action.error);
+      if (event.type === 'updated' && event.action.type === 'error') refused(event.action.error);
     }),
   ];
   return () => {

@@ -8,11 +8,16 @@ export function wordsFor(error: unknown, texts: Texts): string {
   return texts.errors.codes.unknown ?? '';
 }
 
-/** What is wrong with a field, in words: `code` first, as that is what a translation knows. */
-export function fieldWords(error: unknown, field: string, texts: Texts): string | undefined {
+/** What is wrong with a field, in words: `code` first, as that is what a translation knows, and the page's `own` before all. */
+export function fieldWords(
+  error: unknown,
+  field: string,
+  texts: Texts,
+  own: Record<string, string> = {},
+): string | undefined {
   if (!(error instanceof ApiError)) return undefined;
   const found = error.fields.find((one) => one.field === field);
   if (!found) return undefined;
-  const words = texts.errors.fields[found.code] ?? found.message;
+  const words = own[found.code] ?? texts.errors.fields[found.code] ?? found.message;
   return words.charAt(0).toUpperCase() + words.slice(1);
 }

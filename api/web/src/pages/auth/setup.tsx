@@ -1,14 +1,16 @@
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { Link, useNavigate } from '@tanstack/react-router';
-import { type FormEvent, useState } from 'react';
+import { type FormEvent, useEffect, useState } from 'react';
 import { authOptionsQuery } from '@/api/auth';
-import { call, client } from '@/api/client';
+import { call, client, isProblem } from '@/api/client';
+import { queryClient } from '@/api/query-client';
 import { signedIn } from '@/api/session';
 import { Button } from '@/components/ui/button';
 import { Field, FieldError } from '@/components/ui/field';
 import { Input } from '@/components/ui/input';
 import { PasswordInput } from '@/components/ui/password';
 import { fieldWords, wordsFor } from '@/lib/errors';
+import { useFragment } from '@/lib/fragment';
 import { useTexts } from '@/texts';
 import { AuthFrame } from './frame';
 
@@ -19,7 +21,11 @@ export function SetupPage() {
   const navigate = useNavigate();
   const options = useQuery(authOptionsQuery);
   // The installer's link carries the token after the `#`; it leaves the address bar with the first render.
-  const [token, setToken] = useState(takeFragment);
+  const given = useFragment();
+  const [token, setToken] = useState(given);
+  useEffect(() => {
+    if (given) setToken(given);
+  }, [given]);
   const [email, setEmail] = useState('');
   const [password, setPassword] = useState('');
   const setup = useMutation({
@@ -28,8 +34,15 @@ export function SetupPage() {
       signedIn(user);
       await navigate({ to: '/instances' });
     },
+    onError: (error) => {
+      // Somebody was quicker: then this page says so.
+      if (isProblem(error, 'setup_done')) void queryClient.invalidateQueries({ queryKey: authOptionsQuery.queryKey });
+    },
   });
-  const error = (field: string) => fieldWords(setup.error, field, texts);
+  const error = (field: string) =>
+    field === 'token' && isProblem(setup.error, 'invalid_credentials')
+      ? auth.setup.wrongToken
+      : fieldWords(setup.error, field, texts);
   const other = setup.error && !['token', 'email', 'password'].some(error) ? wordsFor(setup.error, texts) : undefined;
 
   if (options.data && !options.data.setupRequired) {
@@ -93,11 +106,4 @@ export function SetupPage() {
       </form>
     </AuthFrame>
   );
-}
-
-/** What stands after the `#`, which then goes from the address bar and the history. */
-export function takeFragment(): string {
-  const fragment = decodeURIComponent(location.hash.slice(1));
-  if (fragment) history.replaceState(history.state, '', location.pathname + location.search);
-  return fragment;
 }

@@ -1,9 +1,9 @@
 import { useMutation, useQuery } from '@tanstack/react-query';
-import { Link, useRouter, useSearch } from '@tanstack/react-router';
+import { useRouter, useSearch } from '@tanstack/react-router';
 import { type FormEvent, useState } from 'react';
 import { authOptionsQuery } from '@/api/auth';
 import { call, client, isProblem } from '@/api/client';
-import { signedIn } from '@/api/session';
+import { hasEnded, signedIn } from '@/api/session';
 import { Button } from '@/components/ui/button';
 import { Field } from '@/components/ui/field';
 import { Input } from '@/components/ui/input';
@@ -11,6 +11,7 @@ import { Notice } from '@/components/ui/notice';
 import { PasswordInput } from '@/components/ui/password';
 import { wordsFor } from '@/lib/errors';
 import { useTexts } from '@/texts';
+import { CodeInput } from './code-input';
 import { AuthFrame } from './frame';
 
 type Credentials = { email: string; password: string; code?: string };
@@ -18,7 +19,7 @@ type Credentials = { email: string; password: string; code?: string };
 export function SignInPage() {
   const texts = useTexts();
   const { auth } = texts;
-  const { to } = useSearch({ from: '/sign-in' });
+  const { to, error } = useSearch({ from: '/sign-in' });
   const router = useRouter();
   const options = useQuery(authOptionsQuery).data;
   const [email, setEmail] = useState('');
@@ -43,9 +44,8 @@ export function SignInPage() {
   const asked = isProblem(signIn.error, 'second_factor_required');
   const failed = signIn.error && !asked ? failure(signIn.error) : undefined;
   function failure(error: Error): string {
-    if (isProblem(error, 'invalid_second_factor')) return auth.code.failed;
-    if (isProblem(error, 'invalid_credentials')) return step === 'code' ? auth.code.failed : auth.signIn.failed;
-    return wordsFor(error, texts);
+    if (isProblem(error, 'invalid_code')) return auth.code.failed;
+    return isProblem(error, 'invalid_credentials') ? auth.signIn.failed : wordsFor(error, texts);
   }
 
   if (step === 'code') {
@@ -53,19 +53,7 @@ export function SignInPage() {
       <AuthFrame title={auth.code.title} text={auth.code.text}>
         <form onSubmit={submit} className="space-y-4">
           <Field label={auth.code.label} error={failed}>
-            {(control) => (
-              <Input
-                {...control}
-                // The one field of this step.
-                autoFocus
-                required
-                name="code"
-                autoComplete="one-time-code"
-                className="font-mono tracking-widest"
-                value={code}
-                onChange={(event) => setCode(event.target.value)}
-              />
-            )}
+            {(control) => <CodeInput control={control} value={code} onChange={setCode} />}
           </Field>
           <Button type="submit" size="lg" className="w-full" busy={signIn.isPending}>
             {auth.code.submit}
@@ -90,16 +78,12 @@ export function SignInPage() {
   return (
     <AuthFrame title={auth.signIn.title}>
       <form onSubmit={submit} className="space-y-4">
-        {options?.setupRequired ? (
-          <Notice
-            tone="busy"
-            title={auth.setup.needed}
-            action={
-              <Button asChild size="sm" variant="outline">
-                <Link to="/setup">{auth.setup.title}</Link>
-              </Button>
-            }
-          />
+        {error ? (
+          <Notice tone="warn" title={auth.signIn.oidcErrors[error]} />
+        ) : hasEnded() ? (
+          <Notice tone="busy" title={auth.signIn.ended}>
+            {auth.signIn.endedText}
+          </Notice>
         ) : null}
         <Field label={auth.email}>
           {(control) => (

@@ -11,8 +11,17 @@ export const auth = {
     submit: 'Sign in',
     or: 'or',
     oidc: (name: string) => `Continue with ${name}`,
-    failed: 'Email or password is wrong.',
+    failed: 'Email or password is wrong. The same is said of an account that is suspended.',
     forgotten: 'Forgotten your password? Ask an administrator to reset it.',
+    ended: 'You have been signed out',
+    endedText:
+      'The session ran out or was ended, the password was changed, or the account was suspended. Sign in to go on where you were.',
+    oidcErrors: {
+      oidc_refused: 'The sign-in was broken off over there. Nothing has changed.',
+      oidc_failed: 'The sign-in over there did not succeed, or took too long. Try it once more.',
+      oidc_unknown_account: 'Nobody is let in by that identity: there is no such account here, or it is suspended. Ask an administrator.',
+      oidc_unavailable: 'The other place does not answer as it should. Try again shortly, or use your password.',
+    },
   },
   code: {
     title: 'Second factor',
@@ -26,15 +35,26 @@ export const auth = {
     title: 'Set up ClawDeploy',
     text: 'Make the first administrator. The one-time token stands in the log of the API, and where the installer printed it.',
     token: 'One-time token',
+    wrongToken: 'This is not a token that the API has written to its log.',
     submit: 'Create the administrator',
     done: 'This installation has been set up already.',
     goToSignIn: 'Go to sign-in',
-    needed: 'This installation has no administrator yet.',
   },
   invitation: {
     title: 'Accept your invitation',
     text: 'Choose a password for your new account.',
     submit: 'Create my account',
-    missing: 'This link is incomplete. Open it exactly as it was sent to you.',
+  },
+  reset: {
+    title: 'Set a new password',
+    text: 'The old one is no longer good. Choose another one to get back in.',
+    submit: 'Set the password',
+  },
+  link: {
+    missing: 'This link is incomplete',
+    missingText: 'Open it exactly as it was sent to you.',
+    unknown: 'This link is not good, or not any more',
+    unknownText: 'It works once, within a day, until a newer one is made. Ask an administrator for another link.',
+    code: 'Your account is protected by a second factor: enter the code from your authenticator app, or a recovery code.',
   },
 };
