@@ -13,11 +13,15 @@ type DialogProps = {
   /** Buttons at the bottom. */
   actions?: ReactNode;
   wide?: boolean;
+  /** What it shows is not to be had again: only its buttons close it. */
+  firm?: boolean;
   children?: ReactNode;
 };
 
-/** A question or a task in front of the page. Escape and a click beside it close it. */
-export function Dialog({ open, onOpenChange, title, text, actions, wide, children }: DialogProps) {
+const stay = (event: Event) => event.preventDefault();
+
+/** A question or a task in front of the page. Escape and a click beside it close it, unless it is firm. */
+export function Dialog({ open, onOpenChange, title, text, actions, wide, firm, children }: DialogProps) {
   const texts = useTexts();
   const [content, setContent] = useState<HTMLElement | null>(null);
   return (
@@ -26,6 +30,7 @@ export function Dialog({ open, onOpenChange, title, text, actions, wide, childre
         <Radix.Overlay className="fixed inset-0 z-40 bg-black/45 backdrop-blur-[1px]" />
         <Radix.Content
           ref={setContent}
+          {...(firm ? { onEscapeKeyDown: stay, onInteractOutside: stay } : {})}
           {...(text ? {} : { 'aria-describedby': undefined })}
           className={cn(
             'fixed inset-x-3 bottom-3 z-50 flex max-h-[calc(100dvh-1.5rem)] animate-enter flex-col rounded-2xl border bg-raised shadow-float sm:inset-x-auto sm:top-[50%] sm:bottom-auto sm:left-[50%] sm:w-full sm:-translate-x-1/2 sm:-translate-y-1/2',

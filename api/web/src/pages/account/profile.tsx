@@ -1,7 +1,9 @@
 import { useMutation } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { type FormEvent, useState } from 'react';
+import { sessionsQuery } from '@/api/auth';
 import { call, client } from '@/api/client';
+import { queryClient } from '@/api/query-client';
 import { useMe } from '@/api/session';
 import { Page } from '@/components/page';
 import { toast } from '@/components/toasts';
@@ -85,9 +87,11 @@ function Password() {
       toast.success(words.done);
       setCurrent('');
       setNext('');
+      // The others are over.
+      void queryClient.invalidateQueries({ queryKey: sessionsQuery.queryKey });
     },
   });
-  const error = (field: string) => fieldWords(change.error, field, texts);
+  const error = (field: string) => fieldWords(change.error, field, texts, { wrong: words.wrong });
   const other = change.error && !error('current') && !error('new') ? wordsFor(change.error, texts) : undefined;
   return (
     <Card>

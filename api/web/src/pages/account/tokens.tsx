@@ -18,6 +18,7 @@ import { fieldWords, wordsFor } from '@/lib/errors';
 import { useFormat, useNow } from '@/lib/format';
 import { useTexts } from '@/texts';
 
+const SCOPES = ['read', 'operate', 'admin'] as const satisfies Schemas['TokenScope'][];
 const DAYS = ['30', '90', '365'] as const;
 
 /** Tokens for programs. */
@@ -74,7 +75,7 @@ function Row({ token }: { token: Schemas['TokenView'] }) {
     <li className="flex items-center gap-4 px-5 py-3">
       <div className="min-w-0 flex-1">
         <p className="truncate font-medium">{token.name}</p>
-        <p className="truncate text-[0.8125rem] text-muted">{`${used} · ${expires}`}</p>
+        <p className="truncate text-[0.8125rem] text-muted">{`${words.scopes[token.scope]} · ${used} · ${expires}`}</p>
       </div>
       <Button size="sm" variant="dangerOutline" onClick={() => setAsking(true)}>
         {words.revoke}
@@ -104,10 +105,11 @@ function Create({ onClose }: { onClose: () => void }) {
   const texts = useTexts();
   const { tokens: words } = texts.account;
   const [name, setName] = useState('');
+  const [scope, setScope] = useState<Schemas['TokenScope']>('operate');
   const [days, setDays] = useState<(typeof DAYS)[number]>('90');
   const form = useId();
   const create = useMutation({
-    mutationFn: () => call(client.POST('/api/tokens', { body: { name: name.trim(), expiresInDays: Number(days) } })),
+    mutationFn: () => call(client.POST('/api/tokens', { body: { name: name.trim(), scope, expiresInDays: Number(days) } })),
     onSuccess: () => queryClient.invalidateQueries({ queryKey: tokensQuery.queryKey }),
     gcTime: 0,
   });
@@ -119,6 +121,7 @@ function Create({ onClose }: { onClose: () => void }) {
         onOpenChange={onClose}
         title={words.shownOnce}
         text={words.shownOnceText}
+        firm
         actions={<Button onClick={onClose}>{words.done}</Button>}
       >
         <div className="flex items-center gap-1 rounded-lg border bg-sunken py-1 pr-1 pl-3">
@@ -163,6 +166,16 @@ function Create({ onClose }: { onClose: () => void }) {
               autoComplete="off"
               value={name}
               onChange={(event) => setName(event.target.value)}
+            />
+          )}
+        </Field>
+        <Field label={words.scope}>
+          {(control) => (
+            <Select
+              control={control}
+              value={scope}
+              onChange={setScope}
+              options={SCOPES.map((value) => ({ value, label: words.scopes[value] }))}
             />
           )}
         </Field>

@@ -1,4 +1,5 @@
 import { useMutation } from '@tanstack/react-query';
+import { Download } from 'lucide-react';
 import { type FormEvent, useId, useState } from 'react';
 import { call, client } from '@/api/client';
 import type { Totp } from '@/api/contract';
@@ -10,10 +11,11 @@ import { Button } from '@/components/ui/button';
 import { Card, CardBody, CardHead } from '@/components/ui/card';
 import { CopyButton } from '@/components/ui/copy';
 import { Dialog } from '@/components/ui/dialog';
-import { Field, FieldError } from '@/components/ui/field';
+import { Field } from '@/components/ui/field';
 import { Input } from '@/components/ui/input';
 import { PasswordInput } from '@/components/ui/password';
-import { wordsFor } from '@/lib/errors';
+import { download } from '@/lib/download';
+import { fieldWords, wordsFor } from '@/lib/errors';
 import { useTexts } from '@/texts';
 import { QrCode } from './qr-code';
 
@@ -58,6 +60,7 @@ export function TwoFactor() {
       {secret && !on ? (
         <Confirm
           secret={secret}
+          onCancel={() => setSecret(null)}
           onDone={(recovery) => {
             setSecret(null);
             setCodes(recovery);
@@ -70,7 +73,9 @@ export function TwoFactor() {
   );
 }
 
-function Confirm({ secret, onDone }: { secret: Totp; onDone: (codes: string[]) => void }) {
+type ConfirmProps = { secret: Totp; onCancel: () => void; onDone: (codes: string[]) => void };
+
+function Confirm({ secret, onCancel, onDone }: ConfirmProps) {
   const texts = useTexts();
   const { totp: words } = texts.account;
   const [code, setCode] = useState('');
@@ -83,6 +88,10 @@ function Confirm({ secret, onDone }: { secret: Totp; onDone: (codes: string[]) =
     },
     gcTime: 0,
   });
+  const { error } = confirm;
+  const failed = error
+    ? (fieldWords(error, 'code', texts, { wrong: words.wrong }) ?? wordsFor(error, texts))
+    : undefined;
   return (
     <CardBody className="flex flex-wrap items-start gap-6 border-t">
       <QrCode text={secret.otpauthUrl} label={words.qr} />
@@ -98,7 +107,7 @@ function Confirm({ secret, onDone }: { secret: Totp; onDone: (codes: string[]) =
           <code className="min-w-0 flex-1 overflow-x-auto font-mono text-xs">{secret.secret}</code>
           <CopyButton value={secret.secret} what={words.key} />
         </div>
-        <Field label={words.code} error={confirm.error ? wordsFor(confirm.error, texts) : undefined}>
+        <Field label={words.code} error={failed}>
           {(control) => (
             <Input
               {...control}
@@ -111,9 +120,14 @@ function Confirm({ secret, onDone }: { secret: Totp; onDone: (codes: string[]) =
             />
           )}
         </Field>
-        <Button type="submit" size="sm" busy={confirm.isPending}>
-          {words.confirm}
-        </Button>
+        <div className="flex gap-2">
+          <Button type="submit" size="sm" busy={confirm.isPending}>
+            {words.confirm}
+          </Button>
+          <Button size="sm" variant="ghost" onClick={onCancel}>
+            {texts.common.cancel}
+          </Button>
+        </div>
       </form>
     </CardBody>
   );
@@ -128,10 +142,20 @@ function RecoveryCodes({ codes, onClose }: { codes: string[] | null; onClose: ()
       onOpenChange={onClose}
       title={words.codes}
       text={words.codesText}
-      actions={<Button onClick={onClose}>{words.codesSaved}</Button>}
+      wide
+      firm
+      actions={
+        <>
+          <Button variant="outline" onClick={() => download('clawdeploy-recovery-codes.txt', `${text}\n`)}>
+            <Download aria-hidden />
+            {words.download}
+          </Button>
+          <Button onClick={onClose}>{words.codesSaved}</Button>
+        </>
+      }
     >
       <div className="flex items-start gap-2 rounded-lg border bg-sunken p-3">
-        <ul className="grid flex-1 grid-cols-2 gap-x-6 gap-y-1 font-mono text-sm">
+        <ul className="grid flex-1 gap-x-6 sm:grid-cols-2 gap-y-1 font-mono text-sm">
           {codes?.map((code) => (
             <li key={code}>{code}</li>
           ))}
@@ -155,6 +179,10 @@ function Disable({ open, onClose }: { open: boolean; onClose: () => void }) {
       close();
     },
   });
+  const { error } = disable;
+  const failed = error
+    ? (fieldWords(error, 'password', texts, { wrong: texts.account.password.wrong }) ?? wordsFor(error, texts))
+    : undefined;
   function close() {
     setPassword('');
     disable.reset();
@@ -179,13 +207,12 @@ function Disable({ open, onClose }: { open: boolean; onClose: () => void }) {
     >
       <form
         id={form}
-        className="space-y-3"
         onSubmit={(event: FormEvent) => {
           event.preventDefault();
           disable.mutate();
         }}
       >
-        <Field label={texts.auth.password}>
+        <Field label={texts.auth.password} error={failed}>
           {(control) => (
             <PasswordInput
               {...control}
@@ -196,7 +223,6 @@ function Disable({ open, onClose }: { open: boolean; onClose: () => void }) {
             />
           )}
         </Field>
-        {disable.error ? <FieldError>{wordsFor(disable.error, texts)}</FieldError> : null}
       </form>
     </Dialog>
   );

@@ -11,6 +11,7 @@ export const account = {
     current: 'Current password',
     new: 'New password',
     submit: 'Change password',
+    wrong: 'This is not your current password.',
     done: 'Your password was changed',
   },
   totp: {
@@ -24,6 +25,7 @@ export const account = {
     qr: 'QR code for your authenticator app',
     code: 'Code from the app',
     confirm: 'Switch on',
+    wrong: 'This is not the code that the app shows now. Is its clock right?',
     done: 'Two-factor authentication is on',
     codes: 'Recovery codes',
     codesText:
@@ -47,10 +49,16 @@ export const account = {
   },
   tokens: {
     title: 'API tokens',
-    text: 'For programs of yours. A token may do whatever you may.',
+    text: 'For programs of yours, instead of your password.',
     create: 'New token',
     name: 'Name',
     namePlaceholder: 'e.g. backup script',
+    scope: 'It may',
+    scopes: {
+      read: 'only look',
+      operate: 'look and change your instances',
+      admin: 'do everything that you may',
+    },
     expires: 'Expires',
     days: (days: number) => (days === 365 ? 'in a year' : `in ${days} days`),
     submit: 'Create token',

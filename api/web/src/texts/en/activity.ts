@@ -30,6 +30,9 @@ export const activity = {
     'job.cancel': 'Job cancelled',
     'job.drop': 'Job dropped',
     'job.retry': 'Job tried again',
+    'queue.pause': 'Queue paused',
+    'queue.resume': 'Queue resumed',
+    'reconcile.request': 'Reconciler run',
     'session.end': 'Browser signed out',
     'terminal.open': 'Terminal opened',
     'token.create': 'API token created',
@@ -46,5 +49,7 @@ export const activity = {
     'user.set_password': 'Password set',
     'user.suspend': 'Account suspended',
     'user.unsuspend': 'Account let in again',
+    'version_policy.set': 'Oldest safe version set',
+    'worker.drain': 'Worker drained',
   } as Record<string, string>,
 };

@@ -31,6 +31,9 @@ export const activity: typeof english = {
     'job.cancel': '取消任务',
     'job.drop': '丢弃任务',
     'job.retry': '重试任务',
+    'queue.pause': '暂停队列',
+    'queue.resume': '恢复队列',
+    'reconcile.request': '运行对账',
     'session.end': '退出浏览器会话',
     'terminal.open': '打开终端',
     'token.create': '创建 API 令牌',
@@ -47,5 +50,7 @@ export const activity: typeof english = {
     'user.set_password': '设置密码',
     'user.suspend': '停用账户',
     'user.unsuspend': '恢复账户',
+    'version_policy.set': '设置最旧安全版本',
+    'worker.drain': '排空工作进程',
   },
 };

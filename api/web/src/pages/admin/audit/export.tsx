@@ -3,6 +3,7 @@ import { useEffect, useRef, useState } from 'react';
 import { toast } from '@/components/toasts';
 import { Button } from '@/components/ui/button';
 import { Menu, MenuItem } from '@/components/ui/menu';
+import { download } from '@/lib/download';
 import { wordsFor } from '@/lib/errors';
 import { useTexts } from '@/texts';
 import { useAdminTexts } from '../texts';
@@ -29,7 +30,7 @@ export function Export({ search }: { search: AuditSearch }) {
     try {
       const { entries, cut } = await collect(search, stop.current.signal, setSeen);
       const text = format === 'csv' ? csv(entries) : JSON.stringify(entries, null, 2);
-      download(`audit-${new Date().toISOString().slice(0, 10)}.${format}`, text, format);
+      file(`audit-${new Date().toISOString().slice(0, 10)}.${format}`, text, format);
       toast.success(audit.exported(entries.length), cut ? audit.exportCut(MOST) : undefined);
     } catch (error) {
       if (!stop.current.signal.aborted) toast.error(audit.exportFailed, wordsFor(error, texts));
@@ -75,13 +76,8 @@ async function collect(search: AuditSearch, signal: AbortSignal, onSeen: (count:
   }
 }
 
-function download(name: string, text: string, format: Format): void {
-  const type = format === 'csv' ? 'text/csv;charset=utf-8' : 'application/json';
+function file(name: string, text: string, format: Format): void {
   // With the mark spreadsheets know that it is UTF-8.
-  const url = URL.createObjectURL(new Blob([format === 'csv' ? `\ufeff${text}` : text], { type }));
-  const link = document.createElement('a');
-  link.href = url;
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+  if (format === 'csv') download(name, `\ufeff${text}`, 'text/csv;charset=utf-8');
+  else download(name, text, 'application/json');
 }
