@@ -60,7 +60,7 @@ export function InviteDialog({ onLink }: { onLink: (link: ShownLink) => void }) 
             invite.mutate();
           }}
         >
-          <Field label={users.email} error={fieldWords(invite.error, 'email', texts)}>
+          <Field label={users.email} error={fieldWords(invite.error, 'email', texts, { taken: users.emailTaken })}>
             {(control) => (
               <Input
                 {...control}

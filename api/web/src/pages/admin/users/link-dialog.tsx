@@ -9,8 +9,8 @@ import { useAdminTexts } from '../texts';
 export type ShownLink = { kind: 'invitation' | 'reset'; email: string; token: string; expiresAt: string };
 
 /** The address that the token belongs to. What stands after the `#` is sent to no server. */
-export function linkOf({ token }: ShownLink, page: string = location.origin): string {
-  return `${new URL('/invitation', page).href}#${encodeURIComponent(token)}`;
+export function linkOf({ kind, token }: ShownLink, page: string = location.origin): string {
+  return `${new URL(kind === 'reset' ? '/new-password' : '/invitation', page).href}#${encodeURIComponent(token)}`;
 }
 
 export function LinkDialog({ link, onClose }: { link: ShownLink | null; onClose: () => void }) {
@@ -23,6 +23,7 @@ export function LinkDialog({ link, onClose }: { link: ShownLink | null; onClose:
       title={link ? users.linkTitles[link.kind](link.email) : ''}
       text={users.linkText}
       wide
+      firm
       actions={<Button onClick={onClose}>{common.close}</Button>}
     >
       {link ? (

@@ -14,6 +14,7 @@ import { Table, Td, Th, Tr } from '../parts/table';
 import { useAdminTexts } from '../texts';
 import { InviteDialog } from './invite';
 import { LinkDialog, type ShownLink } from './link-dialog';
+import { isInvited } from './reset-dialog';
 import { UserMenu } from './user-menu';
 
 /** Who may sign in, and with what limits. */
@@ -84,7 +85,9 @@ function Row({ user, onLink }: { user: Schemas['Person']; onLink: (link: ShownLi
           {user.role === 'admin' ? <Badge tone="busy">{users.roles.admin}</Badge> : <Badge>{users.roles.user}</Badge>}
           {user.totpConfirmedAt ? <Badge tone="good">{users.totp}</Badge> : null}
           {user.suspendedAt ? <Badge tone="bad">{users.suspended}</Badge> : null}
-          {user.invitedUntil ? <Badge tone="warn">{users.pending}</Badge> : null}
+          {user.invitedUntil ? (
+            <Badge tone="warn">{isInvited(user) ? users.pending : users.resetPending}</Badge>
+          ) : null}
         </span>
       </Td>
       <Td aside className="text-[0.8125rem] tabular-nums">

@@ -20,7 +20,7 @@ export function QuotasDialog({ user, onClose }: { user: Schemas['Person']; onClo
   const save = useChange({
     run: (quotas: Schemas['Quotas']) =>
       call(client.PATCH('/api/admin/users/{id}', { params: { path: { id: user.id } }, body: { quotas } })),
-    done: () => users.changed(user.email),
+    done: () => users.quotasSaved(user.email),
     failed: users.changeFailed(user.email),
     onDone: onClose,
   });

@@ -11,10 +11,16 @@ import type { ShownLink } from './link-dialog';
 
 type ResetDialogProps = { user: Schemas['Person']; onLink: (link: ShownLink) => void; onClose: () => void };
 
+/** Whether a person has been invited and has not come yet. */
+export function isInvited(user: Schemas['Person']): boolean {
+  return Boolean(user.invitedUntil) && !user.lastSeenAt;
+}
+
 /** Takes a person's password away, and gives a link with which they set another. */
 export function ResetDialog({ user, onLink, onClose }: ResetDialogProps) {
   const { common } = useTexts();
   const { users } = useAdminTexts();
+  const invited = isInvited(user);
   const [removeTotp, setRemoveTotp] = useState(false);
   const reset = useChange({
     run: () =>
@@ -27,27 +33,33 @@ export function ResetDialog({ user, onLink, onClose }: ResetDialogProps) {
     failed: users.resetFailed(user.email),
     onDone: ({ token, expiresAt }) => {
       onClose();
-      onLink({ kind: 'reset', email: user.email, token, expiresAt });
+      onLink({ kind: invited ? 'invitation' : 'reset', email: user.email, token, expiresAt });
     },
   });
   return (
     <Dialog
       open
       onOpenChange={(open) => open || onClose()}
-      title={users.resetTitle(user.email)}
-      text={users.resetText}
+      title={invited ? users.reinviteTitle(user.email) : users.resetTitle(user.email)}
+      text={invited ? users.reinviteText : users.resetText}
       actions={
         <>
           <Button variant="outline" onClick={onClose}>
             {common.cancel}
           </Button>
-          <Button variant="danger" busy={reset.isPending} onClick={() => reset.mutate()}>
-            {users.reset}
+          <Button
+            variant={invited ? 'primary' : 'danger'}
+            busy={reset.isPending}
+            onClick={() => reset.mutate()}
+          >
+            {invited ? users.inviteYes : users.reset}
           </Button>
         </>
       }
     >
-      <Switch checked={removeTotp} onChange={setRemoveTotp} label={users.removeTotp} text={users.removeTotpText} />
+      {user.totpConfirmedAt ? (
+        <Switch checked={removeTotp} onChange={setRemoveTotp} label={users.removeTotp} text={users.removeTotpText} />
+      ) : null}
     </Dialog>
   );
 }

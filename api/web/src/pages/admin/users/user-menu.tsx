@@ -9,7 +9,7 @@ import { useChange } from '../parts/use-change';
 import { useAdminTexts } from '../texts';
 import type { ShownLink } from './link-dialog';
 import { QuotasDialog } from './quotas-dialog';
-import { ResetDialog } from './reset-dialog';
+import { isInvited, ResetDialog } from './reset-dialog';
 
 type UserMenuProps = { user: Schemas['Person']; self: boolean; onLink: (link: ShownLink) => void };
 
@@ -22,7 +22,10 @@ export function UserMenu({ user, self, onLink }: UserMenuProps) {
   const change = useChange({
     run: (body: { role?: Schemas['Person']['role']; suspended?: boolean }) =>
       call(client.PATCH('/api/admin/users/{id}', { ...path, body })),
-    done: () => users.changed(user.email),
+    done: (_, { role, suspended }) => {
+      if (role) return role === 'admin' ? users.promoted(user.email) : users.demoted(user.email);
+      return suspended ? users.suspendedToast(user.email) : users.resumed(user.email);
+    },
     failed: users.changeFailed(user.email),
   });
   const admin = user.role === 'admin';
@@ -59,7 +62,7 @@ export function UserMenu({ user, self, onLink }: UserMenuProps) {
                 </MenuItem>
                 <MenuItem onSelect={() => setReset(true)}>
                   <KeyRound aria-hidden />
-                  {users.reset}
+                  {isInvited(user) ? users.reinvite : users.reset}
                 </MenuItem>
                 {self ? null : (
                   <>
