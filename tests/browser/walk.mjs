@@ -32,55 +32,66 @@ const browser = await chromium.launch({
 // What a page's own policy kept it from, and what its scripts threw, is always a mistake.
 const mistakes = [];
 
-export const context = await browser.newContext({
-  viewport: DESK,
-  colorScheme: 'light',
-  locale: 'en-GB',
-  ignoreHTTPSErrors: Boolean(options.resolve),
-});
-await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: options.base });
-context.setDefaultTimeout(PATIENCE);
-export const page = await context.newPage();
-page.on('console', (line) => /Content Security Policy/.test(line.text()) && mistakes.push(line.text()));
-page.on('pageerror', (error) => mistakes.push(String(error)));
+const pages = [];
 
-/** What axe has against a page at this moment. */
-async function violations(on) {
-  const { violations: all } = await on.evaluate(`${axe}; axe.run({ resultTypes: ['violations'] })`);
+/** A page of a browser of its own, in which nobody is signed in. */
+export async function newPage() {
+  const own = await browser.newContext({
+    viewport: DESK,
+    colorScheme: 'light',
+    locale: 'en-GB',
+    ignoreHTTPSErrors: Boolean(options.resolve),
+  });
+  await own.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: options.base });
+  own.setDefaultTimeout(PATIENCE);
+  const opened = await own.newPage();
+  opened.on('console', (line) => /Content Security Policy/.test(line.text()) && mistakes.push(line.text()));
+  opened.on('pageerror', (error) => mistakes.push(String(error)));
+  pages.push(opened);
+  return opened;
+}
+
+export const page = await newPage();
+export const context = page.context();
+
+/** What axe has against the page at this moment. */
+async function violations(where) {
+  const { violations: all } = await where.evaluate(`${axe}; axe.run({ resultTypes: ['violations'] })`);
   return all.map((one) => `${one.id}: ${one.nodes.map((node) => node.html.slice(0, 160)).join(' | ')}`);
 }
 
 /** No violation, once what moves has come to rest: colours fade, for longer on a busy machine; what stays is a violation. */
-export async function accessible(name, on = page) {
-  let found = await violations(on);
+export async function accessible(name, where = page) {
+  let found = await violations(where);
   for (let tries = 0; found.length > 0 && tries < 10; tries += 1) {
-    await on.waitForTimeout(500);
-    found = await violations(on);
+    await where.waitForTimeout(500);
+    found = await violations(where);
   }
   assert.deepEqual(found, [], `axe on ${name}`);
 }
 
-/** A page as it is: without a violation, and with pictures of it, light, dark and on a phone. */
-export async function look(name) {
+/** A page as it is, or a part of it: without a violation, and with pictures of it, light, dark and on a phone. */
+export async function look(name, { where = page, part } = {}) {
   for (const [kind, size, colorScheme] of [
     ['light', DESK, 'light'],
     ['dark', DESK, 'dark'],
     ['phone', PHONE, 'light'],
   ]) {
-    await page.setViewportSize(size);
-    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-    await page.waitForTimeout(250);
-    await accessible(`${name}, ${kind}`);
-    const wide = await page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth');
+    await where.setViewportSize(size);
+    await where.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+    await where.waitForTimeout(250);
+    await accessible(`${name}, ${kind}`, where);
+    const wide = await where.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth');
     assert.ok(wide <= 0, `${name}, ${kind}: ${wide} pixels too wide`);
-    await picture(`${name}-${kind}`);
+    if (part) await part.evaluate((element) => element.scrollIntoView({ block: 'center' }));
+    await picture(`${name}-${kind}`, where);
   }
-  await page.setViewportSize(DESK);
-  await page.emulateMedia({ colorScheme: 'light', reducedMotion: 'no-preference' });
+  await where.setViewportSize(DESK);
+  await where.emulateMedia({ colorScheme: 'light', reducedMotion: 'no-preference' });
 }
 
-export async function picture(name, on = page) {
-  if (options.screenshots) await on.screenshot({ path: `${options.screenshots}/${name}.png` });
+export async function picture(name, where = page) {
+  if (options.screenshots) await where.screenshot({ path: `${options.screenshots}/${name}.png` });
 }
 
 /** Opens a menu, looks at it, and closes it with Escape: the focus is back where it was. */
@@ -102,13 +113,14 @@ export async function until(what, holds, seen = () => '') {
   }
 }
 
-export const button = (name) => page.getByRole('button', { name, exact: true });
-export const link = (name) => page.getByRole('link', { name, exact: true });
-export const heading = (name) => page.getByRole('heading', { name, exact: true });
-export const dialog = () => page.getByRole('dialog');
+export const button = (name, where = page) => where.getByRole('button', { name, exact: true });
+export const link = (name, where = page) => where.getByRole('link', { name, exact: true });
+export const heading = (name, where = page) => where.getByRole('heading', { name, exact: true });
+export const field = (name, where = page) => where.getByLabel(name, { exact: true });
+export const dialog = (where = page) => where.getByRole('dialog');
 export const status = (word) => page.locator('#content').getByRole('status').getByText(word, { exact: true });
 /** A short word about what was done. */
-export const toast = (words) => page.locator('[aria-live=polite]').getByText(words).first();
+export const toast = (words, where = page) => where.locator('[aria-live=polite]').getByText(words).first();
 
 /** Goes to the instances, through the door that is shut. */
 export async function signIn() {
@@ -153,8 +165,9 @@ export async function walk(parts) {
     }
     assert.deepEqual(mistakes, []);
   } catch (error) {
-    await picture('failed').catch(() => {});
-    console.error(error.message, '\n', mistakes, '\n', (await page.innerText('body').catch(() => '')).slice(0, 1500));
+    for (const [nth, one] of pages.entries()) await picture(nth ? `failed-${nth}` : 'failed', one).catch(() => {});
+    const texts = await Promise.all(pages.map((one) => one.innerText('body').catch(() => '')));
+    console.error(error.message, '\n', mistakes, ...texts.map((text) => `\n--\n${text.slice(0, 1500)}`));
     process.exitCode = 1;
   }
   await browser.close();

@@ -1,0 +1,64 @@
+// Signing in at a provider of identities, on the provider's own pages.
+//
+//   node oidc.mjs --base URL       eve@test.example has an account at the panel, dan@test.example has none
+import assert from 'node:assert/strict';
+import { button, context, heading, link, look, options, page, walk } from './walk.mjs';
+
+/** From the button to the provider's form. */
+async function over() {
+  await page.goto(options.base);
+  await link('Continue with Test').click();
+  await page.getByPlaceholder('Enter any login').waitFor();
+  assert.notEqual(new URL(page.url()).origin, new URL(options.base).origin);
+}
+
+/** The provider's form, and that the panel may know who it is. */
+async function as(login) {
+  await page.getByPlaceholder('Enter any login').fill(login);
+  await page.getByPlaceholder('and password').fill('any');
+  await button('Sign-in').click();
+  await button('Continue').click();
+}
+
+const atTheDoor = (words) => page.locator('#content').getByText(words).waitFor();
+
+async function brokenOff() {
+  await page.goto(options.base);
+  await link('Continue with Test').waitFor();
+  await look('sign-in-provider');
+  await over();
+  await link('[ Cancel ]').click();
+  await atTheDoor('The sign-in was broken off over there. Nothing has changed.');
+}
+
+async function refused() {
+  await over();
+  await as('dan');
+  await atTheDoor('Nobody is let in by that identity');
+  await look('sign-in-refused');
+}
+
+async function signedIn() {
+  // The provider would remember that it was Dan.
+  await context.clearCookies();
+  await over();
+  await as('eve');
+  await page.getByText('Create your first instance').waitFor();
+  assert.equal(page.url(), `${options.base}/instances`);
+  await page.getByRole('button', { name: 'Account of eve@test.example' }).waitFor();
+  await page.reload();
+  await heading('Instances').waitFor();
+}
+
+/** What somebody was sent here with is used up: it says so, and who is signed in stays so. */
+async function again() {
+  await page.goto(`${options.base}/api/auth/oidc/callback?code=x&state=y`);
+  await page.waitForURL('**/instances');
+  await page.getByRole('button', { name: 'Account of eve@test.example' }).click();
+  await page.getByRole('menuitem', { name: 'Sign out' }).click();
+  await heading('Sign in').waitFor();
+  await page.goto(`${options.base}/api/auth/oidc/callback?code=x&state=y`);
+  await atTheDoor('The sign-in over there did not succeed');
+}
+
+await walk([brokenOff, refused, signedIn, again]);

@@ -1,0 +1,79 @@
+// What an administrator does about somebody, and what the other one sees of it in her browser.
+import assert from 'node:assert/strict';
+import { button, dialog, field, heading, link, look, options, page, toast } from '../walk.mjs';
+import { ANN, about, knock, other, row } from './both.mjs';
+
+export async function suspend() {
+  await about(ANN, 'Suspend');
+  await dialog().getByText(`Suspend ${ANN.email}?`).waitFor();
+  await dialog().getByRole('button', { name: 'Suspend' }).click();
+  await toast(`${ANN.email} is suspended`).waitFor();
+  await row(ANN).getByText('Suspended').waitFor();
+
+  await other.waitForURL('**/sign-in?to=*');
+  await other.getByText('You have been signed out').waitFor();
+  await knock(ANN, other);
+  await other.getByText('The same is said of an account that is suspended.').waitFor();
+  await look('sign-in-ended', { where: other });
+}
+
+export async function reactivate() {
+  await about(ANN, 'Let in again');
+  await toast(`${ANN.email} may sign in again`).waitFor();
+  await row(ANN).getByText('Suspended').waitFor({ state: 'detached' });
+  await knock(ANN, other);
+  await other.waitForURL('**/instances');
+  await other.getByText('Create your first instance').waitFor();
+}
+
+export async function roles() {
+  await about(ANN, 'Make administrator');
+  await dialog().getByRole('button', { name: 'Make administrator' }).click();
+  await toast(`${ANN.email} is an administrator`).waitFor();
+  await row(ANN).getByText('Administrator').waitFor();
+  await other.reload();
+  await link('Administration', other).click();
+  await heading('Queues', other).waitFor();
+
+  await about(ANN, 'Make ordinary user');
+  await dialog().getByText('They keep their own instances and see nothing else.').waitFor();
+  await dialog().getByRole('button', { name: 'Make ordinary user' }).click();
+  await toast(`${ANN.email} is an ordinary user`).waitFor();
+  // The page that is open is hers no more.
+  await other.waitForURL('**/instances');
+  await link('Administration', other).waitFor({ state: 'detached' });
+}
+
+export async function quotas() {
+  const save = () => dialog().getByRole('button', { name: 'Save changes' });
+  await about(ANN, 'Limits…');
+  await dialog().getByText(`Limits of ${ANN.email}`).waitFor();
+  assert.ok(await save().isDisabled(), 'nothing is changed yet');
+  await field('Instances').fill('many');
+  await dialog().getByText('A whole number, or nothing').waitFor();
+  assert.ok(await save().isDisabled(), 'it is no number');
+  await field('Instances').fill('3');
+  await field('Memory in all, MB').fill('999999999');
+  await save().click();
+  await dialog().getByText('Must be from 0 to 100000000').waitFor();
+  await field('Memory in all, MB').fill('8192');
+  await look('user-limits');
+  await save().click();
+  await toast(`The limits of ${ANN.email} are set`).waitFor();
+  await row(ANN).getByText('0 of 3').waitFor();
+  await about(ANN, 'Limits…');
+  assert.equal(await field('Instances').inputValue(), '3');
+  assert.equal(await field('Memory in all, MB').inputValue(), '8192');
+  await button('Cancel').click();
+}
+
+/** One's own account cannot be taken from oneself, nor the last administrator's. */
+export async function oneself() {
+  await button(`Actions for ${options.email}`).click();
+  await page.getByRole('menuitem', { name: 'Limits…' }).waitFor();
+  for (const name of ['Suspend', 'Make ordinary user']) {
+    assert.equal(await page.getByRole('menuitem', { name, exact: true }).count(), 0);
+  }
+  await page.keyboard.press('Escape');
+  await page.getByRole('menu').waitFor({ state: 'detached' });
+}

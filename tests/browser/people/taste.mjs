@@ -1,0 +1,52 @@
+// Language and appearance: chosen in the menu or at the door, and kept.
+import assert from 'node:assert/strict';
+import { button, field, heading, look, page } from '../walk.mjs';
+import { ADMIN, fromMenu, knock, mistake } from './both.mjs';
+
+const language = () => page.evaluate('document.documentElement.lang');
+const theme = () => page.evaluate('document.documentElement.dataset.theme');
+
+export async function appearance() {
+  assert.equal(await theme(), 'light');
+  await fromMenu('Dark');
+  assert.equal(await theme(), 'dark');
+  await page.reload();
+  await heading('Activity').waitFor();
+  assert.equal(await theme(), 'dark', 'it is kept');
+  await fromMenu('Like the system');
+  assert.equal(await theme(), 'light');
+}
+
+export async function chinese() {
+  assert.equal(await language(), 'en');
+  await fromMenu('简体中文');
+  await heading('活动记录').waitFor();
+  assert.equal(await language(), 'zh-CN');
+  await look('activity-chinese');
+  await page.reload();
+  await heading('活动记录').waitFor();
+  await page.getByRole('link', { name: '个人资料', exact: true }).click();
+  await heading('两步验证').waitFor();
+  await field('当前密码').fill('错误的密码');
+  await field('新密码').fill('short');
+  await button('修改密码').click();
+  await mistake('新密码', '太短');
+  await look('profile-chinese');
+}
+
+/** At the door in Chinese, with its mistakes, and back to English there. */
+export async function doorInChinese() {
+  await fromMenu('退出登录');
+  await heading('登录').waitFor();
+  await look('sign-in-chinese');
+  await field('邮箱').fill(ADMIN.email);
+  await field('密码').fill('错误的密码');
+  await button('登录').click();
+  await mistake('密码', '邮箱或密码错误。');
+  assert.doesNotMatch(await page.innerText('main'), /[a-z]{3,} [a-z]{2,}/, 'nothing of it is English');
+  await button('English').click();
+  await heading('Sign in').waitFor();
+  assert.equal(await language(), 'en');
+  await knock(ADMIN);
+  await heading('Instances').waitFor();
+}
