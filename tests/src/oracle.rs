@@ -3,7 +3,10 @@
 use std::{collections::HashMap, time::Duration};
 
 use clawdeploy_shared::{
-    db::{DbError, Scope, instance, instance::places},
+    db::{
+        DbError, Scope, instance,
+        instance::{InstanceFilter, places},
+    },
     ids::InstanceId,
     secret::Sealer,
 };
@@ -223,9 +226,8 @@ impl TestEnv {
         let sealer = Sealer::from_file(&key_file).unwrap();
         let mut secrets = self.secrets();
         secrets.push(CANARY.to_owned());
-        let instances =
-            instance::list(&mut self.db.conn().await.unwrap(), Scope::Everything, None, None, 1000).await.unwrap();
-        for (instance, _) in instances {
+        let (mut conn, all) = (self.db.conn().await.unwrap(), InstanceFilter::default());
+        for (instance, _) in instance::list(&mut conn, Scope::Everything, &all, None, 1000).await.unwrap() {
             let place = places::gateway_token(&instance.id);
             secrets.push(sealer.open(&instance.gateway_token_sealed, place).unwrap().expose_secret().to_owned());
         }

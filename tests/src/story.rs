@@ -2,14 +2,14 @@
 
 use std::fmt::Write as _;
 
-use clawdeploy_shared::db::{Db, Scope, instance, job, job::JobFilter, job_event};
+use clawdeploy_shared::db::{Db, Scope, instance, instance::InstanceFilter, job, job::JobFilter, job_event};
 
 /// Jobs with their events, and instances, as the database has them.
 pub async fn of_database(db: &Db) -> String {
     let told = async {
         let mut conn = db.conn().await?;
         let mut story = String::new();
-        for (i, port) in instance::list(&mut conn, Scope::Everything, None, None, 100).await? {
+        for (i, port) in instance::list(&mut conn, Scope::Everything, &InstanceFilter::default(), None, 100).await? {
             let (code, message) = (i.error_code.unwrap_or_default(), i.error_message.unwrap_or_default());
             let _ = writeln!(story, "instance {} {:?} port {port:?}: {} {code} {message}", i.id, i.name, i.status);
         }

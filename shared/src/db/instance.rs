@@ -173,17 +173,28 @@ pub async fn find_for_update(conn: &mut Conn, scope: Scope, id: &InstanceId) -> 
     Ok(locked.filter(|instance| scope.owner().is_none_or(|owner| owner == instance.owner_id)))
 }
 
-/// A page, newest first: those with `text` in their name, id or owner's e-mail, in whatever case, that were made before
-/// `before` (time and id of the last one seen).
+/// Which instances a list has; by default all.
+#[derive(Debug, Clone, Default)]
+pub struct InstanceFilter {
+    /// Those in one of these; none: in any.
+    pub statuses: Vec<InstanceStatus>,
+    /// Those with this in their name, id or owner's e-mail, in whatever case.
+    pub text: Option<String>,
+}
+
+/// A page, newest first, of those that were made before `before` (time and id of the last one seen).
 pub async fn list(
     conn: &mut Conn,
     scope: Scope,
-    text: Option<&str>,
+    filter: &InstanceFilter,
     before: Option<(DateTime<Utc>, InstanceId)>,
     limit: i64,
 ) -> Result<Vec<(Instance, Option<u16>)>, DbError> {
     let mut query = visible(scope);
-    if let Some(text) = text {
+    if !filter.statuses.is_empty() {
+        query = query.filter(instances::status.eq_any(&filter.statuses));
+    }
+    if let Some(text) = &filter.text {
         let anywhere = format!("%{}%", escape_like(text));
         let owners = users::table.filter(users::email.ilike(anywhere.clone())).select(users::id);
         let named = instances::name.ilike(anywhere.clone()).or(instances::id.ilike(anywhere));
@@ -237,6 +248,16 @@ pub async fn containers(
         .select((instances::id, instances::container_id))
         .load(conn)
         .await?;
+    Ok(rows.into_iter().collect())
+}
+
+/// The names of some instances; those that are gone are missing.
+pub async fn names(
+    conn: &mut Conn,
+    ids: &[&InstanceId],
+) -> Result<std::collections::HashMap<InstanceId, String>, DbError> {
+    let rows: Vec<(InstanceId, String)> =
+        instances::table.filter(instances::id.eq_any(ids)).select((instances::id, instances::name)).load(conn).await?;
     Ok(rows.into_iter().collect())
 }
 

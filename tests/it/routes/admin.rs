@@ -70,6 +70,7 @@ async fn the_story_of_a_job() {
       "finishedAt": null,
       "id": "[uuid]",
       "instanceId": "[instance]",
+      "instanceName": "first",
       "kind": "provision",
       "lease": null,
       "moreEvents": false,
@@ -81,6 +82,7 @@ async fn the_story_of_a_job() {
         "message": "No worker is serving the lifecycle queue; the job begins as soon as one does.",
         "position": 1,
         "queue": "lifecycle",
+        "waitsFor": "worker",
         "workers": 0
       },
       "requestId": "[request]",
@@ -311,7 +313,7 @@ async fn the_image() {
 }
 
 #[tokio::test]
-async fn instances_are_found_by_name_id_and_owner() {
+async fn instances_are_found_by_name_id_owner_and_status() {
     let site = Site::new().await;
     let mut made = Vec::new();
     for (client, name) in [(&site.ann, "Work 100%"), (&site.bob, "work 1000"), (&site.ann, "home")] {
@@ -334,8 +336,11 @@ async fn instances_are_found_by_name_id_and_owner() {
     assert_eq!((first.as_str(), second.as_str(), end), ("home", "Work 100%", None));
     let asked =
         |client: &clawdeploy_tests::Client, query: &str| bare(client, "GET", &format!("/api/admin/instances?{query}"));
+    assert_eq!(found("status=pending,error&q=work").await.0, "work 1000, Work 100%");
+    assert_eq!(found("status=running").await.0, "");
     let cases = vec![
         ("no token", asked(&site.anon, "q=x")),
+        ("another status", asked(&site.admin, "status=pending,lost")),
         ("no administrator", asked(&site.ann, "q=x")),
         ("too long", asked(&site.admin, &format!("q={}", "x".repeat(201)))),
         ("a control character", asked(&site.admin, "q=a%00")),
@@ -343,6 +348,7 @@ async fn instances_are_found_by_name_id_and_owner() {
     ];
     insta::assert_snapshot!(site.refusals(cases).await, @r"
     no token: 401 unauthenticated
+    another status: 400 invalid_query status: invalid
     no administrator: 403 admin_only
     too long: 400 invalid_query q: invalid
     a control character: 400 invalid_query q: invalid

@@ -334,6 +334,7 @@ async fn update_of_everything() {
         {
           "errorMessage": null,
           "instanceId": "[instance]",
+          "name": "first",
           "status": "updated",
           "updateJobId": "[uuid]",
           "wave": 0

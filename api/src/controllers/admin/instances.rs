@@ -31,8 +31,8 @@ pub async fn list_all_instances(
     _: Admin,
     Query(query): Query<InstancesQuery>,
 ) -> AppResult<Json<Page<OwnedInstance>>> {
-    let (query, text) = query.read()?;
-    let Page { items, next_cursor } = page(&app, Scope::Everything, text.as_deref(), &query).await?;
+    let (query, filter) = query.read()?;
+    let Page { items, next_cursor } = page(&app, Scope::Everything, &filter, &query).await?;
     let owners: Vec<_> = items.iter().map(|instance| instance.owner_id).collect();
     let emails = user::emails(&mut *app.db.conn().await?, &owners).await?;
     let owned =

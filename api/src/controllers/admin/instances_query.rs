@@ -1,9 +1,10 @@
 //! Which instances administrators ask for.
 
+use clawdeploy_shared::{db::instance::InstanceFilter, instance::InstanceStatus};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::jobs_query::text;
+use super::jobs_query::{separated, text};
 use crate::{error::AppResult, page::PageQuery};
 
 /// Which instances, and which page of them.
@@ -16,15 +17,19 @@ pub struct InstancesQuery {
     limit: Option<i64>,
     /// `nextCursor` of the page before
     cursor: Option<String>,
+    /// Those in one of these statuses, separated by commas
+    #[param(value_type = Option<Vec<InstanceStatus>>, style = Form, explode = false)]
+    #[serde(default, deserialize_with = "separated")]
+    status: Vec<InstanceStatus>,
     /// Those with this text in their name, their id or their owner's e-mail
     #[param(max_length = 200)]
     q: Option<String>,
 }
 
 impl InstancesQuery {
-    /// Which page, and of those with which text.
-    pub(super) fn read(self) -> AppResult<(PageQuery, Option<String>)> {
+    /// Which page, and of which instances.
+    pub(super) fn read(self) -> AppResult<(PageQuery, InstanceFilter)> {
         let text = self.q.as_deref().map(text).transpose()?.flatten();
-        Ok((PageQuery { limit: self.limit, cursor: self.cursor }, text))
+        Ok((PageQuery { limit: self.limit, cursor: self.cursor }, InstanceFilter { statuses: self.status, text }))
     }
 }

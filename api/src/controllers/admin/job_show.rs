@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::job_view::{AdminJob, Emails};
+use super::job_view::{AdminJob, Names};
 use crate::{
     auth::Admin,
     controllers::jobs::{JobDetails, JobPath, QueuePlace, Step},
@@ -52,7 +52,7 @@ pub struct JobStory {
 pub async fn get_job_story(app: AppState, _: Admin, Path(path): Path<JobPath>) -> AppResult<Json<JobStory>> {
     let mut conn = app.db.conn().await?;
     let job = job::find(&mut conn, Scope::Everything, path.id).await?.ok_or_else(|| AppError::not_found("job"))?;
-    let emails = Emails::of(&mut conn, std::slice::from_ref(&job)).await?;
+    let names = Names::of(&mut conn, std::slice::from_ref(&job)).await?;
     let JobDetails { steps, queue, .. } = JobDetails::load(&mut conn, job.clone()).await?;
     let mut events = job_event::list(&mut conn, path.id, 0, EVENTS + 1).await?;
     let shown = usize::try_from(EVENTS).unwrap_or(usize::MAX);
@@ -66,6 +66,6 @@ pub async fn get_job_story(app: AppState, _: Admin, Path(path): Path<JobPath>) -
         cancel_requested_at: job.cancel_requested_at,
         events,
         more_events,
-        job: AdminJob::new(job, &emails),
+        job: AdminJob::new(job, &names),
     }))
 }

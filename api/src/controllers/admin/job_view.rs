@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use clawdeploy_shared::{
-    db::{Conn, DbError, job::Job, user},
-    ids::UserId,
+    db::{Conn, DbError, instance, job::Job, user},
+    ids::{InstanceId, UserId},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -18,6 +18,8 @@ use crate::controllers::jobs::JobView;
 pub struct AdminJob {
     #[serde(flatten)]
     pub job: JobView,
+    /// Name of its instance; null: it is on none, or that is gone.
+    pub instance_name: Option<String>,
     pub owner_email: Option<String>,
     /// Who asked for it; null: the system itself.
     pub requested_by: Option<UserId>,
@@ -42,31 +44,36 @@ pub struct LeaseView {
     pub fence: i64,
 }
 
-/// E-mails of people, by their ids.
+/// E-mails of people and names of instances, by their ids.
 #[derive(Debug)]
-pub struct Emails(HashMap<UserId, String>);
+pub struct Names {
+    people: HashMap<UserId, String>,
+    instances: HashMap<InstanceId, String>,
+}
 
-impl Emails {
-    /// Of everybody whom some jobs name.
+impl Names {
+    /// Of everybody and everything that some jobs are about.
     pub async fn of(conn: &mut Conn, jobs: &[Job]) -> Result<Self, DbError> {
         let mut people: Vec<_> = jobs.iter().flat_map(|job| [job.owner_id, job.requested_by]).flatten().collect();
         people.sort();
         people.dedup();
-        Ok(Self(user::emails(conn, &people).await?))
+        let instances: Vec<_> = jobs.iter().filter_map(|job| job.instance_id.as_ref()).collect();
+        Ok(Self { people: user::emails(conn, &people).await?, instances: instance::names(conn, &instances).await? })
     }
 
-    fn get(&self, id: Option<UserId>) -> Option<String> {
-        self.0.get(&id?).cloned()
+    fn email(&self, id: Option<UserId>) -> Option<String> {
+        self.people.get(&id?).cloned()
     }
 }
 
 impl AdminJob {
-    pub fn new(job: Job, emails: &Emails) -> Self {
+    pub fn new(job: Job, names: &Names) -> Self {
         let lease = job.leased_by.clone().zip(job.lease_until);
         Self {
-            owner_email: emails.get(job.owner_id),
+            instance_name: job.instance_id.as_ref().and_then(|id| names.instances.get(id).cloned()),
+            owner_email: names.email(job.owner_id),
             requested_by: job.requested_by,
-            requested_by_email: emails.get(job.requested_by),
+            requested_by_email: names.email(job.requested_by),
             failures: job.failures,
             crashes: job.crashes,
             lease: lease.map(|(worker, until)| LeaseView { worker, until, fence: job.attempt }),

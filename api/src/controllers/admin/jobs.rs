@@ -1,7 +1,7 @@
 use clawdeploy_shared::db::{Scope, job};
 
 use super::{
-    job_view::{AdminJob, Emails},
+    job_view::{AdminJob, Names},
     jobs_query::JobsQuery,
 };
 use crate::{
@@ -22,6 +22,6 @@ pub async fn list_all_jobs(app: AppState, _: Admin, Query(query): Query<JobsQuer
     let (limit, filter) = query.read(&mut conn).await?;
     let Some(filter) = filter else { return Ok(Json(Page::whole(Vec::new()))) };
     let rows = job::list(&mut conn, Scope::Everything, &filter, limit.fetched()).await?;
-    let emails = Emails::of(&mut conn, &rows).await?;
-    Ok(Json(Page::cut(rows, limit, |job| job.seq, |job| AdminJob::new(job, &emails))))
+    let names = Names::of(&mut conn, &rows).await?;
+    Ok(Json(Page::cut(rows, limit, |job| job.seq, |job| AdminJob::new(job, &names))))
 }

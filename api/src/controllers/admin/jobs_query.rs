@@ -7,7 +7,7 @@ use clawdeploy_shared::{
 };
 use serde::{
     Deserialize, Deserializer,
-    de::{IntoDeserializer, value::Error as ValueError},
+    de::{DeserializeOwned, IntoDeserializer, value::Error as ValueError},
 };
 use utoipa::IntoParams;
 
@@ -61,9 +61,13 @@ impl JobsQuery {
 }
 
 /// `failed,cancelled`
-fn separated<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<JobStatus>, D::Error> {
+pub(super) fn separated<'de, D, W>(deserializer: D) -> Result<Vec<W>, D::Error>
+where
+    D: Deserializer<'de>,
+    W: DeserializeOwned,
+{
     let text = String::deserialize(deserializer)?;
-    let word = |word: &str| JobStatus::deserialize(word.trim().into_deserializer());
+    let word = |word: &str| W::deserialize(word.trim().into_deserializer());
     text.split(',').map(word).collect::<Result<_, ValueError>>().map_err(serde::de::Error::custom)
 }
 

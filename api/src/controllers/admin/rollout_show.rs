@@ -1,6 +1,6 @@
 use clawdeploy_shared::{
     db::{
-        Scope, job,
+        Scope, instance, job,
         rollout::{self, Member, MemberStatus},
     },
     job::JobKind,
@@ -29,7 +29,16 @@ pub struct Rollout {
     /// Instances that were not touched.
     skipped: usize,
     /// Each instance, by its wave.
-    members: Vec<Member>,
+    members: Vec<NamedMember>,
+}
+
+/// An instance in a rollout, and what it is called.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct NamedMember {
+    #[serde(flatten)]
+    member: Member,
+    /// Null: it is gone.
+    name: Option<String>,
 }
 
 /// How far an update of everything is, with each instance
@@ -44,6 +53,8 @@ pub async fn get_rollout(app: AppState, _: Admin, Path(path): Path<JobPath>) -> 
         .filter(|job| job.kind == JobKind::UpdateAll)
         .ok_or_else(|| AppError::not_found("update of everything"))?;
     let members = rollout::members(&mut conn, path.id).await?;
+    let ids: Vec<_> = members.iter().map(|member| &member.instance_id).collect();
+    let mut names = instance::names(&mut conn, &ids).await?;
     let count = |status| members.iter().filter(|member| member.status == status).count();
     Ok(Json(Rollout {
         job: job.into(),
@@ -52,6 +63,9 @@ pub async fn get_rollout(app: AppState, _: Admin, Path(path): Path<JobPath>) -> 
         updated: count(MemberStatus::Updated),
         failed: count(MemberStatus::Failed),
         skipped: count(MemberStatus::Skipped),
-        members,
+        members: members
+            .into_iter()
+            .map(|member| NamedMember { name: names.remove(&member.instance_id), member })
+            .collect(),
     }))
 }

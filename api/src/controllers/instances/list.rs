@@ -1,7 +1,13 @@
 use std::collections::HashMap;
 
 use clawdeploy_shared::{
-    db::{Conn, DbError, Scope, instance, instance::Instance, job, job::Job, version_policy},
+    db::{
+        Conn, DbError, Scope, instance,
+        instance::{Instance, InstanceFilter},
+        job,
+        job::Job,
+        version_policy,
+    },
     ids::InstanceId,
 };
 
@@ -24,19 +30,19 @@ pub async fn list_instances(
     who: Principal,
     Query(query): Query<PageQuery>,
 ) -> AppResult<Json<Page<InstanceView>>> {
-    Ok(Json(page(&app, who.own(), None, &query).await?))
+    Ok(Json(page(&app, who.own(), &InstanceFilter::default(), &query).await?))
 }
 
-/// A page of the instances that a scope may see, each with the job that is changing it; with a text, those that have it.
+/// A page of the instances that a scope may see and a filter finds, each with the job that is changing it.
 pub async fn page(
     app: &AppState,
     scope: Scope,
-    text: Option<&str>,
+    filter: &InstanceFilter,
     query: &PageQuery,
 ) -> AppResult<Page<InstanceView>> {
     let (limit, before) = query.read()?;
     let mut conn = app.db.conn_of(scope).await?;
-    let rows = instance::list(&mut conn, scope, text, before, limit.fetched()).await?;
+    let rows = instance::list(&mut conn, scope, filter, before, limit.fetched()).await?;
     let mut jobs = open_jobs(&mut conn, &rows).await?;
     let versions = version_policy::versions(&mut conn).await?;
     Ok(Page::cut(

@@ -91,14 +91,35 @@ pub struct JobDetails {
 
 /// Where a job waits.
 #[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct QueuePlace {
     pub queue: Queue,
     /// 1: the next one.
     pub position: i64,
     /// Workers that are alive and serve the queue.
     pub workers: usize,
-    /// What the job waits for, for people.
+    /// What the job waits for, for programs.
+    pub waits_for: WaitsFor,
+    /// The same for people.
     pub message: String,
+}
+
+/// What a job waits for, the first of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitsFor {
+    /// An administrator paused its queue.
+    Resume,
+    /// No worker takes jobs from its queue.
+    Worker,
+    /// No worker reaches its engine.
+    Docker,
+    /// Another job has to end first.
+    Job,
+    /// The time of its next try.
+    Time,
+    /// Those ahead of it in the queue.
+    Turn,
 }
 
 impl JobDetails {
@@ -124,8 +145,8 @@ impl QueuePlace {
             job: blocking(conn, waiting).await?,
             ahead,
         };
-        let message = obstacles.first(waiting, Utc::now());
-        Ok(Self { queue: waiting.queue, position: ahead + 1, workers: serving.len(), message })
+        let (waits_for, message) = obstacles.first(waiting, Utc::now());
+        Ok(Self { queue: waiting.queue, position: ahead + 1, workers: serving.len(), waits_for, message })
     }
 }
 
@@ -157,28 +178,33 @@ struct Obstacles {
 }
 
 impl Obstacles {
-    /// The first one, in words.
-    fn first(&self, waiting: &Job, now: DateTime<Utc>) -> String {
+    /// The first one, and that in words.
+    fn first(&self, waiting: &Job, now: DateTime<Utc>) -> (WaitsFor, String) {
         let queue = waiting.queue;
         if self.paused {
-            return format!("An administrator paused the {queue} queue; the job begins once it is resumed.");
+            let message = format!("An administrator paused the {queue} queue; the job begins once it is resumed.");
+            return (WaitsFor::Resume, message);
         }
         if self.workers == 0 {
-            return format!("No worker is serving the {queue} queue; the job begins as soon as one does.");
+            let message = format!("No worker is serving the {queue} queue; the job begins as soon as one does.");
+            return (WaitsFor::Worker, message);
         }
         if self.docker_down {
-            return "No worker can reach its Docker engine at the moment; the job begins once one can.".to_owned();
+            let message = "No worker can reach its Docker engine at the moment; the job begins once one can.";
+            return (WaitsFor::Docker, message.to_owned());
         }
         if let Some(job) = &self.job {
-            return format!("Waits for the {} job before it.", job.kind);
+            return (WaitsFor::Job, format!("Waits for the {} job before it.", job.kind));
         }
         if waiting.run_at > now {
-            return format!("Will be tried again in {} s.", (waiting.run_at - now).num_seconds().max(1));
+            let seconds = (waiting.run_at - now).num_seconds().max(1);
+            return (WaitsFor::Time, format!("Will be tried again in {seconds} s."));
         }
-        match self.ahead {
+        let message = match self.ahead {
             0 => "Is the next one.".to_owned(),
             1 => "1 job is ahead of it.".to_owned(),
             n => format!("{n} jobs are ahead of it."),
-        }
+        };
+        (WaitsFor::Turn, message)
     }
 }

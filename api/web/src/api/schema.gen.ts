@@ -1341,6 +1341,8 @@ export interface components {
              * @description Tries that ended in an error and were followed by another, since it was accepted or put back by hand.
              */
             failures: number;
+            /** @description Name of its instance; null: it is on none, or that is gone. */
+            instanceName?: string | null;
             lease?: components["schemas"]["LeaseView"] | null;
             ownerEmail?: string | null;
             /** @description Id of the request that made it, for the logs. */
@@ -2003,6 +2005,11 @@ export interface components {
             /** Format: int64 */
             succeeded: number;
         };
+        /** @description An instance in a rollout, and what it is called. */
+        NamedMember: components["schemas"]["Member"] & {
+            /** @description Null: it is gone. */
+            name?: string | null;
+        };
         /** @description A provider of identities. */
         OidcOption: {
             /** @description What people call it */
@@ -2547,7 +2554,7 @@ export interface components {
         Queue: "lifecycle" | "builds" | "rollouts";
         /** @description Where a job waits. */
         QueuePlace: {
-            /** @description What the job waits for, for people. */
+            /** @description The same for people. */
             message: string;
             /**
              * Format: int64
@@ -2555,6 +2562,8 @@ export interface components {
              */
             position: number;
             queue: components["schemas"]["Queue"];
+            /** @description What the job waits for, for programs. */
+            waitsFor: components["schemas"]["WaitsFor"];
             /** @description Workers that are alive and serve the queue. */
             workers: number;
         };
@@ -2660,7 +2669,7 @@ export interface components {
             failed: number;
             job: components["schemas"]["JobView"];
             /** @description Each instance, by its wave. */
-            members: components["schemas"]["Member"][];
+            members: components["schemas"]["NamedMember"][];
             /** @description Instances that were not touched. */
             skipped: number;
             updated: number;
@@ -2990,6 +2999,11 @@ export interface components {
             /** Format: date-time */
             updatedAt: string;
         };
+        /**
+         * @description What a job waits for, the first of it.
+         * @enum {string}
+         */
+        WaitsFor: "resume" | "worker" | "docker" | "job" | "time" | "turn";
         /** @description A worker process. */
         Worker: {
             /**
@@ -3276,6 +3290,8 @@ export interface operations {
                 limit?: number;
                 /** @description `nextCursor` of the page before */
                 cursor?: string;
+                /** @description Those in one of these statuses, separated by commas */
+                status?: components["schemas"]["InstanceStatus"][];
                 /** @description Those with this text in their name, their id or their owner's e-mail */
                 q?: string;
             };

@@ -5,6 +5,7 @@ import { isOver, type JobDetails, type Step, useCancelJob, useJob } from '@/api/
 import { toast } from '@/components/toasts';
 import { wordsFor } from '@/lib/errors';
 import { span, useFormat, useNow } from '@/lib/format';
+import { waitWords } from '@/lib/waiting';
 import { useTexts } from '@/texts';
 import { Button } from './ui/button';
 import { Card, CardBody, CardHead } from './ui/card';
@@ -77,12 +78,7 @@ function JobWords({ job }: { job: JobDetails }) {
   const format = useFormat();
   const now = useNow(1_000);
   if (job.cancelRequested && !isOver(job)) return words.undoing;
-  if (job.status === 'queued') {
-    if (job.queue?.workers === 0) return words.noWorkers;
-    if (job.dependsOn && !job.startedAt) return words.waitsForBuild;
-    if (Date.parse(job.runAt) > now + 1_000) return words.retryAt(format.relative(job.runAt, now));
-    return job.queue ? words.place(job.queue.position) : words.statuses.queued;
-  }
+  if (job.status === 'queued') return waitWords(job, words, (iso) => format.relative(iso, now));
   const end = job.finishedAt ? Date.parse(job.finishedAt) : now;
   const since = Math.max(0, end - Date.parse(job.createdAt));
   const words_ = [span(Math.round(since / 1000) * 1000)];

@@ -12,3 +12,14 @@ export function When({ at, className }: { at: string; className?: string }) {
     </time>
   );
 }
+
+/** When something will be, likewise. */
+export function Until({ at }: { at: string }) {
+  const format = useFormat();
+  const now = useNow(1_000);
+  return (
+    <time dateTime={at} title={format.moment(at)}>
+      {format.relative(at, now)}
+    </time>
+  );
+}

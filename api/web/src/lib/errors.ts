@@ -8,6 +8,11 @@ export function wordsFor(error: unknown, texts: Texts): string {
   return texts.errors.codes.unknown ?? '';
 }
 
+/** Whether what is wrong stands at single fields. */
+export function isAtFields(error: unknown): boolean {
+  return error instanceof ApiError && error.fields.length > 0;
+}
+
 /** What is wrong with a field, in words: `code` first, as that is what a translation knows, and the page's `own` before all. */
 export function fieldWords(
   error: unknown,

@@ -33,15 +33,15 @@ type ButtonProps = ComponentProps<'button'> &
   VariantProps<typeof buttonStyle> & {
     /** Renders its child with a button's looks: for links. */
     asChild?: boolean;
-    /** What was asked for is under way: the button keeps its width and takes no second click. */
+    /** What was asked for is under way: the button keeps its width and the focus, and takes no second click. */
     busy?: boolean;
   };
 
-export function Button({ className, variant, size, asChild, busy, children, disabled, type, ...rest }: ButtonProps) {
+export function Button({ className, variant, size, asChild, busy, children, type, onClick, ...rest }: ButtonProps) {
   const style = cn(buttonStyle({ variant, size }), className);
   if (asChild) {
     return (
-      <Slot.Root className={style} {...rest}>
+      <Slot.Root className={style} onClick={onClick} {...rest}>
         {children}
       </Slot.Root>
     );
@@ -50,8 +50,9 @@ export function Button({ className, variant, size, asChild, busy, children, disa
     <button
       type={type ?? 'button'}
       className={style}
-      disabled={disabled || busy}
+      aria-disabled={busy || undefined}
       aria-busy={busy || undefined}
+      onClick={busy ? (event) => event.preventDefault() : onClick}
       {...rest}
     >
       {busy ? (

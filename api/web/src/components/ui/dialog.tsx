@@ -4,6 +4,7 @@ import { type ReactNode, useState } from 'react';
 import { cn } from '@/lib/cn';
 import { useTexts } from '@/texts';
 import { Layer } from './layer';
+import { useReturnFocus } from './return-focus';
 
 type DialogProps = {
   open: boolean;
@@ -24,6 +25,7 @@ const stay = (event: Event) => event.preventDefault();
 export function Dialog({ open, onOpenChange, title, text, actions, wide, firm, children }: DialogProps) {
   const texts = useTexts();
   const [content, setContent] = useState<HTMLElement | null>(null);
+  const returnFocus = useReturnFocus(open, content);
   return (
     <Radix.Root open={open} onOpenChange={onOpenChange}>
       <Radix.Portal>
@@ -31,6 +33,7 @@ export function Dialog({ open, onOpenChange, title, text, actions, wide, firm, c
         <Radix.Content
           ref={setContent}
           {...(firm ? { onEscapeKeyDown: stay, onInteractOutside: stay } : {})}
+          onCloseAutoFocus={returnFocus}
           {...(text ? {} : { 'aria-describedby': undefined })}
           className={cn(
             'fixed inset-x-3 bottom-3 z-50 flex max-h-[calc(100dvh-1.5rem)] animate-enter flex-col rounded-2xl border bg-raised shadow-float sm:inset-x-auto sm:top-[50%] sm:bottom-auto sm:left-[50%] sm:w-full sm:-translate-x-1/2 sm:-translate-y-1/2',
@@ -38,7 +41,7 @@ export function Dialog({ open, onOpenChange, title, text, actions, wide, firm, c
           )}
         >
           <div className="flex items-start gap-4 px-5 pt-5">
-            <div className="min-w-0 flex-1">
+            <div className="min-w-0 flex-1 break-words">
               <Radix.Title className="text-base font-semibold tracking-tight">{title}</Radix.Title>
               {text ? <Radix.Description className="mt-1 text-muted">{text}</Radix.Description> : null}
             </div>

@@ -23,7 +23,7 @@ export function Notice({ tone, title, children, action, className }: NoticeProps
   return (
     <div className={cn('flex flex-wrap items-start gap-x-3 gap-y-2 rounded-xl px-4 py-3', box, className)}>
       <Icon aria-hidden className={cn('mt-0.5 size-4 shrink-0', icon)} />
-      <div className="min-w-48 flex-1">
+      <div className="min-w-48 flex-1 break-words">
         <p className="font-medium">{title}</p>
         {children ? <div className="mt-0.5 text-[0.8125rem] text-ink/85">{children}</div> : null}
       </div>

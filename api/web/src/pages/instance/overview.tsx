@@ -16,25 +16,29 @@ import { wordsFor } from '@/lib/errors';
 import { bytes, cores } from '@/lib/format';
 import { useTexts } from '@/texts';
 import { JobRow } from './activity';
+import { Others } from './others';
 import { SecretLine } from './secret-line';
 import { useInstanceId } from './use-id';
+import { useIsOwn } from './use-own';
 
 const MIB = 1024 * 1024;
 const RECENT = 4;
 
 export function Overview() {
   const instance = useInstance(useInstanceId()).data;
+  const own = useIsOwn({ ownerId: instance?.ownerId ?? '' });
   if (!instance) return null;
   return (
     <div className="grid gap-5 lg:grid-cols-[minmax(0,1fr)_20rem]">
       <div className="min-w-0 space-y-5">
-        <Notices instance={instance} />
+        {own ? null : <Others />}
+        <Notices instance={instance} own={own} />
         {instance.currentJob ? (
           <JobCard key={instance.currentJob.id} id={instance.currentJob.id} />
         ) : (
           <Failed instance={instance} />
         )}
-        <Access instance={instance} />
+        {own ? <Access instance={instance} /> : null}
         <Recent instance={instance} />
       </div>
       <Facts instance={instance} />
@@ -43,14 +47,14 @@ export function Overview() {
 }
 
 /** What should be looked at. */
-function Notices({ instance }: { instance: Instance }) {
+function Notices({ instance, own }: { instance: Instance; own: boolean }) {
   const texts = useTexts();
   const { vulnerable, updateAvailable, pending, settings, waitingDevices } = texts.instance;
   const edit = useEdit(instance.id);
   const params = { id: instance.id };
   const devices = useQuery({
     ...devicesQuery(instance.id),
-    enabled: instance.status === 'running' && !instance.currentJob,
+    enabled: own && instance.status === 'running' && !instance.currentJob,
     refetchInterval: 30_000,
     retry: false,
   });

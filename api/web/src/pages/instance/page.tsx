@@ -1,4 +1,4 @@
-import { Link, Outlet, useNavigate, useParams } from '@tanstack/react-router';
+import { Link, Outlet, useLocation, useNavigate, useParams } from '@tanstack/react-router';
 import { ArrowUpCircle, Ellipsis, Play, RotateCw, Square, SquareTerminal, Trash2 } from 'lucide-react';
 import { useEffect, useState } from 'react';
 import { ApiError } from '@/api/client';
@@ -13,11 +13,13 @@ import { Button } from '@/components/ui/button';
 import { Card } from '@/components/ui/card';
 import { Menu, MenuItem, MenuSeparator } from '@/components/ui/menu';
 import { Skeleton } from '@/components/ui/skeleton';
-import { TabLinks } from '@/components/ui/tabs';
+import { type TabLink, TabLinks } from '@/components/ui/tabs';
 import { useTexts } from '@/texts';
 import { DeleteDialog } from './delete-dialog';
+import { Others } from './others';
 import { UpdateDialog } from './update-dialog';
 import { useOutcome } from './use-outcome';
+import { useIsOwn } from './use-own';
 
 /** An instance: its heading, what can be done to it, and the part that is looked at. */
 export function InstancePage() {
@@ -27,10 +29,11 @@ export function InstancePage() {
   const navigate = useNavigate();
   const known = instance?.name ?? id;
   useOutcome(gone ? undefined : instance, gone, known);
+  const own = useIsOwn({ ownerId: instance?.ownerId ?? '' });
   const wasDeleting = instance?.status === 'deleting' || instance?.currentJob?.kind === 'delete';
   useEffect(() => {
-    if (gone && wasDeleting) void navigate({ to: '/instances', replace: true });
-  }, [gone, wasDeleting, navigate]);
+    if (gone && wasDeleting) void navigate({ to: own ? '/instances' : '/admin/instances', replace: true });
+  }, [gone, wasDeleting, own, navigate]);
 
   if (gone) return wasDeleting ? null : <PageNotFound />;
   if (!instance) {
@@ -49,12 +52,22 @@ function Loaded({ instance }: { instance: Instance }) {
   const { instance: words } = useTexts();
   const { id, name } = instance;
   const params = { id };
+  const own = useIsOwn(instance);
+  const { pathname } = useLocation();
+  /** What shows the inside of it, and is its owner's alone. */
+  const inside: TabLink[] = [
+    { to: '/instances/$id/terminal', params, label: words.tabs.terminal },
+    { to: '/instances/$id/logs', params, label: words.tabs.logs },
+    { to: '/instances/$id/graphs', params, label: words.tabs.graphs },
+    { to: '/instances/$id/devices', params, label: words.tabs.devices },
+  ];
+  const closed = !own && inside.some(({ to }) => pathname === to?.replace('$id', id));
   return (
     <Page
       title={name}
       heading={
         <>
-          <BackLink to="/instances" className="mb-2">
+          <BackLink to={own ? '/instances' : '/admin/instances'} className="mb-2">
             {words.back}
           </BackLink>
           <div className="flex flex-wrap items-center gap-x-3 gap-y-1.5">
@@ -72,16 +85,13 @@ function Loaded({ instance }: { instance: Instance }) {
         className="mb-6"
         tabs={[
           { to: '/instances/$id', params, label: words.tabs.overview, exact: true },
-          { to: '/instances/$id/terminal', params, label: words.tabs.terminal },
-          { to: '/instances/$id/logs', params, label: words.tabs.logs },
-          { to: '/instances/$id/graphs', params, label: words.tabs.graphs },
-          { to: '/instances/$id/devices', params, label: words.tabs.devices },
+          ...(own ? inside : []),
           { to: '/instances/$id/settings', params, label: words.tabs.settings },
           { to: '/instances/$id/versions', params, label: words.tabs.versions },
           { to: '/instances/$id/activity', params, label: words.tabs.activity },
         ]}
       />
-      <Outlet />
+      {closed ? <Others /> : <Outlet />}
     </Page>
   );
 }
@@ -89,13 +99,14 @@ function Loaded({ instance }: { instance: Instance }) {
 function Actions({ instance }: { instance: Instance }) {
   const { instance: words } = useTexts();
   const act = usePowerAct(instance);
+  const own = useIsOwn(instance);
   const [dialog, setDialog] = useState<'update' | 'delete' | null>(null);
   const working = isWorking(instance);
   const running = instance.status === 'running';
   const close = () => setDialog(null);
   return (
     <>
-      {running ? <OpenDashboard instance={instance} /> : null}
+      {running && own ? <OpenDashboard instance={instance} /> : null}
       {running ? (
         <Button variant="outline" disabled={working} onClick={() => act('stop')}>
           <Square aria-hidden />
@@ -127,12 +138,14 @@ function Actions({ instance }: { instance: Instance }) {
           <RotateCw aria-hidden />
           {words.actions.restart}
         </MenuItem>
-        <MenuItem asChild disabled={!running}>
-          <Link to="/instances/$id/terminal" params={{ id: instance.id }}>
-            <SquareTerminal aria-hidden />
-            {words.actions.terminal}
-          </Link>
-        </MenuItem>
+        {own ? (
+          <MenuItem asChild disabled={!running}>
+            <Link to="/instances/$id/terminal" params={{ id: instance.id }}>
+              <SquareTerminal aria-hidden />
+              {words.actions.terminal}
+            </Link>
+          </MenuItem>
+        ) : null}
         <MenuSeparator />
         <MenuItem danger disabled={instance.status === 'deleting'} onSelect={() => setDialog('delete')}>
           <Trash2 aria-hidden />

@@ -1,5 +1,9 @@
 export const instance = {
   back: 'All instances',
+  others: {
+    title: 'This is somebody else’s instance',
+    text: 'As an administrator you may run, change and delete it. Its dashboard, terminals, logs, graphs and devices are its owner’s alone.',
+  },
   tabs: {
     label: 'Parts of the instance',
     overview: 'Overview',

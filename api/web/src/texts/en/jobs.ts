@@ -72,7 +72,12 @@ export const jobs = {
   steps_label: 'Steps',
   waitsForBuild: 'The OpenClaw image is being built first. One build serves everybody who waits for it.',
   place: (position: number) => (position === 1 ? 'Next in the queue' : `Number ${position} in the queue`),
-  noWorkers: 'No worker is running that could do this. It begins as soon as there is one.',
+  waitsFor: {
+    resume: 'An administrator has paused this. It begins once it is resumed.',
+    worker: 'No worker is running that could do this. It begins as soon as there is one.',
+    docker: 'No worker reaches Docker at the moment. It begins once one does.',
+    job: 'Something else has to end first.',
+  },
   attempt: (attempt: number) => `Attempt ${attempt}`,
   retryAt: (time: string) => `The last attempt did not come through. The next one begins ${time}.`,
   undoing: 'Cancelling: what was begun is being undone.',

@@ -2,6 +2,10 @@ import type { Texts } from '../index';
 
 export const instance: Texts['instance'] = {
   back: '全部实例',
+  others: {
+    title: '这是其他用户的实例',
+    text: '作为管理员，您可以运行、修改和删除它；其控制台、终端、日志、图表和设备仅限所有者访问。',
+  },
   tabs: {
     label: '实例的各部分',
     overview: '概览',

@@ -60,7 +60,12 @@ export const jobs: Texts['jobs'] = {
   steps_label: '步骤',
   waitsForBuild: '正在先构建 OpenClaw 镜像，所有等待者共用这一次构建。',
   place: (position) => (position === 1 ? '队列中的下一个' : `队列第 ${position} 位`),
-  noWorkers: '没有工作节点可以执行此操作，一旦有便会立即开始。',
+  waitsFor: {
+    resume: '管理员已暂停此类操作，恢复后便会开始。',
+    worker: '没有工作节点可以执行此操作，一旦有便会立即开始。',
+    docker: '目前没有工作节点能连接 Docker，恢复后便会开始。',
+    job: '需要先等其他操作结束。',
+  },
   attempt: (attempt) => `第 ${attempt} 次尝试`,
   retryAt: (time) => `上次尝试未成功，${time}再次尝试。`,
   undoing: '正在取消：已开始的操作正在撤销。',

@@ -14,7 +14,7 @@ export function EntryRow({ entry }: { entry: Schemas['AuditEntry'] }) {
       <Td className="whitespace-nowrap text-muted">
         <When at={entry.at} />
       </Td>
-      <Td className="max-w-56 break-words">{entry.actor}</Td>
+      <Td className="max-w-56 wrap-anywhere">{entry.actor}</Td>
       <Td>
         <span className="font-mono text-xs">{entry.action}</span>
         {entry.outcome === 'failure' ? (

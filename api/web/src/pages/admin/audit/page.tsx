@@ -1,9 +1,8 @@
 import { useNavigate, useSearch } from '@tanstack/react-router';
-import { ScrollText, SearchX } from 'lucide-react';
+import { ScrollText } from 'lucide-react';
 import { useEffect, useState } from 'react';
 import { call, client } from '@/api/client';
 import { More, usePages } from '@/components/pages';
-import { Button } from '@/components/ui/button';
 import { Card } from '@/components/ui/card';
 import { Empty } from '@/components/ui/empty';
 import { Select } from '@/components/ui/select';
@@ -11,6 +10,7 @@ import { Spinner } from '@/components/ui/spinner';
 import { useTexts } from '@/texts';
 import { TypedInput } from '../jobs/filters';
 import { Heading } from '../parts/heading';
+import { NoMatch } from '../parts/listed';
 import { Loaded } from '../parts/loaded';
 import { Table, Th } from '../parts/table';
 import { useAdminTexts } from '../texts';
@@ -101,21 +101,15 @@ export function AuditPage() {
         {() =>
           found.length === 0 && !looking ? (
             <Card>
-              <Empty
-                icon={filtered ? SearchX : ScrollText}
-                title={filtered ? audit.noMatch : audit.none}
-                text={filtered && further ? audit.looked(entries.length) : undefined}
-                action={
-                  filtered ? (
-                    <Button
-                      variant="outline"
-                      onClick={() => void navigate({ to: '/admin/audit', search: {}, replace: true })}
-                    >
-                      {audit.clear}
-                    </Button>
-                  ) : null
-                }
-              />
+              {filtered ? (
+                <NoMatch
+                  title={audit.noMatch}
+                  text={further ? audit.looked(entries.length) : undefined}
+                  onClear={() => void navigate({ to: '/admin/audit', search: {}, replace: true })}
+                />
+              ) : (
+                <Empty icon={ScrollText} title={audit.none} />
+              )}
             </Card>
           ) : (
             <Table label={audit.title}>

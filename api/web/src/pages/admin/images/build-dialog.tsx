@@ -11,7 +11,7 @@ import { Input } from '@/components/ui/input';
 import { Notice } from '@/components/ui/notice';
 import { Select } from '@/components/ui/select';
 import { Switch } from '@/components/ui/switch';
-import { fieldWords, wordsFor } from '@/lib/errors';
+import { fieldWords, isAtFields, wordsFor } from '@/lib/errors';
 import { useTexts } from '@/texts';
 import { useChange } from '../parts/use-change';
 import { useAdminTexts } from '../texts';
@@ -47,15 +47,20 @@ export function BuildDialog() {
       void navigate({ to: '/admin/jobs/$jobId', params: { jobId: job.id } });
     },
   });
+  const ask = (asked: boolean) => {
+    // What was refused before is no longer asked for.
+    if (asked) build.reset();
+    setOpen(asked);
+  };
   return (
     <>
-      <Button onClick={() => setOpen(true)}>
+      <Button onClick={() => ask(true)}>
         <Hammer aria-hidden />
         {images.build}
       </Button>
       <Dialog
         open={open}
-        onOpenChange={setOpen}
+        onOpenChange={ask}
         title={images.buildTitle}
         text={images.buildText}
         actions={
@@ -77,7 +82,9 @@ export function BuildDialog() {
             build.mutate();
           }}
         >
-          {build.error ? <Notice tone="bad" title={wordsFor(build.error, texts)} /> : null}
+          {build.error && !isAtFields(build.error) ? (
+            <Notice tone="bad" title={wordsFor(build.error, texts)} />
+          ) : null}
           <Field label={images.source}>
             {(control) => (
               <Select

@@ -95,21 +95,21 @@ function Builds({ builds }: { builds: Build[] }) {
       <tbody>
         {builds.map((build) => (
           <Tr key={build.id}>
-            <Td>
+            <Td className="max-w-96">
               <Link
                 to="/admin/images/$buildId"
                 params={{ buildId: build.id }}
-                className="font-medium underline-offset-4 hover:underline"
+                className="font-medium wrap-anywhere underline-offset-4 hover:underline"
               >
                 {buildName(build)}
               </Link>
               {build.revision ? (
-                <p className="mt-0.5 max-w-72 truncate font-mono text-xs text-muted" title={build.revision}>
+                <p className="mt-0.5 truncate font-mono text-xs text-muted" title={build.revision}>
                   {build.revision}
                 </p>
               ) : null}
               {build.errorMessage ? (
-                <p className="mt-0.5 line-clamp-2 max-w-96 text-[0.8125rem] text-bad" title={build.errorMessage}>
+                <p className="mt-0.5 line-clamp-2 text-[0.8125rem] wrap-anywhere text-bad" title={build.errorMessage}>
                   {build.errorMessage}
                 </p>
               ) : null}

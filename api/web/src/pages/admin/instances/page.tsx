@@ -1,121 +1,123 @@
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
-import { Boxes, SearchX } from 'lucide-react';
+import { Boxes } from 'lucide-react';
 import { call, client } from '@/api/client';
 import type { Schemas } from '@/api/contract';
-import { More, usePages } from '@/components/pages';
-import { Badge, type Tone } from '@/components/ui/badge';
-import { Button } from '@/components/ui/button';
-import { Card } from '@/components/ui/card';
+import { usePages } from '@/components/pages';
+import { StatusBadge } from '@/components/status';
+import { Badge } from '@/components/ui/badge';
 import { Empty } from '@/components/ui/empty';
+import { Select } from '@/components/ui/select';
 import { When } from '@/components/when';
 import { cores } from '@/lib/format';
 import { useTexts } from '@/texts';
 import { TypedInput } from '../jobs/filters';
 import { Heading } from '../parts/heading';
-import { Loaded } from '../parts/loaded';
-import { Table, Td, Th, Tr } from '../parts/table';
+import { Listed, NoMatch } from '../parts/listed';
+import { Td, Th, Tr } from '../parts/table';
 import { useAdminTexts } from '../texts';
-
-const TONES: Partial<Record<Schemas['InstanceStatus'], Tone>> = {
-  running: 'good',
-  stopped: 'neutral',
-  error: 'bad',
-};
+import { type InstancesSearch, STATE_NAMES, STATES } from './search';
 
 /** Everybody's instances. */
 export function AllInstancesPage() {
   const { instances } = useAdminTexts();
-  const search = useSearch({ from: '/layout/admin/instances' });
+  const { filter, filters } = useTexts().instances;
+  const { q, state } = useSearch({ from: '/layout/admin/instances' });
   const navigate = useNavigate({ from: '/admin/instances' });
-  const show = (q: string) => void navigate({ to: '/admin/instances', search: q ? { q } : {}, replace: true });
-  const query = usePages(['admin', 'instances', search], (cursor, signal) =>
+  const show = (search: InstancesSearch) => void navigate({ to: '/admin/instances', search, replace: true });
+  const asked = { ...(q ? { q } : {}), ...(state ? { status: [...STATES[state]] } : {}) };
+  const query = usePages(['admin', 'instances', asked], (cursor, signal) =>
     call(
       client.GET('/api/admin/instances', {
         signal,
-        params: { query: { limit: 100, ...search, ...(cursor ? { cursor } : {}) } },
+        params: { query: { limit: 100, ...asked, ...(cursor ? { cursor } : {}) } },
+        // Several statuses are one word, separated by commas.
+        querySerializer: { array: { style: 'form', explode: false } },
       }),
     ),
   );
   return (
     <>
       <Heading title={instances.title} text={instances.text} />
-      <TypedInput label={instances.search} value={search.q ?? ''} onRest={show} className="mb-4 sm:max-w-md" icon />
-      <Loaded query={query} rows={6}>
-        {({ pages }) => {
-          const items = pages.flatMap((page) => page.items);
-          if (items.length === 0) {
-            return (
-              <Card>
-                {search.q ? (
-                  <Empty
-                    icon={SearchX}
-                    title={instances.noMatch}
-                    action={
-                      <Button variant="outline" onClick={() => show('')}>
-                        {instances.clear}
-                      </Button>
-                    }
-                  />
-                ) : (
-                  <Empty icon={Boxes} title={instances.none} />
-                )}
-              </Card>
-            );
-          }
-          return (
-            <>
-              <Table label={instances.title}>
-                <thead>
-                  <tr>
-                    <Th>{instances.name}</Th>
-                    <Th>{instances.status}</Th>
-                    <Th aside>{instances.owner}</Th>
-                    <Th aside>{instances.version}</Th>
-                    <Th aside>{instances.limits}</Th>
-                    <Th className="max-sm:hidden">{instances.created}</Th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {items.map((instance) => (
-                    <Row key={instance.id} instance={instance} />
-                  ))}
-                </tbody>
-              </Table>
-              <More query={query} />
-            </>
-          );
-        }}
-      </Loaded>
+      <div className="mb-4 flex flex-wrap gap-2">
+        <TypedInput
+          label={instances.search}
+          value={q ?? ''}
+          onRest={(word) => show({ ...(word ? { q: word } : {}), ...(state ? { state } : {}) })}
+          className="min-w-52 flex-1 sm:max-w-md"
+          icon
+        />
+        <Select
+          aria-label={filter}
+          value={state ?? 'all'}
+          onChange={(next) => show({ ...(q ? { q } : {}), ...(next === 'all' ? {} : { state: next }) })}
+          options={[
+            { value: 'all' as const, label: filters.all },
+            ...STATE_NAMES.map((value) => ({ value, label: filters[value] })),
+          ]}
+          className="w-44"
+        />
+      </div>
+      <Listed
+        query={query}
+        label={instances.title}
+        empty={
+          q || state ? (
+            <NoMatch title={instances.noMatch} onClear={() => show({})} />
+          ) : (
+            <Empty icon={Boxes} title={instances.none} />
+          )
+        }
+        head={
+          <>
+            <Th>{instances.name}</Th>
+            <Th>{instances.status}</Th>
+            <Th aside>{instances.owner}</Th>
+            <Th aside>{instances.version}</Th>
+            <Th aside>{instances.limits}</Th>
+            <Th className="max-sm:hidden">{instances.created}</Th>
+          </>
+        }
+      >
+        {(instance) => <Row key={instance.id} instance={instance} />}
+      </Listed>
     </>
   );
 }
 
 function Row({ instance }: { instance: Schemas['OwnedInstance'] }) {
-  const texts = useTexts();
-  const { instances } = useAdminTexts();
+  const { instances, parts } = useAdminTexts();
   return (
     <Tr>
       <Td className="max-w-72">
-        <span className="font-medium">{instance.name}</span>
         <Link
-          to="/admin/jobs"
-          search={{ instance: instance.id }}
-          title={instances.toJobs(instance.name)}
-          className="block font-mono text-xs text-muted underline-offset-4 hover:text-ink hover:underline"
+          to="/instances/$id"
+          params={{ id: instance.id }}
+          className="font-medium wrap-anywhere underline-offset-4 hover:underline"
         >
-          {instance.id}
+          {instance.name}
         </Link>
+        <p className="flex flex-wrap gap-x-2 text-xs text-muted">
+          <span className="font-mono">{instance.id}</span>
+          <Link
+            to="/admin/jobs"
+            search={{ instance: instance.id }}
+            aria-label={instances.toJobs(instance.name)}
+            className="underline underline-offset-4 hover:text-ink"
+          >
+            {parts.jobs}
+          </Link>
+        </p>
         <span className="block truncate text-xs text-muted md:hidden">{instance.ownerEmail}</span>
         {instance.error ? (
-          <p className="mt-0.5 line-clamp-2 text-[0.8125rem] text-bad" title={instance.error.message}>
+          <p className="mt-0.5 line-clamp-2 text-[0.8125rem] wrap-anywhere text-bad" title={instance.error.message}>
             {instance.error.message}
           </p>
         ) : null}
       </Td>
       <Td>
-        <Badge tone={TONES[instance.status] ?? 'busy'}>{texts.instances.statuses[instance.status]}</Badge>
+        <StatusBadge instance={instance} />
       </Td>
-      <Td aside className="max-w-56 truncate">
+      <Td aside className="max-w-56 truncate" title={instance.ownerEmail ?? undefined}>
         {instance.ownerEmail ?? '–'}
       </Td>
       <Td aside className="whitespace-nowrap">

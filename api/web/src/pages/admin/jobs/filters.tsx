@@ -1,5 +1,5 @@
-import { Search } from 'lucide-react';
-import { useEffect, useState } from 'react';
+import { Search, X } from 'lucide-react';
+import { type ComponentProps, useEffect, useState } from 'react';
 import { Input } from '@/components/ui/input';
 import { Select } from '@/components/ui/select';
 import { cn } from '@/lib/cn';
@@ -52,26 +52,37 @@ export function Filters({ search, onChange }: FiltersProps) {
           className="w-44"
         />
       </div>
-      <fieldset className="flex flex-wrap gap-1.5">
-        <legend className="sr-only">{jobs.statusFilter}</legend>
-        {STATUSES.map((one) => (
-          <button
-            key={one}
-            type="button"
-            aria-pressed={status.includes(one)}
-            onClick={() => toggle(one)}
-            className={cn(
-              'rounded-full border px-3 py-1 text-[0.8125rem] transition-colors',
-              status.includes(one)
-                ? 'border-ink bg-ink text-canvas'
-                : 'border-line-strong bg-surface text-ink hover:bg-sunken',
-            )}
-          >
-            {texts.jobs.statuses[one]}
-          </button>
-        ))}
-      </fieldset>
+      <div className="flex flex-wrap gap-1.5">
+        <fieldset className="contents">
+          <legend className="sr-only">{jobs.statusFilter}</legend>
+          {STATUSES.map((one) => (
+            <Pill key={one} on={status.includes(one)} aria-pressed={status.includes(one)} onClick={() => toggle(one)}>
+              {texts.jobs.statuses[one]}
+            </Pill>
+          ))}
+        </fieldset>
+        {rest.instance ? (
+          <Pill on onClick={() => change({ instance: undefined })}>
+            {jobs.ofInstance(rest.instance)}
+            <X aria-hidden className="size-3.5" />
+            <span className="sr-only">{jobs.ofAllInstances}</span>
+          </Pill>
+        ) : null}
+      </div>
     </div>
+  );
+}
+
+function Pill({ on, ...rest }: ComponentProps<'button'> & { on: boolean }) {
+  return (
+    <button
+      type="button"
+      className={cn(
+        'inline-flex items-center gap-1.5 rounded-full border px-3 py-1 text-[0.8125rem] transition-colors',
+        on ? 'border-ink bg-ink text-canvas' : 'border-line-strong bg-surface text-ink hover:bg-sunken',
+      )}
+      {...rest}
+    />
   );
 }
 

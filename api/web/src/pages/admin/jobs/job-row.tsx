@@ -30,11 +30,12 @@ export function JobRow({ job }: { job: Schemas['AdminJob'] }) {
         >
           {texts.jobs.kinds[job.kind]}
         </Link>
-        {job.instanceId ? (
-          <span className="font-mono text-xs text-muted max-sm:block sm:ml-2">{job.instanceId}</span>
+        {job.instanceName ? (
+          <span className="wrap-anywhere text-muted max-sm:block sm:ml-2">{job.instanceName}</span>
         ) : null}
+        {job.instanceId ? <span className="block font-mono text-xs text-muted">{job.instanceId}</span> : null}
         {job.error ? (
-          <p className="mt-0.5 line-clamp-2 text-[0.8125rem] text-bad" title={job.error.message}>
+          <p className="mt-0.5 line-clamp-2 text-[0.8125rem] wrap-anywhere text-bad" title={job.error.message}>
             {job.error.message}
           </p>
         ) : null}
@@ -45,7 +46,7 @@ export function JobRow({ job }: { job: Schemas['AdminJob'] }) {
       <Td>
         <JobStatus status={job.status} />
       </Td>
-      <Td aside className="max-w-56 truncate">
+      <Td aside className="max-w-56 truncate" title={job.ownerEmail ?? undefined}>
         {job.ownerEmail ?? <span className="text-muted">{jobs.nobody}</span>}
       </Td>
       <Td aside className="tabular-nums">

@@ -1,12 +1,12 @@
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
-import { ListChecks, SearchX } from 'lucide-react';
+import { ListChecks } from 'lucide-react';
 import { call, client } from '@/api/client';
-import { More, usePages } from '@/components/pages';
+import { usePages } from '@/components/pages';
 import { Button } from '@/components/ui/button';
 import { Empty } from '@/components/ui/empty';
 import { Heading } from '../parts/heading';
-import { Loaded } from '../parts/loaded';
-import { Table, Th } from '../parts/table';
+import { Listed, NoMatch } from '../parts/listed';
+import { Th } from '../parts/table';
 import { useAdminTexts } from '../texts';
 import { Filters } from './filters';
 import { JobRow } from './job-row';
@@ -29,60 +29,40 @@ export function JobsPage() {
     ),
   );
   const filtered = Object.keys(search).length > 0;
+  const none = (
+    <Empty
+      icon={ListChecks}
+      title={jobs.none}
+      action={
+        <Button asChild variant="outline">
+          <Link to="/instances">{jobs.toInstances}</Link>
+        </Button>
+      }
+    />
+  );
   return (
     <>
       <Heading title={jobs.title} text={jobs.text} />
       <Filters search={search} onChange={show} />
-      <Loaded query={query} rows={6}>
-        {({ pages }) => {
-          const items = pages.flatMap((page) => page.items);
-          if (items.length === 0) {
-            return (
-              <div className="rounded-xl border bg-surface">
-                <Empty
-                  icon={filtered ? SearchX : ListChecks}
-                  title={filtered ? jobs.noMatch : jobs.none}
-                  action={
-                    filtered ? (
-                      <Button variant="outline" onClick={() => show({})}>
-                        {jobs.clear}
-                      </Button>
-                    ) : (
-                      <Button asChild variant="outline">
-                        <Link to="/instances">{jobs.toInstances}</Link>
-                      </Button>
-                    )
-                  }
-                />
-              </div>
-            );
-          }
-          return (
-            <>
-              <Table label={jobs.title}>
-                <thead>
-                  <tr>
-                    <Th>{jobs.job}</Th>
-                    <Th>{jobs.status}</Th>
-                    <Th aside>{jobs.owner}</Th>
-                    <Th aside>{jobs.attempts}</Th>
-                    <Th>{jobs.created}</Th>
-                    <Th aside className="text-right">
-                      {jobs.took}
-                    </Th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {items.map((job) => (
-                    <JobRow key={job.id} job={job} />
-                  ))}
-                </tbody>
-              </Table>
-              <More query={query} />
-            </>
-          );
-        }}
-      </Loaded>
+      <Listed
+        query={query}
+        label={jobs.title}
+        empty={filtered ? <NoMatch title={jobs.noMatch} onClear={() => show({})} /> : none}
+        head={
+          <>
+            <Th>{jobs.job}</Th>
+            <Th>{jobs.status}</Th>
+            <Th aside>{jobs.owner}</Th>
+            <Th aside>{jobs.attempts}</Th>
+            <Th>{jobs.created}</Th>
+            <Th aside className="text-right">
+              {jobs.took}
+            </Th>
+          </>
+        }
+      >
+        {(job) => <JobRow key={job.id} job={job} />}
+      </Listed>
     </>
   );
 }

@@ -2,12 +2,15 @@ import { useQuery } from '@tanstack/react-query';
 import { Link, useParams } from '@tanstack/react-router';
 import { call, client } from '@/api/client';
 import type { Schemas } from '@/api/contract';
+import { KeepsFocus } from '@/components/keeps-focus';
 import { BackLink } from '@/components/ui/back-link';
 import { Card, CardBody, CardHead } from '@/components/ui/card';
 import { CopyButton } from '@/components/ui/copy';
 import { Notice } from '@/components/ui/notice';
 import { Progress } from '@/components/ui/progress';
-import { When } from '@/components/when';
+import { Until, When } from '@/components/when';
+import { useFormat } from '@/lib/format';
+import { waitWords } from '@/lib/waiting';
 import { useTexts } from '@/texts';
 import { BuildOfJob } from '../images/build-of-job';
 import { Fact } from '../parts/heading';
@@ -45,9 +48,10 @@ function isOver(job: Schemas['JobStory'] | undefined): boolean {
 function Story({ job }: { job: Schemas['JobStory'] }) {
   const texts = useTexts();
   const { jobs } = useAdminTexts();
+  const format = useFormat();
   const name = texts.jobs.kinds[job.kind];
   return (
-    <div className="space-y-5">
+    <KeepsFocus className="space-y-5">
       <div className="flex flex-wrap items-center justify-between gap-3">
         <h2 className="flex flex-wrap items-center gap-2.5 text-base font-semibold tracking-tight">
           {name}
@@ -57,12 +61,12 @@ function Story({ job }: { job: Schemas['JobStory'] }) {
       </div>
       {job.status === 'running' ? <Progress value={job.progress} label={texts.jobs.progress(name)} /> : null}
       {job.error ? (
-        <Notice tone="bad" title={job.error.message}>
+        <Notice tone="bad" title={<span className="whitespace-pre-wrap">{job.error.message}</span>}>
           <span className="font-mono text-xs">{job.error.code}</span>
         </Notice>
       ) : null}
       {job.unwindingTo ? <Notice tone="warn" title={jobs.unwinding[job.unwindingTo]} /> : null}
-      {job.queue ? <Notice tone="busy" title={job.queue.message} /> : null}
+      {job.queue ? <Notice tone="busy" title={waitWords(job, texts.jobs, (iso) => format.relative(iso))} /> : null}
       <Card>
         <CardBody>
           <dl className="grid grid-cols-1 gap-x-6 gap-y-4 sm:grid-cols-2 lg:grid-cols-3">
@@ -74,9 +78,19 @@ function Story({ job }: { job: Schemas['JobStory'] }) {
             </Fact>
             {job.instanceId ? (
               <Fact name={jobs.instance}>
+                {job.instanceName ? (
+                  <Link
+                    to="/instances/$id"
+                    params={{ id: job.instanceId }}
+                    className="block text-link underline-offset-4 hover:underline"
+                  >
+                    {job.instanceName}
+                  </Link>
+                ) : null}
                 <Link
                   to="/admin/jobs"
                   search={{ instance: job.instanceId }}
+                  title={jobs.sameInstance}
                   className="font-mono text-xs text-link underline-offset-4 hover:underline"
                 >
                   {job.instanceId}
@@ -92,12 +106,15 @@ function Story({ job }: { job: Schemas['JobStory'] }) {
             <Fact name={jobs.attempts}>{jobs.attemptsOf(job.attempt, job.failures, job.crashes)}</Fact>
             {job.status === 'queued' && job.attempt > 0 ? (
               <Fact name={jobs.nextAttempt}>
-                <When at={job.runAt} />
+                <Until at={job.runAt} />
               </Fact>
             ) : null}
             {job.lease ? (
               <Fact name={jobs.lease}>
-                <span className="font-mono text-xs">{job.lease.worker}</span>
+                <span className="font-mono text-xs break-all">{job.lease.worker}</span>
+                <span className="block text-xs text-muted">
+                  {jobs.fence(job.lease.fence, format.clock(job.lease.until))}
+                </span>
               </Fact>
             ) : null}
             {job.dependsOn ? (
@@ -140,6 +157,6 @@ function Story({ job }: { job: Schemas['JobStory'] }) {
           {JSON.stringify(job.payload, null, 2)}
         </pre>
       </details>
-    </div>
+    </KeepsFocus>
   );
 }

@@ -1,7 +1,6 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query';
-import { ApiError } from '@/api/client';
 import { toast } from '@/components/toasts';
-import { wordsFor } from '@/lib/errors';
+import { isAtFields, wordsFor } from '@/lib/errors';
 import { useTexts } from '@/texts';
 
 type Change<A, T> = {
@@ -25,8 +24,7 @@ export function useChange<A = void, T = unknown>({ run, done, failed, onDone }: 
     },
     onError: (error) => {
       // What is wrong with single fields stands at these fields.
-      const atFields = error instanceof ApiError && error.fields.length > 0;
-      toast.error(failed, atFields ? undefined : wordsFor(error, texts));
+      toast.error(failed, isAtFields(error) ? undefined : wordsFor(error, texts));
     },
     onSettled: () => queries.invalidateQueries({ queryKey: ['admin'] }),
   });

@@ -46,25 +46,24 @@ export function QueueCard({ queue }: { queue: Queue }) {
         text={queues.about[queue.queue]}
         level={3}
         action={
-          queue.pausedAt ? (
-            <Button size="sm" busy={resume.isPending} onClick={() => resume.mutate()}>
-              <Play aria-hidden />
-              {queues.resume}
-            </Button>
-          ) : (
-            <Confirm
-              title={queues.pauseTitle(name)}
-              text={queues.pauseText}
-              yes={queues.pause}
-              onYes={() => pause.mutate()}
-              trigger={(ask) => (
-                <Button size="sm" variant="outline" busy={pause.isPending} onClick={ask}>
-                  <Pause aria-hidden />
-                  {queues.pause}
-                </Button>
-              )}
-            />
-          )
+          <Confirm
+            title={queues.pauseTitle(name)}
+            text={queues.pauseText}
+            yes={queues.pause}
+            onYes={() => pause.mutate()}
+            trigger={(ask) => (
+              // One button for both, so that it keeps the focus.
+              <Button
+                size="sm"
+                variant={queue.pausedAt ? 'primary' : 'outline'}
+                busy={pause.isPending || resume.isPending}
+                onClick={queue.pausedAt ? () => resume.mutate() : ask}
+              >
+                {queue.pausedAt ? <Play aria-hidden /> : <Pause aria-hidden />}
+                {queue.pausedAt ? queues.resume : queues.pause}
+              </Button>
+            )}
+          />
         }
       />
       <CardBody className="space-y-4">

@@ -2,10 +2,9 @@ import { Link, useNavigate } from '@tanstack/react-router';
 import { Layers } from 'lucide-react';
 import { useState } from 'react';
 import { call, client } from '@/api/client';
-import { More, usePages } from '@/components/pages';
+import { usePages } from '@/components/pages';
 import { toast } from '@/components/toasts';
 import { Button } from '@/components/ui/button';
-import { Card } from '@/components/ui/card';
 import { Dialog } from '@/components/ui/dialog';
 import { Empty } from '@/components/ui/empty';
 import { Switch } from '@/components/ui/switch';
@@ -14,8 +13,8 @@ import { useTexts } from '@/texts';
 import { took } from '../jobs/job-row';
 import { Heading } from '../parts/heading';
 import { JobStatus } from '../parts/job-status';
-import { Loaded } from '../parts/loaded';
-import { Table, Td, Th, Tr } from '../parts/table';
+import { Listed } from '../parts/listed';
+import { Td, Th, Tr } from '../parts/table';
 import { useChange } from '../parts/use-change';
 import { useAdminTexts } from '../texts';
 
@@ -33,56 +32,40 @@ export function RolloutsPage() {
   return (
     <>
       <Heading title={rollouts.title} text={rollouts.text} actions={<StartDialog />} />
-      <Loaded query={query} rows={3}>
-        {({ pages }) => {
-          const items = pages.flatMap((page) => page.items);
-          if (items.length === 0) {
-            return (
-              <Card>
-                <Empty icon={Layers} title={rollouts.none} text={rollouts.noneText} />
-              </Card>
-            );
-          }
-          return (
-            <>
-              <Table label={rollouts.title}>
-                <thead>
-                  <tr>
-                    <Th>{rollouts.begun}</Th>
-                    <Th>{jobs.status}</Th>
-                    <Th aside>{jobs.requestedBy}</Th>
-                    <Th className="text-right">{jobs.took}</Th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {items.map((job) => (
-                    <Tr key={job.id}>
-                      <Td>
-                        <Link
-                          to="/admin/rollouts/$jobId"
-                          params={{ jobId: job.id }}
-                          className="font-medium underline-offset-4 hover:underline"
-                        >
-                          <When at={job.createdAt} />
-                        </Link>
-                        {job.error ? (
-                          <p className="mt-0.5 max-w-96 text-[0.8125rem] text-bad">{job.error.message}</p>
-                        ) : null}
-                      </Td>
-                      <Td>
-                        <JobStatus status={job.status} />
-                      </Td>
-                      <Td aside>{job.requestedByEmail ?? jobs.byItself}</Td>
-                      <Td className="text-right whitespace-nowrap tabular-nums">{took(job)}</Td>
-                    </Tr>
-                  ))}
-                </tbody>
-              </Table>
-              <More query={query} />
-            </>
-          );
-        }}
-      </Loaded>
+      <Listed
+        query={query}
+        rows={3}
+        label={rollouts.title}
+        empty={<Empty icon={Layers} title={rollouts.none} text={rollouts.noneText} />}
+        head={
+          <>
+            <Th>{rollouts.begun}</Th>
+            <Th>{jobs.status}</Th>
+            <Th aside>{jobs.requestedBy}</Th>
+            <Th className="text-right">{jobs.took}</Th>
+          </>
+        }
+      >
+        {(job) => (
+          <Tr key={job.id}>
+            <Td>
+              <Link
+                to="/admin/rollouts/$jobId"
+                params={{ jobId: job.id }}
+                className="font-medium underline-offset-4 hover:underline"
+              >
+                <When at={job.createdAt} />
+              </Link>
+              {job.error ? <p className="mt-0.5 max-w-96 text-[0.8125rem] text-bad">{job.error.message}</p> : null}
+            </Td>
+            <Td>
+              <JobStatus status={job.status} />
+            </Td>
+            <Td aside>{job.requestedByEmail ?? jobs.byItself}</Td>
+            <Td className="text-right whitespace-nowrap tabular-nums">{took(job)}</Td>
+          </Tr>
+        )}
+      </Listed>
     </>
   );
 }

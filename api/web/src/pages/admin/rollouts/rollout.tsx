@@ -2,6 +2,7 @@ import { useQuery } from '@tanstack/react-query';
 import { Link, useParams } from '@tanstack/react-router';
 import { call, client } from '@/api/client';
 import type { Schemas } from '@/api/contract';
+import { KeepsFocus } from '@/components/keeps-focus';
 import { BackLink } from '@/components/ui/back-link';
 import { Badge, type Tone } from '@/components/ui/badge';
 import { Card, CardBody, CardHead } from '@/components/ui/card';
@@ -48,7 +49,7 @@ function Rollout({ rollout }: { rollout: Schemas['Rollout'] }) {
   const { job } = rollout;
   const name = texts.jobs.kinds[job.kind];
   return (
-    <div className="space-y-5">
+    <KeepsFocus className="space-y-5">
       <div className="flex flex-wrap items-center justify-between gap-3">
         <h2 className="flex flex-wrap items-center gap-2.5 text-base font-semibold tracking-tight">
           {name} <JobStatus status={job.status} />
@@ -93,7 +94,7 @@ function Rollout({ rollout }: { rollout: Schemas['Rollout'] }) {
           {jobs.toStory}
         </Link>
       </p>
-    </div>
+    </KeepsFocus>
   );
 }
 
@@ -110,7 +111,7 @@ function WaveCard({ wave: { wave, members, over } }: { wave: Wave }) {
   return (
     <Card>
       <CardHead
-        title={rollouts.wave(wave, members.length)}
+        title={rollouts.wave(wave + 1, members.length)}
         level={3}
         action={over ? <Badge>{rollouts.over}</Badge> : null}
       />
@@ -123,12 +124,15 @@ function WaveCard({ wave: { wave, members, over } }: { wave: Wave }) {
                   <Link
                     to="/admin/jobs/$jobId"
                     params={{ jobId: member.updateJobId }}
-                    className="truncate font-mono text-xs text-link underline-offset-4 hover:underline"
+                    title={member.instanceId}
+                    className="truncate text-link underline-offset-4 hover:underline"
                   >
-                    {member.instanceId}
+                    {member.name ?? member.instanceId}
                   </Link>
                 ) : (
-                  <span className="truncate font-mono text-xs">{member.instanceId}</span>
+                  <span className="truncate" title={member.instanceId}>
+                    {member.name ?? member.instanceId}
+                  </span>
                 )}
                 <Badge tone={TONES[member.status]}>{rollouts.statuses[member.status]}</Badge>
               </span>

@@ -1,6 +1,6 @@
 import type { Schemas } from '@/api/contract';
 
-type Member = Schemas['Member'];
+type Member = Schemas['NamedMember'];
 
 /** A wave, and whom it is about. */
 export type Wave = { wave: number; members: Member[]; over: boolean };

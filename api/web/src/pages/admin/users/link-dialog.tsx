@@ -1,7 +1,7 @@
 import { Button } from '@/components/ui/button';
 import { CopyButton } from '@/components/ui/copy';
 import { Dialog } from '@/components/ui/dialog';
-import { When } from '@/components/when';
+import { Until } from '@/components/when';
 import { useTexts } from '@/texts';
 import { useAdminTexts } from '../texts';
 
@@ -33,7 +33,7 @@ export function LinkDialog({ link, onClose }: { link: ShownLink | null; onClose:
             <CopyButton value={linkOf(link)} what={users.link} />
           </div>
           <p className="mt-2 text-xs text-muted">
-            {users.linkExpires} <When at={link.expiresAt} />
+            {users.linkExpires} <Until at={link.expiresAt} />
           </p>
         </>
       ) : null}

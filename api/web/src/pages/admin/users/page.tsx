@@ -3,14 +3,13 @@ import { useState } from 'react';
 import { call, client } from '@/api/client';
 import type { Schemas } from '@/api/contract';
 import { useMe } from '@/api/session';
-import { More, usePages } from '@/components/pages';
+import { usePages } from '@/components/pages';
 import { Badge } from '@/components/ui/badge';
-import { Card } from '@/components/ui/card';
 import { Empty } from '@/components/ui/empty';
 import { When } from '@/components/when';
 import { Heading } from '../parts/heading';
-import { Loaded } from '../parts/loaded';
-import { Table, Td, Th, Tr } from '../parts/table';
+import { Listed } from '../parts/listed';
+import { Td, Th, Tr } from '../parts/table';
 import { useAdminTexts } from '../texts';
 import { InviteDialog } from './invite';
 import { LinkDialog, type ShownLink } from './link-dialog';
@@ -29,42 +28,26 @@ export function UsersPage() {
   return (
     <>
       <Heading title={users.title} text={users.text} actions={<InviteDialog onLink={setLink} />} />
-      <Loaded query={query}>
-        {({ pages }) => {
-          const items = pages.flatMap((page) => page.items);
-          if (items.length === 0) {
-            return (
-              <Card>
-                <Empty icon={UserRound} title={users.none} />
-              </Card>
-            );
-          }
-          return (
-            <>
-              <Table label={users.title}>
-                <thead>
-                  <tr>
-                    <Th>{users.person}</Th>
-                    <Th>{users.status}</Th>
-                    <Th aside>{users.quotas}</Th>
-                    <Th aside>{users.lastSeen}</Th>
-                    <Th aside>{users.created}</Th>
-                    <Th>
-                      <span className="sr-only">{users.actions}</span>
-                    </Th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {items.map((user) => (
-                    <Row key={user.id} user={user} onLink={setLink} />
-                  ))}
-                </tbody>
-              </Table>
-              <More query={query} />
-            </>
-          );
-        }}
-      </Loaded>
+      <Listed
+        query={query}
+        rows={4}
+        label={users.title}
+        empty={<Empty icon={UserRound} title={users.none} />}
+        head={
+          <>
+            <Th>{users.person}</Th>
+            <Th>{users.status}</Th>
+            <Th aside>{users.quotas}</Th>
+            <Th aside>{users.lastSeen}</Th>
+            <Th aside>{users.created}</Th>
+            <Th>
+              <span className="sr-only">{users.actions}</span>
+            </Th>
+          </>
+        }
+      >
+        {(user) => <Row key={user.id} user={user} onLink={setLink} />}
+      </Listed>
       <LinkDialog link={link} onClose={() => setLink(null)} />
     </>
   );
@@ -76,7 +59,7 @@ function Row({ user, onLink }: { user: Schemas['Person']; onLink: (link: ShownLi
   return (
     <Tr>
       <Td className="max-w-72">
-        <span className="font-medium break-all">{user.email}</span>
+        <span className="font-medium wrap-anywhere">{user.email}</span>
         {user.id === me?.id ? <span className="ml-2 text-xs text-muted">{users.you}</span> : null}
         {user.name ? <span className="block text-xs text-muted">{user.name}</span> : null}
       </Td>

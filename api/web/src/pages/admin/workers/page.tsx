@@ -2,6 +2,7 @@ import { useQuery } from '@tanstack/react-query';
 import { Server } from 'lucide-react';
 import { call, client } from '@/api/client';
 import type { Schemas } from '@/api/contract';
+import { KeepsFocus } from '@/components/keeps-focus';
 import { Badge } from '@/components/ui/badge';
 import { Button } from '@/components/ui/button';
 import { Card, CardBody } from '@/components/ui/card';
@@ -26,7 +27,7 @@ export function WorkersPage() {
     refetchInterval: EVERY_MS,
   });
   return (
-    <>
+    <KeepsFocus>
       <Heading title={workers.title} text={workers.text} />
       <Loaded query={query} rows={2}>
         {({ items }) =>
@@ -35,17 +36,24 @@ export function WorkersPage() {
               <Empty icon={Server} title={workers.none} text={workers.noneText} />
             </Card>
           ) : (
-            <ul className="grid gap-4 lg:grid-cols-2">
-              {items.map((worker) => (
-                <li key={worker.id}>
-                  <WorkerCard worker={worker} />
-                </li>
-              ))}
-            </ul>
+            <>
+              {items.some(({ alive }) => alive) ? null : (
+                <Notice tone="bad" title={workers.none}>
+                  {workers.noneText}
+                </Notice>
+              )}
+              <ul className="grid gap-4 lg:grid-cols-2">
+                {items.map((worker) => (
+                  <li key={worker.id}>
+                    <WorkerCard worker={worker} />
+                  </li>
+                ))}
+              </ul>
+            </>
           )
         }
       </Loaded>
-    </>
+    </KeepsFocus>
   );
 }
 
