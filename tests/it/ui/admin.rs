@@ -1,14 +1,96 @@
 //! What an administrator sees of everything.
 
-use clawdeploy_tests::{FakeMode, TestEnv};
+use std::time::Duration;
 
-use super::{EMAIL, walk};
-use crate::routes::auth::administrator;
+use clawdeploy_tests::{Client, FakeMode, TestEnv, WorkerOptions};
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::{EMAIL, walk_within};
+use crate::{
+    builds::support::{Images, Repo, built, file_url, from_repository},
+    routes::auth::administrator,
+    support::wait_job,
+};
+
+/// It looks at a dozen pages and waits for builds, updates and workers.
+const PATIENCE: Duration = Duration::from_mins(8);
+
+/// As long as a name may be.
+const LONG_NAME: &str = "Customer support for the northern region, second try of March";
+/// One that can be broken nowhere.
+const UNBROKEN_NAME: &str = "Kundenbetreuungsautomatisierungsplattform_Nord_und_Sued";
+const LONG_PERSON: &str = "bartholomew.featherstonehaugh-cholmondeley.northern";
+
+/// A build of twelve seconds, that says how far it is.
+const LONG_BUILD: &str = "RUN for step in $(seq 12); do echo Step $step of the build; sleep 1; done\n";
+
+/// An installation that was in use for a while: the image's first version does not come up, the second one does, and a
+/// third one can be built.
+struct Site {
+    env: TestEnv,
+    repo: Repo,
+    _images: Images,
+    _dir: TempDir,
+}
+
+impl Site {
+    async fn new() -> Self {
+        let (images, dir) = (Images::new("admin"), tempfile::tempdir().unwrap());
+        let repo = Repo::new(dir.path());
+        let env = from_repository(&images, &file_url(dir.path())).workers(3).build().await;
+        // One of them is never heard of again.
+        env.worker(2).kill().await;
+        administrator(&env, EMAIL).await;
+        Self { env, repo, _images: images, _dir: dir }
+    }
+
+    /// A version of OpenClaw whose gateway does as this image's does; `run` is done while it is built.
+    fn release(&self, version: &str, like: FakeMode, run: &str) {
+        let dockerfile = format!("FROM {}\n{run}COPY package.json /\n", like.image());
+        let package = json!({ "version": version }).to_string();
+        self.repo.commit_files(&[("Dockerfile", &dockerfile), ("package.json", &package)]);
+    }
+
+    async fn build(&self, admin: &Client) {
+        built(&self.env, admin, &json!({})).await;
+    }
+
+    /// What was done before: an hour of jobs, some people with instances, one creation that failed, a wrong password.
+    async fn was_used(&self) {
+        let env = &self.env;
+        let (ann, bob, long) = (env.user("ann").await, env.user("bob").await, env.user(LONG_PERSON).await);
+        let admin = env.admin().await;
+        env.execute(include_str!("admin/history.sql")).await;
+        self.release("2026.9.5", FakeMode::Exit, "");
+        self.build(&admin).await;
+        let failed = bob.create(LONG_NAME).await;
+        wait_job(env, &failed.job, "failed").await;
+        self.release("2026.9.6", FakeMode::Ok, "");
+        self.build(&admin).await;
+        let mut made = Vec::new();
+        for (client, name) in [(&ann, "Bookkeeping"), (&ann, "Family"), (&bob, "Research"), (&long, UNBROKEN_NAME)] {
+            made.push(client.create(name).await);
+        }
+        for accepted in &made {
+            wait_job(env, &accepted.job, "succeeded").await;
+        }
+        let stopped = ann.act(&made[1].instance, "stop").await;
+        wait_job(env, &stopped.job, "succeeded").await;
+        let wrong = json!({ "email": "=eve@test.example", "password": "canary wrong one" });
+        env.anon().post("/api/auth/login", &wrong).await.expect(401);
+        self.release("2026.9.7", FakeMode::Shell, LONG_BUILD);
+    }
+}
 
 #[tokio::test]
 async fn every_page_of_the_administration() {
-    let env = TestEnv::builder().image(FakeMode::Ok).build().await;
-    administrator(&env, EMAIL).await;
-    walk(&env, "admin.mjs", &env.base, &[], &[]).await;
-    env.finish().await;
+    let site = Site::new().await;
+    site.was_used().await;
+    let env = &site.env;
+    let data = env.data_dir.display().to_string();
+    walk_within(PATIENCE, env, "admin.mjs", &env.base, &[], &[("CLAWDEPLOY_TEST_DATA", &data)]).await;
+    // It has drained all that there were.
+    env.add_worker(&WorkerOptions::default()).await;
+    site.env.finish().await;
 }

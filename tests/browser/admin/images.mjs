@@ -1,0 +1,92 @@
+// The image: builds with what they print, and the version that is safe.
+import assert from 'node:assert/strict';
+import { button, dialog, heading, link, look, page, picture, toast } from '../walk.mjs';
+import { ask, counts, fact, hasFocus, open, rows, says } from './shared.mjs';
+
+const TITLE = 'Image of OpenClaw';
+const builds = () => rows(TITLE);
+const build = (version) => builds().filter({ has: page.getByRole('link', { name: version, exact: true }) });
+const log = () => page.getByRole('log', { name: 'Build log' });
+
+async function choose(source) {
+  await page.getByRole('combobox', { name: 'Source' }).click();
+  await page.getByRole('option', { name: source }).click();
+}
+
+/** What cannot be built is refused in words, where it was typed. */
+async function refused() {
+  await button('Build now').click();
+  await choose('Release (npm)');
+  const version = dialog().getByLabel('Version', { exact: true });
+  await version.fill('newest');
+  await page.keyboard.press('Enter');
+  await dialog().getByRole('alert').getByText(/^Is not usable: /).waitFor();
+  assert.equal(await version.getAttribute('aria-invalid'), 'true');
+  await look('admin-build');
+  await page.keyboard.press('Escape');
+  await dialog().waitFor({ state: 'detached' });
+  await hasFocus(button('Build now'), 'after a build that was not asked for');
+  await button('Build now').click();
+  await counts(dialog().getByRole('alert'), 0, 'mistakes of the time before');
+}
+
+/** The next version: what its build prints is seen while it does, and who is at it. */
+async function built() {
+  await choose('As the workers are set');
+  await dialog().getByRole('button', { name: 'Build' }).click();
+  await toast('The build is on its way').waitFor();
+  await heading('Build image Running').waitFor();
+  await log().getByText(/Step 2 of the build/).waitFor();
+  assert.ok(await heading('Build image Running').isVisible(), 'it prints while it runs');
+  const workers = (await ask('/admin/workers')).items.map(({ id }) => id);
+  const held = await fact('Held by').innerText();
+  assert.ok(workers.some((id) => held.startsWith(id)), held);
+  assert.match(held, /Fence 1, lease until \d\d?:\d\d:\d\d/);
+  await picture('admin-building-light');
+  await heading('Build image Done').waitFor();
+  await log().getByText(/Step 12 of the build/).waitFor();
+  await link('To the build').click();
+  await heading('2026.9.7 Ready').waitFor();
+  await says(fact('Source'), 'Git repository', 'where it comes from');
+  await says(fact('Size'), /MB$/, 'its size');
+  await look('admin-image');
+  await link('All builds').click();
+}
+
+/** One that is not there fails at once, and changes nothing about the others. */
+async function missing() {
+  await button('Build now').click();
+  await choose('Git repository');
+  await page.getByLabel('Reference').fill('no-such-branch');
+  await dialog().getByRole('button', { name: 'Build' }).click();
+  await heading('Build image Failed').waitFor();
+  await page.getByText('source_missing').waitFor();
+  await open('Image', TITLE);
+  await build('no-such-branch').getByText('Failed', { exact: true }).waitFor();
+  await build('2026.9.7').getByText('Current', { exact: true }).waitFor();
+  await counts(builds().getByText('Current', { exact: true }), 1, 'current ones');
+  await counts(builds(), 4, 'builds');
+}
+
+/** What is older than the oldest safe version is shown as vulnerable. */
+async function policy() {
+  const oldest = page.getByLabel('Oldest safe version');
+  await oldest.fill('newest');
+  await button('Save changes').click();
+  await page.getByRole('alert').getByText(/^Must be a version that others can be compared with/).waitFor();
+  await oldest.fill('2026.9.7');
+  await button('Save changes').click();
+  await toast('The oldest safe version is set').waitFor();
+  await look('admin-images');
+}
+
+/** Builds of the image, one that fails, and the policy of versions. */
+export async function images() {
+  await open('Image', TITLE);
+  await build('2026.9.6').getByText('Current', { exact: true }).waitFor();
+  await build('2026.9.5').getByText('Ready', { exact: true }).waitFor();
+  await refused();
+  await built();
+  await missing();
+  await policy();
+}

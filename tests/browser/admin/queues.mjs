@@ -1,0 +1,115 @@
+// The queues: what waits, how it went, and what a pause means to whoever waits.
+import assert from 'node:assert/strict';
+import { button, createInstance, dialog, heading, link, look, page, status, toast } from '../walk.mjs';
+import { ANN, ask, counts, fact, hasFocus, open, region, rows, says } from './shared.mjs';
+
+const OWN = 'Front desk';
+const PAUSED = 'An administrator has paused this. It begins once it is resumed.';
+const card = () => region('Instances');
+
+async function figures() {
+  const { items } = await ask('/admin/queues');
+  const [queue] = items;
+  assert.equal(queue.queue, 'lifecycle');
+  await says(fact('Waiting', card()), '0', 'nothing waits');
+  await says(fact('Running', card()), '0', 'nothing runs');
+  await says(fact('Oldest waits for', card()), '–', 'so nothing is old');
+  await says(fact('Workers', card()), '2', 'both workers serve it');
+  await says(fact('Failed, last day', card()), String(queue.failedLastDay), 'what failed');
+  assert.ok(queue.failedLastDay > 1);
+  // The chart in words, and the table that says the same by kind.
+  const { succeeded, failed, cancelled } = queue.lastHour;
+  const chart = card().getByRole('img', { name: /^Instances\. Ended per minute, last hour: / });
+  const words = `${succeeded} done, ${failed} failed, ${cancelled} cancelled`;
+  assert.equal(await chart.getAttribute('aria-label'), `Instances. Ended per minute, last hour: ${words}`);
+  const table = rows('What ended in the last hour: Instances');
+  const ended = await table.locator('td:nth-of-type(2)').allInnerTexts();
+  assert.equal(ended.map(Number).reduce((sum, count) => sum + count, 0), succeeded + failed + cancelled);
+  const { lastHour } = queue.kinds.find(({ kind }) => kind === 'provision');
+  const name = `${lastHour.succeeded} done, ${lastHour.failed} failed, ${lastHour.cancelled} cancelled`;
+  await table.filter({ hasText: 'Create' }).getByRole('img', { name }).waitFor();
+  await region('Updates of everything').getByText('Nothing has ended in the last hour.').waitFor();
+}
+
+/** The numbers lead to their jobs. */
+async function toFailed() {
+  await fact('Failed, last day', card()).getByRole('link').click();
+  await heading('Jobs').waitFor();
+  assert.equal(await button('Failed').getAttribute('aria-pressed'), 'true');
+  await page.goBack();
+  await heading('Queues').waitFor();
+}
+
+async function pause() {
+  const pauseIt = card().getByRole('button', { name: 'Pause' });
+  await pauseIt.click();
+  await dialog().getByText('Pause "Instances"?').waitFor();
+  await look('admin-pause');
+  await page.keyboard.press('Escape');
+  await dialog().waitFor({ state: 'detached' });
+  await hasFocus(pauseIt, 'after a question that was not answered');
+  await page.keyboard.press('Enter');
+  await dialog().getByRole('button', { name: 'Pause' }).click();
+  await toast('"Instances" is paused').waitFor();
+  await card().getByText('Nothing new is begun. What runs goes on.').waitFor();
+  await hasFocus(card().getByRole('button', { name: 'Resume' }), 'after the pause');
+}
+
+/** On the side of whoever asked for something meanwhile: it waits, and says why. */
+async function waits() {
+  await link('Instances').first().click();
+  await heading('Instances').waitFor();
+  await createInstance(OWN);
+  await page.getByText(PAUSED).waitFor();
+  await status('Creating').waitFor();
+  await look('admin-paused-owner');
+}
+
+/** A second one waits, on somebody else's instance: an administrator takes it back. */
+async function cancel() {
+  await link('Administration').click();
+  await says(fact('Waiting', card()), '1', 'the new instance waits');
+  await says(fact('Oldest waits for', card()), /^\d/, 'and for how long');
+  await open('Instances', 'All instances');
+  await link('Bookkeeping').click();
+  await button('Stop').click();
+  await toast('Bookkeeping is stopping').waitFor();
+  await page.getByText(PAUSED).waitFor();
+
+  await link('Administration').click();
+  await open('Jobs');
+  await button('Waiting').click();
+  await counts(rows('Jobs'), 2, 'jobs that wait');
+  await rows('Jobs').filter({ hasText: ANN }).getByRole('link', { name: 'Stop' }).click();
+  await page.getByText(PAUSED).waitFor();
+  await says(fact('Asked for by'), 'eve@test.example', 'who asked');
+  await button('Cancel').click();
+  await dialog().getByText('Cancel: Stop?').waitFor();
+  await dialog().getByRole('button', { name: 'Cancel the job' }).click();
+  await heading('Stop Cancelled').waitFor();
+  await button('Drop').waitFor();
+  await hasFocus(heading('Stop Cancelled'), 'after its button has gone');
+}
+
+async function resume() {
+  await open('Queues');
+  await card().getByRole('button', { name: 'Resume' }).click();
+  await toast('"Instances" goes on').waitFor();
+  await hasFocus(card().getByRole('button', { name: 'Pause' }), 'after going on');
+  await link('Instances').first().click();
+  await link(OWN).click();
+  await status('Running').waitFor();
+}
+
+/** The queues, as an administrator finds them, pauses one, and lets it go on. */
+export async function queues() {
+  await link('Administration').click();
+  await heading('Queues').waitFor();
+  await figures();
+  await look('admin-queues');
+  await toFailed();
+  await pause();
+  await waits();
+  await cancel();
+  await resume();
+}

@@ -1,0 +1,98 @@
+// What the parts of the administrator's walk share.
+import assert from 'node:assert/strict';
+import { context, heading, options, page } from '../walk.mjs';
+
+/** Who else there is, as `tests/it/ui/admin.rs` has made them. */
+export const ANN = 'ann@test.example';
+export const BOB = 'bob@test.example';
+/** Bob's instance whose creation failed, with the version that did not come up. */
+export const FAILED = 'Customer support for the northern region, second try of March';
+
+/** What the API says, as the page would be told. */
+export async function ask(path) {
+  const answer = await context.request.get(`${options.base}/api${path}`);
+  assert.equal(answer.status(), 200, path);
+  return answer.json();
+}
+
+/** Asks for a change as the page would; the status of the answer. */
+export const change = (method, path) =>
+  page.evaluate(async ([m, p]) => (await fetch(`/api${p}`, { method: m })).status, [method, path]);
+
+/** Opens a part of the administration by its tab. */
+export async function open(tab, title = tab) {
+  await page.getByRole('navigation', { name: 'Parts of the administration' }).getByRole('link', { name: tab }).click();
+  await heading(title).waitFor();
+}
+
+export const region = (name) => page.getByRole('region', { name, exact: true });
+
+/** The rows of a table with this name, without its head. */
+export const rows = (name) => region(name).locator('tbody > tr');
+
+/** What stands beside a word of a list of facts. */
+export const fact = (name, within = page) =>
+  within.locator('dt').filter({ hasText: new RegExp(`^${name}$`) }).locator('xpath=following-sibling::dd');
+
+/** Waits until a locator's text is as it should be. */
+export async function says(locator, expected, what) {
+  const right = (text) => (expected instanceof RegExp ? expected.test(text) : text === expected);
+  let text = '';
+  for (const end = Date.now() + 60_000; Date.now() < end; await page.waitForTimeout(200)) {
+    text = (await locator.innerText()).trim();
+    if (right(text)) return;
+  }
+  assert.fail(`${what}: it says ${JSON.stringify(text)}, not ${expected}`);
+}
+
+/** Waits until so many are there. */
+export async function counts(locator, count, what) {
+  let found = -1;
+  for (const end = Date.now() + 60_000; Date.now() < end; await page.waitForTimeout(200)) {
+    found = await locator.count();
+    if (found === count) return;
+  }
+  assert.fail(`${what}: ${found}, not ${count}`);
+}
+
+/** Waits until every row says so in a column, from 1. */
+export async function column(list, nth, expected) {
+  const cells = list.locator(`td:nth-of-type(${nth})`);
+  let texts = [];
+  for (const end = Date.now() + 60_000; Date.now() < end; await page.waitForTimeout(200)) {
+    texts = await cells.allInnerTexts();
+    if (texts.length > 0 && texts.every((text) => text.includes(expected))) return;
+  }
+  assert.fail(`rows that do not say ${expected}: ${[...new Set(texts)]}`);
+}
+
+export const focused = (locator) => locator.evaluate((element) => element === document.activeElement);
+
+/** Waits until something has the focus. */
+export async function hasFocus(locator, what) {
+  for (const end = Date.now() + 60_000; Date.now() < end; await page.waitForTimeout(100)) {
+    if (await focused(locator).catch(() => false)) return;
+  }
+  assert.fail(`${what}: the focus is on ${await page.evaluate('document.activeElement.outerHTML.slice(0, 200)')}`);
+}
+
+/** Tab, until something has the focus, which one sees. */
+export async function tabTo(locator, what) {
+  for (let steps = 0; steps < 80; steps += 1) {
+    await page.keyboard.press('Tab');
+    if (await focused(locator)) {
+      const outline = await locator.evaluate((element) => getComputedStyle(element).outlineStyle);
+      assert.notEqual(outline, 'none', `${what}: the focus is seen`);
+      return;
+    }
+  }
+  assert.fail(`${what} is not reached by keyboard`);
+}
+
+/** The same list after the page was loaded again: the address keeps what was looked for. */
+export async function keptByAddress(list) {
+  const before = await list.allInnerTexts();
+  assert.ok(before.length > 0);
+  await page.reload();
+  await counts(list, before.length, 'rows after the page was loaded again');
+}
