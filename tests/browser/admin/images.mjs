@@ -8,10 +8,7 @@ const builds = () => rows(TITLE);
 const build = (version) => builds().filter({ has: page.getByRole('link', { name: version, exact: true }) });
 const log = () => page.getByRole('log', { name: 'Build log' });
 
-async function choose(source) {
-  await page.getByRole('combobox', { name: 'Source' }).click();
-  await page.getByRole('option', { name: source }).click();
-}
+const choose = (source) => page.getByRole('combobox', { name: 'Source' }).selectOption(source);
 
 /** What cannot be built is refused in words, where it was typed. */
 async function refused() {

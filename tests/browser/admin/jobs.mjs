@@ -28,13 +28,12 @@ async function filters() {
   await column(jobs(), 2, 'Cancelled');
   await button('Cancelled').click();
 
-  await page.getByRole('combobox', { name: 'Kind of job' }).click();
-  await page.getByRole('option', { name: 'Build image' }).click();
+  const kind = page.getByRole('combobox', { name: 'Kind of job' });
+  await kind.selectOption('Build image');
   await column(jobs(), 1, 'Build image');
   await column(jobs(), 3, 'nobody');
   await keptByAddress(jobs());
-  await page.getByRole('combobox', { name: 'Kind of job' }).click();
-  await page.getByRole('option', { name: 'All kinds' }).click();
+  await kind.selectOption('All kinds');
 
   await page.getByLabel('Owner’s email').fill(BOB);
   await column(jobs(), 3, BOB);

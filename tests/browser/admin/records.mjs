@@ -27,10 +27,7 @@ export async function reconciler() {
 
 const entries = () => rows('Audit');
 
-async function choose(list, option) {
-  await page.getByRole('combobox', { name: list }).click();
-  await page.getByRole('option', { name: option }).click();
-}
+const choose = (list, option) => page.getByRole('combobox', { name: list }).selectOption(option);
 
 /** What one gets as a file. */
 async function exported(kind) {

@@ -13,6 +13,7 @@ export function KeepsFocus(props: ComponentProps<'div'>) {
     heading.focus();
   });
   return (
+    // biome-ignore lint/a11y/noStaticElementInteractions: it only looks at what has the focus
     <div
       ref={box}
       onFocus={({ currentTarget, target }) => {

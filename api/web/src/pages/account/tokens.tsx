@@ -109,7 +109,8 @@ function Create({ onClose }: { onClose: () => void }) {
   const [days, setDays] = useState<(typeof DAYS)[number]>('90');
   const form = useId();
   const create = useMutation({
-    mutationFn: () => call(client.POST('/api/tokens', { body: { name: name.trim(), scope, expiresInDays: Number(days) } })),
+    mutationFn: () =>
+      call(client.POST('/api/tokens', { body: { name: name.trim(), scope, expiresInDays: Number(days) } })),
     onSuccess: () => queryClient.invalidateQueries({ queryKey: tokensQuery.queryKey }),
     gcTime: 0,
   });

@@ -19,7 +19,8 @@ export const auth = {
     oidcErrors: {
       oidc_refused: 'The sign-in was broken off over there. Nothing has changed.',
       oidc_failed: 'The sign-in over there did not succeed, or took too long. Try it once more.',
-      oidc_unknown_account: 'Nobody is let in by that identity: there is no such account here, or it is suspended. Ask an administrator.',
+      oidc_unknown_account:
+        'Nobody is let in by that identity: there is no such account here, or it is suspended. Ask an administrator.',
       oidc_unavailable: 'The other place does not answer as it should. Try again shortly, or use your password.',
     },
   },

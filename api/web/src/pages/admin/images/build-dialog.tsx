@@ -82,9 +82,7 @@ export function BuildDialog() {
             build.mutate();
           }}
         >
-          {build.error && !isAtFields(build.error) ? (
-            <Notice tone="bad" title={wordsFor(build.error, texts)} />
-          ) : null}
+          {build.error && !isAtFields(build.error) ? <Notice tone="bad" title={wordsFor(build.error, texts)} /> : null}
           <Field label={images.source}>
             {(control) => (
               <Select

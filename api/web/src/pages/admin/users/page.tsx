@@ -68,9 +68,7 @@ function Row({ user, onLink }: { user: Schemas['Person']; onLink: (link: ShownLi
           {user.role === 'admin' ? <Badge tone="busy">{users.roles.admin}</Badge> : <Badge>{users.roles.user}</Badge>}
           {user.totpConfirmedAt ? <Badge tone="good">{users.totp}</Badge> : null}
           {user.suspendedAt ? <Badge tone="bad">{users.suspended}</Badge> : null}
-          {user.invitedUntil ? (
-            <Badge tone="warn">{isInvited(user) ? users.pending : users.resetPending}</Badge>
-          ) : null}
+          {user.invitedUntil ? <Badge tone="warn">{isInvited(user) ? users.pending : users.resetPending}</Badge> : null}
         </span>
       </Td>
       <Td aside className="text-[0.8125rem] tabular-nums">

@@ -47,11 +47,7 @@ export function ResetDialog({ user, onLink, onClose }: ResetDialogProps) {
           <Button variant="outline" onClick={onClose}>
             {common.cancel}
           </Button>
-          <Button
-            variant={invited ? 'primary' : 'danger'}
-            busy={reset.isPending}
-            onClick={() => reset.mutate()}
-          >
+          <Button variant={invited ? 'primary' : 'danger'} busy={reset.isPending} onClick={() => reset.mutate()}>
             {invited ? users.inviteYes : users.reset}
           </Button>
         </>
