@@ -72,9 +72,7 @@ async function loaded(path, first, encoding) {
   const context = await person(path !== '/sign-in');
   const requests = [];
   const [page] = await open(context, path, first, async (page) => {
-    const session = await context.newCDPSession(page);
-    await session.send('Network.enable');
-    await session.send('Network.setAcceptedEncodings', { encodings: [encoding] });
+    await page.setExtraHTTPHeaders({ 'accept-encoding': encoding });
     page.on('requestfinished', (request) => requests.push(request));
   });
   await page.evaluate('bench.quiet(1000)');
@@ -208,7 +206,7 @@ async function scroll(page, context) {
   const [times, long] = await page.evaluate(() => [bench.stop(), bench.longFrames.map((frame) => frame.duration)]);
   note('scroll to the end: frames', { unit: '' }, times.length);
   note('scroll: frames over 50 ms', { unit: '', budget: 0 }, times.filter((time) => time > 50).length);
-  note('scroll: of them for our script', { unit: '', budget: 0 }, long.length);
+  note('scroll: long animation frames', { unit: '', budget: 0 }, long.length);
   note('scroll: longest frame', MS, Math.max(...times));
   await page.evaluate('scrollTo(0, 0)');
   await page.locator(`${ROW}[aria-posinset="1"]`).waitFor();

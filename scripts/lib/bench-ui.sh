@@ -50,8 +50,8 @@ bench_ui_table() {
   jq -r '
     def median: sort | if length % 2 == 1 then .[length / 2 | floor] else (.[length / 2 - 1] + .[length / 2]) / 2 end;
     def cell: if . == null then "" else . * 10 | round / 10 | tostring end | (" " * ([10 - length, 0] | max)) + .;
-    ["", (" " * 46) + "    median      most    budget"]
-      + map((.name + (if .unit == "" then "" else ", " + .unit end) + " " * 46)[0:46]
+    ["", (" " * 50) + "    median      most    budget"]
+      + map((.name + (if .unit == "" then "" else ", " + .unit end) + " " * 50)[0:50]
           + (.values | median | cell) + (.values | max | cell) + (.budget | cell))
     | .[]' "$1"
 }
