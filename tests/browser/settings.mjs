@@ -39,8 +39,7 @@ async function name() {
 
 /** What needs a new container can wait for the next restart, and says so until it is applied. */
 async function limits() {
-  await part('Limits').getByRole('combobox', { name: 'Memory' }).click();
-  await page.getByRole('option', { name: '1.5 GB' }).click();
+  await part('Limits').getByRole('combobox', { name: 'Memory' }).selectOption('1.5 GB');
   await part('Limits').getByText('The gateway restarts. Otherwise the next restart or update applies it.').waitFor();
   await later('Limits');
   await save('Limits').click();
@@ -115,8 +114,7 @@ async function channel() {
 /** A key is given once, and never seen again. */
 async function provider() {
   const form = part('AI provider');
-  await form.getByRole('combobox', { name: 'AI provider' }).click();
-  await page.getByRole('option', { name: 'Anthropic', exact: true }).click();
+  await form.getByRole('combobox', { name: 'AI provider' }).selectOption('Anthropic');
   assert.ok(await save('AI provider').isDisabled(), 'a provider needs a key');
   await form.getByLabel('API key').fill(KEY);
   assert.equal(await form.getByLabel('API key').getAttribute('type'), 'password');

@@ -20,7 +20,7 @@ async function quotas() {
   await look('admin-quotas');
   await most.fill('3');
   await page.keyboard.press('Enter');
-  await toast(`${BOB}: changed`).waitFor();
+  await toast(`The limits of ${BOB} are set`).waitFor();
   await hasFocus(actions, 'after a dialog that a menu has opened');
   await rows('People').filter({ hasText: BOB }).getByText('2 of 3').waitFor();
   await look('admin-users');

@@ -4,7 +4,10 @@ import { useTexts } from '@/texts';
 import type { Session } from './session';
 import { ToolButton } from './tools';
 
-/** Looks for a text in what was printed. */
+/**
+ * Looks for a text in what was printed. It lies over the terminal: one that changes its size forgets what is selected, and so what
+ * was found.
+ */
 export function FindBar({ session, onClose }: { session: Session; onClose: () => void }) {
   const { terminal } = useTexts();
   const [text, setText] = useState('');
@@ -21,7 +24,7 @@ export function FindBar({ session, onClose }: { session: Session; onClose: () =>
   }, [session]);
   const find = (wanted: string, backwards: boolean) => setFound(wanted === '' || session.find(wanted, backwards));
   return (
-    <search className="flex items-center gap-1 border-b border-term-line bg-term-bar px-2 py-1">
+    <search className="absolute inset-x-2 top-2 z-10 flex items-center gap-1 rounded-lg border border-term-line bg-term-bar p-1 shadow-lg sm:left-auto sm:w-96">
       <input
         ref={input}
         type="search"

@@ -78,17 +78,19 @@ function Panel({ workspace, closed }: PanelProps) {
       </div>
       {tab ? (
         <>
-          {finding ? (
-            <FindBar
-              key={`find-${tab.key}`}
-              session={tab.session}
-              onClose={() => {
-                setFinding(false);
-                tab.session.focus();
-              }}
-            />
-          ) : null}
-          <Screen key={`screen-${tab.key}`} session={tab.session} onFind={() => setFinding(true)} />
+          <div className="relative flex min-h-0 flex-1 flex-col">
+            {finding ? (
+              <FindBar
+                key={`find-${tab.key}`}
+                session={tab.session}
+                onClose={() => {
+                  setFinding(false);
+                  tab.session.focus();
+                }}
+              />
+            ) : null}
+            <Screen key={`screen-${tab.key}`} session={tab.session} onFind={() => setFinding(true)} />
+          </div>
           <PhoneKeys session={tab.session} />
           <StatusBar
             key={`status-${tab.key}`}
