@@ -76,13 +76,16 @@ async function environment() {
   await field.fill('MY_TOOL');
   await later('Environment variables');
   await save('Environment variables').click();
-  await form.getByText('is set', { exact: true }).waitFor();
+  await form.getByText('What you changed waits for the next restart.').waitFor();
   assert.equal(await value.count(), 0);
   assert.equal(await form.getByText('NODE_OPTIONS').count(), 0, 'what was wrong before is forgotten');
-  await page.reload();
+  await link('Overview').click();
+  await button('Apply now').click();
+  await toast('Family assistant has its new settings').waitFor();
+  await link('Settings').click();
   await form.getByText('MY_TOOL').waitFor();
+  await form.getByText('is set', { exact: true }).waitFor();
   await button('Remove MY_TOOL').click();
-  await later('Environment variables');
   await save('Environment variables').click();
   await form.getByText('None is set.').waitFor();
 }

@@ -125,6 +125,8 @@ async function copy() {
   assert.equal(await clipboard(), 'needle');
   await button('More for this terminal').click();
   await page.getByRole('menuitemcheckbox', { name: 'Let programs write to my clipboard' }).click();
+  await page.getByRole('menu').waitFor({ state: 'detached' });
+  assert.ok(await screen().locator('textarea').evaluate((area) => area === document.activeElement), 'one goes on typing');
   await enter(`clear; ${write('given')}`);
   await until('what the program writes', async () => (await clipboard()) === 'given');
 }

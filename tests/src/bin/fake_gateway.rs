@@ -120,7 +120,9 @@ fn command_line(seconds: &str, arguments: &[String]) -> ExitCode {
         ["devices", "list", "--json"] => DEVICES.to_owned(),
         ["devices", "approve", WAITING, "--json"] => format!("{{\"requestId\":\"{WAITING}\",\"device\":{device}}}"),
         ["devices", "reject", WAITING, "--json"] | ["devices", "remove", PAIRED, "--json"] => "{}".to_owned(),
-        ["doctor"] => format!("\u{1b}[1mfake openclaw\u{1b}[0m: looked at {CONFIG}\n\u{1b}[32m✓\u{1b}[0m nothing is wrong"),
+        ["doctor"] => {
+            format!("\u{1b}[1mfake openclaw\u{1b}[0m: looked at {CONFIG}\n\u{1b}[32m✓\u{1b}[0m nothing is wrong")
+        }
         _ => {
             let _ = writeln!(io::stderr(), "fake openclaw: cannot {}", words.join(" "));
             return ExitCode::from(1);

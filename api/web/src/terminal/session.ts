@@ -172,10 +172,11 @@ export class Session {
     this.terminal.focus();
   }
 
-  /** Takes the focus after a menu or a dialog that closes has given it back to where it was. */
+  /** Takes the focus after a menu or a dialog that closes has given it back to where it was; not from one that has opened since. */
   focusSoon(): void {
     setTimeout(() => {
-      if (this.#parent) this.focus();
+      const inFront = document.activeElement?.closest('[role=menu], [role=dialog]');
+      if (this.#parent && !inFront) this.focus();
     }, FOCUS_MS);
   }
 

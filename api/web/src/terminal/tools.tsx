@@ -88,6 +88,7 @@ export function Tools({ tab: { session }, onFind, onClose }: ToolsProps) {
         <ClipboardPaste aria-hidden />
       </ToolButton>
       <Menu
+        onClosed={() => session.focus()}
         trigger={
           <ToolButton label={terminal.more}>
             <Ellipsis aria-hidden />

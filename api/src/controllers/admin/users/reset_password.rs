@@ -54,7 +54,10 @@ pub async fn reset_password(
                 }
                 let invitation = invite(conn, user.id).await?;
                 let entry = Entry::new("user.reset_password", Target::User(user.id)).owned_by(user.id);
-                entry.detail(json!({ "email": user.email, "removeTotp": form.remove_totp })).by(conn, &who, &context).await?;
+                entry
+                    .detail(json!({ "email": user.email, "removeTotp": form.remove_totp }))
+                    .by(conn, &who, &context)
+                    .await?;
                 Ok(invitation)
             })
             .await

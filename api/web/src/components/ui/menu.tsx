@@ -7,16 +7,16 @@ import { useLayer } from './layer';
 const item =
   'relative flex items-center gap-2.5 rounded-md px-2.5 py-1.5 text-sm outline-none select-none data-[disabled]:pointer-events-none data-[disabled]:opacity-45 data-[highlighted]:bg-ink/6 [&_svg]:size-4 [&_svg]:shrink-0 [&_svg]:text-muted';
 
-/** A button that opens a list of actions. `trigger` is the button. */
-export function Menu({
-  trigger,
-  children,
-  align = 'end',
-}: {
+type MenuProps = {
   trigger: ReactNode;
   children: ReactNode;
   align?: 'start' | 'end';
-}) {
+  /** Takes the focus when the list closes; otherwise it goes back to the button. */
+  onClosed?: () => void;
+};
+
+/** A button that opens a list of actions. `trigger` is the button. */
+export function Menu({ trigger, children, align = 'end', onClosed }: MenuProps) {
   const container = useLayer();
   return (
     <Radix.Root modal={false}>
@@ -26,6 +26,11 @@ export function Menu({
           align={align}
           sideOffset={6}
           collisionPadding={8}
+          onCloseAutoFocus={(event) => {
+            if (!onClosed) return;
+            event.preventDefault();
+            onClosed();
+          }}
           className="z-50 min-w-48 animate-enter rounded-xl border bg-raised p-1 shadow-float"
         >
           {children}

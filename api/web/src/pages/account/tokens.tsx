@@ -126,7 +126,7 @@ function Create({ onClose }: { onClose: () => void }) {
         actions={<Button onClick={onClose}>{words.done}</Button>}
       >
         <div className="flex items-center gap-1 rounded-lg border bg-sunken py-1 pr-1 pl-3">
-          <code className="min-w-0 flex-1 overflow-x-auto font-mono text-xs whitespace-nowrap">{made.token}</code>
+          <code className="min-w-0 flex-1 font-mono text-xs break-all">{made.token}</code>
           <CopyButton value={made.token} what={words.token} />
         </div>
       </Dialog>

@@ -86,9 +86,12 @@ function useAct(device: Device) {
   const { mutate, isPending, variables } = useDeviceAct(useInstanceId());
   const name = nameOf(device, words.unknown);
   const done = { approve: words.approved, reject: words.rejected, remove: words.removed };
-  const act = (asked: DeviceAct) =>
+  const act = (asked: DeviceAct, onDone?: () => void) =>
     mutate(asked, {
-      onSuccess: () => toast.success(done[asked.act](name)),
+      onSuccess: () => {
+        toast.success(done[asked.act](name));
+        onDone?.();
+      },
       onError: (error) => toast.error(texts.errors.toast(words[asked.act]), wordsFor(error, texts)),
     });
   return { act, name, busy: isPending ? variables?.act : undefined };
@@ -159,7 +162,7 @@ function Paired({ device }: { device: Schemas['PairedDevice'] }) {
             <Button
               variant="danger"
               busy={busy === 'remove'}
-              onClick={() => act({ act: 'remove', deviceId: device.deviceId })}
+              onClick={() => act({ act: 'remove', deviceId: device.deviceId }, () => setAsking(false))}
             >
               {words.remove}
             </Button>

@@ -45,6 +45,7 @@ export function EnvSettings({ instance }: { instance: Instance }) {
       {(error) => (
         <>
           {instance.env.length || added.length ? null : <p className="text-muted">{words.envNone}</p>}
+          {instance.pendingChanges.includes('env') ? <p className="text-muted">{words.envWaits}</p> : null}
           <ul className="space-y-2">
             {instance.env
               .filter((name) => !removed.includes(name))

@@ -163,6 +163,7 @@ export const instance = {
     envSet: 'is set',
     envHint: 'A name is made of capital letters, digits and _, and does not begin with a digit.',
     envNone: 'None is set.',
+    envWaits: 'What you changed waits for the next restart.',
     applyNow: 'Apply at once',
     applyNowText: 'The gateway restarts. Otherwise the next restart or update applies it.',
     saved: 'Saved',

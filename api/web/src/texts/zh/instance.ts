@@ -161,6 +161,7 @@ export const instance: Texts['instance'] = {
     envSet: '已设置',
     envHint: '名称由大写字母、数字和 _ 组成，不能以数字开头。',
     envNone: '未设置。',
+    envWaits: '已更改的内容将在下次重启时生效。',
     applyNow: '立即应用',
     applyNowText: '网关会重启；否则在下次重启或更新时应用。',
     saved: '已保存',

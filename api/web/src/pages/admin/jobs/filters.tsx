@@ -1,5 +1,5 @@
 import { Search, X } from 'lucide-react';
-import { type ComponentProps, useEffect, useState } from 'react';
+import { type ComponentProps, useEffect, useEffectEvent, useState } from 'react';
 import { Input } from '@/components/ui/input';
 import { Select } from '@/components/ui/select';
 import { cn } from '@/lib/cn';
@@ -97,10 +97,13 @@ type TypedInputProps = {
 /** A text that counts once one stops typing. */
 export function TypedInput({ label, value, onRest, className, icon }: TypedInputProps) {
   const [text, setText] = useState(value);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: only what is typed starts the wait
+  // What else was chosen meanwhile is not to be lost.
+  const rest = useEffectEvent(() => {
+    if (text.trim() !== value) onRest(text.trim());
+  });
+  // biome-ignore lint/correctness/useExhaustiveDependencies: what is typed starts the wait anew
   useEffect(() => {
-    if (text.trim() === value) return;
-    const timer = setTimeout(() => onRest(text.trim()), REST_MS);
+    const timer = setTimeout(rest, REST_MS);
     return () => clearTimeout(timer);
   }, [text]);
   // The address has changed otherwise: by going back, or by clearing.
