@@ -26,7 +26,7 @@ export async function chinese() {
   await page.reload();
   await heading('活动记录').waitFor();
   await page.getByRole('link', { name: '个人资料', exact: true }).click();
-  await heading('两步验证').waitFor();
+  await page.getByRole('heading', { name: /^两步验证/ }).waitFor();
   await field('当前密码').fill('错误的密码');
   await field('新密码').fill('short');
   await button('修改密码').click();

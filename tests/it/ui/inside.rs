@@ -15,7 +15,6 @@ async fn site() -> TestEnv {
 }
 
 #[tokio::test]
-#[ignore = "the walk is not whole yet"]
 async fn terminals() {
     let env = site().await;
     walk(&env, "terminal.mjs", &env.base, &[], &[]).await;
@@ -30,7 +29,6 @@ async fn terminals_that_are_cut_off() {
 }
 
 #[tokio::test]
-#[ignore = "the walk is not whole yet"]
 async fn logs_graphs_and_devices() {
     let env = site().await;
     tokio::join!(walk(&env, "inside.mjs", &env.base, &[], &[]), past(&env));
@@ -38,7 +36,6 @@ async fn logs_graphs_and_devices() {
 }
 
 #[tokio::test]
-#[ignore = "the walk is not whole yet"]
 async fn settings() {
     let env = site().await;
     walk(&env, "settings.mjs", &env.base, &[], &[]).await;

@@ -11,7 +11,6 @@ use crate::routes::setup::empty;
 const PATIENCE: Duration = Duration::from_secs(285);
 
 #[tokio::test]
-#[ignore = "the walk is not whole yet"]
 async fn from_the_first_administrator_to_a_second_factor() {
     let (env, token) = empty().await;
     let variables = [("CLAWDEPLOY_TEST_SETUP_TOKEN", token.as_str())];
