@@ -41,13 +41,13 @@ function subscribe(listener: () => void) {
   return () => listeners.delete(listener);
 }
 
-/** Where they appear. */
+/** Where they appear: on a phone at the top, since the buttons of a dialog are at the bottom there. */
 export function Toasts() {
   const shown = useSyncExternalStore(subscribe, () => toasts);
   return (
     <div
       aria-live="polite"
-      className="pointer-events-none fixed inset-x-3 bottom-3 z-60 flex flex-col items-stretch gap-2 sm:right-5 sm:bottom-5 sm:left-auto sm:w-88"
+      className="pointer-events-none fixed inset-x-3 top-3 z-60 flex flex-col items-stretch gap-2 sm:top-auto sm:right-5 sm:bottom-5 sm:left-auto sm:w-88"
     >
       {shown.map((one) => (
         <ToastView key={one.id} {...one} />

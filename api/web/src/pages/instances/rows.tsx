@@ -1,7 +1,7 @@
 import { Link } from '@tanstack/react-router';
 import { useWindowVirtualizer } from '@tanstack/react-virtual';
 import { ShieldAlert } from 'lucide-react';
-import { useLayoutEffect, useRef, useState } from 'react';
+import { memo, useLayoutEffect, useRef, useState } from 'react';
 import type { Instance } from '@/api/instances';
 import { OpenDashboard } from '@/components/open-dashboard';
 import { PowerMenu } from '@/components/power-menu';
@@ -51,7 +51,8 @@ export function Rows({ instances }: { instances: Instance[] }) {
   );
 }
 
-function Row({ instance, usage }: { instance: Instance; usage: Usage | undefined }) {
+/** Drawn anew only where something of it has changed: the list is asked for each few seconds, and scrolled. */
+const Row = memo(function Row({ instance, usage }: { instance: Instance; usage: Usage | undefined }) {
   const { instances: words, jobs } = useTexts();
   const job = instance.currentJob;
   return (
@@ -106,4 +107,4 @@ function Row({ instance, usage }: { instance: Instance; usage: Usage | undefined
       </div>
     </div>
   );
-}
+});

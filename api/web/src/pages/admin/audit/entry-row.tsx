@@ -14,7 +14,9 @@ export function EntryRow({ entry }: { entry: Schemas['AuditEntry'] }) {
       <Td className="whitespace-nowrap text-muted">
         <When at={entry.at} />
       </Td>
-      <Td className="max-w-56 wrap-anywhere">{entry.actor}</Td>
+      <Td aside className="max-w-56 wrap-anywhere">
+        {entry.actor}
+      </Td>
       <Td>
         <span className="font-mono text-xs">{entry.action}</span>
         {entry.outcome === 'failure' ? (
@@ -23,6 +25,7 @@ export function EntryRow({ entry }: { entry: Schemas['AuditEntry'] }) {
           </Badge>
         ) : null}
         <span className="block text-xs break-all text-muted md:hidden">{target}</span>
+        <span className="block text-xs break-all text-muted md:hidden">{entry.actor}</span>
         {detail || entry.requestId ? (
           <details className="text-xs">
             <summary className="cursor-pointer text-muted hover:text-ink">{audit.details}</summary>

@@ -116,7 +116,7 @@ export function AuditPage() {
               <thead>
                 <tr>
                   <Th>{audit.when}</Th>
-                  <Th>{audit.actor}</Th>
+                  <Th aside>{audit.actor}</Th>
                   <Th>{audit.action}</Th>
                   <Th aside>{audit.target}</Th>
                   <Th aside>{audit.from}</Th>

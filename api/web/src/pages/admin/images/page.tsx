@@ -95,7 +95,7 @@ function Builds({ builds }: { builds: Build[] }) {
       <tbody>
         {builds.map((build) => (
           <Tr key={build.id}>
-            <Td className="max-w-96">
+            <Td className="max-w-44 sm:max-w-96">
               <Link
                 to="/admin/images/$buildId"
                 params={{ buildId: build.id }}

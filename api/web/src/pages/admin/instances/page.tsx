@@ -88,7 +88,7 @@ function Row({ instance }: { instance: Schemas['OwnedInstance'] }) {
   const { instances, parts } = useAdminTexts();
   return (
     <Tr>
-      <Td className="max-w-72">
+      <Td className="max-w-52 sm:max-w-72">
         <Link
           to="/instances/$id"
           params={{ id: instance.id }}
