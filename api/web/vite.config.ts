@@ -19,9 +19,10 @@ function compress(): Plugin {
     name: 'clawdeploy-compress',
     apply: 'build',
     configResolved(config) {
-      directory = config.build.outDir;
+      directory = config.build.write ? config.build.outDir : '';
     },
     async closeBundle() {
+      if (!directory) return;
       for (const entry of await readdir(directory, { recursive: true })) {
         if (!/\.(js|css|html|svg)$/.test(entry)) continue;
         const file = join(directory, entry);

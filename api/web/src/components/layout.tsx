@@ -1,15 +1,10 @@
 // What is around every page of somebody who is signed in: a top bar, and beside it nothing that takes room from a phone.
-import { useMutation } from '@tanstack/react-query';
-import { Link, Outlet, useNavigate } from '@tanstack/react-router';
-import { BookOpen, Boxes, LogOut, ShieldCheck, UserRound } from 'lucide-react';
+import { Link, Outlet } from '@tanstack/react-router';
+import { Boxes, ShieldCheck } from 'lucide-react';
 import { useEffect, useState } from 'react';
-import { call, client } from '@/api/client';
-import { signedOut, useMe } from '@/api/session';
-import { toast } from '@/components/toasts';
-import { Menu, MenuChoice, MenuItem, MenuLabel, MenuSeparator } from '@/components/ui/menu';
-import { wordsFor } from '@/lib/errors';
-import { THEMES, useTheme } from '@/lib/theme';
-import { LANGUAGES, useLanguage, useTexts } from '@/texts';
+import { useMe } from '@/api/session';
+import { useTexts } from '@/texts';
+import { AccountMenu } from './account-menu';
 import { Logo } from './logo';
 
 export function Layout() {
@@ -55,66 +50,6 @@ function NavLink({ to, icon, label }: { to: '/instances' | '/admin'; icon: React
       {icon}
       <span className="max-sm:sr-only">{label}</span>
     </Link>
-  );
-}
-
-function AccountMenu() {
-  const texts = useTexts();
-  const { nav, themes } = texts.common;
-  const me = useMe();
-  const navigate = useNavigate();
-  const [theme, setTheme] = useTheme();
-  const { language, speak } = useLanguage();
-  const signOut = useMutation({
-    mutationFn: () => call(client.POST('/api/auth/logout')),
-    onSuccess: async () => {
-      signedOut();
-      await navigate({ to: '/sign-in' });
-    },
-    onError: (error) => toast.error(wordsFor(error, texts)),
-  });
-  const name = me?.name || me?.email || '';
-  return (
-    <Menu
-      trigger={
-        <button
-          type="button"
-          aria-label={nav.account(me?.email ?? '')}
-          className="grid size-8 place-items-center rounded-full bg-ink/8 text-xs font-semibold uppercase transition-colors hover:bg-ink/14"
-        >
-          {name.slice(0, 2)}
-        </button>
-      }
-    >
-      <MenuLabel className="max-w-64 truncate">{me?.email}</MenuLabel>
-      <MenuItem asChild>
-        <Link to="/profile">
-          <UserRound aria-hidden />
-          {nav.profile}
-        </Link>
-      </MenuItem>
-      <MenuItem asChild>
-        <a href="/api/docs/" target="_blank" rel="noreferrer">
-          <BookOpen aria-hidden />
-          {nav.docs}
-        </a>
-      </MenuItem>
-      <MenuSeparator />
-      <MenuLabel>{nav.theme}</MenuLabel>
-      <MenuChoice
-        value={theme}
-        onChange={setTheme}
-        options={THEMES.map((value) => ({ value, label: themes[value] }))}
-      />
-      <MenuSeparator />
-      <MenuLabel>{nav.language}</MenuLabel>
-      <MenuChoice value={language} onChange={speak} options={LANGUAGES} />
-      <MenuSeparator />
-      <MenuItem onSelect={() => signOut.mutate()}>
-        <LogOut aria-hidden />
-        {nav.signOut}
-      </MenuItem>
-    </Menu>
   );
 }
 

@@ -1,11 +1,13 @@
 import { ExternalLink } from 'lucide-react';
+import { lazy, Suspense } from 'react';
 import type { Instance } from '@/api/instances';
 import { toast } from '@/components/toasts';
 import { wordsFor } from '@/lib/errors';
 import { useOpenDashboard } from '@/lib/open-dashboard';
 import { useTexts } from '@/texts';
 import { Button } from './ui/button';
-import { Dialog } from './ui/dialog';
+
+const DashboardBlocked = lazy(() => import('./dashboard-blocked'));
 
 type OpenDashboardProps = { instance: Instance; size?: 'sm' | 'md'; variant?: 'primary' | 'outline'; short?: boolean };
 
@@ -31,20 +33,11 @@ export function OpenDashboard({ instance, size = 'md', variant = 'primary', shor
         <ExternalLink aria-hidden />
         {short ? texts.instances.openShort : words.actions.open}
       </Button>
-      <Dialog
-        open={Boolean(link)}
-        onOpenChange={() => open.reset()}
-        title={words.access.blocked}
-        text={words.access.blockedText}
-        actions={
-          <Button asChild>
-            <a href={link ?? undefined} target="_blank" rel="noopener noreferrer" onClick={() => open.reset()}>
-              <ExternalLink aria-hidden />
-              {words.access.blockedLink}
-            </a>
-          </Button>
-        }
-      />
+      {link ? (
+        <Suspense>
+          <DashboardBlocked link={link} onClose={() => open.reset()} />
+        </Suspense>
+      ) : null}
     </>
   );
 }

@@ -11,15 +11,16 @@ type MenuProps = {
   trigger: ReactNode;
   children: ReactNode;
   align?: 'start' | 'end';
+  defaultOpen?: boolean;
   /** Takes the focus when the list closes; otherwise it goes back to the button. */
   onClosed?: () => void;
 };
 
 /** A button that opens a list of actions. `trigger` is the button. */
-export function Menu({ trigger, children, align = 'end', onClosed }: MenuProps) {
+export function Menu({ trigger, children, align = 'end', defaultOpen, onClosed }: MenuProps) {
   const container = useLayer();
   return (
-    <Radix.Root modal={false}>
+    <Radix.Root modal={false} defaultOpen={defaultOpen}>
       <Radix.Trigger asChild>{trigger}</Radix.Trigger>
       <Radix.Portal container={container}>
         <Radix.Content

@@ -5,7 +5,7 @@ import type { ReactNode } from 'react';
 import { devicesQuery, type Instance, isWorking, useEdit, useInstance } from '@/api/instances';
 import { instanceJobsQuery, jobQuery } from '@/api/jobs';
 import { JobCard } from '@/components/job-card';
-import { usePowerAct } from '@/components/power-menu';
+import { usePowerAct } from '@/components/power-act';
 import { toast } from '@/components/toasts';
 import { Button } from '@/components/ui/button';
 import { Card, CardBody, CardHead } from '@/components/ui/card';

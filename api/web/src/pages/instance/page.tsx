@@ -5,7 +5,7 @@ import { ApiError } from '@/api/client';
 import { type Instance, isWorking, useInstance } from '@/api/instances';
 import { OpenDashboard } from '@/components/open-dashboard';
 import { Page } from '@/components/page';
-import { usePowerAct } from '@/components/power-menu';
+import { usePowerAct } from '@/components/power-act';
 import { LoadFailed, PageNotFound } from '@/components/state';
 import { StatusBadge } from '@/components/status';
 import { BackLink } from '@/components/ui/back-link';

@@ -1,6 +1,6 @@
 import { Play } from 'lucide-react';
 import { type Instance, isWorking } from '@/api/instances';
-import { usePowerAct } from '@/components/power-menu';
+import { usePowerAct } from '@/components/power-act';
 import { Button } from '@/components/ui/button';
 import { useTexts } from '@/texts';
 

@@ -1,110 +1,34 @@
-import { Link } from '@tanstack/react-router';
-import { useWindowVirtualizer } from '@tanstack/react-virtual';
-import { ShieldAlert } from 'lucide-react';
-import { memo, useLayoutEffect, useRef, useState } from 'react';
+import { lazy, Suspense } from 'react';
 import type { Instance } from '@/api/instances';
-import { OpenDashboard } from '@/components/open-dashboard';
-import { PowerMenu } from '@/components/power-menu';
-import { StatusBadge } from '@/components/status';
-import { Badge } from '@/components/ui/badge';
-import { Progress } from '@/components/ui/progress';
-import { bytes, cores } from '@/lib/format';
-import { useTexts } from '@/texts';
-import { Sparks } from './sparks';
-import { type Usage, useUsage } from './usage';
+import { ROW, Row } from './row';
+import { useUsage } from './usage';
 
-/** Height of a row, in pixels: all are alike, so that nothing jumps. */
-const ROW = 76;
-const MIB = 1024 * 1024;
+/** So many are simply there. More are drawn as one scrolls, by script that most people never need. */
+const FEW = 50;
 
-/** Instances, one below the other. Only those on the screen are in the page, however many there are. */
-export function Rows({ instances }: { instances: Instance[] }) {
-  const list = useRef<HTMLUListElement>(null);
-  const [top, setTop] = useState(0);
-  useLayoutEffect(() => setTop(list.current?.offsetTop ?? 0), []);
-  const rows = useWindowVirtualizer({
-    count: instances.length,
-    estimateSize: () => ROW,
-    overscan: 8,
-    scrollMargin: top,
-    getItemKey: (index) => instances[index]?.id ?? index,
-  });
-  const shown = rows.getVirtualItems();
-  const usage = useUsage(instances, shown[0]?.index ?? 0, shown.at(-1)?.index ?? 0);
+const ManyRows = lazy(() => import('./many-rows'));
+
+export type RowsProps = { instances: Instance[] };
+
+/** Instances, one below the other. */
+export function Rows({ instances }: RowsProps) {
+  if (instances.length <= FEW) return <FewRows instances={instances} />;
   return (
-    <ul ref={list} className="relative" style={{ height: rows.getTotalSize() }}>
-      {shown.map((row) => {
-        const instance = instances[row.index];
-        return instance ? (
-          <li
-            key={row.key}
-            aria-setsize={instances.length}
-            aria-posinset={row.index + 1}
-            className="absolute inset-x-0 top-0 border-b last:border-b-0"
-            style={{ height: ROW, transform: `translateY(${row.start - top}px)` }}
-          >
-            <Row instance={instance} usage={usage.get(instance.id)} />
-          </li>
-        ) : null;
-      })}
-    </ul>
+    <Suspense fallback={<FewRows instances={instances.slice(0, FEW)} />}>
+      <ManyRows instances={instances} />
+    </Suspense>
   );
 }
 
-/** Drawn anew only where something of it has changed: the list is asked for each few seconds, and scrolled. */
-const Row = memo(function Row({ instance, usage }: { instance: Instance; usage: Usage | undefined }) {
-  const { instances: words, jobs } = useTexts();
-  const job = instance.currentJob;
+function FewRows({ instances }: RowsProps) {
+  const usage = useUsage(instances, 0, instances.length - 1);
   return (
-    <div className="group relative flex h-full items-center gap-3 px-4 transition-colors hover:bg-sunken/70 sm:gap-4 sm:px-5">
-      <div className="min-w-0 flex-1">
-        <div className="flex items-center gap-2.5">
-          <Link
-            to="/instances/$id"
-            params={{ id: instance.id }}
-            className="truncate font-medium outline-offset-4 after:absolute after:inset-0"
-          >
-            {instance.name}
-          </Link>
-          <StatusBadge instance={instance} />
-          {instance.vulnerable ? (
-            <Badge tone="warn" className="max-sm:hidden">
-              <ShieldAlert aria-hidden className="size-3" />
-              {words.vulnerable}
-            </Badge>
-          ) : instance.updateAvailable ? (
-            <Badge className="max-sm:hidden">{words.updateTo(instance.latestVersion ?? null)}</Badge>
-          ) : null}
-        </div>
-        {job ? (
-          <Progress className="mt-2.5 max-w-72" value={job.progress} label={jobs.progress(jobs.doing[job.kind])} />
-        ) : instance.error ? (
-          <p className="mt-1 truncate text-[0.8125rem] text-bad">{instance.error.message}</p>
-        ) : (
-          <p className="mt-1 truncate text-[0.8125rem] text-muted">
-            <span className="font-mono text-xs">{instance.id}</span>
-            <span className="mx-2 text-line-strong" aria-hidden>
-              ·
-            </span>
-            {instance.openclawVersion ? words.version(instance.openclawVersion) : words.noVersion}
-            <span className="max-md:hidden">
-              <span className="mx-2 text-line-strong" aria-hidden>
-                ·
-              </span>
-              {words.limits(bytes(instance.memoryMb * MIB), cores(instance.cpuMillis))}
-            </span>
-          </p>
-        )}
-      </div>
-      <Sparks instance={instance} usage={usage} />
-      <div className="relative flex items-center gap-1">
-        {instance.status === 'running' ? (
-          <span className="max-sm:hidden">
-            <OpenDashboard instance={instance} size="sm" variant="outline" short />
-          </span>
-        ) : null}
-        <PowerMenu instance={instance} />
-      </div>
-    </div>
+    <ul>
+      {instances.map((instance) => (
+        <li key={instance.id} className="border-b last:border-b-0" style={{ height: ROW }}>
+          <Row instance={instance} usage={usage.get(instance.id)} />
+        </li>
+      ))}
+    </ul>
   );
-});
+}

@@ -1,0 +1,49 @@
+import { Link } from '@tanstack/react-router';
+import { Play, RotateCw, Settings, Square, SquareTerminal } from 'lucide-react';
+import { type Instance, isWorking } from '@/api/instances';
+import { useTexts } from '@/texts';
+import { usePowerAct } from './power-act';
+import type { LoadedMenuProps } from './ui/later-menu';
+import { Menu, MenuItem, MenuSeparator } from './ui/menu';
+
+/** What [`PowerMenu`] shows. */
+export default function PowerMenuItems({ instance, ...menu }: LoadedMenuProps & { instance: Instance }) {
+  const { instance: words } = useTexts();
+  const act = usePowerAct(instance);
+  const { id } = instance;
+  const working = isWorking(instance);
+  return (
+    <Menu {...menu}>
+      {instance.status === 'running' ? (
+        <>
+          <MenuItem disabled={working} onSelect={() => act('restart')}>
+            <RotateCw aria-hidden />
+            {words.actions.restart}
+          </MenuItem>
+          <MenuItem disabled={working} onSelect={() => act('stop')}>
+            <Square aria-hidden />
+            {words.actions.stop}
+          </MenuItem>
+          <MenuItem asChild>
+            <Link to="/instances/$id/terminal" params={{ id }}>
+              <SquareTerminal aria-hidden />
+              {words.actions.terminal}
+            </Link>
+          </MenuItem>
+        </>
+      ) : (
+        <MenuItem disabled={working} onSelect={() => act('start')}>
+          <Play aria-hidden />
+          {words.actions.start}
+        </MenuItem>
+      )}
+      <MenuSeparator />
+      <MenuItem asChild>
+        <Link to="/instances/$id/settings" params={{ id }}>
+          <Settings aria-hidden />
+          {words.actions.settings}
+        </Link>
+      </MenuItem>
+    </Menu>
+  );
+}
