@@ -2058,6 +2058,8 @@ export interface components {
                  * @description Tries that ended in an error and were followed by another, since it was accepted or put back by hand.
                  */
                 failures: number;
+                /** @description Name of its instance; null: it is on none, or that is gone. */
+                instanceName?: string | null;
                 lease?: components["schemas"]["LeaseView"] | null;
                 ownerEmail?: string | null;
                 /** @description Id of the request that made it, for the logs. */
