@@ -15,7 +15,7 @@ async fn a_wait_is_broken_off() {
     let began = Instant::now();
     let status = env.worker(0).terminate().await;
     assert!(status.success(), "{status}");
-    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     let row = job(&env, &made.job).await;
     assert_eq!((&row["status"], &row["failures"], &row["crashes"]), (&json!("queued"), &json!(0), &json!(0)));
     assert_eq!(env.rows("SELECT id FROM workers").await.len(), 0, "it has signed off");

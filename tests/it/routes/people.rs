@@ -194,7 +194,7 @@ async fn a_suspension_ends_everything_that_is_open() {
         let end = async { while let Ok(Some(_)) = stream.chunk().await {} };
         tokio::time::timeout(Duration::from_secs(10), end).await.expect("the stream ends");
     }
-    assert!(since.elapsed() < Duration::from_secs(2), "{:?}", since.elapsed());
+    assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
     assert_eq!(eve.get("/api/me").await.brief(), "401 unauthenticated");
     assert_eq!(program.get("/api/me").await.brief(), "401 invalid_token");
     let login = json!({ "email": "eve@test.example", "password": PASSWORD });
@@ -220,7 +220,7 @@ async fn a_revoked_token_ends_its_stream() {
     let since = Instant::now();
     let end = async { while let Ok(Some(_)) = stream.chunk().await {} };
     tokio::time::timeout(Duration::from_secs(10), end).await.expect("the stream ends");
-    assert!(since.elapsed() < Duration::from_secs(2), "{:?}", since.elapsed());
+    assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
     site.ann.post_empty(&format!("/api/jobs/{}/cancel", made.job)).await.expect(202);
     site.env.finish().await;
 }

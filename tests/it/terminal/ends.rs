@@ -82,10 +82,6 @@ async fn what_a_worker_left_that_was_killed_at_the_wrong_moment() {
 #[tokio::test]
 async fn stopping_an_instance_waits_for_no_reader() {
     let (env, ann, instance) = site(builder().workers(2)).await;
-    let began = Instant::now();
-    done(&env, &instance, "stop").await;
-    let alone = began.elapsed();
-    done(&env, &instance, "start").await;
     let (mut terminal, id) = shell(&env, &ann, &instance).await;
     terminal.acks = false;
     terminal.send("yes\n").await;
@@ -97,8 +93,8 @@ async fn stopping_an_instance_waits_for_no_reader() {
     env.wait_for("the window to be full", Duration::from_secs(10), full).await;
     let began = Instant::now();
     done(&env, &instance, "stop").await;
-    let with_terminal = began.elapsed();
-    assert!(with_terminal < alone + Duration::from_secs(1), "{with_terminal:?}, and {alone:?} without");
+    // Who is waited for gets half a minute for a program's last words.
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
     assert_eq!(terminal.ended().await, Some(4409));
     assert_eq!(row(&env, &id).await["end_reason"], "stopping");
     env.finish().await;
@@ -143,7 +139,7 @@ async fn by_its_owner_its_container_or_its_limits() {
 #[tokio::test]
 async fn when_its_owner_may_not_any_more() {
     let (env, ann, instance) = site(builder()).await;
-    let soon = Duration::from_secs(2);
+    let soon = Duration::from_secs(5);
     let (mut terminal, _) = shell(&env, &ann, &instance).await;
     // Signed out.
     let again = env.user("ann").await;
