@@ -84,14 +84,15 @@ export async function look(name, { where = page, part } = {}) {
     const wide = await where.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth');
     assert.ok(wide <= 0, `${name}, ${kind}: ${wide} pixels too wide`);
     if (part) await part.evaluate((element) => element.scrollIntoView({ block: 'center' }));
-    await picture(`${name}-${kind}`, where);
+    // What was said by the way lies over the page, on a phone over its top: it would be in each picture for some seconds.
+    await picture(`${name}-${kind}`, where, { style: '[data-toasts] { display: none }' });
   }
   await where.setViewportSize(DESK);
   await where.emulateMedia({ colorScheme: 'light', reducedMotion: 'no-preference' });
 }
 
-export async function picture(name, where = page) {
-  if (options.screenshots) await where.screenshot({ path: `${options.screenshots}/${name}.png` });
+export async function picture(name, where = page, how = {}) {
+  if (options.screenshots) await where.screenshot({ path: `${options.screenshots}/${name}.png`, ...how });
 }
 
 /** Opens a menu, looks at it, and closes it with Escape: the focus is back where it was. */

@@ -47,6 +47,7 @@ export function Toasts() {
   return (
     <div
       aria-live="polite"
+      data-toasts
       className="pointer-events-none fixed inset-x-3 top-3 z-60 flex flex-col items-stretch gap-2 sm:top-auto sm:right-5 sm:bottom-5 sm:left-auto sm:w-88"
     >
       {shown.map((one) => (
