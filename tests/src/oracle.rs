@@ -158,10 +158,15 @@ impl TestEnv {
     }
 
     async fn check_world(&self) {
-        // What a worker that is gone was removing is removed in the next pass of the sweep.
-        let removed = async || names(&self.data_dir.join(".trash")).is_empty().then_some(());
-        wait::poll(Duration::from_secs(10), removed).await;
-        let world = self.world().await;
+        // What a worker that is gone was removing is removed in the next pass of the sweep, and a snapshot may expire just now.
+        let removed = async || {
+            let world = self.world().await;
+            world.trash.is_empty().then_some(world)
+        };
+        let world = match wait::poll(Duration::from_secs(10), removed).await {
+            Some(world) => world,
+            None => self.world().await,
+        };
         let rows = self.rows("SELECT id, status, container_id FROM instances").await;
         let rows: HashMap<&str, &Value> = rows.iter().map(|row| (row["id"].as_str().unwrap(), row)).collect();
         // The step of a build that was cancelled is a container, and the engine is just taking it away.
