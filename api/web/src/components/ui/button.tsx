@@ -14,7 +14,7 @@ export const buttonStyle = cva(
         ghost: 'text-ink hover:bg-ink/6',
         danger: 'bg-bad text-surface hover:bg-bad-hover',
         dangerOutline: 'border border-line-strong bg-surface text-bad hover:border-bad hover:bg-bad-soft',
-        link: 'h-auto px-0 text-link underline-offset-4 hover:underline',
+        link: 'h-auto px-0 link',
       },
       size: {
         sm: 'h-8 px-3 text-[0.8125rem]',

@@ -1,4 +1,4 @@
-import { Download, Search } from 'lucide-react';
+import { Download } from 'lucide-react';
 import { useDeferredValue, useEffect, useMemo, useState } from 'react';
 import type { LogLine } from '@/api/contract';
 import { isWorking, useInstance } from '@/api/instances';
@@ -6,8 +6,8 @@ import { follow, keepFollowing } from '@/api/stream';
 import { Badge } from '@/components/ui/badge';
 import { Button } from '@/components/ui/button';
 import { Card } from '@/components/ui/card';
-import { Input } from '@/components/ui/input';
 import { Notice } from '@/components/ui/notice';
+import { SearchInput } from '@/components/ui/search-input';
 import { plain } from '@/lib/ansi';
 import { useFormat } from '@/lib/format';
 import { Ring } from '@/lib/ring';
@@ -48,17 +48,12 @@ export function Logs() {
       ) : null}
       <Card className="overflow-hidden">
         <div className="flex flex-wrap items-center gap-2 border-b px-3 py-2.5">
-          <div className="relative min-w-40 flex-1 sm:max-w-xs">
-            <Search aria-hidden className="pointer-events-none absolute top-2.5 left-3 size-4 text-muted" />
-            <Input
-              type="search"
-              aria-label={words.search}
-              placeholder={words.search}
-              className="pl-9"
-              value={search}
-              onChange={(event) => setSearch(event.target.value)}
-            />
-          </div>
+          <SearchInput
+            label={words.search}
+            className="min-w-40 flex-1 sm:max-w-xs"
+            value={search}
+            onChange={setSearch}
+          />
           <span className="text-[0.8125rem] text-muted" role={sought ? 'status' : undefined}>
             {sought ? words.found(count, format.number(ring.items.length)) : words.lines(lines.length, count)}
           </span>

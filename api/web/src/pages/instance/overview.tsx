@@ -173,7 +173,7 @@ function Access({ instance }: { instance: Instance }) {
                   href={instance.dashboardUrl}
                   target="_blank"
                   rel="noopener noreferrer"
-                  className="flex min-w-0 flex-1 items-center gap-1.5 text-link underline-offset-4 hover:underline"
+                  className="flex min-w-0 flex-1 items-center gap-1.5 link"
                 >
                   <span className="truncate">{instance.dashboardUrl}</span>
                   <ExternalLink aria-hidden className="size-3.5 shrink-0" />
@@ -253,11 +253,7 @@ function Recent({ instance }: { instance: Instance }) {
       <CardHead
         title={words.recent}
         action={
-          <Link
-            to="/instances/$id/activity"
-            params={{ id: instance.id }}
-            className="text-[0.8125rem] text-link underline-offset-4 hover:underline"
-          >
+          <Link to="/instances/$id/activity" params={{ id: instance.id }} className="text-[0.8125rem] link">
             {words.allActivity}
           </Link>
         }

@@ -139,12 +139,7 @@ function SecretField({ value, onChange, ...about }: SecretFieldProps) {
 
 function OutLink({ href, children }: { href: string; children: string }) {
   return (
-    <a
-      href={href}
-      target="_blank"
-      rel="noopener noreferrer"
-      className="mt-1.5 inline-flex items-center gap-1 text-link underline-offset-4 hover:underline"
-    >
+    <a href={href} target="_blank" rel="noopener noreferrer" className="mt-1.5 inline-flex items-center gap-1 link">
       {children}
       <ExternalLink aria-hidden className="size-3.5" />
     </a>

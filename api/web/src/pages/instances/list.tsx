@@ -1,6 +1,6 @@
 import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
-import { Boxes, Plus, Search, SearchX } from 'lucide-react';
+import { Boxes, Plus, SearchX } from 'lucide-react';
 import { useDeferredValue, useMemo, useState } from 'react';
 import { instancesQuery } from '@/api/instances';
 import { Page } from '@/components/page';
@@ -8,7 +8,7 @@ import { LoadFailed } from '@/components/state';
 import { Button } from '@/components/ui/button';
 import { Card } from '@/components/ui/card';
 import { Empty } from '@/components/ui/empty';
-import { Input } from '@/components/ui/input';
+import { SearchInput } from '@/components/ui/search-input';
 import { Select } from '@/components/ui/select';
 import { Skeleton } from '@/components/ui/skeleton';
 import { useTexts } from '@/texts';
@@ -61,17 +61,7 @@ export function InstancesPage() {
   return (
     <Page title={words.title} text={words.text} actions={create}>
       <div className="mb-3 flex flex-wrap items-center gap-2">
-        <div className="relative min-w-48 flex-1 sm:max-w-xs">
-          <Search aria-hidden className="pointer-events-none absolute top-2.5 left-3 size-4 text-muted" />
-          <Input
-            type="search"
-            aria-label={words.search}
-            placeholder={words.search}
-            className="pl-9"
-            value={search}
-            onChange={(event) => setSearch(event.target.value)}
-          />
-        </div>
+        <SearchInput label={words.search} className="min-w-48 flex-1 sm:max-w-xs" value={search} onChange={setSearch} />
         <Select
           aria-label={words.filter}
           className="w-44"

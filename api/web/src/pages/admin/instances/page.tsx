@@ -10,10 +10,10 @@ import { Select } from '@/components/ui/select';
 import { When } from '@/components/when';
 import { cores } from '@/lib/format';
 import { useTexts } from '@/texts';
-import { TypedInput } from '../jobs/filters';
 import { Heading } from '../parts/heading';
 import { Listed, NoMatch } from '../parts/listed';
 import { Td, Th, Tr } from '../parts/table';
+import { TypedInput } from '../parts/typed-input';
 import { useAdminTexts } from '../texts';
 import { type InstancesSearch, STATE_NAMES, STATES } from './search';
 

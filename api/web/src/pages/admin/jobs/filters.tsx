@@ -1,14 +1,11 @@
-import { Search, X } from 'lucide-react';
-import { type ComponentProps, useEffect, useEffectEvent, useState } from 'react';
-import { Input } from '@/components/ui/input';
+import { X } from 'lucide-react';
+import type { ComponentProps } from 'react';
 import { Select } from '@/components/ui/select';
 import { cn } from '@/lib/cn';
 import { useTexts } from '@/texts';
+import { TypedInput } from '../parts/typed-input';
 import { useAdminTexts } from '../texts';
 import { type JobsSearch, KINDS, STATUSES } from './search';
-
-/** While somebody types, the list waits so long. */
-const REST_MS = 350;
 
 type FiltersProps = { search: JobsSearch; onChange: (search: JobsSearch) => void };
 
@@ -83,43 +80,5 @@ function Pill({ on, ...rest }: ComponentProps<'button'> & { on: boolean }) {
       )}
       {...rest}
     />
-  );
-}
-
-type TypedInputProps = {
-  label: string;
-  value: string;
-  onRest: (value: string) => void;
-  className?: string;
-  icon?: boolean;
-};
-
-/** A text that counts once one stops typing. */
-export function TypedInput({ label, value, onRest, className, icon }: TypedInputProps) {
-  const [text, setText] = useState(value);
-  // What else was chosen meanwhile is not to be lost.
-  const rest = useEffectEvent(() => {
-    if (text.trim() !== value) onRest(text.trim());
-  });
-  // biome-ignore lint/correctness/useExhaustiveDependencies: what is typed starts the wait anew
-  useEffect(() => {
-    const timer = setTimeout(rest, REST_MS);
-    return () => clearTimeout(timer);
-  }, [text]);
-  // The address has changed otherwise: by going back, or by clearing.
-  useEffect(() => setText((was) => (was.trim() === value ? was : value)), [value]);
-  return (
-    <div className={cn('relative', className)}>
-      {icon ? <Search aria-hidden className="pointer-events-none absolute top-2.5 left-3 size-4 text-muted" /> : null}
-      <Input
-        type="search"
-        aria-label={label}
-        placeholder={label}
-        maxLength={200}
-        value={text}
-        onChange={(event) => setText(event.target.value)}
-        className={icon ? 'pl-9' : ''}
-      />
-    </div>
   );
 }

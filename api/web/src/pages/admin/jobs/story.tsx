@@ -79,11 +79,7 @@ function Story({ job }: { job: Schemas['JobStory'] }) {
             {job.instanceId ? (
               <Fact name={jobs.instance}>
                 {job.instanceName ? (
-                  <Link
-                    to="/instances/$id"
-                    params={{ id: job.instanceId }}
-                    className="block text-link underline-offset-4 hover:underline"
-                  >
+                  <Link to="/instances/$id" params={{ id: job.instanceId }} className="block link">
                     {job.instanceName}
                   </Link>
                 ) : null}
@@ -91,7 +87,7 @@ function Story({ job }: { job: Schemas['JobStory'] }) {
                   to="/admin/jobs"
                   search={{ instance: job.instanceId }}
                   title={jobs.sameInstance}
-                  className="font-mono text-xs text-link underline-offset-4 hover:underline"
+                  className="font-mono text-xs link"
                 >
                   {job.instanceId}
                 </Link>
@@ -119,11 +115,7 @@ function Story({ job }: { job: Schemas['JobStory'] }) {
             ) : null}
             {job.dependsOn ? (
               <Fact name={jobs.dependsOn}>
-                <Link
-                  to="/admin/jobs/$jobId"
-                  params={{ jobId: job.dependsOn }}
-                  className="font-mono text-xs text-link underline-offset-4 hover:underline"
-                >
+                <Link to="/admin/jobs/$jobId" params={{ jobId: job.dependsOn }} className="font-mono text-xs link">
                   {job.dependsOn}
                 </Link>
               </Fact>

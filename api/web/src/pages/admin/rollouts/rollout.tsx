@@ -86,11 +86,7 @@ function Rollout({ rollout }: { rollout: Schemas['Rollout'] }) {
         waves(rollout.members).map((wave) => <WaveCard key={wave.wave} wave={wave} />)
       )}
       <p>
-        <Link
-          to="/admin/jobs/$jobId"
-          params={{ jobId: job.id }}
-          className="text-link underline-offset-4 hover:underline"
-        >
+        <Link to="/admin/jobs/$jobId" params={{ jobId: job.id }} className="link">
           {jobs.toStory}
         </Link>
       </p>
@@ -125,7 +121,7 @@ function WaveCard({ wave: { wave, members, over } }: { wave: Wave }) {
                     to="/admin/jobs/$jobId"
                     params={{ jobId: member.updateJobId }}
                     title={member.instanceId}
-                    className="truncate text-link underline-offset-4 hover:underline"
+                    className="truncate link"
                   >
                     {member.name ?? member.instanceId}
                   </Link>
