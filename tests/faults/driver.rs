@@ -67,7 +67,11 @@ impl Stage {
             .set("CLAWDEPLOY_RECONCILE_SECONDS", "2");
         if matches!(
             row.fault,
-            Fault::Postgres(..) | Fault::PostgresAway(_) | Fault::LoseCommit(_) | Fault::LoseClaim(_)
+            Fault::Postgres(..)
+                | Fault::PostgresAway(_)
+                | Fault::LoseRequest
+                | Fault::LoseCommit(_)
+                | Fault::LoseClaim(_)
         ) {
             builder = builder.database_port(postgres.port());
         }
@@ -181,6 +185,14 @@ impl Stage {
                     self.postgres.open().await;
                 };
                 tokio::join!(self.ask(), back).0
+            }
+            Fault::LoseRequest => {
+                // Before a worker is there that commits something too.
+                self.postgres.lose_answer_to("COMMIT", 1);
+                let asked = self.ask().await;
+                assert!(self.postgres.has_lost(), "the request committed nothing");
+                self.worker().await;
+                asked
             }
             Fault::LoseCommit(nth) => {
                 self.worker().await;
@@ -385,7 +397,7 @@ impl Stage {
             assert!(docker::exists(&name).await, "the stranger's container was touched");
             docker::docker(&["rm", &name]).await;
         }
-        if matches!(row.fault, Fault::LoseCommit(_) | Fault::LoseClaim(_)) {
+        if matches!(row.fault, Fault::LoseRequest | Fault::LoseCommit(_) | Fault::LoseClaim(_)) {
             assert!(self.postgres.has_lost(), "no answer was lost under {}", row.name);
         }
         self.judge_others().await;

@@ -18,6 +18,13 @@
 //! | conflicts | no error of Postgres is transient |
 //! | Redis | nobody looks for jobs that no ring announced |
 //! | clocks | the reaper compares with its own clock |
+//! | requests whose answer is lost, the API and its clients | no idempotency key is looked up |
+//! | connections to Postgres cut, other lost commits | a failure of the database counts as a permanent one |
+//! | steps | one undo is left out |
+//! | reboot, load, chaos | nothing is taken back from workers that are gone |
+//! | fairness | jobs are claimed in the order in which they came |
+//! | crash loops | the breaker never trips |
+//! | memory | that the kernel killed a gateway is not looked at |
 //! | builds that are given up | the sweep `images` ends none |
 //!
 //! Where a family stays green its rows ask for too little: a right end alone often hides how it came about (see

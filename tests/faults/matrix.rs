@@ -117,6 +117,8 @@ const POSTGRES: &[Row] = &[
 const POSTGRES_TOO: &[Row] = &[
     row("P4 create, connections reset", Create, Postgres(Network::Reset, 1500), Done),
     row("P4 create, answers cut short", Create, Postgres(Network::CutAfter(500), 3000), Done),
+    row("P4 create, the request's commit's answer lost", Create, LoseRequest, DoneAtOnce),
+    row("P4 restart, the request's commit's answer lost", Restart, LoseRequest, DoneAtOnce),
     row("P4 create, first commit's answer lost", Create, LoseCommit(1), Done),
     row("P4 create, third commit's answer lost", Create, LoseCommit(3), Done),
     row("P4 delete, fifth commit's answer lost", Delete, LoseCommit(5), Done),

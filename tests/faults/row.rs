@@ -45,7 +45,9 @@ pub(crate) enum Fault {
     Refusal(&'static str, &'static str, u32),
     /// A transaction that writes to the first table waits for one that waits for it, by a row of the second one.
     Deadlock(&'static str, &'static str),
-    /// The n-th commit is done, and its answer lost.
+    /// What the request asks for is committed, and the database's answer to that is lost.
+    LoseRequest,
+    /// The n-th commit is done, whoever makes it, and its answer lost.
     LoseCommit(usize),
     /// The claim of the job is done and its answer lost; after that the network is silent for some milliseconds.
     LoseClaim(u64),
