@@ -6,14 +6,14 @@ import { activity, changePassword, endSession, tokens } from './people/account.m
 import { accept, invite, links, ordinary } from './people/invitation.mjs';
 import { askedFor, lost, recoveryCodes, resetByLink, switchOff, switchOn } from './people/second-factor.mjs';
 import { setUp, setUpAlready } from './people/setup.mjs';
-import { oneself, quotas, reactivate, roles, suspend } from './people/standing.mjs';
+import { beyond, oneself, quotas, reactivate, roles, suspend } from './people/standing.mjs';
 import { appearance, chinese, doorInChinese } from './people/taste.mjs';
 import { walk } from './walk.mjs';
 
 await walk([
   ...[setUp, setUpAlready],
   ...[invite, accept, ordinary, links],
-  ...[suspend, reactivate, roles, quotas, oneself],
+  ...[suspend, reactivate, roles, quotas, beyond, oneself],
   ...[switchOn, recoveryCodes, askedFor, lost, resetByLink, switchOff],
   ...[changePassword, endSession, tokens, activity],
   ...[appearance, chinese, doorInChinese],

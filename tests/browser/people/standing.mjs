@@ -1,7 +1,7 @@
 // What an administrator does about somebody, and what the other one sees of it in her browser.
 import assert from 'node:assert/strict';
 import { button, dialog, field, heading, link, look, options, page, toast } from '../walk.mjs';
-import { ANN, about, knock, other, row } from './both.mjs';
+import { ANN, about, knock, mistake, other, row } from './both.mjs';
 
 export async function suspend() {
   await about(ANN, 'Suspend');
@@ -57,6 +57,8 @@ export async function quotas() {
   await save().click();
   await dialog().getByText('Must be from 0 to 100000000').waitFor();
   await field('Memory in all, MB').fill('8192');
+  // What was wrong is said until it is changed, not until it is tried again.
+  await dialog().getByText('Must be from 0 to 100000000').waitFor({ state: 'detached' });
   await look('user-limits');
   await save().click();
   await toast(`The limits of ${ANN.email} are set`).waitFor();
@@ -65,6 +67,22 @@ export async function quotas() {
   assert.equal(await field('Instances').inputValue(), '3');
   assert.equal(await field('Memory in all, MB').inputValue(), '8192');
   await button('Cancel').click();
+}
+
+/** What one's limits do not allow is said where it stands, which is unfolded, with how much there is. */
+export async function beyond() {
+  await about(ANN, 'Limits…');
+  await field('Memory in all, MB').fill('1536');
+  await dialog().getByRole('button', { name: 'Save changes' }).click();
+  await dialog().waitFor({ state: 'detached' });
+  await link('New instance', other).first().click();
+  await field('Name', other).fill('Too big');
+  await button('Create instance', other).click();
+  await mistake('Memory', /may have 1536 MiB of memory together.*this one may have 1536/, other);
+  await look('create-beyond', { where: other });
+  await field('Memory', other).selectOption('1.5 GB');
+  await field('Memory', other).and(other.locator(':not([aria-invalid=true])')).waitFor();
+  await other.goto(`${options.base}/instances`);
 }
 
 /** One's own account cannot be taken from oneself, nor the last administrator's. */

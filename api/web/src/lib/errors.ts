@@ -23,6 +23,8 @@ export function fieldWords(
   if (!(error instanceof ApiError)) return undefined;
   const found = error.fields.find((one) => one.field === field);
   if (!found) return undefined;
+  // All that the answer is about stands at this field, and its sentence says more: what is left of a quota, for one.
+  if (found.code === error.code) return wordsFor(error, texts);
   const words = own[found.code] ?? texts.errors.fields[found.code] ?? found.message;
   return words.charAt(0).toUpperCase() + words.slice(1);
 }

@@ -1,6 +1,6 @@
 import { useMutation } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
-import { type FormEvent, useState } from 'react';
+import { useState } from 'react';
 import { sessionsQuery } from '@/api/auth';
 import { call, client } from '@/api/client';
 import { queryClient } from '@/api/query-client';
@@ -10,6 +10,7 @@ import { toast } from '@/components/toasts';
 import { Button } from '@/components/ui/button';
 import { Card, CardBody, CardHead } from '@/components/ui/card';
 import { Field, FieldError } from '@/components/ui/field';
+import { Form } from '@/components/ui/form';
 import { PasswordInput } from '@/components/ui/password';
 import { fieldWords, wordsFor } from '@/lib/errors';
 import { useFormat } from '@/lib/format';
@@ -96,12 +97,7 @@ function Password() {
   return (
     <Card>
       <CardHead title={words.title} text={words.text} />
-      <form
-        onSubmit={(event: FormEvent) => {
-          event.preventDefault();
-          change.mutate();
-        }}
-      >
+      <Form sending={change} onSend={change.mutate}>
         <CardBody className="space-y-4">
           <Field label={words.current} error={error('current')}>
             {(control) => (
@@ -130,7 +126,7 @@ function Password() {
             {words.submit}
           </Button>
         </CardBody>
-      </form>
+      </Form>
     </Card>
   );
 }

@@ -1,6 +1,6 @@
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { Plus } from 'lucide-react';
-import { type FormEvent, useId, useState } from 'react';
+import { useId, useState } from 'react';
 import { tokensQuery } from '@/api/auth';
 import { call, client } from '@/api/client';
 import type { Schemas } from '@/api/contract';
@@ -12,6 +12,7 @@ import { Card, CardHead } from '@/components/ui/card';
 import { CopyButton } from '@/components/ui/copy';
 import { Dialog } from '@/components/ui/dialog';
 import { Field, FieldError } from '@/components/ui/field';
+import { Form } from '@/components/ui/form';
 import { Input } from '@/components/ui/input';
 import { Select } from '@/components/ui/select';
 import { fieldWords, wordsFor } from '@/lib/errors';
@@ -150,14 +151,7 @@ function Create({ onClose }: { onClose: () => void }) {
         </>
       }
     >
-      <form
-        id={form}
-        className="space-y-4"
-        onSubmit={(event: FormEvent) => {
-          event.preventDefault();
-          create.mutate();
-        }}
-      >
+      <Form id={form} className="space-y-4" sending={create} onSend={create.mutate}>
         <Field label={words.name} error={named}>
           {(control) => (
             <Input
@@ -191,7 +185,7 @@ function Create({ onClose }: { onClose: () => void }) {
           )}
         </Field>
         {create.error && !named ? <FieldError>{wordsFor(create.error, texts)}</FieldError> : null}
-      </form>
+      </Form>
     </Dialog>
   );
 }

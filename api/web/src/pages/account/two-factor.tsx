@@ -1,6 +1,6 @@
 import { useMutation } from '@tanstack/react-query';
 import { Download } from 'lucide-react';
-import { type FormEvent, useId, useState } from 'react';
+import { useId, useState } from 'react';
 import { call, client } from '@/api/client';
 import type { Totp } from '@/api/contract';
 import { queryClient } from '@/api/query-client';
@@ -12,6 +12,7 @@ import { Card, CardBody, CardHead } from '@/components/ui/card';
 import { CopyButton } from '@/components/ui/copy';
 import { Dialog } from '@/components/ui/dialog';
 import { Field } from '@/components/ui/field';
+import { Form } from '@/components/ui/form';
 import { Input } from '@/components/ui/input';
 import { PasswordInput } from '@/components/ui/password';
 import { download } from '@/lib/download';
@@ -95,13 +96,7 @@ function Confirm({ secret, onCancel, onDone }: ConfirmProps) {
   return (
     <CardBody className="flex flex-wrap items-start gap-6 border-t">
       <QrCode text={secret.otpauthUrl} label={words.qr} />
-      <form
-        className="min-w-56 flex-1 space-y-4"
-        onSubmit={(event: FormEvent) => {
-          event.preventDefault();
-          confirm.mutate();
-        }}
-      >
+      <Form className="min-w-56 flex-1 space-y-4" sending={confirm} onSend={confirm.mutate}>
         <p className="text-muted">{words.scan}</p>
         <div className="flex items-center gap-1 rounded-lg border bg-sunken/60 py-1 pr-1 pl-3">
           <code className="min-w-0 flex-1 overflow-x-auto font-mono text-xs">{secret.secret}</code>
@@ -128,7 +123,7 @@ function Confirm({ secret, onCancel, onDone }: ConfirmProps) {
             {texts.common.cancel}
           </Button>
         </div>
-      </form>
+      </Form>
     </CardBody>
   );
 }
@@ -205,13 +200,7 @@ function Disable({ open, onClose }: { open: boolean; onClose: () => void }) {
         </>
       }
     >
-      <form
-        id={form}
-        onSubmit={(event: FormEvent) => {
-          event.preventDefault();
-          disable.mutate();
-        }}
-      >
+      <Form id={form} sending={disable} onSend={disable.mutate}>
         <Field label={texts.auth.password} error={failed}>
           {(control) => (
             <PasswordInput
@@ -223,7 +212,7 @@ function Disable({ open, onClose }: { open: boolean; onClose: () => void }) {
             />
           )}
         </Field>
-      </form>
+      </Form>
     </Dialog>
   );
 }

@@ -1,10 +1,11 @@
 import { useMutation } from '@tanstack/react-query';
 import { Link, useNavigate } from '@tanstack/react-router';
-import { type FormEvent, useState } from 'react';
+import { useState } from 'react';
 import { call, client, isProblem } from '@/api/client';
 import { signedIn } from '@/api/session';
 import { Button } from '@/components/ui/button';
 import { Field, FieldError } from '@/components/ui/field';
+import { Form } from '@/components/ui/form';
 import { Notice } from '@/components/ui/notice';
 import { PasswordInput } from '@/components/ui/password';
 import { fieldWords, wordsFor } from '@/lib/errors';
@@ -73,13 +74,7 @@ function Choose({ kind, token }: ChooseProps) {
   }
   return (
     <AuthFrame title={title} text={text}>
-      <form
-        className="space-y-4"
-        onSubmit={(event: FormEvent) => {
-          event.preventDefault();
-          accept.mutate();
-        }}
-      >
+      <Form className="space-y-4" sending={accept} onSend={accept.mutate}>
         <Field label={auth.newPassword} help={auth.passwordHelp} error={wrongPassword}>
           {(control) => (
             <PasswordInput
@@ -100,7 +95,7 @@ function Choose({ kind, token }: ChooseProps) {
         <Button type="submit" size="lg" className="w-full" busy={accept.isPending}>
           {submit}
         </Button>
-      </form>
+      </Form>
     </AuthFrame>
   );
 }

@@ -1,12 +1,13 @@
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { Link, useNavigate } from '@tanstack/react-router';
-import { type FormEvent, useEffect, useState } from 'react';
+import { useEffect, useState } from 'react';
 import { authOptionsQuery } from '@/api/auth';
 import { call, client, isProblem } from '@/api/client';
 import { queryClient } from '@/api/query-client';
 import { signedIn } from '@/api/session';
 import { Button } from '@/components/ui/button';
 import { Field, FieldError } from '@/components/ui/field';
+import { Form } from '@/components/ui/form';
 import { Input } from '@/components/ui/input';
 import { PasswordInput } from '@/components/ui/password';
 import { fieldWords, wordsFor } from '@/lib/errors';
@@ -56,13 +57,7 @@ export function SetupPage() {
   }
   return (
     <AuthFrame title={auth.setup.title} text={auth.setup.text}>
-      <form
-        className="space-y-4"
-        onSubmit={(event: FormEvent) => {
-          event.preventDefault();
-          setup.mutate();
-        }}
-      >
+      <Form className="space-y-4" sending={setup} onSend={setup.mutate}>
         <Field label={auth.setup.token} error={error('token')}>
           {(control) => (
             <Input
@@ -103,7 +98,7 @@ export function SetupPage() {
         <Button type="submit" size="lg" className="w-full" busy={setup.isPending}>
           {auth.setup.submit}
         </Button>
-      </form>
+      </Form>
     </AuthFrame>
   );
 }

@@ -1,11 +1,12 @@
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { useRouter, useSearch } from '@tanstack/react-router';
-import { type FormEvent, useState } from 'react';
+import { useState } from 'react';
 import { authOptionsQuery } from '@/api/auth';
 import { call, client, isProblem } from '@/api/client';
 import { hasEnded, signedIn } from '@/api/session';
 import { Button } from '@/components/ui/button';
 import { Field } from '@/components/ui/field';
+import { Form } from '@/components/ui/form';
 import { Input } from '@/components/ui/input';
 import { Notice } from '@/components/ui/notice';
 import { PasswordInput } from '@/components/ui/password';
@@ -37,10 +38,8 @@ export function SignInPage() {
       if (isProblem(error, 'second_factor_required')) setStep('code');
     },
   });
-  const submit = (event: FormEvent) => {
-    event.preventDefault();
+  const send = () =>
     signIn.mutate(step === 'code' ? { email, password, code: code.replace(/\s/g, '') } : { email, password });
-  };
   const asked = isProblem(signIn.error, 'second_factor_required');
   const failed = signIn.error && !asked ? failure(signIn.error) : undefined;
   function failure(error: Error): string {
@@ -51,7 +50,7 @@ export function SignInPage() {
   if (step === 'code') {
     return (
       <AuthFrame title={auth.code.title} text={auth.code.text}>
-        <form onSubmit={submit} className="space-y-4">
+        <Form className="space-y-4" sending={signIn} onSend={send}>
           <Field label={auth.code.label} error={failed}>
             {(control) => <CodeInput control={control} value={code} onChange={setCode} />}
           </Field>
@@ -70,14 +69,14 @@ export function SignInPage() {
           >
             {auth.code.back}
           </Button>
-        </form>
+        </Form>
       </AuthFrame>
     );
   }
 
   return (
     <AuthFrame title={auth.signIn.title}>
-      <form onSubmit={submit} className="space-y-4">
+      <Form className="space-y-4" sending={signIn} onSend={send}>
         {error ? (
           <Notice tone="warn" title={auth.signIn.oidcErrors[error]} />
         ) : hasEnded() ? (
@@ -124,7 +123,7 @@ export function SignInPage() {
           </>
         ) : null}
         <p className="text-center text-xs text-muted">{auth.signIn.forgotten}</p>
-      </form>
+      </Form>
     </AuthFrame>
   );
 }

@@ -1,12 +1,13 @@
-import { type FormEvent, type ReactNode, useState } from 'react';
+import { type ReactNode, useState } from 'react';
 import { type EditInstance, type Instance, useEdit, useInstance } from '@/api/instances';
 import { toast } from '@/components/toasts';
 import { Button } from '@/components/ui/button';
 import { Card, CardBody, CardHead } from '@/components/ui/card';
 import { Field, FieldError } from '@/components/ui/field';
+import { Form } from '@/components/ui/form';
 import { Input } from '@/components/ui/input';
 import { Switch } from '@/components/ui/switch';
-import { fieldWords, wordsFor } from '@/lib/errors';
+import { fieldWords, isAtFields, wordsFor } from '@/lib/errors';
 import { useTexts } from '@/texts';
 import { type Channel, ChannelFields, LimitFields, type Provider, ProviderFields } from '../instances/credentials';
 import { DeleteDialog } from './delete-dialog';
@@ -49,9 +50,7 @@ export function Section({ title, text, changed, restarts, instance, body, onSave
   const words = texts.instance.settings;
   const edit = useEdit(instance.id);
   const [now, setNow] = useState(true);
-  const asked = edit.error && 'fields' in edit.error ? edit.error.fields : undefined;
-  const submit = (event: FormEvent) => {
-    event.preventDefault();
+  const send = () => {
     const running = instance.status === 'running';
     edit.mutate(restarts && running && now ? { ...body(), applyNow: true } : body(), {
       onSuccess: ({ job }) => {
@@ -62,13 +61,11 @@ export function Section({ title, text, changed, restarts, instance, body, onSave
   };
   return (
     <Card>
-      <form onSubmit={submit} noValidate>
+      <Form sending={edit} onSend={send} noValidate>
         <CardHead title={title} text={text} />
         <CardBody className="space-y-4">
           {children((field) => fieldWords(edit.error, field, texts))}
-          {edit.error && !(Array.isArray(asked) && asked.length) ? (
-            <FieldError>{wordsFor(edit.error, texts)}</FieldError>
-          ) : null}
+          {edit.error && !isAtFields(edit.error) ? <FieldError>{wordsFor(edit.error, texts)}</FieldError> : null}
         </CardBody>
         <div className="flex flex-wrap items-center justify-between gap-3 rounded-b-xl border-t bg-sunken/60 px-5 py-3">
           {restarts && instance.status === 'running' ? (
@@ -80,7 +77,7 @@ export function Section({ title, text, changed, restarts, instance, body, onSave
             {texts.common.save}
           </Button>
         </div>
-      </form>
+      </Form>
     </Card>
   );
 }

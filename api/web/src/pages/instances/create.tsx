@@ -1,6 +1,6 @@
 import { Link, useNavigate } from '@tanstack/react-router';
 import { ChevronRight } from 'lucide-react';
-import { type FormEvent, useRef, useState } from 'react';
+import { type FormEvent, useEffect, useRef, useState } from 'react';
 import { useCreate } from '@/api/instances';
 import { Page } from '@/components/page';
 import { toast } from '@/components/toasts';
@@ -52,8 +52,14 @@ export function CreateInstancePage() {
       },
     );
   };
-  const named = (['name', 'botToken', 'apiKey', 'memoryMb', 'cpuMillis'] as const).some(error);
+  const limitsWrong = Boolean(error('memoryMb') ?? error('cpuMillis'));
+  const named = limitsWrong || (['name', 'botToken', 'apiKey'] as const).some(error);
   const other = create.error && !named ? wordsFor(create.error, texts) : undefined;
+  const advanced = useRef<HTMLDetailsElement>(null);
+  useEffect(() => {
+    // What is wrong must not be folded away. Whoever reads it may fold it again.
+    if (limitsWrong && advanced.current) advanced.current.open = true;
+  }, [limitsWrong]);
 
   return (
     <Page title={words.title} text={words.text} narrow>
@@ -100,7 +106,7 @@ export function CreateInstancePage() {
           </CardBody>
         </Card>
         <Card>
-          <details className="group">
+          <details ref={advanced} className="group">
             <summary className="flex cursor-pointer list-none items-center gap-2 rounded-xl px-5 py-4 font-semibold tracking-tight [&::-webkit-details-marker]:hidden">
               <ChevronRight aria-hidden className="size-4 text-muted transition-transform group-open:rotate-90" />
               {words.advanced}

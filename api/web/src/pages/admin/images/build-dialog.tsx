@@ -7,6 +7,7 @@ import { toast } from '@/components/toasts';
 import { Button } from '@/components/ui/button';
 import { Dialog } from '@/components/ui/dialog';
 import { Field } from '@/components/ui/field';
+import { Form } from '@/components/ui/form';
 import { Input } from '@/components/ui/input';
 import { Notice } from '@/components/ui/notice';
 import { Select } from '@/components/ui/select';
@@ -74,14 +75,7 @@ export function BuildDialog() {
           </>
         }
       >
-        <form
-          id="build"
-          className="space-y-4"
-          onSubmit={(event) => {
-            event.preventDefault();
-            build.mutate();
-          }}
-        >
+        <Form id="build" className="space-y-4" sending={build} onSend={build.mutate}>
           {build.error && !isAtFields(build.error) ? <Notice tone="bad" title={wordsFor(build.error, texts)} /> : null}
           <Field label={images.source}>
             {(control) => (
@@ -134,7 +128,7 @@ export function BuildDialog() {
             </Field>
           ) : null}
           <Switch checked={force} onChange={setForce} label={images.force} text={images.forceText} />
-        </form>
+        </Form>
       </Dialog>
     </>
   );

@@ -5,6 +5,7 @@ import type { Schemas } from '@/api/contract';
 import { Button } from '@/components/ui/button';
 import { Card, CardBody, CardHead } from '@/components/ui/card';
 import { Field } from '@/components/ui/field';
+import { Form } from '@/components/ui/form';
 import { Input } from '@/components/ui/input';
 import { Switch } from '@/components/ui/switch';
 import { When } from '@/components/when';
@@ -50,13 +51,7 @@ function PolicyForm({ policy }: { policy: Schemas['VersionPolicy'] }) {
   });
   const same = (minimum.trim() || null) === (policy.minimumVersion ?? null) && refuse === policy.refuseStart;
   return (
-    <form
-      className="space-y-4"
-      onSubmit={(event) => {
-        event.preventDefault();
-        save.mutate();
-      }}
-    >
+    <Form className="space-y-4" sending={save} onSend={save.mutate}>
       <Field
         label={images.minimum}
         aside={texts.common.optional}
@@ -83,6 +78,6 @@ function PolicyForm({ policy }: { policy: Schemas['VersionPolicy'] }) {
           {images.policyChanged} <When at={policy.updatedAt} />
         </span>
       </div>
-    </form>
+    </Form>
   );
 }

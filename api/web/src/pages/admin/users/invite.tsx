@@ -5,6 +5,7 @@ import type { Schemas } from '@/api/contract';
 import { Button } from '@/components/ui/button';
 import { Dialog } from '@/components/ui/dialog';
 import { Field } from '@/components/ui/field';
+import { Form } from '@/components/ui/form';
 import { Input } from '@/components/ui/input';
 import { Select } from '@/components/ui/select';
 import { fieldWords } from '@/lib/errors';
@@ -30,15 +31,20 @@ export function InviteDialog({ onLink }: { onLink: (link: ShownLink) => void }) 
       onLink({ kind: 'invitation', email: email.trim(), token, expiresAt });
     },
   });
+  const ask = (asked: boolean) => {
+    // What was refused before is no longer asked for.
+    if (asked) invite.reset();
+    setOpen(asked);
+  };
   return (
     <>
-      <Button onClick={() => setOpen(true)}>
+      <Button onClick={() => ask(true)}>
         <UserRoundPlus aria-hidden />
         {users.invite}
       </Button>
       <Dialog
         open={open}
-        onOpenChange={setOpen}
+        onOpenChange={ask}
         title={users.inviteTitle}
         text={users.inviteText}
         actions={
@@ -52,14 +58,7 @@ export function InviteDialog({ onLink }: { onLink: (link: ShownLink) => void }) 
           </>
         }
       >
-        <form
-          id="invite"
-          className="space-y-4"
-          onSubmit={(event) => {
-            event.preventDefault();
-            invite.mutate();
-          }}
-        >
+        <Form id="invite" className="space-y-4" sending={invite} onSend={invite.mutate}>
           <Field label={users.email} error={fieldWords(invite.error, 'email', texts, { taken: users.emailTaken })}>
             {(control) => (
               <Input
@@ -86,7 +85,7 @@ export function InviteDialog({ onLink }: { onLink: (link: ShownLink) => void }) 
               />
             )}
           </Field>
-        </form>
+        </Form>
       </Dialog>
     </>
   );

@@ -4,6 +4,7 @@ import type { Schemas } from '@/api/contract';
 import { Button } from '@/components/ui/button';
 import { Dialog } from '@/components/ui/dialog';
 import { Field } from '@/components/ui/field';
+import { Form } from '@/components/ui/form';
 import { Input } from '@/components/ui/input';
 import { fieldWords } from '@/lib/errors';
 import { useTexts } from '@/texts';
@@ -41,11 +42,11 @@ export function QuotasDialog({ user, onClose }: { user: Schemas['Person']; onClo
         </>
       }
     >
-      <form
+      <Form
         id="quotas"
         className="grid gap-4 sm:grid-cols-2"
-        onSubmit={(event) => {
-          event.preventDefault();
+        sending={save}
+        onSend={() => {
           if (changed) save.mutate(changed);
         }}
       >
@@ -70,7 +71,7 @@ export function QuotasDialog({ user, onClose }: { user: Schemas['Person']; onClo
             )}
           </Field>
         ))}
-      </form>
+      </Form>
     </Dialog>
   );
 }
