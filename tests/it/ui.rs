@@ -7,6 +7,7 @@ mod people;
 use std::{path::PathBuf, process::Stdio, time::Duration};
 
 use clawdeploy_tests::{FakeMode, TestEnv, programs, settings};
+use diesel_async::SimpleAsyncConnection as _;
 use tokio::{process::Command, time::timeout};
 
 use crate::{
@@ -50,5 +51,15 @@ async fn a_person_finds_everything_and_axe_finds_nothing() {
     let env = TestEnv::builder().image(FakeMode::Slow).build().await;
     account(&env, EMAIL).await;
     walk(&env, "ui.mjs", &env.base, &[], &[]).await;
+    env.finish().await;
+}
+
+#[tokio::test]
+async fn a_list_that_is_longer_than_the_screen() {
+    let env = TestEnv::builder().workers(0).build().await;
+    account(&env, EMAIL).await;
+    let rows = include_str!("../../scripts/bench-ui/instances.sql").replace(":instances)", "120)");
+    env.connect().await.batch_execute(&rows).await.unwrap();
+    walk(&env, "many.mjs", &env.base, &[], &[]).await;
     env.finish().await;
 }
