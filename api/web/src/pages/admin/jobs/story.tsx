@@ -65,7 +65,7 @@ function Story({ job }: { job: Schemas['JobStory'] }) {
           <span className="font-mono text-xs">{job.error.code}</span>
         </Notice>
       ) : null}
-      {job.unwindingTo ? <Notice tone="warn" title={jobs.unwinding[job.unwindingTo]} /> : null}
+      {job.unwindingTo && !isOver(job) ? <Notice tone="warn" title={jobs.unwinding[job.unwindingTo]} /> : null}
       {job.queue ? <Notice tone="busy" title={waitWords(job, texts.jobs, (iso) => format.relative(iso))} /> : null}
       <Card>
         <CardBody>
