@@ -5,7 +5,7 @@ import type { RowsProps } from './rows';
 import { useUsage } from './usage';
 
 /** Instances, one below the other. Only those on the screen are in the page, however many there are. */
-export default function ManyRows({ instances }: RowsProps) {
+export function ManyRows({ instances }: RowsProps) {
   const list = useRef<HTMLUListElement>(null);
   const [top, setTop] = useState(0);
   useLayoutEffect(() => setTop(list.current?.offsetTop ?? 0), []);

@@ -1,23 +1,20 @@
-import { lazy, Suspense } from 'react';
+import { useQuery } from '@tanstack/react-query';
 import type { Instance } from '@/api/instances';
+import { manyRowsQuery } from './many-rows-query';
 import { ROW, Row } from './row';
 import { useUsage } from './usage';
 
-/** So many are simply there. More are drawn as one scrolls, by script that most people never need. */
+/** So many are simply there. More are drawn as one scrolls, by script of its own. */
 const FEW = 50;
-
-const ManyRows = lazy(() => import('./many-rows'));
 
 export type RowsProps = { instances: Instance[] };
 
 /** Instances, one below the other. */
 export function Rows({ instances }: RowsProps) {
-  if (instances.length <= FEW) return <FewRows instances={instances} />;
-  return (
-    <Suspense fallback={<FewRows instances={instances.slice(0, FEW)} />}>
-      <ManyRows instances={instances} />
-    </Suspense>
-  );
+  const many = instances.length > FEW;
+  const { data: ManyRows } = useQuery({ ...manyRowsQuery, enabled: many });
+  if (many && ManyRows) return <ManyRows instances={instances} />;
+  return <FewRows instances={many ? instances.slice(0, FEW) : instances} />;
 }
 
 function FewRows({ instances }: RowsProps) {
