@@ -44,8 +44,9 @@ export async function roles() {
   await link('Administration', other).waitFor({ state: 'detached' });
 }
 
+const save = () => dialog().getByRole('button', { name: 'Save changes' });
+
 export async function quotas() {
-  const save = () => dialog().getByRole('button', { name: 'Save changes' });
   await about(ANN, 'Limits…');
   await dialog().getByText(`Limits of ${ANN.email}`).waitFor();
   assert.ok(await save().isDisabled(), 'nothing is changed yet');
@@ -73,7 +74,7 @@ export async function quotas() {
 export async function beyond() {
   await about(ANN, 'Limits…');
   await field('Memory in all, MB').fill('1536');
-  await dialog().getByRole('button', { name: 'Save changes' }).click();
+  await save().click();
   await dialog().waitFor({ state: 'detached' });
   await link('New instance', other).first().click();
   await field('Name', other).fill('Too big');
