@@ -1,4 +1,4 @@
-import type { ComponentProps } from 'react';
+import { type ComponentProps, useLayoutEffect } from 'react';
 
 type FormProps = Omit<ComponentProps<'form'>, 'onChange' | 'onSubmit'> & {
   /** What it is sent by. */
@@ -6,14 +6,17 @@ type FormProps = Omit<ComponentProps<'form'>, 'onChange' | 'onSubmit'> & {
   onSend: () => void;
 };
 
-/** A form. What was refused is said until something in it changes: by then it is about something else. */
+/** A form. What was refused is said until something in it changes, or it is opened anew: by then it is about something else. */
 export function Form({ sending, onSend, ...rest }: FormProps) {
+  const forget = () => {
+    if (sending.isError) sending.reset();
+  };
+  // biome-ignore lint/correctness/useExhaustiveDependencies: only what was refused before the form was there
+  useLayoutEffect(forget, []);
   return (
     <form
       {...rest}
-      onChange={() => {
-        if (sending.isError) sending.reset();
-      }}
+      onChange={forget}
       onSubmit={(event) => {
         event.preventDefault();
         onSend();

@@ -180,7 +180,6 @@ function Disable({ open, onClose }: { open: boolean; onClose: () => void }) {
     : undefined;
   function close() {
     setPassword('');
-    disable.reset();
     onClose();
   }
   return (

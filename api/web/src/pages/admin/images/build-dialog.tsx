@@ -48,20 +48,15 @@ export function BuildDialog() {
       void navigate({ to: '/admin/jobs/$jobId', params: { jobId: job.id } });
     },
   });
-  const ask = (asked: boolean) => {
-    // What was refused before is no longer asked for.
-    if (asked) build.reset();
-    setOpen(asked);
-  };
   return (
     <>
-      <Button onClick={() => ask(true)}>
+      <Button onClick={() => setOpen(true)}>
         <Hammer aria-hidden />
         {images.build}
       </Button>
       <Dialog
         open={open}
-        onOpenChange={ask}
+        onOpenChange={setOpen}
         title={images.buildTitle}
         text={images.buildText}
         actions={

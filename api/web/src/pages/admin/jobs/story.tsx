@@ -2,6 +2,7 @@ import { useQuery } from '@tanstack/react-query';
 import { Link, useParams } from '@tanstack/react-router';
 import { call, client } from '@/api/client';
 import type { Schemas } from '@/api/contract';
+import { isOver } from '@/api/jobs';
 import { KeepsFocus } from '@/components/keeps-focus';
 import { BackLink } from '@/components/ui/back-link';
 import { Card, CardBody, CardHead } from '@/components/ui/card';
@@ -31,7 +32,7 @@ export function JobPage() {
   const query = useQuery({
     queryKey: ['admin', 'jobs', 'story', jobId],
     queryFn: ({ signal }) => call(client.GET('/api/admin/jobs/{id}', { signal, params: { path: { id: jobId } } })),
-    refetchInterval: ({ state }) => (isOver(state.data) ? false : EVERY_MS),
+    refetchInterval: ({ state: { data } }) => (data && isOver(data) ? false : EVERY_MS),
   });
   return (
     <>
@@ -39,10 +40,6 @@ export function JobPage() {
       <Loaded query={query}>{(job) => <Story job={job} />}</Loaded>
     </>
   );
-}
-
-function isOver(job: Schemas['JobStory'] | undefined): boolean {
-  return job?.status === 'succeeded' || job?.status === 'failed' || job?.status === 'cancelled';
 }
 
 function Story({ job }: { job: Schemas['JobStory'] }) {

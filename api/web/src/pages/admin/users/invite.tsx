@@ -31,20 +31,15 @@ export function InviteDialog({ onLink }: { onLink: (link: ShownLink) => void }) 
       onLink({ kind: 'invitation', email: email.trim(), token, expiresAt });
     },
   });
-  const ask = (asked: boolean) => {
-    // What was refused before is no longer asked for.
-    if (asked) invite.reset();
-    setOpen(asked);
-  };
   return (
     <>
-      <Button onClick={() => ask(true)}>
+      <Button onClick={() => setOpen(true)}>
         <UserRoundPlus aria-hidden />
         {users.invite}
       </Button>
       <Dialog
         open={open}
-        onOpenChange={ask}
+        onOpenChange={setOpen}
         title={users.inviteTitle}
         text={users.inviteText}
         actions={
