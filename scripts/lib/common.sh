@@ -236,7 +236,7 @@ spawn() {
   # shellcheck disable=SC2016 # the inner shell expands it: it writes its own pid, then becomes the command
   setsid --fork "$BASH" -c 'cd /; printf "%s\n" "$$" >"$1"; shift; exec "$@"' spawn "$STATE/run/$name.pid.new" "$@" \
     >>"$STATE/log/$name.log" 2>&1 </dev/null 9>&-
-  wait_for 5 test -s "$STATE/run/$name.pid.new" || die "could not start $name."
+  wait_for 30 test -s "$STATE/run/$name.pid.new" || die "could not start $name."
   pid_put "$STATE/run/$name.pid" "$(cat "$STATE/run/$name.pid.new")"
   rm -f -- "$STATE/run/$name.pid.new"
 }

@@ -66,7 +66,7 @@ nginx_start() {
   mkdir -p -- "$STATE/log"
   : >"$STATE/log/nginx.log"
   spawn nginx "$program" -e "$STATE/log/nginx.log" -p "$NGINX_HOME" -c "$NGINX_HOME/nginx.conf"
-  if ! wait_for 10 nginx_answers "$env"; then
+  if ! wait_for 30 nginx_answers "$env"; then
     log_tail "$STATE/log/nginx.log"
     die "the private nginx does not start." "Its configuration is $NGINX_HOME/nginx.conf, its log $STATE/log/nginx.log."
   fi

@@ -19,17 +19,21 @@ teardown() {
   done
 }
 
-# listen PORT ADDRESS: a process of ours that listens there.
+# listen PORT ADDRESS: a process of ours that listens there. The ports of these tests lie below those that the kernel gives
+# to outgoing connections (32768 on): where one of them is at its end, nothing can listen.
 listen() {
   spawn listener python3 -c "
 import socket, time
 s = socket.create_server(('$2', $1), family=socket.AF_INET6 if ':' in '$2' else socket.AF_INET)
 time.sleep(60)"
-  wait_for 10 port_taken "$1"
+  wait_for 60 port_taken "$1" || {
+    log_tail "$STATE/log/listener.log"
+    return 1
+  }
 }
 
 @test "a port is free until something listens on it, on whatever address" {
-  port=$(free_port 42000)
+  port=$(free_port 31000)
   not port_taken "$port"
   listen "$port" 127.0.0.1
   port_taken "$port"
@@ -38,13 +42,13 @@ time.sleep(60)"
 
 @test "a listener on IPv6 counts" {
   grep -q . /proc/net/if_inet6 || skip "no IPv6 here"
-  port=$(free_port 42100)
+  port=$(free_port 31100)
   listen "$port" ::1
   port_taken "$port"
 }
 
 @test "no free port in the range is a failure, not a port" {
-  port=$(free_port 42200)
+  port=$(free_port 31200)
   listen "$port" 127.0.0.1
   run free_port "$port" "$port"
   [[ $status -ne 0 && -z $output ]]

@@ -71,7 +71,7 @@ ask() {
   nginx_start "$ENV"
   [[ $(pid) == "$before" ]]
   others() { [[ -n $(workers) && $(workers) != *"$old"* ]]; }
-  wait_for 10 others
+  wait_for 60 others
 }
 
 @test "a map that nginx refuses is named as the reason" {

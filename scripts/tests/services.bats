@@ -48,7 +48,7 @@ teardown_file() {
   spawn squatter python3 -c "
 import socket, time
 s = socket.create_server(('127.0.0.1', $before)); time.sleep(60)"
-  wait_for 10 port_taken "$before"
+  wait_for 60 port_taken "$before"
   postgres_start "$ENV" fsync=off
   pid_stop "$STATE/run/squatter.pid" 5
   [[ $(env_get "$ENV" POSTGRES_PORT) != "$before" ]]

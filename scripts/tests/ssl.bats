@@ -19,7 +19,8 @@ setup_file() {
   local -r dir=$BATS_FILE_TMPDIR
   local name
   local -A port
-  local next=41000
+  # Below those of outgoing connections, as in common.bats.
+  local next=31300
   for name in acme management dns dns_management cloudflare https; do
     port[$name]=$(free_port "$next")
     next=$((port[$name] + 1))
@@ -44,9 +45,9 @@ END
   PEBBLE_VA_NOSLEEP=1 PEBBLE_AUTHZREUSE=0 PEBBLE_WFE_NONCEREJECT=0 \
     spawn pebble pebble -strict -config "$dir/pebble.json" -dnsserver "127.0.0.1:${port[dns]}"
   spawn cloudflare python3 "$BATS_TEST_DIRNAME/acme/cloudflare.py" "${port[cloudflare]}" "$ZONE" "$TOKEN" "$DNS"
-  wait_for 20 curl --silent --fail --cacert "$dir/pebble.pem" "$ACME"
-  wait_for 20 port_taken "${port[cloudflare]}"
-  wait_for 20 port_taken "${port[dns_management]}"
+  wait_for 60 curl --silent --fail --cacert "$dir/pebble.pem" "$ACME"
+  wait_for 60 port_taken "${port[cloudflare]}"
+  wait_for 60 port_taken "${port[dns_management]}"
 }
 
 teardown_file() {
@@ -143,7 +144,7 @@ http {
 }
 END
   spawn nginx nginx -c "$NGINX_CONF" -g 'daemon off;'
-  wait_for 10 port_taken "$HTTPS_PORT"
+  wait_for 60 port_taken "$HTTPS_PORT"
   curl --silent --fail --cacert "$BATS_FILE_TMPDIR/pebble.pem" "$MANAGEMENT/roots/0" >"$BATS_FILE_TMPDIR/root.pem"
   for name in "$DOMAIN" "l82461og577v.$DOMAIN"; do
     run curl --silent --show-error --cacert "$BATS_FILE_TMPDIR/root.pem" --noproxy '*' \
@@ -161,7 +162,7 @@ END
   certbot renew --force-renewal --no-random-sleep-on-renew --config-dir "$CONFIG" --work-dir "$CONFIG/work" \
     --logs-dir "$CONFIG/logs"
   [[ $(serial) != "$before" ]]
-  wait_for 10 serves_the_new
+  wait_for 60 serves_the_new
 }
 
 @test "a renewal leaves nginx alone while its configuration is broken" {
@@ -181,7 +182,7 @@ END
   ssl
   [[ $status -eq 0 && $output == *"from another authority"*"nginx has it"* ]]
   [[ $(serial) != "$before" ]]
-  wait_for 10 serves_the_new
+  wait_for 60 serves_the_new
 }
 
 @test "another name goes into the same certificate, and stays there" {

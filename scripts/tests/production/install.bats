@@ -107,7 +107,7 @@ setting_of() { on_machine bash -c "sed -n \"s/^$2='\\(.*\\)'/\\1/p\" /etc/clawde
     setsid --fork sh -c "echo \$\$ >/root/api.pid; exec setpriv --reuid=clawdeploy-api --regid=clawdeploy-api \
       --clear-groups --no-new-privs --bounding-set=-all /usr/local/bin/clawdeploy-api serve" >/root/api.log 2>&1'
   listen=$(on_machine cat /root/listen)
-  wait_for 20 on_machine env CLAWDEPLOY_LISTEN="$listen" clawdeploy-api healthcheck || {
+  wait_for 60 on_machine env CLAWDEPLOY_LISTEN="$listen" clawdeploy-api healthcheck || {
     on_machine cat /root/api.log
     false
   }

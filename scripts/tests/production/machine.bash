@@ -30,7 +30,7 @@ machine_start() {
   spawn machine unshare --mount --pid --fork --kill-child "$BASH" -c '
     mount -t proc proc "$1/proc" && mount --rbind /dev "$1/dev" && mount --make-rslave "$1/dev"
     cp /etc/resolv.conf /etc/hosts "$1/etc/" && exec chroot "$1" sleep infinity' machine "$1/root"
-  wait_for 10 on_machine true
+  wait_for 60 on_machine true
 }
 
 # on_machine COMMAND...: as root there, with nothing of our environment but how the network is reached.
