@@ -1,20 +1,16 @@
-import { useQuery } from '@tanstack/react-query';
 import type { Instance } from '@/api/instances';
-import { manyRowsQuery } from './many-rows-query';
+import { ManyRows } from './many-rows';
 import { ROW, Row } from './row';
 import { useUsage } from './usage';
 
-/** So many are simply there. More are drawn as one scrolls, by script of its own. */
+/** So many are simply there. More are drawn as one scrolls. */
 const FEW = 50;
 
 export type RowsProps = { instances: Instance[] };
 
 /** Instances, one below the other. */
 export function Rows({ instances }: RowsProps) {
-  const many = instances.length > FEW;
-  const { data: ManyRows } = useQuery({ ...manyRowsQuery, enabled: many });
-  if (many && ManyRows) return <ManyRows instances={instances} />;
-  return <FewRows instances={many ? instances.slice(0, FEW) : instances} />;
+  return instances.length > FEW ? <ManyRows instances={instances} /> : <FewRows instances={instances} />;
 }
 
 function FewRows({ instances }: RowsProps) {
