@@ -50,6 +50,9 @@ pub struct FieldError {
     pub code: Cow<'static, str>,
     /// For people; reads on after the name of the field.
     pub message: Cow<'static, str>,
+    /// The most that is accepted at present, in the field's unit, where that depends on something else: on a quota, for one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub most: Option<i64>,
 }
 
 impl FieldError {
@@ -58,7 +61,12 @@ impl FieldError {
         code: impl Into<Cow<'static, str>>,
         message: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { field: field.into(), code: code.into(), message: message.into() }
+        Self { field: field.into(), code: code.into(), message: message.into(), most: None }
+    }
+
+    #[must_use]
+    pub fn with_most(self, most: i64) -> Self {
+        Self { most: Some(most), ..self }
     }
 }
 
@@ -154,12 +162,17 @@ impl AppError {
 
     #[must_use]
     pub fn with_field(
-        mut self,
+        self,
         field: impl Into<String>,
         code: impl Into<Cow<'static, str>>,
         message: impl Into<Cow<'static, str>>,
     ) -> Self {
-        self.fields.push(FieldError::new(field, code, message));
+        self.with_field_error(FieldError::new(field, code, message))
+    }
+
+    #[must_use]
+    pub fn with_field_error(mut self, field: FieldError) -> Self {
+        self.fields.push(field);
         self
     }
 

@@ -9,7 +9,7 @@ use clawdeploy_shared::{
     ids::InstanceId,
 };
 
-use crate::error::{AppError, AppResult, ErrorCode};
+use crate::error::{AppError, AppResult, ErrorCode, FieldError};
 
 /// What people may have for whom nothing else was said. Administrators may have anything.
 #[derive(Debug, Clone, Args)]
@@ -61,10 +61,10 @@ pub async fn check(
 
 fn within(field: &'static str, unit: &str, limit: Option<i64>, used: i64, wanted: i32) -> AppResult<()> {
     let Some(limit) = limit.filter(|limit| used + i64::from(wanted) > *limit) else { return Ok(()) };
+    let left = (limit - used).max(0);
     let detail = format!(
-        "One account's instances may have {limit} {unit} together. The others have {used}, so that this one may have {}.",
-        (limit - used).max(0)
+        "One account's instances may have {limit} {unit} together. The others have {used}, so that this one may have {left}."
     );
-    let message = "is more than is left";
-    Err(AppError::new(ErrorCode::QuotaExceeded, detail).with_field(field, "quota_exceeded", message))
+    let field = FieldError::new(field, "quota_exceeded", "is more than is left").with_most(left);
+    Err(AppError::new(ErrorCode::QuotaExceeded, detail).with_field_error(field))
 }

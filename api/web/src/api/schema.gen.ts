@@ -1641,6 +1641,11 @@ export interface components {
             field: string;
             /** @description For people; reads on after the name of the field. */
             message: string;
+            /**
+             * Format: int64
+             * @description The most that is accepted at present, in the field's unit, where that depends on something else: on a quota, for one.
+             */
+            most?: number | null;
         };
         /** @description One thing that was not as it should be. */
         Finding: {

@@ -1,5 +1,6 @@
 import { ApiError } from '@/api/client';
 import type { Texts } from '@/texts';
+import { bytes, cores, MIB } from './format';
 
 /** An error in words: ours where there are better ones for its code, else the server's. */
 export function wordsFor(error: unknown, texts: Texts): string {
@@ -13,6 +14,12 @@ export function isAtFields(error: unknown): boolean {
   return error instanceof ApiError && error.fields.length > 0;
 }
 
+/** Quantities that there are quotas for, as the forms show them. */
+const AMOUNTS: Record<string, (most: number, texts: Texts) => string> = {
+  memoryMb: (mib) => bytes(mib * MIB),
+  cpuMillis: (millis, { create }) => create.cores(cores(millis)),
+};
+
 /** What is wrong with a field, in words: `code` first, as that is what a translation knows, and the page's `own` before all. */
 export function fieldWords(
   error: unknown,
@@ -23,8 +30,10 @@ export function fieldWords(
   if (!(error instanceof ApiError)) return undefined;
   const found = error.fields.find((one) => one.field === field);
   if (!found) return undefined;
-  // All that the answer is about stands at this field, and its sentence says more: what is left of a quota, for one.
-  if (found.code === error.code) return wordsFor(error, texts);
+  const amount = AMOUNTS[field];
+  if (found.code === 'quota_exceeded' && found.most != null && amount) {
+    return found.most > 0 ? texts.errors.left(amount(found.most, texts)) : texts.errors.nothingLeft;
+  }
   const words = own[found.code] ?? texts.errors.fields[found.code] ?? found.message;
   return words.charAt(0).toUpperCase() + words.slice(1);
 }

@@ -6,6 +6,9 @@ const MINUTE = 60;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
+/** Bytes. */
+export const MIB = 1024 * 1024;
+
 function locale(language: Language): string {
   return language === 'zh' ? 'zh-CN' : 'en';
 }

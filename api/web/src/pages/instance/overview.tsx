@@ -13,7 +13,7 @@ import { CopyButton } from '@/components/ui/copy';
 import { Notice } from '@/components/ui/notice';
 import { When } from '@/components/when';
 import { wordsFor } from '@/lib/errors';
-import { bytes, cores } from '@/lib/format';
+import { bytes, cores, MIB } from '@/lib/format';
 import { useTexts } from '@/texts';
 import { JobRow } from './activity';
 import { Others } from './others';
@@ -21,7 +21,6 @@ import { SecretLine } from './secret-line';
 import { useInstanceId } from './use-id';
 import { useIsOwn } from './use-own';
 
-const MIB = 1024 * 1024;
 const RECENT = 4;
 
 export function Overview() {

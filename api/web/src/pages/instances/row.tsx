@@ -7,14 +7,13 @@ import { PowerMenu } from '@/components/power-menu';
 import { StatusBadge } from '@/components/status';
 import { Badge } from '@/components/ui/badge';
 import { Progress } from '@/components/ui/progress';
-import { bytes, cores } from '@/lib/format';
+import { bytes, cores, MIB } from '@/lib/format';
 import { useTexts } from '@/texts';
 import { Sparks } from './sparks';
 import type { Usage } from './usage';
 
 /** Height of a row, in pixels: all are alike, so that nothing jumps. */
 export const ROW = 76;
-const MIB = 1024 * 1024;
 
 /** Drawn anew only where something of it has changed: the list is asked for each few seconds, and scrolled. */
 export const Row = memo(function Row({ instance, usage }: { instance: Instance; usage: Usage | undefined }) {

@@ -1,13 +1,12 @@
 import { memo } from 'react';
 import type { Instance } from '@/api/instances';
-import { bytes } from '@/lib/format';
+import { bytes, MIB } from '@/lib/format';
 import { newest, sparkPath } from '@/lib/spark';
 import { useTexts } from '@/texts';
 import type { Usage } from './usage';
 
 const WIDTH = 64;
 const HEIGHT = 20;
-const MIB = 1024 * 1024;
 
 type SparksProps = { instance: Instance; usage: Usage | undefined };
 

@@ -10,5 +10,7 @@ const fields: Record<string, string> = {};
 export const errors = {
   codes,
   fields,
+  left: (what: string) => `One account's instances may not have so much together. This one may have ${what} at most.`,
+  nothingLeft: "One account's other instances have all that they may have together.",
   toast: (what: string) => `${what} failed`,
 };

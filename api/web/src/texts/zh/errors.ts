@@ -46,5 +46,7 @@ export const errors: Texts['errors'] = {
     reserved: '由平台设置，不能更改',
     too_many: '太多',
   },
+  left: (what) => `超出账户的总额度，此实例最多可用 ${what}。`,
+  nothingLeft: '账户的总额度已全部被其他实例占用。',
   toast: (what) => `${what}失败`,
 };

@@ -1,0 +1,37 @@
+import { expect, test } from 'vitest';
+import { ApiError } from '@/api/client';
+import { en } from '@/texts/en';
+import { zh } from '@/texts/zh';
+import { fieldWords } from './errors';
+
+function refused(field: string, most: number): ApiError {
+  const detail = "One account's instances may have 4096 MiB of memory together.";
+  const errors = [{ field, code: 'quota_exceeded', message: 'is more than is left', most }];
+  return new ApiError(409, { code: 'quota_exceeded', detail, errors });
+}
+
+test('what is left of a quota is told in the units of the form, in each language', () => {
+  expect([en, zh].map((texts) => fieldWords(refused('memoryMb', 1536), 'memoryMb', texts))).toEqual([
+    "One account's instances may not have so much together. This one may have 1.5 GB at most.",
+    '超出账户的总额度，此实例最多可用 1.5 GB。',
+  ]);
+  expect([en, zh].map((texts) => fieldWords(refused('cpuMillis', 1000), 'cpuMillis', texts))).toEqual([
+    "One account's instances may not have so much together. This one may have 1 core at most.",
+    '超出账户的总额度，此实例最多可用 1 核。',
+  ]);
+  expect(fieldWords(refused('memoryMb', 0), 'memoryMb', zh)).toBe('账户的总额度已全部被其他实例占用。');
+  expect(fieldWords(refused('memoryMb', 0), 'cpuMillis', en)).toBeUndefined();
+});
+
+test('a field is told in the page’s words first, then in ours, then in the server’s', () => {
+  const error = new ApiError(400, {
+    code: 'validation_failed',
+    errors: [
+      { field: 'name', code: 'taken', message: 'is the name of another' },
+      { field: 'tail', code: 'odd', message: 'is odd' },
+    ],
+  });
+  expect(fieldWords(error, 'name', zh, { taken: '换一个' })).toBe('换一个');
+  expect(fieldWords(error, 'name', zh)).toBe('已被使用');
+  expect(fieldWords(error, 'tail', zh)).toBe('Is odd');
+});
