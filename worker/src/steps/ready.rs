@@ -21,6 +21,9 @@ const EXIT_CONFIG: i64 = 78;
 /// A gateway that ended this often while it started will go on so.
 const MAX_RESTARTS: i64 = 2;
 
+/// So often if Docker has just started it once more: while it runs, it is not known what it ended with before. The next looks tell.
+const MAX_RESTARTS_UNTOLD: i64 = 5;
+
 /// Lines of the gateway's log that a failure shows.
 const LAST_WORDS: usize = 12;
 
@@ -74,9 +77,9 @@ fn hopeless(state: Option<ContainerState>, restarts_before: i64) -> Option<(&'st
     if state.status == ContainerStatus::Paused {
         return Some(("container_paused", "The container was paused while its gateway started.".into()));
     }
-    if restarts >= MAX_RESTARTS || (ended && (code == EXIT_CONFIG || state.status != ContainerStatus::Restarting)) {
+    let enough = if state.exit_code.is_some() { MAX_RESTARTS } else { MAX_RESTARTS_UNTOLD };
+    if restarts >= enough || (ended && (code == EXIT_CONFIG || state.status != ContainerStatus::Restarting)) {
         let killed = if state.oom_killed { ", killed for want of memory" } else { "" };
-        // One that Docker has just started once more tells no code of the run before.
         let reason = match state.exit_code {
             Some(code) => format!("The gateway ended while it started (exit code {code}{killed})."),
             None => format!("The gateway ended {restarts} times while it started."),
@@ -131,10 +134,11 @@ mod tests {
     }
 
     #[test]
-    fn a_code_that_is_not_known_is_not_told() {
-        let again = ContainerState { exit_code: None, ..state(ContainerStatus::Running, 0, 2) };
-        let (code, reason) = hopeless(Some(again), 0).unwrap();
-        assert_eq!((code, reason.as_str()), ("gateway_exited", "The gateway ended 2 times while it started."));
+    fn a_code_that_is_not_known_is_waited_for_and_then_not_told() {
+        let again = |restarts| ContainerState { exit_code: None, ..state(ContainerStatus::Running, 0, restarts) };
+        assert_eq!(hopeless(Some(again(MAX_RESTARTS)), 0), None);
+        let (code, reason) = hopeless(Some(again(MAX_RESTARTS_UNTOLD)), 0).unwrap();
+        assert_eq!((code, reason.as_str()), ("gateway_exited", "The gateway ended 5 times while it started."));
     }
 
     #[test]
