@@ -1,6 +1,6 @@
 //! A provider of identities of a test's own (`tests/browser/provider.mjs`), and a browser that signs in there.
 
-use std::{collections::HashMap, net::TcpListener, process::Stdio, time::Duration};
+use std::{collections::HashMap, process::Stdio, time::Duration};
 
 use reqwest::{Method, Url, header::HeaderMap};
 use serde_json::Value;
@@ -24,7 +24,7 @@ pub struct IdentityProvider {
 impl IdentityProvider {
     /// Starts one that sends people back to `redirect_uri`.
     pub async fn start(redirect_uri: &str) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its number").port();
+        let port = crate::port::take();
         let secret = format!("canary{}", hex::encode(rand::random::<[u8; 16]>()));
         let mut command = Command::new("node");
         command.arg(workspace_root().join("tests/browser/provider.mjs")).args([

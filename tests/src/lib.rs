@@ -24,6 +24,7 @@ pub mod identity_provider;
 pub mod nginx;
 pub mod oracle;
 pub mod people;
+pub mod port;
 pub mod postgres_server;
 pub mod prepare;
 pub mod process;

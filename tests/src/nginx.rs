@@ -1,7 +1,6 @@
 //! A real nginx of a test's own, from the templates that are deployed, on loopback, with a certificate of its own making.
 
 use std::{
-    net::TcpListener,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -15,7 +14,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{TestEnv, programs::workspace_root, wait};
+use crate::{TestEnv, port, programs::workspace_root, wait};
 
 pub const BASE_DOMAIN: &str = "claw.test";
 pub const SITE: &str = "panel.test";
@@ -43,10 +42,6 @@ pub struct Page {
     pub body: String,
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its number").port()
-}
-
 async fn succeed(command: &mut Command) -> Vec<u8> {
     let output = command.stdin(Stdio::null()).output().await.expect("a command");
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -68,7 +63,7 @@ impl Nginx {
         certificate.args(["-pkeyopt", "ec_paramgen_curve:prime256v1", "-keyout", "key.pem", "-out", "certificate.pem"]);
         certificate.args(["-subj", "/CN=claw.test", "-addext"]);
         succeed(certificate.arg("subjectAltName=DNS:claw.test,DNS:*.claw.test,DNS:panel.test")).await;
-        let nginx = Self { dir, https: free_port(), probe: free_port(), master: None };
+        let nginx = Self { dir, https: port::take(), probe: port::take(), master: None };
         let empty = succeed(Command::new(render()).arg("--empty-map")).await;
         put(&nginx.map(), &empty);
         // What nginx is, and how it is made to reload, may be changed by a test while a worker runs.

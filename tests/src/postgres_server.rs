@@ -39,7 +39,7 @@ pub struct PostgresServer {
 impl PostgresServer {
     /// Makes a cluster and starts it.
     pub async fn start() -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
+        let port = crate::port::take();
         let dir = tempfile::Builder::new().prefix("clawdeploy-postgres").tempdir().expect("a directory");
         let password = hex::encode(rand::random::<[u8; 12]>());
         let password_file = dir.path().join("password");

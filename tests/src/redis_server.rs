@@ -17,7 +17,7 @@ pub struct RedisServer {
 impl RedisServer {
     /// Starts one that answers.
     pub async fn start() -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
+        let port = crate::port::take();
         let dir = tempfile::tempdir().expect("a directory");
         let child = spawn(port, dir.path());
         let server = Self { port, dir, child: child.into() };

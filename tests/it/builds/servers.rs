@@ -92,7 +92,7 @@ struct Registry {
 
 impl Registry {
     async fn start(dir: &Path) -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let free = std::net::SocketAddr::from(([127, 0, 0, 1], clawdeploy_tests::port::take()));
         let config = dir.join("config.yml");
         let text = format!(
             "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: {free}\n",
