@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clawdeploy_shared::job::MAX_CRASHES;
 use clawdeploy_tests::{
-    Client, Image, TestEnv, WorkerOptions, cleanup, docker,
+    Client, Hold, Image, TestEnv, WorkerOptions, cleanup, docker,
     docker_proxy::{Action, DockerProxy},
     process::{Process, Signal},
     programs::{Program, dir},
@@ -259,10 +259,12 @@ impl Site {
                 job
             }
             Freezes => {
-                let sleeper = self.doomed("build_image.before=1*sleep(2500)->off");
+                let hold = Hold::default();
+                let sleeper = self.doomed(&hold.at("build_image.before"));
                 let job = self.ask().await;
-                crate::support::wait_step(&self.env, &job, "build_image").await;
+                hold.reached(&self.env).await;
                 sleeper.signal(Signal::STOP);
+                hold.release();
                 self.worker().await;
                 succeeded(&self.env, &job).await;
                 let before = (self.env.fingerprint().await, self.images.id_of("local").await);

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use clawdeploy_tests::{
-    Client, FakeMode, Image, TestEnv, WorkerOptions,
+    Client, FakeMode, Hold, Image, TestEnv, WorkerOptions,
     client::Accepted,
     database, docker,
     docker_proxy::DockerProxy,
@@ -248,12 +248,14 @@ impl Stage {
             }
             Fault::PortTaken => {
                 // The stranger takes it while it is reserved already, and not yet published.
-                self.doomed("provision.write_config.before=1*sleep(1500)->off").await;
+                let hold = Hold::default();
+                self.doomed(&hold.at("provision.write_config.before")).await;
                 let asked = self.ask().await;
-                wait_step(&self.env, &asked.job, "write_config").await;
+                hold.reached(&self.env).await;
                 let held = format!("SELECT port FROM ports WHERE instance_id = '{}'", asked.instance);
                 let port = u16::try_from(self.env.row(&held).await["port"].as_u64().unwrap()).unwrap();
                 let stranger = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+                hold.release();
                 let done = succeeded(&self.env, &asked.job).await;
                 assert_eq!(done["failures"], 1, "the stranger was in nobody's way: {done}");
                 drop(stranger);
@@ -268,20 +270,12 @@ impl Stage {
 
     /// The worker that wakes up finds its job done by another, and touches nothing more.
     async fn freeze(&self, point: &str) -> Accepted {
-        let sleeper = self.doomed(&format!("{point}=1*sleep(2500)->off")).await;
+        let hold = Hold::default();
+        let sleeper = self.doomed(&hold.at(point)).await;
         let asked = self.ask().await;
-        let (_, at) = point.split_once('.').unwrap();
-        let (step, place) = at.split_once('.').unwrap();
-        if step == "end" {
-            let last = "SELECT id FROM job_events WHERE kind = 'step_done' AND step = 'wait_until_ready'";
-            let at_end = async || (!self.env.rows(last).await.is_empty()).then_some(());
-            self.env.wait_for("the end", Duration::from_secs(20), at_end).await;
-        } else {
-            wait_step(&self.env, &asked.job, step).await;
-        }
-        // It is in the pause of its kill point by then, with the effect of the step done or not done.
-        tokio::time::sleep(Duration::from_millis(if place == "before" { 300 } else { 1200 })).await;
+        hold.reached(&self.env).await;
         sleeper.signal(Signal::STOP);
+        hold.release();
         self.worker().await;
         ended(&self.env, &asked.job).await;
         let before = (self.env.fingerprint().await, self.containers().await);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clawdeploy_tests::{Answer, FakeMode, TestEnv, WorkerOptions};
+use clawdeploy_tests::{Answer, FakeMode, Hold, TestEnv, WorkerOptions};
 use serde_json::{Value, json};
 
 use crate::support::{done, http, instance, job, port, running, story, wait_job, wait_status, wait_step};
@@ -118,13 +118,15 @@ async fn a_stop_of_a_gateway_that_does_not_answer() {
 #[tokio::test]
 async fn a_running_delete_goes_on() {
     let env = TestEnv::builder().workers(0).build().await;
-    env.add_worker(&WorkerOptions::failpoints("delete.stop_container.between=sleep(1500)")).await;
+    let hold = Hold::default();
+    env.add_worker(&WorkerOptions::failpoints(&hold.at("delete.stop_container.between"))).await;
     let ann = env.user("ann").await;
     let made = ann.create("first").await;
     wait_job(&env, &made.job, "succeeded").await;
     let delete = ann.remove(&made.instance).await;
-    wait_step(&env, &delete.job, "stop_container").await;
+    hold.reached(&env).await;
     assert_eq!(cancel(&env, &delete.job).await.expect(409).code(), "not_cancellable");
+    hold.release();
     wait_job(&env, &delete.job, "succeeded").await;
     env.assert_nothing_left_of(&made.instance).await;
     env.finish().await;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use clawdeploy_tests::{FakeMode, TestEnv, WorkerOptions, process::Signal};
+use clawdeploy_tests::{FakeMode, Hold, TestEnv, WorkerOptions, process::Signal};
 use serde_json::json;
 
 use crate::support::{job, starts, story, wait_job, wait_step};
@@ -30,15 +30,16 @@ async fn a_wait_is_broken_off() {
 #[tokio::test]
 async fn a_step_is_finished_and_nothing_new_is_taken() {
     let env = TestEnv::builder().workers(0).build().await;
-    let options = WorkerOptions::failpoints("provision.create_network.between=sleep(1500)");
-    let worker = env.add_worker(&options).await;
+    let hold = Hold::default();
+    let worker = env.add_worker(&WorkerOptions::failpoints(&hold.at("provision.create_network.between"))).await;
     let ann = env.user("ann").await;
     let made = ann.create("first").await;
-    wait_step(&env, &made.job, "create_network").await;
+    hold.reached(&env).await;
     worker.signal(Signal::TERM);
     let draining = async || worker.log().contains("Draining").then_some(());
     env.wait_for("the worker to drain", Duration::from_secs(5), draining).await;
     let later = ann.create("later").await;
+    hold.release();
     let status = worker.terminate().await;
     assert!(status.success(), "{status}");
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use clawdeploy_shared::{config::RedisArgs, doorbell::Doorbell, ids::JobId, job::Queue};
 use clawdeploy_tests::{
-    FakeMode, TestEnv, WorkerOptions, cleanup, database,
+    FakeMode, Hold, TestEnv, WorkerOptions, cleanup, database,
     process::Signal,
     settings,
     tcp_proxy::{Network, TcpProxy},
@@ -146,15 +146,12 @@ async fn postgres_stands_still_again_and_again() {
 #[tokio::test]
 async fn a_worker_cannot_write_how_a_job_ended() {
     let env = TestEnv::builder().workers(0).lease(3.0).build().await;
-    let worker = env.add_worker(&WorkerOptions::failpoints("provision.end.before=1*sleep(1500)->off")).await;
+    let hold = Hold::default();
+    let worker = env.add_worker(&WorkerOptions::failpoints(&hold.at("provision.end.before"))).await;
     let made = env.user("ann").await.create("first").await;
-    let at_its_end = async || {
-        let done = "SELECT id FROM job_events WHERE kind = 'step_done' AND step = 'wait_until_ready'";
-        (!env.rows(done).await.is_empty()).then_some(())
-    };
-    env.wait_for("the last step to be done", SECONDS_5 * 2, at_its_end).await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    hold.reached(&env).await;
     database::terminate_sessions(&mut database::maintenance().await.unwrap(), &env.database()).await.unwrap();
+    hold.release();
     let row = wait_job(&env, &made.job, "succeeded").await;
     assert!(worker.log().contains("gave_up"), "the session did not break where it should have");
     assert_eq!((&row["failures"], starts(&env, &made.instance)), (&json!(0), 1));

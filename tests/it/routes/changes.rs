@@ -1,11 +1,11 @@
 //! Update, rollback, changed settings, updates of everything, and which versions may be started.
 
-use clawdeploy_tests::{Client, FakeMode, TestEnv, WorkerOptions};
+use clawdeploy_tests::{Client, FakeMode, Hold, TestEnv, WorkerOptions};
 use serde_json::{Value, json};
 
 use super::{NO_INSTANCE, NO_UUID, Site, bare, with};
 use crate::{
-    support::{deleted, done, instance, redacted, running, wait_job, wait_step},
+    support::{deleted, done, instance, redacted, running, wait_job},
     update::support::{image_id, on, retire, with_newer},
 };
 
@@ -220,13 +220,15 @@ async fn settings_while_something_is_under_way() {
     let made = running(&site.env, "first").await;
     let path = format!("/api/instances/{}", made.instance);
     retire(&site.env).await;
-    site.env.add_worker(&WorkerOptions::failpoints("restart.start_container.before=sleep(1500)")).await;
+    let hold = Hold::default();
+    site.env.add_worker(&WorkerOptions::failpoints(&hold.at("restart.start_container.before"))).await;
     let restart = site.ann.act(&made.instance, "restart").await;
-    wait_step(&site.env, &restart.job, "start_container").await;
+    hold.reached(&site.env).await;
     let now = with(&site.ann, "PATCH", &path, &json!({ "cpuMillis": 500, "applyNow": true }));
     insta::assert_snapshot!(site.refusals(vec![("apply now", now)]).await, @"apply now: 409 job_in_progress");
     let noted = site.ann.patch(&path, &json!({ "cpuMillis": 500 })).await.expect(200).json;
     assert_eq!(noted["pendingChanges"], json!(["cpuMillis"]));
+    hold.release();
     wait_job(&site.env, &restart.job, "succeeded").await;
     assert_eq!(site.ann.instance(&made.instance).await["pendingChanges"], json!(["cpuMillis"]));
     site.env.finish().await;

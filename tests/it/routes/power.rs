@@ -1,10 +1,10 @@
 //! Start, stop and restart: what is possible when, and what is in the way.
 
-use clawdeploy_tests::{FakeMode, TestEnv, WorkerOptions};
+use clawdeploy_tests::{FakeMode, Hold, TestEnv, WorkerOptions};
 use serde_json::json;
 
 use super::{NO_INSTANCE, Site, bare};
-use crate::support::{done, instance, redacted, running, wait_job, wait_step};
+use crate::support::{done, instance, redacted, running, wait_job};
 
 const VERBS: [&str; 3] = ["start", "stop", "restart"];
 
@@ -166,10 +166,12 @@ async fn another_job_is_in_the_way() {
     assert_eq!(site.ann.act(id, "start").await.job, made.job);
     assert_eq!(site.env.fingerprint().await, before);
 
-    site.env.add_worker(&WorkerOptions::failpoints("provision.write_config.between=sleep(1500)")).await;
-    wait_step(&site.env, &made.job, "write_config").await;
+    let hold = Hold::default();
+    site.env.add_worker(&WorkerOptions::failpoints(&hold.at("provision.write_config.between"))).await;
+    hold.reached(&site.env).await;
     let answer = site.ann.send(verb(&site.ann, id, "stop")).await.expect(409);
     assert_eq!((&answer.json["job"]["id"], &answer.json["job"]["status"]), (&json!(made.job), &json!("running")));
+    hold.release();
     wait_job(&site.env, &made.job, "succeeded").await;
     site.env.finish().await;
 }

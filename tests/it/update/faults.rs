@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clawdeploy_tests::{FakeMode, TestEnv, client::Accepted};
+use clawdeploy_tests::{FakeMode, Hold, TestEnv, client::Accepted};
 use serde_json::json;
 
 use super::support::{Before, assert_as_before, failing_on, image_id, look, on, retire, tree, update, write_state};
@@ -135,10 +135,11 @@ async fn cancelled_at(step: &str) {
     let (env, made) = environment(1).await;
     let (accepted, before) = &made[0];
     let asked = update(&env, &accepted.instance).await;
-    let point = format!("update.{step}.before=sleep(1500)");
-    env.add_worker(&failing_on(FakeMode::Next, &point)).await;
-    crate::support::wait_step(&env, &asked.job, step).await;
+    let hold = Hold::default();
+    env.add_worker(&failing_on(FakeMode::Next, &hold.at(&format!("update.{step}.before")))).await;
+    hold.reached(&env).await;
     env.user("ann").await.post_empty(&format!("/api/jobs/{}/cancel", asked.job)).await.expect(202);
+    hold.release();
     wait_job(&env, &asked.job, "cancelled").await;
     assert_as_before(&env, &accepted.instance, before).await;
     env.finish().await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clawdeploy_tests::{FakeMode, TestEnv, disk::SmallDisk};
+use clawdeploy_tests::{FakeMode, Hold, TestEnv, disk::SmallDisk};
 use serde_json::json;
 
 use super::support::{
@@ -132,9 +132,11 @@ async fn a_disk_that_fills_up_while_the_files_are_copied() {
     let before = look(&env, &made.instance).await;
     retire(&env).await;
     let asked = update(&env, &made.instance).await;
-    env.add_worker(&failing_on(FakeMode::Next, "update.take_snapshot.before=sleep(2000)")).await;
-    wait_step(&env, &asked.job, "take_snapshot").await;
+    let hold = Hold::default();
+    env.add_worker(&failing_on(FakeMode::Next, &hold.at("update.take_snapshot.before"))).await;
+    hold.reached(&env).await;
     disk.fill();
+    hold.release();
     let job = wait_job(&env, &asked.job, "failed").await;
     assert_eq!(job["error_code"], "disk_full");
     disk.free();
