@@ -29,10 +29,13 @@ fn stand_still(file: &str) {
     use std::{fs::File, path::Path, thread::sleep, time::Duration};
 
     let _ = File::create(format!("{file}.reached"));
-    for _ in 0..6000 {
-        if !Path::new(file).exists() {
-            return;
+    // What else the program has to do goes on meanwhile.
+    tokio::task::block_in_place(|| {
+        for _ in 0..6000 {
+            if !Path::new(file).exists() {
+                return;
+            }
+            sleep(Duration::from_millis(10));
         }
-        sleep(Duration::from_millis(10));
-    }
+    });
 }
