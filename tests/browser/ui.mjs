@@ -12,8 +12,22 @@ import {
   picture,
   removeInstance,
   status,
+  until,
   walk,
 } from './walk.mjs';
+
+/** Styles that do not load come later, without anything that was typed being lost. */
+async function restyled() {
+  const failed = page.waitForEvent('requestfailed', (request) => request.url().endsWith('.css'));
+  await page.route('**/assets/*.css', (route) => route.abort('failed'), { times: 1 });
+  await page.goto(`${options.base}/sign-in`);
+  await page.getByLabel('Email').fill(options.email);
+  await failed;
+  await until('the styles', () =>
+    page.evaluate("getComputedStyle(document.querySelector('h1')).fontFamily.includes('Inter')"),
+  );
+  assert.equal(await page.getByLabel('Email').inputValue(), options.email);
+}
 
 async function signIn() {
   // A part of the page that does not load leaves nobody before an empty one.
@@ -148,4 +162,4 @@ async function remove() {
   await page.getByText('Create your first instance').waitFor();
 }
 
-await walk([signIn, create, access, update, others, remove]);
+await walk([restyled, signIn, create, access, update, others, remove]);
