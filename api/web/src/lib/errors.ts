@@ -1,6 +1,6 @@
 import { ApiError } from '@/api/client';
 import type { Texts } from '@/texts';
-import { bytes, cores, MIB } from './format';
+import { cores, gigabytes } from './format';
 
 /** An error in words: ours where there are better ones for its code, else the server's. */
 export function wordsFor(error: unknown, texts: Texts): string {
@@ -16,7 +16,7 @@ export function isAtFields(error: unknown): boolean {
 
 /** Quantities that there are quotas for, as the forms show them. */
 const AMOUNTS: Record<string, (most: number, texts: Texts) => string> = {
-  memoryMb: (mib) => bytes(mib * MIB),
+  memoryMb: (mib, { create }) => create.gigabytes(gigabytes(mib)),
   cpuMillis: (millis, { create }) => create.cores(cores(millis)),
 };
 

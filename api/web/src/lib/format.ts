@@ -49,6 +49,11 @@ export function bytes(count: number): string {
   return `${value >= 100 || unit === 0 ? Math.round(value) : Number(value.toFixed(1))} ${units[unit]}`;
 }
 
+/** A number of MiB in GiB, "1.25"; never more than it is, as it tells what is left too. */
+export function gigabytes(mib: number): string {
+  return String(Math.floor((mib / 1024) * 100) / 100);
+}
+
 /** A number of thousandths of a core: "1.5". */
 export function cores(millis: number): string {
   return String(Number((millis / 1000).toFixed(2)));

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { plain } from './ansi';
-import { bytes, cores, relative, span } from './format';
+import { bytes, cores, gigabytes, relative, span } from './format';
 import { Ring } from './ring';
 
 test('spans and sizes are short', () => {
@@ -21,6 +21,7 @@ test('spans and sizes are short', () => {
     '123 MB',
   ]);
   expect([250, 1000, 1500].map(cores)).toEqual(['0.25', '1', '1.5']);
+  expect([512, 1023, 1024, 1280].map(gigabytes)).toEqual(['0.5', '0.99', '1', '1.25']);
 });
 
 test('times are told from the present, in the language', () => {

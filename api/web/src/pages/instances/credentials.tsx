@@ -6,6 +6,7 @@ import { Choice } from '@/components/ui/choice';
 import { Field } from '@/components/ui/field';
 import { PasswordInput } from '@/components/ui/password';
 import { Select } from '@/components/ui/select';
+import { cores, gigabytes } from '@/lib/format';
 import { useTexts } from '@/texts';
 
 export type Channel = Schemas['Channel'];
@@ -163,7 +164,6 @@ export function LimitFields({ memoryMb, cpuMillis, onMemory, onCpu, errors }: Li
   // One that was set over the API stays one of the choices.
   const memory = [...new Set([...MEMORY, memoryMb])].sort((a, b) => a - b);
   const cpu = [...new Set([...CPU, cpuMillis])].sort((a, b) => a - b);
-  const gigabytes = (mib: number) => words.gigabytes(String(Number((mib / 1024).toFixed(2))));
   return (
     <div className="grid gap-4 sm:grid-cols-2">
       <Field label={words.memory} help={words.memoryHelp} error={errors?.memoryMb}>
@@ -172,7 +172,7 @@ export function LimitFields({ memoryMb, cpuMillis, onMemory, onCpu, errors }: Li
             control={control}
             value={String(memoryMb)}
             onChange={(value) => onMemory(Number(value))}
-            options={memory.map((mib) => ({ value: String(mib), label: gigabytes(mib) }))}
+            options={memory.map((mib) => ({ value: String(mib), label: words.gigabytes(gigabytes(mib)) }))}
           />
         )}
       </Field>
@@ -182,7 +182,7 @@ export function LimitFields({ memoryMb, cpuMillis, onMemory, onCpu, errors }: Li
             control={control}
             value={String(cpuMillis)}
             onChange={(value) => onCpu(Number(value))}
-            options={cpu.map((millis) => ({ value: String(millis), label: words.cores(String(millis / 1000)) }))}
+            options={cpu.map((millis) => ({ value: String(millis), label: words.cores(cores(millis)) }))}
           />
         )}
       </Field>
