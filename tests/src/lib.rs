@@ -22,6 +22,7 @@ pub mod fake;
 pub mod gate;
 pub mod hold;
 pub mod identity_provider;
+mod lock;
 pub mod nginx;
 pub mod oracle;
 pub mod people;

@@ -4,9 +4,11 @@
 //! a test that was killed is free at once. Whoever takes a slot removes what its last holder left.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::File,
     time::{Duration, Instant},
 };
+
+use crate::lock;
 
 const SLOTS: u16 = 32;
 const PORTS: u16 = 50;
@@ -24,16 +26,11 @@ impl Slot {
     /// Takes a free slot, waiting where all are taken.
     pub fn take() -> Self {
         let dir = std::env::temp_dir().join("clawdeploy-test-slots");
-        std::fs::create_dir_all(&dir).expect("a directory for the slots");
         let began = Instant::now();
         loop {
             for number in 0..SLOTS {
-                let path = dir.join(number.to_string());
-                let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).expect("a slot");
-                match file.try_lock() {
-                    Ok(()) => return Self { number, _lock: file },
-                    Err(TryLockError::WouldBlock) => {}
-                    Err(TryLockError::Error(error)) => panic!("cannot lock {}: {error}", path.display()),
+                if let Some(lock) = lock::try_lock(&dir, &number.to_string()) {
+                    return Self { number, _lock: lock };
                 }
             }
             assert!(began.elapsed() < Duration::from_mins(2), "all {SLOTS} slots are taken");
