@@ -38,3 +38,6 @@ pub use spec::{
     NetworkSpec, container_body, network_body, spec_hash,
 };
 pub(crate) use stats::Counters;
+
+/// Exit code of a process that was killed: 128 and the number of the signal (`bash(1)`, "Exit status").
+pub(crate) const KILLED: i64 = 137;

@@ -14,6 +14,7 @@ use futures_util::StreamExt as _;
 use tokio::time::{Instant, sleep};
 
 use super::{
+    KILLED,
     client::{Docker, READ_LIMIT},
     error::DockerError,
 };
@@ -31,8 +32,6 @@ const EXIT_POLL: Duration = Duration::from_millis(20);
 
 /// What `timeout` ends with after it has ended its command.
 const TIMED_OUT: i64 = 124;
-/// What it ends with if that took the second signal, or if its command was killed by somebody else.
-const KILLED: i64 = 137;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +93,7 @@ impl Docker {
         let (code, stdout, stderr, cut) = self.run(OPERATION, limit + KILL_AFTER + MARGIN, run).await?;
         let ending = match code {
             TIMED_OUT => Ending::TimedOut,
+            // That took the second signal, or somebody else killed the command.
             KILLED if began.elapsed() >= limit => Ending::TimedOut,
             KILLED => Ending::Killed,
             code => Ending::Exited(code),

@@ -35,7 +35,7 @@ use diesel_async::AsyncConnection as _;
 
 use super::SweepError;
 use crate::{
-    docker::{ContainerState, ContainerStatus, InstanceAction, InstanceEvent},
+    docker::{ContainerState, ContainerStatus, InstanceAction, InstanceEvent, KILLED},
     engine::{Env, secrets::Secrets},
 };
 
@@ -63,6 +63,8 @@ pub(super) struct Deaths(Arc<Mutex<HashMap<String, Life>>>);
 struct Life {
     deaths: VecDeque<DateTime<Utc>>,
     exit_code: Option<i64>,
+    /// When the kernel last killed a process of it for memory.
+    out_of_memory: Option<DateTime<Utc>>,
     /// The last look at the restart count: when, and what it was.
     look: Option<(DateTime<Utc>, i64)>,
     /// By how much it rose, and after which time.
@@ -77,6 +79,7 @@ impl Life {
         while self.rises.front().is_some_and(|(after, _)| *after < then) {
             self.rises.pop_front();
         }
+        self.out_of_memory = self.out_of_memory.filter(|at| *at >= then);
     }
 }
 
@@ -95,6 +98,7 @@ impl Deaths {
                 life.exit_code = event.exit_code;
                 life.forget_before(event.at - WINDOW);
             }),
+            InstanceAction::Oom => self.with(&event.container_id, |life| life.out_of_memory = Some(event.at)),
             InstanceAction::Destroy => self.forget(&event.container_id),
             _ => {}
         }
@@ -130,6 +134,11 @@ impl Deaths {
         self.with(container, |life| life.exit_code)
     }
 
+    /// Whether the kernel has killed a process of it for memory lately.
+    fn out_of_memory(&self, container: &str) -> bool {
+        self.with(container, |life| life.out_of_memory.is_some())
+    }
+
     fn forget(&self, container: &str) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(container);
     }
@@ -156,7 +165,10 @@ pub(super) async fn break_loop(
         return Ok(false);
     }
     let exit_code = state.exit_code.or_else(|| deaths.exit_code(container));
-    let message = message(exit_code, state.oom_killed, &last_words(env, instance, container).await);
+    // The engine's own word is gone as soon as it starts the container again, and is never said of a gateway that dies
+    // within moments of its start: the engine begins to watch for it only then.
+    let out_of_memory = state.oom_killed || (exit_code == Some(KILLED) && deaths.out_of_memory(container));
+    let message = message(exit_code, out_of_memory, &last_words(env, instance, container).await);
     // Stopped first and said after: the other way round, a look in between would find a gateway that runs, and say that.
     env.docker.stop(container, STOP_GRACE).await?;
     deaths.forget(container);

@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::reaper::Reapers;
-use crate::docker::{ContainerStatus, Docker, DockerError};
+use crate::docker::{ContainerStatus, Docker, DockerError, KILLED};
 
 const SCRIPT: &str = r#"printf '\033]7700;%s\007' "$$"
 stty cols "$1" rows "$2" 2>/dev/null
@@ -39,8 +39,6 @@ const FIRST_WORDS: Duration = Duration::from_secs(5);
 const FIRST_CAP: usize = 4096;
 /// How long the engine may take to note how a program ended.
 const EXIT_LIMIT: Duration = Duration::from_secs(2);
-/// What a program that was killed ends with.
-const KILLED: i64 = 137;
 const EXIT_POLL: Duration = Duration::from_millis(20);
 
 /// By this argument a terminal's first process is known, also to a worker that did not start it.

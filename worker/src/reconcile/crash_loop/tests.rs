@@ -138,6 +138,19 @@ fn another_container_begins_a_new_life() {
 }
 
 #[test]
+fn a_kill_for_memory_is_remembered_for_ten_minutes() {
+    let story = Story::new();
+    story.crash(0, 1);
+    assert!(!story.deaths.out_of_memory("first"));
+    story.tell(9, InstanceAction::Oom);
+    story.crash(10, 2);
+    story.crash(609, 3);
+    assert!(story.deaths.out_of_memory("first"), "whatever the engine says of the last end");
+    story.crash(610, 4);
+    assert!(!story.deaths.out_of_memory("first"));
+}
+
+#[test]
 fn the_error_says_what_to_do_and_what_the_gateway_said() {
     let words = ["one".to_owned(), "two".to_owned()];
     assert_eq!(
