@@ -61,7 +61,11 @@ fn main() -> ExitCode {
     let fate = fate.trim();
     match fate {
         "exit" => return last_words(1),
-        "hog" => return hog(),
+        "hog" => {
+            // A real one takes longer: it would not be dead before the engine has begun to watch what the kernel kills of it.
+            pause(300);
+            return hog();
+        }
         "flood" => drop(thread::spawn(flood)),
         _ => {}
     }
