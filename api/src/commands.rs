@@ -1,11 +1,20 @@
-//! What an operator runs by hand or from a script, beside `serve`.
+//! The commands of the API's program: `serve`, and what an operator runs by hand or from a script.
 
 use std::{io::Write as _, time::Duration};
 
 use anyhow::Context as _;
+use clap::Subcommand;
 use clawdeploy_shared::{config::DatabaseArgs, db::Db};
+use tokio::runtime::Runtime;
 
-use crate::{router::document, serve::migrate_when_up};
+use self::{
+    healthcheck::Healthcheck, queue::QueueCommand, secrets::SecretsCommand, token::TokenCommand, user::UserCommand,
+};
+use crate::{
+    config::ApiConfig,
+    router::document,
+    serve::{migrate_when_up, serve},
+};
 
 pub mod healthcheck;
 pub mod queue;
@@ -15,6 +24,52 @@ pub mod user;
 
 /// How long a command waits for Postgres.
 const DATABASE_WAIT: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve HTTP until SIGTERM
+    Serve(Box<ApiConfig>),
+    /// Bring the database up to date
+    Migrate(DatabaseArgs),
+    /// Print the OpenAPI document
+    Openapi,
+    /// Fail unless the API on this machine can serve requests
+    Healthcheck(Healthcheck),
+    /// Accounts
+    #[command(subcommand)]
+    User(UserCommand),
+    /// API tokens
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// What is sealed in the database
+    #[command(subcommand)]
+    Secrets(SecretsCommand),
+    /// The job queue
+    #[command(subcommand)]
+    Queue(QueueCommand),
+}
+
+impl Command {
+    /// Runs the command to its end, on a runtime of its own.
+    ///
+    /// The runtime is made here and not in `main`: what a program awaits is compiled into the program once more, and a
+    /// second copy of everything costs minutes of each build.
+    pub fn run(self) -> anyhow::Result<()> {
+        let runtime = Runtime::new().context("cannot start the runtime")?;
+        runtime.block_on(async move {
+            match self {
+                Self::Serve(config) => serve(*config).await,
+                Self::Migrate(database) => migrate(&database).await,
+                Self::Openapi => openapi(),
+                Self::Healthcheck(args) => healthcheck::run(&args).await,
+                Self::User(command) => user::run(command).await,
+                Self::Token(command) => token::run(command).await,
+                Self::Secrets(command) => secrets::run(command).await,
+                Self::Queue(command) => queue::run(command).await,
+            }
+        })
+    }
+}
 
 /// Brings the schema up to date.
 pub async fn migrate(args: &DatabaseArgs) -> anyhow::Result<()> {

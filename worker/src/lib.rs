@@ -32,6 +32,7 @@ use crate::{
     usage::UsageMeter,
 };
 
+pub mod commands;
 pub mod config;
 pub mod docker;
 pub mod engine;

@@ -1,8 +1,8 @@
 //! `clawdeploy-worker`: does the work that the API accepted.
 
-use clap::{Parser, Subcommand};
+use clap::Parser;
 use clawdeploy_shared::{config::LogArgs, telemetry};
-use clawdeploy_worker::config::WorkerConfig;
+use clawdeploy_worker::commands::Command;
 
 #[derive(Debug, Parser)]
 #[command(name = "clawdeploy-worker", version, about = "Does ClawDeploy's work on Docker")]
@@ -13,19 +13,10 @@ struct Cli {
     command: Command,
 }
 
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Take jobs until told to end (SIGTERM), then finish what runs
-    Run(Box<WorkerConfig>),
-}
-
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     telemetry::init(&cli.log)?;
-    match cli.command {
-        Command::Run(config) => clawdeploy_worker::run(*config).await,
-    }
+    cli.command.run()
 }
 
 #[cfg(test)]
