@@ -93,6 +93,12 @@ const createInstanceRoute = createRoute({
   component: lazyRouteComponent(() => import('@/pages/instances/create'), 'CreateInstancePage'),
 });
 
+const deletedInstancesRoute = createRoute({
+  getParentRoute: () => layoutRoute,
+  path: '/instances/deleted',
+  component: lazyRouteComponent(() => import('@/pages/instances/deleted'), 'DeletedInstancesPage'),
+});
+
 const instanceRoute = createRoute({
   getParentRoute: () => layoutRoute,
   path: '/instances/$id',
@@ -175,6 +181,7 @@ export const router = createRouter({
       homeRoute,
       instancesRoute,
       createInstanceRoute,
+      deletedInstancesRoute,
       instanceRoute.addChildren(instanceParts),
       profileRoute,
       activityRoute,

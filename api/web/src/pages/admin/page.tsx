@@ -22,6 +22,7 @@ export function AdminPage() {
     { to: '/admin/images', label: parts.images },
     { to: '/admin/rollouts', label: parts.rollouts },
     { to: '/admin/instances', label: parts.instances },
+    { to: '/admin/recovery', label: parts.recovery },
     { to: '/admin/users', label: parts.users },
     { to: '/admin/reconciler', label: parts.reconciler },
     { to: '/admin/audit', label: parts.audit },

@@ -57,6 +57,11 @@ export function addAdminRoutes(parent: AdminRoute) {
     }),
     createRoute({
       ...at,
+      path: '/recovery',
+      component: lazyRouteComponent(() => import('./recovery/page'), 'RecoveryPage'),
+    }),
+    createRoute({
+      ...at,
       path: '/users',
       component: lazyRouteComponent(() => import('./users/page'), 'UsersPage'),
     }),

@@ -33,6 +33,12 @@ export function InstancesPage() {
     </Button>
   );
 
+  const deleted = (
+    <Button asChild variant="ghost">
+      <Link to="/instances/deleted">{words.deleted}</Link>
+    </Button>
+  );
+
   if (list.isPending) {
     return (
       <Page title={words.title} text={words.text} actions={create}>
@@ -53,13 +59,32 @@ export function InstancesPage() {
     return (
       <Page title={words.title} text={words.text}>
         <Card>
-          <Empty icon={Boxes} title={words.empty.title} text={words.empty.text} action={create} />
+          <Empty
+            icon={Boxes}
+            title={words.empty.title}
+            text={words.empty.text}
+            action={
+              <>
+                {create}
+                {deleted}
+              </>
+            }
+          />
         </Card>
       </Page>
     );
   }
   return (
-    <Page title={words.title} text={words.text} actions={create}>
+    <Page
+      title={words.title}
+      text={words.text}
+      actions={
+        <>
+          {deleted}
+          {create}
+        </>
+      }
+    >
       <div className="mb-3 flex flex-wrap items-center gap-2">
         <SearchInput label={words.search} className="min-w-48 flex-1 sm:max-w-xs" value={search} onChange={setSearch} />
         <Select

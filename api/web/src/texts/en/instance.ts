@@ -104,9 +104,9 @@ export const instance = {
   },
   deletion: {
     title: (name: string) => `Delete ${name}?`,
-    text: 'Its container, all its files, its configuration and its token are removed. This cannot be undone.',
+    text: 'The gateway stops and its address closes. You can restore it under Recently deleted until it is removed for good.',
     confirm: (name: string) => `Type ${name} to confirm`,
-    submit: 'Delete for good',
+    submit: 'Delete instance',
     mismatch: 'This is not its name.',
   },
   update: {

@@ -2,6 +2,7 @@ export const instances = {
   title: 'Instances',
   text: 'Each one is an OpenClaw gateway of its own.',
   create: 'New instance',
+  deleted: 'Recently deleted',
   search: 'Search by name or id',
   filter: 'Filter by status',
   filters: {

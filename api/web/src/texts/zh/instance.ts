@@ -103,9 +103,9 @@ export const instance: Texts['instance'] = {
   },
   deletion: {
     title: (name) => `删除 ${name}？`,
-    text: '它的容器、全部文件、配置和令牌都会被删除，且无法恢复。',
+    text: '网关会停止，地址会关闭。在永久移除之前，您可以在「最近删除」中恢复它。',
     confirm: (name) => `输入 ${name} 以确认`,
-    submit: '永久删除',
+    submit: '删除实例',
     mismatch: '名称不一致。',
   },
   update: {

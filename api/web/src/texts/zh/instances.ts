@@ -4,6 +4,7 @@ export const instances: Texts['instances'] = {
   title: '实例',
   text: '每个实例都是一个独立的 OpenClaw 网关。',
   create: '新建实例',
+  deleted: '最近删除',
   search: '按名称或 ID 搜索',
   filter: '按状态筛选',
   filters: {

@@ -1,0 +1,18 @@
+/** Recently deleted instances. The texts come with their page: nobody needs them before. */
+export const deleted = {
+  title: 'Recently deleted',
+  text: 'A deleted instance is kept for a while. Until then you can restore it with its files, token and address.',
+  back: 'Instances',
+  none: 'Nothing was deleted recently',
+  noneText: 'Instances that you delete are listed here until they are removed for good.',
+  deletedAt: 'Deleted',
+  removedAt: 'Removed for good',
+  restore: 'Restore',
+  restored: (name: string) => `Restoring ${name}`,
+  failed: (name: string) => `${name} could not be restored`,
+  rename: {
+    title: (name: string) => `Restore ${name} under another name`,
+    text: 'You have another instance with this name now.',
+    label: 'Name',
+  },
+};
