@@ -1,29 +1,36 @@
-//! Whatever an owner has made of `openclaw.json`, the platform's part is put back, once as well as twice, and what the owner
-//! has set elsewhere stays.
+//! Whatever an owner has made of `openclaw.json`, in JSON5, the platform's part is put back, once as well as twice, and what
+//! the owner has set elsewhere stays. What is not JSON5 is refused, and nothing is too deep or too odd to be judged.
 #![no_main]
 
 use clawdeploy_fuzz::{choice, with_settings};
-use clawdeploy_shared::openclaw::{change_channel, change_provider, restore_platform_config};
+use clawdeploy_shared::openclaw::{
+    ConfigChange,
+    json5::{EditError, Tree, parse},
+};
 use libfuzzer_sys::fuzz_target;
-use serde_json::Value;
 
 fuzz_target!(|data: &[u8]| {
     let Some((choice, text)) = choice(data) else { return };
-    let Ok(owners) = serde_json::from_str::<Value>(text) else { return };
     with_settings(choice, |before, settings| {
-        let mut file = owners.clone();
-        change_channel(&mut file, before, settings);
-        change_provider(&mut file, settings);
-        restore_platform_config(&mut file, settings);
-        assert_eq!(file["gateway"]["auth"]["token"], "right");
-        assert_eq!(file["gateway"]["bind"], "lan");
-        assert_eq!(file["gateway"]["auth"]["mode"], "token");
-        let once = file.clone();
-        restore_platform_config(&mut file, settings);
-        assert_eq!(file, once, "once is not as twice");
-        for (name, value) in owners.as_object().into_iter().flatten() {
+        let change = || ConfigChange::platform(settings).channel(before, settings).provider(settings);
+        let changed = match change().apply(text) {
+            Ok(changed) => changed.unwrap_or_else(|| text.to_owned()),
+            Err(EditError::Wrong) => panic!("a text that is read can be changed"),
+            Err(EditError::NoObject | EditError::Unreadable(_)) => return,
+        };
+        assert_eq!(change().apply(&changed), Ok(None), "once is not as twice");
+        let (Ok(Tree::Object(owners)), Ok(Tree::Object(now))) = (parse(text), parse(&changed)) else {
+            panic!("an object stays one");
+        };
+        for (name, value) in &owners {
             let ours = ["gateway", "agents", "channels", "plugins"].contains(&name.as_str());
-            assert!(ours || &file[name] == value, "{name} was the owner's");
+            assert!(ours || now.get(name) == Some(value), "{name} was the owner's");
         }
+        let platform = parse(r#"{ token: "right", mode: "token" }"#);
+        let Some(Tree::Object(gateway)) = now.get("gateway") else { panic!("no gateway") };
+        let (Some(Tree::Object(auth)), Ok(Tree::Object(platform))) = (gateway.get("auth"), platform) else {
+            panic!("no token");
+        };
+        assert!(platform.iter().all(|(name, value)| auth.get(name) == Some(value)));
     });
 });

@@ -6,10 +6,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     net::Ipv4Addr,
 };
 
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -18,7 +19,10 @@ use crate::{
     instance::{AiProvider, Channel},
 };
 
+use self::json5::{EditError, Patch};
+
 pub mod git_ref;
+pub mod json5;
 pub mod reference;
 pub mod version;
 
@@ -71,28 +75,51 @@ pub fn config(settings: &GatewaySettings<'_>) -> Value {
     root
 }
 
-/// Puts the platform's subtrees into a file that the owner may have changed.
-pub fn restore_platform_config(existing: &mut Value, settings: &GatewaySettings<'_>) {
-    merge(existing, platform_config(settings));
+/// What is changed in a file that the owner may have changed, too; everything else in it stays.
+#[derive(Default)]
+pub struct ConfigChange {
+    values: Value,
+    removed: Vec<Vec<&'static str>>,
 }
 
-/// Puts another channel, or another bot, into a file that the owner may have changed. The channel that there was is switched
-/// off and loses its token; what the owner has set in it stays.
-pub fn change_channel(existing: &mut Value, before: Channel, settings: &GatewaySettings<'_>) {
-    if before != settings.channel && before != Channel::None {
-        merge(existing, json!({ "channels": { before.as_str(): { "enabled": false } } }));
-        // A secret that is needed no more is kept no more: who prints the file would tell it.
-        let switched_off = existing.pointer_mut(&format!("/channels/{before}"));
-        if let Some(channel) = switched_off.and_then(Value::as_object_mut) {
-            channel.remove(token_field(before));
-        }
+impl fmt::Debug for ConfigChange {
+    /// Without the values, which are secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConfigChange").field("removed", &self.removed).finish_non_exhaustive()
     }
-    merge(existing, channel_config(settings.channel, settings.bot_token));
 }
 
-/// Puts another provider's model into a file that the owner may have changed.
-pub fn change_provider(existing: &mut Value, settings: &GatewaySettings<'_>) {
-    merge(existing, model_config(settings.ai_provider));
+impl ConfigChange {
+    /// Puts the platform's subtrees back.
+    pub fn platform(settings: &GatewaySettings<'_>) -> Self {
+        Self { values: platform_config(settings), removed: Vec::new() }
+    }
+
+    /// Another channel, or another bot. The channel that there was is switched off and loses its token; what the owner has set
+    /// in it stays.
+    #[must_use]
+    pub fn channel(mut self, before: Channel, settings: &GatewaySettings<'_>) -> Self {
+        if before != settings.channel && before != Channel::None {
+            merge(&mut self.values, json!({ "channels": { before.as_str(): { "enabled": false } } }));
+            // A secret that is needed no more is kept no more: who prints the file would tell it.
+            self.removed.push(vec!["channels", before.as_str(), token_field(before)]);
+        }
+        merge(&mut self.values, channel_config(settings.channel, settings.bot_token));
+        self
+    }
+
+    /// Another provider's model.
+    #[must_use]
+    pub fn provider(mut self, settings: &GatewaySettings<'_>) -> Self {
+        merge(&mut self.values, model_config(settings.ai_provider));
+        self
+    }
+
+    /// The text of the file with the change, or `None` where everything is so already.
+    pub fn apply(self, text: &str) -> Result<Option<String>, EditError> {
+        let Value::Object(values) = self.values else { return Ok(None) };
+        Patch { values, removed: self.removed }.apply(text)
+    }
 }
 
 /// What must be so for the platform to reach the gateway, and for nobody else to.
@@ -185,30 +212,33 @@ pub fn variables<'a>(settings: &GatewaySettings<'a>) -> BTreeMap<&'a str, &'a Se
 }
 
 /// The `.env` file of a new instance.
-pub fn env_file(variables: &BTreeMap<&str, &SecretString>) -> SecretString {
-    change_env_file("# Read by OpenClaw when it starts.\n", &BTreeSet::new(), variables)
+pub fn env_file(variables: &BTreeMap<&str, &SecretString>) -> SecretSlice<u8> {
+    change_env_file(b"# Read by OpenClaw when it starts.\n", &BTreeSet::new(), variables)
 }
 
 /// The `.env` file with other variables in the place of those that there were by the names `before`; the owner's own
-/// lines stay.
+/// lines stay, byte for byte.
 pub fn change_env_file(
-    existing: &str,
+    existing: &[u8],
     before: &BTreeSet<String>,
     variables: &BTreeMap<&str, &SecretString>,
-) -> SecretString {
-    let is_replaced = |line: &str| {
-        let name = line.split_once('=').map(|(name, _)| name.trim());
-        name.is_some_and(|name| before.contains(name) || variables.contains_key(name))
+) -> SecretSlice<u8> {
+    let is_replaced = |line: &[u8]| {
+        let name = line.iter().position(|b| *b == b'=').and_then(|end| std::str::from_utf8(&line[..end]).ok());
+        name.map(|name| name.trim_matches(['\u{feff}', ' ', '\t']))
+            .is_some_and(|name| before.contains(name) || variables.contains_key(name))
     };
-    let mut text = String::new();
-    for line in existing.lines().filter(|line| !is_replaced(line)) {
-        text.push_str(line);
-        text.push('\n');
+    let mut text = Vec::new();
+    for line in existing.split_inclusive(|b| *b == b'\n').filter(|line| !is_replaced(line)) {
+        text.extend_from_slice(line);
+    }
+    if text.last().is_some_and(|last| *last != b'\n') {
+        text.push(b'\n');
     }
     for (name, value) in variables {
-        // The API admits printable ASCII without quotes or backslashes only, so quoting is enough.
+        // The API admits printable ASCII without quotes or backslashes only, so quoting is enough. `$` is nothing special.
         for part in [name, "=\"", value.expose_secret(), "\"\n"] {
-            text.push_str(part);
+            text.extend_from_slice(part.as_bytes());
         }
     }
     text.into()

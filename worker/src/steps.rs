@@ -100,7 +100,10 @@ impl Step {
             Self::WaitUntilReady => ready::wait(cx).await,
             Self::Route => route::open(cx).await,
             Self::Unroute => route::close(cx).await,
-            Self::StopContainer => container::stop(cx).await,
+            Self::StopContainer => {
+                files::check_before_restart(cx).await?;
+                container::stop(cx).await
+            }
             Self::RemoveContainer => container::remove(cx).await,
             Self::RemoveNetwork => container::remove_network(cx).await,
             Self::RemoveDirectories => files::remove_directories(cx).await,

@@ -118,6 +118,17 @@ impl Storage {
         self.with(id, move |inner, id| dir::read_file(&inner.root, &format!("{id}/{CONFIG}/{name}"), cap)).await
     }
 
+    /// Gives what is under a name of the config directory another name, whatever it is, and returns that. It is neither read
+    /// nor followed, and nothing is replaced by it.
+    pub async fn keep_config_file(&self, id: &InstanceId, name: &str) -> Result<String, StorageError> {
+        let name = dir::checked(name)?;
+        self.with(id, move |inner, id| {
+            let config = dir::open(&inner.root, &format!("{id}/{CONFIG}"))?;
+            dir::keep(&config, &name)
+        })
+        .await
+    }
+
     /// Whether the instance has a directory.
     pub async fn exists(&self, id: &InstanceId) -> Result<bool, StorageError> {
         self.with(id, |inner, id| dir::is_there(&inner.root, id)).await

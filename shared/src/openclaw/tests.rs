@@ -26,6 +26,10 @@ fn settings<'a>(id: &'a InstanceId, token: &'a SecretString, routing: &'a Routin
     }
 }
 
+fn env_text(file: SecretSlice<u8>) -> String {
+    String::from_utf8(file.expose_secret().to_vec()).unwrap()
+}
+
 #[test]
 fn behind_nginx_only_its_own_origin_and_proxy_are_trusted() {
     let (id, token, routing) = ("abcdefghijkl".parse().unwrap(), SecretString::from("t"), routing(Routing::Nginx));
@@ -59,8 +63,11 @@ fn discord_is_enabled_as_a_plugin_too() {
 #[test]
 fn an_owners_changes_survive_and_the_platforms_part_comes_back() {
     let (id, token, routing) = ("abcdefghijkl".parse().unwrap(), SecretString::from("right"), routing(Routing::Direct));
-    let mut file = json!({ "gateway": { "auth": { "token": "wrong" }, "terminal": { "enabled": true } }, "theme": 1 });
-    restore_platform_config(&mut file, &settings(&id, &token, &routing));
+    let file = "{ gateway: { auth: { token: 'wrong' }, terminal: { enabled: true } }, /* mine */ theme: 1 }";
+    let change = ConfigChange::platform(&settings(&id, &token, &routing));
+    let text = change.apply(file).unwrap().unwrap();
+    assert!(text.contains(" /* mine */ theme: 1"), "{text}");
+    let file: Value = ::json5::from_str(&text).unwrap();
     assert_eq!(file["gateway"]["auth"]["token"], "right");
     assert_eq!(file["gateway"]["terminal"]["enabled"], true);
     assert_eq!(file["theme"], 1);
@@ -76,20 +83,21 @@ fn the_env_file_holds_the_providers_key_and_the_owners_variables() {
         env: &env,
         ..settings(&id, &token, &routing)
     };
-    let file = env_file(&variables(&with_key));
-    let lines: Vec<_> = file.expose_secret().lines().skip(1).collect();
+    let file = env_text(env_file(&variables(&with_key)));
+    let lines: Vec<_> = file.lines().skip(1).collect();
     assert_eq!(lines, ["GEMINI_API_KEY=\"sk-1\"", "MINE=\"a b\""]);
     let without_provider = GatewaySettings { ai_provider: AiProvider::None, ..with_key };
-    assert!(!env_file(&variables(&without_provider)).expose_secret().contains("sk-1"));
+    assert!(!env_text(env_file(&variables(&without_provider))).contains("sk-1"));
 }
 
 #[test]
 fn other_variables_take_the_place_of_the_platforms_and_leave_the_owners_lines() {
     let before = BTreeSet::from(["OPENAI_API_KEY".to_owned(), "GONE".to_owned()]);
     let key = SecretString::from("new");
-    let file = "# mine\nOPENAI_API_KEY=\"old\"\nGONE=1\nMINE=1\nGEMINI_API_KEY=by hand\n";
+    // Other ends of line, and bytes that are no text, are the owner's as well.
+    let file = b"# mine \xff\r\nOPENAI_API_KEY=\"old\"\nGONE=1\nMINE=1\r\nGEMINI_API_KEY=by hand\nLAST=2";
     let changed = change_env_file(file, &before, &BTreeMap::from([("GEMINI_API_KEY", &key)]));
-    assert_eq!(changed.expose_secret(), "# mine\nMINE=1\nGEMINI_API_KEY=\"new\"\n");
+    assert_eq!(changed.expose_secret(), b"# mine \xff\r\nMINE=1\r\nLAST=2\nGEMINI_API_KEY=\"new\"\n");
 }
 
 #[test]
@@ -98,8 +106,9 @@ fn another_channel_switches_the_one_before_off() {
     let bot = SecretString::from("bot");
     let discord =
         GatewaySettings { channel: Channel::Discord, bot_token: Some(&bot), ..settings(&id, &token, &routing) };
-    let mut file = json!({ "channels": { "telegram": { "enabled": true, "dmPolicy": "open", "botToken": "old" } } });
-    change_channel(&mut file, Channel::Telegram, &discord);
+    let file = r#"{ "channels": { "telegram": { "enabled": true, "dmPolicy": "open", "botToken": "old" } } }"#;
+    let text = ConfigChange::default().channel(Channel::Telegram, &discord).apply(file).unwrap().unwrap();
+    let file: Value = serde_json::from_str(&text).expect("plain JSON as before");
     assert_eq!(file["channels"]["telegram"], json!({ "enabled": false, "dmPolicy": "open" }));
     assert_eq!(file["channels"]["discord"], json!({ "enabled": true, "token": "bot" }));
 }

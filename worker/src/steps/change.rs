@@ -99,6 +99,7 @@ pub(super) async fn prepare(cx: &JobContext) -> Result<(), StepError> {
         check_policy(cx, to.version.as_deref()).await?;
     }
     check_space(cx).await?;
+    super::files::check(cx).await?;
     let reason = match cx.job.kind {
         JobKind::Rollback => ChangeReason::Rollback,
         JobKind::Update => ChangeReason::Update,

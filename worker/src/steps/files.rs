@@ -1,17 +1,36 @@
 //! The files of an instance: its directories, `openclaw.json` and `.env`.
+//!
+//! Both files are the owner's as well as ours. What is in them is changed in place and never thrown away: a file that
+//! cannot be changed fails the job, with what to do about it, and the gateway is left as it is. What is no plain file, a
+//! link for instance, is not followed; it is moved aside.
 
-use clawdeploy_shared::openclaw::{self, CONFIG_FILE, ENV_FILE};
+use std::collections::BTreeSet;
+
+use clawdeploy_shared::{
+    db::instance::{Instance, InstanceSettings},
+    ids::InstanceId,
+    job::JobKind,
+    openclaw::{
+        self, CONFIG_FILE, ConfigChange, ENV_FILE, GatewaySettings,
+        json5::{self, EditError, Unreadable},
+    },
+};
 use secrecy::ExposeSecret as _;
-use serde_json::Value;
+use tokio::{sync::Semaphore, task::spawn_blocking};
 
 use super::change;
-use crate::engine::{
-    context::JobContext,
-    error::{Failure, StepError},
+use crate::{
+    engine::{
+        context::JobContext,
+        error::{Failure, StepError},
+    },
+    storage::StorageError,
 };
 
-/// A larger `openclaw.json` is not read; the ones that OpenClaw writes are a few KiB.
-const CONFIG_CAP: u64 = 4 << 20;
+/// Larger files are not read; the ones that OpenClaw writes are a few KiB.
+const CAP: u64 = 8 << 20;
+/// Files that are read at the same time. A large one takes many times its size in memory for a moment.
+static READERS: Semaphore = Semaphore::const_new(2);
 
 pub(super) async fn create_directories(cx: &JobContext) -> Result<(), StepError> {
     cx.hold().await?;
@@ -23,62 +42,179 @@ pub(super) async fn remove_directories(cx: &JobContext) -> Result<(), StepError>
     Ok(cx.env.storage.remove(cx.instance_id()?).await?)
 }
 
+/// Fails if `openclaw.json` could not be changed, for steps that would stop the gateway first. It is not looked at where the
+/// job brings another one along.
+pub(super) async fn check(cx: &JobContext) -> Result<(), StepError> {
+    if cx.job.kind == JobKind::Rollback {
+        return Ok(());
+    }
+    let id = cx.instance_id()?;
+    let text = match cx.env.storage.read_config_file(id, CONFIG_FILE, CAP).await {
+        Ok(Some(bytes)) => text(bytes)?,
+        // Those are seen to when the file is written.
+        Ok(None) | Err(StorageError::Unsafe { .. }) => return Ok(()),
+        Err(StorageError::TooBig { .. }) => return Err(too_large(CONFIG_FILE)),
+        Err(error) => return Err(error.into()),
+    };
+    if json5::is_blank(&text) {
+        return Ok(());
+    }
+    work(move || json5::edit::parse_object(&text).map(drop)).await
+}
+
+/// As [`check`], where a stop is the first half of a restart.
+pub(super) async fn check_before_restart(cx: &JobContext) -> Result<(), StepError> {
+    if cx.job.kind == JobKind::Restart { check(cx).await } else { Ok(()) }
+}
+
 /// Writes the files of a new instance; in those of an old one puts the platform's part right and leaves the rest.
 pub(super) async fn write_config(cx: &JobContext) -> Result<(), StepError> {
     let (instance, port) = cx.instance_with_port().await?;
     let secrets = cx.secrets(&instance)?;
     let settings = cx.gateway_settings(&instance, &secrets, port)?;
-    let storage = &cx.env.storage;
     let replaced = change::replaced_settings(cx).await?;
-
     cx.hold().await?;
-    let existing = storage.read_config_file(&instance.id, CONFIG_FILE, CONFIG_CAP).await;
-    let config = match existing.map(|file| file.as_deref().map(serde_json::from_slice::<Value>)) {
-        Ok(None) => Some(openclaw::config(&settings)),
-        Ok(Some(Ok(mut config))) => {
-            let before = config.clone();
-            if let Some(before) = &replaced {
-                if before.channel != instance.channel || before.bot_token_sealed != instance.bot_token_sealed {
-                    openclaw::change_channel(&mut config, before.channel, &settings);
-                }
-                if before.ai_provider != instance.ai_provider {
-                    openclaw::change_provider(&mut config, &settings);
-                }
-            }
-            openclaw::restore_platform_config(&mut config, &settings);
-            (config != before).then_some(config)
-        }
-        // JSON5 is legal there too, and the owner's file is the owner's: it is not thrown away for being unreadable.
-        Ok(Some(Err(_))) => {
-            cx.log("openclaw.json is not plain JSON; it is left as it is").await?;
-            None
-        }
-        Err(error) => {
-            cx.log(&format!("openclaw.json cannot be read ({error}); it is written anew")).await?;
-            Some(openclaw::config(&settings))
-        }
+    write_openclaw_json(cx, &instance, &settings, replaced.as_ref()).await?;
+    write_env(cx, &instance.id, &settings, replaced).await
+}
+
+async fn write_openclaw_json(
+    cx: &JobContext,
+    instance: &Instance,
+    settings: &GatewaySettings<'_>,
+    replaced: Option<&InstanceSettings>,
+) -> Result<(), StepError> {
+    let existing = match read(cx, &instance.id, CONFIG_FILE).await? {
+        Content::Bytes(bytes) => Some(text(bytes)?),
+        Content::Missing => None,
+        Content::TooLarge => return Err(too_large(CONFIG_FILE)),
     };
-    if let Some(config) = config {
-        let mut text = serde_json::to_vec_pretty(&config).map_err(|e| {
+    let is_blank = existing.as_deref().is_some_and(json5::is_blank);
+    if is_blank {
+        cx.log("openclaw.json is empty; it is written anew").await?;
+    }
+    let text = if let Some(existing) = existing.filter(|_| !is_blank) {
+        let mut change = ConfigChange::platform(settings);
+        if let Some(before) = replaced {
+            if before.channel != instance.channel || before.bot_token_sealed != instance.bot_token_sealed {
+                change = change.channel(before.channel, settings);
+            }
+            if before.ai_provider != instance.ai_provider {
+                change = change.provider(settings);
+            }
+        }
+        work(move || change.apply(&existing)).await?
+    } else {
+        let text = serde_json::to_string_pretty(&openclaw::config(settings)).map_err(|e| {
             StepError::Permanent(Failure {
                 code: "config_failed",
                 message: "The configuration could not be written.".into(),
                 source: Some(e.into()),
             })
         })?;
-        text.push(b'\n');
-        storage.write_config_file(&instance.id, CONFIG_FILE, text).await?;
-    }
-    let existing = storage.read_config_file(&instance.id, ENV_FILE, CONFIG_CAP).await.ok().flatten();
-    let variables = openclaw::variables(&settings);
-    let env = match (existing.as_deref().map(String::from_utf8_lossy), replaced) {
-        (None, _) => openclaw::env_file(&variables),
-        (Some(text), Some(before)) => {
-            let key = openclaw::key_name(before.ai_provider).map(str::to_owned);
-            let before = before.env_sealed.into_keys().chain(key).collect();
-            openclaw::change_env_file(&text, &before, &variables)
-        }
-        (Some(_), None) => return Ok(()),
+        Some(text + "\n")
     };
-    Ok(storage.write_config_file(&instance.id, ENV_FILE, env.expose_secret().as_bytes().to_vec()).await?)
+    let Some(text) = text else { return Ok(()) };
+    Ok(cx.env.storage.write_config_file(&instance.id, CONFIG_FILE, text.into_bytes()).await?)
+}
+
+async fn write_env(
+    cx: &JobContext,
+    id: &InstanceId,
+    settings: &GatewaySettings<'_>,
+    replaced: Option<InstanceSettings>,
+) -> Result<(), StepError> {
+    let variables = openclaw::variables(settings);
+    let text = match (read(cx, id, ENV_FILE).await?, replaced) {
+        (Content::Missing, _) => openclaw::env_file(&variables),
+        (Content::Bytes(existing), Some(before)) => {
+            let key = openclaw::key_name(before.ai_provider).map(str::to_owned);
+            let before: BTreeSet<_> = before.env_sealed.into_keys().chain(key).collect();
+            openclaw::change_env_file(&existing, &before, &variables)
+        }
+        (Content::TooLarge, Some(_)) => return Err(too_large(ENV_FILE)),
+        // Nothing in it is to be changed.
+        (Content::Bytes(_) | Content::TooLarge, None) => return Ok(()),
+    };
+    Ok(cx.env.storage.write_config_file(id, ENV_FILE, text.expose_secret().to_vec()).await?)
+}
+
+/// What is under the name of a file.
+enum Content {
+    Missing,
+    Bytes(Vec<u8>),
+    TooLarge,
+}
+
+/// Reads a file. What is there and is no plain file is moved aside, and counts as missing from then on.
+async fn read(cx: &JobContext, id: &InstanceId, name: &str) -> Result<Content, StepError> {
+    match cx.env.storage.read_config_file(id, name, CAP).await {
+        Ok(None) => Ok(Content::Missing),
+        Ok(Some(bytes)) => Ok(Content::Bytes(bytes)),
+        Err(StorageError::TooBig { .. }) => Ok(Content::TooLarge),
+        Err(StorageError::Unsafe { what, .. }) => {
+            // Told first: once it is moved, nobody would know why.
+            cx.log(&format!(
+                "{name} is not read, because it is {what}. It is kept beside, under a name that begins with {name}.kept-, \
+                 and a new {name} is written"
+            ))
+            .await?;
+            cx.hold().await?;
+            let kept = cx.env.storage.keep_config_file(id, name).await?;
+            cx.log(&format!("{name} is kept as {kept}")).await?;
+            Ok(Content::Missing)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The text of an `openclaw.json`.
+fn text(bytes: Vec<u8>) -> Result<String, StepError> {
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]);
+        let line = valid.lines().count().max(1) + usize::from(valid.ends_with('\n'));
+        let column = valid.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1;
+        unreadable(&Unreadable { line, column, what: "not UTF-8".into() }.into())
+    })
+}
+
+/// Reads a text on a thread where that may take its time.
+async fn work<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, EditError> + Send + 'static,
+) -> Result<T, StepError> {
+    // The semaphore is never closed.
+    let _permit = READERS.acquire().await.ok();
+    match spawn_blocking(work).await {
+        Ok(result) => result.map_err(|error| unreadable(&error)),
+        Err(error) => Err(StorageError::Interrupted(error).into()),
+    }
+}
+
+fn unreadable(error: &EditError) -> StepError {
+    let (place, what) = match error {
+        EditError::Unreadable(at) => (format!("line {}, column {}", at.line, at.column), at.what.clone()),
+        EditError::NoObject => ("line 1, column 1".to_owned(), "there is no object {…} around it".to_owned()),
+        EditError::Wrong => {
+            let message = "openclaw.json could not be changed without changing more than was asked for, so it was left as it \
+                           is. Write it in a simpler way, in a terminal, and try again.";
+            return StepError::permanent("config_failed", message);
+        }
+    };
+    StepError::permanent(
+        "config_unreadable",
+        format!(
+            "openclaw.json cannot be read at {place}: {what}. The file was left as it is. Correct it and try again: in a \
+             terminal while the instance runs; where it does not run, an administrator can edit the file on the server."
+        ),
+    )
+}
+
+fn too_large(name: &str) -> StepError {
+    StepError::permanent(
+        if name == CONFIG_FILE { "config_too_large" } else { "env_too_large" },
+        format!(
+            "{name} is larger than {} MiB, so it was left as it is. Make it smaller, in a terminal, and try again.",
+            CAP >> 20
+        ),
+    )
 }

@@ -108,6 +108,21 @@ fn write_new(dir: &OwnedFd, name: &str, bytes: &[u8]) -> std::io::Result<()> {
     file.sync_all()
 }
 
+/// Moves what is under a name to another one that says when, beside it.
+pub(super) fn keep(dir: &OwnedFd, name: &str) -> Result<String, StorageError> {
+    let kept = format!("{name}.kept-{}", chrono::Utc::now().format("%Y%m%dT%H%M%SZ"));
+    let moved = |to: &str| rustix::fs::renameat_with(dir, name, dir, to, RenameFlags::NOREPLACE);
+    match moved(&kept) {
+        Ok(()) => Ok(kept),
+        Err(Errno::EXIST) => {
+            let kept = format!("{kept}-{:08x}", rand::random::<u32>());
+            moved(&kept).map_err(at("rename", name))?;
+            Ok(kept)
+        }
+        Err(errno) => Err(at("rename", name)(errno)),
+    }
+}
+
 /// Reads a plain file that has one name and at most `cap` bytes; `None` where there is nothing.
 pub(super) fn read_file(root: &OwnedFd, path: &str, cap: u64) -> Result<Option<Vec<u8>>, StorageError> {
     // Non-blocking: opening a FIFO would otherwise wait for its other end, for ever.
