@@ -220,9 +220,12 @@ impl Stage {
                 self.engine.open();
                 asked
             }
-            Fault::BehindOurBack(_) | Fault::NameTaken | Fault::PortTaken | Fault::NoImage | Fault::GatewayEnds => {
-                self.meddle().await
-            }
+            Fault::BehindOurBack(_)
+            | Fault::NameTaken
+            | Fault::PortTaken
+            | Fault::NoImage
+            | Fault::GatewayEnds
+            | Fault::Config(_) => self.meddle().await,
         }
     }
 
@@ -261,11 +264,20 @@ impl Stage {
                 drop(stranger);
                 asked
             }
+            Fault::Config(text) => {
+                std::fs::write(self.config(), text).unwrap();
+                self.worker().await;
+                self.ask().await
+            }
             _ => {
                 self.worker().await;
                 self.ask().await
             }
         }
+    }
+
+    fn config(&self) -> std::path::PathBuf {
+        self.env.data_dir.join(self.instance.as_ref().unwrap()).join("config/openclaw.json")
     }
 
     /// The worker that wakes up finds its job done by another, and touches nothing more.
@@ -393,6 +405,13 @@ impl Stage {
         }
         if matches!(row.fault, Fault::LoseCommit(_) | Fault::LoseClaim(_)) {
             assert!(self.postgres.has_lost(), "no answer was lost under {}", row.name);
+        }
+        if let Fault::Config(text) = row.fault {
+            let now = std::fs::read_to_string(self.config()).unwrap();
+            match row.expected {
+                Expected::Failed(_) => assert_eq!(now, text, "{}: the owner's file", row.name),
+                _ => assert!(now.contains("/* mine */") && !now.contains("wrong"), "{}: {now}", row.name),
+            }
         }
         self.judge_others().await;
         env.assert_invariants().await;

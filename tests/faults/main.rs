@@ -25,6 +25,7 @@
 //! | fairness | jobs are claimed in the order in which they came |
 //! | crash loops | the breaker never trips |
 //! | memory | that the kernel killed a gateway is not looked at |
+//! | configurations | what is no plain JSON is left as it is |
 //! | builds that are given up | the sweep `images` ends none |
 //!
 //! Where a family stays green its rows ask for too little: a right end alone often hides how it came about (see

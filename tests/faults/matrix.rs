@@ -266,6 +266,17 @@ const BEHIND_OUR_BACK: &[Row] = &[
     row("K9 create, image gone", Create, NoImage, Failed("image_missing")),
 ];
 
+/// Comments are no reason to leave a setting as it is, and what cannot be read is neither lost nor passed over.
+const CONFIGURATIONS: &[Row] = &[
+    row(
+        "C1 restart, comments in openclaw.json",
+        Restart,
+        Config("{ /* mine */ gateway: { auth: { token: 'wrong' }, }, }"),
+        DoneAtOnce,
+    ),
+    row("C2 start, broken openclaw.json", Start, Config("{ /* mine */ gateway: { ]"), Failed("config_unreadable")),
+];
+
 macro_rules! families {
     ($($(#[$attribute:meta])* $name:ident: $rows:ident;)*) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -294,6 +305,7 @@ families! {
     engine_answer_is_lost: ENGINE_ANSWER_IS_LOST;
     engine_is_away: ENGINE_IS_AWAY;
     behind_our_back: BEHIND_OUR_BACK;
+    configurations: CONFIGURATIONS;
     #[ignore = "long; run by scripts/test --faults"]
     workers_that_freeze_more: WORKERS_THAT_FREEZE_MORE;
     #[ignore = "long; run by scripts/test --faults"]

@@ -65,6 +65,8 @@ pub(crate) enum Fault {
     NoImage,
     /// The gateway ends as soon as it is started.
     GatewayEnds,
+    /// The owner has made this of `openclaw.json`.
+    Config(&'static str),
     /// The worker's clock jumps by so many hours, in the middle of the job.
     Clock(i32),
 }

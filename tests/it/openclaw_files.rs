@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt as _, symlink};
 use clawdeploy_tests::TestEnv;
 use serde_json::{Value, json};
 
-use crate::support::{config_file, done, port, running, wait_job};
+use crate::support::{SOON, config_file, done, port, running, starts, wait_job, wait_status};
 
 const TELEGRAM: &str = "123456789:canary-AAEhBOweik6ad9r_QXMENQjcrG";
 const DISCORD: &str = "canary.MTk4NjIyNDgzNDcxOTI1MjQ4.Cl2FMQ.ZnCjm1XVW7vRze4b7Cq4se7kKWs";
@@ -98,6 +98,73 @@ async fn an_owners_changes_survive_a_restart() {
     env.finish().await;
 }
 
+/// `openclaw.json` as an owner leaves it who knows that it is JSON5.
+fn as_json5(config: &Value) -> String {
+    let text = serde_json::to_string_pretty(config).unwrap();
+    let text = text.replacen("\"channels\": {", "// My bot: \"botToken\"\n  channels: {", 1);
+    let text = text.replacen("\"pairing\"", "'pairing', // as it was", 1);
+    format!("/* mine */ {text} // end")
+}
+
+/// A comment is no reason for a change not to happen, and a change none for a comment to go.
+#[tokio::test]
+async fn a_new_token_reaches_a_file_with_comments() {
+    const LATER: &str = "987654321:canary-AAEhBOweik6ad9r_QXMENQjcrH";
+    let form = json!({ "name": "first", "channel": "telegram", "botToken": TELEGRAM });
+    let (env, id, config) = provisioned(form).await;
+    let path = env.data_dir.join(&id).join("config/openclaw.json");
+    let before = as_json5(&config);
+    assert!(before.contains("'pairing', // as it was") && before.contains("// My bot"), "{before}");
+    tokio::fs::write(&path, &before).await.unwrap();
+    let change = json!({ "botToken": LATER, "applyNow": true });
+    let asked = env.user("ann").await.patch(&format!("/api/instances/{id}"), &change).await.accepted();
+    wait_job(&env, &asked.job, "succeeded").await;
+    assert_eq!(config_file(&env, &id, "openclaw.json"), before.replace(TELEGRAM, LATER));
+
+    // What is right already is not touched.
+    done(&env, &id, "restart").await;
+    assert_eq!(config_file(&env, &id, "openclaw.json"), before.replace(TELEGRAM, LATER));
+    env.finish().await;
+}
+
+/// What cannot be read fails the job, says where, and neither stops the gateway nor loses the file.
+#[tokio::test]
+async fn a_broken_file_stops_nothing() {
+    let env = TestEnv::builder().set("CLAWDEPLOY_RECONCILE_SECONDS", "1").build().await;
+    let (ann, made) = (env.user("ann").await, running(&env, "first").await);
+    let id = &made.instance;
+    let path = env.data_dir.join(id).join("config/openclaw.json");
+    let good = config_file(&env, id, "openclaw.json");
+    let broken = "{\n  // mine\n  gateway: {}\n  agents: {},\n}\n";
+    tokio::fs::write(&path, broken).await.unwrap();
+    let patch = || async {
+        ann.patch(&format!("/api/instances/{id}"), &json!({ "memoryMb": 3072, "applyNow": true })).await.accepted()
+    };
+    let failed = async |job: &str, code: &str| {
+        let job = wait_job(&env, job, "failed").await;
+        assert_eq!(job["error_code"], code, "{job}");
+        wait_status(&env, id, "running", SOON).await;
+        assert_eq!(starts(&env, id), 1, "the gateway was left alone");
+        job["error_message"].as_str().unwrap().to_owned()
+    };
+    for job in [ann.act(id, "restart").await.job, patch().await.job] {
+        let message = failed(&job, "config_unreadable").await;
+        assert!(message.contains("line 4, column 3: expected closing brace"), "{message}");
+        assert_eq!(config_file(&env, id, "openclaw.json"), broken);
+    }
+
+    // Nor what is too large to be read.
+    std::fs::File::options().write(true).open(&path).unwrap().set_len(9 << 20).unwrap();
+    failed(&ann.act(id, "restart").await.job, "config_too_large").await;
+    assert_eq!(path.metadata().unwrap().len(), 9 << 20);
+
+    // Corrected, it is as if nothing had been.
+    tokio::fs::write(&path, format!("{good}// mine")).await.unwrap();
+    done(&env, id, "restart").await;
+    assert_eq!(config_file(&env, id, "openclaw.json"), format!("{good}// mine"));
+    env.finish().await;
+}
+
 /// A tenant puts links where the worker writes: nothing outside is read, written or removed.
 #[tokio::test]
 async fn links_lead_nowhere() {
@@ -112,10 +179,23 @@ async fn links_lead_nowhere() {
     }
     symlink(env.data_dir.join(&neighbour.instance), config.join("neighbour")).unwrap();
     symlink("/", config.join("root")).unwrap();
-    done(&env, &made.instance, "restart").await;
+    let restarted = done(&env, &made.instance, "restart").await;
     assert_eq!(tokio::fs::read_to_string(&victim).await.unwrap(), "precious");
-    let written = std::fs::symlink_metadata(config.join("openclaw.json")).unwrap();
-    assert!(written.is_file(), "the link was replaced");
+    let lines = format!(
+        "SELECT message FROM job_events WHERE job_id = '{}' AND kind = 'log'",
+        restarted["id"].as_str().unwrap()
+    );
+    let told = json!(env.rows(&lines).await).to_string();
+    for name in ["openclaw.json", ".env"] {
+        let written = std::fs::symlink_metadata(config.join(name)).unwrap();
+        assert!(written.is_file(), "a new {name} is written");
+        // The link is the owner's: it is kept beside, and the owner is told where.
+        let kept =
+            |entry: &std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with(&format!("{name}.kept-"));
+        let kept = std::fs::read_dir(&config).unwrap().map(Result::unwrap).find(kept).expect("a kept link");
+        assert_eq!(std::fs::read_link(kept.path()).unwrap(), victim);
+        assert!(told.contains(&format!("{name} is kept as {}", kept.file_name().to_string_lossy())), "{told}");
+    }
     crate::support::deleted(&env, &made.instance).await;
     assert_eq!(tokio::fs::read_to_string(&victim).await.unwrap(), "precious");
     assert!(!config_file(&env, &neighbour.instance, "openclaw.json").is_empty());

@@ -11,7 +11,7 @@ use clawdeploy_tests::{Image, TestEnv, cleanup, client::Accepted, docker, nginx:
 use serde_json::{Value, json};
 
 use crate::support::{
-    config_file, deleted, http, instance, job, listens, port, say, wait_job, wait_job_within, wait_status,
+    config_file, deleted, done, http, instance, job, listens, port, say, wait_job, wait_job_within, wait_status,
 };
 
 /// A release before the one that is built where none is asked for.
@@ -74,6 +74,14 @@ async fn validated(form: Value) -> Value {
     let ann = env.user("ann").await;
     let made = ann.create_with(&form).await;
     wait_job(&env, &made.job, "succeeded").await;
+    // As an owner leaves it, in JSON5; and then it has to be put right.
+    let file = env.data_dir.join(&made.instance).join("config/openclaw.json");
+    let text = std::fs::read_to_string(&file).unwrap().replacen("\"lan\"", "'loopback', // mine\n", 1);
+    let text = text.replacen("\"port\": 18789", "port: 0x4965", 1).replacen("\"auth\": {", "auth: {},\n\"gone\": {", 1);
+    std::fs::write(&file, text.replacen("\"gone\": {", "'auth': {", 1)).unwrap();
+    done(&env, &made.instance, "restart").await;
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.contains("// mine") && text.contains("0x4965") && text.contains("\"lan\""), "{text}");
     let mount = format!("{}:/home/node/.openclaw", env.data_dir.join(&made.instance).join("config").display());
     let image = Image::Real.reference();
     let said = docker::try_docker(&[

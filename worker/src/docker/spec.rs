@@ -140,6 +140,7 @@ pub fn network_body(spec: &NetworkSpec) -> NetworkCreateRequest {
 pub fn spec_hash(body: &ContainerCreateBody) -> String {
     let body = ContainerCreateBody { labels: None, ..body.clone() };
     let mut canonical = String::new();
+    // A structure of strings and numbers is always JSON.
     write_canonical(&serde_json::to_value(&body).unwrap_or_default(), &mut canonical);
     let mut hash = hex::encode(Sha256::digest(canonical.as_bytes()));
     hash.truncate(16);

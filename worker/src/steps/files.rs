@@ -179,9 +179,7 @@ fn text(bytes: Vec<u8>) -> Result<String, StepError> {
 }
 
 /// Reads a text on a thread where that may take its time.
-async fn work<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, EditError> + Send + 'static,
-) -> Result<T, StepError> {
+async fn work<T: Send + 'static>(work: impl FnOnce() -> Result<T, EditError> + Send + 'static) -> Result<T, StepError> {
     // The semaphore is never closed.
     let _permit = READERS.acquire().await.ok();
     match spawn_blocking(work).await {

@@ -95,11 +95,11 @@ async fn failed(cx: &JobContext, container_id: &str, code: &'static str, reason:
         Ok(secrets) => secrets,
         Err(error) => return error,
     };
-    let words = cx.env.docker.tail(container_id, LAST_WORDS, &secrets.known()).await.unwrap_or_default();
-    let message = if words.is_empty() {
-        format!("{reason} It said nothing.")
-    } else {
-        format!("{reason} Its last words:\n{}", words.join("\n"))
+    let message = match cx.env.docker.tail(container_id, LAST_WORDS, &secrets.known()).await {
+        Ok(words) if words.is_empty() => format!("{reason} It said nothing."),
+        Ok(words) => format!("{reason} Its last words:\n{}", words.join("\n")),
+        // The reason stands without them, and silence would be another finding.
+        Err(error) => format!("{reason} Its last words could not be read: {error}."),
     };
     StepError::permanent(code, message)
 }

@@ -159,7 +159,11 @@ impl<'a> Edit<'a> {
                 None if n > 0 || last.is_some() => new.push(' '),
                 None => {}
             }
-            if bare && is_name(key) { new.push_str(key) } else { new.push_str(&Value::from(*key).to_string()) }
+            if bare && is_name(key) {
+                new.push_str(key)
+            } else {
+                new.push_str(&Value::from(*key).to_string())
+            }
             new.push_str(": ");
             new.push_str(&self.value(value, indent.as_deref()));
         }

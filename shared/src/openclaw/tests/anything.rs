@@ -172,8 +172,7 @@ fn any_configuration_becomes_one_that_we_can_reach() {
         let settings = GatewaySettings { channel, bot_token, ..settings(&id, &token, &routing) };
         let file = value(rng, 4).to_string();
         let before = *one_of(rng, Channel::ALL);
-        let change =
-            || ConfigChange::platform(&settings).channel(before, &settings).provider(&settings);
+        let change = || ConfigChange::platform(&settings).channel(before, &settings).provider(&settings);
         let changed = match change().apply(&file) {
             Err(EditError::NoObject) if !file.starts_with('{') => return,
             other => other.unwrap().unwrap_or(file),

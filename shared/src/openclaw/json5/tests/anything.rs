@@ -36,7 +36,19 @@ fn key(rng: &mut StdRng) -> String {
 
 fn value(rng: &mut StdRng, depth: u8, comments: &mut Vec<String>) -> String {
     const PLAIN: [&str; 14] = [
-        "null", "true", "0x1F", "+1", ".5", "5.", "-Infinity", "NaN", "'a\\\nb'", "\"\\\"}\"", "'//'", "'\u{2028}'", "'é🦞'",
+        "null",
+        "true",
+        "0x1F",
+        "+1",
+        ".5",
+        "5.",
+        "-Infinity",
+        "NaN",
+        "'a\\\nb'",
+        "\"\\\"}\"",
+        "'//'",
+        "'\u{2028}'",
+        "'é🦞'",
         "\"\\u0041\\x41\\v\"",
     ];
     if depth == 0 || rng.random_range(0..3_u8) == 0 {
