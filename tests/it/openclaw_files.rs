@@ -102,7 +102,7 @@ async fn an_owners_changes_survive_a_restart() {
 fn as_json5(config: &Value) -> String {
     let text = serde_json::to_string_pretty(config).unwrap();
     let text = text.replacen("\"channels\": {", "// My bot: \"botToken\"\n  channels: {", 1);
-    let text = text.replacen("\"pairing\"", "'pairing', // as it was", 1);
+    let text = text.replacen("\"pairing\",", "'pairing', // as it was", 1);
     format!("/* mine */ {text} // end")
 }
 
@@ -137,9 +137,6 @@ async fn a_broken_file_stops_nothing() {
     let good = config_file(&env, id, "openclaw.json");
     let broken = "{\n  // mine\n  gateway: {}\n  agents: {},\n}\n";
     tokio::fs::write(&path, broken).await.unwrap();
-    let patch = || async {
-        ann.patch(&format!("/api/instances/{id}"), &json!({ "memoryMb": 3072, "applyNow": true })).await.accepted()
-    };
     let failed = async |job: &str, code: &str| {
         let job = wait_job(&env, job, "failed").await;
         assert_eq!(job["error_code"], code, "{job}");
@@ -147,8 +144,14 @@ async fn a_broken_file_stops_nothing() {
         assert_eq!(starts(&env, id), 1, "the gateway was left alone");
         job["error_message"].as_str().unwrap().to_owned()
     };
-    for job in [ann.act(id, "restart").await.job, patch().await.job] {
-        let message = failed(&job, "config_unreadable").await;
+    for verb in ["restart", "change"] {
+        let asked = if verb == "restart" {
+            ann.act(id, "restart").await
+        } else {
+            let change = json!({ "memoryMb": 3072, "applyNow": true });
+            ann.patch(&format!("/api/instances/{id}"), &change).await.accepted()
+        };
+        let message = failed(&asked.job, "config_unreadable").await;
         assert!(message.contains("line 4, column 3: expected closing brace"), "{message}");
         assert_eq!(config_file(&env, id, "openclaw.json"), broken);
     }

@@ -135,6 +135,28 @@ async fn what_would_block_or_never_end_is_refused() {
 }
 
 #[tokio::test]
+async fn whatever_is_there_is_kept_beside_and_nothing_is_replaced() {
+    let place = Place::new().await;
+    let config = place.config();
+    let mut kept = Vec::new();
+    // More often than the clock's seconds would have names for.
+    for _ in 0..3 {
+        symlink(place.canary(), config.join("openclaw.json")).unwrap();
+        kept.push(place.storage.keep_config_file(&place.id, "openclaw.json").await.unwrap());
+    }
+    fs::create_dir(config.join("openclaw.json")).unwrap();
+    kept.push(place.storage.keep_config_file(&place.id, "openclaw.json").await.unwrap());
+    assert!(kept.iter().all(|name| name.starts_with("openclaw.json.kept-")), "{kept:?}");
+    let (mut there, directory) = (names(&config), kept[3].clone());
+    kept.sort();
+    there.sort();
+    assert_eq!(there, kept);
+    assert!(config.join(directory).is_dir());
+    assert!(place.storage.keep_config_file(&place.id, "openclaw.json").await.unwrap_err().is_not_found());
+    place.assert_outside_untouched();
+}
+
+#[tokio::test]
 async fn a_directory_that_became_a_link_is_not_entered() {
     let place = Place::new().await;
     fs::remove_dir(place.config()).unwrap();
