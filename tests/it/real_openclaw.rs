@@ -76,7 +76,7 @@ async fn validated(form: Value) -> Value {
     wait_job(&env, &made.job, "succeeded").await;
     // As an owner leaves it, in JSON5; and then it has to be put right.
     let file = env.data_dir.join(&made.instance).join("config/openclaw.json");
-    let text = std::fs::read_to_string(&file).unwrap().replacen("\"lan\"", "'loopback', // mine\n", 1);
+    let text = std::fs::read_to_string(&file).unwrap().replacen("\"lan\",", "'loopback', // mine", 1);
     let text = text.replacen("\"port\": 18789", "port: 0x4965", 1).replacen("\"auth\": {", "auth: {},\n\"gone\": {", 1);
     std::fs::write(&file, text.replacen("\"gone\": {", "'auth': {", 1)).unwrap();
     done(&env, &made.instance, "restart").await;
