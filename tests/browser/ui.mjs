@@ -162,4 +162,17 @@ async function remove() {
   await page.getByText('Create your first instance').waitFor();
 }
 
-await walk([restyled, signIn, create, access, update, others, remove]);
+/** What was deleted by mistake is taken back. */
+async function takeBack() {
+  await page.getByRole('link', { name: 'Recently deleted' }).click();
+  await heading('Recently deleted').waitFor();
+  await page.getByText('Family assistant', { exact: true }).waitFor();
+  await look('recently-deleted');
+  await button('Restore').click();
+  await heading('Family assistant').waitFor();
+  await status('Running').waitFor();
+  await page.goto(`${options.base}/instances/deleted`);
+  await page.getByText('Nothing was deleted recently').waitFor();
+}
+
+await walk([restyled, signIn, create, access, update, others, remove, takeBack]);

@@ -147,7 +147,7 @@ export async function createInstance(name, { token } = {}) {
 export async function removeInstance(name, patience = {}) {
   await button('More actions').click();
   await page.getByRole('menuitem', { name: 'Delete…' }).click();
-  const submit = dialog().getByRole('button', { name: 'Delete for good' });
+  const submit = dialog().getByRole('button', { name: 'Delete instance' });
   assert.ok(await submit.isDisabled(), 'it wants the name');
   await page.getByLabel(`Type ${name} to confirm`).fill(name);
   await submit.click();

@@ -20,6 +20,11 @@ export async function reconciler() {
   await finding.getByText('The directory belongs to no instance.').waitFor();
   await page.getByRole('listitem').filter({ hasText: /^Ports/ }).getByText('All is as it should be.').waitFor();
   await look('admin-reconciler');
+  await open('Recovery');
+  const unknown = page.getByRole('region', { name: 'Unknown to the database' }).getByRole('listitem');
+  await unknown.filter({ hasText: STRAY }).getByText('Owner unknown').waitFor();
+  await look('admin-recovery');
+  await open('Reconciler');
   rmSync(stray, { recursive: true, force: true });
   await button('Run now').click();
   await files.getByText('All is as it should be.').waitFor();
