@@ -16,6 +16,7 @@ pub mod openclaw;
 pub mod ports;
 pub mod secret;
 pub mod telemetry;
+pub mod text;
 pub mod text_enum;
 pub mod ticket;
 pub mod token;
