@@ -19,7 +19,7 @@ use diesel_async::AsyncConnection as _;
 use self::cookie::Presented;
 use crate::{
     error::{AppError, AppResult, ErrorCode},
-    identity::{self, IdentityError},
+    identity::{self, Found, IdentityError},
     middleware::{RequestContext, log::Noted},
     state::AppState,
 };
@@ -162,17 +162,24 @@ async fn by_provider(presented: &str, app: &AppState) -> AppResult<Principal> {
             .with_source(error),
     })?;
     let (db, accounts) = (app.db.clone(), provider.accounts);
-    let user = app
+    let found = app
         .change(async move {
             let mut conn = db.conn().await?;
             conn.transaction(async |conn| identity::person(conn, accounts, &who, None).await).await
         })
         .await?;
-    let user = user.ok_or_else(|| {
-        let detail =
-            "The token is good, but nobody here is known by it. Sign in once in a browser, or ask an administrator.";
-        AppError::new(ErrorCode::InvalidToken, detail)
-    })?;
+    let user = match found {
+        Found::Somebody(user) => *user,
+        Found::Nobody => {
+            let detail = "The token is good, but nobody here is known by it. Sign in once in a browser, or ask an administrator.";
+            return Err(AppError::new(ErrorCode::InvalidToken, detail));
+        }
+        Found::NoEmail(why) => {
+            let detail =
+                format!("The token is good, but nobody here is known by it, and it leads to no account: {why}.");
+            return Err(AppError::new(ErrorCode::InvalidToken, detail));
+        }
+    };
     Ok(Principal { user, credential: Credential::Provider { expires }, rights: TokenScope::Operate })
 }
 

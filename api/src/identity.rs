@@ -5,23 +5,24 @@
 //! - A person is known by issuer and subject. Whether an e-mail that the provider has verified leads to an account, or
 //!   makes one, the operator says ([`Accounts`]).
 
-use clap::{Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum};
 use clawdeploy_shared::{
     db::{
         Conn, identity, setup,
         user::{self, NO_PASSWORD, NewUser, Role, User},
     },
     ids::UserId,
+    text,
 };
 use secrecy::SecretString;
 use serde_json::json;
 
-use self::jwt::Claims;
+use self::jwt::{Claims, Verified};
 use crate::{
     audit::{Entry, Target},
     error::AppResult,
     middleware::RequestContext,
-    validate::is_email,
+    validate::MAX_NAME_CHARS,
 };
 
 mod http;
@@ -61,6 +62,10 @@ pub struct IdentityArgs {
     #[arg(long, env = "CLAWDEPLOY_OIDC_NAME", default_value = "Single sign-on")]
     pub oidc_name: String,
 
+    /// Whether the issuer's e-mails count that it does not call verified, because only your directory gives them out
+    #[arg(long, env = "CLAWDEPLOY_OIDC_EMAIL_TRUSTED", default_value = "false", action = ArgAction::Set)]
+    pub oidc_email_trusted: bool,
+
     /// For whom the issuer's tokens that programs may send are made, with commas between: audiences, or authorized parties
     #[arg(long, env = "CLAWDEPLOY_OIDC_PARTIES", value_delimiter = ',')]
     pub oidc_parties: Vec<String>,
@@ -71,31 +76,91 @@ pub struct IdentityArgs {
 pub struct Identity {
     pub issuer: String,
     pub subject: String,
-    /// Verified by the provider.
-    pub email: Option<String>,
+    /// One that counts: verified by the provider, or of a provider that is trusted with them. In its normal form.
+    pub email: Result<String, NoEmail>,
     pub name: Option<String>,
 }
 
-impl Identity {
-    fn of(claims: &Claims) -> Self {
-        let email = claims.email.clone().filter(|email| claims.email_verified == Some(true) && is_email(email));
-        let name = claims.name.clone().filter(|name| name.chars().count() <= 64 && !name.contains(char::is_control));
-        Self { issuer: claims.iss.clone(), subject: claims.sub.clone(), email, name }
+/// Why there is no e-mail that counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoEmail {
+    #[error("the provider sends no claim \"email\"")]
+    Missing,
+    #[error("the provider's claim \"email\" is no e-mail address")]
+    Invalid,
+    #[error("the provider sends no claim \"email_verified\" (or \"xms_edov\")")]
+    VerifiedMissing,
+    #[error("the provider says that the e-mail is not verified (claim \"email_verified\")")]
+    Unverified,
+}
+
+impl NoEmail {
+    /// What the page for signing in knows it as.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Missing | Self::Invalid => "oidc_email_missing",
+            Self::VerifiedMissing => "oidc_email_verified_missing",
+            Self::Unverified => "oidc_email_unverified",
+        }
     }
 }
 
-/// Who that is here: `None`, if nobody, or somebody who is suspended. In a transaction of its own or a larger one.
+impl Identity {
+    fn of(claims: &Claims, email_trusted: bool) -> Self {
+        let name = claims.name.as_deref().and_then(|name| text::name(name).ok());
+        let name = name.filter(|name| name.chars().count() <= MAX_NAME_CHARS);
+        Self { issuer: claims.iss.clone(), subject: claims.sub.clone(), email: email(claims, email_trusted), name }
+    }
+}
+
+/// The e-mail that counts. A provider's own "no" always does.
+fn email(claims: &Claims, trusted: bool) -> Result<String, NoEmail> {
+    let mailbox = &claims.mailbox;
+    let sign_in_name = mailbox.sign_in_name.as_deref().filter(|_| trusted);
+    let told = mailbox.email.as_deref().or_else(|| sign_in_name.filter(|name| text::email(name).is_ok()));
+    let email = text::email(told.ok_or(NoEmail::Missing)?).map_err(|_| NoEmail::Invalid)?;
+    match mailbox.verified {
+        Verified::Yes => Ok(email),
+        Verified::Missing if trusted => Ok(email),
+        Verified::Missing => Err(NoEmail::VerifiedMissing),
+        Verified::No => Err(NoEmail::Unverified),
+    }
+}
+
+/// Whom an identity leads to.
+#[derive(Debug)]
+pub enum Found {
+    Somebody(Box<User>),
+    /// There is no account for it, or one that is suspended.
+    Nobody,
+    /// It was never seen before, and without an e-mail it leads nowhere.
+    NoEmail(NoEmail),
+}
+
+impl Found {
+    fn active(user: User) -> Self {
+        if user.suspended_at.is_none() { Self::Somebody(Box::new(user)) } else { Self::Nobody }
+    }
+}
+
+/// Who that is here. In a transaction of its own or a larger one.
 pub async fn person(
     conn: &mut Conn,
     accounts: Accounts,
     who: &Identity,
     context: Option<&RequestContext>,
-) -> AppResult<Option<User>> {
-    let active = |user: User| Some(user).filter(|user| user.suspended_at.is_none());
+) -> AppResult<Found> {
     if let Some(user) = identity::find(conn, &who.issuer, &who.subject).await? {
-        return Ok(active(user));
+        return Ok(Found::active(user));
     }
-    let Some(email) = &who.email else { return Ok(None) };
+    let email = match &who.email {
+        Ok(email) => email,
+        Err(why) => {
+            let (issuer, subject) = (&who.issuer, &who.subject);
+            tracing::warn!(issuer, subject, "An identity leads to no account: {why}");
+            return Ok(Found::NoEmail(*why));
+        }
+    };
     let found = user::find_by_email(conn, email).await?.map(|(user, _)| user);
     let (user, action) = match (found, accounts) {
         (Some(user), _) => (user, "user.link_identity"),
@@ -106,17 +171,51 @@ pub async fn person(
             let new = NewUser { id, email, name, password_hash: NO_PASSWORD, role: Role::User };
             (user::insert(conn, &new).await?, "user.create")
         }
-        (None, _) => return Ok(None),
+        (None, _) => return Ok(Found::Nobody),
     };
-    let Some(user) = active(user) else { return Ok(None) };
+    if user.suspended_at.is_some() {
+        return Ok(Found::Nobody);
+    }
     if !identity::add(conn, &who.issuer, &who.subject, user.id).await? {
         // Another request was quicker.
-        return Ok(identity::find(conn, &who.issuer, &who.subject).await?.and_then(active));
+        let found = identity::find(conn, &who.issuer, &who.subject).await?;
+        return Ok(found.map_or(Found::Nobody, Found::active));
     }
     Entry::new(action, Target::User(user.id))
         .owned_by(user.id)
         .detail(json!({ "email": email, "issuer": who.issuer, "subject": who.subject }))
         .by_named(conn, &user.email, context)
         .await?;
-    Ok(Some(user))
+    Ok(Found::Somebody(Box::new(user)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn told(claims: &Value, trusted: bool) -> Result<String, NoEmail> {
+        let mut all = json!({ "iss": "https://id.test", "sub": "1", "exp": 1 });
+        all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
+        email(&Claims::read(all.as_object().unwrap()).unwrap(), trusted)
+    }
+
+    #[test]
+    fn an_email_counts_where_it_is_verified_or_the_provider_is_trusted() {
+        let ok = Ok("a@b".to_owned());
+        for (claims, plain, trusted) in [
+            (json!({ "email": "A@b", "email_verified": "true" }), ok.clone(), ok.clone()),
+            (json!({ "email": "A@b", "xms_edov": 1 }), ok.clone(), ok.clone()),
+            (json!({ "email": "A@b" }), Err(NoEmail::VerifiedMissing), ok.clone()),
+            (json!({ "email": "A@b", "email_verified": false }), Err(NoEmail::Unverified), Err(NoEmail::Unverified)),
+            (json!({ "upn": "A@b" }), Err(NoEmail::Missing), ok.clone()),
+            (json!({ "preferred_username": "A@b", "upn": 7 }), Err(NoEmail::Missing), ok.clone()),
+            (json!({ "preferred_username": "ann" }), Err(NoEmail::Missing), Err(NoEmail::Missing)),
+            (json!({ "email": "ann", "email_verified": true }), Err(NoEmail::Invalid), Err(NoEmail::Invalid)),
+        ] {
+            assert_eq!(told(&claims, false), plain, "{claims}");
+            assert_eq!(told(&claims, true), trusted, "{claims}, trusted");
+        }
+    }
 }

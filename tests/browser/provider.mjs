@@ -3,7 +3,7 @@
 //   node provider.mjs PORT REDIRECT_URI CLIENT_SECRET
 //
 // Whoever signs in is whom they say they are: `eve` has the verified e-mail eve@test.example, `unverified-eve` the same one
-// unverified. POST /sign with {header, claims} answers a token, signed with the provider's key.
+// unverified, and other names before the dash (`SHAPES`) the claims as providers of other makes send them. POST /sign with {header, claims} answers a token, signed with the provider's key.
 
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import Provider from 'oidc-provider';
@@ -12,6 +12,14 @@ const [port, redirectUri, secret] = process.argv.slice(2);
 const issuer = `http://127.0.0.1:${port}`;
 const { privateKey } = await generateKeyPair('RS256', { extractable: true });
 const jwk = { ...(await exportJWK(privateKey)), kid: 'key-1', use: 'sig', alg: 'RS256' };
+
+const SHAPES = {
+  unverified: (email) => ({ email, email_verified: false }),
+  cognito: (email) => ({ email, email_verified: 'true' }),
+  'entra.edov': (email) => ({ email, xms_edov: '1' }),
+  entra: (email) => ({ email }),
+  upn: (email) => ({ preferred_username: email }),
+};
 
 const provider = new Provider(issuer, {
   clients: [{
@@ -23,15 +31,14 @@ const provider = new Provider(issuer, {
   }],
   jwks: { keys: [jwk] },
   pkce: { required: () => true },
-  claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name'] },
+  claims: { openid: ['sub'], email: ['email', 'email_verified', 'xms_edov'], profile: ['name', 'preferred_username'] },
   findAccount: (_, id) => ({
     accountId: id,
-    claims: () => ({
-      sub: id,
-      email: `${id.replace(/^unverified-/, '')}@test.example`,
-      email_verified: !id.startsWith('unverified-'),
-      name: 'Somebody',
-    }),
+    claims: () => {
+      const [login, shape] = id.split('-').reverse();
+      const email = `${login}@test.example`;
+      return { sub: id, name: 'Somebody', ...(SHAPES[shape]?.(email) ?? { email, email_verified: true }) };
+    },
   }),
   features: { devInteractions: { enabled: true } },
   cookies: { keys: [secret] },

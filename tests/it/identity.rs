@@ -25,6 +25,11 @@ impl Site {
         Self::with(TestEnv::builder().workers(0), accounts).await
     }
 
+    /// With a provider whose e-mails count although it calls none verified.
+    async fn trusting(accounts: &str) -> Self {
+        Self::with(TestEnv::builder().workers(0).set("CLAWDEPLOY_OIDC_EMAIL_TRUSTED", "true"), accounts).await
+    }
+
     async fn with(builder: Builder, accounts: &str) -> Self {
         let provider = IdentityProvider::start(&format!("{PANEL}{CALLBACK}")).await;
         let env = builder
@@ -80,7 +85,7 @@ async fn a_person_signs_in_over_there_and_is_known_from_then_on() {
     let unknown = site.sign_in("dan").await;
     assert_eq!(unknown.header("location"), Some("/sign-in?error=oidc_unknown_account"));
     let unverified = site.sign_in("unverified-eve").await;
-    assert_eq!(unverified.header("location"), Some("/sign-in?error=oidc_unknown_account"));
+    assert_eq!(unverified.header("location"), Some("/sign-in?error=oidc_email_unverified"));
     let answer = site.sign_in("eve").await;
     assert_eq!(site.who(&answer).await["id"], id.as_str());
     // Another e-mail changes nothing: it is the same person over there.
@@ -108,7 +113,42 @@ async fn a_new_person_gets_an_account_where_that_is_allowed() {
         (&json!("dan@test.example"), &json!("user"), &json!("Somebody"))
     );
     let unverified = site.sign_in("unverified-cid").await;
-    assert_eq!(unverified.header("location"), Some("/sign-in?error=oidc_unknown_account"));
+    assert_eq!(unverified.header("location"), Some("/sign-in?error=oidc_email_unverified"));
+    site.env.finish().await;
+}
+
+/// Claims as providers of other makes send them: what is said in another form counts, and what is not said is named.
+#[tokio::test]
+async fn claims_of_other_makes() {
+    let site = Site::new("email").await;
+    let id = site.env.user_id("eve", clawdeploy_shared::db::user::Role::User).await.to_string();
+    for (login, error) in
+        [("entra-eve", "/sign-in?error=oidc_email_verified_missing"), ("upn-eve", "/sign-in?error=oidc_email_missing")]
+    {
+        assert_eq!(site.sign_in(login).await.header("location"), Some(error), "{login}");
+    }
+    let reasons =
+        site.env.rows("SELECT detail ->> 'reason' AS reason FROM audit WHERE action = 'auth.login' ORDER BY id").await;
+    assert!(reasons[0]["reason"].as_str().unwrap().contains("email_verified"), "{reasons:?}");
+    assert!(reasons[1]["reason"].as_str().unwrap().contains("\"email\""), "{reasons:?}");
+    for login in ["cognito-eve", "entra.edov-eve"] {
+        let answer = site.sign_in(login).await;
+        assert_eq!(site.who(&answer).await["id"], id.as_str(), "{login}");
+    }
+    site.env.finish().await;
+}
+
+/// Where the operator says that the provider's addresses are to be trusted, what it does not verify counts; its "no" stands.
+#[tokio::test]
+async fn a_provider_that_is_trusted_with_addresses() {
+    let site = Site::trusting("email").await;
+    let id = site.env.user_id("eve", clawdeploy_shared::db::user::Role::User).await.to_string();
+    for login in ["entra-eve", "upn-eve"] {
+        let answer = site.sign_in(login).await;
+        assert_eq!(site.who(&answer).await["id"], id.as_str(), "{login}");
+    }
+    let refused = site.sign_in("unverified-eve").await;
+    assert_eq!(refused.header("location"), Some("/sign-in?error=oidc_email_unverified"));
     site.env.finish().await;
 }
 
@@ -164,8 +204,13 @@ async fn tokens_of_the_provider() {
     let plain = json!({});
     let unknown = ask(plain.clone(), json!({ "email_verified": false })).await;
     assert_eq!(unknown.brief(), "401 invalid_token", "nobody is known by it yet");
+    let unsaid = ask(plain.clone(), json!({ "email_verified": null })).await;
+    assert!(unsaid.json["detail"].as_str().unwrap().contains("\"email_verified\""), "{unsaid:?}");
     assert_eq!(ask(plain.clone(), json!({})).await.expect(200).json["email"], "eve@test.example");
     assert_eq!(ask(plain.clone(), json!({ "email": null, "azp": null, "aud": ["panel"] })).await.status.as_u16(), 200);
+    let other =
+        json!({ "exp": in_seconds(60).to_string(), "iat": "now", "email_verified": "True", "groups": 7, "name": [] });
+    assert_eq!(ask(json!({ "kid": null }), other).await.expect(200).json["email"], "eve@test.example");
     for (header, change) in [
         (plain.clone(), json!({ "iss": "https://evil.test" })),
         (plain.clone(), json!({ "exp": in_seconds(-60) })),

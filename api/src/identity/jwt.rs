@@ -3,11 +3,14 @@
 //! The signature is checked by ring, which TLS brings along. A token says by which key it is signed and how; the key
 //! itself says what it can be used for, and where the two differ the token is refused.
 
-use std::collections::HashMap;
-
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use ring::signature::{ECDSA_P256_SHA256_FIXED, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey};
 use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+
+mod claims;
+
+pub(super) use self::claims::{Claims, Mailbox, Verified, subject, text};
 
 /// How far clocks may differ, in seconds.
 const LEEWAY: f64 = 30.0;
@@ -19,6 +22,8 @@ const MAX_BYTES: usize = 16 * 1024;
 pub enum JwtError {
     #[error("it is no signed token of a known form")]
     Form,
+    #[error("its claim {0:?} is missing, or not of the form that is needed")]
+    Claim(&'static str),
     #[error("its key is not one of the issuer's, or not for this algorithm")]
     Key,
     #[error("its signature is wrong")]
@@ -36,45 +41,10 @@ pub enum JwtError {
 #[derive(Debug, Deserialize)]
 struct Header {
     alg: String,
-    kid: String,
+    /// Issuers with a single key may leave it out.
+    kid: Option<String>,
     /// Names what must be understood: nothing of it is here.
-    crit: Option<serde_json::Value>,
-}
-
-/// One or several, as issuers like it.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(untagged)]
-pub(super) enum Audience {
-    #[default]
-    None,
-    One(String),
-    Several(Vec<String>),
-}
-
-impl Audience {
-    fn names(&self) -> &[String] {
-        match self {
-            Self::None => &[],
-            Self::One(one) => std::slice::from_ref(one),
-            Self::Several(several) => several,
-        }
-    }
-}
-
-/// What a token says. What is there in another form than this makes the whole token no token.
-#[derive(Debug, Clone, Deserialize)]
-pub(super) struct Claims {
-    pub(super) iss: String,
-    pub(super) sub: String,
-    #[serde(default)]
-    pub(super) aud: Audience,
-    pub(super) azp: Option<String>,
-    pub(super) exp: f64,
-    pub(super) nbf: Option<f64>,
-    pub(super) nonce: Option<String>,
-    pub(super) email: Option<String>,
-    pub(super) email_verified: Option<bool>,
-    pub(super) name: Option<String>,
+    crit: Option<Value>,
 }
 
 /// A key of the issuer's.
@@ -102,31 +72,40 @@ struct Jwk {
     y: Option<String>,
 }
 
-/// The keys that an issuer publishes, by their names.
-pub(super) fn keys(document: &[u8]) -> Option<HashMap<String, Key>> {
+/// The keys that an issuer publishes, with their names, where they have one.
+pub(super) fn keys(document: &[u8]) -> Option<Vec<(Option<String>, Key)>> {
     #[derive(Deserialize)]
     struct Jwks {
-        keys: Vec<serde_json::Value>,
+        keys: Vec<Value>,
     }
     let jwks: Jwks = serde_json::from_slice(document).ok()?;
     // What is of another kind does not concern us.
     let keys = jwks.keys.into_iter().filter_map(|key| serde_json::from_value::<Jwk>(key).ok());
-    Some(keys.filter_map(|jwk| Some((jwk.kid.clone()?, key(&jwk)?))).collect())
+    Some(keys.filter_map(|jwk| Some((jwk.kid.clone(), key(&jwk)?))).collect())
 }
 
 fn key(jwk: &Jwk) -> Option<Key> {
     if jwk.purpose.as_deref().is_some_and(|purpose| purpose != "sig") {
         return None;
     }
-    let number = |text: &Option<String>| BASE64_URL_SAFE_NO_PAD.decode(text.as_deref()?).ok();
     match (jwk.kty.as_str(), jwk.alg.as_deref(), jwk.crv.as_deref()) {
-        ("RSA", None | Some("RS256"), _) => Some(Key::Rsa { n: number(&jwk.n)?, e: number(&jwk.e)? }),
+        ("RSA", None | Some("RS256"), _) => Some(Key::Rsa { n: number(jwk.n.as_ref())?, e: number(jwk.e.as_ref())? }),
         ("EC", None | Some("ES256"), Some("P-256")) => {
-            let (x, y) = (number(&jwk.x)?, number(&jwk.y)?);
-            (x.len() == 32 && y.len() == 32).then(|| Key::P256([&[4], &x[..], &y[..]].concat()))
+            let coordinate = |text| {
+                let number = number(text)?;
+                Some([vec![0; 32_usize.checked_sub(number.len())?], number].concat())
+            };
+            Some(Key::P256([vec![4], coordinate(jwk.x.as_ref())?, coordinate(jwk.y.as_ref())?].concat()))
         }
         _ => None,
     }
+}
+
+/// A number, which some pad: the text with `=`, or the number with zeros in front. None is none of theirs.
+fn number(text: Option<&String>) -> Option<Vec<u8>> {
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(text?.trim_end_matches('=')).ok()?;
+    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+    (zeros < bytes.len()).then(|| bytes[zeros..].to_vec())
 }
 
 /// A token whose form is right, and nothing more.
@@ -153,13 +132,13 @@ impl<'a> Unverified<'a> {
         Ok(Self { header, signed, payload, signature })
     }
 
-    /// Name of the key that it says to be signed with.
-    pub(super) fn kid(&self) -> &str {
-        &self.header.kid
+    /// Whether a key of this name may have signed it: where one of the two has no name, the signature decides.
+    pub(super) fn may_be_by(&self, kid: Option<&str>) -> bool {
+        self.header.kid.as_deref().zip(kid).is_none_or(|(said, named)| said == named)
     }
 
-    /// What it says, if this key has signed it, this issuer has made it and it is good at `now` (seconds since 1970).
-    pub(super) fn verify(&self, key: &Key, issuer: &str, now: f64) -> Result<Claims, JwtError> {
+    /// Whether this key has signed it.
+    pub(super) fn is_signed_by(&self, key: &Key) -> Result<(), JwtError> {
         let signed = self.signed.as_bytes();
         let right = match (key, self.header.alg.as_str()) {
             (Key::Rsa { n, e }, "RS256") => {
@@ -170,39 +149,19 @@ impl<'a> Unverified<'a> {
             }
             _ => return Err(JwtError::Key),
         };
-        right.map_err(|_| JwtError::Signature)?;
-        let claims: Claims = json(self.payload)?;
+        right.map_err(|_| JwtError::Signature)
+    }
+
+    /// What it says, if this issuer has made it and it is good at `now` (seconds since 1970). The signature comes first.
+    pub(super) fn claims(&self, issuer: &str, now: f64) -> Result<Claims, JwtError> {
+        let claims = Claims::read(&json::<Map<String, Value>>(self.payload)?)?;
         if claims.iss != issuer {
             return Err(JwtError::Issuer);
         }
         if claims.exp + LEEWAY <= now || claims.nbf.is_some_and(|from| from - LEEWAY > now) {
             return Err(JwtError::Time);
         }
-        if claims.sub.is_empty() || claims.sub.len() > 255 {
-            return Err(JwtError::Form);
-        }
         Ok(claims)
-    }
-}
-
-impl Claims {
-    /// A token that a program sends must be for one of these: its audience, or the party that it was given to.
-    pub(super) fn is_for_any(&self, parties: &[String]) -> Result<(), JwtError> {
-        let named = self.aud.names().iter().chain(&self.azp).any(|name| parties.contains(name));
-        // Where both are there, a party that is not ours is not made good by an audience.
-        let other_party = self.azp.as_ref().is_some_and(|azp| !parties.contains(azp));
-        if named && !other_party { Ok(()) } else { Err(JwtError::Party) }
-    }
-
-    /// The token of a sign-in must be for this very client, and for this very attempt.
-    pub(super) fn is_of_sign_in(&self, client_id: &str, nonce: &str) -> Result<(), JwtError> {
-        let names = self.aud.names();
-        let sole = names.len() == 1 || self.azp.is_some();
-        let party = self.azp.as_deref().is_none_or(|azp| azp == client_id);
-        if !names.iter().any(|name| name == client_id) || !sole || !party {
-            return Err(JwtError::Party);
-        }
-        if self.nonce.as_deref() == Some(nonce) { Ok(()) } else { Err(JwtError::Nonce) }
     }
 }
 
@@ -217,7 +176,7 @@ mod tests {
         rand::SystemRandom,
         signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _},
     };
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -244,7 +203,11 @@ mod tests {
     fn refused(pair: &EcdsaKeyPair, key: &Key, header: &Value, claims: &Value) -> Option<JwtError> {
         let token = token(pair, header, claims);
         let read = Unverified::read(&token);
-        read.and_then(|token| token.verify(key, ISSUER, NOW)?.is_for_any(&["https://panel.test".into()])).err()
+        read.and_then(|token| {
+            token.is_signed_by(key)?;
+            token.claims(ISSUER, NOW)?.is_for_any(&["https://panel.test".into()])
+        })
+        .err()
     }
 
     #[test]
@@ -258,14 +221,17 @@ mod tests {
         for (field, value, why) in [
             ("iss", json!("https://id.test/"), JwtError::Issuer),
             ("exp", json!(NOW - 31.0), JwtError::Time),
-            ("exp", json!("never"), JwtError::Form),
-            ("exp", Value::Null, JwtError::Form),
+            ("exp", json!("never"), JwtError::Claim("exp")),
+            ("exp", json!("NaN"), JwtError::Claim("exp")),
+            ("exp", json!("inf"), JwtError::Claim("exp")),
+            ("exp", Value::Null, JwtError::Claim("exp")),
             ("nbf", json!(NOW + 31.0), JwtError::Time),
-            ("nbf", json!("always"), JwtError::Form),
+            ("nbf", json!("always"), JwtError::Claim("nbf")),
             ("azp", json!("https://evil.test"), JwtError::Party),
             ("azp", Value::Null, JwtError::Party),
-            ("sub", json!(""), JwtError::Form),
-            ("aud", json!(7), JwtError::Form),
+            ("sub", json!(""), JwtError::Claim("sub")),
+            ("sub", json!(["user_1"]), JwtError::Claim("sub")),
+            ("azp", json!(["https://panel.test"]), JwtError::Claim("azp")),
         ] {
             let mut claims = good();
             claims[field] = value;
@@ -275,7 +241,7 @@ mod tests {
             (json!({ "alg": "none", "kid": "k1" }), JwtError::Key),
             (json!({ "alg": "HS256", "kid": "k1" }), JwtError::Key),
             (json!({ "alg": "RS256", "kid": "k1" }), JwtError::Key),
-            (json!({ "alg": "ES256" }), JwtError::Form),
+            (json!({ "alg": "ES256", "kid": 7 }), JwtError::Form),
             (json!({ "alg": "ES256", "kid": "k1", "crit": ["exp"] }), JwtError::Form),
         ] {
             cases.push((header, good(), why));
@@ -285,19 +251,30 @@ mod tests {
         }
     }
 
+    /// Forms that providers are known to send, and that mean the same.
     #[test]
-    fn a_token_of_a_sign_in_is_for_this_client_and_attempt() {
-        let claims = |aud: Value, azp: Value| -> Claims {
-            let claims = json!({ "iss": ISSUER, "sub": "1", "exp": 1, "nonce": "n", "aud": aud, "azp": azp });
-            serde_json::from_value(claims).unwrap()
-        };
-        let none = Value::Null;
-        assert_eq!(claims(json!("me"), none.clone()).is_of_sign_in("me", "n"), Ok(()));
-        assert_eq!(claims(json!(["me", "you"]), json!("me")).is_of_sign_in("me", "n"), Ok(()));
-        assert_eq!(claims(json!(["me", "you"]), none.clone()).is_of_sign_in("me", "n"), Err(JwtError::Party));
-        assert_eq!(claims(json!("you"), json!("me")).is_of_sign_in("me", "n"), Err(JwtError::Party));
-        assert_eq!(claims(json!("me"), json!("you")).is_of_sign_in("me", "n"), Err(JwtError::Party));
-        assert_eq!(claims(json!("me"), none).is_of_sign_in("me", "m"), Err(JwtError::Nonce));
+    fn claims_of_other_forms_do_not_spoil_the_token() {
+        let pair = pair();
+        let key = Key::P256(pair.public_key().as_ref().to_vec());
+        for (field, value) in [
+            ("exp", json!("1000060")),
+            ("exp", json!(1_000_060.75)),
+            ("nbf", json!("999995")),
+            ("iat", json!("yesterday")),
+            ("sub", json!(4711)),
+            ("aud", json!(7)),
+            ("aud", json!([7, "you"])),
+            ("nonce", json!(7)),
+            ("email", json!(["a@b", "c@d"])),
+            ("email_verified", json!("perhaps")),
+            ("name", json!({ "given": "Ann" })),
+            ("groups", json!({ "a": [1] })),
+        ] {
+            let mut claims = good();
+            claims[field] = value.clone();
+            let header = json!({ "alg": "ES256", "typ": "at+jwt" });
+            assert_eq!(refused(&pair, &key, &header, &claims), None, "{field} {value}");
+        }
     }
 
     #[test]
@@ -310,10 +287,18 @@ mod tests {
             { "kty": "oct", "kid": "d", "k": "AQAB" },
             { "kty": "EC", "kid": "e", "crv": "P-384", "x": "AQAB", "y": "AQAB" },
             { "kty": "EC", "kid": "f", "crv": "P-256", "x": "AQAB", "y": "AQAB" },
+            { "kty": "EC", "kid": "g", "crv": "P-256", "x": "AQAB" },
+            { "kty": "OKP", "kid": "h", "crv": "Ed25519", "x": "AQAB" },
+            { "kty": "new", "kid": "i", "alg": 7 },
+            { "kty": "RSA", "n": "AAEAAQ==", "e": "AQAB" },
             7
         ] });
         let keys = keys(document.to_string().as_bytes()).unwrap();
-        assert_eq!(keys.keys().collect::<Vec<_>>(), ["a"]);
+        let names: Vec<_> = keys.iter().map(|(kid, _)| kid.as_deref()).collect();
+        assert_eq!(names, [Some("a"), None, Some("f"), None]);
+        assert_eq!(keys[3].1, Key::Rsa { n: vec![1, 0, 1], e: vec![1, 0, 1] }, "padded");
+        let Key::P256(point) = &keys[2].1 else { panic!("{keys:?}") };
+        assert_eq!((point.len(), &point[30..33], &point[62..]), (65, &[1, 0, 1][..], &[1, 0, 1][..]));
         assert!(super::keys(b"{}").is_none());
     }
 }

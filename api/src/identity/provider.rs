@@ -1,7 +1,6 @@
 //! The provider of identities: what it publishes, and what it says of people.
 
 use std::{
-    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -10,9 +9,10 @@ use base64::{
     Engine as _,
     prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
 };
-use clawdeploy_shared::token::session_token;
+use clawdeploy_shared::{telemetry::chain, text::email_key, token::session_token};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 use url::{Url, form_urlencoded};
@@ -20,9 +20,8 @@ use url::{Url, form_urlencoded};
 use super::{
     Accounts, Identity, IdentityArgs,
     http::{Call, HttpError, fetch},
-    jwt::{Claims, JwtError, Key, Unverified, keys},
+    jwt::{Claims, JwtError, Key, Mailbox, Unverified, Verified, keys, subject, text},
 };
-use crate::extract::parsed;
 
 /// Whoever shows keys that are not known causes one question in this time, not more.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
@@ -48,6 +47,26 @@ struct Client {
     redirect_uri: String,
 }
 
+impl Client {
+    /// The form that turns a code into tokens, and the header for it.
+    fn token_request(&self, sign_in: &SignIn, code: &str, secret_in_form: bool) -> (String, Option<String>) {
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.append_pair("grant_type", "authorization_code")
+            .append_pair("code", code)
+            .append_pair("redirect_uri", &self.redirect_uri)
+            .append_pair("client_id", &self.id)
+            .append_pair("code_verifier", &sign_in.verifier);
+        let authorization = match &self.secret {
+            Some(secret) if secret_in_form => {
+                form.append_pair("client_secret", secret.expose_secret());
+                None
+            }
+            secret => secret.as_ref().map(|secret| basic(&self.id, secret)),
+        };
+        (form.finish(), authorization)
+    }
+}
+
 /// Handle on the provider.
 #[derive(Debug)]
 pub struct Provider {
@@ -56,6 +75,8 @@ pub struct Provider {
     /// What the button says.
     pub name: String,
     parties: Vec<String>,
+    /// Whether its e-mails count that it does not call verified.
+    email_trusted: bool,
     client: Option<Client>,
     published: Mutex<Published>,
 }
@@ -63,26 +84,40 @@ pub struct Provider {
 #[derive(Debug, Default)]
 struct Published {
     document: Option<Arc<Document>>,
-    keys: HashMap<String, Key>,
+    keys: Vec<(Option<String>, Key)>,
     asked_at: Option<Instant>,
 }
 
 /// Where things are at the provider.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 struct Document {
     issuer: String,
-    #[serde(deserialize_with = "parsed")]
     jwks_uri: Url,
-    #[serde(default, deserialize_with = "parsed_if_any")]
     authorization_endpoint: Option<Url>,
-    #[serde(default, deserialize_with = "parsed_if_any")]
     token_endpoint: Option<Url>,
-    #[serde(default, deserialize_with = "parsed_if_any")]
     userinfo_endpoint: Option<Url>,
+    /// The client's secret goes into the form, where the provider takes it nowhere else.
+    secret_in_form: bool,
 }
 
-fn parsed_if_any<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
-    parsed(deserializer).map(Some)
+impl Document {
+    /// Only what is needed has to be there, and of the right form.
+    fn read(body: &[u8]) -> Result<Self, IdentityError> {
+        let said: Map<String, Value> =
+            serde_json::from_slice(body).map_err(|_| IdentityError::Answer("its configuration"))?;
+        let url = |field| text(&said, field)?.parse().ok();
+        let methods = said.get("token_endpoint_auth_methods_supported").and_then(Value::as_array);
+        let takes = |method: &str| methods.is_some_and(|methods| methods.iter().any(|known| known == method));
+        Ok(Self {
+            issuer: text(&said, "issuer").ok_or(IdentityError::Answer("its configuration names no issuer"))?,
+            jwks_uri: url("jwks_uri").ok_or(IdentityError::Answer("its configuration names no jwks_uri"))?,
+            authorization_endpoint: url("authorization_endpoint"),
+            token_endpoint: url("token_endpoint"),
+            userinfo_endpoint: url("userinfo_endpoint"),
+            // Without a list it is the header, says OpenID Connect.
+            secret_in_form: takes("client_secret_post") && !takes("client_secret_basic"),
+        })
+    }
 }
 
 /// One attempt to sign in, as the browser keeps it, sealed.
@@ -127,6 +162,7 @@ impl Provider {
             accounts: args.oidc_accounts?,
             name: args.oidc_name.clone(),
             parties: args.oidc_parties.iter().map(|party| party.trim().to_owned()).collect(),
+            email_trusted: args.oidc_email_trusted,
             client,
             published: Mutex::default(),
         })
@@ -143,7 +179,7 @@ impl Provider {
         claims.is_for_any(&self.parties)?;
         #[expect(clippy::cast_possible_truncation, reason = "a time; what is out of range ends at its bounds")]
         let expires = claims.exp as i64;
-        Ok((Identity::of(&claims), expires))
+        Ok((Identity::of(&claims, self.email_trusted), expires))
     }
 
     /// Where the browser is to go, and what it has to bring back.
@@ -169,58 +205,58 @@ impl Provider {
     pub async fn end(&self, sign_in: &SignIn, code: &str) -> Result<Identity, IdentityError> {
         #[derive(Deserialize)]
         struct Tokens {
-            id_token: String,
+            id_token: Option<String>,
             access_token: Option<String>,
         }
         let client = self.client.as_ref().ok_or(IdentityError::Answer("no client is set"))?;
         let document = self.document().await?;
         let url = document.token_endpoint.as_ref().ok_or(IdentityError::Answer("token_endpoint"))?;
-        let form = form_urlencoded::Serializer::new(String::new())
-            .append_pair("grant_type", "authorization_code")
-            .append_pair("code", code)
-            .append_pair("redirect_uri", &client.redirect_uri)
-            .append_pair("client_id", &client.id)
-            .append_pair("code_verifier", &sign_in.verifier)
-            .finish();
-        let authorization = client.secret.as_ref().map(|secret| basic(&client.id, secret));
+        let (form, authorization) = client.token_request(sign_in, code, document.secret_in_form);
         let body = fetch(Call { url, authorization, form: Some(form) }).await?;
         let tokens: Tokens = serde_json::from_slice(&body).map_err(|_| IdentityError::Answer("the tokens"))?;
-        let mut claims = self.claims(&tokens.id_token).await?;
+        let id_token = tokens.id_token.ok_or(IdentityError::Answer("it gives no id_token for the scope openid"))?;
+        let mut claims = self.claims(&id_token).await?;
         claims.is_of_sign_in(&client.id, &sign_in.nonce)?;
-        if claims.email.is_none()
-            && let (Some(url), Some(token)) = (&document.userinfo_endpoint, tokens.access_token)
-        {
-            ask_for_email(&mut claims, url, &token).await?;
+        let incomplete = claims.mailbox.email.is_none() || claims.mailbox.verified == Verified::Missing;
+        if incomplete && let (Some(url), Some(token)) = (&document.userinfo_endpoint, tokens.access_token) {
+            match ask_for_email(&mut claims, url, &token).await {
+                Ok(()) => {}
+                Err(error @ IdentityError::Token(_)) => return Err(error),
+                // Whoever is known here signs in without an e-mail; of others the missing claim is named.
+                Err(error) => {
+                    tracing::warn!(error = chain(&error), "The provider of identities does not say more of a person")
+                }
+            }
         }
-        Ok(Identity::of(&claims))
+        Ok(Identity::of(&claims, self.email_trusted))
     }
 
     /// What a token says, if it is the provider's and good now.
     async fn claims(&self, token: &str) -> Result<Claims, IdentityError> {
         let token = Unverified::read(token)?;
-        let key = self.key(token.kid()).await?;
+        self.is_signed(&token).await?;
         #[expect(clippy::cast_precision_loss, reason = "seconds, for a very long time")]
         let now = now() as f64;
-        Ok(token.verify(&key, &self.issuer, now)?)
+        Ok(token.claims(&self.issuer, now)?)
     }
 
-    async fn key(&self, kid: &str) -> Result<Key, IdentityError> {
+    /// Whether one of the provider's keys has signed it.
+    async fn is_signed(&self, token: &Unverified<'_>) -> Result<(), IdentityError> {
         let mut published = self.published.lock().await;
         let age = published.asked_at.map(|at| at.elapsed());
-        let known = published.keys.get(kid).cloned();
-        match (known, age) {
-            (Some(key), Some(age)) if age < KEEP => return Ok(key),
-            (None, Some(age)) if age < ASK_AGAIN => return Err(JwtError::Key.into()),
+        match (published.has_signed(token), age) {
+            (Ok(()), Some(age)) if age < KEEP => return Ok(()),
+            (Err(error), Some(age)) if age < ASK_AGAIN => return Err(error.into()),
             (known, _) => {
                 published.asked_at = Some(Instant::now());
                 match self.ask(&mut published).await {
                     Ok(()) => {}
                     // A provider that is away for a moment takes nobody's keys back.
-                    Err(error) => return known.ok_or(error),
+                    Err(error) => return known.map_err(|_| error),
                 }
             }
         }
-        published.keys.get(kid).cloned().ok_or_else(|| JwtError::Key.into())
+        Ok(published.has_signed(token)?)
     }
 
     async fn document(&self) -> Result<Arc<Document>, IdentityError> {
@@ -237,8 +273,7 @@ impl Provider {
         let at = format!("{}/.well-known/openid-configuration", self.issuer.trim_end_matches('/'));
         let at: Url = at.parse().map_err(|_| IdentityError::Answer("the issuer is no URL"))?;
         let body = fetch(Call { url: &at, authorization: None, form: None }).await?;
-        let document: Document =
-            serde_json::from_slice(&body).map_err(|_| IdentityError::Answer("its configuration"))?;
+        let document = Document::read(&body)?;
         if document.issuer != self.issuer {
             return Err(IdentityError::Answer("it calls itself by another name than the issuer that is set"));
         }
@@ -249,25 +284,41 @@ impl Provider {
     }
 }
 
-/// Many providers tell the e-mail only to whoever asks for it.
-async fn ask_for_email(claims: &mut Claims, url: &Url, access_token: &str) -> Result<(), IdentityError> {
-    #[derive(Deserialize)]
-    struct Info {
-        sub: String,
-        email: Option<String>,
-        email_verified: Option<bool>,
-        name: Option<String>,
+impl Published {
+    fn has_signed(&self, token: &Unverified<'_>) -> Result<(), JwtError> {
+        let keys = self.keys.iter().filter(|(kid, _)| token.may_be_by(kid.as_deref()));
+        let mut found = Err(JwtError::Key);
+        for (_, key) in keys {
+            match token.is_signed_by(key) {
+                Ok(()) => return Ok(()),
+                Err(JwtError::Key) => {}
+                Err(error) => found = Err(error),
+            }
+        }
+        found
     }
+}
+
+/// Many providers tell the e-mail, or whether it is verified, only to whoever asks for it.
+async fn ask_for_email(claims: &mut Claims, url: &Url, access_token: &str) -> Result<(), IdentityError> {
     let authorization = Some(format!("Bearer {access_token}"));
     let body = fetch(Call { url, authorization, form: None }).await?;
-    let info: Info = serde_json::from_slice(&body).map_err(|_| IdentityError::Answer("what it says of the person"))?;
-    if info.sub != claims.sub {
-        return Err(IdentityError::Answer("it speaks of another person"));
+    let said: Map<String, Value> =
+        serde_json::from_slice(&body).map_err(|_| IdentityError::Answer("what it says of the person"))?;
+    if subject(&said).as_ref() != Some(&claims.sub) {
+        return Err(JwtError::Claim("sub").into());
     }
-    claims.email = info.email;
-    claims.email_verified = info.email_verified;
-    claims.name = info.name.or(claims.name.take());
+    claims.mailbox = merged(claims.mailbox.clone(), Mailbox::read(&said));
+    claims.name = text(&said, "name").or(claims.name.take());
     Ok(())
+}
+
+/// An e-mail and its verification belong together: what is said of one is not true of another.
+fn merged(token: Mailbox, asked: Mailbox) -> Mailbox {
+    let sign_in_name = token.sign_in_name.clone().or(asked.sign_in_name.clone());
+    let key = |mailbox: &Mailbox| mailbox.email.as_deref().map(email_key);
+    let taken = if token.email.is_none() || key(&token) == key(&asked) { asked } else { token };
+    Mailbox { sign_in_name, ..taken }
 }
 
 /// HTTP's basic authentication, with the parts escaped as OAuth 2.0 has it.
@@ -275,4 +326,61 @@ fn basic(id: &str, secret: &SecretString) -> String {
     let escaped = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     let both = format!("{}:{}", escaped(id), escaped(secret.expose_secret()));
     format!("Basic {}", BASE64_STANDARD.encode(both))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn document(with: &Value) -> Result<Document, IdentityError> {
+        let mut document = json!({ "issuer": "https://id.test", "jwks_uri": "https://id.test/keys" });
+        for (field, value) in with.as_object().unwrap() {
+            document[field] = value.clone();
+        }
+        Document::read(document.to_string().as_bytes())
+    }
+
+    #[test]
+    fn what_is_not_needed_in_a_configuration_may_be_anything() {
+        let odd = json!({
+            "authorization_endpoint": null, "token_endpoint": 7, "userinfo_endpoint": "", "scopes_supported": "openid",
+            "id_token_signing_alg_values_supported": {}, "token_endpoint_auth_methods_supported": "client_secret_post",
+        });
+        let read = document(&odd).unwrap();
+        assert_eq!((read.authorization_endpoint, read.token_endpoint, read.userinfo_endpoint), (None, None, None));
+        assert!(!read.secret_in_form);
+        let error = document(&json!({ "jwks_uri": null })).unwrap_err().to_string();
+        assert!(error.ends_with("its configuration names no jwks_uri"), "{error}");
+    }
+
+    #[test]
+    fn the_secret_goes_where_the_provider_takes_it() {
+        for (methods, in_form) in [
+            (json!(["client_secret_basic"]), false),
+            (json!(["client_secret_post", "client_secret_basic"]), false),
+            (json!(["client_secret_post", "private_key_jwt"]), true),
+            (json!(["none"]), false),
+        ] {
+            let read = document(&json!({ "token_endpoint_auth_methods_supported": methods })).unwrap();
+            assert_eq!(read.secret_in_form, in_form, "{methods}");
+        }
+    }
+
+    #[test]
+    fn a_verification_is_of_one_address() {
+        let mailbox =
+            |email: Option<&str>, verified| Mailbox { email: email.map(str::to_owned), verified, sign_in_name: None };
+        let (missing, yes) = (Verified::Missing, Verified::Yes);
+        for (token, asked, want) in [
+            (mailbox(None, missing), mailbox(Some("a@b"), yes), mailbox(Some("a@b"), yes)),
+            (mailbox(Some("A@b"), missing), mailbox(Some("a@b"), yes), mailbox(Some("a@b"), yes)),
+            (mailbox(Some("a@b"), missing), mailbox(Some("other@b"), yes), mailbox(Some("a@b"), missing)),
+            (mailbox(Some("a@b"), missing), mailbox(None, yes), mailbox(Some("a@b"), missing)),
+            (mailbox(None, yes), mailbox(Some("a@b"), missing), mailbox(Some("a@b"), missing)),
+        ] {
+            assert_eq!(merged(token, asked), want);
+        }
+    }
 }

@@ -525,8 +525,9 @@ export interface paths {
         };
         /**
          * Comes back from the provider of identities, and signs in
-         * @description The browser goes on to the panel; where it did not succeed, to `/sign-in?error=` with `oidc_refused`, `oidc_failed`
-         *     or `oidc_unknown_account`.
+         * @description The browser goes on to the panel; where it did not succeed, to `/sign-in?error=` with `oidc_refused`, `oidc_failed`,
+         *     `oidc_unknown_account`, or what keeps an identity that was never seen before from leading to an account:
+         *     `oidc_email_missing`, `oidc_email_verified_missing` (claims that the provider does not send), `oidc_email_unverified`.
          */
         get: operations["finish_oidc"];
         put?: never;

@@ -17,15 +17,16 @@ use crate::{
     },
     error::{AppError, AppResult},
     extract::Query,
-    identity::{self, Accounts, Identity, SignIn},
+    identity::{self, Accounts, Found, Identity, NoEmail, SignIn},
     middleware::RequestContext,
     state::AppState,
 };
 
 /// Comes back from the provider of identities, and signs in
 ///
-/// The browser goes on to the panel; where it did not succeed, to `/sign-in?error=` with `oidc_refused`, `oidc_failed`
-/// or `oidc_unknown_account`.
+/// The browser goes on to the panel; where it did not succeed, to `/sign-in?error=` with `oidc_refused`, `oidc_failed`,
+/// `oidc_unknown_account`, or what keeps an identity that was never seen before from leading to an account:
+/// `oidc_email_missing`, `oidc_email_verified_missing` (claims that the provider does not send), `oidc_email_unverified`.
 #[utoipa::path(
     get, path = "/api/auth/oidc/callback", tag = "auth", security(()), params(OidcAnswer),
     responses((status = SEE_OTHER, description = "To the panel")),
@@ -52,12 +53,12 @@ pub async fn finish_oidc(
     };
     let accounts = provider.accounts;
     match sign_in_as(&app, accounts, who, context, Browser::of(&headers)).await? {
-        Some(session) => {
+        Ok(session) => {
             let mut answer = to("/", cookie::clear_named(cookie::OIDC));
             answer.headers_mut().append(header::SET_COOKIE, session);
             Ok(answer)
         }
-        None => Ok(back_at_the_door("oidc_unknown_account")),
+        Err(why) => Ok(back_at_the_door(why)),
     }
 }
 
@@ -69,30 +70,38 @@ fn attempt(app: &AppState, headers: &HeaderMap, state: &str) -> Option<SignIn> {
     sign_in.is_of(state).then_some(sign_in)
 }
 
-/// The cookie of a new session; `None`: nobody here is that.
+/// The cookie of a new session, or why there is none.
 async fn sign_in_as(
     app: &AppState,
     accounts: Accounts,
     identity: Identity,
     context: RequestContext,
     browser: Browser,
-) -> AppResult<Option<HeaderValue>> {
+) -> AppResult<Result<HeaderValue, &'static str>> {
     let db = app.db.clone();
     app.change(async move {
         let mut conn = db.conn().await?;
         conn.transaction::<_, AppError, _>(async |conn| {
-            let detail = json!({ "issuer": identity.issuer, "subject": identity.subject });
-            let Some(user) = identity::person(conn, accounts, &identity, Some(&context)).await? else {
+            let mut detail = json!({ "issuer": identity.issuer, "subject": identity.subject });
+            let (user, why) = match identity::person(conn, accounts, &identity, Some(&context)).await? {
+                Found::Somebody(user) => (Some(*user), None),
+                Found::Nobody => (None, None),
+                Found::NoEmail(why) => (None, Some(why)),
+            };
+            let Some(user) = user else {
+                if let Some(why) = why {
+                    detail["reason"] = why.to_string().into();
+                }
                 let name = identity.email.as_deref().unwrap_or("?");
                 let entry = Entry::new("auth.login", Target::Stranger(name)).detail(detail).refused();
                 entry.by_named(conn, name, Some(&context)).await?;
-                return Ok(None);
+                return Ok(Err(why.map_or("oidc_unknown_account", NoEmail::code)));
             };
             let opened = session::open(conn, &user, &browser, &context).await?;
             let who = Principal::of_session(user, opened.id);
             let entry = Entry::new("auth.login", Target::User(who.user.id)).owned_by(who.user.id);
             entry.detail(detail).by(conn, &who, &context).await?;
-            Ok(Some(opened.cookie()))
+            Ok(Ok(opened.cookie()))
         })
         .await
     })

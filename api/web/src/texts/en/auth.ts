@@ -21,6 +21,12 @@ export const auth = {
       oidc_failed: 'The sign-in over there did not succeed, or took too long. Try it once more.',
       oidc_unknown_account:
         'Nobody is let in by that identity: there is no such account here, or it is suspended. Ask an administrator.',
+      oidc_email_missing:
+        'The identity provider did not send an email address (claim “email”), so no account could be found. Ask an administrator.',
+      oidc_email_verified_missing:
+        'The identity provider did not say whether your email address is verified (claim “email_verified”). Ask an administrator.',
+      oidc_email_unverified:
+        'Your email address is not verified with the identity provider. Verify it there, then sign in again.',
       oidc_unavailable: 'The other place does not answer as it should. Try again shortly, or use your password.',
     },
   },
