@@ -1,5 +1,6 @@
 //! Checks of what people send: every field is looked at, and all complaints come back together.
 
+use clawdeploy_shared::text::{self, BadCharacter, EmailError, NameError};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{
@@ -21,27 +22,34 @@ impl Checks {
         self.0.push(FieldError::new(field, code, message));
     }
 
-    /// A name for people: 1 to 64 characters without control characters, trimmed.
+    /// A name for people, in the form in which it is stored: 1 to 64 characters that can be seen.
     pub fn name(&mut self, field: &'static str, text: &str) -> String {
-        let text = text.trim();
-        let length = text.chars().count();
-        if length == 0 {
-            self.fail(field, "required", "is required");
-        } else if length > MAX_NAME_CHARS {
-            self.fail(field, "too_long", format!("must be at most {MAX_NAME_CHARS} characters long"));
-        } else if text.chars().any(is_invisible) {
-            self.fail(field, "invalid", "must not contain control characters");
+        match text::name(text) {
+            Ok(name) => {
+                if name.chars().count() > MAX_NAME_CHARS {
+                    self.fail(field, "too_long", format!("must be at most {MAX_NAME_CHARS} characters long"));
+                }
+                return name;
+            }
+            Err(NameError::Empty) => self.fail(field, "required", "is required"),
+            Err(NameError::Character(bad)) => self.bad_character(field, bad),
         }
-        text.to_owned()
+        String::new()
     }
 
-    /// An e-mail address, trimmed.
+    /// An e-mail address, in its normal form.
     pub fn email(&mut self, field: &'static str, text: &str) -> String {
-        let text = text.trim();
-        if !is_email(text) {
-            self.fail(field, "invalid", "must be an e-mail address");
+        match text::email(text) {
+            Ok(email) => return email,
+            Err(EmailError::Form) => self.fail(field, "invalid", "must be an e-mail address"),
+            Err(EmailError::Character(bad)) => self.bad_character(field, bad),
         }
-        text.to_owned()
+        String::new()
+    }
+
+    /// A character that does not belong where it is: it is named, the text is not shown.
+    pub fn bad_character(&mut self, field: &'static str, bad: BadCharacter) {
+        self.fail(field, INVALID_CHARACTER, format!("must not contain {bad}"));
     }
 
     /// A new password.
@@ -90,20 +98,17 @@ impl Checks {
     }
 }
 
-const MAX_NAME_CHARS: usize = 64;
+pub const MAX_NAME_CHARS: usize = 64;
 
-/// Enough to catch a slip; whether mail arrives there is another matter.
-pub fn is_email(text: &str) -> bool {
-    let Some((local, domain)) = text.rsplit_once('@') else { return false };
-    !local.is_empty()
-        && !domain.is_empty()
-        && text.len() <= 254
-        && !text.contains(|c: char| c.is_whitespace() || c.is_control())
-}
+/// The code for a character that does not belong where it is.
+pub const INVALID_CHARACTER: &str = "invalid_character";
 
-/// Control characters, and those that change the direction or the lines of the text around them.
-fn is_invisible(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// A secret without the blanks that came along where it was copied; `None`: nothing is left, as in forms that send fields
+/// that were left empty. Not for passwords, which may begin or end with a blank.
+pub fn pasted(secret: Option<SecretString>) -> Option<SecretString> {
+    let secret = secret?;
+    let text = text::trim(secret.expose_secret());
+    (!text.is_empty()).then(|| SecretString::from(text))
 }
 
 #[cfg(test)]
@@ -117,21 +122,37 @@ mod tests {
     #[test]
     fn names() {
         let long = "ä".repeat(65);
-        let table: [(&str, &[&str]); 8] = [
-            ("first", &[]),
-            ("  my gateway  ", &[]),
-            (&long[2..], &[]),
-            ("", &["name required"]),
-            (" \t ", &["name required"]),
-            (&long, &["name too_long"]),
-            ("a\u{0}b", &["name invalid"]),
-            ("a\u{202e}b", &["name invalid"]),
+        let decomposed = "a\u{308}".repeat(64);
+        let table: [(&str, &str, &[&str]); 10] = [
+            ("first", "first", &[]),
+            ("  my  gateway  ", "my gateway", &[]),
+            (&long[2..], &long[2..], &[]),
+            (&decomposed, &long[2..], &[]),
+            ("", "", &["name required"]),
+            (" \t ", "", &["name required"]),
+            (&long, &long, &["name too_long"]),
+            ("a\u{0}b", "", &["name invalid_character"]),
+            ("a\u{202e}b", "", &["name invalid_character"]),
+            ("\u{200b}", "", &["name invalid_character"]),
         ];
-        for (text, want) in table {
+        for (text, stored, want) in table {
             let mut checks = Checks::default();
-            assert_eq!(checks.name("name", text), text.trim());
+            assert_eq!(checks.name("name", text), stored);
             assert_eq!(codes(checks), want, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_character_that_is_refused_is_named() {
+        let mut checks = Checks::default();
+        checks.name("name", "ab\u{200b}");
+        checks.email("email", "a b@c");
+        let said: Vec<_> = checks.0.into_iter().map(|field| field.message).collect();
+        let want = [
+            "must not contain U+200B (zero width space) at position 3",
+            "must not contain U+0020 (space) at position 2",
+        ];
+        assert_eq!(said, want);
     }
 
     #[test]
@@ -150,11 +171,12 @@ mod tests {
 
     #[test]
     fn addresses() {
-        for good in ["a@b", "ann@example.com", "ann+x@sub.example.com"] {
-            assert!(is_email(good), "{good}");
-        }
-        for bad in ["", "ann", "@b", "a@", "a b@c", "a@b\n"] {
-            assert!(!is_email(bad), "{bad:?}");
+        for (text, want) in
+            [("Ann@Example.com\n", None), ("ann", Some("email invalid")), ("a\0@b", Some("email invalid_character"))]
+        {
+            let mut checks = Checks::default();
+            checks.email("email", text);
+            assert_eq!(codes(checks), Vec::from_iter(want), "{text:?}");
         }
     }
 }

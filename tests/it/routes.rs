@@ -26,6 +26,7 @@ mod sessions;
 pub(crate) mod setup;
 mod tenants;
 mod terminals;
+mod texts;
 mod tokens;
 mod usage;
 

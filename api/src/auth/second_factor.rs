@@ -47,9 +47,13 @@ pub fn recovery_codes() -> (Vec<SecretString>, Vec<Vec<u8>>) {
     (codes, hashes)
 }
 
-/// People type them with blanks, dashes and capitals as they like.
-fn normal(code: &str) -> String {
-    code.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).take(64).collect()
+/// People type them with blanks, dashes and capitals as they like, some with a keyboard for wide digits.
+pub fn normal(code: &str) -> String {
+    let narrow = |c: char| match c {
+        '０'..='９' => char::from_u32(u32::from(c) - u32::from('０') + u32::from('0')).unwrap_or(c),
+        c => c,
+    };
+    code.chars().map(narrow).filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).take(64).collect()
 }
 
 #[cfg(test)]
@@ -64,5 +68,6 @@ mod tests {
         assert_eq!(code.len(), 24, "{code}");
         assert_eq!(token_hash(&normal(&format!(" {} ", code.to_uppercase().replace('-', " ")))), hashes[0]);
         assert_ne!(hashes[0], hashes[1]);
+        assert_eq!(normal("\u{feff}１２３ 456\n"), "123456");
     }
 }

@@ -3,7 +3,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use clawdeploy_shared::attempts::Attempts;
+use clawdeploy_shared::{attempts::Attempts, text::email_key};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{AppError, AppResult, ErrorCode};
@@ -11,7 +11,7 @@ use crate::error::{AppError, AppResult, ErrorCode};
 /// What is counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Key {
-    /// An e-mail, known or not, in lower case.
+    /// An e-mail, known or not, in its normal form.
     Account(String),
     /// A network, since one host has a whole /64 of IPv6 addresses.
     Network(IpAddr),
@@ -19,7 +19,7 @@ pub enum Key {
 
 impl Key {
     pub fn account(email: &str) -> Self {
-        Self::Account(email.to_lowercase())
+        Self::Account(email_key(email))
     }
 
     pub fn network(ip: IpAddr) -> Self {
@@ -88,6 +88,7 @@ mod tests {
     #[test]
     fn an_account_is_the_same_however_it_is_typed() {
         assert_eq!(Key::account("Ann@example.com").digest(), Key::account("ann@EXAMPLE.com").digest());
+        assert_eq!(Key::account("A\u{308}NN@b").digest(), Key::account(" änn@b\n").digest());
         assert_ne!(Key::account("127.0.0.1").digest(), Key::network([127, 0, 0, 1].into()).digest());
     }
 

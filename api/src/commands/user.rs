@@ -20,7 +20,7 @@ use super::{connect, print_line};
 use crate::{
     audit::{Entry, Target},
     auth::password::{MAX_BYTES, MIN_CHARS, Passwords},
-    validate::is_email,
+    validate::Checks,
 };
 
 /// Who did it, in the audit log.
@@ -66,8 +66,10 @@ pub async fn run(command: UserCommand) -> anyhow::Result<()> {
 
 /// Makes an account. One that is there already stays as it is, unless its password is to be reset.
 async fn create(args: CreateUser) -> anyhow::Result<()> {
-    let email = args.email.trim();
-    ensure!(is_email(email), "{email:?} is not an e-mail address");
+    let mut checks = Checks::default();
+    let email = &*checks.email("email", &args.email);
+    let name = if args.name.trim().is_empty() { String::new() } else { checks.name("name", &args.name) };
+    checks.done()?;
     let password = read_password(std::io::stdin().lock())?;
     let db = connect(&args.database).await?;
     let mut conn = db.conn().await?;
@@ -82,7 +84,7 @@ async fn create(args: CreateUser) -> anyhow::Result<()> {
     }
     let hash = Passwords::default().hash(password).await?;
     let role = if args.admin { Role::Admin } else { Role::User };
-    let new = NewUser { id: UserId::generate(), email, name: args.name.trim(), password_hash: &hash, role };
+    let new = NewUser { id: UserId::generate(), email, name: &name, password_hash: &hash, role };
     conn.transaction::<_, DbError, _>(async |conn| {
         let user = user::insert(conn, &new).await?;
         setup::forget(conn).await?;

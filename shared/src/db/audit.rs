@@ -8,7 +8,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{Conn, DbError, escape_like, schema::audit};
-use crate::{ids::UserId, text_enum};
+use crate::{ids::UserId, text::email_key, text_enum};
 
 text_enum!(
     /// How it ended.
@@ -98,7 +98,8 @@ pub async fn list(
         query = query.filter(audit::actor_id.is_not_distinct_from(id).or(audit::owner_id.is_not_distinct_from(id)));
     }
     if let Some(actor) = &filter.actor {
-        query = query.filter(audit::actor.eq(actor));
+        // Addresses are written down in their normal form, and were not always.
+        query = query.filter(audit::actor.eq_any([actor.clone(), email_key(actor)]));
     }
     match filter.action.as_deref() {
         Some(action) if action.contains('.') => query = query.filter(audit::action.eq(action.to_owned())),

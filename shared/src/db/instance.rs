@@ -16,6 +16,7 @@ use crate::{
     ids::{InstanceId, UserId},
     instance::{AiProvider, Channel, DesiredState, InstanceStatus},
     secret::Place,
+    text::lower,
 };
 
 #[derive(Debug, Clone, Queryable, Selectable)]
@@ -196,7 +197,7 @@ pub async fn list(
     }
     if let Some(text) = &filter.text {
         let anywhere = format!("%{}%", escape_like(text));
-        let owners = users::table.filter(users::email.ilike(anywhere.clone())).select(users::id);
+        let owners = users::table.filter(users::email.ilike(lower(&anywhere))).select(users::id);
         let named = instances::name.ilike(anywhere.clone()).or(instances::id.ilike(anywhere));
         query = query.filter(named.or(instances::owner_id.eq_any(owners)));
     }

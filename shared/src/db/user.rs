@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Conn, DbError, schema::users};
-use crate::{ids::UserId, text_enum};
+use crate::{ids::UserId, text::email_key, text_enum};
 
 text_enum!(
     /// What a person may do.
@@ -59,7 +59,7 @@ pub struct User {
     pub quotas: Quotas,
 }
 
-#[derive(Debug, Insertable)]
+#[derive(Debug, Clone, Copy, Insertable)]
 #[diesel(table_name = users)]
 pub struct NewUser<'a> {
     pub id: UserId,
@@ -73,19 +73,47 @@ diesel::define_sql_function! {
     fn lower(text: diesel::sql_types::Text) -> diesel::sql_types::Text;
 }
 
-/// Adds a person; the constraint `users_email_unique` tells that the e-mail is taken.
+/// Adds a person, with the e-mail in its normal form; the constraint `users_email_unique` tells that it is taken.
 pub async fn insert(conn: &mut Conn, user: &NewUser<'_>) -> Result<User, DbError> {
+    let email = email_key(user.email);
+    if let Some(stored) = stored_otherwise(conn, &email).await? {
+        // From now on the constraint knows it.
+        let old = users::table.filter(users::email.eq(stored));
+        diesel::update(old).set(users::email.eq(&email)).execute(conn).await?;
+    }
+    let user = NewUser { email: &email, ..*user };
     Ok(diesel::insert_into(users::table).values(user).returning(User::as_returning()).get_result(conn).await?)
 }
 
-/// The person with this e-mail, and the hash of the password.
+/// The person with this e-mail, however it is typed, and the hash of the password.
 pub async fn find_by_email(conn: &mut Conn, email: &str) -> Result<Option<(User, String)>, DbError> {
-    Ok(users::table
-        .filter(lower(users::email).eq(email.to_lowercase()))
+    let email = email_key(email);
+    // What is stored in the normal form is in lower case for every locale of the database.
+    let found: Option<(User, String)> = users::table
+        .filter(lower(users::email).eq(&email))
         .select((User::as_select(), users::password_hash))
         .first(conn)
         .await
-        .optional()?)
+        .optional()?;
+    // The database may take two letters for one that are two to us.
+    if found.as_ref().is_some_and(|(user, _)| email_key(&user.email) == email) {
+        return Ok(found);
+    }
+    let Some(stored) = stored_otherwise(conn, &email).await? else { return Ok(None) };
+    let row = users::table.filter(users::email.eq(stored)).select((User::as_select(), users::password_hash));
+    Ok(row.first(conn).await.optional()?)
+}
+
+/// The e-mail of an account that is older than the normal form, as it is stored, where that is another text. Only those with
+/// letters beyond ASCII can be; the index `users_email_beyond_ascii` has them all.
+async fn stored_otherwise(conn: &mut Conn, email: &str) -> Result<Option<String>, DbError> {
+    if email.is_ascii() && !email.contains("xn--") {
+        return Ok(None);
+    }
+    let beyond_ascii = diesel::dsl::sql::<diesel::sql_types::Bool>("octet_length(email) <> length(email)");
+    let stored: Vec<String> =
+        users::table.filter(beyond_ascii).order(users::email).select(users::email).load(conn).await?;
+    Ok(stored.into_iter().find(|stored| stored != email && email_key(stored) == email))
 }
 
 /// Locks a person's row until the transaction ends, so that what is counted for that person stays so.

@@ -36,7 +36,7 @@ async fn invited_once_and_in() {
       },
       "user": {
         "createdAt": "[time]",
-        "email": "Eve@test.example",
+        "email": "eve@test.example",
         "id": "[uuid]",
         "instances": 0,
         "invitedUntil": "[time]",
@@ -58,7 +58,7 @@ async fn invited_once_and_in() {
     site.env.remember_secret(token);
     let list = site.admin.get(&format!("{PATH}?limit=2")).await.expect(200);
     assert!(!list.text.contains(token), "it is shown once");
-    assert_eq!(list.json["items"][0]["email"], "Eve@test.example");
+    assert_eq!(list.json["items"][0]["email"], "eve@test.example");
     let next = list.json["nextCursor"].as_str().unwrap();
     let rest = site.admin.get(&format!("{PATH}?cursor={next}")).await.expect(200);
     assert_eq!(rest.json["items"].as_array().unwrap().len(), 2, "Ann and Bob");
@@ -87,7 +87,7 @@ async fn invited_once_and_in() {
 
     let answer = site.anon.post(ACCEPT, &accept(token)).await.expect(200);
     let eve = site.anon.signed_in(&answer);
-    assert_eq!(eve.get("/api/me").await.expect(200).json["email"], "Eve@test.example");
+    assert_eq!(eve.get("/api/me").await.expect(200).json["email"], "eve@test.example");
     assert_eq!(site.anon.post(ACCEPT, &accept(token)).await.brief(), "401 invalid_credentials", "once");
     let again = json!({ "email": "eve@test.example", "password": PASSWORD });
     site.anon.post("/api/auth/login", &again).await.expect(200);

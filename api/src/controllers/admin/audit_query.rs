@@ -48,6 +48,18 @@ impl AuditQuery {
         let invalid = |field: &'static str, message: &'static str| {
             AppError::new(ErrorCode::InvalidQuery, format!("{field} {message}.")).with_field(field, "invalid", message)
         };
+        let texts = [
+            ("actor", &self.actor),
+            ("action", &self.action),
+            ("targetKind", &self.target_kind),
+            ("targetId", &self.target_id),
+        ];
+        // The database takes no NUL in a text.
+        if let Some((field, _)) =
+            texts.into_iter().find(|(_, text)| text.as_ref().is_some_and(|text| text.contains('\0')))
+        {
+            return Err(invalid(field, "must not contain U+0000 (NUL)"));
+        }
         let owner = self.owner_id.map(|id| id.parse::<UserId>()).transpose();
         let outcome = self.outcome.map(|outcome| outcome.parse::<Outcome>()).transpose();
         Ok(Filter {

@@ -4,6 +4,7 @@ use clawdeploy_shared::{
     db::{Conn, job::JobFilter, user},
     ids::{InstanceId, UserId},
     job::{JobKind, JobStatus},
+    text::search,
 };
 use serde::{
     Deserialize, Deserializer,
@@ -73,19 +74,19 @@ where
 
 /// What to look for; nothing but spaces is nothing.
 pub(super) fn text(q: &str) -> AppResult<Option<String>> {
-    let q = q.trim();
+    let q = search(q);
     if q.chars().count() > MAX_TEXT_CHARS || q.contains(char::is_control) {
         let message = format!("must be at most {MAX_TEXT_CHARS} characters long, without control characters");
         return Err(AppError::new(ErrorCode::InvalidQuery, format!("q {message}.")).with_field("q", "invalid", message));
     }
-    Ok((!q.is_empty()).then(|| q.to_owned()))
+    Ok((!q.is_empty()).then_some(q))
 }
 
 async fn find_owner(conn: &mut Conn, owner: &str) -> AppResult<Option<UserId>> {
     if let Ok(id) = owner.parse() {
         return Ok(Some(id));
     }
-    if owner.len() > 254 || owner.contains(char::is_control) {
+    if owner.contains('\0') {
         return Ok(None);
     }
     Ok(user::find_by_email(conn, owner).await?.map(|(user, _)| user.id))
@@ -112,6 +113,7 @@ mod tests {
     #[test]
     fn texts_to_look_for() {
         assert_eq!(text(" port 80 ").unwrap().as_deref(), Some("port 80"));
+        assert_eq!(text("cafe\u{301}\u{200b}\n").unwrap().as_deref(), Some("café"));
         assert_eq!(text("  ").unwrap(), None);
         for bad in ["a\0b", &"x".repeat(201)] {
             assert_eq!(text(bad).unwrap_err().code(), ErrorCode::InvalidQuery);

@@ -7,6 +7,7 @@ use clawdeploy_shared::{
     },
     job::JobKind,
     openclaw::{git_ref::GitRef, reference::ImageReference, version::OpenclawVersion},
+    text::trim,
 };
 use diesel_async::AsyncConnection as _;
 use serde::{Deserialize, Serialize};
@@ -126,15 +127,15 @@ impl RebuildImage {
         if let Some(source) = source {
             payload["source"] = source.as_str().into();
         }
-        if let Some(version) = &self.version {
+        if let Some(version) = self.version.as_deref().map(trim) {
             if source.is_some_and(|source| source != ImageSource::Release) {
                 checks.fail("version", "unexpected", "is for the source release only");
             } else if let Err(error) = OpenclawVersion::parse(version) {
                 checks.fail("version", "invalid", format!("is not usable: {error}"));
             }
-            payload["version"] = version.as_str().into();
+            payload["version"] = version.into();
         }
-        if let Some(reference) = &self.reference {
+        if let Some(reference) = self.reference.as_deref().map(trim) {
             let bad = match source {
                 Some(ImageSource::Git) => GitRef::parse(reference).err().map(|error| error.to_string()),
                 Some(ImageSource::Registry) => reference.parse::<ImageReference>().err().map(|error| error.to_string()),
@@ -145,7 +146,7 @@ impl RebuildImage {
             if let Some(why) = bad {
                 checks.fail("reference", "invalid", format!("is not usable: {why}"));
             }
-            payload["reference"] = reference.as_str().into();
+            payload["reference"] = reference.into();
         }
         if self.force {
             payload["force"] = true.into();
@@ -167,6 +168,8 @@ mod tests {
             (json!({ "source": "release" }), json!({ "source": "release" })),
             (json!({ "version": "2026.9.6" }), json!({ "source": "release", "version": "2026.9.6" })),
             (json!({ "source": "git", "reference": "main" }), json!({ "source": "git", "reference": "main" })),
+            (json!({ "version": " 2026.9.6\n" }), json!({ "source": "release", "version": "2026.9.6" })),
+            (json!({ "source": "git", "reference": "\u{feff}main " }), json!({ "source": "git", "reference": "main" })),
             (json!({ "force": true }), json!({ "force": true })),
             (json!({ "force": false }), json!({})),
             (

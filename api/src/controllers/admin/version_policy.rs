@@ -1,6 +1,7 @@
 use clawdeploy_shared::{
     db::version_policy::{self, VersionPolicy},
     openclaw::version,
+    text::trim,
 };
 use diesel_async::AsyncConnection as _;
 use serde::Deserialize;
@@ -52,14 +53,15 @@ pub async fn set_version_policy(
     Json(form): Json<SetVersionPolicy>,
 ) -> AppResult<Json<VersionPolicy>> {
     let mut checks = Checks::default();
-    if form.minimum_version.as_deref().is_some_and(|minimum| !version::is_comparable(minimum)) {
+    let minimum = form.minimum_version.map(|minimum| trim(&minimum).to_owned());
+    if minimum.as_deref().is_some_and(|minimum| !version::is_comparable(minimum)) {
         checks.fail(
             "minimumVersion",
             "invalid",
             "must be a version that others can be compared with, such as 2026.9.6",
         );
     }
-    if form.refuse_start && form.minimum_version.is_none() {
+    if form.refuse_start && minimum.is_none() {
         checks.fail("minimumVersion", "required", "is required with refuseStart");
     }
     checks.done()?;
@@ -67,7 +69,7 @@ pub async fn set_version_policy(
     app.change(async move {
         let mut conn = db.conn().await?;
         conn.transaction::<_, AppError, _>(async |conn| {
-            let policy = version_policy::set(conn, form.minimum_version.as_deref(), form.refuse_start).await?;
+            let policy = version_policy::set(conn, minimum.as_deref(), form.refuse_start).await?;
             let detail = json!({ "minimumVersion": policy.minimum_version, "refuseStart": policy.refuse_start });
             Entry::new("version_policy.set", Target::VersionPolicy).detail(detail).by(conn, &who, &context).await?;
             Ok(policy)

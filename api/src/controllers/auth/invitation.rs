@@ -1,6 +1,7 @@
 use axum::{http::HeaderMap, response::Response};
 use clawdeploy_shared::{
     db::{invitation, user},
+    text::trim,
     token::token_hash,
 };
 use diesel_async::AsyncConnection as _;
@@ -51,7 +52,7 @@ pub async fn accept_invitation(
     let mut checks = Checks::default();
     checks.password("password", &form.password);
     checks.done()?;
-    let hash = token_hash(form.token.expose_secret());
+    let hash = token_hash(trim(form.token.expose_secret()));
     let keys: Vec<_> = context.client_ip.map(Key::network).into_iter().chain([token_key(&hash)]).collect();
     let attempt = app.logins.attempt(&keys).await?;
     // Nobody has passwords hashed without an invitation.

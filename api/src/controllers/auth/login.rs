@@ -2,6 +2,7 @@ use axum::{http::HeaderMap, response::Response};
 use clawdeploy_shared::{
     db::user::{self, User},
     metrics::LOGIN_FAILURES,
+    text::email_key,
 };
 use diesel_async::AsyncConnection as _;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -50,7 +51,7 @@ pub async fn login(
     Json(form): Json<Login>,
 ) -> AppResult<Response> {
     let network = context.client_ip.map(Key::network);
-    let email = form.email.trim().to_owned();
+    let email = email_key(&form.email);
     let keys: Vec<_> = network.into_iter().chain([Key::account(&email)]).collect();
     let attempt = app.logins.attempt(&keys).await.inspect_err(|_| count_failure("too many attempts"))?;
 

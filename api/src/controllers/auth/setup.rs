@@ -5,6 +5,7 @@ use clawdeploy_shared::{
         user::{self, NewUser, Role},
     },
     ids::UserId,
+    text::trim,
     token::token_hash,
 };
 use diesel_async::AsyncConnection as _;
@@ -58,7 +59,7 @@ pub async fn set_up(
     checks.done()?;
     let keys: Vec<_> = context.client_ip.map(Key::network).into_iter().chain([Key::account("setup")]).collect();
     let attempt = app.logins.attempt(&keys).await?;
-    let hash = token_hash(form.token.expose_secret());
+    let hash = token_hash(trim(form.token.expose_secret()));
     let done = {
         let mut conn = app.db.conn().await?;
         !setup::is_required(&mut conn).await?

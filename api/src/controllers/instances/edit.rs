@@ -83,7 +83,8 @@ async fn in_transaction(
     let now = instance.wanted_settings().map_err(AppError::internal)?;
 
     let mut checks = Checks::default();
-    let name = form.name.as_deref().map(|name| checks.name("name", name));
+    // A name that is older than the rules for names may stay.
+    let name = form.name.as_deref().filter(|name| *name != instance.name).map(|name| checks.name("name", name));
     let edit = form.check(&mut checks, &now);
     checks.done()?;
     let wanted = edit.settings(&now, id, &app.sealer).map_err(AppError::internal)?;

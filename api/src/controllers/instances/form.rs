@@ -1,11 +1,17 @@
 //! The form for a new instance, and what is acceptable in it.
 
-use clawdeploy_shared::instance::{AiProvider, Channel};
+use clawdeploy_shared::{
+    instance::{AiProvider, Channel},
+    text::BadCharacter,
+};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::{error::AppResult, validate::Checks};
+use crate::{
+    error::AppResult,
+    validate::{Checks, pasted},
+};
 
 /// OpenClaw's own checks are killed with less (bounds in MiB).
 pub(super) const MEMORY_MB: (i32, i32) = (1536, 16384);
@@ -59,9 +65,7 @@ impl CreateInstance {
     pub(super) fn check(self) -> AppResult<Draft> {
         let mut checks = Checks::default();
         let name = checks.name("name", &self.name);
-        // Forms send fields that were left empty.
-        let bot_token = self.bot_token.filter(|secret| !secret.expose_secret().is_empty());
-        let api_key = self.api_key.filter(|secret| !secret.expose_secret().is_empty());
+        let (bot_token, api_key) = (pasted(self.bot_token), pasted(self.api_key));
 
         let channel = checks.word("channel", self.channel.as_deref(), Channel::ALL, Channel::None);
         if let Some(channel) = channel {
@@ -89,18 +93,22 @@ pub(super) fn check_bot_token(checks: &mut Checks, channel: Channel, token: Opti
         (Channel::Telegram | Channel::Discord, None) => {
             checks.fail(FIELD, "required", format!("is required for channel {channel}"));
         }
-        (Channel::Telegram, Some(token)) if !is_telegram_token(token) => {
-            let message = "must look like 123456789:AbC..., as @BotFather gives it";
-            checks.fail(FIELD, "invalid", message);
+        (Channel::Telegram, Some(token)) => {
+            let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | ':');
+            if let Some(bad) = BadCharacter::find(token, allowed) {
+                checks.bad_character(FIELD, bad);
+            } else if !is_telegram_token(token) {
+                checks.fail(FIELD, "invalid", "must look like 123456789:AbC..., as @BotFather gives it");
+            }
         }
-        (Channel::Discord, Some(token)) if !is_discord_token(token) => {
-            checks.fail(
-                FIELD,
-                "invalid",
-                "must be 20 to 200 printable characters without spaces, as the bot's page shows it",
-            );
+        (Channel::Discord, Some(token)) => {
+            if let Some(bad) = BadCharacter::find(token, |c| c.is_ascii_graphic()) {
+                checks.bad_character(FIELD, bad);
+            } else if !(20..=200).contains(&token.len()) {
+                checks.fail(FIELD, "invalid", "must be 20 to 200 characters long, as the bot's page shows it");
+            }
         }
-        (Channel::None, None) | (Channel::Telegram | Channel::Discord, Some(_)) => {}
+        (Channel::None, None) => {}
     }
 }
 
@@ -109,32 +117,27 @@ pub(super) fn check_api_key(checks: &mut Checks, provider: AiProvider, key: Opti
     match (provider == AiProvider::None, key) {
         (true, Some(_)) => checks.fail(FIELD, "unexpected", "is given, but no aiProvider: choose one"),
         (false, None) => checks.fail(FIELD, "required", format!("is required for aiProvider {provider}")),
-        (false, Some(key)) if !is_api_key(key) => {
-            let message = "must be 8 to 512 printable ASCII characters without spaces, quotes, backslashes, $ or `";
-            checks.fail(FIELD, "invalid", message);
+        (false, Some(key)) => {
+            // It ends up between double quotes in a file that OpenClaw reads: nothing that means something there.
+            let allowed = |c: char| c.is_ascii_graphic() && !"\"'\\$`".contains(c);
+            if let Some(bad) = BadCharacter::find(key, allowed) {
+                checks.bad_character(FIELD, bad);
+            } else if !(8..=512).contains(&key.len()) {
+                checks.fail(FIELD, "invalid", "must be 8 to 512 characters long");
+            }
         }
-        (true, None) | (false, Some(_)) => {}
+        (true, None) => {}
     }
 }
 
-/// `123456:AbC...`: at least six digits, a colon, at least twenty of a URL-safe alphabet.
+/// `123456:AbC...`: at least six digits, a colon, at least twenty others.
 fn is_telegram_token(token: &str) -> bool {
     let Some((id, secret)) = token.split_once(':') else { return false };
-    let url_safe = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
     id.len() >= 6
         && id.bytes().all(|b| b.is_ascii_digit())
         && secret.len() >= 20
-        && secret.bytes().all(url_safe)
+        && !secret.contains(':')
         && token.len() <= 200
-}
-
-fn is_discord_token(token: &str) -> bool {
-    (20..=200).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic())
-}
-
-/// The key ends up between double quotes in a file that OpenClaw reads: nothing that means something there.
-fn is_api_key(key: &str) -> bool {
-    (8..=512).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic() && !b"\"'\\$`".contains(&b))
 }
 
 #[cfg(test)]
@@ -192,21 +195,26 @@ mod tests {
                 "botToken invalid",
             ),
             (json!({ "channel": "telegram", "botToken": "123456:short" }), "botToken invalid"),
-            (json!({ "channel": "telegram", "botToken": format!("{TELEGRAM}\n") }), "botToken invalid"),
-            (json!({ "channel": "discord", "botToken": "has a space in the middle of it" }), "botToken invalid"),
+            (json!({ "channel": "telegram", "botToken": format!("{TELEGRAM}:x") }), "botToken invalid"),
+            (json!({ "channel": "telegram", "botToken": format!("12\n{TELEGRAM}") }), "botToken invalid_character"),
+            (json!({ "channel": "telegram", "botToken": " \n" }), "botToken required"),
+            (
+                json!({ "channel": "discord", "botToken": "has a space in the middle of it" }),
+                "botToken invalid_character",
+            ),
             (json!({ "channel": "discord", "botToken": "x".repeat(201) }), "botToken invalid"),
             (json!({ "aiProvider": "gpt" }), "aiProvider unknown_value"),
             (json!({ "aiProvider": "openai" }), "apiKey required"),
             (json!({ "apiKey": "sk-12345678" }), "apiKey unexpected"),
             (json!({ "aiProvider": "openai", "apiKey": "short" }), "apiKey invalid"),
-            (json!({ "aiProvider": "openai", "apiKey": "with\"quote" }), "apiKey invalid"),
-            (json!({ "aiProvider": "openai", "apiKey": "with'quote" }), "apiKey invalid"),
-            (json!({ "aiProvider": "openai", "apiKey": "with\\slash" }), "apiKey invalid"),
-            (json!({ "aiProvider": "openai", "apiKey": "with$dollar" }), "apiKey invalid"),
-            (json!({ "aiProvider": "openai", "apiKey": "with`tick`" }), "apiKey invalid"),
-            (json!({ "aiProvider": "openai", "apiKey": "with space" }), "apiKey invalid"),
-            (json!({ "aiProvider": "openai", "apiKey": "with\nline" }), "apiKey invalid"),
-            (json!({ "aiProvider": "openai", "apiKey": "mit-Umläuten" }), "apiKey invalid"),
+            (json!({ "aiProvider": "openai", "apiKey": "with\"quote" }), "apiKey invalid_character"),
+            (json!({ "aiProvider": "openai", "apiKey": "with'quote" }), "apiKey invalid_character"),
+            (json!({ "aiProvider": "openai", "apiKey": "with\\slash" }), "apiKey invalid_character"),
+            (json!({ "aiProvider": "openai", "apiKey": "with$dollar" }), "apiKey invalid_character"),
+            (json!({ "aiProvider": "openai", "apiKey": "with`tick`" }), "apiKey invalid_character"),
+            (json!({ "aiProvider": "openai", "apiKey": "with space" }), "apiKey invalid_character"),
+            (json!({ "aiProvider": "openai", "apiKey": "with\nline" }), "apiKey invalid_character"),
+            (json!({ "aiProvider": "openai", "apiKey": "mit-Umläuten" }), "apiKey invalid_character"),
             (json!({ "aiProvider": "openai", "apiKey": "x".repeat(513) }), "apiKey invalid"),
             (json!({ "memoryMb": 1535 }), "memoryMb out_of_range"),
             (json!({ "memoryMb": 16385 }), "memoryMb out_of_range"),
@@ -217,6 +225,22 @@ mod tests {
         for (form, want) in table {
             assert_eq!(complaints(form.clone()), [want], "{form}");
         }
+    }
+
+    #[test]
+    fn blanks_around_secrets_are_dropped_and_a_character_inside_is_named() {
+        let form = json!({
+            "name": "first", "channel": "telegram", "botToken": format!("\u{feff} {TELEGRAM}\r\n"),
+            "aiProvider": "openai", "apiKey": "\tsk-12345678\u{200b}\u{a0}",
+        });
+        let draft = serde_json::from_value::<CreateInstance>(form).unwrap().check().unwrap();
+        assert_eq!(draft.bot_token.unwrap().expose_secret(), TELEGRAM);
+        assert_eq!(draft.api_key.unwrap().expose_secret(), "sk-12345678");
+
+        let form = json!({ "name": "first", "aiProvider": "openai", "apiKey": " sk-123\u{200b}45678" });
+        let error = serde_json::from_value::<CreateInstance>(form).unwrap().check().unwrap_err();
+        let problem = serde_json::to_value(error.problem("r")).unwrap();
+        assert_eq!(problem["detail"], "apiKey must not contain U+200B (zero width space) at position 7.");
     }
 
     #[test]

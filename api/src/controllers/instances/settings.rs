@@ -8,13 +8,14 @@ use clawdeploy_shared::{
     instance::{AiProvider, Channel},
     openclaw::key_name,
     secret::{Sealer, SecretError},
+    text::BadCharacter,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::form::{CPU_MILLIS, MEMORY_MB, check_api_key, check_bot_token};
-use crate::validate::Checks;
+use crate::validate::{Checks, INVALID_CHARACTER, pasted};
 
 /// Environment variables that an instance may have of its owner's.
 const MAX_VARIABLES: usize = 50;
@@ -71,8 +72,9 @@ pub(super) struct Edit {
 impl EditInstance {
     /// Checks every field against the settings that there are; complaints go to `checks`.
     pub(super) fn check(self, checks: &mut Checks, now: &InstanceSettings) -> Edit {
-        let given = |secret: &SecretString| !secret.expose_secret().is_empty();
-        let (bot_token, api_key) = (self.bot_token.filter(given), self.api_key.filter(given));
+        let (bot_token, api_key) = (pasted(self.bot_token), pasted(self.api_key));
+        let env: BTreeMap<_, _> =
+            self.env.into_iter().map(|(name, value)| (name, value.map(|value| without_line_ends(&value)))).collect();
 
         let channel = checks.word("channel", self.channel.as_deref(), Channel::ALL, now.channel);
         // The same channel keeps its token.
@@ -84,7 +86,7 @@ impl EditInstance {
             check_api_key(checks, provider, api_key.as_ref().map(SecretString::expose_secret));
         }
         let ai_provider = provider.unwrap_or(AiProvider::None);
-        check_env(checks, &self.env, now, ai_provider);
+        check_env(checks, &env, now, ai_provider);
         Edit {
             channel: channel.unwrap_or(Channel::None),
             bot_token,
@@ -92,7 +94,7 @@ impl EditInstance {
             api_key,
             memory_mb: checks.number("memoryMb", self.memory_mb, MEMORY_MB, now.memory_mb),
             cpu_millis: checks.number("cpuMillis", self.cpu_millis, CPU_MILLIS, now.cpu_millis),
-            env: self.env,
+            env,
         }
     }
 }
@@ -109,13 +111,16 @@ fn check_env(
         if !is_variable(name) {
             let message = format!("{name:?} is no name for a variable: write it as MY_VARIABLE, at most 64 characters");
             checks.fail(FIELD, "invalid", message);
-        } else if value.is_some() && is_reserved(name, provider) {
-            checks.fail(FIELD, "reserved", format!("{name} is set by the platform"));
-        } else if value.is_some_and(|value| !is_value(value)) {
-            let message = format!(
-                "{name} must be 1 to {MAX_VALUE} printable ASCII characters without quotes, backslashes, $ or `"
-            );
-            checks.fail(FIELD, "invalid", message);
+        } else if let Some(value) = value {
+            if is_reserved(name, provider) {
+                checks.fail(FIELD, "reserved", format!("{name} is set by the platform"));
+            } else if let Some(bad) = BadCharacter::find(value, is_plain) {
+                checks.fail(FIELD, INVALID_CHARACTER, format!("{name} must not contain {bad}"));
+            } else if value.is_empty() {
+                checks.fail(FIELD, "invalid", format!("{name} must not be empty; null takes it away"));
+            } else if value.len() > MAX_VALUE {
+                checks.fail(FIELD, "too_long", format!("{name} must be at most {MAX_VALUE} characters long"));
+            }
         }
     }
     let kept = now.env_sealed.keys().filter(|name| !env.contains_key(*name)).count();
@@ -137,10 +142,15 @@ fn is_reserved(name: &str, provider: AiProvider) -> bool {
         || key_name(provider) == Some(name)
 }
 
-/// It ends up between double quotes in a file that OpenClaw reads: nothing that means something there.
-fn is_value(value: &str) -> bool {
-    let plain = |b: u8| (b.is_ascii_graphic() || b == b' ') && !b"\"'\\$`".contains(&b);
-    (1..=MAX_VALUE).contains(&value.len()) && value.bytes().all(plain)
+/// What may be in a value: it ends up between double quotes in a file that OpenClaw reads, so nothing that means something
+/// there.
+fn is_plain(c: char) -> bool {
+    (c.is_ascii_graphic() || c == ' ') && !"\"'\\$`".contains(c)
+}
+
+/// A value without the line breaks around it, which come along where it is copied. Spaces are its owner's.
+fn without_line_ends(value: &SecretString) -> SecretString {
+    SecretString::from(value.expose_secret().trim_matches(['\r', '\n', '\u{feff}']))
 }
 
 impl Edit {
@@ -238,8 +248,10 @@ mod tests {
             (json!({ "env": { "1X": "1" } }), "env invalid"),
             (json!({ "env": { "": "1" } }), "env invalid"),
             (json!({ "env": { "X": "" } }), "env invalid"),
-            (json!({ "env": { "X": "two\nlines" } }), "env invalid"),
-            (json!({ "env": { "X": "$(id)" } }), "env invalid"),
+            (json!({ "env": { "X": "two\nlines" } }), "env invalid_character"),
+            (json!({ "env": { "X": "$(id)" } }), "env invalid_character"),
+            (json!({ "env": { "X": "\n" } }), "env invalid"),
+            (json!({ "env": { "X": "x".repeat(4097) } }), "env too_long"),
             (json!({ "env": { "NODE_OPTIONS": "--require=x" } }), "env reserved"),
             (json!({ "env": { "OPENCLAW_GATEWAY_TOKEN": "x" } }), "env reserved"),
             (json!({ "env": many }), "env too_many"),
@@ -249,6 +261,33 @@ mod tests {
         }
         let twice = json!({ "aiProvider": "openai", "apiKey": "sk-12345678", "env": { "OPENAI_API_KEY": "sk-other" } });
         assert_eq!(complaints(&twice), ["env reserved"]);
+    }
+
+    /// What cannot be written as it is gets an error that names the variable, the character and its place, and not the value.
+    #[test]
+    fn values_are_taken_to_the_letter_or_refused_with_the_character() {
+        for (value, kept) in [("a  value ", "a  value "), ("value\r\n", "value"), ("\u{feff}value", "value")] {
+            let form: EditInstance = serde_json::from_value(json!({ "env": { "X": value, "Y": "1" } })).unwrap();
+            let mut checks = Checks::default();
+            let edit = form.check(&mut checks, &now());
+            checks.done().unwrap();
+            let values: Vec<_> = edit.env.values().map(|value| value.as_ref().unwrap().expose_secret()).collect();
+            assert_eq!(values, [kept, "1"]);
+        }
+        for (value, want) in [
+            ("pa$$w\"d", "U+0024 at position 3"),
+            ("key 🦞", "U+1F99E at position 5"),
+            ("two\nlines", "U+000A (line break) at position 4"),
+            ("a\0b", "U+0000 (NUL) at position 2"),
+        ] {
+            let form: EditInstance = serde_json::from_value(json!({ "env": { "X": value, "Y": "1" } })).unwrap();
+            let mut checks = Checks::default();
+            form.check(&mut checks, &now());
+            let problem = checks.done().unwrap_err();
+            let problem = serde_json::to_value(problem.problem("r")).unwrap();
+            assert_eq!(problem["detail"], format!("env X must not contain {want}."));
+            assert_eq!(problem["errors"].as_array().unwrap().len(), 1);
+        }
     }
 
     #[test]

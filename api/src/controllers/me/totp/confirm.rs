@@ -8,7 +8,10 @@ use utoipa::ToSchema;
 use super::prepare::enabled;
 use crate::{
     audit::{Entry, Target},
-    auth::{Account, second_factor::recovery_codes},
+    auth::{
+        Account,
+        second_factor::{normal, recovery_codes},
+    },
     controllers::me::{guess, wrong},
     error::{AppError, AppResult, ErrorCode},
     extract::Json,
@@ -59,7 +62,7 @@ pub async fn confirm_totp(
                 };
                 let place = id.to_string();
                 let secret = state.sealer.open(&sealed, second_factor::place(&place)).map_err(AppError::internal)?;
-                let code: String = form.code.expose_secret().split_whitespace().collect();
+                let code = normal(form.code.expose_secret());
                 let Some(step) = totp::step_of(&secret, &code, Utc::now().timestamp()) else {
                     return Err(wrong("code", "is not the one that the app shows now; is its clock right?"));
                 };
