@@ -164,6 +164,22 @@ programs_run() {
   systemctl start clawdeploy.target "${wanted[@]}"
   wait_for 30 as_api healthcheck ||
     die "the API does not become ready." "$(as_api healthcheck 2>&1 || true)" "journalctl -u clawdeploy-api says more."
+  standby_tell
+}
+
+# standby_tell: a worker whose database, data directory and engine do not belong together does nothing, and is no success.
+standby_tell() {
+  have curl || return 0
+  local -r url=http://$(env_get "$API_ENV" CLAWDEPLOY_LISTEN || printf 127.0.0.1:8080)/readyz
+  local said
+  for _ in {1..20}; do
+    said=$(curl --silent --max-time 5 "$url" || true)
+    if [[ ! $said =~ \"alive\":0 ]]; then break; fi
+    sleep 0.5
+  done
+  if [[ $said =~ \"standby\":[1-9] ]]; then
+    todo+=("workers stand by: their database, data directory and Docker engine do not belong together; journalctl -u 'clawdeploy-worker@*' says what to do")
+  fi
 }
 
 # The links are what `systemctl enable` makes; without a systemd that runs there need not be a systemctl either.

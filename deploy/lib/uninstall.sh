@@ -56,6 +56,7 @@ purge_all() {
     change "removing the database clawdeploy and its role" purge_database
   elif [[ -n $url ]]; then
     warn "the database of CLAWDEPLOY_DATABASE_URL is not this machine's own: it is left"
+    note "it belonged to $1, which is removed: workers with another directory stand by until clawdeploy-worker adopt"
   fi
   if [[ -f $REDIS_CONF ]] && with_systemd; then
     change "stopping its Redis" systemctl disable --quiet --now redis-server@clawdeploy

@@ -222,6 +222,20 @@ api() {
 
 api_ready() { curl --silent --fail --max-time 5 --output /dev/null "$(api_url)/readyz"; }
 
+# standby_tell: a worker whose database, data directory and engine do not belong together does nothing; its log says why.
+standby_tell() {
+  local standby
+  wait_for 20 worker_seen || true
+  standby=$(curl --silent --max-time 5 "$(api_url)/readyz" | jq -r '.workers.standby // 0') || return 0
+  if [[ $standby =~ ^[0-9]+$ ]] && ((standby > 0)); then
+    grep -h 'This worker stands by' "$STATE"/log/worker-*.log | tail -n 1 >&2 || true
+    die "$standby worker(s) stand by: their database, data directory and Docker engine do not belong together." \
+      "The line above says why and what to do; the settings are in $ENV_FILE. To begin anew: scripts/up --wipe."
+  fi
+}
+
+worker_seen() { [[ $(curl --silent --max-time 5 "$(api_url)/readyz" | jq -r '.workers.alive > 0') == true ]]; }
+
 # admin_ensure: an account and an API token for whoever runs this.
 admin_ensure() {
   local email token

@@ -27,6 +27,7 @@ pub mod audit;
 pub mod disk;
 pub mod identity;
 pub mod image;
+pub mod installation;
 pub mod instance;
 pub mod invitation;
 pub mod job;

@@ -171,6 +171,16 @@ uuid_id!(
     "terminal id"
 );
 uuid_id!(
+    /// Id of an installation: of its database, and of whatever belongs to that.
+    InstallationId,
+    "installation id"
+);
+uuid_id!(
+    /// Id of a data directory.
+    DataDirId,
+    "data directory id"
+);
+uuid_id!(
     /// Id of what was kept of an instance before a change.
     SnapshotId,
     "snapshot id"

@@ -27,6 +27,7 @@
 //! | memory | that the kernel killed a gateway is not looked at |
 //! | configurations | what is no plain JSON is left as it is |
 //! | builds that are given up | the sweep `images` ends none |
+//! | strangers | a worker's database, directory and engine always belong together (`judge::binding`) |
 //!
 //! Where a family stays green its rows ask for too little: a right end alone often hides how it came about (see
 //! [`row::Expected`]).
@@ -43,4 +44,5 @@ mod provoke;
 mod reboot;
 mod row;
 mod steps;
+mod strangers;
 mod support;

@@ -26,6 +26,7 @@ mod programs;
 mod real_openclaw;
 mod routes;
 mod routing;
+mod standby;
 mod support;
 mod terminal;
 mod ui;

@@ -30,6 +30,8 @@ pub enum Action {
     Delay(Duration),
     /// Nobody ever answers.
     Hang,
+    /// Another engine answers: `GET /info` tells another id.
+    OtherEngine,
 }
 
 /// Which calls, by method and a part of the path with its query.
@@ -133,7 +135,7 @@ async fn serve(mut client: UnixStream, rules: Rules) -> std::io::Result<()> {
             return client.write_all(answer.as_bytes()).await;
         }
         Some(Action::Delay(pause)) => tokio::time::sleep(pause).await,
-        Some(Action::DropAfter) | None => {}
+        Some(Action::DropAfter | Action::OtherEngine) | None => {}
     }
     let mut engine = UnixStream::connect(settings::docker_socket()).await?;
     engine.write_all(one_request(&head).as_bytes()).await?;
@@ -141,7 +143,21 @@ async fn serve(mut client: UnixStream, rules: Rules) -> std::io::Result<()> {
     if action == Some(Action::DropAfter) {
         return until_answered(client, engine).await;
     }
+    if action == Some(Action::OtherEngine) {
+        let mut answer = Vec::new();
+        engine.read_to_end(&mut answer).await?;
+        return client.write_all(&with_another_id(answer)).await;
+    }
     copy_bidirectional(&mut client, &mut engine).await.map(drop)
+}
+
+/// The answer with the engine's id overwritten by as many other characters.
+fn with_another_id(mut answer: Vec<u8>) -> Vec<u8> {
+    const KEY: &[u8] = b"\"ID\":\"";
+    if let Some(start) = answer.windows(KEY.len()).position(|window| window == KEY) {
+        answer[start + KEY.len()..].iter_mut().take_while(|byte| **byte != b'"').for_each(|byte| *byte = b'x');
+    }
+    answer
 }
 
 /// The action for a request line, if a rule has one.

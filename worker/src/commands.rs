@@ -4,12 +4,18 @@ use anyhow::Context as _;
 use clap::Subcommand;
 use tokio::runtime::Runtime;
 
-use crate::{config::WorkerConfig, run};
+use crate::{
+    adopt::{AdoptConfig, adopt},
+    config::WorkerConfig,
+    run,
+};
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Take jobs until told to end (SIGTERM), then finish what runs
     Run(Box<WorkerConfig>),
+    /// Make database, data directory and Docker engine belong together; says what belongs to what, and changes nothing without --yes
+    Adopt(Box<AdoptConfig>),
 }
 
 impl Command {
@@ -21,6 +27,7 @@ impl Command {
         let runtime = Runtime::new().context("cannot start the runtime")?;
         match self {
             Self::Run(config) => runtime.block_on(run(*config)),
+            Self::Adopt(config) => runtime.block_on(adopt(*config)),
         }
     }
 }

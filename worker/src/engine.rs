@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use self::ledger::Ledger;
 use crate::{
-    config::WorkerConfig, docker::Docker, nginx::Routes, probe::Probe, storage::Storage, terminal::Terminals,
-    usage::UsageMeter,
+    config::WorkerConfig, docker::Docker, identity::Identity, nginx::Routes, probe::Probe, storage::Storage,
+    terminal::Terminals, usage::UsageMeter,
 };
 
 pub mod active;
@@ -38,6 +38,8 @@ pub struct Env {
     pub worker: Arc<str>,
     pub config: Arc<WorkerConfig>,
     pub db: Db,
+    /// Whether database, data directory and engine belong together: where they do not, nothing is done.
+    pub identity: Identity,
     pub doorbell: Doorbell,
     pub sealer: Sealer,
     pub docker: Docker,

@@ -8,7 +8,7 @@
 //! - What runs is in [`openclaw`]: fixed arguments, one turn at a time ([`runs`]), bounded in time and in output. It goes on
 //!   when the API hangs up, because what it began in the container goes on too.
 //! - Each verb is a module; what it is asked and what it answers is in `clawdeploy_shared::inside`.
-//! - While the worker drains nothing new is accepted, and what runs gets the grace time.
+//! - While the worker drains or stands by nothing new is accepted, and what runs gets the grace time.
 
 use std::{io, time::Duration};
 
@@ -123,8 +123,8 @@ async fn errand(State(inside): State<Inside>, params: RawPathParams, headers: He
     let Some((instance, verb)) = admitted(&inside, &params, &headers, &arguments) else {
         return Refused::unauthorized().into_response();
     };
-    if inside.env.draining.is_cancelled() {
-        return Refused::new(RefusalCode::Draining, "the worker is about to end").into_response();
+    if let Some(refused) = turned_away(&inside.env) {
+        return refused.into_response();
     }
     // On its own: a caller that hangs up drops this handler, and the command in the container would lose its turn.
     let tasks = inside.tasks.clone();
@@ -139,6 +139,17 @@ async fn errand(State(inside): State<Inside>, params: RawPathParams, headers: He
             tracing::error!(%verb, error = chain(&error), "A call failed");
             Refused::new(RefusalCode::CommandFailed, "the worker failed").into_response()
         }
+    }
+}
+
+/// Why nothing new is accepted just now. A worker that stands by says the same as one that ends: the API asks another.
+fn turned_away(env: &Env) -> Option<Refused> {
+    if env.draining.is_cancelled() {
+        Some(Refused::new(RefusalCode::Draining, "the worker is about to end"))
+    } else if !env.identity.belongs() {
+        Some(Refused::new(RefusalCode::Draining, "the worker stands by"))
+    } else {
+        None
     }
 }
 

@@ -1,7 +1,7 @@
 //! The worker: claims jobs and does them on Docker.
 //!
 //! It holds what the API must not: the Docker socket and the instances' files. Any number of workers may run on one
-//! database.
+//! database, as long as they share its data directory and its engine ([`identity`]).
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,6 +23,7 @@ use crate::{
     config::WorkerConfig,
     docker::Docker,
     engine::{Env, active::Active, dispatch::Dispatcher, doorbell, keeper, ledger::Ledger},
+    identity::Identity,
     inside::Endpoint,
     nginx::Routes,
     probe::Probe,
@@ -32,10 +33,12 @@ use crate::{
     usage::UsageMeter,
 };
 
+pub mod adopt;
 pub mod commands;
 pub mod config;
 pub mod docker;
 pub mod engine;
+pub mod identity;
 pub mod image;
 pub mod inside;
 pub mod jobs;
@@ -78,13 +81,17 @@ pub async fn run(config: WorkerConfig) -> anyhow::Result<()> {
     let reconciler = Reconciler::new(env.clone());
     tokio::spawn(reconciler.clone().watch());
     tokio::spawn(reconciler.run());
-    tokio::spawn(env.terminals.clone().watch(env.draining.clone()));
-    tokio::spawn(env.usage.clone().run(env.draining.clone()));
+    tokio::spawn(env.identity.clone().watch(env.draining.clone()));
+    tokio::spawn(env.terminals.clone().watch(env.draining.clone(), env.identity.clone()));
+    tokio::spawn(env.usage.clone().run(env.draining.clone(), env.identity.clone()));
     for dispatcher in dispatchers {
         tokio::spawn(dispatcher.clone().run());
         tokio::spawn(doorbell::listen(env.clone(), dispatcher));
     }
-    tracing::info!(worker = %env.worker, ?queues, version = env!("CARGO_PKG_VERSION"), "Worker is ready");
+    // Where it stands by, an error says so already.
+    if env.identity.belongs() {
+        tracing::info!(worker = %env.worker, ?queues, version = env!("CARGO_PKG_VERSION"), "Worker is ready");
+    }
 
     tokio::select! {
         _ = terminate.recv() => {}
@@ -134,11 +141,16 @@ async fn environment(config: WorkerConfig) -> anyhow::Result<Env> {
     let worker: Arc<str> = Arc::from(worker);
     let terminals = Terminals::new(docker.clone(), db.clone(), Arc::clone(&worker), &config.terminals);
     let usage = UsageMeter::new(docker.clone(), storage.clone(), db.clone());
-    let routes = Routes::start(&config, db.clone()).context("the HTTP client")?;
+    let identity = Identity::new(db.clone(), storage.clone(), docker.clone(), &config.instances);
+    if let Err(error) = identity.check(true).await {
+        tracing::warn!(error = chain(&error), "Could not look at what belongs together yet");
+    }
+    let routes = Routes::start(&config, db.clone(), identity.clone()).context("the HTTP client")?;
     Ok(Env {
         worker,
         config: Arc::new(config),
         db,
+        identity,
         doorbell,
         sealer,
         docker,

@@ -35,7 +35,7 @@ use self::{
     map::{Route, SetAside},
     program::{CommandError, Inquiry},
 };
-use crate::{config::WorkerConfig, engine::kill_point::kill_point};
+use crate::{config::WorkerConfig, engine::kill_point::kill_point, identity::Identity};
 
 mod bisect;
 mod file;
@@ -62,6 +62,8 @@ const STALE: Duration = Duration::from_mins(10);
 /// Why nginx does not have the map yet.
 #[derive(Debug, thiserror::Error)]
 pub enum RouteError {
+    #[error("this worker stands by")]
+    StandsBy,
     #[error("the database failed")]
     Db(#[from] DbError),
     #[error("the map could not be worked on")]
@@ -102,13 +104,14 @@ pub struct Routes(Option<mpsc::UnboundedSender<Ask>>);
 
 impl Routes {
     /// Begins to keep nginx's map, where instances are routed by nginx at all.
-    pub fn start(config: &WorkerConfig, db: Db) -> Result<Self, reqwest::Error> {
+    pub fn start(config: &WorkerConfig, db: Db, identity: Identity) -> Result<Self, reqwest::Error> {
         if config.routing.routing == Routing::Direct {
             return Ok(Self(None));
         }
         let args = &config.nginx;
         let keeper = Keeper {
             db,
+            identity,
             range: config.routing.port_range,
             file: MapFile::new(&args.nginx_map),
             program: args.nginx_program.clone(),
@@ -148,6 +151,7 @@ impl Routes {
 #[derive(Debug, Clone)]
 struct Keeper {
     db: Db,
+    identity: Identity,
     range: PortRange,
     file: MapFile,
     program: PathBuf,
@@ -194,6 +198,9 @@ impl Keeper {
     }
 
     async fn bring_about(&self, applied: &mut Applied) -> Result<(), RouteError> {
+        if !self.identity.belongs() {
+            return Err(RouteError::StandsBy);
+        }
         let generation = self.write(applied).await?;
         if self.inquiry.generation().await.is_some_and(|now| now >= generation) {
             return Ok(());

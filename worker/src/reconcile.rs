@@ -12,7 +12,8 @@
 //! - It does at most one small thing itself; what takes steps becomes a job.
 //! - It returns what it found. That is kept in the table `sweeps` and shown to administrators.
 //!
-//! A sweep that fails, or takes too long, does not keep the others from running.
+//! A sweep that fails, or takes too long, does not keep the others from running. None runs where database, data directory and
+//! engine do not belong together: that is looked at before each.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -124,7 +125,17 @@ impl Reconciler {
 
     /// Follows Docker's events until the worker drains. Every worker does.
     pub async fn watch(self) {
-        drift::watch(&self.env, &self.deaths).await;
+        let identity = &self.env.identity;
+        while !self.env.draining.is_cancelled() {
+            tokio::select! {
+                () = self.env.draining.cancelled() => return,
+                () = identity.works() => {}
+            }
+            tokio::select! {
+                () = drift::watch(&self.env, &self.deaths) => {}
+                () = identity.stands_by() => {}
+            }
+        }
     }
 
     /// Runs passes as they become due, until the worker drains.
@@ -158,7 +169,7 @@ impl Reconciler {
     }
 
     async fn pass_if_due(&self, period: Duration) -> Result<(), DbError> {
-        if !self.is_due(period).await? {
+        if !self.is_due(period).await? || !self.env.identity.check(true).await? {
             return Ok(());
         }
         let Some(turn) = Turn::take(&self.env.db).await? else { return Ok(()) };
@@ -183,6 +194,9 @@ impl Reconciler {
             }
             // On the connection that holds the lock: fails when another worker may have the turn by now.
             let ran_at = turn.clock().await?;
+            if !self.env.identity.check(false).await? {
+                break;
+            }
             let began = Instant::now();
             let (report, error) = match self.late.within(SWEEP_LIMIT, *name, self.clone().sweep(*name)).await {
                 Ok(report) => (report, None),

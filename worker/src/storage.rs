@@ -21,6 +21,7 @@
 mod copy;
 mod dir;
 mod error;
+mod identity;
 mod measure;
 mod remove;
 mod snapshot;
@@ -29,7 +30,7 @@ mod walk;
 use std::{
     os::fd::OwnedFd,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, PoisonError, RwLock},
 };
 
 use clawdeploy_shared::ids::InstanceId;
@@ -37,6 +38,7 @@ use rustix::{fs::RenameFlags, io::Errno};
 
 pub use error::StorageError;
 use error::at;
+pub use identity::Mark;
 pub use measure::{DiskUse, MOST_ENTRIES, Seen};
 pub use snapshot::{SnapshotTaken, TreeSize};
 
@@ -48,7 +50,10 @@ const SNAPSHOTS: &str = ".snapshots";
 /// The data directory. Cheap to clone; every verb may be repeated, and runs on a thread where it may block.
 #[derive(Debug, Clone)]
 pub struct Storage {
-    inner: Arc<Inner>,
+    /// As it was set.
+    given: Arc<Path>,
+    /// What is there now: a disk may be mounted over it later.
+    inner: Arc<RwLock<Arc<Inner>>>,
 }
 
 #[derive(Debug)]
@@ -59,26 +64,37 @@ struct Inner {
     snapshots: OwnedFd,
 }
 
+impl Inner {
+    fn open(path: &Path) -> Result<Self, StorageError> {
+        let path = path.canonicalize().map_err(at("find the directory", path))?;
+        let root = dir::open_root(&path)?;
+        dir::set_mode(&root, 0o711).map_err(at("set the mode of", &path))?;
+        let trash = dir::make(&root, TRASH, 0o700, None)?;
+        let snapshots = dir::make(&root, SNAPSHOTS, 0o700, None)?;
+        Ok(Self { path, root, trash, snapshots })
+    }
+}
+
 impl Storage {
     /// Opens `data_dir`, making it where it is missing. Its own path is the operator's and may hold symbolic links.
     pub async fn open(data_dir: &Path) -> Result<Self, StorageError> {
-        let path = data_dir.to_owned();
+        let given: Arc<Path> = Arc::from(data_dir);
+        let path = Arc::clone(&given);
         let inner = blocking(move || {
             std::fs::create_dir_all(&path).map_err(at("make the directory", &path))?;
-            let path = path.canonicalize().map_err(at("find the directory", &path))?;
-            let root = dir::open_root(&path)?;
-            dir::set_mode(&root, 0o711).map_err(at("set the mode of", &path))?;
-            let trash = dir::make(&root, TRASH, 0o700, None)?;
-            let snapshots = dir::make(&root, SNAPSHOTS, 0o700, None)?;
-            Ok(Inner { path, root, trash, snapshots })
+            Inner::open(&path)
         })
         .await?;
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self { given, inner: Arc::new(RwLock::new(Arc::new(inner))) })
+    }
+
+    fn inner(&self) -> Arc<Inner> {
+        Arc::clone(&self.inner.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Paths of an instance's config and workspace, for the engine to mount.
     pub fn paths(&self, id: &InstanceId) -> (PathBuf, PathBuf) {
-        let home = self.inner.path.join(id.as_str());
+        let home = self.inner().path.join(id.as_str());
         (home.join(CONFIG), home.join(WORKSPACE))
     }
 
@@ -196,7 +212,7 @@ impl Storage {
         &self,
         work: impl FnOnce(&Inner) -> Result<T, StorageError> + Send + 'static,
     ) -> Result<T, StorageError> {
-        let inner = Arc::clone(&self.inner);
+        let inner = self.inner();
         blocking(move || work(&inner)).await
     }
 }

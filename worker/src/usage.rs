@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     docker::Docker,
+    identity::Identity,
     storage::{MOST_ENTRIES, Storage},
 };
 
@@ -48,13 +49,16 @@ impl UsageMeter {
     }
 
     /// Notes until the worker drains.
-    pub async fn run(self, draining: CancellationToken) {
+    pub async fn run(self, draining: CancellationToken, identity: Identity) {
         let mut tick = interval(LOOK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 _ = tick.tick() => {}
                 () = draining.cancelled() => return,
+            }
+            if !identity.belongs() {
+                continue;
             }
             match timeout(LOOK_LIMIT, self.look()).await {
                 Ok(Ok(())) => {}

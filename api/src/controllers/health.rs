@@ -39,10 +39,12 @@ pub struct Readiness {
 
 #[derive(Debug, Serialize, ToSchema)]
 pub struct WorkersHealth {
-    /// Degraded: there is none, so that jobs wait, or one cannot reach its Docker engine.
+    /// Degraded: there is none, so that jobs wait; one cannot reach its Docker engine; or one stands by.
     status: Health,
     /// How many are alive.
     alive: usize,
+    /// How many of those take no jobs, because their database, data directory and engine do not belong together.
+    standby: usize,
 }
 
 /// The process answers
@@ -64,7 +66,7 @@ pub async fn readyz(app: AppState) -> (StatusCode, Json<Readiness>) {
         Ok(workers) => (Health::Ok, workers),
         Err(error) => {
             tracing::warn!(error = chain(&error), "Postgres is not ready");
-            (Health::Down, WorkersHealth { status: Health::Degraded, alive: 0 })
+            (Health::Down, WorkersHealth { status: Health::Degraded, alive: 0, standby: 0 })
         }
     };
     let redis = redis.map_or_else(
@@ -88,6 +90,7 @@ async fn workers(app: &AppState) -> Result<WorkersHealth, DbError> {
     let mut conn = app.db.conn().await?;
     let all = worker::list(&mut conn).await?;
     let alive: Vec<_> = all.into_iter().filter(|(_, alive)| *alive).map(|(worker, _)| worker).collect();
-    let good = !alive.is_empty() && alive.iter().all(|worker| worker.docker_error.is_none());
-    Ok(WorkersHealth { status: if good { Health::Ok } else { Health::Degraded }, alive: alive.len() })
+    let standby = alive.iter().filter(|worker| worker.stands_by()).count();
+    let good = !alive.is_empty() && standby == 0 && alive.iter().all(|worker| worker.docker_error.is_none());
+    Ok(WorkersHealth { status: if good { Health::Ok } else { Health::Degraded }, alive: alive.len(), standby })
 }

@@ -92,6 +92,26 @@ wipe() {
   [[ $output == *"exists already"* ]]
 }
 
+@test "the identity comes back with the database, and the engine is bound anew" {
+  local -r dir=00000000-0000-4000-8000-000000000002
+  query "INSERT INTO installation (id, data_dir, engine) VALUES ('00000000-0000-4000-8000-000000000001', '$dir', 'old')"
+  (umask 077 && printf '{"dataDir":"%s"}' "$dir" >"$DATA/.identity")
+  backup
+  wipe
+  restore
+  [[ $status -eq 0 ]] || { echo "$output"; false; }
+  [[ $(cat "$DATA/.identity") == "{\"dataDir\":\"$dir\"}" && $(stat -c %a "$DATA/.identity") == 600 ]]
+  [[ $(query 'SELECT data_dir, engine IS NULL FROM installation') == "$dir|t" ]]
+  # Without it the directory is bound at the first start.
+  rm "$DATA/.identity"
+  sleep 1
+  backup
+  wipe
+  restore
+  [[ $status -eq 0 && ! -e $DATA/.identity ]]
+  [[ $(query 'SELECT data_dir IS NULL, engine IS NULL FROM installation') == "t|t" ]]
+}
+
 @test "a backup is for root alone, and half a one does not stay" {
   backup
   [[ -z $(find "$HERE/backups" -perm /077) ]]

@@ -138,6 +138,19 @@ diesel::table! {
         started_at -> Timestamptz,
         heartbeat_at -> Timestamptz,
         address -> Nullable<Text>,
+        standby_code -> Nullable<Text>,
+        standby_message -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    installation (singleton) {
+        singleton -> Bool,
+        id -> Uuid,
+        data_dir -> Nullable<Uuid>,
+        engine -> Nullable<Text>,
+        created_at -> Timestamptz,
+        adopted_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -382,6 +395,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     jobs,
     job_events,
     workers,
+    installation,
     queue_pauses,
     images,
     snapshots,

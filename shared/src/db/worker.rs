@@ -37,8 +37,21 @@ pub struct Worker {
     pub drain_requested_at: Option<DateTime<Utc>>,
     /// Why it cannot reach its Docker engine; null: it can.
     pub docker_error: Option<String>,
+    /// Why it stands by, in a word; null: it works.
+    #[serde(skip)]
+    pub standby_code: Option<String>,
+    /// The same for a person.
+    #[serde(skip)]
+    pub standby_message: Option<String>,
     pub started_at: DateTime<Utc>,
     pub heartbeat_at: DateTime<Utc>,
+}
+
+impl Worker {
+    /// Whether it takes no jobs, because what it was given does not belong together.
+    pub fn stands_by(&self) -> bool {
+        self.standby_code.is_some()
+    }
 }
 
 #[derive(Debug, Clone, Insertable)]
@@ -55,6 +68,8 @@ pub struct WorkerBeat {
     pub docker_error: Option<String>,
     /// Where the API reaches it, see [`Address`](crate::inside::Address).
     pub address: Option<String>,
+    pub standby_code: Option<String>,
+    pub standby_message: Option<String>,
 }
 
 /// A sign of life; the first one registers the worker. Answers whether it was asked to drain.
@@ -68,6 +83,8 @@ pub async fn beat(conn: &mut Conn, beat: &WorkerBeat) -> Result<bool, DbError> {
             workers::draining.eq(excluded(workers::draining)),
             workers::docker_error.eq(excluded(workers::docker_error)),
             workers::address.eq(excluded(workers::address)),
+            workers::standby_code.eq(excluded(workers::standby_code)),
+            workers::standby_message.eq(excluded(workers::standby_message)),
             workers::heartbeat_at.eq(now),
         ))
         .returning(workers::drain_requested_at.is_not_null())
@@ -99,12 +116,13 @@ pub struct Callable {
     pub address: String,
 }
 
-/// Workers that are alive, reach their engine and say where they can be called, the one with the least to do first.
+/// Workers that are alive, do not stand by, reach their engine and say where they can be called, the one with the least to do first.
 pub async fn callable(conn: &mut Conn) -> Result<Vec<Callable>, DbError> {
     Ok(workers::table
         .filter(is_alive())
         .filter(workers::draining.eq(false))
         .filter(workers::docker_error.is_null())
+        .filter(workers::standby_code.is_null())
         .filter(workers::address.is_not_null())
         .order((workers::running, workers::heartbeat_at.desc()))
         .select((workers::id, workers::address.assume_not_null()))

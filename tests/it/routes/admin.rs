@@ -184,6 +184,7 @@ async fn a_worker_is_drained() {
         "rollouts"
       ],
       "running": 0,
+      "standby": null,
       "startedAt": "[time]",
       "version": "[this]"
     }

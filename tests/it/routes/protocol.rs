@@ -90,6 +90,7 @@ async fn health() {
       "status": "degraded",
       "workers": {
         "alive": 0,
+        "standby": 0,
         "status": "degraded"
       }
     }

@@ -33,6 +33,8 @@ pub struct Docker {
 struct Inner {
     socket: String,
     deployment: String,
+    /// The engine that is ours; every other one is refused. `None`: not known yet.
+    expected: RwLock<Option<String>>,
     /// Absent until the first call has succeeded, and again after the engine was gone.
     connection: RwLock<Option<Connection>>,
 }
@@ -51,6 +53,8 @@ pub struct Engine {
     pub api_version: String,
     /// CPUs that it has, in thousandths: the engine refuses a container that asks for more.
     pub cpu_millis: i32,
+    /// Its own id; some engines have none.
+    pub id: Option<String>,
 }
 
 impl Docker {
@@ -63,8 +67,12 @@ impl Docker {
         if !Path::new(socket).is_absolute() {
             return Err(DockerError::Host(host.to_owned()));
         }
-        let inner =
-            Inner { socket: socket.to_owned(), deployment: deployment.to_owned(), connection: RwLock::new(None) };
+        let inner = Inner {
+            socket: socket.to_owned(),
+            deployment: deployment.to_owned(),
+            expected: RwLock::new(None),
+            connection: RwLock::new(None),
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -122,7 +130,35 @@ impl Docker {
         error
     }
 
+    /// Says which engine is ours: from now on no other one is asked for anything.
+    pub fn expect(&self, id: Option<&str>) {
+        *self.inner.expected.write().unwrap_or_else(PoisonError::into_inner) = id.map(str::to_owned);
+    }
+
+    /// Id of the engine that answers, whether it is ours or not; `None`: it has none. `anew`: ask even where it is known.
+    pub async fn engine_id(&self, anew: bool) -> Result<Option<String>, DockerError> {
+        let connection = self.any_connection().await?;
+        if !anew {
+            return Ok(connection.engine.id);
+        }
+        let id = id_of(self.run("say who it is", READ_LIMIT, connection.api.info()).await?.id);
+        if id != connection.engine.id {
+            // Another engine has taken the place of the one that was connected to.
+            *self.inner.connection.write().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+        Ok(id)
+    }
+
     async fn connection(&self) -> Result<Connection, DockerError> {
+        let connection = self.any_connection().await?;
+        let expected = self.inner.expected.read().unwrap_or_else(PoisonError::into_inner);
+        match (&*expected, &connection.engine.id) {
+            (Some(expected), Some(id)) if expected != id => Err(DockerError::OtherEngine),
+            _ => Ok(connection),
+        }
+    }
+
+    async fn any_connection(&self) -> Result<Connection, DockerError> {
         if let Some(connection) = &*self.inner.connection.read().unwrap_or_else(PoisonError::into_inner) {
             return Ok(connection.clone());
         }
@@ -141,8 +177,13 @@ async fn negotiate(socket: &str) -> Result<Connection, BollardError> {
         version: info.server_version.unwrap_or_default(),
         api_version: api.client_version().to_string(),
         cpu_millis: info.ncpu.and_then(|n| i32::try_from(n).ok()).unwrap_or(1).saturating_mul(1000),
+        id: id_of(info.id),
     };
     Ok(Connection { api, engine })
+}
+
+fn id_of(id: Option<String>) -> Option<String> {
+    id.filter(|id| !id.is_empty())
 }
 
 #[cfg(test)]

@@ -14,6 +14,9 @@ pub struct EngineMessage(pub String);
 pub enum DockerError {
     #[error("{0:?} is not a Docker engine address; write it as unix:///var/run/docker.sock")]
     Host(String),
+    /// The one that answers is not this installation's, so it was asked for nothing.
+    #[error("the Docker engine that answers is not the one of this installation")]
+    OtherEngine,
     /// No connection was made, so nothing was done.
     #[error("the Docker engine cannot be reached (to {operation})")]
     Unreachable {
@@ -81,9 +84,9 @@ impl DockerError {
         self.status() == Some(409)
     }
 
-    /// The engine is down or going down: transient, try again later.
+    /// Our engine is down, going down, or another one has its place: transient, try again later.
     pub fn is_unreachable(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::HungUp { .. })
+        matches!(self, Self::Unreachable { .. } | Self::HungUp { .. } | Self::OtherEngine)
     }
 
     /// It may or may not have been done: look before acting on it.

@@ -33,7 +33,8 @@ impl JobContext {
             Err(StepError::LeaseLost)
         } else if self.cancellable && self.signals.cancel.is_cancelled() {
             Err(StepError::Cancelled)
-        } else if self.env.draining.is_cancelled() {
+        } else if self.env.draining.is_cancelled() || !self.env.identity.belongs() {
+            // What is handed back here goes on elsewhere, or here once database, directory and engine belong together.
             Err(StepError::Draining)
         } else {
             Ok(())
@@ -45,6 +46,9 @@ impl JobContext {
     /// A worker that stood still for longer than its lease goes on in the middle of a step, before its keeper has noticed
     /// anything. What it would stop or remove then is what its successor has made.
     pub async fn hold(&self) -> Result<(), StepError> {
+        if !self.env.identity.belongs() {
+            return Err(StepError::Draining);
+        }
         let mut conn = self.env.db.conn().await?;
         Ok(lease::hold(&mut conn, &self.lease).await?)
     }
@@ -55,6 +59,7 @@ impl JobContext {
             () = self.signals.lost.cancelled() => {}
             () = self.signals.cancel.cancelled(), if self.cancellable => {}
             () = self.env.draining.cancelled() => {}
+            () = self.env.identity.stands_by() => {}
         }
     }
 

@@ -80,6 +80,9 @@ impl Dispatcher {
     /// Claims and spawns until nothing is due or there is no more room. Until `unheard`, there may be claims that came to
     /// nobody's ears.
     async fn take_all(&self, unheard: &mut Option<Instant>) {
+        if !self.env.identity.belongs() {
+            return;
+        }
         if let Some(until) = *unheard {
             match self.give_back_unheard().await {
                 Ok(()) if until <= Instant::now() => *unheard = None,
@@ -91,7 +94,7 @@ impl Dispatcher {
                 }
             }
         }
-        while !self.env.draining.is_cancelled() {
+        while !self.env.draining.is_cancelled() && self.env.identity.belongs() {
             let wanted = self.room.available_permits().min(CLAIM_BATCH);
             if wanted == 0 {
                 return;
@@ -141,6 +144,10 @@ impl Dispatcher {
 
     async fn claim(&self, limit: usize) -> Result<Vec<Job>, DbError> {
         let mut conn = self.env.db.conn().await?;
+        // Over the very connection that claims: behind its address there may be another database by now.
+        if !self.env.identity.is_of(&mut conn).await? {
+            return Ok(Vec::new());
+        }
         let jobs = lease::claim(&mut conn, self.queue, &self.env.worker, self.env.config.engine.lease, limit).await?;
         for job in &jobs {
             // Two clocks at worst; close enough for a histogram, and nothing is decided by it.

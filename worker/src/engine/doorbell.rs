@@ -27,6 +27,7 @@ use tokio::{sync::watch, time::Interval};
 use tokio_util::sync::CancellationToken;
 
 use super::{Env, dispatch::Dispatcher};
+use crate::identity::Identity;
 
 /// How often Redis is asked although nobody rang.
 const IDLE_POLL: Duration = Duration::from_secs(1);
@@ -42,12 +43,20 @@ pub async fn listen(env: Env, dispatcher: Dispatcher) {
     let mut backoff = Duration::from_millis(100);
     let mut round = 0_u32;
     while !env.draining.is_cancelled() {
+        // Rings that a worker takes while it stands by would be lost to the others.
+        tokio::select! {
+            () = env.identity.works() => {}
+            () = env.draining.cancelled() => break,
+        }
         let name = format!("{}-{}-{round}", env.worker, dispatcher.queue);
         round += 1;
         let started = tokio::time::Instant::now();
         let ended = serve(&env, &dispatcher, name, announced.clone()).await;
         if env.draining.is_cancelled() {
             break;
+        }
+        if !env.identity.belongs() {
+            continue;
         }
         if started.elapsed() > Duration::from_secs(30) {
             backoff = Duration::from_millis(100);
@@ -69,15 +78,18 @@ type ServeFuture = Pin<Box<dyn Future<Output = Result<(), BoxDynError>> + Send>>
 fn serve(env: &Env, dispatcher: &Dispatcher, name: String, announced: watch::Receiver<u64>) -> ServeFuture {
     let backend = env.doorbell.storage(dispatcher.queue).poll_with_strategy(Wake::new(announced));
     let worker = WorkerBuilder::new(name).backend(backend).data(dispatcher.clone()).concurrency(1).build(answer);
-    let draining = env.draining.clone();
+    let (draining, identity) = (env.draining.clone(), env.identity.clone());
     Box::pin(async move {
-        worker.run_until(until(draining)).await?;
+        worker.run_until(until(draining, identity)).await?;
         Ok(())
     })
 }
 
-async fn until(draining: CancellationToken) -> Result<(), std::io::Error> {
-    draining.cancelled().await;
+async fn until(draining: CancellationToken, identity: Identity) -> Result<(), std::io::Error> {
+    tokio::select! {
+        () = draining.cancelled() => {}
+        () = identity.stands_by() => {}
+    }
     Ok(())
 }
 

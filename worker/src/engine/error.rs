@@ -36,8 +36,8 @@ pub enum StepError {
     /// Somebody asked for the job to end, and the step found a safe point.
     #[error("cancelled")]
     Cancelled,
-    /// The worker is about to end, and the step found a safe point.
-    #[error("the worker is shutting down")]
+    /// The worker is about to end or stands by, and the step found a safe point.
+    #[error("the worker takes no more work")]
     Draining,
 }
 

@@ -85,6 +85,7 @@ pub async fn beat(env: Env, active: Active, host: String, address: Address) {
         };
         let engine = &env.config.engine;
         let queues = engine.queues();
+        let standby = env.identity.standby();
         let beat = WorkerBeat {
             id: env.worker.to_string(),
             host: host.clone(),
@@ -96,6 +97,8 @@ pub async fn beat(env: Env, active: Active, host: String, address: Address) {
             draining: env.draining.is_cancelled(),
             docker_error,
             address: Some(address.to_string()),
+            standby_code: standby.as_ref().map(|standby| standby.code.to_string()),
+            standby_message: standby.map(|standby| standby.message),
         };
         let asked_to_drain =
             within(engine.lease, async { worker::beat(&mut *env.db.conn().await?, &beat).await }).await;
@@ -139,6 +142,9 @@ pub async fn sweep(env: Env, dispatchers: Vec<Dispatcher>, reap_from: watch::Rec
     let mut last_chores = Instant::now();
     while !env.draining.is_cancelled() {
         tick.tick().await;
+        if !env.identity.belongs() {
+            continue;
+        }
         let may_reap = reap_from.borrow().is_some_and(|from| from <= Instant::now());
         // One that takes longer may be late: the database stood still meanwhile, and the holders are first.
         if may_reap && let Err(error) = within(env.config.engine.lease / 3, reap(&env)).await {

@@ -51,6 +51,9 @@ pub(super) async fn attach(
         Ok(arguments) => arguments,
         Err(refused) => return refused.into_response(),
     };
+    if !inside.env.identity.belongs() {
+        return Refused::new(RefusalCode::UnknownTerminal, "the worker stands by").into_response();
+    }
     let terminals = inside.env.terminals.clone();
     if !terminals.holds(&instance, terminal_id) {
         return Refused::new(RefusalCode::UnknownTerminal, "this worker holds no such terminal").into_response();

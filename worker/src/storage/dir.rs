@@ -81,8 +81,17 @@ pub(super) fn checked(name: &str) -> Result<String, StorageError> {
     if plain { Ok(name.to_owned()) } else { Err(StorageError::BadName(name.to_owned())) }
 }
 
-/// Writes a file in full under a name of its own, then moves it over `name`.
+/// Writes a file of the tenant's in full under a name of its own, then moves it over `name`.
 pub(super) fn write_file(dir: &OwnedFd, name: &str, bytes: &[u8]) -> Result<(), StorageError> {
+    replace(dir, name, bytes, Some(TENANT))
+}
+
+/// The same for a file that stays the worker's.
+pub(super) fn write_own_file(dir: &OwnedFd, name: &str, bytes: &[u8]) -> Result<(), StorageError> {
+    replace(dir, name, bytes, None)
+}
+
+fn replace(dir: &OwnedFd, name: &str, bytes: &[u8], owner: Option<u32>) -> Result<(), StorageError> {
     let leftover = format!(".{name}.new-");
     for stale in remove::names_starting_with(dir, &leftover, LEFTOVER_SCAN).map_err(at("list", name))? {
         // What cannot be unlinked is not a leftover of ours but a directory of the tenant's.
@@ -90,7 +99,7 @@ pub(super) fn write_file(dir: &OwnedFd, name: &str, bytes: &[u8]) -> Result<(), 
     }
     // Two writers never share a name: one that lost its lease could otherwise publish the other's half.
     let temporary = format!("{leftover}{:016x}", rand::random::<u64>());
-    let written = write_new(dir, &temporary, bytes)
+    let written = write_new(dir, &temporary, bytes, owner)
         .and_then(|()| rustix::fs::renameat_with(dir, &temporary, dir, name, RenameFlags::empty()).map_err(Into::into));
     if let Err(source) = written {
         let _ = rustix::fs::unlinkat(dir, &temporary, rustix::fs::AtFlags::empty());
@@ -99,12 +108,14 @@ pub(super) fn write_file(dir: &OwnedFd, name: &str, bytes: &[u8]) -> Result<(), 
     sync(dir, name)
 }
 
-fn write_new(dir: &OwnedFd, name: &str, bytes: &[u8]) -> std::io::Result<()> {
+fn write_new(dir: &OwnedFd, name: &str, bytes: &[u8], owner: Option<u32>) -> std::io::Result<()> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut file = File::from(openat2(dir, name, flags, Mode::from_raw_mode(0o600))?);
     file.write_all(bytes)?;
     set_mode(&file, 0o600)?;
-    give(&file, TENANT)?;
+    if let Some(owner) = owner {
+        give(&file, owner)?;
+    }
     file.sync_all()
 }
 

@@ -12,7 +12,10 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{Terminals, shell::marked};
-use crate::docker::{ContainerStatus, DockerError};
+use crate::{
+    docker::{ContainerStatus, DockerError},
+    identity::Identity,
+};
 
 /// Between two looks at the rows of terminals that are open here.
 const LOOK: Duration = Duration::from_millis(500);
@@ -30,9 +33,9 @@ enum WatchError {
 }
 
 impl Terminals {
-    /// Looks until the worker drains.
-    pub async fn watch(self, draining: CancellationToken) {
-        tokio::spawn(self.clone().sweep_all());
+    /// Looks until the worker drains. While it stands by its terminals end, and those of others are none of its business.
+    pub async fn watch(self, draining: CancellationToken, identity: Identity) {
+        tokio::spawn(self.clone().sweep_all(identity.clone()));
         let mut tick = interval(LOOK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut round, mut steady) = (0, false);
@@ -40,6 +43,11 @@ impl Terminals {
             tokio::select! {
                 _ = tick.tick() => {}
                 () = draining.cancelled() => return,
+            }
+            if !identity.belongs() {
+                self.end(|_| true, TerminalEnd::Draining);
+                (round, steady) = (0, false);
+                continue;
             }
             let thorough = round == 0;
             round = (round + 1) % ROUNDS;
@@ -92,7 +100,8 @@ impl Terminals {
     }
 
     /// Ends what workers have left that were killed at the wrong moment, in all containers; once, when this worker starts.
-    async fn sweep_all(self) {
+    async fn sweep_all(self, identity: Identity) {
+        identity.works().await;
         let swept = async {
             for container in self.0.docker.list_owned().await? {
                 if container.status == ContainerStatus::Running {

@@ -39,9 +39,9 @@ async fn request(app: &AppState, who: Principal, context: RequestContext) -> App
     app.change(async move {
         let mut conn = db.conn().await?;
         conn.transaction(async |conn| {
-            if !worker::list(conn).await?.iter().any(|(worker, alive)| *alive && !worker.draining) {
-                let detail =
-                    "No worker is alive, so there is nobody to do it. Start one: it looks at everything at once.";
+            let works = |(worker, alive): &(worker::Worker, bool)| *alive && !worker.draining && !worker.stands_by();
+            if !worker::list(conn).await?.iter().any(works) {
+                let detail = "No worker is there to do it: none is alive, or all stand by. See GET /api/admin/workers.";
                 return Err(AppError::new(ErrorCode::NoWorker, detail));
             }
             let requested_at = sweep::request(conn).await?;

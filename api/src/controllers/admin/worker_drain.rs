@@ -41,15 +41,14 @@ pub async fn drain_worker(
 
 async fn in_transaction(conn: &mut Conn, who: &Principal, context: &RequestContext, id: &str) -> AppResult<WorkerView> {
     let not_found = || AppError::not_found("worker");
-    let (worker, alive) = worker::find(conn, id).await?.ok_or_else(not_found)?;
-    if worker.drain_requested_at.is_some() {
-        return Ok(WorkerView { worker, alive });
+    let found = worker::find(conn, id).await?.ok_or_else(not_found)?;
+    if found.0.drain_requested_at.is_some() {
+        return Ok(WorkerView::new(found));
     }
     // It may have ended since.
     if !worker::request_drain(conn, id).await? {
         return Err(not_found());
     }
     Entry::new("worker.drain", Target::Worker(id)).by(conn, who, context).await?;
-    let (worker, alive) = worker::find(conn, id).await?.ok_or_else(not_found)?;
-    Ok(WorkerView { worker, alive })
+    Ok(WorkerView::new(worker::find(conn, id).await?.ok_or_else(not_found)?))
 }

@@ -8,9 +8,28 @@ use crate::{auth::Admin, error::AppResult, extract::Json, page::Page, state::App
 #[derive(Debug, Serialize, ToSchema)]
 pub struct WorkerView {
     #[serde(flatten)]
-    pub(super) worker: Worker,
+    worker: Worker,
     /// It gave a sign of life a short while ago.
-    pub(super) alive: bool,
+    alive: bool,
+    /// Why it takes no jobs and repairs nothing; null: it works.
+    standby: Option<StandbyView>,
+}
+
+/// Why a worker stands by: its database, data directory and Docker engine do not belong together.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct StandbyView {
+    /// `wrong_database`, `wrong_data_dir`, `wrong_engine` or `data_dir_unreadable`; more may come.
+    code: String,
+    /// For a person, with what to do about it.
+    message: String,
+}
+
+impl WorkerView {
+    pub(super) fn new((mut worker, alive): (Worker, bool)) -> Self {
+        let message = worker.standby_message.take().unwrap_or_default();
+        let standby = worker.standby_code.take().map(|code| StandbyView { code, message });
+        Self { worker, alive, standby }
+    }
 }
 
 /// The workers, newest first; dead ones are shown for a day
@@ -18,6 +37,5 @@ pub struct WorkerView {
 pub async fn list_workers(app: AppState, _: Admin) -> AppResult<Json<Page<WorkerView>>> {
     let mut conn = app.db.conn().await?;
     let all = worker::list(&mut conn).await?;
-    let views = all.into_iter().map(|(worker, alive)| WorkerView { worker, alive });
-    Ok(Json(Page::whole(views.collect())))
+    Ok(Json(Page::whole(all.into_iter().map(WorkerView::new).collect())))
 }

@@ -164,7 +164,8 @@ async fn blocking(conn: &mut Conn, waiting: &Job) -> Result<Option<Job>, DbError
 
 /// The workers that take jobs from a queue now.
 pub fn serving(all: &[(worker::Worker, bool)], queue: Queue) -> Vec<&worker::Worker> {
-    let takes = |worker: &worker::Worker| !worker.draining && worker.queues.iter().any(|q| q == queue.as_str());
+    let serves = |worker: &worker::Worker| worker.queues.iter().any(|q| q == queue.as_str());
+    let takes = |worker: &worker::Worker| !worker.draining && !worker.stands_by() && serves(worker);
     all.iter().filter(|(worker, alive)| *alive && takes(worker)).map(|(worker, _)| worker).collect()
 }
 

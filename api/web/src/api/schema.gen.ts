@@ -2447,6 +2447,7 @@ export interface components {
             items: (components["schemas"]["Worker"] & {
                 /** @description It gave a sign of life a short while ago. */
                 alive: boolean;
+                standby?: components["schemas"]["StandbyView"] | null;
             })[];
             /** @description Give it as `cursor` to get the next page; null: this is the last one. */
             nextCursor?: string | null;
@@ -2757,6 +2758,13 @@ export interface components {
          * @enum {string}
          */
         SnapshotStatus: "changing" | "kept" | "rolled_back";
+        /** @description Why a worker stands by: its database, data directory and Docker engine do not belong together. */
+        StandbyView: {
+            /** @description `wrong_database`, `wrong_data_dir`, `wrong_engine` or `data_dir_unreadable`; more may come. */
+            code: string;
+            /** @description For a person, with what to do about it. */
+            message: string;
+        };
         /** @description A step of a job. */
         Step: {
             /**
@@ -3048,11 +3056,14 @@ export interface components {
         WorkerView: components["schemas"]["Worker"] & {
             /** @description It gave a sign of life a short while ago. */
             alive: boolean;
+            standby?: components["schemas"]["StandbyView"] | null;
         };
         WorkersHealth: {
             /** @description How many are alive. */
             alive: number;
-            /** @description Degraded: there is none, so that jobs wait, or one cannot reach its Docker engine. */
+            /** @description How many of those take no jobs, because their database, data directory and engine do not belong together. */
+            standby: number;
+            /** @description Degraded: there is none, so that jobs wait; one cannot reach its Docker engine; or one stands by. */
             status: components["schemas"]["Health"];
         };
     };

@@ -279,12 +279,12 @@ async fn a_single_file_is_no_reason_not_to_stop() {
 async fn an_attempt_that_was_given_up_publishes_nothing() {
     let place = Place::new().await;
     place.fill();
-    let (name, inner) = (SnapshotId::generate(), &place.storage.inner);
+    let (name, inner) = (SnapshotId::generate(), place.storage.inner());
     let shelf = dir::make(&inner.snapshots, place.id.as_str(), 0o700, None).unwrap();
     let attempt = || {
         let config = dir::open_root(&place.config()).unwrap();
         let partial = format!("{name}.partial");
-        snapshot::copy_aside(inner, place.id.as_str(), config, &shelf, &partial, &CancellationToken::new()).unwrap().0
+        snapshot::copy_aside(&inner, place.id.as_str(), config, &shelf, &partial, &CancellationToken::new()).unwrap().0
     };
     let (given_up, next) = (attempt(), attempt());
     assert!(!place.shelf(given_up).exists());

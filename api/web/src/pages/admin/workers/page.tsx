@@ -73,7 +73,9 @@ function WorkerCard({ worker }: { worker: Schemas['WorkerView'] }) {
             <h3 className="font-mono text-[0.8125rem] font-medium break-all">{worker.id}</h3>
             <p className="mt-1.5 flex flex-wrap gap-1.5">
               {worker.alive ? (
-                <Badge tone={draining ? 'warn' : 'good'}>{draining ? workers.draining : workers.alive}</Badge>
+                <Badge tone={worker.standby ? 'bad' : draining ? 'warn' : 'good'}>
+                  {worker.standby ? workers.standby : draining ? workers.draining : workers.alive}
+                </Badge>
               ) : (
                 <Badge tone="neutral">{workers.gone}</Badge>
               )}
@@ -97,7 +99,13 @@ function WorkerCard({ worker }: { worker: Schemas['WorkerView'] }) {
             />
           ) : null}
         </div>
-        {worker.alive && worker.dockerError ? (
+        {worker.alive && worker.standby ? (
+          <Notice tone="bad" title={workers.standbyTitles[worker.standby.code] ?? workers.standbyTitle}>
+            <p>{workers.standbyText}</p>
+            <p className="mt-2 break-words">{worker.standby.message}</p>
+          </Notice>
+        ) : null}
+        {worker.alive && worker.dockerError && worker.standby?.code !== 'wrong_engine' ? (
           <Notice tone="bad" title={workers.noDocker}>
             {worker.dockerError}
           </Notice>
