@@ -143,11 +143,6 @@ impl DbError {
         matches!(self, Self::Query(diesel::result::Error::NotFound))
     }
 
-    /// Whether Postgres has done what was asked, and its answer cannot be understood.
-    pub fn is_unreadable(&self) -> bool {
-        matches!(self, Self::Query(diesel::result::Error::DeserializationError(_)))
-    }
-
     /// Whether the same request may succeed a moment later.
     pub fn is_transient(&self) -> bool {
         match self {

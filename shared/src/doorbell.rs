@@ -112,6 +112,10 @@ impl Doorbell {
 
     /// Rings for a job that was committed, in the background.
     pub fn ring(&self, queue: Queue, id: JobId) {
+        // Its name is not known here, and the newer workers that serve it look for themselves.
+        if queue == Queue::Unknown {
+            return;
+        }
         let doorbell = self.clone();
         tokio::spawn(async move {
             if let Err(error) = doorbell.try_ring(queue, id).await {

@@ -8,7 +8,7 @@ text_enum!(
         Running = "running",
         Stopped = "stopped",
         Deleted = "deleted",
-    }
+    } else Unknown
 );
 
 text_enum!(
@@ -25,7 +25,7 @@ text_enum!(
         Deleting = "deleting",
         /// Something went wrong; the row's error says what.
         Error = "error",
-    }
+    } else Unknown
 );
 
 text_enum!(
@@ -34,7 +34,7 @@ text_enum!(
         None = "none",
         Telegram = "telegram",
         Discord = "discord",
-    }
+    } else Unknown
 );
 
 text_enum!(
@@ -45,13 +45,13 @@ text_enum!(
         Openai = "openai",
         Gemini = "gemini",
         Openrouter = "openrouter",
-    }
+    } else Unknown
 );
 
 impl InstanceStatus {
     /// Whether an instance may go from `self` to `next`. Staying is always legal: a step may run twice.
     pub fn may_become(self, next: Self) -> bool {
-        use InstanceStatus::{Deleting, Error, Pending, Provisioning, Running, Starting, Stopped, Stopping, Updating};
+        use InstanceStatus::{Deleting, Error, Pending, Provisioning, Running, Starting, Stopped, Stopping, Unknown, Updating};
         if self == next {
             return true;
         }
@@ -68,6 +68,8 @@ impl InstanceStatus {
             Updating => matches!(next, Running | Starting | Stopped | Deleting | Error),
             Deleting => matches!(next, Error),
             Error => matches!(next, Provisioning | Starting | Stopping | Stopped | Running | Updating | Deleting),
+            // A newer version has put it there, and only a newer version knows where it may go.
+            Unknown => false,
         }
     }
 
@@ -85,6 +87,14 @@ mod tests {
     fn nothing_comes_back_from_deleting_but_an_error() {
         let next: Vec<_> = InstanceStatus::ALL.iter().filter(|s| InstanceStatus::Deleting.may_become(**s)).collect();
         assert_eq!(next, [&InstanceStatus::Deleting, &InstanceStatus::Error]);
+    }
+
+    #[test]
+    fn a_status_that_is_not_known_is_left_alone() {
+        for status in InstanceStatus::ALL {
+            assert!(!InstanceStatus::Unknown.may_become(*status), "{status}");
+            assert!(!status.predecessors().contains(&InstanceStatus::Unknown), "{status}");
+        }
     }
 
     #[test]

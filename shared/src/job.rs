@@ -11,7 +11,7 @@ text_enum!(
         Lifecycle = "lifecycle",
         Builds = "builds",
         Rollouts = "rollouts",
-    }
+    } else Unknown
 );
 
 text_enum!(
@@ -33,7 +33,7 @@ text_enum!(
         UpdateAll = "update_all",
         /// Nothing: to measure a queue, or to see that it is served.
         Noop = "noop",
-    }
+    } else Unknown
 );
 
 text_enum!(
@@ -44,7 +44,7 @@ text_enum!(
         Succeeded = "succeeded",
         Failed = "failed",
         Cancelled = "cancelled",
-    }
+    } else Unknown
 );
 
 text_enum!(
@@ -52,7 +52,7 @@ text_enum!(
     Unwinding {
         Failed = "failed",
         Cancelled = "cancelled",
-    }
+    } else Unknown
 );
 
 text_enum!(
@@ -70,7 +70,7 @@ text_enum!(
         LeaseLost = "lease_lost",
         CancelRequested = "cancel_requested",
         Finished = "finished",
-    }
+    } else Unknown
 );
 
 /// A job under which this many workers vanished is taken for the cause and fails.
@@ -120,6 +120,8 @@ impl JobKind {
             // Nobody can do anything about a failed delete but ask again, so it tries for about ten minutes.
             Self::Delete => &[1, 2, 5, 10, 20, 30, 60, 60, 120, 300],
             Self::RebuildImage | Self::Noop => &[5, 30],
+            // Never claimed.
+            Self::Unknown => &[],
         };
         RetrySchedule { delays_seconds }
     }
@@ -137,6 +139,7 @@ impl From<Unwinding> for JobStatus {
         match end {
             Unwinding::Failed => Self::Failed,
             Unwinding::Cancelled => Self::Cancelled,
+            Unwinding::Unknown => Self::Unknown,
         }
     }
 }

@@ -160,7 +160,8 @@ fn platform_config(settings: &GatewaySettings<'_>) -> Value {
 /// The model that OpenClaw's own onboarding picks for each provider; without one it asks OpenAI whatever the key.
 fn model_config(provider: AiProvider) -> Value {
     let primary = match provider {
-        AiProvider::None => return json!({}),
+        // `Unknown` does not get here: see `Instance::known_settings`.
+        AiProvider::None | AiProvider::Unknown => return json!({}),
         AiProvider::Anthropic => "anthropic/claude-opus-5",
         AiProvider::Openai => "openai/gpt-6-astra",
         AiProvider::Gemini => "google/gemini-3.1-pro-preview",
@@ -177,7 +178,7 @@ fn model_config(provider: AiProvider) -> Value {
 fn channel_config(channel: Channel, bot_token: Option<&SecretString>) -> Value {
     let token = bot_token.map(SecretString::expose_secret).unwrap_or_default();
     match channel {
-        Channel::None => json!({}),
+        Channel::None | Channel::Unknown => json!({}),
         Channel::Telegram => json!({
             "channels": { "telegram": { "enabled": true, "botToken": token, "dmPolicy": "pairing" } },
         }),
@@ -197,7 +198,7 @@ fn token_field(channel: Channel) -> &'static str {
 /// The variable that OpenClaw reads a provider's key from.
 pub fn key_name(provider: AiProvider) -> Option<&'static str> {
     match provider {
-        AiProvider::None => None,
+        AiProvider::None | AiProvider::Unknown => None,
         AiProvider::Anthropic => Some("ANTHROPIC_API_KEY"),
         AiProvider::Openai => Some("OPENAI_API_KEY"),
         AiProvider::Gemini => Some("GEMINI_API_KEY"),

@@ -64,7 +64,7 @@ impl Tables {
     async fn claim(&self, worker: &str, lease: Duration) -> Option<Lease> {
         let claimed =
             lease::claim(&mut self.db.conn().await.unwrap(), Queue::Lifecycle, worker, lease, 1).await.unwrap();
-        claimed.first().map(|job| Lease { job: job.id, attempt: job.attempt, worker: worker.to_owned() })
+        claimed.jobs.first().map(|job| Lease { job: job.id, attempt: job.attempt, worker: worker.to_owned() })
     }
 
     async fn found(&self, id: JobId) -> Job {
@@ -247,7 +247,7 @@ async fn a_crowd_of_workers() {
             let mut idle = 0;
             while idle < 50 {
                 let mut conn = db.conn().await.unwrap();
-                let claimed = lease::claim(&mut conn, Queue::Lifecycle, &name, LONG, 3).await.unwrap();
+                let claimed = lease::claim(&mut conn, Queue::Lifecycle, &name, LONG, 3).await.unwrap().jobs;
                 idle = if claimed.is_empty() { idle + 1 } else { 0 };
                 tokio::time::sleep(Duration::from_millis(5)).await;
                 for job in claimed {

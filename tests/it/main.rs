@@ -19,6 +19,7 @@ mod leases;
 mod lifecycle;
 mod migrations;
 mod network;
+mod newer_words;
 mod openclaw_files;
 mod outages;
 mod predecessor;

@@ -247,6 +247,8 @@ impl EngineArgs {
             Queue::Builds => self.build_concurrency,
             // One that waits costs nothing, and there is never more than one open.
             Queue::Rollouts => 1,
+            // A newer version's: nobody here serves it.
+            Queue::Unknown => 0,
         }
     }
 

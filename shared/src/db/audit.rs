@@ -17,7 +17,7 @@ text_enum!(
         Success = "success",
         /// It was refused.
         Failure = "failure",
-    }
+    } else Unknown
 );
 
 /// One change, or an attempt at one.

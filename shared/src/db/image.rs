@@ -29,7 +29,7 @@ text_enum!(
         Git = "git",
         /// An image that others built.
         Registry = "registry",
-    }
+    } else Unknown
 );
 
 text_enum!(
@@ -39,7 +39,7 @@ text_enum!(
         Ready = "ready",
         Failed = "failed",
         Cancelled = "cancelled",
-    }
+    } else Unknown
 );
 
 /// A build, without its log.

@@ -70,6 +70,11 @@ pub struct InstanceSettings {
     pub env_sealed: BTreeMap<String, String>,
 }
 
+/// A setting that only a newer version knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the instance has a {0} that this version does not know; update ClawDeploy")]
+pub struct UnknownSetting(&'static str);
+
 impl Instance {
     /// The settings that the container was made with.
     pub fn settings(&self) -> InstanceSettings {
@@ -83,6 +88,18 @@ impl Instance {
             // Only this program writes them.
             env_sealed: serde_json::from_value(self.env.clone()).unwrap_or_default(),
         }
+    }
+
+    /// As [`Self::settings`], for whoever makes a container or a way back from them: nothing may be made of settings that a
+    /// newer version has written and this one would leave out.
+    pub fn known_settings(&self) -> Result<InstanceSettings, UnknownSetting> {
+        if self.channel == Channel::Unknown {
+            return Err(UnknownSetting("chat channel"));
+        }
+        if self.ai_provider == AiProvider::Unknown {
+            return Err(UnknownSetting("model provider"));
+        }
+        Ok(self.settings())
     }
 
     /// The settings that its owner wants.

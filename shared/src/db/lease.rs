@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use diesel::{dsl::now, prelude::*, sql_types};
 use diesel_async::{AsyncConnection as _, RunQueryDsl};
+use futures_util::StreamExt as _;
 
 use super::{Conn, DbError, instance, instance::Fault, job::Job, job_event, job_event::NewJobEvent, schema::jobs};
 use crate::{
     ids::{InstanceId, JobId},
     instance::InstanceStatus,
-    job::{JobEventKind, JobStatus, MAX_CRASHES, Queue, Unwinding},
+    job::{JobEventKind, JobKind, JobStatus, MAX_CRASHES, Queue, Unwinding},
 };
 
 /// The right to act in a job's name.
@@ -41,19 +42,31 @@ impl From<diesel::result::Error> for LeaseError {
     }
 }
 
+/// What a claim has taken.
+#[derive(Debug, Default)]
+pub struct Claimed {
+    pub jobs: Vec<Job>,
+    /// Rows that could not be read. They are running in the worker's name, and it has to give them back.
+    pub unreadable: Vec<diesel::result::Error>,
+}
+
 /// Claims due jobs of a queue, `limit` at most: the first in turn whose instance has nothing older open, and whose
 /// dependency has ended.
+///
+/// Only kinds that this version knows, and ways to end that it knows: anything else waits for a newer worker, and so does
+/// what comes after it on its instance. Each row is read by itself, so that none is lost for another's sake.
 pub async fn claim(
     conn: &mut Conn,
     queue: Queue,
     worker: &str,
     lease: Duration,
     limit: usize,
-) -> Result<Vec<Job>, DbError> {
-    let claimed: Result<Vec<Job>, _> = diesel::sql_query(
+) -> Result<Claimed, DbError> {
+    let query = diesel::sql_query(
         "WITH next AS ( \
            SELECT due.id FROM jobs due \
            WHERE due.queue = $1 AND due.status = 'queued' AND due.run_at <= now() \
+             AND due.kind = ANY($5) AND (due.unwinding_to IS NULL OR due.unwinding_to = ANY($6)) \
              AND NOT EXISTS (SELECT 1 FROM queue_pauses paused WHERE paused.queue = $1) \
              AND NOT EXISTS (SELECT 1 FROM jobs older WHERE older.instance_id = due.instance_id \
                   AND older.seq < due.seq AND older.status IN ('queued', 'running')) \
@@ -73,13 +86,24 @@ pub async fn claim(
     .bind::<sql_types::Text, _>(worker)
     .bind::<sql_types::Float8, _>(lease.as_secs_f64())
     .bind::<sql_types::Int8, _>(i64::try_from(limit).unwrap_or(i64::MAX))
-    .load(conn)
-    .await;
-    match claimed {
+    .bind::<sql_types::Array<sql_types::Text>, _>(JobKind::ALL)
+    .bind::<sql_types::Array<sql_types::Text>, _>(Unwinding::ALL);
+    let rows = match query.load_stream::<Job>(conn).await {
         // Two jobs of one instance in the same moment: the index let one through, and the other waits.
-        Err(error) if is_second_on_instance(&error) => Ok(Vec::new()),
-        other => Ok(other?),
+        Err(error) if is_second_on_instance(&error) => return Ok(Claimed::default()),
+        other => other?,
+    };
+    let rows: Vec<_> = rows.collect().await;
+    let mut claimed = Claimed::default();
+    for row in rows {
+        match row {
+            Ok(job) => claimed.jobs.push(job),
+            Err(error @ diesel::result::Error::DeserializationError(_)) => claimed.unreadable.push(error),
+            Err(error) if is_second_on_instance(&error) => return Ok(Claimed::default()),
+            Err(error) => return Err(error.into()),
+        }
     }
+    Ok(claimed)
 }
 
 fn is_second_on_instance(error: &diesel::result::Error) -> bool {
@@ -290,7 +314,8 @@ pub async fn give_back_late(conn: &mut Conn, lease: &Lease) -> Result<bool, DbEr
 }
 
 /// Gives back the jobs of a queue that were claimed in the name of this worker and that it never heard of, because the claim's
-/// answer was lost on its way; due at once and without blame. `held` are the claims (job and attempt) that it did hear of.
+/// answer was lost on its way or could not be read; due after `delay` and without blame. `held` are the claims (job and
+/// attempt) that it did hear of.
 ///
 /// Not while a claim of the queue is under way, whose jobs nobody has heard of yet.
 pub async fn give_back_unheard(
@@ -298,24 +323,27 @@ pub async fn give_back_unheard(
     queue: Queue,
     worker: &str,
     held: &[(JobId, i64)],
+    delay: Duration,
 ) -> Result<Vec<JobId>, DbError> {
     let (ids, attempts): (Vec<JobId>, Vec<i64>) = held.iter().copied().unzip();
     let given: Vec<Concerned> = diesel::sql_query(
         "WITH given AS ( \
-           UPDATE jobs SET status = 'queued', leased_by = NULL, lease_until = NULL, run_at = now() \
+           UPDATE jobs SET status = 'queued', leased_by = NULL, lease_until = NULL, \
+             run_at = now() + make_interval(secs => $5) \
            WHERE queue = $1 AND leased_by = $2 AND status = 'running' \
              AND NOT EXISTS (SELECT 1 FROM unnest($3, $4) AS held (id, attempt) \
                   WHERE held.id = jobs.id AND held.attempt = jobs.attempt) \
            RETURNING id, attempt), \
          noted AS ( \
            INSERT INTO job_events (job_id, attempt, kind, message) \
-           SELECT id, attempt, 'handed_back', 'Handed back, the database''s answer to the claim was lost' FROM given) \
+           SELECT id, attempt, 'handed_back', 'Handed back, the answer to the claim was lost or could not be read' FROM given) \
          SELECT id FROM given",
     )
     .bind::<sql_types::Text, _>(queue)
     .bind::<sql_types::Text, _>(worker)
     .bind::<sql_types::Array<sql_types::Uuid>, _>(ids)
     .bind::<sql_types::Array<sql_types::Int8>, _>(attempts)
+    .bind::<sql_types::Float8, _>(delay.as_secs_f64())
     .load(conn)
     .await?;
     Ok(given.into_iter().map(|row| row.id).collect())

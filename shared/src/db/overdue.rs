@@ -6,7 +6,7 @@ use diesel::{QueryableByName, sql_types};
 use diesel_async::RunQueryDsl;
 
 use super::{Conn, DbError};
-use crate::{ids::JobId, job::Queue};
+use crate::{ids::JobId, job::{JobKind, Queue}};
 
 /// A job that could have been claimed for a while.
 #[derive(Debug, Clone, QueryableByName)]
@@ -23,6 +23,7 @@ pub async fn list(conn: &mut Conn, age: Duration, limit: i64) -> Result<Vec<Over
     Ok(diesel::sql_query(
         "SELECT due.id, due.queue FROM jobs due \
          WHERE due.status = 'queued' AND due.run_at <= now() - make_interval(secs => $1) \
+           AND due.queue = ANY($3) AND due.kind = ANY($4) \
            AND NOT EXISTS (SELECT 1 FROM queue_pauses paused WHERE paused.queue = due.queue) \
            AND NOT EXISTS (SELECT 1 FROM jobs older WHERE older.instance_id = due.instance_id \
                 AND older.seq < due.seq AND older.status IN ('queued', 'running')) \
@@ -32,6 +33,9 @@ pub async fn list(conn: &mut Conn, age: Duration, limit: i64) -> Result<Vec<Over
     )
     .bind::<sql_types::Float8, _>(age.as_secs_f64())
     .bind::<sql_types::Int8, _>(limit)
+    // What only a newer version knows waits for a newer worker, and is not overdue here.
+    .bind::<sql_types::Array<sql_types::Text>, _>(Queue::ALL)
+    .bind::<sql_types::Array<sql_types::Text>, _>(JobKind::ALL)
     .load(conn)
     .await?)
 }
@@ -47,7 +51,8 @@ pub struct Waiting {
 
 /// How many jobs are queued in each queue that has any.
 pub async fn waiting(conn: &mut Conn) -> Result<Vec<Waiting>, DbError> {
-    Ok(diesel::sql_query("SELECT queue, count(*) AS jobs FROM jobs WHERE status = 'queued' GROUP BY queue")
+    Ok(diesel::sql_query("SELECT queue, count(*) AS jobs FROM jobs WHERE status = 'queued' AND queue = ANY($1) GROUP BY queue")
+        .bind::<sql_types::Array<sql_types::Text>, _>(Queue::ALL)
         .load(conn)
         .await?)
 }

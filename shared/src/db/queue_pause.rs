@@ -24,5 +24,6 @@ pub async fn resume(conn: &mut Conn, queue: Queue) -> Result<bool, DbError> {
 
 /// The paused queues, and since when.
 pub async fn list(conn: &mut Conn) -> Result<Vec<(Queue, DateTime<Utc>)>, DbError> {
-    Ok(queue_pauses::table.select((queue_pauses::queue, queue_pauses::paused_at)).load(conn).await?)
+    let known = queue_pauses::table.filter(queue_pauses::queue.eq_any(Queue::ALL));
+    Ok(known.select((queue_pauses::queue, queue_pauses::paused_at)).load(conn).await?)
 }

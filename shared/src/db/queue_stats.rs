@@ -35,15 +35,18 @@ pub struct QueueCount {
 /// The open jobs by queue and kind; kinds without any are left out.
 pub async fn counts(conn: &mut Conn) -> Result<Vec<QueueCount>, DbError> {
     Ok(diesel::sql_query(
-        "SELECT queue, kind, \
+        "SELECT queue, CASE WHEN kind = ANY($2) THEN kind ELSE 'unknown' END AS kind, \
            count(*) FILTER (WHERE status = 'queued' AND run_at <= now()) AS waiting, \
            count(*) FILTER (WHERE status = 'queued' AND run_at > now()) AS delayed, \
            count(*) FILTER (WHERE status = 'running') AS running, \
            count(*) FILTER (WHERE status = 'failed') AS failed_last_day, \
            extract(epoch FROM now() - min(run_at) FILTER (WHERE status = 'queued' AND run_at <= now()))::float8 AS oldest_waiting_seconds \
-         FROM jobs WHERE status IN ('queued', 'running') OR (status = 'failed' AND finished_at > now() - interval '1 day') \
-         GROUP BY queue, kind ORDER BY queue, kind",
+         FROM jobs WHERE (status IN ('queued', 'running') OR (status = 'failed' AND finished_at > now() - interval '1 day')) \
+           AND queue = ANY($1) \
+         GROUP BY 1, 2 ORDER BY 1, 2",
     )
+    .bind::<sql_types::Array<sql_types::Text>, _>(Queue::ALL)
+    .bind::<sql_types::Array<sql_types::Text>, _>(JobKind::ALL)
     .load(conn)
     .await?)
 }
@@ -82,9 +85,9 @@ pub struct QueueThroughput {
 pub async fn last_hour(conn: &mut Conn) -> Result<Vec<QueueThroughput>, DbError> {
     Ok(diesel::sql_query(
         "WITH ended AS ( \
-           SELECT queue, kind, status, extract(epoch FROM started_at - created_at)::float8 AS wait, \
+           SELECT queue, CASE WHEN kind = ANY($2) THEN kind ELSE 'unknown' END AS kind, status, extract(epoch FROM started_at - created_at)::float8 AS wait, \
              extract(epoch FROM finished_at - started_at)::float8 AS run \
-           FROM jobs WHERE finished_at > now() - interval '1 hour') \
+           FROM jobs WHERE finished_at > now() - interval '1 hour' AND queue = ANY($1)) \
          SELECT queue, kind, \
            count(*) FILTER (WHERE status = 'succeeded') AS succeeded, \
            count(*) FILTER (WHERE status = 'failed') AS failed, \
@@ -97,6 +100,8 @@ pub async fn last_hour(conn: &mut Conn) -> Result<Vec<QueueThroughput>, DbError>
            percentile_cont(0.99) WITHIN GROUP (ORDER BY run) AS run_p99 \
          FROM ended GROUP BY GROUPING SETS ((queue), (queue, kind)) ORDER BY queue, kind",
     )
+    .bind::<sql_types::Array<sql_types::Text>, _>(Queue::ALL)
+    .bind::<sql_types::Array<sql_types::Text>, _>(JobKind::ALL)
     .load(conn)
     .await?)
 }
@@ -124,9 +129,10 @@ pub async fn minutes(conn: &mut Conn) -> Result<Vec<QueueMinute>, DbError> {
            count(*) FILTER (WHERE status = 'succeeded') AS succeeded, \
            count(*) FILTER (WHERE status = 'failed') AS failed, \
            count(*) FILTER (WHERE status = 'cancelled') AS cancelled \
-         FROM jobs WHERE finished_at > now() - interval '1 hour' AND finished_at <= now() \
+         FROM jobs WHERE finished_at > now() - interval '1 hour' AND finished_at <= now() AND queue = ANY($1) \
          GROUP BY queue, minutes_ago ORDER BY queue, minutes_ago",
     )
+    .bind::<sql_types::Array<sql_types::Text>, _>(Queue::ALL)
     .load(conn)
     .await?)
 }

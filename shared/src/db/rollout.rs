@@ -20,7 +20,7 @@ text_enum!(
         Failed = "failed",
         /// Not touched: it is gone, something else was under way, or the rollout ended before its turn.
         Skipped = "skipped",
-    }
+    } else Unknown
 );
 
 /// An instance in a rollout.

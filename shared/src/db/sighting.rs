@@ -19,7 +19,7 @@ text_enum!(
         Container = "container",
         Network = "network",
         Directory = "directory",
-    }
+    } else Unknown
 );
 
 /// Notes everything of a kind that is seen now and forgets what is not seen any more. Answers with what was first seen

@@ -24,7 +24,7 @@ text_enum!(
         Update = "update",
         Rollback = "rollback",
         Settings = "settings",
-    }
+    } else Unknown
 );
 
 text_enum!(
@@ -36,7 +36,7 @@ text_enum!(
         Kept = "kept",
         /// Everything is as before, and nothing is kept.
         RolledBack = "rolled_back",
-    }
+    } else Unknown
 );
 
 text_enum!(
@@ -45,7 +45,7 @@ text_enum!(
         /// The file system shares the blocks until one side writes.
         Reflink = "reflink",
         Copy = "copy",
-    }
+    } else Unknown
 );
 
 /// A change of a container, and the way back.

@@ -94,6 +94,8 @@ pub async fn list_open(conn: &mut Conn, user: UserId, instance: &InstanceId) -> 
         .filter(terminals::ended_at.is_null())
         .order(terminals::id)
         .limit(100)
+        // One with a program that only a newer version knows must not hide the others.
+        .filter(terminals::command.is_null().or(terminals::command.eq_any(TerminalCommand::ALL)))
         .select(Terminal::as_select())
         .load(conn)
         .await?)

@@ -71,6 +71,8 @@ pub async fn list(conn: &mut Conn, owner: UserId) -> Result<Vec<ApiToken>, DbErr
         .filter(api_tokens::kind.eq(PERSONAL))
         .filter(api_tokens::revoked_at.is_null())
         .filter(api_tokens::expires_at.is_null().or(api_tokens::expires_at.gt(now)))
+        // One that only a newer version knows is good for nothing here.
+        .filter(api_tokens::scope.eq_any(TokenScope::ALL))
         .order(api_tokens::id.desc())
         .limit(500)
         .select(ApiToken::as_select())

@@ -108,6 +108,7 @@ impl JobContext {
         secrets: &'a Secrets,
         port: u16,
     ) -> Result<GatewaySettings<'a>, StepError> {
+        instance.known_settings()?;
         Ok(GatewaySettings {
             id: &instance.id,
             token: &secrets.gateway_token,

@@ -3,8 +3,9 @@
 //! A claim whose answer is lost has taken jobs all the same, in the name of a worker that knows nothing of them. To everybody
 //! else that would look like a crash under those jobs. So after each claim that failed, what runs in this worker's name and was
 //! never heard of is given back before anything else is claimed, for as long as the claim may still arrive at the database.
+//! A job in an answer that this version cannot read is given back as well, and looked at again only after a while.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use clawdeploy_shared::{
     db::{
@@ -27,6 +28,9 @@ use super::{Env, active::Active, runner};
 /// Jobs claimed by one statement at most. Enough to make the statement's cost small beside the jobs', few enough to leave
 /// work for others.
 const CLAIM_BATCH: usize = 32;
+
+/// When a job that could not be read may be claimed again: by then a newer worker may have taken it.
+const UNREADABLE_DELAY: Duration = Duration::from_mins(1);
 
 /// The part of the engine that serves one queue.
 #[derive(Debug, Clone)]
@@ -63,7 +67,7 @@ impl Dispatcher {
             }
         }
         if unheard.is_some()
-            && let Err(error) = self.give_back_unheard().await
+            && let Err(error) = self.give_back_unheard(Duration::ZERO).await
         {
             tracing::warn!(queue = %self.queue, error = chain(&error), "Could not look for claims without an answer");
         }
@@ -84,7 +88,7 @@ impl Dispatcher {
             return;
         }
         if let Some(until) = *unheard {
-            match self.give_back_unheard().await {
+            match self.give_back_unheard(Duration::ZERO).await {
                 Ok(()) if until <= Instant::now() => *unheard = None,
                 Ok(()) => {}
                 Err(error) => {
@@ -102,20 +106,28 @@ impl Dispatcher {
             let asked_at = Instant::now();
             // An answer that comes later than that tells of leases that have run out.
             let claimed = timeout(self.env.config.engine.lease, self.claim(wanted)).await;
-            let jobs = match claimed.unwrap_or(Err(DbError::Timeout)) {
-                Ok(jobs) => jobs,
+            let claimed = match claimed.unwrap_or(Err(DbError::Timeout)) {
+                Ok(claimed) => claimed,
                 Err(error) => {
                     tracing::warn!(queue = %self.queue, error = chain(&error), "Could not look for jobs");
-                    // A job that this version cannot read is to run out of lives, as it would come back for ever.
-                    if !error.is_unreadable() {
-                        *unheard = Some(self.may_arrive_until());
-                    }
+                    *unheard = Some(self.may_arrive_until());
                     return;
                 }
             };
-            let taken = jobs.len();
-            for job in jobs {
+            let taken = claimed.jobs.len();
+            for job in claimed.jobs {
                 self.spawn(job, asked_at);
+            }
+            for error in &claimed.unreadable {
+                tracing::error!(queue = %self.queue, error = chain(error), "Claimed a job that cannot be read; giving it back");
+            }
+            // What could be read is in `active` by now.
+            if !claimed.unreadable.is_empty()
+                && let Err(error) = self.give_back_unheard(UNREADABLE_DELAY).await
+            {
+                tracing::warn!(queue = %self.queue, error = chain(&error), "Could not give back what cannot be read");
+                *unheard = Some(self.may_arrive_until());
+                return;
             }
             if taken < wanted {
                 return;
@@ -129,32 +141,35 @@ impl Dispatcher {
     }
 
     /// Gives back what claims have taken whose answers were lost. No claim of this queue is under way meanwhile.
-    async fn give_back_unheard(&self) -> Result<(), DbError> {
+    async fn give_back_unheard(&self, delay: Duration) -> Result<(), DbError> {
         let give = async {
             let mut conn = self.env.db.conn().await?;
-            lease::give_back_unheard(&mut conn, self.queue, &self.env.worker, &self.active.claims()).await
+            lease::give_back_unheard(&mut conn, self.queue, &self.env.worker, &self.active.claims(), delay).await
         };
         let given = timeout(self.env.config.engine.lease, give).await.unwrap_or(Err(DbError::Timeout))?;
         for job in given {
-            tracing::warn!(job.id = %job, queue = %self.queue, "Gave a job back, the answer to whose claim was lost");
-            self.env.doorbell.ring(self.queue, job);
+            tracing::warn!(job.id = %job, queue = %self.queue, "Gave a job back, the answer to whose claim was lost or could not be read");
+            if delay.is_zero() {
+                self.env.doorbell.ring(self.queue, job);
+            }
         }
         Ok(())
     }
 
-    async fn claim(&self, limit: usize) -> Result<Vec<Job>, DbError> {
+    async fn claim(&self, limit: usize) -> Result<lease::Claimed, DbError> {
         let mut conn = self.env.db.conn().await?;
         // Over the very connection that claims: behind its address there may be another database by now.
         if !self.env.identity.is_of(&mut conn).await? {
-            return Ok(Vec::new());
+            return Ok(lease::Claimed::default());
         }
-        let jobs = lease::claim(&mut conn, self.queue, &self.env.worker, self.env.config.engine.lease, limit).await?;
-        for job in &jobs {
+        let claimed =
+            lease::claim(&mut conn, self.queue, &self.env.worker, self.env.config.engine.lease, limit).await?;
+        for job in &claimed.jobs {
             // Two clocks at worst; close enough for a histogram, and nothing is decided by it.
             let waited = (chrono::Utc::now() - job.run_at).to_std().unwrap_or_default();
             metrics::histogram!(JOB_WAIT_SECONDS, "kind" => job.kind.as_str()).record(waited);
         }
-        Ok(jobs)
+        Ok(claimed)
     }
 
     fn spawn(&self, job: Job, asked_at: Instant) {

@@ -92,6 +92,18 @@ impl From<clawdeploy_shared::secret::SecretError> for StepError {
 
 const DISK_FULL: &str = "The server's disk is full. An administrator frees space, then the job can be retried.";
 
+impl From<clawdeploy_shared::db::instance::UnknownSetting> for StepError {
+    fn from(error: clawdeploy_shared::db::instance::UnknownSetting) -> Self {
+        Self::Permanent(Failure {
+            code: "unknown_setting",
+            message: "The instance has a setting that this version of the worker does not know. An administrator updates the \
+                      workers, then retries the job."
+                .into(),
+            source: Some(error.into()),
+        })
+    }
+}
+
 impl From<StorageError> for StepError {
     fn from(error: StorageError) -> Self {
         if error.is_disk_full() {

@@ -62,6 +62,8 @@ enum Verdict {
     Wait,
     /// It needs an administrator.
     Leave,
+    /// A newer version has written its status, and its workers look after it.
+    Newer,
 }
 
 pub(super) async fn sweep(env: &Env) -> SweepResult {
@@ -113,6 +115,10 @@ fn tell(report: &mut SweepReport, instance: &Instance, verdict: &Verdict) {
             );
             report.reported("worker_crashed", id, message);
         }
+        Verdict::Newer => {
+            let message = "A newer version of ClawDeploy has changed it, and this one does not know its status: it is left alone.";
+            report.watching("newer_version", id, message);
+        }
     }
 }
 
@@ -156,7 +162,7 @@ async fn settle(env: &Env, stuck: &Instance) -> Result<Option<(Verdict, Option<J
                 instance::set_status(conn, id, InstanceStatus::Error, Some(fault)).await?;
                 None
             }
-            Verdict::Wait | Verdict::Leave => None,
+            Verdict::Wait | Verdict::Leave | Verdict::Newer => None,
         };
         Ok(Some((verdict, job)))
     })
@@ -164,6 +170,7 @@ async fn settle(env: &Env, stuck: &Instance) -> Result<Option<(Verdict, Option<J
 }
 
 fn judge(status: InstanceStatus, desired: DesiredState, lately: Lately) -> Verdict {
+    let Some(way) = way(status, desired) else { return Verdict::Newer };
     // In error there is nothing to give up: only a deletion is wanted still.
     let in_error = status == InstanceStatus::Error;
     if in_error && lately.crashed {
@@ -173,19 +180,20 @@ fn judge(status: InstanceStatus, desired: DesiredState, lately: Lately) -> Verdi
     } else if lately.repaired || lately.crashed {
         Verdict::GiveUp
     } else {
-        Verdict::Enqueue(way(status, desired))
+        Verdict::Enqueue(way)
     }
 }
 
-/// The job that brings an instance to where it is wanted.
-fn way(status: InstanceStatus, desired: DesiredState) -> JobKind {
-    match (status, desired) {
+/// The job that brings an instance to where it is wanted; `None`: only a newer version knows.
+fn way(status: InstanceStatus, desired: DesiredState) -> Option<JobKind> {
+    Some(match (status, desired) {
+        (InstanceStatus::Unknown, _) | (_, DesiredState::Unknown) => return None,
         // What has begun to go cannot come back.
         (InstanceStatus::Deleting, _) | (_, DesiredState::Deleted) => JobKind::Delete,
         (_, DesiredState::Stopped) => JobKind::Stop,
         (InstanceStatus::Pending | InstanceStatus::Provisioning, DesiredState::Running) => JobKind::Provision,
         (_, DesiredState::Running) => JobKind::Start,
-    }
+    })
 }
 
 /// Whether the first thing that a job does, to give the instance a status, is legal.
@@ -222,6 +230,12 @@ mod tests {
             assert_eq!(judge(status, desired, NOTHING), Verdict::Enqueue(kind), "{status} {desired}");
             assert!(can_begin(kind, status) || Error.may_become(jobs::plan(kind).during.unwrap()), "{status} {kind}");
         }
+    }
+
+    #[test]
+    fn what_a_newer_version_has_written_is_left_alone() {
+        assert_eq!(judge(InstanceStatus::Unknown, Deleted, NOTHING), Verdict::Newer);
+        assert_eq!(judge(Starting, DesiredState::Unknown, NOTHING), Verdict::Newer);
     }
 
     #[test]

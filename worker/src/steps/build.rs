@@ -169,6 +169,7 @@ fn order(cx: &JobContext) -> Result<Order, StepError> {
             },
             allow_private: settings.source_allow_private,
         }),
+        ImageSource::Unknown => return Err(bad(&"The image's source is one that this version does not know")),
     };
     let target: ImageReference = settings.image.parse().map_err(|e| bad(&e))?;
     if target.digest().is_some() {

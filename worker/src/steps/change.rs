@@ -86,7 +86,7 @@ pub(super) async fn prepare(cx: &JobContext) -> Result<(), StepError> {
             StepError::permanent("container_missing", "The instance has no container yet. Start it instead.")
         })?,
         version: instance.openclaw_version.clone(),
-        settings: instance.settings(),
+        settings: instance.known_settings()?,
     };
     let to = target(cx, &instance, &payload).await?;
     let same = from.image == to.image && from.settings == to.settings;

@@ -105,7 +105,7 @@ async fn look(cx: &JobContext) -> Result<Vec<Member>, StepError> {
 fn ended(job: Option<Job>) -> Option<(MemberStatus, Option<String>)> {
     let Some(job) = job else { return Some((MemberStatus::Skipped, Some("Its job was dropped.".into()))) };
     match job.status {
-        JobStatus::Queued | JobStatus::Running => None,
+        JobStatus::Queued | JobStatus::Running | JobStatus::Unknown => None,
         JobStatus::Succeeded => Some((MemberStatus::Updated, None)),
         JobStatus::Failed => Some((MemberStatus::Failed, job.error_message)),
         JobStatus::Cancelled => Some((MemberStatus::Skipped, Some("Its update was cancelled.".into()))),

@@ -141,7 +141,7 @@ impl RebuildImage {
                 Some(ImageSource::Registry) => reference.parse::<ImageReference>().err().map(|error| error.to_string()),
                 Some(ImageSource::Release) => Some("a release is named by its version".to_owned()),
                 None if self.source.is_some() => None,
-                None => Some("say of which source it is".to_owned()),
+                None | Some(ImageSource::Unknown) => Some("say of which source it is".to_owned()),
             };
             if let Some(why) = bad {
                 checks.fail("reference", "invalid", format!("is not usable: {why}"));

@@ -1,6 +1,10 @@
 use axum::response::{IntoResponse as _, Response};
 use clawdeploy_shared::{
-    db::{Conn, instance, instance::Instance, job, port, user, version_policy},
+    db::{
+        Conn, instance,
+        instance::{Instance, UnknownSetting},
+        job, port, user, version_policy,
+    },
     ids::InstanceId,
     job::JobKind,
 };
@@ -16,7 +20,7 @@ use super::{
 use crate::{
     audit::{Entry, Target},
     auth::Principal,
-    error::{AppError, AppResult},
+    error::{AppError, AppResult, ErrorCode},
     extract::{Json, Path},
     middleware::RequestContext,
     quota::{self, Wanted},
@@ -80,6 +84,9 @@ async fn in_transaction(
     let found = instance::find_for_update(conn, who.scope(), id).await?;
     let mut instance = found.ok_or_else(|| AppError::not_found("instance"))?;
     let apply_now = form.apply_now;
+    // What is not understood would be lost in what is written back.
+    let newer = |error: UnknownSetting| AppError::new(ErrorCode::WrongStatus, format!("Not possible now: {error}."));
+    instance.known_settings().map_err(newer)?;
     let now = instance.wanted_settings().map_err(AppError::internal)?;
 
     let mut checks = Checks::default();

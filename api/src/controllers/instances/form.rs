@@ -108,7 +108,8 @@ pub(super) fn check_bot_token(checks: &mut Checks, channel: Channel, token: Opti
                 checks.fail(FIELD, "invalid", "must be 20 to 200 characters long, as the bot's page shows it");
             }
         }
-        (Channel::None, None) => {}
+        // `Unknown` is refused before.
+        (Channel::None, None) | (Channel::Unknown, _) => {}
     }
 }
 

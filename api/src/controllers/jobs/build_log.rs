@@ -73,6 +73,7 @@ async fn log(conn: &mut Conn, build: &Job, from: i64) -> Result<ImageLog, DbErro
 fn status(job: JobStatus) -> ImageBuildStatus {
     match job {
         JobStatus::Queued | JobStatus::Running => ImageBuildStatus::Building,
+        JobStatus::Unknown => ImageBuildStatus::Unknown,
         JobStatus::Succeeded => ImageBuildStatus::Ready,
         JobStatus::Failed => ImageBuildStatus::Failed,
         JobStatus::Cancelled => ImageBuildStatus::Cancelled,

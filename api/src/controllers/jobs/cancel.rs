@@ -57,6 +57,10 @@ async fn in_transaction(conn: &mut Conn, who: &Principal, context: &RequestConte
     if job.cancel_requested_at.is_some() && !job.status.is_terminal() {
         return Ok(job);
     }
+    if job.kind == JobKind::Unknown {
+        let detail = "The job is of a kind that only a newer version knows. Try again when the update is through.";
+        return Err(AppError::new(ErrorCode::NotCancellable, detail));
+    }
     if job.kind == JobKind::Delete && job.status == JobStatus::Running {
         return Err(AppError::new(ErrorCode::NotCancellable, "A deletion that has begun cannot be taken back."));
     }

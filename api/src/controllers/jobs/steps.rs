@@ -51,11 +51,15 @@ pub(super) fn steps(story: &[JobEvent], status: JobStatus) -> Vec<Step> {
             }
             // Put back by hand: everything is looked at again.
             JobEventKind::Accepted => again(&mut steps, |_| true),
-            JobEventKind::Claimed | JobEventKind::Log | JobEventKind::CancelRequested | JobEventKind::Finished => {}
+            JobEventKind::Claimed
+            | JobEventKind::Log
+            | JobEventKind::CancelRequested
+            | JobEventKind::Finished
+            | JobEventKind::Unknown => {}
         }
     }
     let end = match status {
-        JobStatus::Queued | JobStatus::Running => return steps,
+        JobStatus::Queued | JobStatus::Running | JobStatus::Unknown => return steps,
         JobStatus::Succeeded => StepStatus::Done,
         JobStatus::Failed => StepStatus::Failed,
         JobStatus::Cancelled => StepStatus::Undone,

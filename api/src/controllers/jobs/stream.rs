@@ -6,6 +6,7 @@ use axum::response::sse::Event;
 use clawdeploy_shared::{
     db::{Scope, job, job_event},
     ids::JobId,
+    job::JobEventKind,
 };
 
 use super::JobView;
@@ -38,6 +39,10 @@ impl Story for JobStory {
         let mut events = Vec::new();
         for entry in entries {
             self.after = entry.id;
+            // An entry that only a newer version can explain.
+            if entry.kind == JobEventKind::Unknown {
+                continue;
+            }
             let event = Event::default().id(entry.id.to_string());
             events.push(event.json_data(&entry).map_err(AppError::internal)?);
         }

@@ -62,7 +62,9 @@ impl Notice {
     }
 
     fn of(shown: Shown) -> Self {
-        use InstanceStatus::{Deleting, Error, Pending, Provisioning, Running, Starting, Stopped, Stopping, Updating};
+        use InstanceStatus::{
+            Deleting, Error, Pending, Provisioning, Running, Starting, Stopped, Stopping, Unknown, Updating,
+        };
         let (title, text, retry, reload) = match shown.status {
             Pending | Provisioning | Starting => {
                 ("Starting", "The gateway is on its way. This page opens it as soon as it answers.", 2, Some(2))
@@ -77,6 +79,8 @@ impl Notice {
             Stopping => ("Stopping", "The instance is being stopped.", 10, Some(10)),
             Stopped => ("Stopped", "The instance is stopped. Its owner starts it in the control panel.", 60, None),
             Deleting => ("Deleting", "The instance is being deleted.", 60, None),
+            // The control panel is being updated.
+            Unknown => ("One moment", "The instance cannot be reached just now. This page tries again by itself.", 10, Some(10)),
             Error => (
                 "Out of order",
                 "The instance does not run. Its owner finds the reason in the control panel.",
