@@ -26,10 +26,26 @@ in_database() {
   [[ $DATABASE_URL =~ $pattern ]] || die "CLAWDEPLOY_DATABASE_URL is not of the form postgres://user:password@host:port/database."
   local -r user=${BASH_REMATCH[2]} password=${BASH_REMATCH[4]} host=${BASH_REMATCH[5]} port=${BASH_REMATCH[7]:-5432}
   local -r database=${BASH_REMATCH[8]}
+  # What the programs understand of TLS, libpq understands as well. Without a word it is as with them.
+  local mode='' root=''
+  [[ $DATABASE_URL =~ [?\&]sslmode=([a-z-]+) ]] && mode=${BASH_REMATCH[1]}
+  [[ $DATABASE_URL =~ [?\&]sslrootcert=([^\&]+) ]] && root=$(printf '%b' "${BASH_REMATCH[1]//%/\\x}")
+  if [[ -z $mode ]]; then
+    case $host in
+      localhost | 127.*) mode=disable ;;
+      *) mode=prefer ;;
+    esac
+    [[ -z $root ]] || mode=verify-full
+  fi
+  # The programs take the system's authorities where none is named; libpq does from version 16 on, if told to.
+  if [[ ( -z $root || $root == system ) && $mode == verify-* ]]; then root=/etc/ssl/certs/ca-certificates.crt; fi
+  # It is given a name only where there is one: an empty one would be looked for.
+  local -a tls=(PGSSLMODE="$mode")
+  if [[ -n $root ]]; then tls+=(PGSSLROOTCERT="$root"); fi
   # ':' and '\' have a meaning in that file.
   local escaped=${password//\\/\\\\}
   (umask 077 && printf '*:*:*:*:%s\n' "${escaped//:/\\:}" >"$work/pgpass")
-  PGPASSFILE=$work/pgpass PGCONNECT_TIMEOUT=10 "$program" --host "$host" --port "$port" --username "$user" \
+  env "${tls[@]}" PGPASSFILE="$work/pgpass" PGCONNECT_TIMEOUT=10 "$program" --host "$host" --port "$port" --username "$user" \
     --dbname "$database" "$@"
 }
 

@@ -55,7 +55,7 @@ packages_quiet() {
   local name
   for name in "$@"; do
     case $name in
-      postgresql | redis-server | nginx) systemctl disable --quiet "$name.service" 2>/dev/null || true ;;
+      postgresql | redis-server | nginx | pgbouncer) systemctl disable --quiet "$name.service" 2>/dev/null || true ;;
     esac
   done
 }

@@ -21,9 +21,11 @@ use diesel_async::{
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness as _, embed_migrations};
 use secrecy::ExposeSecret as _;
 
+use self::connection::{ConnectError, Target, UrlError};
 use crate::{config::DatabaseArgs, ids::UserId};
 
 pub mod audit;
+pub mod connection;
 pub mod disk;
 pub mod identity;
 pub mod image;
@@ -35,6 +37,7 @@ pub mod job_event;
 pub mod lease;
 pub mod overdue;
 pub mod person;
+mod pooler;
 pub mod port;
 pub mod queue_pause;
 pub mod queue_stats;
@@ -87,12 +90,13 @@ pub type Conn = AsyncPgConnection;
 /// A connection that goes back to its pool.
 pub type Pooled = Object<Conn>;
 
-async fn connect(url: &str) -> diesel::ConnectionResult<AsyncPgConnection> {
-    let bad = |error: tokio_postgres::Error| diesel::ConnectionError::BadConnection(crate::telemetry::chain(&error));
-    let mut config: tokio_postgres::Config = url.parse().map_err(bad)?;
-    config.connect_timeout(CONNECT_TIMEOUT).tcp_user_timeout(DEAD_AFTER).keepalives_idle(DEAD_AFTER);
-    let (client, connection) = config.connect(tokio_postgres::NoTls).await.map_err(bad)?;
-    AsyncPgConnection::try_from_client_and_connection(client, connection).await
+/// Where the database is, with the time limits of a connection to it.
+fn target(args: &DatabaseArgs) -> Result<Target, DbError> {
+    let unusable =
+        |error: UrlError| DbError::Settings(format!("CLAWDEPLOY_DATABASE_URL: {}", crate::telemetry::chain(&error)));
+    let mut target = Target::parse(args.database_url.expose_secret()).map_err(unusable)?;
+    target.config_mut().connect_timeout(CONNECT_TIMEOUT).tcp_user_timeout(DEAD_AFTER).keepalives_idle(DEAD_AFTER);
+    Ok(target)
 }
 
 /// A value for a column of JSON.
@@ -118,10 +122,22 @@ pub enum DbError {
     Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("the database did not answer in time")]
     Timeout,
+    /// What the settings say cannot work, however long one waits.
+    #[error("{0}")]
+    Settings(String),
     #[error("a query failed")]
     Query(#[from] diesel::result::Error),
     #[error("a migration failed")]
     Migration(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<ConnectError> for DbError {
+    fn from(error: ConnectError) -> Self {
+        match error {
+            settings @ ConnectError::Settings { .. } => Self::Settings(format!("CLAWDEPLOY_DATABASE_URL: {settings}")),
+            other => Self::Unreachable(other.into()),
+        }
+    }
 }
 
 impl DbError {
@@ -186,7 +202,7 @@ pub struct Db {
     pool: Pool<Conn>,
     /// Connections that see one person's rows, another's each time. None is opened before one is asked for.
     tenants: Pool<Conn>,
-    url: Arc<secrecy::SecretString>,
+    target: Arc<Target>,
 }
 
 impl std::fmt::Debug for Db {
@@ -199,7 +215,7 @@ impl std::fmt::Debug for Db {
 }
 
 /// Prepares a pool whose connections begin with some more settings; nothing is connected yet.
-fn pool(args: &DatabaseArgs, settings: &str) -> Result<Pool<Conn>, DbError> {
+fn pool(args: &DatabaseArgs, target: &Arc<Target>, settings: &str) -> Result<Pool<Conn>, DbError> {
     let setup: Arc<str> = format!(
         "SET statement_timeout = {}; SET idle_in_transaction_session_timeout = 30000; {settings}",
         STATEMENT_TIMEOUT.as_millis()
@@ -208,16 +224,17 @@ fn pool(args: &DatabaseArgs, settings: &str) -> Result<Pool<Conn>, DbError> {
     let mut config = ManagerConfig::default();
     // A closed connection is noticed without asking the server on every checkout.
     config.recycling_method = RecyclingMethod::Fast;
-    config.custom_setup = Box::new(move |url| {
-        let setup = Arc::clone(&setup);
+    let target = Arc::clone(target);
+    config.custom_setup = Box::new(move |_| {
+        let (setup, target) = (Arc::clone(&setup), Arc::clone(&target));
         Box::pin(async move {
-            let mut conn = connect(url).await?;
+            let mut conn = target.connect().await?;
             conn.batch_execute(&setup).await.map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
             Ok(conn)
         })
     });
-    let url = args.database_url.expose_secret();
-    Pool::builder(AsyncDieselConnectionManager::<Conn>::new_with_config(url, config))
+    // The set-up knows where to connect.
+    Pool::builder(AsyncDieselConnectionManager::<Conn>::new_with_config("", config))
         .max_size(args.database_connections)
         .runtime(Runtime::Tokio1)
         .wait_timeout(Some(CONNECT_TIMEOUT))
@@ -237,10 +254,11 @@ async fn checkout(pool: &Pool<Conn>) -> Result<Pooled, DbError> {
 impl Db {
     /// Prepares the pools; nothing is connected yet.
     pub fn new(args: &DatabaseArgs) -> Result<Self, DbError> {
+        let target = Arc::new(target(args)?);
         Ok(Self {
-            pool: pool(args, "")?,
-            tenants: pool(args, &format!("SET ROLE {TENANT_ROLE}"))?,
-            url: Arc::new(args.database_url.clone()),
+            pool: pool(args, &target, "")?,
+            tenants: pool(args, &target, &format!("SET ROLE {TENANT_ROLE}"))?,
+            target,
         })
     }
 
@@ -262,11 +280,12 @@ impl Db {
     ///
     /// Needs the multi-threaded runtime: diesel's migrations block the thread they run on.
     pub async fn migrate(&self) -> Result<(), DbError> {
+        pooler::refuse_shared_sessions(&self.target).await?;
         // A connection of its own: a migration may take longer than a statement is given in the pool.
-        let mut conn = tokio::time::timeout(CONNECT_TIMEOUT, connect(self.url.expose_secret()))
+        let mut conn = tokio::time::timeout(CONNECT_TIMEOUT, self.target.connect())
             .await
             .map_err(|_| DbError::Timeout)?
-            .map_err(|e| DbError::Unreachable(e.into()))?;
+            .map_err(DbError::from)?;
         conn.batch_execute(&format!("SELECT pg_advisory_lock({MIGRATION_LOCK})")).await?;
         let mut harness = AsyncMigrationHarness::new(conn);
         let done = harness.run_pending_migrations(MIGRATIONS).map_err(DbError::Migration)?;

@@ -51,7 +51,9 @@ text_enum!(
 impl InstanceStatus {
     /// Whether an instance may go from `self` to `next`. Staying is always legal: a step may run twice.
     pub fn may_become(self, next: Self) -> bool {
-        use InstanceStatus::{Deleting, Error, Pending, Provisioning, Running, Starting, Stopped, Stopping, Unknown, Updating};
+        use InstanceStatus::{
+            Deleting, Error, Pending, Provisioning, Running, Starting, Stopped, Stopping, Unknown, Updating,
+        };
         if self == next {
             return true;
         }

@@ -5,6 +5,7 @@ mod anything;
 mod builds;
 mod canary;
 mod cancel;
+mod connections;
 mod crashes;
 mod drain;
 mod drift;

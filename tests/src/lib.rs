@@ -26,6 +26,7 @@ mod lock;
 pub mod nginx;
 pub mod oracle;
 pub mod people;
+pub mod pgbouncer;
 pub mod port;
 pub mod postgres_server;
 pub mod prepare;

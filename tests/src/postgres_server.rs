@@ -10,9 +10,11 @@ use std::{
 };
 
 use diesel::{QueryableByName, sql_types::Int4};
-use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
+use diesel_async::{AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
+
+use clawdeploy_shared::db::connection::Target;
 
 use crate::wait;
 
@@ -33,12 +35,27 @@ pub struct PostgresServer {
     port: u16,
     password: String,
     dir: tempfile::TempDir,
+    encrypted: bool,
     child: tokio::sync::Mutex<Child>,
 }
 
 impl PostgresServer {
     /// Makes a cluster and starts it.
     pub async fn start() -> Self {
+        Self::make(false).await
+    }
+
+    /// As [`Self::start`], for connections by TLS only, with a certificate for `localhost` of an authority of its own.
+    pub async fn start_encrypted() -> Self {
+        Self::make(true).await
+    }
+
+    /// Certificate of the authority.
+    pub fn authority(&self) -> PathBuf {
+        self.dir.path().join("ca.crt")
+    }
+
+    async fn make(encrypted: bool) -> Self {
         let port = crate::port::take();
         let dir = tempfile::Builder::new().prefix("clawdeploy-postgres").tempdir().expect("a directory");
         let password = hex::encode(rand::random::<[u8; 12]>());
@@ -54,8 +71,11 @@ impl PostgresServer {
         initdb.args(["--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync"]);
         let made = Command::from(initdb).stdin(Stdio::null()).output().await.expect("initdb");
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-        let child = spawn(port, dir.path());
-        let server = Self { port, password, dir, child: child.into() };
+        if encrypted {
+            certify(dir.path(), uid, gid);
+        }
+        let child = spawn(port, dir.path(), encrypted);
+        let server = Self { port, password, dir, encrypted, child: child.into() };
         server.wait_until_up().await;
         server
     }
@@ -98,7 +118,7 @@ impl PostgresServer {
         let started = async || {
             let mut child = self.child.lock().await;
             if child.try_wait().expect("a status").is_some() {
-                *child = spawn(self.port, self.dir.path());
+                *child = spawn(self.port, self.dir.path(), self.encrypted);
             }
             drop(child);
             self.maintenance().await
@@ -122,8 +142,9 @@ impl PostgresServer {
     }
 
     async fn maintenance(&self) -> Option<AsyncPgConnection> {
-        let url = self.url("postgres");
-        tokio::time::timeout(Duration::from_secs(5), AsyncPgConnection::establish(&url)).await.ok()?.ok()
+        let mode = if self.encrypted { "require" } else { "disable" };
+        let target = Target::parse(&format!("{}?sslmode={mode}", self.url("postgres"))).ok()?;
+        tokio::time::timeout(Duration::from_secs(5), target.connect()).await.ok()?.ok()
     }
 
     async fn wait_until_up(&self) {
@@ -174,7 +195,36 @@ fn as_postgres(program: &str) -> Blocking {
     command
 }
 
-fn spawn(port: u16, dir: &Path) -> Child {
+/// An authority, a certificate of it for the server, and a rule that refuses whoever does not encrypt.
+fn certify(dir: &Path, uid: u32, gid: u32) {
+    let data = dir.join("data");
+    authority(dir);
+    std::fs::write(dir.join("san"), "subjectAltName=DNS:localhost\n").expect("a file");
+    openssl(
+        dir,
+        "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=db -keyout data/server.key -out csr",
+    );
+    openssl(dir, "x509 -req -days 2 -in csr -CA ca.crt -CAkey ca.key -set_serial 2 -extfile san -out data/server.crt");
+    for file in ["server.key", "server.crt"] {
+        fchown(File::open(data.join(file)).expect("what openssl made"), Some(uid), Some(gid)).expect("its owner");
+    }
+    std::fs::write(data.join("pg_hba.conf"), "hostssl all all all scram-sha-256\n").expect("a rule");
+}
+
+/// Makes `ca.key` and `ca.crt` of an authority in a directory.
+pub fn authority(dir: &Path) {
+    openssl(
+        dir,
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=ca -keyout ca.key -out ca.crt",
+    );
+}
+
+fn openssl(dir: &Path, arguments: &str) {
+    let made = Blocking::new("openssl").args(arguments.split(' ')).current_dir(dir).output().expect("openssl");
+    assert!(made.status.success(), "openssl {arguments}: {}", String::from_utf8_lossy(&made.stderr));
+}
+
+fn spawn(port: u16, dir: &Path, encrypted: bool) -> Child {
     let mut postgres = as_postgres("postgres");
     postgres.arg("-D").arg(dir.join("data"));
     let port = format!("port={port}");
@@ -182,6 +232,9 @@ fn spawn(port: u16, dir: &Path) -> Child {
     for setting in ["listen_addresses=127.0.0.1", &port, "unix_socket_directories=", "max_connections=100", "fsync=off"]
     {
         postgres.args(["-c", setting]);
+    }
+    if encrypted {
+        postgres.args(["-c", "ssl=on"]);
     }
     let mut postgres = Command::from(postgres);
     postgres.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);

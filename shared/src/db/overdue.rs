@@ -6,7 +6,10 @@ use diesel::{QueryableByName, sql_types};
 use diesel_async::RunQueryDsl;
 
 use super::{Conn, DbError};
-use crate::{ids::JobId, job::{JobKind, Queue}};
+use crate::{
+    ids::JobId,
+    job::{JobKind, Queue},
+};
 
 /// A job that could have been claimed for a while.
 #[derive(Debug, Clone, QueryableByName)]
@@ -51,8 +54,10 @@ pub struct Waiting {
 
 /// How many jobs are queued in each queue that has any.
 pub async fn waiting(conn: &mut Conn) -> Result<Vec<Waiting>, DbError> {
-    Ok(diesel::sql_query("SELECT queue, count(*) AS jobs FROM jobs WHERE status = 'queued' AND queue = ANY($1) GROUP BY queue")
-        .bind::<sql_types::Array<sql_types::Text>, _>(Queue::ALL)
-        .load(conn)
-        .await?)
+    Ok(diesel::sql_query(
+        "SELECT queue, count(*) AS jobs FROM jobs WHERE status = 'queued' AND queue = ANY($1) GROUP BY queue",
+    )
+    .bind::<sql_types::Array<sql_types::Text>, _>(Queue::ALL)
+    .load(conn)
+    .await?)
 }

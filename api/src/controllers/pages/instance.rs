@@ -80,7 +80,12 @@ impl Notice {
             Stopped => ("Stopped", "The instance is stopped. Its owner starts it in the control panel.", 60, None),
             Deleting => ("Deleting", "The instance is being deleted.", 60, None),
             // The control panel is being updated.
-            Unknown => ("One moment", "The instance cannot be reached just now. This page tries again by itself.", 10, Some(10)),
+            Unknown => (
+                "One moment",
+                "The instance cannot be reached just now. This page tries again by itself.",
+                10,
+                Some(10),
+            ),
             Error => (
                 "Out of order",
                 "The instance does not run. Its owner finds the reason in the control panel.",

@@ -1,0 +1,78 @@
+//! What lies between us and Postgres: poolers, and TLS.
+
+use clawdeploy_shared::db::{Db, DbError, Scope};
+use clawdeploy_shared::ids::UserId;
+use clawdeploy_tests::{
+    database::{Scratch, open_url},
+    pgbouncer::PgBouncer,
+    postgres_server::{PostgresServer, authority},
+};
+use diesel_async::SimpleAsyncConnection as _;
+
+/// What the settings are refused for; empty: they are not.
+async fn refusal(db: &Db) -> String {
+    match db.migrate().await {
+        Ok(()) => String::new(),
+        Err(DbError::Settings(why)) => why,
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+/// With it a role, and in whose name it asks, would stay behind for the next one's query.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pooler_of_transactions_is_refused() {
+    let scratch = Scratch::migrated().await;
+    for mode in ["transaction", "statement"] {
+        let pooler = PgBouncer::start(mode).await;
+        let why = refusal(&open_url(&pooler.url(&scratch.name))).await;
+        assert!(why.contains("CLAWDEPLOY_DATABASE_URL") && why.contains("pool_mode=session"), "{mode}: {why:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pooler_of_sessions_is_as_good_as_none() {
+    let scratch = Scratch::migrated().await;
+    let pooler = PgBouncer::start("session").await;
+    let db = open_url(&pooler.url(&scratch.name));
+    assert_eq!(refusal(&db).await, "");
+    let mut conn = db.conn_of(Scope::Owner(UserId::generate())).await.unwrap();
+    conn.batch_execute("SELECT * FROM instances").await.unwrap();
+    assert!(conn.batch_execute("SELECT password_hash FROM users").await.is_err(), "the role is in force");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_by_tls() {
+    let server = PostgresServer::start_encrypted().await;
+    server.create("panel").await;
+    let other = tempfile::tempdir().unwrap();
+    authority(other.path());
+    let (trusted, foreign) = (server.authority(), other.path().join("ca.crt"));
+    let (trusted, foreign) = (trusted.display(), foreign.display());
+    for (host, query, says) in [
+        ("127.0.0.1", String::new(), "add sslmode=require"),
+        ("127.0.0.1", "?sslmode=disable".into(), "add sslmode=require"),
+        ("127.0.0.1", "?sslmode=prefer".into(), ""),
+        ("127.0.0.1", "?sslmode=require".into(), ""),
+        ("127.0.0.1", format!("?sslmode=require&sslrootcert={foreign}"), "sslrootcert"),
+        ("127.0.0.1", format!("?sslmode=verify-ca&sslrootcert={trusted}"), ""),
+        ("127.0.0.1", format!("?sslmode=verify-ca&sslrootcert={foreign}"), "sslrootcert"),
+        ("localhost", format!("?sslmode=verify-full&sslrootcert={trusted}"), ""),
+        ("localhost", "?sslmode=verify-full".into(), "sslrootcert"),
+        ("127.0.0.1", format!("?sslmode=verify-full&sslrootcert={trusted}"), "for another host"),
+    ] {
+        let url = server.url("panel").replace("127.0.0.1", host) + &query;
+        let why = refusal(&open_url(&url)).await;
+        let good = if says.is_empty() { why.is_empty() } else { why.contains(says) };
+        assert!(good, "{host}{query}: {why:?}");
+    }
+}
+
+/// A server that knows no TLS is not spoken to plainly where TLS is wanted.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_tls() {
+    let scratch = Scratch::migrated().await;
+    let url = clawdeploy_tests::database::url(&scratch.name);
+    let why = refusal(&open_url(&format!("{url}?sslmode=require"))).await;
+    assert!(why.contains("does not offer TLS"), "{why}");
+    assert_eq!(refusal(&open_url(&format!("{url}?sslmode=prefer"))).await, "");
+}
