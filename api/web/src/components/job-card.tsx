@@ -34,7 +34,7 @@ export function JobCard({ id, failedTitle, failedText, actions }: JobCardProps) 
     );
   }
   const failed = job.status === 'failed';
-  const title = failed ? (failedTitle ?? words.kinds[job.kind]) : words.doing[job.kind];
+  const title = failed ? (failedTitle ?? words.kinds[job.kind] ?? job.kind) : (words.doing[job.kind] ?? job.kind);
   return (
     <Card className={failed ? 'border-bad/40' : undefined} aria-label={title}>
       <CardHead
@@ -123,7 +123,7 @@ export function Steps({ steps }: { steps: Step[] }) {
   return (
     <ol aria-label={words.steps_label} className="space-y-1.5">
       {steps.map((step) => {
-        const { Icon, className } = LOOKS[step.status];
+        const { Icon, className } = LOOKS[step.status] ?? LOOKS.pending;
         const took =
           step.durationMs ??
           (step.status === 'running' && step.startedAt ? Math.max(0, now - Date.parse(step.startedAt)) : null);
@@ -149,7 +149,7 @@ function CancelJob({ job }: { job: JobDetails }) {
   const cancel = useCancelJob();
   // What is gone cannot come back.
   if (job.kind === 'delete') return null;
-  const what = words.doing[job.kind];
+  const what = words.doing[job.kind] ?? job.kind;
   return (
     <>
       <Button size="sm" variant="outline" disabled={job.cancelRequested} onClick={() => setAsking(true)}>

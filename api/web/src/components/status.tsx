@@ -27,7 +27,8 @@ export function StatusBadge({ instance }: { instance: Instance }) {
   return (
     <Badge tone={busy ? 'busy' : toneOf(instance)}>
       {busy ? <Spinner className="size-3" /> : <span aria-hidden className="size-1.5 rounded-full bg-current" />}
-      {job ? jobs.doing[job.kind] : instances.statuses[instance.status]}
+      {/* A newer API may say a word that this page does not know. */}
+      {job ? (jobs.doing[job.kind] ?? job.kind) : (instances.statuses[instance.status] ?? instance.status)}
     </Badge>
   );
 }

@@ -13,7 +13,7 @@ export function Actions({ job }: { job: Schemas['JobView'] }) {
   const texts = useTexts();
   const { jobs } = useAdminTexts();
   const navigate = useNavigate();
-  const name = texts.jobs.kinds[job.kind];
+  const name = texts.jobs.kinds[job.kind] ?? job.kind;
   const path = { params: { path: { id: job.id } } };
   const retry = useChange({
     run: () => call(client.POST('/api/admin/jobs/{id}/retry', path)),

@@ -31,7 +31,7 @@ export function Events({ events, more }: { events: Schemas['JobEvent'][]; more: 
             </time>
             <div className="min-w-0">
               <p className={TONES[event.kind]}>
-                <span className="font-medium">{jobs.eventKinds[event.kind]}</span>
+                <span className="font-medium">{jobs.eventKinds[event.kind] ?? event.kind}</span>
                 {event.step ? (
                   <span className="text-muted"> · {texts.jobs.steps[event.step] ?? event.step}</span>
                 ) : null}

@@ -28,7 +28,7 @@ export function JobRow({ job }: { job: Schemas['AdminJob'] }) {
           params={{ jobId: job.id }}
           className="font-medium underline-offset-4 hover:underline"
         >
-          {texts.jobs.kinds[job.kind]}
+          {texts.jobs.kinds[job.kind] ?? job.kind}
         </Link>
         {job.instanceName ? (
           <span className="wrap-anywhere text-muted max-sm:block sm:ml-2">{job.instanceName}</span>

@@ -22,7 +22,7 @@ export function Steps({ steps }: { steps: Schemas['Step'][] }) {
   return (
     <ol className="space-y-2.5">
       {steps.map((step) => {
-        const { Icon, tone } = ICONS[step.status];
+        const { Icon, tone } = ICONS[step.status] ?? ICONS.pending;
         return (
           <li key={step.name} className="flex items-start gap-2.5">
             {step.status === 'running' ? (

@@ -46,7 +46,7 @@ function Story({ job }: { job: Schemas['JobStory'] }) {
   const texts = useTexts();
   const { jobs } = useAdminTexts();
   const format = useFormat();
-  const name = texts.jobs.kinds[job.kind];
+  const name = texts.jobs.kinds[job.kind] ?? job.kind;
   return (
     <KeepsFocus className="space-y-5">
       <div className="flex flex-wrap items-center justify-between gap-3">

@@ -12,5 +12,5 @@ const TONES: Record<Schemas['JobStatus'], Tone> = {
 
 export function JobStatus({ status }: { status: Schemas['JobStatus'] }) {
   const { jobs } = useTexts();
-  return <Badge tone={TONES[status]}>{jobs.statuses[status]}</Badge>;
+  return <Badge tone={TONES[status]}>{jobs.statuses[status] ?? status}</Badge>;
 }

@@ -43,7 +43,7 @@ export function Throughput({ queue }: { queue: Queue }) {
           {kinds.map(({ kind, lastHour }) => (
             <tr key={kind} className="[&>td]:py-1">
               <th scope="row" className="pr-3 text-left font-normal whitespace-nowrap">
-                {jobs.kinds[kind]}
+                {jobs.kinds[kind] ?? kind}
               </th>
               <td>
                 <OutcomeBar outcomes={lastHour} most={most} />
