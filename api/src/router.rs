@@ -77,6 +77,7 @@ fn table() -> OpenApiRouter<AppState> {
         .routes(routes!(admin::users::edit::edit_user))
         .routes(routes!(admin::users::reset_password::reset_password))
         .routes(routes!(admin::queues::list_queues))
+        .routes(routes!(admin::firewall::get_firewall))
         .routes(routes!(admin::queue_pause::pause_queue))
         .routes(routes!(admin::queue_resume::resume_queue))
         .routes(routes!(admin::jobs::list_all_jobs))

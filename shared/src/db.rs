@@ -27,6 +27,7 @@ use crate::{config::DatabaseArgs, ids::UserId};
 pub mod audit;
 pub mod connection;
 pub mod disk;
+pub mod firewall;
 pub mod identity;
 pub mod image;
 pub mod installation;

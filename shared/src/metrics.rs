@@ -27,6 +27,8 @@ pub const LEASES_LOST: &str = "clawdeploy_leases_lost_total";
 pub const RECONCILER_FINDINGS: &str = "clawdeploy_reconciler_findings_total";
 /// 1 while this worker stands by because its database, data directory and engine do not belong together, else 0.
 pub const WORKER_STANDBY: &str = "clawdeploy_worker_standby";
+/// The instances' firewall, by state (`ok`, `open`, `off`, `unknown`): 1 for the one that it is in.
+pub const FIREWALL: &str = "clawdeploy_firewall";
 /// One call to the Docker engine, by operation and result.
 pub const DOCKER_CALL_SECONDS: &str = "clawdeploy_docker_call_seconds";
 
@@ -61,6 +63,7 @@ pub fn serve(args: &MetricsArgs) -> Result<(), BuildError> {
     describe_counter!(LEASES_LOST, Unit::Count, "Jobs that a worker lost while it ran them");
     describe_counter!(RECONCILER_FINDINGS, Unit::Count, "What the reconciler found");
     describe_gauge!(WORKER_STANDBY, Unit::Count, "1 while this worker stands by, else 0");
+    describe_gauge!(FIREWALL, "The instances' firewall, by state: 1 for the one that it is in");
     describe_histogram!(DOCKER_CALL_SECONDS, Unit::Seconds, "One call to the Docker engine");
     describe_histogram!(HTTP_REQUEST_SECONDS, Unit::Seconds, "From a request to the head of its answer");
     describe_counter!(LOGIN_FAILURES, Unit::Count, "Attempts to sign in that were refused");

@@ -57,6 +57,45 @@ impl NetworkPool {
     }
 }
 
+/// Two networks of four addresses each for the probe of the firewall. They lie where no instance's network does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProbePlace {
+    /// Where the probe is.
+    pub home: ProbeNetwork,
+    /// What it must not reach, as an instance must not reach its neighbours.
+    pub neighbour: ProbeNetwork,
+}
+
+/// The bridge, and the address of the one container that there could be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProbeNetwork {
+    pub address: Ipv4Addr,
+    pub gateway: Ipv4Addr,
+    pub container: Ipv4Addr,
+}
+
+impl ProbeNetwork {
+    fn at(address: u32) -> Self {
+        Self { address: address.into(), gateway: (address + 1).into(), container: (address + 2).into() }
+    }
+
+    pub fn cidr(&self) -> String {
+        format!("{}/{}", self.address, Subnet::PREFIX + 1)
+    }
+}
+
+impl NetworkPool {
+    /// The last /29 of the pool, in halves, or `None` where a port of the range owns it.
+    pub fn probe_place(&self, range: PortRange) -> Option<ProbePlace> {
+        let room = 1_u32.checked_shl(u32::from(Subnet::PREFIX.checked_sub(self.prefix)?))?;
+        if u32::from(range.last - range.first) + 1 >= room {
+            return None;
+        }
+        let address = u32::from(self.base) + ((room - 1) << (32 - Subnet::PREFIX));
+        Some(ProbePlace { home: ProbeNetwork::at(address), neighbour: ProbeNetwork::at(address + 4) })
+    }
+}
+
 impl FromStr for NetworkPool {
     type Err = String;
 
@@ -85,6 +124,20 @@ mod tests {
         assert_eq!(subnet(20000).gateway.to_string(), "10.211.56.129");
         assert_eq!(pool.subnet(range, 9999), None);
         assert_eq!("10.0.0.0/28".parse::<NetworkPool>().unwrap().subnet(range, 10002), None);
+    }
+
+    #[test]
+    fn the_probe_has_a_place_that_no_port_owns() {
+        let range: PortRange = "10000-20000".parse().unwrap();
+        let place = |pool: &str| pool.parse::<NetworkPool>().unwrap().probe_place(range);
+        let found = place("10.210.0.0/15").unwrap();
+        assert_eq!((found.home.cidr(), found.neighbour.cidr()), ("10.211.255.248/30".into(), "10.211.255.252/30".into()));
+        assert_eq!(found.home.gateway.to_string(), "10.211.255.249");
+        assert_eq!(found.neighbour.container.to_string(), "10.211.255.254");
+        assert_eq!(place("10.0.0.0/16"), None, "8192 networks for 10001 ports");
+        let pool: NetworkPool = "10.0.0.0/28".parse().unwrap();
+        assert_eq!(pool.probe_place(PortRange { first: 10000, last: 10001 }), None);
+        assert!(pool.probe_place(PortRange { first: 10000, last: 10000 }).is_some());
     }
 
     #[test]

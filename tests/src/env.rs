@@ -334,6 +334,8 @@ fn common_settings(
         ("SWEEP_SECONDS", "0.3".into()),
         ("READY_SECONDS", builder.ready.to_string()),
         ("ROUTING", "direct".into()),
+        // The machine's rules are nobody's to change while tests run beside each other.
+        ("FIREWALL", "off".into()),
     ]
     .map(|(name, value)| (format!("CLAWDEPLOY_{name}"), value))
     .into();

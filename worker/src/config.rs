@@ -48,6 +48,12 @@ pub struct WorkerConfig {
     pub metrics: MetricsArgs,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Switch {
+    On,
+    Off,
+}
+
 /// How instances are laid out on this host.
 #[derive(Debug, Clone, Args)]
 pub struct InstanceArgs {
@@ -66,6 +72,14 @@ pub struct InstanceArgs {
     /// Addresses from which each instance gets a network of its own; a /15 is enough for every port
     #[arg(long, env = "CLAWDEPLOY_NETWORK_POOL", default_value = "10.210.0.0/15")]
     pub network_pool: NetworkPool,
+
+    /// Whether the instances' firewall (deploy/firewall.sh) is to be in force, which is then tried again and again
+    #[arg(long, env = "CLAWDEPLOY_FIREWALL", value_enum, default_value = "on")]
+    pub firewall: Switch,
+
+    /// Seconds between two probes of the firewall; each runs one small container for a moment
+    #[arg(long, env = "CLAWDEPLOY_FIREWALL_SECONDS", default_value = "20", value_parser = seconds)]
+    pub firewall_interval: Duration,
 
     /// Seconds that a gateway may take until it answers; the first start with Discord installs a plugin
     #[arg(long, env = "CLAWDEPLOY_READY_SECONDS", default_value = "180", value_parser = seconds)]

@@ -21,6 +21,7 @@ mod inspect;
 pub(crate) mod logs;
 mod network;
 mod output;
+mod probe;
 mod spec;
 mod stats;
 mod terminal;
@@ -33,6 +34,7 @@ pub use images::OwnedImage;
 pub(crate) use images::Pulled;
 pub use inspect::{ContainerState, ContainerStatus, OwnedContainer};
 pub use network::OwnedNetwork;
+pub(crate) use probe::ProbeSpec;
 pub use spec::{
     ContainerSpec, LABEL_ATTEMPT, LABEL_DEPLOYMENT, LABEL_INSTANCE, LABEL_JOB, LABEL_OPENCLAW_VERSION, LABEL_SPEC,
     NetworkSpec, container_body, network_body, spec_hash,

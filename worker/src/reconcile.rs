@@ -40,6 +40,7 @@ mod directories;
 mod disk;
 mod doorbells;
 mod drift;
+mod firewall;
 mod images;
 mod late;
 mod orphans;
@@ -225,6 +226,7 @@ impl Reconciler {
             SweepName::Snapshots => snapshots::sweep(env).await,
             SweepName::Disk => disk::sweep(env).await,
             SweepName::Images => images::sweep(env).await,
+            SweepName::Firewall => firewall::sweep(env).await,
         }
     }
 }

@@ -7,6 +7,7 @@ use utoipa::IntoParams;
 pub mod audit;
 pub mod audit_export;
 pub mod audit_query;
+pub mod firewall;
 pub mod image_log;
 pub mod image_show;
 pub mod images;

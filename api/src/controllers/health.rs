@@ -2,7 +2,11 @@
 
 use axum::http::StatusCode;
 use clawdeploy_shared::{
-    db::{DbError, worker},
+    db::{
+        DbError,
+        firewall::{self, FirewallState},
+        worker,
+    },
     telemetry::chain,
     text_enum,
 };
@@ -21,6 +25,20 @@ text_enum!(
     }
 );
 
+text_enum!(
+    /// How the instances' firewall is.
+    FirewallHealth {
+        Ok = "ok",
+        /// Instances can reach something that is to be closed to them.
+        Degraded = "degraded",
+        Down = "down",
+        /// Switched off by a setting.
+        Off = "off",
+        /// It could not be tried, or not for some minutes.
+        Unknown = "unknown",
+    }
+);
+
 /// That the process answers.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Alive {
@@ -35,6 +53,8 @@ pub struct Readiness {
     /// Without it jobs begin a second later, found by the workers' own sweep.
     redis: Health,
     workers: WorkersHealth,
+    /// Degraded: instances can reach something that is to be closed to them.
+    firewall: FirewallHealth,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -61,7 +81,7 @@ pub async fn healthz() -> Json<Alive> {
     responses((status = OK, body = Readiness), (status = SERVICE_UNAVAILABLE, body = Readiness)),
 )]
 pub async fn readyz(app: AppState) -> (StatusCode, Json<Readiness>) {
-    let (workers, redis) = tokio::join!(workers(&app), app.doorbell.ping());
+    let (workers, redis, firewall) = tokio::join!(workers(&app), app.doorbell.ping(), firewall(&app));
     let (postgres, workers) = match workers {
         Ok(workers) => (Health::Ok, workers),
         Err(error) => {
@@ -76,13 +96,14 @@ pub async fn readyz(app: AppState) -> (StatusCode, Json<Readiness>) {
         },
         |()| Health::Ok,
     );
+    let open = matches!(firewall, FirewallHealth::Degraded | FirewallHealth::Down);
     let status = match (postgres, redis, workers.status) {
-        (Health::Ok, Health::Ok, Health::Ok) => Health::Ok,
+        (Health::Ok, Health::Ok, Health::Ok) if !open => Health::Ok,
         (Health::Ok, ..) => Health::Degraded,
         _ => Health::Down,
     };
     let code = if status == Health::Down { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
-    (code, Json(Readiness { status, postgres, redis, workers }))
+    (code, Json(Readiness { status, postgres, redis, workers, firewall }))
 }
 
 async fn workers(app: &AppState) -> Result<WorkersHealth, DbError> {
@@ -93,4 +114,15 @@ async fn workers(app: &AppState) -> Result<WorkersHealth, DbError> {
     let standby = alive.iter().filter(|worker| worker.stands_by()).count();
     let good = !alive.is_empty() && standby == 0 && alive.iter().all(|worker| worker.docker_error.is_none());
     Ok(WorkersHealth { status: if good { Health::Ok } else { Health::Degraded }, alive: alive.len(), standby })
+}
+
+/// What cannot be read is not known; that Postgres is away is said beside it.
+async fn firewall(app: &AppState) -> FirewallHealth {
+    let read: Result<_, DbError> = async { Ok(firewall::current(&mut *app.db.conn().await?).await?.state) }.await;
+    match read {
+        Ok(FirewallState::Ok) => FirewallHealth::Ok,
+        Ok(FirewallState::Open) => FirewallHealth::Degraded,
+        Ok(FirewallState::Off) => FirewallHealth::Off,
+        Ok(FirewallState::Unknown) | Err(_) => FirewallHealth::Unknown,
+    }
 }

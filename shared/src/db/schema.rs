@@ -376,6 +376,16 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    firewall (id) {
+        id -> Bool,
+        state -> Text,
+        checked_at -> Timestamptz,
+        message -> Nullable<Text>,
+        worker -> Text,
+    }
+}
+
 diesel::joinable!(api_tokens -> users (user_id));
 diesel::joinable!(sessions -> users (user_id));
 diesel::joinable!(identities -> users (user_id));
@@ -407,5 +417,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     routing,
     ready_gateways,
     terminals,
-    instance_stats
+    instance_stats,
+    firewall
 );

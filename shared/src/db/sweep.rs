@@ -46,6 +46,8 @@ text_enum!(
         Disk = "disk",
         /// Old images, and builds that nobody is at work on.
         Images = "images",
+        /// What an instance could reach and must not.
+        Firewall = "firewall",
     }
 );
 

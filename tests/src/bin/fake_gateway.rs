@@ -45,6 +45,7 @@ fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
         Some("hog") => return hog(),
         Some("bomb") => bomb(),
+        Some("-e") => return probe(&std::env::args().skip(3).collect::<Vec<_>>()),
         _ => {}
     }
     let arguments: Vec<String> = std::env::args().collect();
@@ -145,6 +146,31 @@ fn hog() -> ExitCode {
             return last_words(2);
         }
     }
+}
+
+/// What the script of the firewall's probe does, which there is no node here for (worker/src/reconcile/firewall.js).
+fn probe(targets: &[String]) -> ExitCode {
+    let attempt = |target: &str, millis| {
+        let Ok(target) = target.parse() else { return "refused" };
+        match TcpStream::connect_timeout(&target, Duration::from_millis(millis)) {
+            Ok(_) => "open",
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => "silent",
+            Err(_) => "refused",
+        }
+    };
+    let [host, neighbour, forwarded, metadata] = targets else { return ExitCode::FAILURE };
+    let reached = thread::scope(|scope| {
+        let here = [host, neighbour].map(|target| scope.spawn(move || attempt(target, 2000)));
+        let through = scope.spawn(move || match attempt(forwarded, 1500) {
+            "silent" => attempt(forwarded, 1000),
+            how => how,
+        });
+        let cloud = scope.spawn(move || attempt(metadata, 2000));
+        let is = |how: thread::Result<&str>, what| how.is_ok_and(|how| how == what);
+        let open = here.into_iter().any(|thread| is(thread.join(), "open"));
+        u8::from(open) + 2 * u8::from(!is(through.join(), "refused")) + 4 * u8::from(is(cloud.join(), "open"))
+    });
+    ExitCode::from(64 + reached)
 }
 
 /// Starts itself over and over, as each that it has started does.

@@ -9,12 +9,14 @@ use std::{collections::HashMap, time::Duration};
 
 use clawdeploy_shared::{
     db::{
-        DbError, lease, queue_stats,
+        DbError,
+        firewall::{self, FirewallState},
+        lease, queue_stats,
         worker::{self, WorkerBeat},
     },
     inside::Address,
     job::{JobKind, Queue},
-    metrics::{LEASES_REAPED, QUEUE_JOBS, QUEUE_OLDEST_SECONDS},
+    metrics::{FIREWALL, LEASES_REAPED, QUEUE_JOBS, QUEUE_OLDEST_SECONDS},
     telemetry::chain,
 };
 use tokio::{
@@ -135,6 +137,15 @@ async fn measure_queues(env: &Env) -> Result<(), DbError> {
     Ok(())
 }
 
+/// Tells Prometheus how the instances' firewall is, whichever worker has looked.
+async fn measure_firewall(env: &Env) -> Result<(), DbError> {
+    let now = firewall::current(&mut *env.db.conn().await?).await?.state;
+    for state in FirewallState::ALL {
+        metrics::gauge!(FIREWALL, "state" => state.as_str()).set(if *state == now { 1.0 } else { 0.0 });
+    }
+    Ok(())
+}
+
 /// Takes back leases and looks for work until the worker drains.
 pub async fn sweep(env: Env, dispatchers: Vec<Dispatcher>, reap_from: watch::Receiver<ReapFrom>) {
     let mut tick = interval(env.config.engine.sweep);
@@ -179,6 +190,9 @@ async fn chores(env: &Env, dispatchers: &[Dispatcher]) {
     let lease = env.config.engine.lease;
     if let Err(error) = within(lease, measure_queues(env)).await {
         tracing::warn!(error = chain(&error), "Could not measure the queues");
+    }
+    if let Err(error) = within(lease, measure_firewall(env)).await {
+        tracing::warn!(error = chain(&error), "Could not read how the firewall is");
     }
     for dispatcher in dispatchers {
         if let Err(error) = prune::prune(&env.doorbell, dispatcher.queue).await {
