@@ -1,27 +1,31 @@
 #!/usr/bin/env bash
-# Keeps instances away from this machine, from each other and from private networks, by rules of iptables.
+# Keeps instances away from this machine, from each other and from private networks, by rules of the kernel's packet filter.
 set -Eeuo pipefail
 shopt -s inherit_errexit
 
 usage() {
   cat <<'END'
-Usage: deploy/firewall.sh print | apply | check | remove
+Usage: deploy/firewall.sh print | apply | check | watch | remove
 
 What instances send may leave for the internet, and for nothing else: not to this machine (Postgres, Redis, the API,
 the workers, Docker), not to other instances, not to private networks, not to a cloud's metadata address. What is
 asked of them from here is answered. Rules are in a chain of this installation's own, to which INPUT and DOCKER-USER
-lead for what comes from the instances' addresses; no other rule is touched.
+lead for what comes from the instances' addresses; of other rules only FORWARD is seen to lead to DOCKER-USER. Where
+Docker uses nftables itself, which has no DOCKER-USER, they are in an nftables table of this installation's own.
+Instances have IPv4 only, and so have the rules.
 
   print    shows the rules and changes nothing
   apply    puts them in force; once more where anything differs
-  check    succeeds where they are in force as they should be
+  check    succeeds where they are in force as they should be, and says what is missing otherwise
+  watch    goes on checking, and puts back what is missing, until it is told to end (SIGTERM)
   remove   takes them away
   --help
 
-Settings: CLAWDEPLOY_FIREWALL (on; off: apply and check do nothing), CLAWDEPLOY_NETWORK_POOL (10.210.0.0/15: the
+Settings: CLAWDEPLOY_FIREWALL (on; off: apply, check and watch do nothing), CLAWDEPLOY_NETWORK_POOL (10.210.0.0/15: the
 instances' addresses), CLAWDEPLOY_DEPLOYMENT (clawdeploy: names the chain), CLAWDEPLOY_FIREWALL_ALLOW (addresses or
 networks that instances may reach all the same, with commas between), CLAWDEPLOY_FIREWALL_DNS (name servers that they
-may ask; by default those of this machine).
+may ask; by default those of this machine), CLAWDEPLOY_FIREWALL_BACKEND (auto; iptables or nftables: what Docker uses),
+CLAWDEPLOY_FIREWALL_WATCH_SECONDS (15: between two checks of watch).
 END
 }
 
@@ -38,12 +42,24 @@ readonly -a PRIVATE=(0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/
   198.18.0.0/15 224.0.0.0/4 240.0.0.0/4)
 readonly REFUSE='REJECT --reject-with icmp-admin-prohibited'
 
+# --- settings ---------------------------------------------------------------------------------------------------------
+
 # is_network TEXT: an IPv4 address, or several as CIDR.
 is_network() {
   local -a part=()
   [[ $1 =~ ^([0-9]{1,3})\.([0-9]{1,3})\.([0-9]{1,3})\.([0-9]{1,3})(/([0-9]|[12][0-9]|3[0-2]))?$ ]] || return 1
   IFS=. read -ra part <<<"${1%/*}"
   ((10#${part[0]} <= 255 && 10#${part[1]} <= 255 && 10#${part[2]} <= 255 && 10#${part[3]} <= 255))
+}
+
+# canonical NETWORK: as the kernel's tools print it: with a length, and without bits beyond that.
+canonical() {
+  local bits=32 number
+  local -a part=()
+  if [[ $1 == */* ]]; then bits=${1#*/}; fi
+  IFS=. read -ra part <<<"${1%/*}"
+  number=$(((10#${part[0]} << 24 | 10#${part[1]} << 16 | 10#${part[2]} << 8 | 10#${part[3]}) & (0xffffffff << (32 - bits))))
+  printf '%d.%d.%d.%d/%d\n' $((number >> 24 & 255)) $((number >> 16 & 255)) $((number >> 8 & 255)) $((number & 255)) "$bits"
 }
 
 # list SETTING: its parts, a line each; dies of one that is no address.
@@ -53,7 +69,7 @@ list() {
   IFS=', ' read -ra parts <<<"${!1:-}"
   for part in "${parts[@]}"; do
     is_network "$part" || die "$1: '$part' is no IPv4 address or network." "Write them as 192.168.1.10,10.20.0.0/16."
-    printf '%s\n' "$part"
+    canonical "$part"
   done
 }
 
@@ -67,13 +83,33 @@ name_servers() {
   local file found
   for file in /etc/resolv.conf /run/systemd/resolve/resolv.conf; do
     if [[ ! -r $file ]]; then continue; fi
-    found=$(awk '$1 == "nameserver" && $2 ~ /^[0-9.]+$/ && $2 !~ /^127\./ { print $2 }' "$file")
+    found=$(awk '$1 == "nameserver" && $2 ~ /^[0-9]+[.][0-9]+[.][0-9]+[.][0-9]+$/ && $2 !~ /^127\./ { print $2 "/32" }' "$file")
     if [[ -n $found ]]; then
       printf '%s\n' "$found"
       return
     fi
   done
 }
+
+# backend: what filters what instances send. Docker's own tables show it while Docker runs; before, its settings do.
+backend() {
+  local setting=${CLAWDEPLOY_FIREWALL_BACKEND:-auto}
+  if [[ $setting != auto ]]; then
+    printf '%s\n' "$setting"
+  elif command -v nft >/dev/null && nft list table ip docker-bridges >/dev/null 2>&1; then
+    printf 'nftables\n'
+  elif grep -qsE '"firewall-backend"[[:space:]]*:[[:space:]]*"nftables"' /etc/docker/daemon.json &&
+    ! iptables_of_docker; then
+    printf 'nftables\n'
+  else
+    printf 'iptables\n'
+  fi
+}
+
+# iptables_of_docker: Docker has its chains in iptables now.
+iptables_of_docker() { command -v iptables >/dev/null && tables -n -L DOCKER >/dev/null 2>&1; }
+
+# --- iptables ---------------------------------------------------------------------------------------------------------
 
 # rules: of the chain, without the last.
 rules() {
@@ -101,22 +137,81 @@ whole_chain() {
   printf -- '-A %s -m comment --comment %s-%s -j RETURN\n' "$CHAIN" "$COMMENT" "${digest:0:12}"
 }
 
-# jump: what leads to the chain, but for where from.
-jump() { printf -- '-s %s -m comment --comment %s -j %s\n' "$POOL" "$COMMENT" "$CHAIN"; }
+# jump FROM: what has to be among the first rules there.
+jump() {
+  if [[ $1 == FORWARD ]]; then
+    printf -- '-j DOCKER-USER\n'
+  else
+    printf -- '-s %s -m comment --comment %s -j %s\n' "$POOL" "$COMMENT" "$CHAIN"
+  fi
+}
 
 tables() { iptables -w 10 "$@"; }
 
-print() {
-  whole_chain
-  local from
-  for from in "${FROM[@]}"; do printf -- '-I %s 1 %s\n' "$from" "$(jump)"; done
+# rules_of CHAIN: as they are now.
+rules_of() { tables -S "$1" 2>/dev/null | tr -d '"' | grep '^-A' || true; }
+
+# place FROM: first: the jump is there, and nothing before it can let anything pass; later; missing.
+place() {
+  local rule wanted
+  wanted="-A $1 $(jump "$1")"
+  local found=first
+  while read -r rule; do
+    case $rule in
+      "$wanted")
+        printf '%s\n' "$found"
+        return
+        ;;
+      # Those of other installations, and what only refuses or counts.
+      *' -j CLAWDEPLOY-'* | *' -j DROP' | *' -j REJECT'* | *' -j LOG'* | *' -j NFLOG'*) ;;
+      ?*) found=later ;;
+    esac
+  done <<<"$(rules_of "$1")"
+  printf 'missing\n'
 }
 
 # jumps_elsewhere FROM: rules there that lead to the chain, but for other addresses.
-jumps_elsewhere() { tables -S "$1" 2>/dev/null | tr -d '"' | grep -- "-j $CHAIN\$" | grep -vF -- "-s $POOL " || true; }
+jumps_elsewhere() { rules_of "$1" | grep -- "-j $CHAIN\$" | grep -vF -- "-s $POOL " || true; }
 
-apply() {
-  local from rule text
+# other_backend: the program of the other kind of iptables, where that has a chain of ours: left behind by a change of
+# what iptables is. What it refuses is refused as well, so it would outlive `remove` and a change of the settings.
+other_backend() {
+  local other=iptables-nft
+  if [[ $(iptables --version) == *nf_tables* ]]; then
+    # Asked only where it is in use: to ask loads its module.
+    grep -qsx filter /proc/net/ip_tables_names || return 0
+    other=iptables-legacy
+  fi
+  if command -v "$other" >/dev/null && "$other" -w 10 -n -L "$CHAIN" >/dev/null 2>&1; then printf '%s\n' "$other"; fi
+}
+
+iptables_print() {
+  whole_chain
+  local from
+  for from in "${FROM[@]}"; do printf -- '-I %s 1 %s\n' "$from" "$(jump "$from")"; done
+}
+
+iptables_gaps() {
+  local from other
+  if ! diff -q <(whole_chain) <(rules_of "$CHAIN") >/dev/null; then
+    if tables -n -L "$CHAIN" >/dev/null 2>&1; then printf 'the chain %s has other rules than it should\n' "$CHAIN"
+    else printf 'there is no chain %s\n' "$CHAIN"; fi
+  fi
+  for from in "${FROM[@]}"; do
+    local to=$CHAIN
+    if [[ $from == FORWARD ]]; then to=DOCKER-USER; fi
+    case $(place "$from") in
+      missing) printf '%s does not lead to %s\n' "$from" "$to" ;;
+      later) printf 'in %s other rules come before the one that leads to %s\n' "$from" "$to" ;;
+    esac
+    if [[ -n $(jumps_elsewhere "$from") ]]; then printf '%s leads to %s for other addresses too\n' "$from" "$CHAIN"; fi
+  done
+  other=$(other_backend)
+  if [[ -n $other ]]; then printf '%s has a chain %s of another time\n' "$other" "$CHAIN"; fi
+}
+
+iptables_apply() {
+  local from rule text other
   local -a words=()
   text=$(whole_chain)
   # The engine leads through it once it runs, and leaves what is in it alone.
@@ -124,30 +219,35 @@ apply() {
   # The chain in one step: there is no moment without its rules.
   printf '*filter\n:%s - [0:0]\n%s\nCOMMIT\n' "$CHAIN" "$text" | iptables-restore -w 10 --noflush
   for from in "${FROM[@]}"; do
-    read -ra words <<<"$(jump)"
-    if ! tables -C "$from" "${words[@]}" 2>/dev/null; then tables -I "$from" 1 "${words[@]}"; fi
+    case $(place "$from") in
+      missing)
+        read -ra words <<<"$(jump "$from")"
+        tables -I "$from" 1 "${words[@]}"
+        ;;
+      # Out and in again in one step, likewise.
+      later)
+        printf '*filter\n-D %s %s\n-I %s 1 %s\nCOMMIT\n' "$from" "$(jump "$from")" "$from" "$(jump "$from")" |
+          iptables-restore -w 10 --noflush
+        ;;
+    esac
     while read -r rule; do
       if [[ -z $rule ]]; then continue; fi
       read -ra words <<<"-D ${rule#-A }"
       tables "${words[@]}"
     done <<<"$(jumps_elsewhere "$from")"
   done
-  if [[ -S /var/run/docker.sock ]] && ! tables -C FORWARD -j DOCKER-USER 2>/dev/null; then
-    printf 'warning: FORWARD does not lead through DOCKER-USER: does the Docker engine run with iptables?\n' >&2
-  fi
+  other=$(other_backend)
+  if [[ -n $other ]]; then iptables_remove_by "$other"; fi
 }
 
-check() {
-  local from there
-  local -a words=()
-  there=$(tables -S "$CHAIN" 2>/dev/null | grep -c '^-A') || return 1
-  ((there == $(whole_chain | wc -l))) || return 1
-  tables -S "$CHAIN" | tr -d '"' | grep -qF -- "$(whole_chain | tail -n 1 | grep -o 'comment clawdeploy[^ ]*')" || return 1
-  read -ra words <<<"$(jump)"
-  for from in "${FROM[@]}"; do tables -C "$from" "${words[@]}" 2>/dev/null || return 1; done
-}
+# iptables_remove_by PROGRAM: what is ours in that program's tables.
+iptables_remove_by() (
+  tables() { "$program" -w 10 "$@"; }
+  program=$1
+  iptables_remove
+)
 
-remove() {
+iptables_remove() {
   local from rule
   local -a words=()
   for from in "${FROM[@]}"; do
@@ -155,38 +255,157 @@ remove() {
       if [[ -z $rule ]]; then continue; fi
       read -ra words <<<"-D ${rule#-A }"
       tables "${words[@]}"
-    done <<<"$(tables -S "$from" 2>/dev/null | tr -d '"' | grep -- "-j $CHAIN\$" || true)"
+    done <<<"$(rules_of "$from" | grep -- "-j $CHAIN\$" || true)"
   done
+  # Where no Docker is that has it, what leads to DOCKER-USER is the last installation's to take away.
+  if [[ $(rules_of DOCKER-USER) != *'-j CLAWDEPLOY-'* ]] && ! tables -n -L DOCKER >/dev/null 2>&1; then
+    tables -D FORWARD -j DOCKER-USER 2>/dev/null || true
+  fi
   if tables -n -L "$CHAIN" >/dev/null 2>&1; then
     tables -F "$CHAIN"
     tables -X "$CHAIN"
   fi
 }
 
+# --- nftables ---------------------------------------------------------------------------------------------------------
+
+# nft_table: the table of this installation. Chains of other tables are asked as well, whatever they say: what is refused
+# in any of them is refused. So nothing has to come first, and Docker's tables can come and go.
+nft_table() {
+  local network servers allowed digest
+  servers=$(name_servers)
+  allowed=$(list CLAWDEPLOY_FIREWALL_ALLOW)
+  printf 'table ip %s {\n' "$TABLE"
+  printf '\tchain rules {\n'
+  printf '\t\tct state established,related return\n'
+  for network in $servers; do
+    printf '\t\tip daddr %s udp dport 53 return\n\t\tip daddr %s tcp dport 53 return\n' "${network%/32}" "${network%/32}"
+  done
+  printf '\t\tip daddr %s %s\n' "$POOL" "$NFT_REFUSE"
+  printf '\t\tfib daddr type local %s\n' "$NFT_REFUSE"
+  for network in $allowed; do printf '\t\tip daddr %s return\n' "${network%/32}"; done
+  for network in "${PRIVATE[@]}"; do printf '\t\tip daddr %s %s\n' "$network" "$NFT_REFUSE"; done
+  printf '\t}\n'
+  for network in input forward; do
+    printf '\n\tchain %s {\n\t\ttype filter hook %s priority filter - 10; policy accept;\n' "$network" "$network"
+    printf '\t\tip saddr %s jump rules\n\t}\n' "$POOL"
+  done
+  printf '}\n'
+}
+
+nftables_print() { nft_table; }
+
+nftables_gaps() {
+  local now
+  if ! now=$(nft list table ip "$TABLE" 2>/dev/null); then
+    printf 'there is no nftables table %s\n' "$TABLE"
+  elif ! diff -q <(nft_normal <<<"$(nft_table)") <(nft_normal <<<"$now") >/dev/null; then
+    printf 'the nftables table %s has other rules than it should\n' "$TABLE"
+  fi
+}
+
+# nft_normal: without what nft's versions write differently.
+nft_normal() { sed -E 's/^[[:space:]]+//; s/priority filter - 10/priority -10/; s/established,related/related,established/; s/icmp type //; /^$/d'; }
+
+nftables_apply() {
+  # In one step: there is no moment without the rules.
+  printf 'table ip %s\ndelete table ip %s\n%s\n' "$TABLE" "$TABLE" "$(nft_table)" | nft -f -
+}
+
+nftables_remove() { if nft list table ip "$TABLE" >/dev/null 2>&1; then nft delete table ip "$TABLE"; fi; }
+
+# --- verbs ------------------------------------------------------------------------------------------------------------
+
+print() { "$(backend)_print"; }
+
+# apply: also takes away what is of the other kind of rules, once Docker uses these.
+apply() {
+  local kind
+  kind=$(backend)
+  "${kind}_apply"
+  if [[ $kind == nftables ]]; then
+    if command -v iptables >/dev/null; then iptables_remove; fi
+  elif command -v nft >/dev/null; then
+    nftables_remove
+  fi
+}
+
+gaps() { "$(backend)_gaps"; }
+
+check() {
+  local missing
+  missing=$(gaps)
+  if [[ -z $missing ]]; then return 0; fi
+  printf '%s\n' "$missing" >&2
+  return 1
+}
+
+remove() {
+  if command -v iptables >/dev/null; then
+    iptables_remove
+    local other
+    other=$(other_backend)
+    if [[ -n $other ]]; then iptables_remove_by "$other"; fi
+  fi
+  if command -v nft >/dev/null; then nftables_remove; fi
+}
+
+# watch: each look in a process of its own, so that one that fails ends no other.
+watch() {
+  local ended='' missing sleeper
+  trap 'ended=yes' TERM INT
+  printf 'watching the rules of %s, every %s s\n' "$CHAIN" "$WATCH_SECONDS"
+  while [[ -z $ended ]]; do
+    if ! missing=$(bash "$SELF" check 2>&1); then
+      printf 'not in force: %s\n' "${missing//$'\n'/; }"
+      if bash "$SELF" apply && bash "$SELF" check; then printf 'the rules are in force again\n'
+      else printf 'error: the rules could not be put back; trying again in %s s\n' "$WATCH_SECONDS" >&2; fi
+    fi
+    # A signal ends a wait, and not a sleep.
+    sleep "$WATCH_SECONDS" &
+    sleeper=$!
+    wait "$sleeper" || true
+    kill "$sleeper" 2>/dev/null || true
+  done
+  printf 'ended; the rules stay\n'
+}
+
 mode=${1:-}
 case $mode in
-  print | apply | check | remove) ;;
+  print | apply | check | watch | remove) ;;
   -h | --help)
     usage
     exit 0
     ;;
   *)
-    printf 'error: say print, apply, check or remove\nSee %s --help.\n' "${0##*/}" >&2
+    printf 'error: say print, apply, check, watch or remove\nSee %s --help.\n' "${0##*/}" >&2
     exit 2
     ;;
 esac
-if [[ ${CLAWDEPLOY_FIREWALL:-on} == off && $mode =~ ^(apply|check)$ ]]; then exit 0; fi
+if [[ ${CLAWDEPLOY_FIREWALL:-on} == off && $mode =~ ^(apply|check|watch)$ ]]; then exit 0; fi
 POOL=${CLAWDEPLOY_NETWORK_POOL:-10.210.0.0/15}
 is_network "$POOL" || die "CLAWDEPLOY_NETWORK_POOL: '$POOL' is no IPv4 network." "Write it as 10.210.0.0/15."
+POOL=$(canonical "$POOL")
+WATCH_SECONDS=${CLAWDEPLOY_FIREWALL_WATCH_SECONDS:-15}
+[[ $WATCH_SECONDS =~ ^[1-9][0-9]?$ ]] || die "CLAWDEPLOY_FIREWALL_WATCH_SECONDS: '$WATCH_SECONDS' is no number from 1 to 99."
+[[ ${CLAWDEPLOY_FIREWALL_BACKEND:-auto} =~ ^(auto|iptables|nftables)$ ]] ||
+  die "CLAWDEPLOY_FIREWALL_BACKEND: '$CLAWDEPLOY_FIREWALL_BACKEND' is none of auto, iptables and nftables."
 deployment=${CLAWDEPLOY_DEPLOYMENT:-clawdeploy}
 digest=$(printf '%s' "$deployment" | sha256sum)
 # iptables allows 28 characters.
 CHAIN=CLAWDEPLOY-${digest:0:10}
 COMMENT=clawdeploy-${digest:0:10}
-readonly POOL CHAIN COMMENT
-readonly -a FROM=(INPUT DOCKER-USER)
+TABLE=clawdeploy-${digest:0:10}
+SELF=$(readlink -f -- "${BASH_SOURCE[0]}")
+readonly POOL CHAIN COMMENT TABLE SELF WATCH_SECONDS
+readonly NFT_REFUSE='reject with icmp admin-prohibited'
+readonly -a FROM=(INPUT DOCKER-USER FORWARD)
 if [[ $mode != print ]]; then
   ((EUID == 0)) || die "this needs root."
-  command -v iptables-restore >/dev/null || die "there is no iptables here." "Install it: apt-get install iptables"
+  if [[ $(backend) == nftables ]]; then
+    command -v nft >/dev/null || die "there is no nft here." "Install it: apt-get install nftables"
+  else
+    command -v iptables-restore >/dev/null || die "there is no iptables here." "Install it: apt-get install iptables"
+  fi
 fi
 "$mode"

@@ -78,6 +78,7 @@ firewall() (
 
 # firewall_ensure: now, where this machine lets us, and at every boot.
 firewall_ensure() {
+  local -r before=$changes
   file_ensure "$ROOT/deploy/firewall.sh" "$FIREWALL" 0755
   file_ensure "$ROOT/deploy/systemd/clawdeploy-firewall.service" "$UNITS/clawdeploy-firewall.service" 0644
   if ! unit_enabled clawdeploy-firewall.service; then
@@ -85,6 +86,10 @@ firewall_ensure() {
   fi
   if [[ $dry_run == yes ]] || ! firewall check; then
     change "keeping instances away from this machine (deploy/firewall.sh print shows the rules)" firewall_apply
+  fi
+  if with_systemd && { ((changes > before)) || ! systemctl --quiet is-active clawdeploy-firewall.service; } &&
+    [[ $(setting CLAWDEPLOY_FIREWALL on) != off ]]; then
+    change "watching over the rules (clawdeploy-firewall.service)" firewall_watch
   fi
 }
 
@@ -94,7 +99,15 @@ firewall_apply() {
   fi
 }
 
+firewall_watch() {
+  systemctl daemon-reload
+  if ! systemctl restart clawdeploy-firewall.service; then
+    todo+=("have clawdeploy-firewall.service run: journalctl -u clawdeploy-firewall says why it does not")
+  fi
+}
+
 firewall_remove() {
+  if with_systemd; then systemctl stop clawdeploy-firewall.service 2>/dev/null || true; fi
   if have iptables && ! firewall remove; then warn "the firewall of the instances could not be removed"; fi
   remove "$UNITS/multi-user.target.wants/clawdeploy-firewall.service" "$UNITS/clawdeploy-firewall.service" "$FIREWALL"
 }

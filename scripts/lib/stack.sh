@@ -185,6 +185,7 @@ programs_stop() {
   done
   if ((${#stopping[@]})); then wait "${stopping[@]}" || true; fi
   pid_stop "$STATE/run/api.pid" 30
+  pid_stop "$STATE/run/firewall.pid" 10
 }
 
 # firewall VERB: the rules that keep this stack's instances away from this machine.
@@ -194,9 +195,15 @@ firewall() (
   exec bash "$ROOT/deploy/firewall.sh" "$1"
 )
 
+# firewall_ensure: now, and again whenever something takes them away.
 firewall_ensure() {
-  if firewall check; then return; fi
-  firewall apply || warn "instances can reach this machine: deploy/firewall.sh could not keep them away"
+  if ! firewall check 2>/dev/null; then
+    firewall apply || warn "instances can reach this machine: deploy/firewall.sh could not keep them away"
+  fi
+  # With the settings and the script of today.
+  pid_stop "$STATE/run/firewall.pid" 10
+  if [[ ${CLAWDEPLOY_FIREWALL:-on} == off ]]; then return; fi
+  CLAWDEPLOY_DEPLOYMENT=$(deployment) spawn firewall bash "$ROOT/deploy/firewall.sh" watch
 }
 
 # --- the API, as a client ---------------------------------------------------------------------------------------------

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# deploy/firewall.sh on iptables itself, in a network namespace of the test's own.
+# deploy/firewall.sh on iptables and nftables themselves, in a network namespace of the test's own.
 #
 # shellcheck disable=SC2016 # another shell expands them
 
@@ -17,12 +17,25 @@ inside() {
   run unshare --net bash -ec 'fw() { bash "$FIREWALL" "$@"; }; '"$1"
 }
 
-setup() { export FIREWALL CLAWDEPLOY_FIREWALL_DNS=10.9.8.7 CLAWDEPLOY_DEPLOYMENT=bats; }
+setup() {
+  export FIREWALL CLAWDEPLOY_FIREWALL_DNS=10.9.8.7 CLAWDEPLOY_DEPLOYMENT=bats CLAWDEPLOY_FIREWALL_BACKEND=iptables
+}
+
+# missing COMMANDS WORDS: after these, check fails and says so, and apply puts it right.
+missing() {
+  inside 'fw apply; chain=$(fw print | head -n 1 | cut -d " " -f 2); '"$1"'
+    if fw check; then exit 9; fi; fw apply; fw check'
+  [[ $status -eq 0 && $output == *"$2"* ]] || { echo "$1: $status $output"; return 1; }
+}
+
+# UNTIL: asks a command again until it succeeds, for a while.
+UNTIL='until_() { for _ in {1..300}; do if "$@"; then return; fi; sleep 0.1; done; echo "in vain: $*"; return 1; }'
+
 
 @test "it says what it would do and does nothing" {
   inside 'iptables -S >/tmp/$$; fw print; iptables -S | cmp - /tmp/$$; rm /tmp/$$'
   [[ $status -eq 0 ]]
-  [[ $output == *"-d 10.9.8.7 -p udp -m udp --dport 53 -j RETURN"*"-d 10.210.0.0/15 -j REJECT"*"--dst-type LOCAL -j REJECT"* ]]
+  [[ $output == *"-d 10.9.8.7/32 -p udp -m udp --dport 53 -j RETURN"*"-d 10.210.0.0/15 -j REJECT"*"--dst-type LOCAL -j REJECT"* ]]
   [[ $output == *"-d 169.254.0.0/16 -j REJECT"*"-I INPUT 1 -s 10.210.0.0/15"*"-I DOCKER-USER 1 -s 10.210.0.0/15"* ]]
 }
 
@@ -62,5 +75,106 @@ setup() { export FIREWALL CLAWDEPLOY_FIREWALL_DNS=10.9.8.7 CLAWDEPLOY_DEPLOYMENT
     [[ $status -eq 0 && $output == *"is no IPv4"* && $output != *"CLAWDEPLOY-"* ]] || { echo "$setting: $output"; false; }
   done
   run bash "$FIREWALL" open
-  [[ $status -eq 2 && $output == *"say print, apply, check or remove"* ]]
+  [[ $status -eq 2 && $output == *"say print, apply, check, watch or remove"* ]]
+}
+
+@test "check says which of all that is missing, and apply puts it back" {
+  missing 'iptables -F' "the chain CLAWDEPLOY-"
+  missing 'iptables -F "$chain"' "the chain CLAWDEPLOY-"
+  missing 'iptables -F INPUT' "INPUT does not lead to CLAWDEPLOY-"
+  missing 'iptables -F DOCKER-USER' "DOCKER-USER does not lead to CLAWDEPLOY-"
+  missing 'iptables -F FORWARD' "FORWARD does not lead to DOCKER-USER"
+  missing 'iptables -F; iptables -X' "there is no chain CLAWDEPLOY-"
+  # As many rules as before, and the last one says that they are the right ones.
+  missing 'iptables -R "$chain" 4 -d 10.210.0.0/15 -j ACCEPT' "has other rules than it should"
+}
+
+@test "a rule that comes first and lets something pass is seen, and comes second" {
+  missing 'iptables -I INPUT 1 -j ACCEPT' "in INPUT other rules come before"
+  missing 'iptables -I DOCKER-USER 1 -j RETURN' "in DOCKER-USER other rules come before"
+  # As the engine does at its start, with chains of its own.
+  missing 'iptables -N OWN; iptables -I FORWARD 1 -j OWN' "in FORWARD other rules come before"
+  inside 'fw apply; iptables -I INPUT 1 -s 192.0.2.1 -j DROP; iptables -I INPUT 1 -j LOG; fw check
+    CLAWDEPLOY_DEPLOYMENT=other CLAWDEPLOY_NETWORK_POOL=10.64.0.0/16 fw apply; fw check
+    CLAWDEPLOY_DEPLOYMENT=other CLAWDEPLOY_NETWORK_POOL=10.64.0.0/16 fw check'
+  [[ $status -eq 0 ]] || { echo "$output"; false; }
+}
+
+@test "rules that another kind of iptables has kept are taken away" {
+  command -v iptables-legacy >/dev/null || skip "there is one kind only"
+  inside 'iptables-legacy -N "$(fw print | head -n 1 | cut -d " " -f 2)" || { echo none; exit; }
+    fw apply 2>/dev/null; fw check; if iptables-legacy -S | grep CLAWDEPLOY-; then exit 9; fi'
+  [[ $output != *none* ]] || skip "no legacy tables here"
+  [[ $status -eq 0 ]] || { echo "$output"; false; }
+}
+
+@test "watch puts back what is taken away within a minute, says so, and leaves the rules when it ends" {
+  for flush in 'iptables -F' 'iptables -F; iptables -X' 'iptables -D INPUT 1' 'iptables -F FORWARD'; do
+    inside "$UNTIL"'
+      export CLAWDEPLOY_FIREWALL_WATCH_SECONDS=1
+      bash "$FIREWALL" watch 3>&- & pid=$!
+      quiet() { fw check 2>/dev/null; }
+      until_ quiet
+      '"$flush"'
+      if quiet; then exit 9; fi
+      until_ quiet
+      kill -0 "$pid"; kill "$pid"; wait "$pid"
+      fw check'
+    [[ $status -eq 0 && $output == *"not in force: "*"in force again"*"the rules stay"* ]] || { echo "$flush: $status $output"; false; }
+  done
+  inside 'CLAWDEPLOY_FIREWALL=off fw watch; iptables -S'
+  [[ $status -eq 0 && $output != *CLAWDEPLOY* ]]
+}
+
+@test "where Docker uses nftables the rules are in a table of their own, which is watched likewise" {
+  command -v nft >/dev/null || skip "no nft here"
+  unset CLAWDEPLOY_FIREWALL_BACKEND
+  # What shows that Docker does.
+  docker='nft add table ip docker-bridges'
+  inside "$UNTIL"'
+    fw apply; iptables -S | grep -q CLAWDEPLOY-
+    '"$docker"'
+    if fw check; then exit 9; fi
+    fw apply; fw check; if iptables -S | grep CLAWDEPLOY-; then exit 9; fi
+    nft list ruleset >/tmp/$$; fw apply; nft list ruleset | diff - /tmp/$$; rm /tmp/$$
+    table=$(nft list tables ip | grep -o "clawdeploy-.*")
+    quiet() { fw check 2>/dev/null; }
+    CLAWDEPLOY_FIREWALL_WATCH_SECONDS=1 bash "$FIREWALL" watch 3>&- & pid=$!
+    for change in "flush table ip $table" "delete table ip $table" "flush chain ip $table forward" \
+      "insert rule ip $table rules accept" "flush ruleset; add table ip docker-bridges"; do
+      nft "$change"; if quiet; then echo "$change"; exit 9; fi
+      until_ quiet
+    done
+    kill "$pid"; wait "$pid"; fw remove; nft list tables'
+  [[ $status -eq 0 && $output == *"there is no nftables table"* && ${lines[-1]} != *clawdeploy-* ]] || { echo "$status $output"; false; }
+}
+
+# world: this namespace is a host with two instances of the pool on bridges of their own, as Docker would make them, and a
+# neighbour outside; reach ADDRESS says whether an instance gets through.
+WORLD='
+  ip link set lo up; echo 1 >/proc/sys/net/ipv4/ip_forward
+  for n in 1 2 3; do
+    ip netns add "w$$-$n"; ip link add "v$n" type veth peer name eth0 netns "w$$-$n"; ip link set "v$n" up
+    address=10.210.0.$((n * 8)); if ((n == 3)); then address=192.168.77.0; fi
+    ip address add "${address%.*}.$((${address##*.} + 1))/29" dev "v$n"
+    ip -n "w$$-$n" address add "${address%.*}.$((${address##*.} + 2))/29" dev eth0
+    ip -n "w$$-$n" link set eth0 up; ip -n "w$$-$n" route add default via "${address%.*}.$((${address##*.} + 1))"
+  done
+  trap "for n in 1 2 3; do ip netns delete w$$-\$n; done" EXIT
+  # Nothing listens there: who gets through is told so by whom it reaches.
+  try() { LC_ALL=C timeout 2 bash -c "exec 3<>/dev/tcp/$1/7" 2>&1 || true; }
+  reach() { [[ $(ip netns exec "w$$-1" bash -c "$(declare -f try); try $1") == *"Connection refused"* ]]; }'
+
+@test "nothing of ours is reached through either kind of rules, and everything without" {
+  command -v nft >/dev/null || skip "no nft here"
+  for kind in iptables nftables; do
+    inside 'export CLAWDEPLOY_FIREWALL_BACKEND='"$kind$WORLD"'
+      for address in 10.210.0.9 10.210.0.18 192.168.77.2; do reach "$address"; done
+      fw apply
+      for address in 10.210.0.9 10.210.0.18 192.168.77.2; do if reach "$address"; then echo "reached $address"; exit 9; fi; done
+      [[ $(try 10.210.0.10) == *"Connection refused"* ]]
+      CLAWDEPLOY_FIREWALL_ALLOW=192.168.77.2 fw apply; reach 192.168.77.2; if reach 10.210.0.18; then exit 9; fi
+      fw remove; reach 10.210.0.18'
+    [[ $status -eq 0 ]] || { echo "$kind: $status $output"; false; }
+  done
 }

@@ -26,6 +26,7 @@
 //! | crash loops | the breaker never trips |
 //! | memory | that the kernel killed a gateway is not looked at |
 //! | configurations | what is no plain JSON is left as it is |
+//! | firewall | what the probe reached is not looked at; the script's `watch` does nothing |
 //! | builds that are given up | the sweep `images` ends none |
 //! | strangers | a worker's database, directory and engine always belong together (`judge::binding`) |
 //!
@@ -37,6 +38,7 @@ mod api;
 mod builds;
 mod chaos;
 mod driver;
+mod firewall;
 mod gateways;
 mod load;
 mod matrix;

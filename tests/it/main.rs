@@ -10,6 +10,7 @@ mod crashes;
 mod drain;
 mod drift;
 mod failures;
+mod firewall;
 mod hostile;
 mod hostile_pages;
 mod identity;

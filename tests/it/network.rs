@@ -6,7 +6,7 @@
 use std::{collections::BTreeSet, process::Stdio, time::Duration};
 
 use clawdeploy_shared::{db::worker, inside::Address};
-use clawdeploy_tests::{TestEnv, docker, programs::workspace_root, settings};
+use clawdeploy_tests::{TestEnv, docker, firewall::Firewall, settings};
 use tokio::{
     net::TcpListener,
     process::{Child, Command},
@@ -81,34 +81,6 @@ fn remove(name: &str) {
     let _ = std::process::Command::new("ip").args(["netns", "del", name]).stderr(Stdio::null()).status();
 }
 
-/// The rules that production has, for the addresses of one test; they go with it.
-struct Firewall(Vec<(String, String)>);
-
-impl Firewall {
-    fn of(env: &TestEnv) -> Self {
-        let needed = ["CLAWDEPLOY_NETWORK_POOL", "CLAWDEPLOY_DEPLOYMENT"];
-        Self(env.settings().iter().filter(|(name, _)| needed.contains(&name.as_str())).cloned().collect())
-    }
-
-    fn command(&self, verb: &str) -> std::process::Command {
-        let mut command = std::process::Command::new(workspace_root().join("deploy/firewall.sh"));
-        command.arg(verb).envs(self.0.iter().cloned());
-        command
-    }
-
-    #[track_caller]
-    fn run(&self, verb: &str) {
-        let done = self.command(verb).output().unwrap();
-        assert!(done.status.success(), "{verb}: {}", String::from_utf8_lossy(&done.stderr));
-    }
-}
-
-impl Drop for Firewall {
-    fn drop(&mut self) {
-        let _ = self.command("remove").output();
-    }
-}
-
 /// Which of some targets can be reached from inside an instance.
 async fn reachable(instance: &str, targets: &BTreeSet<String>) -> BTreeSet<String> {
     let network = format!("container:claw-{instance}");
@@ -178,7 +150,7 @@ async fn from_inside_there_is_the_internet_and_nothing_of_ours() {
         assert_eq!(http(port, "/readyz").await.map(|(status, _)| status), Some(200), "from the machine itself");
     }
 
-    firewall.0.push(("CLAWDEPLOY_FIREWALL_ALLOW".into(), outside.private.clone()));
+    firewall.set("CLAWDEPLOY_FIREWALL_ALLOW", &outside.private);
     assert!(!firewall.command("check").status().unwrap().success(), "other rules than those in force");
     firewall.run("apply");
     assert_eq!(reachable(&made.instance, &all).await, [internet, private].into(), "with one address allowed");

@@ -10,6 +10,7 @@ use crate::settings;
 const LIMIT: Duration = Duration::from_mins(2);
 const LABEL_DEPLOYMENT: &str = "clawdeploy.deployment";
 const LABEL_INSTANCE: &str = "clawdeploy.instance";
+const LABEL_PROBE: &str = "clawdeploy.probe";
 
 /// What `docker ARGUMENTS` prints.
 pub async fn try_docker(arguments: &[&str]) -> anyhow::Result<String> {
@@ -43,14 +44,17 @@ pub struct Container {
 /// Containers of a deployment, in any state.
 pub async fn containers(deployment: &str) -> Vec<Container> {
     let filter = format!("label={LABEL_DEPLOYMENT}={deployment}");
-    let format = format!("{{{{.ID}}}} {{{{.Names}}}} {{{{.State}}}} {{{{.Label \"{LABEL_INSTANCE}\"}}}}");
+    // The firewall's probe comes and goes.
+    let format = format!(
+        "{{{{if not (.Label \"{LABEL_PROBE}\")}}}}{{{{.ID}}}} {{{{.Names}}}} {{{{.State}}}} {{{{.Label \"{LABEL_INSTANCE}\"}}}}{{{{end}}}}"
+    );
     let listed = docker(&["ps", "--all", "--no-trunc", "--filter", &filter, "--format", &format]).await;
     let container = |line: &str| {
         let mut words = line.split(' ').map(str::to_owned);
         let mut next = || words.next().unwrap_or_default();
         Container { id: next(), name: next(), state: next(), instance: next() }
     };
-    listed.lines().map(container).collect()
+    listed.lines().filter(|line| !line.is_empty()).map(container).collect()
 }
 
 /// Instances that a network of a deployment belongs to.
@@ -58,7 +62,8 @@ pub async fn networks(deployment: &str) -> Vec<String> {
     let filter = format!("label={LABEL_DEPLOYMENT}={deployment}");
     let format = format!("{{{{.Label \"{LABEL_INSTANCE}\"}}}}");
     let listed = docker(&["network", "ls", "--filter", &filter, "--format", &format]).await;
-    listed.lines().map(str::to_owned).collect()
+    // The firewall's probe has networks of nobody's.
+    listed.lines().filter(|of| !of.is_empty()).map(str::to_owned).collect()
 }
 
 /// Removes the containers and networks of every deployment whose name begins so.

@@ -19,6 +19,7 @@ pub mod docker;
 pub mod docker_proxy;
 pub mod env;
 pub mod fake;
+pub mod firewall;
 pub mod gate;
 pub mod hold;
 pub mod identity_provider;
