@@ -108,7 +108,7 @@ firewall_watch() {
 
 firewall_remove() {
   if with_systemd; then systemctl stop clawdeploy-firewall.service 2>/dev/null || true; fi
-  if have iptables && ! firewall remove; then warn "the firewall of the instances could not be removed"; fi
+  if { have iptables || have nft; } && ! firewall remove; then warn "the firewall of the instances could not be removed"; fi
   remove "$UNITS/multi-user.target.wants/clawdeploy-firewall.service" "$UNITS/clawdeploy-firewall.service" "$FIREWALL"
 }
 

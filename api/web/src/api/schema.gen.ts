@@ -41,6 +41,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/admin/firewall": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the last probe of the instances' firewall could reach
+         * @description A result that is older than five minutes is `unknown`.
+         */
+        get: operations["get_firewall"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/admin/image/rebuild": {
         parameters: {
             query?: never;
@@ -1663,6 +1683,27 @@ export interface components {
          * @enum {string}
          */
         FindingAction: "repaired" | "reported" | "watching";
+        /** @description The instances' firewall, as the last probe found it. */
+        Firewall: {
+            /**
+             * Format: date-time
+             * @description When the last probe ended; null: there has been none.
+             */
+            checkedAt?: string | null;
+            /** @description What is open and what to do about it, or why nothing is known. */
+            message?: string | null;
+            state: components["schemas"]["FirewallState"];
+        };
+        /**
+         * @description How the instances' firewall is.
+         * @enum {string}
+         */
+        FirewallHealth: "ok" | "degraded" | "down" | "off" | "unknown";
+        /**
+         * @description What a probe on a network like an instance's could reach.
+         * @enum {string}
+         */
+        FirewallState: "ok" | "open" | "off" | "unknown";
         /**
          * @description How something is.
          * @enum {string}
@@ -2615,6 +2656,8 @@ export interface components {
         };
         /** @description Whether requests can be served, and what each part does. */
         Readiness: {
+            /** @description Degraded: instances can reach something that is to be closed to them. */
+            firewall: components["schemas"]["FirewallHealth"];
             postgres: components["schemas"]["Health"];
             /** @description Without it jobs begin a second later, found by the workers' own sweep. */
             redis: components["schemas"]["Health"];
@@ -2826,7 +2869,7 @@ export interface components {
          * @description The sweeps, in the order in which a pass runs them.
          * @enum {string}
          */
-        SweepName: "drift" | "stuck" | "doorbells" | "routes" | "orphans" | "directories" | "trash" | "ports" | "snapshots" | "disk" | "images";
+        SweepName: "drift" | "stuck" | "doorbells" | "routes" | "orphans" | "directories" | "trash" | "ports" | "snapshots" | "disk" | "images" | "firewall";
         /**
          * @description What may run in a terminal instead of a shell.
          * @enum {string}
@@ -3157,6 +3200,35 @@ export interface operations {
                 content: {
                     "application/x-ndjson": string;
                     "text/csv": string;
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_firewall: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Firewall"];
                 };
             };
             /** @description What went wrong */

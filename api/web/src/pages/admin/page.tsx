@@ -2,6 +2,7 @@ import { Outlet, useLocation } from '@tanstack/react-router';
 import { useEffect, useRef } from 'react';
 import { Page } from '@/components/page';
 import { type TabLink, TabLinks } from '@/components/ui/tabs';
+import { FirewallNotice } from './parts/firewall-notice';
 import { useAdminTexts } from './texts';
 
 /** What is around every page for administrators. */
@@ -32,6 +33,7 @@ export function AdminPage() {
       <div ref={bar}>
         <TabLinks tabs={tabs} label={partsLabel} className="mb-6" />
       </div>
+      <FirewallNotice />
       <Outlet />
     </Page>
   );

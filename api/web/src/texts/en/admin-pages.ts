@@ -365,6 +365,10 @@ export const adminPages = {
     reinviteText: 'The link that you passed on before ends. Whoever has the new one chooses a password.',
     resetFailed: (email: string) => `The password of ${email} was not reset`,
   },
+  firewall: {
+    open: "The instances' firewall is open",
+    todo: 'Instances can reach what is closed to them. Run `clawdeploy-firewall apply` on the host, and see that clawdeploy-firewall.service runs.',
+  },
   reconciler: {
     title: 'Reconciler',
     text: 'Every ten seconds what should be is compared with what is, and each difference is repaired or reported.',
@@ -393,6 +397,7 @@ export const adminPages = {
       snapshots: 'Ways back',
       disk: 'Disk use',
       images: 'Images',
+      firewall: 'Firewall',
     },
     about: {
       drift: 'crashed, stopped or removed behind our back',
@@ -406,6 +411,7 @@ export const adminPages = {
       snapshots: 'copies that are no longer needed',
       disk: 'what instances take of their room',
       images: 'images that nothing uses',
+      firewall: 'what instances can reach and must not',
     },
   },
   audit: {

@@ -362,6 +362,10 @@ export const adminPages: typeof en = {
     reinviteText: '之前转发的链接会失效。持有新链接的人可设置密码。',
     resetFailed: (email) => `未能重置 ${email} 的密码`,
   },
+  firewall: {
+    open: '实例防火墙未生效',
+    todo: '实例可以访问本应禁止的地址。请在主机上运行 `clawdeploy-firewall apply`，并确认 clawdeploy-firewall.service 正在运行。',
+  },
   reconciler: {
     title: '对账',
     text: '每十秒比较应有状态与实际状态，对每处差异进行修复或报告。',
@@ -387,6 +391,7 @@ export const adminPages: typeof en = {
       snapshots: '回滚副本',
       disk: '磁盘用量',
       images: '镜像',
+      firewall: '防火墙',
     },
     about: {
       drift: '崩溃、停止或被外部移除的容器',
@@ -400,6 +405,7 @@ export const adminPages: typeof en = {
       snapshots: '不再需要的副本',
       disk: '各实例占用的空间',
       images: '没有使用的镜像',
+      firewall: '实例能否访问不该访问的地址',
     },
   },
   audit: {
