@@ -28,9 +28,11 @@ missing() {
   [[ $status -eq 0 && $output == *"$2"* ]] || { echo "$1: $status $output"; return 1; }
 }
 
-# UNTIL: asks a command again until it succeeds, for a while.
-UNTIL='until_() { for _ in {1..300}; do if "$@"; then return; fi; sleep 0.1; done; echo "in vain: $*"; return 1; }'
-
+# WATCH: starts it; mended N waits until it has put something back for the Nth time. It ends with whoever started it.
+WATCH='said=$(mktemp); CLAWDEPLOY_FIREWALL_WATCH_SECONDS=1 bash "$FIREWALL" watch >"$said" 2>&1 3>&- & pid=$!
+  trap "kill $pid 2>/dev/null || true; cat $said; rm $said" EXIT
+  mended() { for _ in {1..300}; do if (($(grep -c "in force again" "$said") >= $1)); then return; fi; sleep 0.1; done; return 1; }
+'
 
 @test "it says what it would do and does nothing" {
   inside 'iptables -S >/tmp/$$; fw print; iptables -S | cmp - /tmp/$$; rm /tmp/$$'
@@ -110,15 +112,11 @@ UNTIL='until_() { for _ in {1..300}; do if "$@"; then return; fi; sleep 0.1; don
 
 @test "watch puts back what is taken away within a minute, says so, and leaves the rules when it ends" {
   for flush in 'iptables -F' 'iptables -F; iptables -X' 'iptables -D INPUT 1' 'iptables -F FORWARD'; do
-    inside "$UNTIL"'
-      export CLAWDEPLOY_FIREWALL_WATCH_SECONDS=1
-      bash "$FIREWALL" watch 3>&- & pid=$!
-      quiet() { fw check 2>/dev/null; }
-      until_ quiet
+    inside "$WATCH"'
+      mended 1; fw check
       '"$flush"'
-      if quiet; then exit 9; fi
-      until_ quiet
-      kill -0 "$pid"; kill "$pid"; wait "$pid"
+      mended 2; fw check
+      kill "$pid"; wait "$pid"
       fw check'
     [[ $status -eq 0 && $output == *"not in force: "*"in force again"*"the rules stay"* ]] || { echo "$flush: $status $output"; false; }
   done
@@ -131,22 +129,21 @@ UNTIL='until_() { for _ in {1..300}; do if "$@"; then return; fi; sleep 0.1; don
   unset CLAWDEPLOY_FIREWALL_BACKEND
   # What shows that Docker does.
   docker='nft add table ip docker-bridges'
-  inside "$UNTIL"'
-    fw apply; iptables -S | grep -q CLAWDEPLOY-
+  inside 'fw apply; iptables -S | grep CLAWDEPLOY- >/dev/null
     '"$docker"'
     if fw check; then exit 9; fi
     fw apply; fw check; if iptables -S | grep CLAWDEPLOY-; then exit 9; fi
     nft list ruleset >/tmp/$$; fw apply; nft list ruleset | diff - /tmp/$$; rm /tmp/$$
     table=$(nft list tables ip | grep -o "clawdeploy-.*")
-    quiet() { fw check 2>/dev/null; }
-    CLAWDEPLOY_FIREWALL_WATCH_SECONDS=1 bash "$FIREWALL" watch 3>&- & pid=$!
+    '"$WATCH"'
+    times=0
     for change in "flush table ip $table" "delete table ip $table" "flush chain ip $table forward" \
       "insert rule ip $table rules accept" "flush ruleset; add table ip docker-bridges"; do
-      nft "$change"; if quiet; then echo "$change"; exit 9; fi
-      until_ quiet
+      nft "$change"; times=$((times + 1)); mended "$times" || { echo "$change"; exit 9; }; fw check
     done
-    kill "$pid"; wait "$pid"; fw remove; nft list tables'
-  [[ $status -eq 0 && $output == *"there is no nftables table"* && ${lines[-1]} != *clawdeploy-* ]] || { echo "$status $output"; false; }
+    kill "$pid"; wait "$pid"; fw remove
+    if nft list tables | grep clawdeploy-; then echo "still there"; fi'
+  [[ $status -eq 0 && $output == *"there is no nftables table"* && $output != *"still there"* ]] || { echo "$status $output"; false; }
 }
 
 # world: this namespace is a host with two instances of the pool on bridges of their own, as Docker would make them, and a

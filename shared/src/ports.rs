@@ -131,7 +131,10 @@ mod tests {
         let range: PortRange = "10000-20000".parse().unwrap();
         let place = |pool: &str| pool.parse::<NetworkPool>().unwrap().probe_place(range);
         let found = place("10.210.0.0/15").unwrap();
-        assert_eq!((found.home.cidr(), found.neighbour.cidr()), ("10.211.255.248/30".into(), "10.211.255.252/30".into()));
+        assert_eq!(
+            (found.home.cidr(), found.neighbour.cidr()),
+            ("10.211.255.248/30".into(), "10.211.255.252/30".into())
+        );
         assert_eq!(found.home.gateway.to_string(), "10.211.255.249");
         assert_eq!(found.neighbour.container.to_string(), "10.211.255.254");
         assert_eq!(place("10.0.0.0/16"), None, "8192 networks for 10001 ports");

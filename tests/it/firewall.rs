@@ -5,7 +5,7 @@ use std::time::Duration;
 use clawdeploy_tests::{Client, TestEnv, docker, firewall::Firewall};
 use serde_json::{Value, json};
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 
 async fn state(admin: &Client) -> Value {
     admin.get("/api/admin/firewall").await.expect(200).json

@@ -92,12 +92,7 @@ pub async fn recent(conn: &mut Conn, every: Duration) -> Result<Option<Firewall>
 }
 
 /// Keeps a result in place of the last one.
-pub async fn record(
-    conn: &mut Conn,
-    worker: &str,
-    state: FirewallState,
-    message: Option<&str>,
-) -> Result<(), DbError> {
+pub async fn record(conn: &mut Conn, worker: &str, state: FirewallState, message: Option<&str>) -> Result<(), DbError> {
     diesel::sql_query(
         "INSERT INTO firewall (state, message, worker, checked_at) VALUES ($1, $2, $3, clock_timestamp()) \
          ON CONFLICT (id) DO UPDATE SET state = excluded.state, message = excluded.message, \

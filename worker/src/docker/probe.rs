@@ -147,10 +147,7 @@ impl Docker {
                 ..Ipam::default()
             }),
             enable_ipv6: Some(false),
-            options: Some(HashMap::from([(
-                "com.docker.network.bridge.enable_icc".to_owned(),
-                "false".to_owned(),
-            )])),
+            options: Some(HashMap::from([("com.docker.network.bridge.enable_icc".to_owned(), "false".to_owned())])),
             labels: Some(self.probe_labels()),
             ..NetworkCreateRequest::default()
         }

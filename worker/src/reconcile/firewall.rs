@@ -39,11 +39,8 @@ const PROBE_LIMIT: Duration = Duration::from_secs(12);
 const METADATA: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)), 80);
 
 /// What the bits of the exit code stand for.
-const OPEN: [(i64, &str); 3] = [
-    (1, "this machine"),
-    (2, "other instances and private networks"),
-    (4, "the metadata address 169.254.169.254"),
-];
+const OPEN: [(i64, &str); 3] =
+    [(1, "this machine"), (2, "other instances and private networks"), (4, "the metadata address 169.254.169.254")];
 
 pub(super) async fn sweep(env: &Env) -> SweepResult {
     let settings = &env.config.instances;
