@@ -49,6 +49,8 @@ fn table() -> OpenApiRouter<AppState> {
             instances::delete::delete_instance
         ))
         .routes(routes!(instances::usage::get_usage))
+        .routes(routes!(instances::deleted::list_deleted_instances))
+        .routes(routes!(instances::undelete::undelete_instance))
         .routes(routes!(instances::start::start_instance))
         .routes(routes!(instances::stop::stop_instance))
         .routes(routes!(instances::restart::restart_instance))
@@ -88,6 +90,9 @@ fn table() -> OpenApiRouter<AppState> {
         .routes(routes!(admin::worker_drain::drain_worker))
         .routes(routes!(admin::reconcile_show::list_sweeps, admin::reconcile_run::run_reconciler))
         .routes(routes!(admin::instances::list_all_instances))
+        .routes(routes!(admin::recoverable::list_recoverable_instances))
+        .routes(routes!(admin::recoverable_purge::purge_instance))
+        .routes(routes!(admin::recoverable_restore::restore_instance))
         .routes(routes!(admin::images::list_images))
         .routes(routes!(admin::image_show::get_image))
         .routes(routes!(admin::image_log::follow_image_log))

@@ -42,6 +42,7 @@ mod pooler;
 pub mod port;
 pub mod queue_pause;
 pub mod queue_stats;
+pub mod recoverable;
 pub mod reseal;
 pub mod rollout;
 pub mod route;

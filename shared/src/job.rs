@@ -31,6 +31,8 @@ text_enum!(
         Recreate = "recreate",
         /// Updates every instance, some at a time.
         UpdateAll = "update_all",
+        /// Brings back an instance whose files were kept.
+        Restore = "restore",
         /// Nothing: to measure a queue, or to see that it is served.
         Noop = "noop",
     } else Unknown
@@ -112,7 +114,7 @@ impl JobKind {
     pub fn retries(self) -> RetrySchedule {
         let delays_seconds: &[u32] = match self {
             // Somebody watches these: better a clear failure within the minute than silence.
-            Self::Provision | Self::Start | Self::Restart => &[1, 2, 5, 10, 20],
+            Self::Provision | Self::Start | Self::Restart | Self::Restore => &[1, 2, 5, 10, 20],
             // The gateway is down meanwhile: what does not pass quickly is rolled back.
             Self::Update | Self::Rollback | Self::Recreate => &[1, 2, 4, 8],
             Self::UpdateAll => &[1, 2, 5, 10, 20, 30, 60],

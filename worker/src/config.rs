@@ -89,6 +89,10 @@ pub struct InstanceArgs {
     #[arg(long, env = "CLAWDEPLOY_ROLLBACK_SECONDS", default_value = "259200", value_parser = seconds)]
     pub rollback_window: Duration,
 
+    /// Seconds for which a deleted instance can be taken back; 0: its files are removed at once
+    #[arg(long, env = "CLAWDEPLOY_DELETED_KEEP_SECONDS", default_value = "604800", value_parser = seconds)]
+    pub deleted_keep: Duration,
+
     /// MiB that an instance's files may take; at that its gateway is stopped; 0: any number
     #[arg(long, env = "CLAWDEPLOY_DISK_LIMIT_MIB", default_value_t = 20480)]
     pub disk_limit_mib: u32,

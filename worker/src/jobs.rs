@@ -13,6 +13,7 @@ mod provision;
 mod rebuild_image;
 mod recreate;
 mod restart;
+mod restore;
 mod start;
 mod stop;
 mod update_all;
@@ -82,6 +83,7 @@ pub fn plan(kind: JobKind) -> &'static Plan {
         JobKind::Update | JobKind::Recreate => &recreate::PLAN,
         JobKind::Rollback => &recreate::ROLLBACK,
         JobKind::UpdateAll => &update_all::PLAN,
+        JobKind::Restore => &restore::PLAN,
         // Jobs of a kind that this version does not know are never claimed, and the dispatcher gives back what is: see there.
         JobKind::Noop | JobKind::Unknown => &noop::PLAN,
     }

@@ -7,6 +7,7 @@ mod build;
 mod change;
 mod container;
 mod files;
+pub mod keep;
 mod port;
 mod ready;
 mod rollout;
@@ -29,6 +30,7 @@ pub enum Step {
     RemoveContainer,
     RemoveNetwork,
     RemoveDirectories,
+    TakeFilesBack,
     BuildImage,
     PrepareChange,
     StopGateway,
@@ -75,6 +77,7 @@ impl Step {
             Self::RemoveContainer => "remove_container",
             Self::RemoveNetwork => "remove_network",
             Self::RemoveDirectories => "remove_directories",
+            Self::TakeFilesBack => "take_files_back",
             Self::BuildImage => "build_image",
             Self::PrepareChange => "prepare_change",
             Self::StopGateway => "stop_gateway",
@@ -92,7 +95,7 @@ impl Step {
         match self {
             Self::FindImage => container::find_image(cx).await,
             Self::ReservePort => port::reserve(cx).await,
-            Self::CreateDirectories => files::create_directories(cx).await,
+            Self::CreateDirectories => keep::create_directories(cx).await,
             Self::WriteConfig => files::write_config(cx).await,
             Self::CreateNetwork => container::create_network(cx).await,
             Self::CreateContainer => container::create(cx).await,
@@ -106,7 +109,8 @@ impl Step {
             }
             Self::RemoveContainer => container::remove(cx).await,
             Self::RemoveNetwork => container::remove_network(cx).await,
-            Self::RemoveDirectories => files::remove_directories(cx).await,
+            Self::RemoveDirectories => keep::remove_directories(cx).await,
+            Self::TakeFilesBack => keep::take_files_back(cx).await,
             Self::BuildImage => build::build_image(cx).await,
             Self::PrepareChange => change::prepare(cx).await,
             Self::StopGateway => change::stop_gateway(cx).await,
@@ -136,7 +140,8 @@ impl Step {
             Self::StopContainer => "Stopping the container",
             Self::RemoveContainer => "Removing the container",
             Self::RemoveNetwork => "Removing the network",
-            Self::RemoveDirectories => "Removing the files",
+            Self::RemoveDirectories => "Putting the files aside",
+            Self::TakeFilesBack => "Taking the files back",
             Self::BuildImage => "Building the image",
             Self::PrepareChange => "Looking at what is to change",
             Self::StopGateway => "Stopping the gateway",
@@ -184,7 +189,7 @@ impl Undo {
     pub async fn run(self, cx: &JobContext) -> Result<(), StepError> {
         match self {
             Self::ReleasePort => port::release(cx).await,
-            Self::RemoveDirectories => files::remove_directories(cx).await,
+            Self::RemoveDirectories => keep::remove_new_directories(cx).await,
             Self::RemoveNetwork => container::remove_network(cx).await,
             Self::RemoveContainer => container::remove(cx).await,
             Self::StopContainer => container::stop(cx).await,

@@ -7,7 +7,13 @@
 //!     {id}/
 //!       {snapshot}/         0700 1000   a copy of `config`; its name says that it is complete
 //!       {snapshot}.partial/ 0700 root   one that is being made
+//!   .quarantine/            0700 root   what was deleted and can still be taken back
+//!     {id}/
+//!       files/              the instance's directory, as it was
+//!       snapshots/          its snapshots, as they were
 //!   {id}/                   0700 root   nobody but the engine gets past this one
+//!     instance.json         0600 root   what the instance's row holds: its story, should the database lose it
+//!     .made-by              0600 root   the job that made this directory
 //!     config/               0700 1000   mounted at /home/node/.openclaw
 //!     config.restoring/     0700 root   a copy of a snapshot that is to become `config`
 //!     workspace/            0700 1000   mounted at /home/node/workspace
@@ -23,6 +29,7 @@ mod dir;
 mod error;
 mod identity;
 mod measure;
+mod quarantine;
 mod remove;
 mod snapshot;
 mod walk;
@@ -33,7 +40,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use clawdeploy_shared::ids::InstanceId;
+use clawdeploy_shared::ids::{InstanceId, JobId};
 use rustix::{fs::RenameFlags, io::Errno};
 
 pub use error::StorageError;
@@ -46,6 +53,9 @@ const CONFIG: &str = "config";
 const WORKSPACE: &str = "workspace";
 const TRASH: &str = ".trash";
 const SNAPSHOTS: &str = ".snapshots";
+const QUARANTINE: &str = ".quarantine";
+const MANIFEST: &str = "instance.json";
+const MADE_BY: &str = ".made-by";
 
 /// The data directory. Cheap to clone; every verb may be repeated, and runs on a thread where it may block.
 #[derive(Debug, Clone)]
@@ -62,6 +72,7 @@ struct Inner {
     root: OwnedFd,
     trash: OwnedFd,
     snapshots: OwnedFd,
+    quarantine: OwnedFd,
 }
 
 impl Inner {
@@ -71,7 +82,8 @@ impl Inner {
         dir::set_mode(&root, 0o711).map_err(at("set the mode of", &path))?;
         let trash = dir::make(&root, TRASH, 0o700, None)?;
         let snapshots = dir::make(&root, SNAPSHOTS, 0o700, None)?;
-        Ok(Self { path, root, trash, snapshots })
+        let quarantine = dir::make(&root, QUARANTINE, 0o700, None)?;
+        Ok(Self { path, root, trash, snapshots, quarantine })
     }
 }
 
@@ -107,6 +119,36 @@ impl Storage {
             dir::sync(&home, id)
         })
         .await
+    }
+
+    /// As [`create`](Self::create), noting that the directory was made by `job`, if it was not there.
+    pub async fn create_for(&self, id: &InstanceId, job: JobId) -> Result<(), StorageError> {
+        self.with(id, move |inner, id| {
+            if !dir::is_there(&inner.root, id)? {
+                // Under its name it always says who made it: without, a removal would leave it.
+                let home = dir::make(&inner.root, id, 0o700, None)?;
+                dir::write_own_file(&home, MADE_BY, job.to_string().as_bytes())?;
+            }
+            Ok(())
+        })
+        .await?;
+        self.create(id).await
+    }
+
+    /// Removes the directories of an instance if `job` has made them; false: they are older and stay.
+    pub async fn remove_if_made_by(&self, id: &InstanceId, job: JobId) -> Result<bool, StorageError> {
+        let made_by = self
+            .with(id, |inner, id| match dir::is_there(&inner.root, id)? {
+                true => dir::read_file(&inner.root, &format!("{id}/{MADE_BY}"), 100).map(Some),
+                false => Ok(None),
+            })
+            .await?;
+        match made_by {
+            Some(made_by) if made_by.as_deref() != Some(job.to_string().as_bytes()) => Ok(false),
+            Some(_) => self.remove(id).await.map(|()| true),
+            // Gone already, perhaps by a removal that was cut short.
+            None => self.with(id, empty_of).await.map(|()| true),
+        }
     }
 
     /// Writes a file of the config directory, whole or not at all, owned by the tenant and readable by nobody else.

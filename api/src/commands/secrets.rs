@@ -85,6 +85,15 @@ async fn rotate(args: Rotate) -> anyhow::Result<()> {
             }
         }
     }
+    let mut after = None;
+    loop {
+        let batch = reseal::recoverable_after(&mut *db.conn().await?, after.as_ref(), BATCH).await?;
+        let Some(last) = batch.last() else { break };
+        after = Some(last.clone());
+        for id in batch {
+            reseal_recoverable(&db, &sealer, &id, &mut tally).await?;
+        }
+    }
     print_line(&format!(
         "{} secrets were sealed anew, in {} instances and elsewhere.",
         tally.secrets, tally.instances
@@ -105,7 +114,19 @@ async fn rotate(args: Rotate) -> anyhow::Result<()> {
 /// False: a job is open on it.
 async fn reseal_one(db: &Db, sealer: &Sealer, id: &InstanceId, tally: &mut Tally) -> anyhow::Result<bool> {
     let mut conn = db.conn().await?;
-    match conn.transaction::<_, ResealError, _>(async |conn| reseal::instance(conn, sealer, id).await).await {
+    let resealed = conn.transaction(async |conn| reseal::instance(conn, sealer, id).await).await;
+    count(resealed, id, tally)
+}
+
+async fn reseal_recoverable(db: &Db, sealer: &Sealer, id: &InstanceId, tally: &mut Tally) -> anyhow::Result<()> {
+    let mut conn = db.conn().await?;
+    let resealed = conn.transaction(async |conn| reseal::recoverable(conn, sealer, id).await).await;
+    count(resealed, id, tally).map(|_| ())
+}
+
+/// False: a job is open on it.
+fn count(resealed: Result<Resealed, ResealError>, id: &InstanceId, tally: &mut Tally) -> anyhow::Result<bool> {
+    match resealed {
         Ok(Resealed::Busy) => return Ok(false),
         Ok(Resealed::Secrets(0) | Resealed::Gone) => {}
         Ok(Resealed::Secrets(secrets)) => {

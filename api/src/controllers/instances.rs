@@ -28,6 +28,7 @@ pub mod changes;
 pub mod create;
 pub mod dashboard_link;
 pub mod delete;
+pub mod deleted;
 pub mod devices;
 pub mod edit;
 mod form;
@@ -46,6 +47,7 @@ pub mod start;
 pub mod stats;
 pub mod stats_history;
 pub mod stop;
+pub mod undelete;
 pub mod update;
 pub mod usage;
 pub mod usage_query;
@@ -75,7 +77,7 @@ pub struct Accepted {
 
 /// What a change came to, as its transaction saw it at the end.
 #[derive(Debug)]
-struct Outcome {
+pub(crate) struct Outcome {
     instance: Instance,
     port: Option<u16>,
     versions: Versions,
@@ -100,7 +102,7 @@ impl Outcome {
 
 impl Accepted {
     /// Rings for the jobs, now that they are committed, and shows the outcome.
-    fn of(app: &AppState, outcome: Outcome) -> Self {
+    pub(crate) fn of(app: &AppState, outcome: Outcome) -> Self {
         let Outcome { instance, port, versions, job, others, replayed } = outcome;
         let new = (!replayed).then_some(&job);
         for job in others.iter().chain(new).filter(|job| job.status == JobStatus::Queued) {

@@ -4,6 +4,9 @@
 //! snapshots. The same sealed text becomes the same new text everywhere, because what is equal there is taken for
 //! unchanged. An instance with an open job is left for later: that job compares what it has read.
 //!
+//! The manifests of instances that could be brought back are the table's copy only; the one beside the files is a fallback, and
+//! a worker writes it anew.
+//!
 //! Columns that stand alone are in [`COLUMNS`] and go one value at a time, each unless it was changed meanwhile. A test
 //! finds columns that are missing there.
 
@@ -17,7 +20,8 @@ use super::{
     Conn, DbError, Scope,
     instance::{self, InstanceSettings, places},
     job, json,
-    schema::{instances, snapshots},
+    recoverable::Manifest,
+    schema::{instances, recoverable_instances, snapshots},
 };
 use crate::{
     ids::{InstanceId, SnapshotId},
@@ -147,6 +151,51 @@ pub async fn instance(conn: &mut Conn, sealer: &Sealer, id: &InstanceId) -> Resu
                 instances::env.eq(json(&settings.env_sealed)?),
                 instances::pending_settings.eq(pending.as_ref().map(json).transpose()?),
             ))
+            .execute(conn)
+            .await?;
+    }
+    Ok(Resealed::Secrets(changed))
+}
+
+/// The next instances that could be brought back, in the order of their ids.
+pub async fn recoverable_after(
+    conn: &mut Conn,
+    after: Option<&InstanceId>,
+    limit: i64,
+) -> Result<Vec<InstanceId>, DbError> {
+    let mut query = recoverable_instances::table.filter(recoverable_instances::manifest.is_not_null()).into_boxed();
+    if let Some(after) = after {
+        query = query.filter(recoverable_instances::id.gt(after));
+    }
+    Ok(query.order(recoverable_instances::id).limit(limit).select(recoverable_instances::id).load(conn).await?)
+}
+
+/// As [`instance`], for one that could be brought back.
+pub async fn recoverable(conn: &mut Conn, sealer: &Sealer, id: &InstanceId) -> Result<Resealed, ResealError> {
+    let row: Option<Option<Value>> = recoverable_instances::table
+        .find(id)
+        .for_update()
+        .select(recoverable_instances::manifest)
+        .first(conn)
+        .await
+        .optional()?;
+    let Some(value) = row.flatten() else { return Ok(Resealed::Gone) };
+    let mut manifest: Manifest = serde_json::from_value(value)?;
+    let mut texts = Texts { sealer, id, known: HashMap::new() };
+    manifest.gateway_token_sealed = texts.anew(&manifest.gateway_token_sealed, places::gateway_token(id))?;
+    manifest.settings = texts.settings(manifest.settings)?;
+    manifest.pending_settings = manifest.pending_settings.map(|pending| texts.settings(pending)).transpose()?;
+    for snapshot in &mut manifest.snapshots {
+        for column in ["from_settings", "to_settings"] {
+            if let Some(value) = snapshot.get_mut(column) {
+                *value = json(&texts.settings(serde_json::from_value(value.take())?)?)?;
+            }
+        }
+    }
+    let changed = texts.known.iter().filter(|(old, new)| old != new).count();
+    if changed > 0 {
+        diesel::update(recoverable_instances::table.find(id))
+            .set(recoverable_instances::manifest.eq(json(&manifest)?))
             .execute(conn)
             .await?;
     }

@@ -386,6 +386,22 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    recoverable_instances (id) {
+        id -> Text,
+        state -> Text,
+        owner_id -> Nullable<Uuid>,
+        owner_email -> Nullable<Text>,
+        name -> Nullable<Text>,
+        reason -> Text,
+        manifest -> Nullable<Jsonb>,
+        since -> Timestamptz,
+        expires_at -> Nullable<Timestamptz>,
+        bytes -> Nullable<Int8>,
+        purge_requested_at -> Nullable<Timestamptz>,
+    }
+}
+
 diesel::joinable!(api_tokens -> users (user_id));
 diesel::joinable!(sessions -> users (user_id));
 diesel::joinable!(identities -> users (user_id));
@@ -418,5 +434,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     ready_gateways,
     terminals,
     instance_stats,
-    firewall
+    firewall,
+    recoverable_instances
 );

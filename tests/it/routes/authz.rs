@@ -90,7 +90,7 @@ pub(super) enum Rule {
 }
 
 /// What is about whoever asks. Whoever adds a line here should know why.
-const OWN: [&str; 13] = [
+const OWN: [&str; 14] = [
     "POST /api/auth/logout",
     "GET /api/audit",
     "GET /api/me",
@@ -104,11 +104,12 @@ const OWN: [&str; 13] = [
     "GET /api/instances",
     "POST /api/instances",
     "GET /api/instances/usage",
+    "GET /api/instances/deleted",
 ];
 
 /// What is its owner's alone: an administrator has no business inside of others' instances, nor in how they are signed in.
 /// Whoever adds a line here should know why.
-const OWNER_ALONE: [&str; 16] = [
+const OWNER_ALONE: [&str; 17] = [
     "POST /api/instances/{id}/dashboard-link",
     "GET /api/instances/{id}/devices",
     "DELETE /api/instances/{id}/devices/{deviceId}",
@@ -120,6 +121,7 @@ const OWNER_ALONE: [&str; 16] = [
     "GET /api/instances/{id}/terminal",
     "GET /api/instances/{id}/terminals",
     "POST /api/instances/{id}/terminals",
+    "POST /api/instances/{id}/undelete",
     "GET /api/jobs/{id}/build-log",
     "DELETE /api/sessions/{id}",
     "DELETE /api/terminals/{id}",

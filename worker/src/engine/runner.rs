@@ -34,7 +34,7 @@ use super::{
 use crate::{
     jobs::{self, Outcome, Plan, PlannedStep},
     observe,
-    steps::Undo,
+    steps::{Undo, keep},
 };
 
 /// Attempts at undoing before a job ends half undone; the reconciler cleans up what is left.
@@ -333,6 +333,7 @@ async fn end(
         Outcome::AsObserved => Some(observe::observe(&cx.env, cx.instance_id()?).await?),
         _ => None,
     };
+    let kept = outcome == Outcome::Forgotten && keep::has_kept_files(cx).await?;
     let mut conn = cx.env.db.conn().await?;
     kill_point(cx.job.kind.as_str(), "end", "before");
     conn.transaction::<_, StepError, _>(async |conn| {
@@ -352,7 +353,10 @@ async fn end(
             (Outcome::AsObserved, Some(seen), Some(id)) => {
                 instance::set_status(conn, id, seen.status, seen.fault()).await?;
             }
-            (Outcome::Forgotten, _, Some(id)) => instance::delete(conn, id).await?,
+            (Outcome::Forgotten, _, Some(id)) => {
+                keep::note_deleted(conn, cx, id, kept).await?;
+                instance::delete(conn, id).await?;
+            }
             _ => {}
         }
         Ok(lease::finish(conn, &cx.lease, status, message).await?)

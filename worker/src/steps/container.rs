@@ -11,6 +11,7 @@ use clawdeploy_shared::{
         lease,
     },
     job::JobKind,
+    openclaw::version::is_older,
 };
 use diesel_async::AsyncConnection as _;
 
@@ -37,7 +38,26 @@ async fn image(cx: &JobContext) -> Result<String, StepError> {
         return Ok(image_id.clone());
     }
     let reference = &cx.env.config.image.image;
-    cx.env.docker.image_id(reference).await?.ok_or_else(|| image_missing(reference))
+    let image = cx.env.docker.image_id(reference).await?.ok_or_else(|| image_missing(reference))?;
+    if cx.job.kind == JobKind::Restore {
+        not_older(cx, &image, instance.openclaw_version.as_deref()).await?;
+    }
+    Ok(image)
+}
+
+/// Refuses an older OpenClaw than the instance had: its state only migrates forward.
+async fn not_older(cx: &JobContext, image: &str, had: Option<&str>) -> Result<(), StepError> {
+    let version = cx.env.docker.image_version(image).await?;
+    match (version, had) {
+        (Some(version), Some(had)) if is_older(&version, had) => {
+            let message = format!(
+                "The instance had OpenClaw {had}, whose image is not on the server any more, and {version} cannot read its \
+                 state. An administrator builds a newer image (POST /api/admin/image/rebuild), then start the instance."
+            );
+            Err(StepError::permanent("image_too_old", message))
+        }
+        _ => Ok(()),
+    }
 }
 
 pub(super) fn image_missing(image: &str) -> StepError {

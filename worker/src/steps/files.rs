@@ -1,4 +1,4 @@
-//! The files of an instance: its directories, `openclaw.json` and `.env`.
+//! The files of an instance: `openclaw.json` and `.env`.
 //!
 //! Both files are the owner's as well as ours. What is in them is changed in place and never thrown away: a file that
 //! cannot be changed fails the job, with what to do about it, and the gateway is left as it is. What is no plain file, a
@@ -18,7 +18,7 @@ use clawdeploy_shared::{
 use secrecy::ExposeSecret as _;
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
-use super::change;
+use super::{change, keep};
 use crate::{
     engine::{
         context::JobContext,
@@ -31,16 +31,6 @@ use crate::{
 const CAP: u64 = 8 << 20;
 /// Files that are read at the same time. A large one takes many times its size in memory for a moment.
 static READERS: Semaphore = Semaphore::const_new(2);
-
-pub(super) async fn create_directories(cx: &JobContext) -> Result<(), StepError> {
-    cx.hold().await?;
-    Ok(cx.env.storage.create(cx.instance_id()?).await?)
-}
-
-pub(super) async fn remove_directories(cx: &JobContext) -> Result<(), StepError> {
-    cx.hold().await?;
-    Ok(cx.env.storage.remove(cx.instance_id()?).await?)
-}
 
 /// Fails if `openclaw.json` could not be changed, for steps that would stop the gateway first. It is not looked at where the
 /// job brings another one along.
@@ -73,6 +63,8 @@ pub(super) async fn write_config(cx: &JobContext) -> Result<(), StepError> {
     let secrets = cx.secrets(&instance)?;
     let settings = cx.gateway_settings(&instance, &secrets, port)?;
     let replaced = change::replaced_settings(cx).await?;
+    keep::write_manifest(cx).await?;
+
     cx.hold().await?;
     write_openclaw_json(cx, &instance, &settings, replaced.as_ref()).await?;
     write_env(cx, &instance.id, &settings, replaced).await

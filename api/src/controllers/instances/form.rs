@@ -15,10 +15,10 @@ use crate::{
 
 /// OpenClaw's own checks are killed with less (bounds in MiB).
 pub(super) const MEMORY_MB: (i32, i32) = (1536, 16384);
-const DEFAULT_MEMORY_MB: i32 = 2048;
+pub(super) const DEFAULT_MEMORY_MB: i32 = 2048;
 
 pub(super) const CPU_MILLIS: (i32, i32) = (250, 8000);
-const DEFAULT_CPU_MILLIS: i32 = 1000;
+pub(super) const DEFAULT_CPU_MILLIS: i32 = 1000;
 
 /// An instance to create.
 #[derive(Debug, Deserialize, ToSchema)]

@@ -50,7 +50,7 @@ impl Power {
     /// Whether an open job comes to just what is asked for, so that none is added.
     fn is_done_by(self, kind: JobKind, status: JobStatus) -> bool {
         match self {
-            Self::Start => matches!(kind, JobKind::Start | JobKind::Provision),
+            Self::Start => matches!(kind, JobKind::Start | JobKind::Provision | JobKind::Restore),
             Self::Stop => kind == JobKind::Stop,
             // One that runs may have begun before that for whose sake another is asked for.
             Self::Restart => kind == JobKind::Restart && status == JobStatus::Queued,

@@ -307,6 +307,63 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/admin/recoverable-instances": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Deleted instances whose files are kept, and directories that the database does not know */
+        get: operations["list_recoverable_instances"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/recoverable-instances/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Removes the files of an instance that could be brought back, and what still runs of it, for good
+         * @description Asked again, nothing changes. Refused once the instance is being restored.
+         */
+        delete: operations["purge_instance"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/recoverable-instances/{id}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Brings an instance back: a deleted one, or the one of a directory that the database does not know
+         * @description With its files, its token, its settings and its address, as far as they are known. Quotas do not stand in the way.
+         */
+        post: operations["restore_instance"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/admin/update-all": {
         parameters: {
             query?: never;
@@ -631,6 +688,23 @@ export interface paths {
          *     again without making a second instance: the answer is then about the first one, with `Idempotency-Replayed: true`.
          */
         post: operations["create_instance"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/instances/deleted": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What you have deleted and can still take back */
+        get: operations["list_deleted_instances"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1004,6 +1078,26 @@ export interface paths {
          *     4403: not allowed any more; 4404: gone; 4409: the instance is stopped.
          */
         post: operations["open_terminal"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/instances/{id}/undelete": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Takes a deleted instance back
+         * @description With its files, its token, its settings and its address, as long as `GET /api/instances/deleted` shows it.
+         */
+        post: operations["undelete_instance"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1575,6 +1669,27 @@ export interface components {
             /** @description Opens once. The browser that opened it stays signed in. */
             url: components["schemas"]["Revealed"];
         };
+        /** @description An instance that was deleted and can still be taken back. */
+        DeletedInstance: {
+            /**
+             * Format: int64
+             * @description Size of its files, in bytes; null: not known.
+             */
+            bytes?: number | null;
+            /** Format: date-time */
+            deletedAt: string;
+            /**
+             * Format: date-time
+             * @description When its files are removed for good.
+             */
+            expiresAt?: string | null;
+            id: components["schemas"]["InstanceId"];
+            name: string;
+        };
+        DeletedInstances: {
+            /** @description Newest first. */
+            items: components["schemas"]["DeletedInstance"][];
+        };
         /**
          * @description What the owner wants.
          * @enum {string}
@@ -1917,7 +2032,7 @@ export interface components {
          * @description What a job does.
          * @enum {string}
          */
-        JobKind: "provision" | "start" | "stop" | "restart" | "delete" | "rebuild_image" | "update" | "rollback" | "recreate" | "update_all" | "noop";
+        JobKind: "provision" | "start" | "stop" | "restart" | "delete" | "rebuild_image" | "update" | "rollback" | "recreate" | "update_all" | "restore" | "noop";
         /**
          * @description How far a job is. A retry is `queued` again, with a later `runAt`.
          * @enum {string}
@@ -2596,6 +2711,12 @@ export interface components {
              */
             type: string;
         };
+        /** @description A removal that a worker does in its next pass. */
+        PurgeRequested: {
+            id: components["schemas"]["InstanceId"];
+            /** Format: date-time */
+            purgeRequestedAt: string;
+        };
         /**
          * @description Where a job waits. Builds have a queue of their own so that a ten-minute build never stands before a start, and
          *     so have rollouts, which wait for jobs of both.
@@ -2695,6 +2816,46 @@ export interface components {
             id: components["schemas"]["InstanceId"];
             memoryBytes: (number | null)[];
         };
+        /** @description An instance without a row whose files are there. */
+        RecoverableInstance: {
+            /**
+             * Format: int64
+             * @description Size of its files, in bytes; null: not known.
+             */
+            bytes?: number | null;
+            /**
+             * Format: date-time
+             * @description When its files are removed; null: never by itself.
+             */
+            expiresAt?: string | null;
+            id: components["schemas"]["InstanceId"];
+            /** @description What it was called; null: not known. */
+            name?: string | null;
+            ownerEmail?: string | null;
+            ownerId?: components["schemas"]["UserId"] | null;
+            /**
+             * Format: date-time
+             * @description When the removal of its files was decided; a worker does it in its next pass.
+             */
+            purgeRequestedAt?: string | null;
+            /** @description Why it is listed. */
+            reason: string;
+            /**
+             * Format: date-time
+             * @description When it was deleted or found.
+             */
+            since: string;
+            state: components["schemas"]["RecoverableState"];
+        };
+        RecoverableInstances: {
+            /** @description Newest first. */
+            items: components["schemas"]["RecoverableInstance"][];
+        };
+        /**
+         * @description Why an instance without a row is listed.
+         * @enum {string}
+         */
+        RecoverableState: "deleted" | "unclaimed";
         RecoveryCodes: {
             /** @description Each signs in once instead of a code of the app. Shown now and never again. */
             recoveryCodes: components["schemas"]["Revealed"][];
@@ -2708,6 +2869,16 @@ export interface components {
              * @default false
              */
             removeTotp?: boolean;
+        };
+        /** @description How to bring an instance back. Everything may be left out that is known. */
+        RestoreInstance: {
+            /**
+             * @description What it is called; by default what it was called, or its id; 1 to 64 characters
+             * @default null
+             */
+            name?: string | null;
+            /** @default null */
+            ownerId?: components["schemas"]["UserId"] | null;
         };
         /** @description A secret that an answer shows, and nothing else does. */
         Revealed: string;
@@ -2924,6 +3095,14 @@ export interface components {
             otpauthUrl: components["schemas"]["Revealed"];
             /** @description In base32, for whoever types it in */
             secret: components["schemas"]["Revealed"];
+        };
+        /** @description How to take an instance back. Everything may be left out. */
+        UndeleteInstance: {
+            /**
+             * @description Another name, where the old one is taken by now; 1 to 64 characters
+             * @default null
+             */
+            name?: string | null;
         };
         /**
          * @description The only way a job can still end, once its steps are being undone.
@@ -3732,6 +3911,105 @@ export interface operations {
             };
         };
     };
+    list_recoverable_instances: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoverableInstances"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    purge_instance: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the instance */
+                id: components["schemas"]["InstanceId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PurgeRequested"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    restore_instance: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the instance */
+                id: components["schemas"]["InstanceId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["RestoreInstance"] | null;
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    /** @description The job */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     update_all: {
         parameters: {
             query?: never;
@@ -4371,6 +4649,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_deleted_instances: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeletedInstances"];
                 };
             };
             /** @description What went wrong */
@@ -5107,6 +5414,44 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["OpenedTerminal"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    undelete_instance: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the instance */
+                id: components["schemas"]["InstanceId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["UndeleteInstance"] | null;
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    /** @description The job */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
                 };
             };
             /** @description What went wrong */

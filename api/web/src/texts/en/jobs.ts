@@ -12,7 +12,8 @@ const steps: Record<string, string> = {
   stop_container: 'Stop the container',
   remove_container: 'Remove the container',
   remove_network: 'Remove the network',
-  remove_directories: 'Remove the files',
+  remove_directories: 'Put the files aside',
+  take_files_back: 'Take the files back',
   build_image: 'Build the OpenClaw image',
   prepare_change: 'Look at what changes',
   stop_gateway: 'Stop the gateway',
@@ -37,6 +38,7 @@ export const jobs = {
     rollback: 'Roll back',
     recreate: 'Apply settings',
     update_all: 'Update all',
+    restore: 'Bring back',
     noop: 'Nothing',
   },
   doing: {
@@ -50,6 +52,7 @@ export const jobs = {
     rollback: 'Rolling back',
     recreate: 'Applying settings',
     update_all: 'Updating all instances',
+    restore: 'Bringing back',
     noop: 'Doing nothing',
   },
   statuses: {

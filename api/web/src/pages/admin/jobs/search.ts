@@ -16,6 +16,7 @@ export const KINDS = [
   'update',
   'rollback',
   'recreate',
+  'restore',
   'rebuild_image',
   'update_all',
 ] as const satisfies Schemas['JobKind'][];

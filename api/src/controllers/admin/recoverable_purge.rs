@@ -1,0 +1,80 @@
+use axum::http::StatusCode;
+use chrono::{DateTime, Utc};
+use clawdeploy_shared::{
+    db::{Conn, Scope, instance, job, recoverable},
+    ids::InstanceId,
+    job::JobKind,
+};
+use diesel_async::AsyncConnection as _;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    audit::{Entry, Target},
+    auth::{Admin, Principal},
+    controllers::instances::InstancePath,
+    error::{AppError, AppResult, ErrorCode},
+    extract::{Json, Path},
+    middleware::RequestContext,
+    state::AppState,
+};
+
+/// A removal that a worker does in its next pass.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PurgeRequested {
+    id: InstanceId,
+    purge_requested_at: DateTime<Utc>,
+}
+
+/// Removes the files of an instance that could be brought back, and what still runs of it, for good
+///
+/// Asked again, nothing changes. Refused once the instance is being restored.
+#[utoipa::path(
+    delete, path = "/api/admin/recoverable-instances/{id}", tag = "admin", params(InstancePath),
+    responses((status = ACCEPTED, body = PurgeRequested)),
+)]
+pub async fn purge_instance(
+    app: AppState,
+    Admin(who): Admin,
+    context: RequestContext,
+    Path(path): Path<InstancePath>,
+) -> AppResult<(StatusCode, Json<PurgeRequested>)> {
+    let db = app.db.clone();
+    let requested = app
+        .change(async move {
+            let mut conn = db.conn().await?;
+            conn.transaction(async |conn| in_transaction(conn, &who, &context, path.id).await).await
+        })
+        .await?;
+    Ok((StatusCode::ACCEPTED, Json(requested)))
+}
+
+async fn in_transaction(
+    conn: &mut Conn,
+    who: &Principal,
+    context: &RequestContext,
+    id: InstanceId,
+) -> AppResult<PurgeRequested> {
+    // The lock first: whoever restores it holds it until the instance is there.
+    let row = recoverable::lock(conn, Scope::Everything, &id).await?;
+    if let Some((instance, _)) = instance::find(conn, Scope::Everything, &id).await? {
+        let open = job::open_on(conn, &id).await?;
+        if let Some(job) = open.into_iter().find(|job| job.kind == JobKind::Restore) {
+            return Err(AppError::job_in_progress(job.into()));
+        }
+        let detail = format!("The instance is there, as {}. Delete it instead.", instance.name);
+        return Err(AppError::new(ErrorCode::WrongStatus, detail));
+    }
+    let requested = recoverable::request_purge(conn, &id).await?;
+    let purge_requested_at = requested.ok_or_else(|| AppError::not_found("recoverable instance"))?;
+    // Asked before, or expired: it is decided already.
+    if let Some(row) = row {
+        Entry::new("instance.purge", Target::Instance(&id))
+            .owned_by(row.owner_id)
+            .detail(serde_json::json!({ "name": row.name, "was": row.state }))
+            .by(conn, who, context)
+            .await?;
+    }
+    Ok(PurgeRequested { id, purge_requested_at })
+}

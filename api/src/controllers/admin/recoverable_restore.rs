@@ -1,0 +1,83 @@
+use clawdeploy_shared::{
+    db::{
+        Conn, Scope,
+        recoverable::{self, Recoverable},
+        user::{self, User},
+    },
+    ids::UserId,
+};
+use diesel_async::AsyncConnection as _;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::{
+    auth::Admin,
+    controllers::instances::{
+        Accepted, InstancePath,
+        undelete::{Recovery, checked_name, manifest},
+    },
+    error::{AppError, AppResult, ErrorCode},
+    extract::{OptionalJson, Path},
+    middleware::RequestContext,
+    state::AppState,
+};
+
+/// How to bring an instance back. Everything may be left out that is known.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct RestoreInstance {
+    /// Whose it becomes; by default whose it was
+    owner_id: Option<UserId>,
+    /// What it is called; by default what it was called, or its id; 1 to 64 characters
+    #[schema(min_length = 1, max_length = 64)]
+    name: Option<String>,
+}
+
+/// Brings an instance back: a deleted one, or the one of a directory that the database does not know
+///
+/// With its files, its token, its settings and its address, as far as they are known. Quotas do not stand in the way.
+#[utoipa::path(
+    post, path = "/api/admin/recoverable-instances/{id}/restore", tag = "admin", params(InstancePath),
+    request_body = Option<RestoreInstance>,
+    responses((status = ACCEPTED, body = Accepted, headers(("Location", description = "The job")))),
+)]
+pub async fn restore_instance(
+    app: AppState,
+    Admin(who): Admin,
+    context: RequestContext,
+    Path(path): Path<InstancePath>,
+    OptionalJson(form): OptionalJson<RestoreInstance>,
+) -> AppResult<Accepted> {
+    let name = checked_name(form.name.as_deref())?;
+    let state = app.clone();
+    let outcome = app
+        .change(async move {
+            let mut conn = state.db.conn().await?;
+            conn.transaction(async |conn| {
+                let row = recoverable::lock(conn, Scope::Everything, &path.id).await?;
+                let row = row.ok_or_else(|| AppError::not_found("recoverable instance"))?;
+                let owner = owner(conn, &row, form.owner_id).await?;
+                let manifest = manifest(&row, &state.sealer).map_err(AppError::internal)?;
+                Recovery { row, manifest, name, action: "instance.restore" }.run(conn, &who, &context, &owner).await
+            })
+            .await
+        })
+        .await?;
+    Ok(Accepted::of(&app, outcome))
+}
+
+/// The account that gets it, locked.
+async fn owner(conn: &mut Conn, row: &Recoverable, asked: Option<UserId>) -> AppResult<User> {
+    let unknown = |detail: &'static str, code: &'static str| {
+        Err(AppError::new(ErrorCode::ValidationFailed, detail).with_field("ownerId", code, "names no account"))
+    };
+    let Some(id) = asked.or(row.owner_id) else {
+        return unknown("Nobody knows whose the instance was. Say whose it becomes: ownerId.", "required");
+    };
+    match user::lock(conn, id).await {
+        Err(error) if error.is_not_found() => {
+            unknown("There is no such account. Say whose the instance becomes: ownerId.", "unknown_value")
+        }
+        other => Ok(other?),
+    }
+}

@@ -1,0 +1,140 @@
+use clawdeploy_shared::{
+    db::{
+        Conn,
+        instance::{InstanceSettings, places},
+        recoverable::{self, Manifest, Recoverable, Restore},
+        user::{self, User},
+    },
+    ids::InstanceId,
+    instance::{AiProvider, Channel},
+    secret::{Sealer, SecretError},
+    token::gateway_token,
+};
+use diesel_async::AsyncConnection as _;
+use serde::Deserialize;
+use serde_json::json;
+use utoipa::ToSchema;
+
+use super::{
+    Accepted, InstancePath, Outcome,
+    form::{DEFAULT_CPU_MILLIS, DEFAULT_MEMORY_MB},
+};
+use crate::{
+    audit::{Entry, Target},
+    auth::Principal,
+    error::{AppError, AppResult},
+    extract::{OptionalJson, Path},
+    middleware::RequestContext,
+    quota::{self, Wanted},
+    state::AppState,
+    validate::Checks,
+};
+
+/// How to take an instance back. Everything may be left out.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct UndeleteInstance {
+    /// Another name, where the old one is taken by now; 1 to 64 characters
+    #[schema(min_length = 1, max_length = 64)]
+    name: Option<String>,
+}
+
+/// Takes a deleted instance back
+///
+/// With its files, its token, its settings and its address, as long as `GET /api/instances/deleted` shows it.
+#[utoipa::path(
+    post, path = "/api/instances/{id}/undelete", tag = "instances", params(InstancePath),
+    request_body = Option<UndeleteInstance>,
+    responses((status = ACCEPTED, body = Accepted, headers(("Location", description = "The job")))),
+)]
+pub async fn undelete_instance(
+    app: AppState,
+    who: Principal,
+    context: RequestContext,
+    Path(path): Path<InstancePath>,
+    OptionalJson(form): OptionalJson<UndeleteInstance>,
+) -> AppResult<Accepted> {
+    let name = checked_name(form.name.as_deref())?;
+    let state = app.clone();
+    let outcome = app
+        .change(async move {
+            let mut conn = state.db.conn_of(who.own()).await?;
+            conn.transaction(async |conn| {
+                let owner = user::lock(conn, who.user.id).await?;
+                let row = recoverable::lock(conn, who.own(), &path.id).await?;
+                let row = row.ok_or_else(|| AppError::not_found("instance"))?;
+                let manifest = manifest(&row, &state.sealer).map_err(AppError::internal)?;
+                let wanted =
+                    Wanted { memory_mb: manifest.settings.memory_mb, cpu_millis: manifest.settings.cpu_millis };
+                quota::check(conn, &state.quotas, &owner, wanted, None).await?;
+                let recovery = Recovery { row, manifest, name, action: "instance.undelete" };
+                recovery.run(conn, &who, &context, &owner).await
+            })
+            .await
+        })
+        .await?;
+    Ok(Accepted::of(&app, outcome))
+}
+
+/// A name that was asked for, if one was.
+pub(crate) fn checked_name(name: Option<&str>) -> AppResult<Option<String>> {
+    let mut checks = Checks::default();
+    let name = name.map(|name| checks.name("name", name));
+    checks.done()?;
+    Ok(name)
+}
+
+/// What its row held, or where that is not known the default settings and a new token.
+pub(crate) fn manifest(row: &Recoverable, sealer: &Sealer) -> Result<Manifest, SecretError> {
+    if let Some(manifest) = row.manifest() {
+        return Ok(manifest);
+    }
+    let id: &InstanceId = &row.id;
+    let settings = InstanceSettings {
+        memory_mb: DEFAULT_MEMORY_MB,
+        cpu_millis: DEFAULT_CPU_MILLIS,
+        channel: Channel::None,
+        bot_token_sealed: None,
+        ai_provider: AiProvider::None,
+        api_key_sealed: None,
+        env_sealed: std::collections::BTreeMap::new(),
+    };
+    Ok(Manifest::unnamed(id, sealer.seal(&gateway_token(), places::gateway_token(id))?, settings))
+}
+
+/// An instance that is brought back.
+pub(crate) struct Recovery {
+    pub(crate) row: Recoverable,
+    pub(crate) manifest: Manifest,
+    /// Another name than it had.
+    pub(crate) name: Option<String>,
+    pub(crate) action: &'static str,
+}
+
+impl Recovery {
+    /// Adds the instance and the job that brings it up.
+    pub(crate) async fn run(
+        self,
+        conn: &mut Conn,
+        who: &Principal,
+        context: &RequestContext,
+        owner: &User,
+    ) -> AppResult<Outcome> {
+        let Self { row, manifest, name, action } = self;
+        let name = name.or(row.name).unwrap_or_else(|| row.id.to_string());
+        let restore = Restore {
+            owner: owner.id,
+            name: &name,
+            manifest: &manifest,
+            requested_by: Some(who.user.id),
+            request_id: Some(&context.request_id),
+        };
+        let (instance, job) = recoverable::restore(conn, &restore).await?;
+        Entry::new(action, Target::Instance(&row.id))
+            .owned_by(owner.id)
+            .detail(json!({ "name": name, "was": row.state, "jobId": job.id }))
+            .by(conn, who, context)
+            .await?;
+        Ok(Outcome::load(conn, instance, job).await?)
+    }
+}

@@ -1,0 +1,105 @@
+//! An instance's files beyond the life of its row: the manifest beside them, the quarantine that a delete moves them to, and the
+//! way back.
+
+use clawdeploy_shared::{
+    db::{Conn, DbError, lease, recoverable},
+    ids::InstanceId,
+};
+use diesel_async::AsyncConnection as _;
+
+use crate::engine::{
+    context::JobContext,
+    error::{Failure, StepError},
+};
+
+/// Makes the directories, or takes them back out of the quarantine: a database that was restored from an older dump may know an
+/// instance that was deleted since, and an empty one in its place would be a lost one.
+pub(super) async fn create_directories(cx: &JobContext) -> Result<(), StepError> {
+    take_back(cx).await?;
+    let id = cx.instance_id()?;
+    cx.hold().await?;
+    Ok(cx.env.storage.create_for(id, cx.job.id).await?)
+}
+
+/// Takes the files of an instance that is restored back to where they belong; those of an unclaimed one are there.
+pub(super) async fn take_files_back(cx: &JobContext) -> Result<(), StepError> {
+    take_back(cx).await?;
+    let id = cx.instance_id()?;
+    if !cx.env.storage.exists(id).await? {
+        let message = "The files of this instance are not on this server, neither in the data directory nor in its \
+            quarantine. An administrator puts them back, from a backup say, and retries the job; or delete the instance.";
+        return Err(StepError::permanent("files_gone", message));
+    }
+    cx.hold().await?;
+    Ok(cx.env.storage.create(id).await?)
+}
+
+async fn take_back(cx: &JobContext) -> Result<(), StepError> {
+    let id = cx.instance_id()?;
+    cx.hold().await?;
+    cx.env.storage.take_back(id).await?;
+    if cx.env.storage.is_quarantined(id).await? {
+        cx.log("Files of an earlier life of this instance stay in the quarantine; it has others already").await?;
+        return Ok(());
+    }
+    let mut conn = cx.env.db.conn().await?;
+    conn.transaction(async |conn| {
+        lease::hold(conn, &cx.lease).await?;
+        Ok(recoverable::settle(conn, id).await?)
+    })
+    .await
+}
+
+/// The way back of [`create_directories`]: what this very job has made goes; files of an instance that ran before stay.
+pub(super) async fn remove_new_directories(cx: &JobContext) -> Result<(), StepError> {
+    cx.hold().await?;
+    if !cx.env.storage.remove_if_made_by(cx.instance_id()?, cx.job.id).await? {
+        cx.log("The instance's files are older than this job, and stay").await?;
+    }
+    Ok(())
+}
+
+/// Moves the files into the quarantine, or removes them where nothing is to be kept.
+pub(super) async fn remove_directories(cx: &JobContext) -> Result<(), StepError> {
+    let (id, storage) = (cx.instance_id()?, &cx.env.storage);
+    if cx.env.config.instances.deleted_keep.is_zero() {
+        cx.hold().await?;
+        storage.remove(id).await?;
+        return Ok(storage.purge(id).await?);
+    }
+    write_manifest(cx).await?;
+    cx.hold().await?;
+    storage.quarantine(id).await?;
+    Ok(())
+}
+
+/// Writes the manifest as the instance's row is now.
+pub(super) async fn write_manifest(cx: &JobContext) -> Result<(), StepError> {
+    let id = cx.instance_id()?;
+    let Some(manifest) = recoverable::manifest_of(&mut *cx.env.db.conn().await?, id).await? else { return Ok(()) };
+    let bytes = manifest.to_bytes().map_err(|e| {
+        StepError::Permanent(Failure {
+            code: "manifest_failed",
+            message: "The instance's manifest could not be written.".into(),
+            source: Some(e.into()),
+        })
+    })?;
+    cx.hold().await?;
+    cx.env.storage.write_manifest(id, bytes).await?;
+    Ok(())
+}
+
+/// Whether files of an instance that is about to lose its row are kept.
+pub async fn has_kept_files(cx: &JobContext) -> Result<bool, StepError> {
+    Ok(cx.env.storage.is_quarantined(cx.instance_id()?).await?)
+}
+
+/// Notes what is kept of an instance, in the transaction that removes its row.
+pub async fn note_deleted(conn: &mut Conn, cx: &JobContext, id: &InstanceId, kept: bool) -> Result<(), DbError> {
+    if !kept {
+        return recoverable::forget(conn, id).await;
+    }
+    let by_owner = cx.job.requested_by.is_some() && cx.job.requested_by == cx.job.owner_id;
+    let reason = if by_owner { "It was deleted by its owner." } else { "It was deleted by an administrator." };
+    recoverable::keep_deleted(conn, id, reason, cx.env.config.instances.deleted_keep).await
+}
