@@ -9,6 +9,8 @@
 //! - It may be cut short anywhere and run again: it is idempotent, and has no retries, because the next pass is near.
 //! - It looks at the world first and at the rows after, so that what was made in between has its row already.
 //! - It leaves alone what has an open job, and whatever does not carry this deployment's label.
+//! - It removes only what the database shows to be gone (`recoverable::shown_gone`). That the database does not know something
+//!   shows nothing: it may have been restored from an older dump, or be another one. Such things are reported and stay.
 //! - It does at most one small thing itself; what takes steps becomes a job.
 //! - It returns what it found. That is kept in the table `sweeps` and shown to administrators.
 //!
@@ -43,6 +45,7 @@ mod drift;
 mod firewall;
 mod images;
 mod late;
+mod manifests;
 mod orphans;
 mod ports;
 mod routes;
@@ -61,10 +64,6 @@ const TURN_WAIT: Duration = Duration::from_mins(2);
 
 /// How long something must have belonged to nobody before it is removed.
 const ORPHAN_AGE: Duration = Duration::from_mins(1);
-
-/// More than this many things that belong to nobody, and more than there are instances, rather mean that the worker was
-/// given the wrong database than that all this is rubbish. Then nothing is removed.
-const MANY: usize = 20;
 
 /// Why a sweep did not come to its end.
 #[derive(Debug, thiserror::Error)]
@@ -257,23 +256,4 @@ async fn busy<'a>(env: &Env, ids: impl IntoIterator<Item = &'a InstanceId>) -> R
     let ids: Vec<&InstanceId> = ids.into_iter().collect();
     let open = job::open_on_any(&mut *env.db.conn().await?, &ids).await?;
     Ok(open.into_iter().filter_map(|job| job.instance_id).collect())
-}
-
-/// Whether so much that belongs to nobody is better not believed.
-fn is_doubtful(orphans: usize, instances: usize) -> bool {
-    orphans > MANY && orphans > instances
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_wrong_database_does_not_make_everything_an_orphan() {
-        assert!(!is_doubtful(1, 0));
-        assert!(!is_doubtful(MANY, 0));
-        assert!(is_doubtful(MANY + 1, 0));
-        assert!(!is_doubtful(100, 100));
-        assert!(is_doubtful(101, 100));
-    }
 }

@@ -411,6 +411,15 @@ pub async fn states(conn: &mut Conn) -> Result<Vec<(InstanceId, RecoverableState
         .await?)
 }
 
+/// Those of some ids whose files are to be removed.
+pub async fn purged(conn: &mut Conn, ids: &[&InstanceId]) -> Result<Vec<InstanceId>, DbError> {
+    Ok(recoverable_instances::table
+        .filter(recoverable_instances::id.eq_any(ids).and(recoverable_instances::purge_requested_at.is_not_null()))
+        .select(recoverable_instances::id)
+        .load(conn)
+        .await?)
+}
+
 #[derive(QueryableByName)]
 struct Shown {
     #[diesel(sql_type = Text)]

@@ -253,6 +253,13 @@ pub async fn needed(conn: &mut Conn) -> Result<Vec<(SnapshotId, InstanceId)>, Db
     Ok(changing.into_iter().chain(kept).collect())
 }
 
+/// Those of some snapshots that have a row.
+pub async fn known(conn: &mut Conn, ids: &[SnapshotId]) -> Result<std::collections::HashSet<SnapshotId>, DbError> {
+    let rows: Vec<SnapshotId> =
+        snapshots::table.filter(snapshots::id.eq_any(ids)).select(snapshots::id).load(conn).await?;
+    Ok(rows.into_iter().collect())
+}
+
 /// Images that a way back leads to, or a change under way needs: those of [`needed`].
 pub async fn images_in_use(conn: &mut Conn) -> Result<Vec<String>, DbError> {
     let alive: Vec<SnapshotId> = needed(conn).await?.into_iter().map(|(id, _)| id).collect();

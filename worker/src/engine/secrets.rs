@@ -3,10 +3,28 @@
 use std::collections::BTreeMap;
 
 use clawdeploy_shared::{
-    db::instance::{Instance, places},
+    db::{
+        instance::{Instance, InstanceSettings, places},
+        recoverable::Manifest,
+    },
     secret::{Sealer, SecretError},
 };
 use secrecy::{ExposeSecret, SecretString};
+
+/// Whether the secrets of a manifest can be opened with the keys of this installation.
+pub fn opens(sealer: &Sealer, manifest: &Manifest) -> bool {
+    let id = &manifest.id;
+    let settings = |settings: &InstanceSettings| {
+        let fits = |sealed: &Option<String>, place| sealed.as_deref().is_none_or(|s| sealer.open(s, place).is_ok());
+        let mut env = settings.env_sealed.iter();
+        fits(&settings.bot_token_sealed, places::bot_token(id))
+            && fits(&settings.api_key_sealed, places::api_key(id))
+            && env.all(|(name, sealed)| sealer.open(sealed, places::env(id, &places::env_column(name))).is_ok())
+    };
+    sealer.open(&manifest.gateway_token_sealed, places::gateway_token(id)).is_ok()
+        && settings(&manifest.settings)
+        && manifest.pending_settings.as_ref().is_none_or(settings)
+}
 
 /// Secrets of an instance, opened.
 #[derive(Debug)]

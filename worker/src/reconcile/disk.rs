@@ -8,6 +8,8 @@
 //! Whoever does has ten minutes to free some; above twice the limit it is stopped at once. A million files are as good as
 //! the limit. What changes while it is measured counts with what was seen of it.
 //!
+//! What is measured gets its manifest written anew too, where its row has changed since: so each instance has one within a minute.
+//!
 //! Measurements are late by as much as that: this is not a quota of the file system, which alone is exact.
 
 use std::time::{Duration, Instant};
@@ -27,7 +29,7 @@ use diesel_async::AsyncConnection as _;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::{SweepError, SweepResult, busy, crash_loop};
+use super::{SweepError, SweepResult, busy, crash_loop, manifests};
 use crate::{
     engine::Env,
     storage::{DiskUse, MOST_ENTRIES, Seen},
@@ -103,6 +105,7 @@ async fn check(env: &Env, instance: &Instance, left: Duration, report: &mut Swee
         tokio::time::sleep(left).await;
         guard.cancel();
     });
+    manifests::keep_current(env, &instance.id).await?;
     let measured = env.storage.disk_use(&instance.id, MOST_ENTRIES, &time_is_up).await;
     timer.abort();
     let used = match measured {

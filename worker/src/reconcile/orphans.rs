@@ -4,14 +4,19 @@
 //! that instance has no row, or its row names another container or none. A network is an orphan when its instance has
 //! no row and no open job. Names do not matter, and nothing without the labels is ever looked at.
 //!
-//! An orphan is removed once it was seen in every pass for a minute. A network to which any container is attached is
-//! left alone and reported. If there are more orphans than instances, and more than twenty, nothing is removed.
+//! An orphan is removed once it was seen in every pass for a minute, if the database shows why it serves nobody:
+//! - the last that it knows of the instance is a delete that succeeded, or a provision that failed or was cancelled; the instance
+//!   has no row, or one without a container; and its files are not there, as they would be had it come back since;
+//! - or the row names another container, and that is there.
+//!
+//! All others are reported and run on, and so does a network to which a container is attached: the database may have been
+//! restored from an older dump. Their instances are brought back from their directories (see `directories`).
 
 use std::collections::{HashMap, HashSet};
 
 use clawdeploy_shared::{
     db::{
-        instance,
+        instance, recoverable,
         sighting::{self, SightingKind},
         sweep::SweepReport,
     },
@@ -19,7 +24,7 @@ use clawdeploy_shared::{
     telemetry::chain,
 };
 
-use super::{ORPHAN_AGE, SweepError, SweepResult, busy, is_doubtful};
+use super::{ORPHAN_AGE, SweepError, SweepResult, busy};
 use crate::{
     docker::{OwnedContainer, OwnedNetwork},
     engine::Env,
@@ -29,54 +34,53 @@ pub(super) async fn sweep(env: &Env) -> SweepResult {
     let (containers, networks) = (env.docker.list_owned().await?, env.docker.list_owned_networks().await?);
     let ids: HashSet<&InstanceId> =
         containers.iter().map(|c| &c.instance).chain(networks.iter().map(|n| &n.instance)).collect();
-    let rows = Rows::of(env, ids).await?;
+    let rows = Rows::of(env, ids, &containers).await?;
     let mut report = SweepReport::of(containers.len() + networks.len());
 
-    let containers: Vec<_> = containers.into_iter().filter_map(|c| rows.why_orphan(&c).map(|code| (c, code))).collect();
-    let networks: Vec<_> = networks.into_iter().filter(|n| rows.has_neither(&n.instance)).collect();
-    let doubtful = is_doubtful(containers.len() + networks.len(), rows.served.len());
-
-    let seen: Vec<&str> = containers.iter().map(|(c, _)| c.id.as_str()).collect();
+    let orphans: Vec<_> = containers.iter().filter_map(|c| rows.why_orphan(c).map(|code| (c, code))).collect();
+    let seen: Vec<&str> = orphans.iter().map(|(c, _)| c.id.as_str()).collect();
     let old = sighting::note(&mut *env.db.conn().await?, SightingKind::Container, &seen, ORPHAN_AGE).await?;
-    for (container, code) in &containers {
-        if doubtful {
-            report.reported("too_many_orphans", &container.id, doubt(&container.name));
+    for (container, code) in orphans {
+        let name = &container.name;
+        if !rows.shows_why(container) {
+            let message =
+                format!("The container {name} serves no instance, and the database does not show why. It stays.");
+            report.reported(code, &container.id, message);
         } else if old.contains(&container.id) {
-            remove_container(env, container, code, &mut report).await?;
+            remove_container(env, container, &containers, code, &mut report).await?;
         } else {
-            report.watching(code, &container.id, format!("The container {} serves no instance.", container.name));
+            report.watching(code, &container.id, format!("The container {name} serves no instance."));
         }
     }
 
-    let seen: Vec<&str> = networks.iter().map(|n| n.id.as_str()).collect();
+    let orphans: Vec<_> = networks.iter().filter(|n| rows.has_neither(&n.instance)).collect();
+    let seen: Vec<&str> = orphans.iter().map(|n| n.id.as_str()).collect();
     let old = sighting::note(&mut *env.db.conn().await?, SightingKind::Network, &seen, ORPHAN_AGE).await?;
-    for network in &networks {
-        if doubtful {
-            report.reported("too_many_orphans", &network.id, doubt(&network.instance.container_name()));
+    for network in orphans {
+        let (code, of) = ("network_without_instance", &network.instance);
+        if !rows.gone.contains(of) {
+            let message =
+                format!("The network of {of} serves no instance, and the database does not show why. It stays.");
+            report.reported(code, &network.id, message);
         } else if old.contains(&network.id) {
             remove_network(env, network, &mut report).await?;
         } else {
-            let message = format!("The network of {} serves no instance.", network.instance);
-            report.watching("network_without_instance", &network.id, message);
+            report.watching(code, &network.id, format!("The network of {of} serves no instance."));
         }
     }
     Ok(report)
 }
 
-fn doubt(name: &str) -> String {
-    format!(
-        "{name} serves no instance, but neither does most of what there is. Is this worker given the right database?"
-    )
-}
-
 async fn remove_container(
     env: &Env,
     container: &OwnedContainer,
+    containers: &[OwnedContainer],
     code: &str,
     report: &mut SweepReport,
 ) -> Result<(), SweepError> {
     // Asked again: what came before it may have taken a while.
-    if Rows::of(env, [&container.instance].into()).await?.why_orphan(container).is_none() {
+    let rows = Rows::of(env, [&container.instance].into(), containers).await?;
+    if rows.why_orphan(container).is_none() || !rows.shows_why(container) {
         return Ok(());
     }
     let name = &container.name;
@@ -95,7 +99,8 @@ async fn remove_container(
 }
 
 async fn remove_network(env: &Env, network: &OwnedNetwork, report: &mut SweepReport) -> Result<(), SweepError> {
-    if !Rows::of(env, [&network.instance].into()).await?.has_neither(&network.instance) {
+    let rows = Rows::of(env, [&network.instance].into(), &[]).await?;
+    if !rows.has_neither(&network.instance) || !rows.gone.contains(&network.instance) {
         return Ok(());
     }
     let of = &network.instance;
@@ -122,15 +127,26 @@ struct Rows {
     /// The container of each that has a row.
     served: HashMap<InstanceId, Option<String>>,
     busy: HashSet<InstanceId>,
+    /// Those of which the database shows that they went, and whose files are not there.
+    gone: HashSet<InstanceId>,
+    /// Every container that there is.
+    there: HashSet<String>,
 }
 
 impl Rows {
-    async fn of(env: &Env, ids: HashSet<&InstanceId>) -> Result<Self, SweepError> {
+    async fn of(env: &Env, ids: HashSet<&InstanceId>, containers: &[OwnedContainer]) -> Result<Self, SweepError> {
         // Jobs first: the one that ends in between has its row written.
         let busy = busy(env, ids.iter().copied()).await?;
         let ids: Vec<&InstanceId> = ids.into_iter().collect();
-        let served = instance::containers(&mut *env.db.conn().await?, &ids).await?;
-        Ok(Self { served, busy })
+        let mut conn = env.db.conn().await?;
+        let served = instance::containers(&mut conn, &ids).await?;
+        let mut gone = HashSet::new();
+        for id in recoverable::shown_gone(&mut conn, &ids).await? {
+            if !env.storage.exists(&id).await? {
+                gone.insert(id);
+            }
+        }
+        Ok(Self { served, busy, gone, there: containers.iter().map(|c| c.id.clone()).collect() })
     }
 
     /// Whether an instance has neither a row nor a job.
@@ -146,6 +162,14 @@ impl Rows {
             None => Some("container_without_instance"),
             Some(served) if served.as_ref() != Some(&container.id) => Some("container_not_in_use"),
             Some(_) => None,
+        }
+    }
+
+    /// Whether the database shows why an orphan serves nobody.
+    fn shows_why(&self, container: &OwnedContainer) -> bool {
+        match self.served.get(&container.instance) {
+            Some(Some(other)) => self.there.contains(other),
+            Some(None) | None => self.gone.contains(&container.instance),
         }
     }
 }

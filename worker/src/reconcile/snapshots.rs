@@ -1,14 +1,15 @@
 //! What was kept of instances for a way back that is not open any more.
 //!
-//! Needed are the snapshots of changes under way, and of each instance the newest that has not expired. Others, those that
-//! were never completed included, are removed as long as no job is open on their instance. What does not carry the name
-//! of a snapshot was put there by somebody; it is only reported.
+//! Needed are the snapshots of changes under way, and of each instance the newest that has not expired. Others are removed where
+//! the database shows why: it has the snapshot's row, and that is not needed; or it shows that the whole instance went. That it
+//! does not know a snapshot, or its instance, shows nothing: it may have been restored from an older dump. Such a one is reported
+//! and stays, as does what does not carry the name of a snapshot.
 
 use std::collections::HashSet;
 
 use clawdeploy_shared::{
-    db::{snapshot, sweep::SweepReport},
-    ids::SnapshotId,
+    db::{instance, recoverable, snapshot, sweep::SweepReport},
+    ids::{InstanceId, SnapshotId},
     telemetry::chain,
 };
 
@@ -18,16 +19,31 @@ use crate::engine::Env;
 pub(super) async fn sweep(env: &Env) -> SweepResult {
     // What lies there first: what is taken after has its row already.
     let found = env.storage.snapshots().await?;
-    let busy = busy(env, found.iter().map(|(instance, _)| instance)).await?;
-    let needed = snapshot::needed(&mut *env.db.conn().await?).await?;
-    let needed: HashSet<SnapshotId> = needed.into_iter().map(|(id, _)| id).collect();
+    let owners: HashSet<&InstanceId> = found.iter().map(|(instance, _)| instance).collect();
+    let owners: Vec<&InstanceId> = owners.into_iter().collect();
+    let busy = busy(env, owners.iter().copied()).await?;
+    let parsed = |name: &str| name.split('.').next().unwrap_or_default().parse::<SnapshotId>().ok();
+    let ids: Vec<SnapshotId> = found.iter().filter_map(|(_, name)| parsed(name)).collect();
+    let mut conn = env.db.conn().await?;
+    let needed: HashSet<SnapshotId> = snapshot::needed(&mut conn).await?.into_iter().map(|(id, _)| id).collect();
+    let known = snapshot::known(&mut conn, &ids).await?;
+    let rows = instance::containers(&mut conn, &owners).await?;
+    let gone = recoverable::shown_gone(&mut conn, &owners).await?;
+    drop(conn);
     let mut report = SweepReport::of(found.len());
     for (instance, name) in found {
-        let Ok(id) = name.split('.').next().unwrap_or_default().parse::<SnapshotId>() else {
+        let Some(id) = parsed(&name) else {
             report.reported("not_a_snapshot", &name, "It lies among the snapshots and is none.");
             continue;
         };
         if busy.contains(&instance) || needed.contains(&id) {
+            continue;
+        }
+        // What is left of an instance that went, unless its files are there after all.
+        let gone = !rows.contains_key(&instance) && gone.contains(&instance) && !env.storage.exists(&instance).await?;
+        if !gone && !known.contains(&id) {
+            let message = format!("The database does not know this snapshot of {instance}. It stays.");
+            report.reported("snapshot_unknown", &name, message);
             continue;
         }
         match env.storage.remove_snapshot(&instance, id).await {

@@ -1,9 +1,16 @@
 //! What removals that were cut short have left in the trash.
 //!
-//! Something there is left over when no job is open on the instance that it belonged to: it is not being removed now.
-//! It is removed. What does not carry an instance's name was put there by somebody, and goes as well.
+//! Something there is left over when no job is open on the instance that it belonged to: it is not being removed now. It is
+//! removed where the database knows the instance, or shows that it went or is to be purged. What belonged to an instance that the
+//! database knows nothing of, or does not carry an instance's name, is reported and stays.
 
-use clawdeploy_shared::{db::sweep::SweepReport, telemetry::chain};
+use std::collections::HashSet;
+
+use clawdeploy_shared::{
+    db::{instance, recoverable, sweep::SweepReport},
+    ids::InstanceId,
+    telemetry::chain,
+};
 
 use super::{SweepResult, busy};
 use crate::engine::Env;
@@ -11,11 +18,22 @@ use crate::engine::Env;
 pub(super) async fn sweep(env: &Env) -> SweepResult {
     // The names first: a removal that begins after the jobs were looked at is not among them.
     let trash = env.storage.trash().await?;
-    let busy = busy(env, trash.iter().filter_map(|(_, owner)| owner.as_ref())).await?;
+    let owners: HashSet<&InstanceId> = trash.iter().filter_map(|(_, owner)| owner.as_ref()).collect();
+    let owners: Vec<&InstanceId> = owners.into_iter().collect();
+    let busy = busy(env, owners.iter().copied()).await?;
+    let mut conn = env.db.conn().await?;
+    let mut known = recoverable::shown_gone(&mut conn, &owners).await?;
+    known.extend(instance::containers(&mut conn, &owners).await?.into_keys());
+    known.extend(recoverable::purged(&mut conn, &owners).await?);
+    drop(conn);
     let mut report = SweepReport::of(trash.len());
     for (name, owner) in &trash {
         if owner.as_ref().is_some_and(|owner| busy.contains(owner)) {
             report.watching("being_removed", name, "A job is at work on the instance that it belongs to.");
+            continue;
+        }
+        if !owner.as_ref().is_some_and(|owner| known.contains(owner)) {
+            report.reported("trash_unknown", name, "The database does not say why it lies in the trash. It stays.");
             continue;
         }
         match env.storage.discard(name).await {

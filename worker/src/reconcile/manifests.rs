@@ -1,0 +1,124 @@
+//! The manifests beside the instances' files, and what is known of an instance whose row is missing.
+
+use clawdeploy_shared::{
+    db::{
+        instance::{InstanceSettings, places},
+        recoverable::{self, Manifest, RecoverableState},
+    },
+    ids::InstanceId,
+    instance::{AiProvider, Channel},
+    openclaw::CONFIG_FILE,
+    secret::SecretError,
+    telemetry::chain,
+};
+use secrecy::SecretString;
+use serde_json::Value;
+
+use super::SweepError;
+use crate::engine::{Env, secrets::opens};
+
+/// A larger `openclaw.json` is not read.
+const CONFIG_CAP: u64 = 4 << 20;
+
+/// Limits of an instance of which none are known.
+const MEMORY_MB: i32 = 2048;
+const CPU_MILLIS: i32 = 1000;
+
+/// Writes the manifest of an instance anew, where it is not what its row says.
+pub(super) async fn keep_current(env: &Env, id: &InstanceId) -> Result<(), SweepError> {
+    let Some(manifest) = recoverable::manifest_of(&mut *env.db.conn().await?, id).await? else { return Ok(()) };
+    let wanted = manifest.to_bytes().map_err(|e| diesel::result::Error::SerializationError(e.into()))?;
+    // One that cannot be read is as good as none.
+    let there = env.storage.read_manifest(id).await.ok().flatten();
+    if there.as_ref() != Some(&wanted) {
+        env.storage.write_manifest(id, wanted).await?;
+    }
+    Ok(())
+}
+
+/// What is known of files without a row.
+pub(super) struct Story {
+    /// Its secrets can be opened with the keys of this installation.
+    pub(super) manifest: Option<Manifest>,
+    pub(super) reason: String,
+}
+
+/// From the manifest; where that is missing, or its secrets cannot be opened, from `openclaw.json`.
+pub(super) async fn story(env: &Env, id: &InstanceId, state: RecoverableState) -> Result<Story, SweepError> {
+    let what = match state {
+        RecoverableState::Deleted => {
+            "It was found in the quarantine, and the database does not say when it was deleted."
+        }
+        RecoverableState::Unclaimed => "The database does not know this directory.",
+    };
+    let read = env.storage.read_manifest(id).await?;
+    let manifest = read.and_then(|bytes| Manifest::from_bytes(&bytes, id));
+    if let Some(manifest) = &manifest
+        && opens(&env.sealer, manifest)
+    {
+        return Ok(Story { manifest: Some(manifest.clone()), reason: what.to_owned() });
+    }
+    let why = match &manifest {
+        Some(_) => "The secrets in its manifest cannot be opened with the keys of this installation",
+        None => "It has no manifest that can be read",
+    };
+    let file = match state {
+        RecoverableState::Deleted => env.storage.read_quarantined_config(id, CONFIG_FILE, CONFIG_CAP).await,
+        RecoverableState::Unclaimed => env.storage.read_config_file(id, CONFIG_FILE, CONFIG_CAP).await,
+    };
+    let config = match file {
+        Ok(file) => file.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok()),
+        Err(error) => {
+            tracing::warn!(instance.id = %id, error = chain(&error), "Cannot read the configuration of an unknown instance");
+            None
+        }
+    };
+    let found = match config {
+        Some(config) => from_config(env, id, &config, manifest.as_ref())
+            .map_err(|e| diesel::result::Error::SerializationError(e.into()))?,
+        None => None,
+    };
+    let reason = match found {
+        Some(_) => format!("{what} {why}; its gateway token was read from {CONFIG_FILE}."),
+        None => format!("{what} {why}, and {CONFIG_FILE} cannot be read either: it will get a new gateway token."),
+    };
+    Ok(Story { manifest: found, reason })
+}
+
+/// What `openclaw.json` says, with the rest of a manifest whose secrets are lost; `None` where it has no gateway token.
+fn from_config(
+    env: &Env,
+    id: &InstanceId,
+    config: &Value,
+    lost: Option<&Manifest>,
+) -> Result<Option<Manifest>, SecretError> {
+    let text = |pointer: &str| config.pointer(pointer).and_then(Value::as_str).map(SecretString::from);
+    let Some(token) = text("/gateway/auth/token") else { return Ok(None) };
+    let bot = |channel: Channel, field: &str| {
+        let enabled = config.pointer(&format!("/channels/{channel}/enabled")).and_then(Value::as_bool) != Some(false);
+        text(&format!("/channels/{channel}/{field}")).filter(|_| enabled).map(|token| (channel, token))
+    };
+    let bot = bot(Channel::Telegram, "botToken").or_else(|| bot(Channel::Discord, "token"));
+    let sealed = bot.as_ref().map(|(_, token)| env.sealer.seal(token, places::bot_token(id))).transpose()?;
+    let settings = InstanceSettings {
+        memory_mb: lost.map_or(MEMORY_MB, |lost| lost.settings.memory_mb),
+        cpu_millis: lost.map_or(CPU_MILLIS, |lost| lost.settings.cpu_millis),
+        channel: bot.map_or(Channel::None, |(channel, _)| channel),
+        bot_token_sealed: sealed,
+        // Its key is in `.env` and stays there; only its owner can say it again for the row.
+        ai_provider: AiProvider::None,
+        api_key_sealed: None,
+        env_sealed: std::collections::BTreeMap::new(),
+    };
+    let mut manifest = Manifest::unnamed(id, env.sealer.seal(&token, places::gateway_token(id))?, settings);
+    if let Some(lost) = lost {
+        manifest.name.clone_from(&lost.name);
+        manifest.owner_id = lost.owner_id;
+        manifest.owner_email.clone_from(&lost.owner_email);
+        manifest.image_id.clone_from(&lost.image_id);
+        manifest.openclaw_version.clone_from(&lost.openclaw_version);
+        manifest.disk_limit_bytes = lost.disk_limit_bytes;
+        manifest.created_at = lost.created_at;
+    }
+    Ok(Some(manifest))
+}
