@@ -204,6 +204,28 @@ async fn delete_at_every_point() {
     env.finish().await;
 }
 
+/// What was deleted is taken back once, whole, wherever a worker dies on the way.
+#[tokio::test]
+async fn restore_at_every_point() {
+    let env = environment(FakeMode::Ok).await;
+    let ann = env.user("ann").await;
+    let points = points(&["take_files_back"]);
+    let worker = healthy(&env).await;
+    let made = create(&ann, &env, points.len()).await;
+    finish_all(&env, &made).await;
+    let instances: Vec<_> = made.into_iter().map(|accepted| accepted.instance).collect();
+    finish_all(&env, &all(&env, &instances, "delete").await).await;
+    worker.terminate().await;
+    let asked = all(&env, &instances, "undelete").await;
+    crash_and_recover(&env, &points, "restore", &asked).await;
+    for id in &instances {
+        assert_whole(&env, id, "running", 2).await;
+        assert!(!env.data_dir.join(".quarantine").join(id).exists(), "{id}");
+    }
+    assert_eq!(env.rows("SELECT id FROM recoverable_instances").await, Vec::<Value>::new());
+    env.finish().await;
+}
+
 /// A worker dies while it undoes: the next one goes on undoing, and the reason stays the first one.
 #[tokio::test]
 async fn undo_at_every_point() {

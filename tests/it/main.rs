@@ -27,6 +27,7 @@ mod outages;
 mod predecessor;
 mod programs;
 mod real_openclaw;
+mod recoverable;
 mod routes;
 mod routing;
 mod standby;

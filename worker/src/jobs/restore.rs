@@ -10,6 +10,8 @@ pub(super) const PLAN: Plan = Plan {
     during: Some(InstanceStatus::Provisioning),
     steps: &[
         PlannedStep::new(Step::FindImage),
+        // That of an unclaimed one may run, on a port and a network that the database knows nothing of.
+        PlannedStep::once(Step::StopContainer, None),
         PlannedStep::new(Step::ReservePort),
         PlannedStep::new(Step::TakeFilesBack),
         PlannedStep::new(Step::WriteConfig),
