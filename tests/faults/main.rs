@@ -29,6 +29,7 @@
 //! | firewall | what the probe reached is not looked at; the script's `watch` does nothing |
 //! | builds that are given up | the sweep `images` ends none |
 //! | strangers | a worker's database, directory and engine always belong together (`judge::binding`) |
+//! | an older dump | `shown_gone` answers with every id that it is asked for, and `without_instance` directories are removed |
 //!
 //! Where a family stays green its rows ask for too little: a right end alone often hides how it came about (see
 //! [`row::Expected`]).
@@ -44,6 +45,7 @@ mod load;
 mod matrix;
 mod provoke;
 mod reboot;
+mod restored;
 mod row;
 mod steps;
 mod strangers;

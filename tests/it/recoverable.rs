@@ -59,7 +59,7 @@ async fn what_was_deleted_can_be_taken_back() {
 
     // Another one has the name by now.
     let other = running(&env, "first").await;
-    assert_eq!(ann.post_empty(&back).await.brief(), "409 name_taken");
+    assert_eq!(ann.post_empty(&back).await.brief(), "409 name_taken name: taken");
     let accepted = ann.post(&back, &json!({ "name": "first again" })).await.accepted();
     assert_eq!(accepted.instance, made.instance);
     assert_eq!(ann.post_empty(&back).await.brief(), "404 not_found", "it is on its way");
@@ -166,7 +166,7 @@ async fn without_a_manifest_the_token_stays() {
     std::fs::remove_file(&manifest).unwrap();
     pass(&env, &admin, "directories").await;
     let restore = format!("/api/admin/recoverable-instances/{}/restore", made.instance);
-    assert_eq!(admin.post_empty(&restore).await.brief(), "422 validation_failed");
+    assert_eq!(admin.post_empty(&restore).await.brief(), "422 validation_failed ownerId: required");
     let body = json!({ "ownerId": before["ownerId"], "name": "found" });
     let accepted = admin.post(&restore, &body).await.accepted();
     wait_job(&env, &accepted.job, "succeeded").await;

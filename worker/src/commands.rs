@@ -4,11 +4,14 @@ use anyhow::Context as _;
 use clap::Subcommand;
 use tokio::runtime::Runtime;
 
+use self::recoverable::RecoverableCommand;
 use crate::{
     adopt::{AdoptConfig, adopt},
     config::WorkerConfig,
     run,
 };
+
+pub mod recoverable;
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -16,6 +19,9 @@ pub enum Command {
     Run(Box<WorkerConfig>),
     /// Make database, data directory and Docker engine belong together; says what belongs to what, and changes nothing without --yes
     Adopt(Box<AdoptConfig>),
+    /// Instances whose files are there and whose rows are not
+    #[command(subcommand)]
+    Recoverable(RecoverableCommand),
 }
 
 impl Command {
@@ -28,6 +34,7 @@ impl Command {
         match self {
             Self::Run(config) => runtime.block_on(run(*config)),
             Self::Adopt(config) => runtime.block_on(adopt(*config)),
+            Self::Recoverable(command) => runtime.block_on(recoverable::run(command)),
         }
     }
 }

@@ -38,7 +38,7 @@ use crash_loop::Deaths;
 use late::LateRuns;
 
 mod crash_loop;
-mod directories;
+pub mod directories;
 mod disk;
 mod doorbells;
 mod drift;

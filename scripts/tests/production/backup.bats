@@ -145,6 +145,29 @@ wipe() {
   [[ $(cat "$DATA"/.before-restore-*/"$ID"/config/since) == new ]]
 }
 
+@test "what is newer than the backup stays where it is, is named, and is adopted when asked" {
+  backup
+  newer=n12345678901
+  install -d -m 0700 "$DATA/$newer" "$DATA/.snapshots/$newer/kept" "$DATA/.quarantine/q12345678901/files"
+  install -d -o 1000 -g 1000 -m 0700 "$DATA/$newer/config" "$DATA/$newer/workspace"
+  echo mine >"$DATA/$newer/workspace/note"
+  echo '{"gateway":{"auth":{"token":"from the file"}}}' >"$DATA/$newer/config/openclaw.json"
+  settings='{"memoryMb":1536,"cpuMillis":500,"channel":"none","botTokenSealed":null,"aiProvider":"none","apiKeySealed":null}'
+  printf '{"version":1,"id":"%s","name":"made since","ownerId":"%s","ownerEmail":"a@example.test","gatewayTokenSealed":"x","settings":%s}' \
+    "$newer" "$(query 'SELECT id FROM users')" "$settings" >"$DATA/$newer/instance.json"
+  export CLAWDEPLOY_BINARIES=${CLAWDEPLOY_TEST_BINARIES:-$ROOT/target/debug}
+  restore --force
+  [[ $status -eq 0 ]] || { echo "$output"; false; }
+  [[ $output == *"newer than the backup, and kept: $newer, made since of a@example.test"*"recoverable adopt $newer"* ]]
+  [[ $(cat "$DATA/$newer/workspace/note") == mine && -d $DATA/.snapshots/$newer/kept && -d $DATA/.quarantine/q12345678901/files ]]
+  [[ $(query 'SELECT count(*) FROM instances') == 0 ]]
+  restore --force --adopt
+  [[ $status -eq 0 ]] || { echo "$output"; false; }
+  [[ $(cat "$DATA/$newer/workspace/note") == mine ]]
+  [[ $(query 'SELECT id, name, memory_mb, status FROM instances') == "$newer|made since|1536|pending" ]]
+  [[ $(query "SELECT instance_id FROM jobs WHERE kind = 'restore' AND status = 'queued'") == "$newer" ]]
+}
+
 @test "nothing is backed up or restored while a worker is at work" {
   backup
   query "INSERT INTO workers (id, host, pid, version, queues, concurrency) VALUES ('w', 'h', 1, 'v', '{}', 1)"

@@ -9,80 +9,124 @@
 //! database's clock, or an administrator asked for it, and no instance of that id exists. Other names are not ours and never
 //! looked at.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use clawdeploy_shared::{
     db::{
+        Db,
         audit::{self, NewAuditEntry},
-        instance,
+        instance, job,
         recoverable::{self, RecoverableState},
         sweep::SweepReport,
     },
     ids::InstanceId,
+    secret::Sealer,
     telemetry::chain,
 };
 use diesel_async::AsyncConnection as _;
 use serde_json::json;
 
-use super::{SweepError, SweepResult, busy, manifests};
-use crate::engine::Env;
+use super::{SweepError, SweepResult, manifests};
+use crate::{engine::Env, storage::Storage};
 
 /// Instances whose files one pass removes.
 const PURGED_AT_ONCE: i64 = 20;
 
 pub(super) async fn sweep(env: &Env) -> SweepResult {
-    let there = env.storage.list().await?;
-    let kept = env.storage.quarantined().await?;
-    let unknown = without_instance(env, there.iter().chain(&kept)).await?;
-    // After the files: a row that comes with them is there by now.
-    let listed: HashMap<_, _> = recoverable::states(&mut *env.db.conn().await?).await?.into_iter().collect();
-    let mut report = SweepReport::of(there.len() + kept.len());
-
-    let directories: HashSet<&InstanceId> = there.iter().collect();
-    for id in there.iter().filter(|id| unknown.contains(*id)) {
-        if listed.get(id) != Some(&RecoverableState::Unclaimed) {
-            list(env, id, RecoverableState::Unclaimed).await?;
-        }
+    let found = Finder::of(env).find().await?;
+    let mut report = SweepReport::of(found.directories.len() + found.kept.len());
+    for id in &found.unclaimed {
         let message = "The database does not know this directory. It stays where it is until an administrator restores or \
             purges it.";
         report.reported("directory_without_instance", id, message);
     }
-    for id in kept.iter().filter(|id| !directories.contains(id) && unknown.contains(*id)) {
-        if !listed.contains_key(id) {
-            list(env, id, RecoverableState::Deleted).await?;
-            report.repaired("quarantine_without_row", id, "It lay in the quarantine and was not listed; now it is.");
-        }
+    for id in &found.lost {
+        report.repaired("quarantine_without_row", id, "It lay in the quarantine and was not listed; now it is.");
     }
-    for id in kept.iter().filter(|id| directories.contains(id)) {
+    let directories: HashSet<&InstanceId> = found.directories.iter().collect();
+    for id in found.kept.iter().filter(|id| directories.contains(id)) {
         let message = "The quarantine has files of an id that has others in the data directory. Both stay.";
         report.reported("kept_twice", id, message);
     }
-    drop_rows(env, &listed, &directories, &kept, &mut report).await?;
+    drop_rows(env, &found.listed, &directories, &found.kept, &mut report).await?;
     purge(env, &mut report).await?;
     Ok(report)
 }
 
-async fn list(env: &Env, id: &InstanceId, state: RecoverableState) -> Result<(), SweepError> {
-    let story = manifests::story(env, id, state).await?;
-    let keep = env.config.instances.deleted_keep;
-    let mut conn = env.db.conn().await?;
-    conn.transaction::<_, SweepError, _>(async |conn| {
-        Ok(recoverable::found(conn, state, id, story.manifest.as_ref(), &story.reason, keep).await?)
-    })
-    .await
+/// Finds files without a row, and lists them; for the sweep, and for whoever asks by hand.
+#[derive(Debug, Clone, Copy)]
+pub struct Finder<'a> {
+    pub db: &'a Db,
+    pub storage: &'a Storage,
+    pub sealer: &'a Sealer,
+    /// How long what lies in the quarantine without a row is kept.
+    pub keep: Duration,
 }
 
-/// Those of some ids that neither have a row nor an open job.
-async fn without_instance<'a>(
-    env: &Env,
-    ids: impl Iterator<Item = &'a InstanceId>,
-) -> Result<HashSet<&'a InstanceId>, SweepError> {
-    let ids: HashSet<&InstanceId> = ids.collect();
-    let ids: Vec<&InstanceId> = ids.into_iter().collect();
-    // Jobs before rows: the one that ends in between has its row written.
-    let busy = busy(env, ids.iter().copied()).await?;
-    let rows = instance::containers(&mut *env.db.conn().await?, &ids).await?;
-    Ok(ids.into_iter().filter(|id| !busy.contains(*id) && !rows.contains_key(*id)).collect())
+impl<'a> Finder<'a> {
+    fn of(env: &'a Env) -> Self {
+        Self { db: &env.db, storage: &env.storage, sealer: &env.sealer, keep: env.config.instances.deleted_keep }
+    }
+
+    /// Lists what is not listed yet; returns the unclaimed directories and what was found in the quarantine.
+    pub async fn find(self) -> Result<Found, SweepError> {
+        let directories = self.storage.list().await?;
+        let kept = self.storage.quarantined().await?;
+        let unknown = self.without_instance(directories.iter().chain(&kept)).await?;
+        // After the files: a row that comes with them is there by now.
+        let listed: HashMap<_, _> = recoverable::states(&mut *self.db.conn().await?).await?.into_iter().collect();
+        let unclaimed: Vec<InstanceId> = directories.iter().filter(|id| unknown.contains(*id)).cloned().collect();
+        for id in unclaimed.iter().filter(|id| listed.get(*id) != Some(&RecoverableState::Unclaimed)) {
+            self.list(id, RecoverableState::Unclaimed).await?;
+        }
+        let there: HashSet<&InstanceId> = directories.iter().collect();
+        let lost = kept.iter().filter(|id| !there.contains(id) && unknown.contains(*id) && !listed.contains_key(*id));
+        let lost: Vec<InstanceId> = lost.cloned().collect();
+        for id in &lost {
+            self.list(id, RecoverableState::Deleted).await?;
+        }
+        Ok(Found { directories, kept, unclaimed, lost, listed })
+    }
+
+    async fn list(self, id: &InstanceId, state: RecoverableState) -> Result<(), SweepError> {
+        let story = manifests::story(self.storage, self.sealer, id, state).await?;
+        let mut conn = self.db.conn().await?;
+        conn.transaction::<_, SweepError, _>(async |conn| {
+            Ok(recoverable::found(conn, state, id, story.manifest.as_ref(), &story.reason, self.keep).await?)
+        })
+        .await
+    }
+
+    /// Those of some ids that neither have a row nor an open job.
+    async fn without_instance<'i>(
+        self,
+        ids: impl Iterator<Item = &'i InstanceId>,
+    ) -> Result<HashSet<&'i InstanceId>, SweepError> {
+        let ids: HashSet<&InstanceId> = ids.collect();
+        let ids: Vec<&InstanceId> = ids.into_iter().collect();
+        let mut conn = self.db.conn().await?;
+        // Jobs before rows: the one that ends in between has its row written.
+        let open = job::open_on_any(&mut conn, &ids).await?;
+        let busy: HashSet<InstanceId> = open.into_iter().filter_map(|job| job.instance_id).collect();
+        let rows = instance::containers(&mut conn, &ids).await?;
+        Ok(ids.into_iter().filter(|id| !busy.contains(*id) && !rows.contains_key(*id)).collect())
+    }
+}
+
+/// What there is of files.
+#[derive(Debug)]
+pub struct Found {
+    directories: Vec<InstanceId>,
+    /// Instances of which something is in the quarantine.
+    kept: Vec<InstanceId>,
+    unclaimed: Vec<InstanceId>,
+    /// In the quarantine, and not listed until now.
+    lost: Vec<InstanceId>,
+    /// What was listed before.
+    listed: HashMap<InstanceId, RecoverableState>,
 }
 
 /// Forgets rows whose files are gone; an instance that is being restored settles its own.
@@ -99,7 +143,7 @@ async fn drop_rows(
         RecoverableState::Deleted => !kept.contains(id) && !directories.contains(id),
     });
     let gone: Vec<&InstanceId> = gone.map(|(id, _)| id).collect();
-    for id in without_instance(env, gone.into_iter()).await? {
+    for id in Finder::of(env).without_instance(gone.into_iter()).await? {
         // Asked again: it may have been moved since the directories were listed.
         if !env.storage.exists(id).await? && !env.storage.is_quarantined(id).await? {
             recoverable::forget(&mut *env.db.conn().await?, id).await?;

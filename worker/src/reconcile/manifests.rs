@@ -8,14 +8,17 @@ use clawdeploy_shared::{
     ids::InstanceId,
     instance::{AiProvider, Channel},
     openclaw::CONFIG_FILE,
-    secret::SecretError,
+    secret::{Sealer, SecretError},
     telemetry::chain,
 };
 use secrecy::SecretString;
 use serde_json::Value;
 
 use super::SweepError;
-use crate::engine::{Env, secrets::opens};
+use crate::{
+    engine::{Env, secrets::opens},
+    storage::Storage,
+};
 
 /// A larger `openclaw.json` is not read.
 const CONFIG_CAP: u64 = 4 << 20;
@@ -44,17 +47,22 @@ pub(super) struct Story {
 }
 
 /// From the manifest; where that is missing, or its secrets cannot be opened, from `openclaw.json`.
-pub(super) async fn story(env: &Env, id: &InstanceId, state: RecoverableState) -> Result<Story, SweepError> {
+pub(super) async fn story(
+    storage: &Storage,
+    sealer: &Sealer,
+    id: &InstanceId,
+    state: RecoverableState,
+) -> Result<Story, SweepError> {
     let what = match state {
         RecoverableState::Deleted => {
             "It was found in the quarantine, and the database does not say when it was deleted."
         }
         RecoverableState::Unclaimed => "The database does not know this directory.",
     };
-    let read = env.storage.read_manifest(id).await?;
+    let read = storage.read_manifest(id).await?;
     let manifest = read.and_then(|bytes| Manifest::from_bytes(&bytes, id));
     if let Some(manifest) = &manifest
-        && opens(&env.sealer, manifest)
+        && opens(sealer, manifest)
     {
         return Ok(Story { manifest: Some(manifest.clone()), reason: what.to_owned() });
     }
@@ -63,8 +71,8 @@ pub(super) async fn story(env: &Env, id: &InstanceId, state: RecoverableState) -
         None => "It has no manifest that can be read",
     };
     let file = match state {
-        RecoverableState::Deleted => env.storage.read_quarantined_config(id, CONFIG_FILE, CONFIG_CAP).await,
-        RecoverableState::Unclaimed => env.storage.read_config_file(id, CONFIG_FILE, CONFIG_CAP).await,
+        RecoverableState::Deleted => storage.read_quarantined_config(id, CONFIG_FILE, CONFIG_CAP).await,
+        RecoverableState::Unclaimed => storage.read_config_file(id, CONFIG_FILE, CONFIG_CAP).await,
     };
     let config = match file {
         Ok(file) => file.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok()),
@@ -74,7 +82,7 @@ pub(super) async fn story(env: &Env, id: &InstanceId, state: RecoverableState) -
         }
     };
     let found = match config {
-        Some(config) => from_config(env, id, &config, manifest.as_ref())
+        Some(config) => from_config(sealer, id, &config, manifest.as_ref())
             .map_err(|e| diesel::result::Error::SerializationError(e.into()))?,
         None => None,
     };
@@ -87,7 +95,7 @@ pub(super) async fn story(env: &Env, id: &InstanceId, state: RecoverableState) -
 
 /// What `openclaw.json` says, with the rest of a manifest whose secrets are lost; `None` where it has no gateway token.
 fn from_config(
-    env: &Env,
+    sealer: &Sealer,
     id: &InstanceId,
     config: &Value,
     lost: Option<&Manifest>,
@@ -99,7 +107,7 @@ fn from_config(
         text(&format!("/channels/{channel}/{field}")).filter(|_| enabled).map(|token| (channel, token))
     };
     let bot = bot(Channel::Telegram, "botToken").or_else(|| bot(Channel::Discord, "token"));
-    let sealed = bot.as_ref().map(|(_, token)| env.sealer.seal(token, places::bot_token(id))).transpose()?;
+    let sealed = bot.as_ref().map(|(_, token)| sealer.seal(token, places::bot_token(id))).transpose()?;
     let settings = InstanceSettings {
         memory_mb: lost.map_or(MEMORY_MB, |lost| lost.settings.memory_mb),
         cpu_millis: lost.map_or(CPU_MILLIS, |lost| lost.settings.cpu_millis),
@@ -110,7 +118,7 @@ fn from_config(
         api_key_sealed: None,
         env_sealed: std::collections::BTreeMap::new(),
     };
-    let mut manifest = Manifest::unnamed(id, env.sealer.seal(&token, places::gateway_token(id))?, settings);
+    let mut manifest = Manifest::unnamed(id, sealer.seal(&token, places::gateway_token(id))?, settings);
     if let Some(lost) = lost {
         manifest.name.clone_from(&lost.name);
         manifest.owner_id = lost.owner_id;

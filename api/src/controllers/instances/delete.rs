@@ -20,9 +20,10 @@ use crate::{
     state::AppState,
 };
 
-/// Deletes an instance and everything in it
+/// Deletes an instance
 ///
-/// Always accepted: whatever is under way on the instance is cancelled first. Asked again, it answers with the same job.
+/// Always accepted: whatever is under way on the instance is cancelled first. Asked again, it answers with the same job. Its files are
+/// kept for a while, and it can be taken back until then (`GET /api/instances/deleted`).
 #[utoipa::path(
     delete, path = "/api/instances/{id}", tag = "instances", params(InstancePath),
     responses((
