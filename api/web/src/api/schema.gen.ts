@@ -743,8 +743,9 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Deletes an instance and everything in it
-         * @description Always accepted: whatever is under way on the instance is cancelled first. Asked again, it answers with the same job.
+         * Deletes an instance
+         * @description Always accepted: whatever is under way on the instance is cancelled first. Asked again, it answers with the same job. Its files are
+         *     kept for a while, and it can be taken back until then (`GET /api/instances/deleted`).
          */
         delete: operations["delete_instance"];
         options?: never;
