@@ -156,7 +156,7 @@ async fn unacceptable_forms() {
     an empty name: 422 validation_failed name: required
     a blank name: 422 validation_failed name: required
     a name of 65 characters: 422 validation_failed name: too_long
-    a name with a line break: 422 validation_failed name: invalid
+    a name with a line break: 422 validation_failed name: invalid_character
     a name that is a number: 400 invalid_body name: invalid
     a field that is not known: 400 unknown_field image: unknown_field
     another channel: 422 validation_failed channel: unknown_value
@@ -168,7 +168,7 @@ async fn unacceptable_forms() {
     another provider: 422 validation_failed aiProvider: unknown_value
     a provider without a key: 422 validation_failed apiKey: required
     a key without a provider: 422 validation_failed apiKey: unexpected
-    a key with a line break: 422 validation_failed apiKey: invalid
+    a key with a line break: 422 validation_failed apiKey: invalid_character
     too little memory: 422 validation_failed memoryMb: out_of_range
     too much CPU: 422 validation_failed cpuMillis: out_of_range
     several at once: 422 validation_failed name: required, botToken: required, apiKey: required
