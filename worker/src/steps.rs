@@ -55,6 +55,7 @@ pub enum Undo {
     ForgetChange,
     ResumeGateway,
     PutFilesBack,
+    ReopenChange,
     LeaveRest,
     Unroute,
 }
@@ -181,6 +182,7 @@ impl Undo {
             Self::ForgetChange => "forget_change",
             Self::ResumeGateway => "resume_gateway",
             Self::PutFilesBack => "put_files_back",
+            Self::ReopenChange => "reopen_change",
             Self::LeaveRest => "leave_rest",
             Self::Unroute => "unroute",
         }
@@ -197,6 +199,7 @@ impl Undo {
             Self::ForgetChange => change::forget(cx).await,
             Self::ResumeGateway => change::resume_gateway(cx).await,
             Self::PutFilesBack => change::put_files_back(cx).await,
+            Self::ReopenChange => change::reopen(cx).await,
             Self::LeaveRest => rollout::leave_rest(cx).await,
             Self::Unroute => route::close(cx).await,
         }

@@ -284,7 +284,8 @@ pub async fn names(
 pub struct Usage {
     #[diesel(sql_type = diesel::sql_types::BigInt)]
     pub instances: i64,
-    /// Of their limits, those that are pending where they are higher.
+    /// Of their limits the highest that each may come to: those that it has, those that are pending, and those on either
+    /// side of a change that is under way or is still to be undone.
     #[diesel(sql_type = diesel::sql_types::BigInt)]
     pub memory_mb: i64,
     #[diesel(sql_type = diesel::sql_types::BigInt)]
@@ -293,15 +294,39 @@ pub struct Usage {
 
 /// What the instances of a person come to, one of them left out if so asked.
 pub async fn usage_of(conn: &mut Conn, owner: UserId, without: Option<&InstanceId>) -> Result<Usage, DbError> {
-    let query = "SELECT count(*) AS instances, \
-         coalesce(sum(greatest(memory_mb, (pending_settings->>'memoryMb')::integer)), 0) AS memory_mb, \
-         coalesce(sum(greatest(cpu_millis, (pending_settings->>'cpuMillis')::integer)), 0) AS cpu_millis \
-         FROM instances WHERE owner_id = $1 AND id <> $2";
+    let query = format!(
+        "SELECT count(*) AS instances, coalesce(sum(peak.memory_mb), 0)::bigint AS memory_mb, \
+         coalesce(sum(peak.cpu_millis), 0)::bigint AS cpu_millis \
+         FROM instances {PEAK} WHERE owner_id = $1 AND instances.id <> $2"
+    );
     Ok(diesel::sql_query(query)
         .bind::<diesel::sql_types::Uuid, _>(owner)
         .bind::<diesel::sql_types::Text, _>(without.map_or("", InstanceId::as_str))
         .get_result(conn)
         .await?)
+}
+
+/// The highest limits that an instance may come to by what was accepted already; nulls are left out of the greatest.
+const PEAK: &str = "CROSS JOIN LATERAL ( \
+       SELECT greatest(instances.memory_mb, (instances.pending_settings->>'memoryMb')::integer, \
+                max((side.settings->>'memoryMb')::integer)) AS memory_mb, \
+              greatest(instances.cpu_millis, (instances.pending_settings->>'cpuMillis')::integer, \
+                max((side.settings->>'cpuMillis')::integer)) AS cpu_millis \
+       FROM ( \
+         SELECT unnest(ARRAY[changing.from_settings, changing.to_settings]) AS settings FROM snapshots changing \
+          WHERE changing.instance_id = instances.id AND changing.status = 'changing' \
+         UNION ALL \
+         SELECT kept.from_settings FROM jobs waiting JOIN snapshots kept ON kept.id = (waiting.payload->>'snapshotId')::uuid \
+          WHERE waiting.instance_id = instances.id AND waiting.status IN ('queued', 'running') AND waiting.kind = 'rollback' \
+       ) side) peak";
+
+/// The limits that an instance counts with for its owner's quota: memory in MiB, and thousandths of a core.
+pub async fn peak_of(conn: &mut Conn, id: &InstanceId) -> Result<Usage, DbError> {
+    let query = format!(
+        "SELECT 1::bigint AS instances, peak.memory_mb::bigint AS memory_mb, peak.cpu_millis::bigint AS cpu_millis \
+         FROM instances {PEAK} WHERE instances.id = $1"
+    );
+    Ok(diesel::sql_query(query).bind::<diesel::sql_types::Text, _>(id).get_result(conn).await?)
 }
 
 /// Gives an instance another name; the constraint `instances_owner_name_unique` tells that the owner has one of that name.
@@ -390,6 +415,24 @@ pub async fn set_pending(
         .returning(Instance::as_returning())
         .get_result(conn)
         .await?)
+}
+
+/// Forgets that `settings` are wanted, unless others are wanted by now.
+pub async fn clear_pending(conn: &mut Conn, id: &InstanceId, settings: &Value) -> Result<(), DbError> {
+    diesel::update(instances::table.find(id).filter(instances::pending_settings.eq(settings)))
+        .set((instances::pending_settings.eq(None::<Value>), instances::updated_at.eq(now)))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Notes that `settings` are wanted, unless others are wanted already.
+pub async fn pend_again(conn: &mut Conn, id: &InstanceId, settings: &Value) -> Result<(), DbError> {
+    diesel::update(instances::table.find(id).filter(instances::pending_settings.is_null()))
+        .set((instances::pending_settings.eq(settings), instances::updated_at.eq(now)))
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 /// Changes the settings of an instance that has no container yet: the first one is made with them.

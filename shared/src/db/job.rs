@@ -309,6 +309,7 @@ pub async fn retry(conn: &mut Conn, id: JobId) -> Result<Option<Job>, DbError> {
             jobs::run_at.eq(now),
             jobs::failures.eq(0),
             jobs::crashes.eq(0),
+            jobs::undo.eq(None::<Value>),
             jobs::progress.eq(0),
             jobs::unwinding_to.eq(None::<Unwinding>),
             jobs::cancel_requested_at.eq(None::<DateTime<Utc>>),
@@ -324,6 +325,41 @@ pub async fn retry(conn: &mut Conn, id: JobId) -> Result<Option<Job>, DbError> {
         job_event::insert(conn, &NewJobEvent::new(id, job.attempt, JobEventKind::Accepted, "Put back by hand")).await?;
     }
     Ok(row)
+}
+
+/// Puts a job whose undo was given up back in its queue, to be undone; `None`: it has not failed so, or it is gone.
+///
+/// Its story goes on where it ended, because what is undone are the steps that it tells of.
+pub async fn retry_undo(conn: &mut Conn, id: JobId) -> Result<Option<Job>, DbError> {
+    let dead = jobs::table
+        .find(id)
+        .filter(jobs::status.eq(JobStatus::Failed).and(jobs::unwinding_to.is_not_null()));
+    let row: Option<Job> = diesel::update(dead)
+        .set((
+            jobs::status.eq(JobStatus::Queued),
+            jobs::run_at.eq(now),
+            jobs::crashes.eq(0),
+            jobs::undo.eq(None::<Value>),
+            jobs::finished_at.eq(None::<DateTime<Utc>>),
+            // It fails, or is cancelled, for what it was undone for.
+            jobs::error_code.eq(sql::<diesel::sql_types::Nullable<Text>>("undo->>'code'")),
+            jobs::error_message.eq(sql::<diesel::sql_types::Nullable<Text>>("undo->>'message'")),
+        ))
+        .returning(Job::as_returning())
+        .get_result(conn)
+        .await
+        .optional()?;
+    if let Some(job) = &row {
+        let message = "Put back by hand: what it began is undone";
+        job_event::insert(conn, &NewJobEvent::new(id, job.attempt, JobEventKind::Log, message)).await?;
+    }
+    Ok(row)
+}
+
+/// Whether no job of the instance is newer than this one.
+pub async fn is_newest_on(conn: &mut Conn, instance: &InstanceId, seq: i64) -> Result<bool, DbError> {
+    let newer = jobs::table.filter(jobs::instance_id.eq(instance).and(jobs::seq.gt(seq)));
+    Ok(!diesel::select(diesel::dsl::exists(newer)).get_result::<bool>(conn).await?)
 }
 
 /// Forgets a failed or cancelled job and its story; false: it is neither, or it is gone.

@@ -106,6 +106,7 @@ diesel::table! {
         created_at -> Timestamptz,
         started_at -> Nullable<Timestamptz>,
         finished_at -> Nullable<Timestamptz>,
+        undo -> Nullable<Jsonb>,
     }
 }
 
@@ -208,6 +209,9 @@ diesel::table! {
         down_ms -> Nullable<Int8>,
         expires_at -> Nullable<Timestamptz>,
         created_at -> Timestamptz,
+        ran_before -> Nullable<Bool>,
+        restored_at -> Nullable<Timestamptz>,
+        stuck_at -> Nullable<Timestamptz>,
     }
 }
 

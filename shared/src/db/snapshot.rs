@@ -57,6 +57,7 @@ pub struct Snapshot {
     pub job_id: JobId,
     pub reason: ChangeReason,
     pub status: SnapshotStatus,
+    /// Whether the gateway has to run after the change.
     pub was_running: bool,
     pub from_image: String,
     pub from_version: Option<String>,
@@ -74,6 +75,12 @@ pub struct Snapshot {
     pub down_ms: Option<i64>,
     pub expires_at: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
+    /// Whether the gateway has to run after an undo; `None`: as after the change.
+    pub ran_before: Option<bool>,
+    /// When the files were put back.
+    pub restored_at: Option<DateTime<Utc>>,
+    /// When undoing the change was given up.
+    pub stuck_at: Option<DateTime<Utc>>,
 }
 
 /// From what to what.
@@ -82,7 +89,10 @@ pub struct NewSnapshot<'a> {
     pub instance: &'a InstanceId,
     pub job: JobId,
     pub reason: ChangeReason,
-    pub was_running: bool,
+    /// Whether the gateway has to run after an undo.
+    pub ran_before: bool,
+    /// Whether it has to run after the change.
+    pub runs_after: bool,
     pub from: Make<'a>,
     pub to: Make<'a>,
 }
@@ -102,6 +112,12 @@ impl Snapshot {
         serde_json::from_value(self.from_settings.clone())
     }
 
+    /// Whether nothing would be lost with what was kept: the files were put back, or the copy of them was never complete.
+    /// Nothing is changed before it is, so there is nothing to put back then.
+    pub fn is_spent(&self) -> bool {
+        self.restored_at.is_some() || self.files.is_none()
+    }
+
     pub fn to_settings(&self) -> Result<InstanceSettings, serde_json::Error> {
         serde_json::from_value(self.to_settings.clone())
     }
@@ -116,7 +132,8 @@ pub async fn begin(conn: &mut Conn, new: &NewSnapshot<'_>) -> Result<(), DbError
             snapshots::job_id.eq(new.job),
             snapshots::reason.eq(new.reason),
             snapshots::status.eq(SnapshotStatus::Changing),
-            snapshots::was_running.eq(new.was_running),
+            snapshots::was_running.eq(new.runs_after),
+            snapshots::ran_before.eq(new.ran_before),
             snapshots::from_image.eq(new.from.image),
             snapshots::from_version.eq(new.from.version),
             snapshots::from_settings.eq(json(new.from.settings)?),
@@ -216,13 +233,62 @@ pub async fn keep(conn: &mut Conn, job: JobId, window: std::time::Duration) -> R
     Ok(down.flatten())
 }
 
-/// Everything is as before the job.
-pub async fn note_rolled_back(conn: &mut Conn, job: JobId) -> Result<(), DbError> {
-    diesel::update(snapshots::table.filter(snapshots::job_id.eq(job)))
-        .set(snapshots::status.eq(SnapshotStatus::RolledBack))
+/// A change that was done already is to be undone: what was kept is not a way back any more but what is gone back to.
+/// False: it was not done.
+pub async fn reopen(conn: &mut Conn, job: JobId) -> Result<bool, DbError> {
+    let kept = snapshots::job_id.eq(job).and(snapshots::status.eq(SnapshotStatus::Kept));
+    let reopened = diesel::update(snapshots::table.filter(kept))
+        .set((
+            snapshots::status.eq(SnapshotStatus::Changing),
+            snapshots::down_ms.eq(None::<i64>),
+            snapshots::expires_at.eq(None::<DateTime<Utc>>),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(reopened > 0)
+}
+
+/// Notes that the files were put back; the first time counts.
+pub async fn note_restored(conn: &mut Conn, job: JobId) -> Result<(), DbError> {
+    diesel::update(snapshots::table.filter(snapshots::job_id.eq(job).and(snapshots::restored_at.is_null())))
+        .set(snapshots::restored_at.eq(now))
         .execute(conn)
         .await?;
     Ok(())
+}
+
+/// Everything is as before the job.
+pub async fn note_rolled_back(conn: &mut Conn, job: JobId) -> Result<(), DbError> {
+    diesel::update(snapshots::table.filter(snapshots::job_id.eq(job)))
+        .set((snapshots::status.eq(SnapshotStatus::RolledBack), snapshots::stuck_at.eq(None::<DateTime<Utc>>)))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Undoing the change is given up, and everything that was kept for it stays. False: the job changed nothing yet.
+pub async fn note_stuck(conn: &mut Conn, job: JobId) -> Result<bool, DbError> {
+    let under_way = snapshots::job_id.eq(job).and(snapshots::status.eq(SnapshotStatus::Changing));
+    let stuck =
+        diesel::update(snapshots::table.filter(under_way)).set(snapshots::stuck_at.eq(now)).execute(conn).await?;
+    Ok(stuck > 0)
+}
+
+/// Whether a job has changed something that is neither kept nor undone yet.
+pub async fn is_under_way(conn: &mut Conn, job: JobId) -> Result<bool, DbError> {
+    let under_way = snapshots::table
+        .filter(snapshots::job_id.eq(job).and(snapshots::status.eq(SnapshotStatus::Changing)));
+    Ok(diesel::select(diesel::dsl::exists(under_way)).get_result(conn).await?)
+}
+
+/// The change of an instance whose undo was given up, if there is one.
+pub async fn stuck_on(conn: &mut Conn, instance: &InstanceId) -> Result<Option<Snapshot>, DbError> {
+    Ok(snapshots::table
+        .filter(snapshots::instance_id.eq(instance).and(snapshots::stuck_at.is_not_null()))
+        .select(Snapshot::as_select())
+        .first(conn)
+        .await
+        .optional()?)
 }
 
 /// The changes of an instance, newest first.
@@ -236,7 +302,7 @@ pub async fn list(conn: &mut Conn, instance: &InstanceId, limit: i64) -> Result<
         .await?)
 }
 
-/// Whose files are still needed: those of changes under way, and the newest unexpired way back of each instance.
+/// Whose files are still needed: those of changes under way (also where the undo was given up), and the newest unexpired way back of each instance.
 pub async fn needed(conn: &mut Conn) -> Result<Vec<(SnapshotId, InstanceId)>, DbError> {
     let changing: Vec<(SnapshotId, InstanceId)> = snapshots::table
         .filter(snapshots::status.eq(SnapshotStatus::Changing))

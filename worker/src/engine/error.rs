@@ -46,6 +46,22 @@ impl StepError {
         Self::Permanent(Failure { code, message: message.into(), source: None })
     }
 
+    /// Whether the engine, the database or the disk could not be reached, which says nothing about the step.
+    pub fn is_unreachable(&self) -> bool {
+        let (Self::Transient(failure) | Self::Permanent(failure)) = self else { return false };
+        let Some(source) = &failure.source else { return false };
+        source.downcast_ref::<DockerError>().is_some_and(DockerError::is_unreachable)
+            || source.downcast_ref::<DbError>().is_some_and(DbError::is_transient)
+            || source.downcast_ref::<StorageError>().is_some_and(StorageError::is_unreachable)
+    }
+
+    /// Whether the engine did not answer in time.
+    pub fn is_docker_timeout(&self) -> bool {
+        let (Self::Transient(failure) | Self::Permanent(failure)) = self else { return false };
+        let docker = failure.source.as_ref().and_then(|source| source.downcast_ref::<DockerError>());
+        matches!(docker, Some(DockerError::Timeout { .. }))
+    }
+
     pub fn transient(code: &'static str, message: impl Into<String>) -> Self {
         Self::Transient(Failure { code, message: message.into(), source: None })
     }

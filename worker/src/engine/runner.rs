@@ -15,9 +15,10 @@ use clawdeploy_shared::{
         job::{self, Job},
         job_event::{self, NewJobEvent},
         lease::{self, Lease},
+        snapshot,
     },
     instance::InstanceStatus,
-    job::{JobEventKind, JobStatus, Unwinding},
+    job::{JobEventKind, JobKind, JobStatus, Unwinding},
     metrics::{JOB_RETRIES, JOB_RUN_SECONDS, LEASES_LOST},
     telemetry::chain,
 };
@@ -36,9 +37,6 @@ use crate::{
     observe,
     steps::{Undo, keep},
 };
-
-/// Attempts at undoing before a job ends half undone; the reconciler cleans up what is left.
-const MAX_UNDO_FAILURES: i32 = 15;
 
 /// How long the database may be away before its jobs are taken for crashed.
 const GIVE_BACK_WITHIN: Duration = Duration::from_mins(10);
@@ -190,8 +188,27 @@ async fn check_dependency(cx: &JobContext) -> Result<(), StepError> {
     }
 }
 
+/// Fails where an earlier change of the instance could not be undone: image and files may not fit together, and what was
+/// kept before it is still needed. Only a deletion needs neither.
+async fn check_stuck(cx: &JobContext) -> Result<(), StepError> {
+    let Some(id) = cx.job.instance_id.as_ref().filter(|_| cx.job.kind != JobKind::Delete) else { return Ok(()) };
+    let stuck = snapshot::stuck_on(&mut *cx.env.db.conn().await?, id).await?;
+    match stuck.filter(|stuck| stuck.job_id != cx.job.id) {
+        Some(stuck) => Err(StepError::permanent(
+            lease::UNDO_FAILED,
+            format!(
+                "An earlier change of the instance could not be undone. An administrator retries its job (POST \
+                 /api/admin/jobs/{}/retry) first.",
+                stuck.job_id
+            ),
+        )),
+        None => Ok(()),
+    }
+}
+
 async fn forward(cx: &JobContext, plan: &Plan) -> Result<(), StepError> {
     check_dependency(cx).await?;
+    check_stuck(cx).await?;
     if let Some(status) = plan.during {
         set_status(cx, status, None).await?;
     }
@@ -280,18 +297,26 @@ async fn unwind(cx: &JobContext, plan: &Plan) -> Result<Left, StepError> {
                 tracing::warn!(job.id = %cx.job.id, undo = undo.as_str(), error = chain(&error), "An undo failed");
                 let message = error.to_string();
                 cx.note(&event(cx, JobEventKind::StepFailed, planned.step.as_str(), &message, None)).await?;
-                if cx.job.failures < MAX_UNDO_FAILURES {
-                    let fault =
-                        Fault { code: cx.job.error_code.as_deref().unwrap_or("undo_failed"), message: &message };
-                    let delay = Duration::from_secs(2);
-                    lease::retry(&mut *cx.env.db.conn().await?, &cx.lease, delay, fault).await?;
+                let away = is_away(cx, &error).await;
+                let mut conn = cx.env.db.conn().await?;
+                if lease::retry_undo(&mut conn, &cx.lease, away, &message).await? {
                     return Ok(Left::Retry);
                 }
-                cx.log("Undoing is given up; what is left is for the reconciler").await?;
+                // The undos that are left count on this one, so none of them is run.
+                lease::give_up_undo(&mut conn, &cx.lease, cx.job.instance_id.as_ref(), &message).await?;
+                tracing::error!(job.id = %cx.job.id, undo = undo.as_str(), error = chain(&error), "An undo was given up");
+                cx.env.routes.nudge();
+                return Ok(Left::Ended(JobStatus::Failed));
             }
         }
     }
     conclude(cx, plan).await
+}
+
+/// Whether an undo failed because something could not be reached. An engine that did not answer in time may only have
+/// been busy with this one thing; then it answers another question.
+async fn is_away(cx: &JobContext, error: &StepError) -> bool {
+    error.is_unreachable() || (error.is_docker_timeout() && cx.env.docker.ping().await.is_err())
 }
 
 async fn run_undo(cx: &JobContext, undo: Undo) -> Result<(), StepError> {
@@ -346,6 +371,9 @@ async fn end(
             return Err(StepError::Cancelled);
         }
         match (outcome, &observed, &cx.job.instance_id) {
+            // A job that was refused for it must not hide that there is something to repair.
+            (outcome, _, Some(id))
+                if outcome != Outcome::Forgotten && snapshot::stuck_on(conn, id).await?.is_some_and(|s| s.job_id != cx.job.id) => {}
             (Outcome::Status(next), _, Some(id)) => {
                 let fault = fault.filter(|_| next == InstanceStatus::Error);
                 instance::set_status(conn, id, next, fault).await?;

@@ -20,6 +20,7 @@ const PREPARE: PlannedStep = PlannedStep::undone_by(Step::PrepareChange, Undo::F
 const STOP: PlannedStep = PlannedStep::once(Step::StopGateway, Some(Undo::ResumeGateway));
 const SNAPSHOT: PlannedStep = PlannedStep::once(Step::TakeSnapshot, Some(Undo::PutFilesBack));
 const REMOVE: PlannedStep = PlannedStep::once(Step::RemoveContainer, None);
+const KEEP: PlannedStep = PlannedStep::undone_by(Step::KeepSnapshot, Undo::ReopenChange);
 const CREATE: PlannedStep = PlannedStep::undone_by(Step::CreateContainer, Undo::RemoveContainer);
 
 pub(super) const PLAN: Plan = Plan {
@@ -39,7 +40,7 @@ pub(super) const PLAN: Plan = Plan {
         PlannedStep::new(Step::StartGateway),
         PlannedStep::new(Step::WaitForGateway),
         ROUTE,
-        PlannedStep::new(Step::KeepSnapshot),
+        KEEP,
     ],
     succeeded: Outcome::AsObserved,
     cancelled: Outcome::AsObserved,
@@ -66,7 +67,7 @@ pub(super) const ROLLBACK: Plan = Plan {
         PlannedStep::new(Step::StartGateway),
         PlannedStep::new(Step::WaitForGateway),
         ROUTE,
-        PlannedStep::new(Step::KeepSnapshot),
+        KEEP,
     ],
     ..PLAN
 };

@@ -4,6 +4,8 @@
 //! status than the row, or another reason for an error. The row is corrected; nothing is done to the container, but to one
 //! whose gateway crashes again and again (see [`super::crash_loop`]).
 //!
+//! An instance whose last change could not be undone is left as it is, for an administrator.
+//!
 //! An error that a job or the breaker left stays until the gateway answers: a stopped container is no news about it.
 //!
 //! Every worker follows Docker's events and looks at the instance that each is about; the sweep looks at all of them, for
@@ -15,7 +17,7 @@ use clawdeploy_shared::{
     db::{
         Scope,
         instance::{self, Instance},
-        job,
+        job, snapshot,
         sweep::SweepReport,
     },
     ids::InstanceId,
@@ -145,6 +147,10 @@ async fn correct(env: &Env, deaths: &Deaths, id: &InstanceId) -> Result<Option<C
         || before.container_id.is_none()
         || !job::open_on(&mut conn, id).await?.is_empty()
     {
+        return Ok(None);
+    }
+    // A gateway that answers shows nothing about files and image that may not fit together.
+    if snapshot::stuck_on(&mut conn, id).await?.is_some() {
         return Ok(None);
     }
     drop(conn);

@@ -1,6 +1,6 @@
 //! What was kept of instances for a way back that is not open any more.
 //!
-//! Needed are the snapshots of changes under way, and of each instance the newest that has not expired. Others are removed where
+//! Needed are the snapshots of changes under way or whose undo was given up, and of each instance the newest that has not expired. Others are removed where
 //! the database shows why: it has the snapshot's row, and that is not needed; or it shows that the whole instance went. That it
 //! does not know a snapshot, or its instance, shows nothing: it may have been restored from an older dump. Such a one is reported
 //! and stays, as does what does not carry the name of a snapshot.
@@ -21,11 +21,13 @@ pub(super) async fn sweep(env: &Env) -> SweepResult {
     let found = env.storage.snapshots().await?;
     let owners: HashSet<&InstanceId> = found.iter().map(|(instance, _)| instance).collect();
     let owners: Vec<&InstanceId> = owners.into_iter().collect();
-    let busy = busy(env, owners.iter().copied()).await?;
     let parsed = |name: &str| name.split('.').next().unwrap_or_default().parse::<SnapshotId>().ok();
     let ids: Vec<SnapshotId> = found.iter().filter_map(|(_, name)| parsed(name)).collect();
+    // Then what is needed: a rollback that is asked for after this shows as an open job below.
+    let needed = snapshot::needed(&mut *env.db.conn().await?).await?;
+    let needed: HashSet<SnapshotId> = needed.into_iter().map(|(id, _)| id).collect();
+    let busy = busy(env, owners.iter().copied()).await?;
     let mut conn = env.db.conn().await?;
-    let needed: HashSet<SnapshotId> = snapshot::needed(&mut conn).await?.into_iter().map(|(id, _)| id).collect();
     let known = snapshot::known(&mut conn, &ids).await?;
     let rows = instance::containers(&mut conn, &owners).await?;
     let gone = recoverable::shown_gone(&mut conn, &owners).await?;

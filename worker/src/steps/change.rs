@@ -25,6 +25,7 @@ use crate::{
     engine::{
         context::JobContext,
         error::{Failure, StepError},
+        kill_point::kill_point,
     },
 };
 
@@ -37,6 +38,8 @@ const SPARE_BYTES: u64 = 256 << 20;
 struct Payload {
     /// An update even if the instance runs the newest image already.
     force: bool,
+    /// The owner asked for a start, so the gateway runs afterwards, and does not if the job is undone.
+    start: bool,
     /// What a rollback goes back to.
     snapshot_id: Option<SnapshotId>,
 }
@@ -75,7 +78,13 @@ pub(super) async fn prepare(cx: &JobContext) -> Result<(), StepError> {
         // Of an earlier attempt, and possibly half done.
         Some(change) if change.status == SnapshotStatus::Changing => return Ok(()),
         // Of an earlier life of the job, which somebody put back.
-        Some(_) => snapshot::forget(&mut conn, cx.job.id).await?,
+        Some(_) => {
+            conn.transaction::<_, StepError, _>(async |conn| {
+                lease::hold(conn, &cx.lease).await?;
+                Ok(snapshot::forget(conn, cx.job.id).await?)
+            })
+            .await?;
+        }
         None => {}
     }
     drop(conn);
@@ -90,12 +99,14 @@ pub(super) async fn prepare(cx: &JobContext) -> Result<(), StepError> {
     };
     let to = target(cx, &instance, &payload).await?;
     let same = from.image == to.image && from.settings == to.settings;
-    if same && !payload.force && cx.job.kind != JobKind::Rollback {
+    if same && !payload.force && !payload.start && cx.job.kind != JobKind::Rollback {
+        settle_pending(cx, &instance).await?;
         let version = to.version.as_deref().unwrap_or("of unknown version");
         return Err(StepError::Satisfied(format!("It is as it should be already: OpenClaw {version}")));
     }
-    let was_running = runs(cx, &instance).await?;
-    if was_running {
+    let ran_before = if payload.start { is_up(cx, &instance).await? } else { runs(cx, &instance).await? };
+    let runs_after = ran_before || payload.start;
+    if runs_after {
         check_policy(cx, to.version.as_deref()).await?;
     }
     check_space(cx).await?;
@@ -105,8 +116,15 @@ pub(super) async fn prepare(cx: &JobContext) -> Result<(), StepError> {
         JobKind::Update => ChangeReason::Update,
         _ => ChangeReason::Settings,
     };
-    let new =
-        NewSnapshot { instance: &instance.id, job: cx.job.id, reason, was_running, from: from.make(), to: to.make() };
+    let new = NewSnapshot {
+        instance: &instance.id,
+        job: cx.job.id,
+        reason,
+        ran_before,
+        runs_after,
+        from: from.make(),
+        to: to.make(),
+    };
     cx.env
         .db
         .conn()
@@ -161,9 +179,11 @@ pub(super) async fn image(cx: &JobContext, image_id: Option<String>) -> Result<S
 
 /// Whether the gateway is up, or its owner wants it to be.
 async fn runs(cx: &JobContext, instance: &Instance) -> Result<bool, StepError> {
-    if instance.desired_state == DesiredState::Running {
-        return Ok(true);
-    }
+    Ok(instance.desired_state == DesiredState::Running || is_up(cx, instance).await?)
+}
+
+/// Whether the gateway is up.
+async fn is_up(cx: &JobContext, instance: &Instance) -> Result<bool, StepError> {
     let Some(container_id) = &instance.container_id else { return Ok(false) };
     let state = cx.env.docker.inspect_state(container_id).await?;
     Ok(state.is_some_and(|s| matches!(s.status, ContainerStatus::Running | ContainerStatus::Restarting)))
@@ -199,7 +219,13 @@ async fn check_space(cx: &JobContext) -> Result<(), StepError> {
 }
 
 pub(super) async fn stop_gateway(cx: &JobContext) -> Result<(), StepError> {
-    snapshot::note_stopped(&mut *cx.env.db.conn().await?, cx.job.id).await?;
+    let mut conn = cx.env.db.conn().await?;
+    conn.transaction::<_, StepError, _>(async |conn| {
+        lease::hold(conn, &cx.lease).await?;
+        Ok(snapshot::note_stopped(conn, cx.job.id).await?)
+    })
+    .await?;
+    drop(conn);
     container::stop(cx).await
 }
 
@@ -228,7 +254,13 @@ pub(super) async fn take_snapshot(cx: &JobContext) -> Result<(), StepError> {
         method: taken.method,
         duration_ms: i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX),
     };
-    snapshot::note_taken(&mut *cx.env.db.conn().await?, cx.job.id, taken).await?;
+    let mut conn = cx.env.db.conn().await?;
+    conn.transaction::<_, StepError, _>(async |conn| {
+        lease::hold(conn, &cx.lease).await?;
+        Ok(snapshot::note_taken(conn, cx.job.id, taken).await?)
+    })
+    .await?;
+    drop(conn);
     let (files, megabytes) = (taken.files, taken.bytes / 1_000_000);
     cx.log(&format!("Kept {files} files, {megabytes} MB, in {} ms ({})", taken.duration_ms, taken.method)).await
 }
@@ -279,15 +311,12 @@ pub(super) async fn wait_for_gateway(cx: &JobContext) -> Result<(), StepError> {
 /// The change is done, and what was kept is the way back.
 pub(super) async fn keep(cx: &JobContext) -> Result<(), StepError> {
     let change = current(cx).await?;
-    let (instance, _) = cx.instance().await?;
     let window = cx.env.config.instances.rollback_window;
     let mut conn = cx.env.db.conn().await?;
     let down: Option<i64> = conn
         .transaction::<_, StepError, _>(async |conn| {
             lease::hold(conn, &cx.lease).await?;
-            if instance.pending_settings.as_ref() == Some(&change.to_settings) {
-                instance::set_pending(conn, &instance.id, None).await?;
-            }
+            instance::clear_pending(conn, &change.instance_id, &change.to_settings).await?;
             Ok(snapshot::keep(conn, cx.job.id, window).await?)
         })
         .await?;
@@ -299,14 +328,53 @@ pub(super) async fn keep(cx: &JobContext) -> Result<(), StepError> {
     }
 }
 
+/// Where the instance has all that its owner wants, nothing is pending.
+async fn settle_pending(cx: &JobContext, instance: &Instance) -> Result<(), StepError> {
+    let has = serde_json::to_value(instance.settings()).map_err(unreadable)?;
+    let mut conn = cx.env.db.conn().await?;
+    conn.transaction::<_, StepError, _>(async |conn| {
+        lease::hold(conn, &cx.lease).await?;
+        Ok(instance::clear_pending(conn, &instance.id, &has).await?)
+    })
+    .await
+}
+
+/// The way back of keeping a way back: the change is under way again, and what it has applied is pending again.
+pub(super) async fn reopen(cx: &JobContext) -> Result<(), StepError> {
+    let change = current(cx).await?;
+    let mut conn = cx.env.db.conn().await?;
+    conn.transaction::<_, StepError, _>(async |conn| {
+        lease::hold(conn, &cx.lease).await?;
+        let reopened = snapshot::reopen(conn, cx.job.id).await?;
+        if reopened && change.reason != ChangeReason::Rollback && change.from_settings != change.to_settings {
+            instance::pend_again(conn, &change.instance_id, &change.to_settings).await?;
+        }
+        Ok(())
+    })
+    .await
+}
+
 /// The way back of a snapshot: the files are again what they were when it was taken.
 pub(super) async fn put_files_back(cx: &JobContext) -> Result<(), StepError> {
     let change = current(cx).await?;
+    if change.restored_at.is_some() {
+        return Ok(());
+    }
     // Nothing may write there meanwhile, whoever started it.
     container::stop(cx).await?;
     cx.hold().await?;
-    // One that was never complete is not there, and then nothing was changed after it either.
-    Ok(cx.env.storage.restore_snapshot(&change.instance_id, change.id, false).await?)
+    match cx.env.storage.restore_snapshot(&change.instance_id, change.id, false).await {
+        // One that was never complete: nothing was changed after it, so there is nothing to put back.
+        Err(error) if error.is_not_found() && change.files.is_none() => return Ok(()),
+        other => other?,
+    }
+    kill_point(cx.job.kind.as_str(), "put_files_back", "restored");
+    let mut conn = cx.env.db.conn().await?;
+    conn.transaction::<_, StepError, _>(async |conn| {
+        lease::hold(conn, &cx.lease).await?;
+        Ok(snapshot::note_restored(conn, cx.job.id).await?)
+    })
+    .await
 }
 
 /// The way back of a stop: image and settings as before, and a gateway that runs if it ran.
@@ -318,7 +386,7 @@ pub(super) async fn resume_gateway(cx: &JobContext) -> Result<(), StepError> {
     port::reserve(cx).await?;
     container::create_network(cx).await?;
     container::create(cx).await?;
-    if !change.was_running {
+    if !change.ran_before.unwrap_or(change.was_running) {
         return Ok(());
     }
     container::start(cx).await?;
@@ -335,8 +403,18 @@ pub(super) async fn resume_gateway(cx: &JobContext) -> Result<(), StepError> {
 pub(super) async fn forget(cx: &JobContext) -> Result<(), StepError> {
     // A job that found nothing to do, or could not begin, has written nothing down.
     let Some(change) = snapshot::of_job(&mut *cx.env.db.conn().await?, cx.job.id).await? else { return Ok(()) };
+    if !change.is_spent() {
+        return Err(StepError::permanent("files_not_put_back", "The files were not put back, so what was kept of them stays."));
+    }
     cx.hold().await?;
     cx.env.storage.remove_snapshot(&change.instance_id, change.id).await?;
-    snapshot::note_rolled_back(&mut *cx.env.db.conn().await?, cx.job.id).await?;
+    let mut conn = cx.env.db.conn().await?;
+    conn.transaction::<_, StepError, _>(async |conn| {
+        lease::hold(conn, &cx.lease).await?;
+        instance::clear_pending(conn, &change.instance_id, &change.from_settings).await?;
+        Ok(snapshot::note_rolled_back(conn, cx.job.id).await?)
+    })
+    .await?;
+    drop(conn);
     cx.log("Rolled back: image, settings and files are as they were before").await
 }

@@ -39,6 +39,21 @@ impl StorageError {
         )
     }
 
+    /// The file system does not answer: a network file system whose server is away, or a disk that was pulled.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(
+            self,
+            Self::Io { source, .. }
+                if matches!(
+                    source.kind(),
+                    io::ErrorKind::StaleNetworkFileHandle
+                        | io::ErrorKind::TimedOut
+                        | io::ErrorKind::HostUnreachable
+                        | io::ErrorKind::NotConnected
+                )
+        )
+    }
+
     /// The directory that the step needs is missing.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)

@@ -26,6 +26,9 @@ use super::{
 
 /// What a snapshot is called while it is not complete: its id and this.
 const PARTIAL: &str = ".partial";
+/// What is written beside a snapshot before it is moved to the place of the config directory: its id and this. It holds the
+/// number of the directory's inode, which a move does not change.
+const MOVED: &str = ".moved";
 /// Where the copy of a snapshot that is to stay is made, in the instance's directory.
 const RESTORING: &str = "config.restoring";
 
@@ -96,8 +99,8 @@ impl Storage {
     /// Puts a snapshot in the place of the config directory, which is removed; the instance's container must be gone.
     ///
     /// With `keep` a copy of the snapshot is put there; without, the snapshot itself, so that it is no more. May be
-    /// repeated after a crash at any point. Without `keep`, a missing snapshot beside a config directory counts as put
-    /// there by an earlier attempt; any other lack is an error of which
+    /// repeated after a crash at any point. Without `keep`, a missing snapshot counts as put there by an earlier attempt
+    /// where the config directory is that very one; any other lack is an error of which
     /// [`is_not_found`](StorageError::is_not_found) is true, and changes nothing.
     pub async fn restore_snapshot(
         &self,
@@ -114,8 +117,11 @@ impl Storage {
                 if !swap(inner, id, &home, &home, &copy)? {
                     return Err(at("restore", &path)(Errno::NOENT));
                 }
-            } else if !swap(inner, id, &home, &inner.snapshots, &path)? && !dir::is_there(&home, CONFIG)? {
-                return Err(at("restore", &path)(Errno::NOENT));
+            } else {
+                note_move(inner, &path)?;
+                if !swap(inner, id, &home, &inner.snapshots, &path)? && !was_moved(inner, &home, &path)? {
+                    return Err(at("restore", &path)(Errno::NOENT));
+                }
             }
             throw_away(inner, id, &home, RESTORING);
             Ok(())
@@ -130,6 +136,7 @@ impl Storage {
                 Ok(shelf) => {
                     to_trash(inner, id, &shelf, &snapshot.to_string())?;
                     to_trash(inner, id, &shelf, &format!("{snapshot}{PARTIAL}"))?;
+                    to_trash(inner, id, &shelf, &format!("{snapshot}{MOVED}"))?;
                 }
                 Err(error) if error.is_not_found() => {}
                 Err(error) => return Err(error),
@@ -213,6 +220,33 @@ pub(super) fn copy_aside(
         throw_away(inner, id, place, name);
     }
     Ok((format!("{name}/{attempt}"), copied?))
+}
+
+/// Writes down which directory is about to be moved, if it is there.
+fn note_move(inner: &Inner, path: &str) -> Result<(), StorageError> {
+    let snapshot = match dir::open(&inner.snapshots, path) {
+        Ok(snapshot) => snapshot,
+        Err(error) if error.is_not_found() => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let inode = inode(&snapshot, path)?;
+    let Some((shelf, name)) = path.split_once('/') else { return Err(StorageError::BadName(path.to_owned())) };
+    let shelf = dir::open(&inner.snapshots, shelf)?;
+    dir::write_file(&shelf, &format!("{name}{MOVED}"), inode.to_string().as_bytes())
+}
+
+/// Whether the config directory is the one that was noted.
+fn was_moved(inner: &Inner, home: &OwnedFd, path: &str) -> Result<bool, StorageError> {
+    let Some(noted) = dir::read_file(&inner.snapshots, &format!("{path}{MOVED}"), 64)? else { return Ok(false) };
+    match dir::open(home, CONFIG) {
+        Ok(config) => Ok(inode(&config, CONFIG)?.to_string().as_bytes() == noted),
+        Err(error) if error.is_not_found() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn inode(dir: &OwnedFd, name: &str) -> Result<u64, StorageError> {
+    Ok(rustix::fs::fstat(dir).map_err(at("look at", name))?.st_ino)
 }
 
 /// Puts `{place}/{path}` where the config directory is, which goes to the trash; false where there is nothing to put.
