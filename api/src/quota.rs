@@ -4,7 +4,9 @@ use clap::Args;
 use clawdeploy_shared::{
     db::{
         Conn, instance,
-        user::{Role, User},
+        instance::Instance,
+        snapshot::Snapshot,
+        user::{self, Role, User},
     },
     ids::InstanceId,
 };
@@ -57,6 +59,22 @@ pub async fn check(
     within("memoryMb", "MiB of memory", memory, used.memory_mb, wanted.memory_mb)?;
     let cpu = own(owner.quotas.cpu_millis).or(usual(all.max_cpu_millis_per_user));
     within("cpuMillis", "thousandths of a core", cpu, used.cpu_millis, wanted.cpu_millis)
+}
+
+/// Refuses a rollback to limits that are more than the owner may have by now. The owner's row is locked.
+pub async fn check_rollback(conn: &mut Conn, all: &QuotaArgs, instance: &Instance, kept: &Snapshot) -> AppResult<()> {
+    let owner = user::lock(conn, instance.owner_id).await?;
+    let then = kept.from_settings().map_err(AppError::internal)?;
+    let counted = instance::peak_of(conn, &instance.id).await?;
+    if i64::from(then.memory_mb) <= counted.memory_mb && i64::from(then.cpu_millis) <= counted.cpu_millis {
+        return Ok(());
+    }
+    let most = |then: i32, counted: i64| then.max(i32::try_from(counted).unwrap_or(i32::MAX));
+    let wanted = Wanted {
+        memory_mb: most(then.memory_mb, counted.memory_mb),
+        cpu_millis: most(then.cpu_millis, counted.cpu_millis),
+    };
+    check(conn, all, &owner, wanted, Some(&instance.id)).await
 }
 
 fn within(field: &'static str, unit: &str, limit: Option<i64>, used: i64, wanted: i32) -> AppResult<()> {

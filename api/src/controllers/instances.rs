@@ -53,7 +53,7 @@ pub mod usage;
 pub mod usage_query;
 mod view;
 
-pub use self::view::InstanceView;
+pub use self::{change::refuse_stuck, view::InstanceView};
 
 /// Which instance.
 #[derive(Debug, Deserialize, IntoParams)]

@@ -59,6 +59,8 @@ text_enum!(
         WrongStatus = "wrong_status",
         /// Only an instance that runs can be looked into.
         NotRunning = "not_running",
+        /// A change of the instance could not be undone; an administrator has to retry its job first.
+        UndoFailed = "undo_failed",
         /// What the instance was before is not kept, or not any more.
         NoWayBack = "no_way_back",
         /// This version of OpenClaw is known to be vulnerable, and may not be started.
@@ -127,6 +129,7 @@ impl ErrorCode {
             | Self::AlreadyRunning
             | Self::AlreadyStopped
             | Self::WrongStatus
+            | Self::UndoFailed
             | Self::NotRunning
             | Self::NoWayBack
             | Self::VersionRefused

@@ -52,6 +52,35 @@ async fn memory_and_cpu_of_all_instances_together() {
     site.env.finish().await;
 }
 
+/// Shrink, create another one, roll back: the limits from before count again.
+#[tokio::test]
+async fn a_rollback_does_not_lead_past_the_quota() {
+    let site = Site::new().await;
+    set(&site, "ann", json!({ "memoryMb": 4096 })).await;
+    let first = site.ann.create_with(&json!({ "name": "first", "memoryMb": 1536 })).await;
+    let id = &first.instance;
+    site.ann.post_empty(&format!("/api/jobs/{}/cancel", first.job)).await.expect(202);
+    // It was shrunk from 3072 MiB, and that is kept.
+    let change = "INSERT INTO snapshots (id, instance_id, job_id, reason, status, was_running, from_image, from_settings, to_image, \
+                  to_settings, files, expires_at) SELECT gen_random_uuid(), id, gen_random_uuid(), 'settings', 'kept', false, 'a', \
+                  settings || '{\"memoryMb\": 3072}', 'a', settings, 1, now() + interval '1 day' FROM instances, \
+                  jsonb_build_object('memoryMb', memory_mb, 'cpuMillis', cpu_millis, 'channel', channel, 'aiProvider', ai_provider) settings";
+    site.env.execute(change).await;
+    site.env.execute("UPDATE instances SET status = 'stopped', container_id = 'c', image_id = 'a'").await;
+    let back = format!("/api/instances/{id}/rollback");
+    let second = site.ann.create_with(&json!({ "name": "second", "memoryMb": 2048 })).await;
+    assert_eq!(site.ann.post_empty(&back).await.brief(), "409 quota_exceeded memoryMb: quota_exceeded");
+    site.ann.post_empty(&format!("/api/jobs/{}/cancel", second.job)).await.expect(202);
+    site.env.execute("DELETE FROM instances WHERE name = 'second'").await;
+
+    // With room for it the rollback is accepted, and from then on its limits count.
+    site.ann.post_empty(&back).await.expect(202);
+    let third = json!({ "name": "third", "memoryMb": 1536 });
+    let refused = site.ann.post("/api/instances", &third).await.brief();
+    assert_eq!(refused, "409 quota_exceeded memoryMb: quota_exceeded");
+    site.env.finish().await;
+}
+
 #[tokio::test]
 async fn of_many_creations_at_once_no_more_than_allowed_pass() {
     let builder = TestEnv::builder().workers(0).set("CLAWDEPLOY_MAX_MEMORY_MB_PER_USER", "6144");

@@ -1,6 +1,6 @@
 use axum::http::StatusCode;
 use clawdeploy_shared::{
-    db::{Conn, job},
+    db::{Conn, job, snapshot},
     ids::JobId,
     job::JobStatus,
 };
@@ -46,6 +46,10 @@ async fn in_transaction(conn: &mut Conn, who: &Principal, context: &RequestConte
         let detail =
             format!("A {} job that depends on this one is {}. Wait for its end.", dependent.kind, dependent.status);
         return Err(AppError::new(ErrorCode::JobInProgress, detail).with_job(dependent.into()));
+    }
+    if snapshot::is_under_way(conn, id).await? {
+        let detail = "The change that the job began is not undone, and its undo can only go on with the job. Retry it.";
+        return Err(AppError::new(ErrorCode::UndoFailed, detail));
     }
     if !job::delete_dead(conn, id).await? {
         return Err(not_dead(job.status));

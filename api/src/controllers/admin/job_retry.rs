@@ -3,7 +3,9 @@ use clawdeploy_shared::{
     db::{
         Conn, Scope, instance,
         job::{self, Job},
+        lease::UNDO_FAILED,
         rollout,
+        snapshot::{self, Snapshot},
     },
     ids::{InstanceId, JobId},
     instance::DesiredState,
@@ -15,14 +17,20 @@ use serde_json::json;
 use crate::{
     audit::{Entry, Target},
     auth::{Admin, Principal},
-    controllers::jobs::{JobPath, JobView},
+    controllers::{
+        instances::refuse_stuck,
+        jobs::{JobPath, JobView, is_start},
+    },
     error::{AppError, AppResult, ErrorCode},
     extract::{Json, Path},
     middleware::RequestContext,
+    quota,
     state::AppState,
 };
 
 /// Puts a job that failed or was cancelled back in its queue
+///
+/// One that could not be undone (`undo_failed`) goes on being undone, and then ends as it would have.
 #[utoipa::path(
     post, path = "/api/admin/jobs/{id}/retry", tag = "admin", params(JobPath),
     responses((status = ACCEPTED, body = JobView)),
@@ -33,35 +41,53 @@ pub async fn retry_job(
     context: RequestContext,
     Path(path): Path<JobPath>,
 ) -> AppResult<(StatusCode, Json<JobView>)> {
-    let db = app.db.clone();
+    let state = app.clone();
     let job = app
         .change(async move {
-            let mut conn = db.conn().await?;
-            conn.transaction(async |conn| in_transaction(conn, &who, &context, path.id).await).await
+            let mut conn = state.db.conn().await?;
+            conn.transaction(async |conn| in_transaction(conn, &who, &context, path.id, &state).await).await
         })
         .await?;
     app.doorbell.ring(job.queue, job.id);
     Ok((StatusCode::ACCEPTED, Json(job.into())))
 }
 
-async fn in_transaction(conn: &mut Conn, who: &Principal, context: &RequestContext, id: JobId) -> AppResult<Job> {
-    let dead = job::find(conn, Scope::Everything, id).await?.ok_or_else(|| AppError::not_found("job"))?;
+async fn in_transaction(conn: &mut Conn, who: &Principal, context: &RequestContext, id: JobId, app: &AppState) -> AppResult<Job> {
+    let dead = job::find_for_update(conn, id).await?.ok_or_else(|| AppError::not_found("job"))?;
     if !matches!(dead.status, JobStatus::Failed | JobStatus::Cancelled) {
         return Err(not_retryable(dead.status));
     }
+    let undo = is_to_be_undone(conn, &dead).await?;
     if let Some(instance) = &dead.instance_id {
-        make_way(conn, dead.kind, instance).await?;
+        make_way(conn, &dead, instance, undo, app).await?;
     }
-    if dead.kind == JobKind::UpdateAll {
+    if dead.kind == JobKind::UpdateAll && !undo {
         rollout::reset(conn, id).await?;
     }
-    let job = job::retry(conn, id).await?.ok_or_else(|| not_retryable(dead.status))?;
+    let job = if undo { job::retry_undo(conn, id).await? } else { job::retry(conn, id).await? };
+    let job = job.ok_or_else(|| not_retryable(dead.status))?;
     Entry::new("job.retry", Target::Job(id))
         .owned_by(job.owner_id)
-        .detail(json!({ "kind": job.kind, "instanceId": job.instance_id }))
+        .detail(json!({ "kind": job.kind, "instanceId": job.instance_id, "undo": undo }))
         .by(conn, who, context)
         .await?;
     Ok(job)
+}
+
+/// Whether it is the undo of the job that goes on. One that others came after is none of theirs to undo, unless it keeps
+/// everything else from its instance.
+async fn is_to_be_undone(conn: &mut Conn, dead: &Job) -> AppResult<bool> {
+    if dead.unwinding_to.is_none() || dead.status != JobStatus::Failed {
+        return Ok(false);
+    }
+    if snapshot::is_under_way(conn, dead.id).await? {
+        return Ok(true);
+    }
+    match &dead.instance_id {
+        _ if dead.error_code.as_deref() != Some(UNDO_FAILED) => Ok(false),
+        Some(instance) => Ok(job::is_newest_on(conn, instance, dead.seq).await?),
+        None => Ok(true),
+    }
 }
 
 fn not_retryable(status: JobStatus) -> AppError {
@@ -69,23 +95,41 @@ fn not_retryable(status: JobStatus) -> AppError {
     AppError::new(ErrorCode::JobNotRetryable, detail)
 }
 
+/// What a rollback goes back to, where it is still kept.
+async fn kept_for(conn: &mut Conn, rollback: &Job) -> AppResult<Option<Snapshot>> {
+    match rollback.payload["snapshotId"].as_str().and_then(|id| id.parse().ok()) {
+        Some(id) => Ok(snapshot::find_kept(conn, id).await?),
+        None => Ok(None),
+    }
+}
+
 /// Whether the job can have its instance, and notes that what it makes of it is wanted again.
-async fn make_way(conn: &mut Conn, kind: JobKind, id: &InstanceId) -> AppResult<()> {
+async fn make_way(conn: &mut Conn, dead: &Job, id: &InstanceId, undo: bool, app: &AppState) -> AppResult<()> {
     let Some(instance) = instance::find_for_update(conn, Scope::Everything, id).await? else {
         return Err(AppError::new(ErrorCode::InstanceGone, "The instance of this job is gone."));
     };
     if let Some(open) = job::open_on(conn, id).await?.into_iter().next() {
         return Err(AppError::job_in_progress(open.into()));
     }
-    let desired = match kind {
+    let desired = match dead.kind {
         JobKind::Delete => DesiredState::Deleted,
         _ if instance.desired_state == DesiredState::Deleted => {
             let detail = "The instance is to be deleted, so nothing else can be done to it. Retry the delete job.";
             return Err(AppError::new(ErrorCode::WrongStatus, detail));
         }
+        _ if undo => return Ok(()),
+        JobKind::Recreate if is_start(dead) => DesiredState::Running,
         JobKind::Provision | JobKind::Start | JobKind::Restart => DesiredState::Running,
         JobKind::Stop => DesiredState::Stopped,
         _ => instance.desired_state,
     };
+    if dead.kind != JobKind::Delete {
+        refuse_stuck(conn, id).await?;
+    }
+    if dead.kind == JobKind::Rollback
+        && let Some(kept) = kept_for(conn, dead).await?
+    {
+        quota::check_rollback(conn, &app.quotas, &instance, &kept).await?;
+    }
     Ok(instance::set_desired_state(conn, id, desired).await?)
 }

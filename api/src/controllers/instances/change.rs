@@ -5,6 +5,7 @@ use clawdeploy_shared::{
         Conn, instance,
         instance::Instance,
         job::{self, Job, NewJob},
+        snapshot,
     },
     ids::{InstanceId, JobId},
     instance::{DesiredState, InstanceStatus},
@@ -43,7 +44,19 @@ pub(super) async fn ready(
         return Err(AppError::job_in_progress(open.into()));
     }
     possible(&instance)?;
+    refuse_stuck(conn, id).await?;
     Ok((instance, None))
+}
+
+/// Refuses whatever would go on with an instance whose last change could not be undone: image and files may not fit
+/// together, and what was kept before the change is still needed.
+pub async fn refuse_stuck(conn: &mut Conn, id: &InstanceId) -> AppResult<()> {
+    if snapshot::stuck_on(conn, id).await?.is_none() {
+        return Ok(());
+    }
+    let detail = "The last change of the instance could not be undone. An administrator has to retry its job first. What was \
+                  kept before the change is still there, and the instance can be deleted.";
+    Err(AppError::new(ErrorCode::UndoFailed, detail))
 }
 
 fn possible(instance: &Instance) -> AppResult<()> {

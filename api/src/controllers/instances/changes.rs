@@ -24,6 +24,31 @@ use crate::{
 /// How many are shown; older ones have no way back any more.
 const SHOWN: i64 = 50;
 
+/// How far a change is.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeStatus {
+    /// The job is under way.
+    Changing,
+    /// It succeeded.
+    Kept,
+    /// Everything is as before, and nothing is kept.
+    RolledBack,
+    /// It could not be undone. What was kept is still there, and an administrator has to retry the job.
+    Stuck,
+}
+
+impl ChangeStatus {
+    fn of(row: &Snapshot) -> Self {
+        match row.status {
+            _ if row.stuck_at.is_some() => Self::Stuck,
+            SnapshotStatus::Changing => Self::Changing,
+            SnapshotStatus::Kept => Self::Kept,
+            SnapshotStatus::RolledBack => Self::RolledBack,
+        }
+    }
+}
+
 /// A change of an instance's container: an update, a rollback, or other settings.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -31,7 +56,7 @@ pub struct ChangeView {
     pub id: SnapshotId,
     pub job_id: JobId,
     pub reason: ChangeReason,
-    pub status: SnapshotStatus,
+    pub status: ChangeStatus,
     /// Version of OpenClaw before; null: not known.
     pub from_version: Option<String>,
     /// Version of OpenClaw after; null: not known.
@@ -64,7 +89,7 @@ impl ChangeView {
             id: row.id,
             job_id: row.job_id,
             reason: row.reason,
-            status: row.status,
+            status: ChangeStatus::of(&row),
             from_version: row.from_version,
             to_version: row.to_version,
             expires_at: row.expires_at,

@@ -116,7 +116,9 @@ async fn in_transaction(
             // The first container is made with them.
             instance::set_settings(conn, id, &wanted).await?
         } else {
-            instance::set_pending(conn, id, Some(&wanted).filter(|wanted| **wanted != has)).await?
+            // What is under way may give the instance other settings yet, so that these are not what it has then.
+            let may_change = open.iter().any(|job| job.kind.is_change());
+            instance::set_pending(conn, id, Some(&wanted).filter(|wanted| may_change || **wanted != has)).await?
         };
         Entry::new("instance.settings", Target::Instance(id))
             .owned_by(instance.owner_id)

@@ -14,7 +14,7 @@ use clawdeploy_shared::{
 use diesel_async::AsyncConnection as _;
 use serde_json::json;
 
-use super::{Accepted, Outcome, view::current};
+use super::{Accepted, Outcome, change::refuse_stuck, view::current};
 use crate::{
     audit::{Entry, Target},
     auth::Principal,
@@ -130,6 +130,7 @@ async fn in_transaction(
         let detail = "The instance is to be deleted. Delete it again if that has failed.";
         return Err(AppError::new(ErrorCode::WrongStatus, detail));
     }
+    refuse_stuck(conn, id).await?;
     let mut kind = power.job(instance.status, instance.container_id.is_some())?;
     if power.desired() == DesiredState::Running {
         refuse_vulnerable(conn, &instance).await?;
@@ -143,6 +144,8 @@ async fn in_transaction(
     let job = NewJob {
         requested_by: Some(who.user.id),
         request_id: Some(&context.request_id),
+        // Cancelled or undone, such a start leaves the instance as it was, and that is stopped.
+        payload: if kind == JobKind::Recreate { json!({ "start": power == Power::Start }) } else { json!({}) },
         ..NewJob::on_instance(kind, id, instance.owner_id)
     };
     let job = job::insert(conn, &job).await?;

@@ -15,6 +15,7 @@ use crate::{
     error::{AppError, AppResult, ErrorCode},
     extract::Path,
     middleware::RequestContext,
+    quota,
     state::AppState,
 };
 
@@ -22,6 +23,7 @@ use crate::{
 ///
 /// Image, settings, configuration and state; the workspace stays. Possible while `GET …/changes` shows a change with
 /// `canRollBack`. A rollback is a change itself, and can be taken back in the same way.
+/// Refused where its limits from then would be more than is left of the quotas.
 #[utoipa::path(
     post, path = "/api/instances/{id}/rollback", tag = "instances", params(InstancePath),
     responses((
@@ -35,11 +37,11 @@ pub async fn rollback_instance(
     context: RequestContext,
     Path(path): Path<InstancePath>,
 ) -> AppResult<Accepted> {
-    let db = app.db.clone();
+    let state = app.clone();
     let outcome = app
         .change(async move {
-            let mut conn = db.conn_of(who.scope()).await?;
-            conn.transaction(async |conn| in_transaction(conn, &who, &context, &path.id).await).await
+            let mut conn = state.db.conn_of(who.scope()).await?;
+            conn.transaction(async |conn| in_transaction(conn, &who, &context, &path.id, &state).await).await
         })
         .await?;
     Ok(Accepted::of(&app, outcome))
@@ -50,6 +52,7 @@ async fn in_transaction(
     who: &Principal,
     context: &RequestContext,
     id: &InstanceId,
+    app: &AppState,
 ) -> AppResult<Outcome> {
     let (instance, open) = change::ready(conn, who, id, JobKind::Rollback).await?;
     if let Some(job) = open {
@@ -59,6 +62,7 @@ async fn in_transaction(
         let detail = "Nothing is kept that the instance could be taken back to: it was not changed, or too long ago.";
         AppError::new(ErrorCode::NoWayBack, detail)
     })?;
+    quota::check_rollback(conn, &app.quotas, &instance, &kept).await?;
     let change = Change {
         kind: JobKind::Rollback,
         payload: json!({ "snapshotId": kept.id }),

@@ -53,7 +53,10 @@ pub async fn cancel(app: &AppState, who: Principal, context: RequestContext, id:
 }
 
 async fn in_transaction(conn: &mut Conn, who: &Principal, context: &RequestContext, id: JobId) -> AppResult<Job> {
-    let job = job::find(conn, who.scope(), id).await?.ok_or_else(|| AppError::not_found("job"))?;
+    let not_found = || AppError::not_found("job");
+    // May the person see it at all? Only then is it locked, so that no worker takes it before the answer.
+    job::find(conn, who.scope(), id).await?.ok_or_else(not_found)?;
+    let job = job::find_for_update(conn, id).await?.ok_or_else(not_found)?;
     if job.cancel_requested_at.is_some() && !job.status.is_terminal() {
         return Ok(job);
     }
@@ -76,6 +79,11 @@ async fn in_transaction(conn: &mut Conn, who: &Principal, context: &RequestConte
     Ok(asked)
 }
 
+/// Whether a change was asked for as the start of an instance that had settings to apply.
+pub fn is_start(job: &Job) -> bool {
+    job.kind == JobKind::Recreate && job.payload["start"] == true
+}
+
 /// What the owner wants is again what it was before the job, or the platform would go on making it so. And an instance
 /// that nobody is about to provision says so.
 ///
@@ -86,6 +94,7 @@ async fn settle(conn: &mut Conn, job: &Job) -> AppResult<()> {
     let deleted = instance.desired_state == DesiredState::Deleted;
     let desired = match job.kind {
         JobKind::Provision | JobKind::Start if !deleted => DesiredState::Stopped,
+        JobKind::Recreate if !deleted && is_start(job) => DesiredState::Stopped,
         JobKind::Stop if !deleted => DesiredState::Running,
         JobKind::Delete if instance.status == InstanceStatus::Running => DesiredState::Running,
         JobKind::Delete => DesiredState::Stopped,

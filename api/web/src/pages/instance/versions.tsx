@@ -20,7 +20,7 @@ import { useInstanceId } from './use-id';
 
 type Change = Schemas['ChangeView'];
 
-const TONES: Record<Change['status'], Tone> = { changing: 'busy', kept: 'good', rolled_back: 'warn' };
+const TONES: Record<Change['status'], Tone> = { changing: 'busy', kept: 'good', rolled_back: 'warn', stuck: 'bad' };
 
 /** Which OpenClaw it has, what was changed, and the way back. */
 export function Versions() {
@@ -119,6 +119,7 @@ function ChangeRow({ change, name, busy }: { change: Change; name: string; busy:
           {change.downMs ? ` · ${words.down(span(change.downMs))}` : null}
           {change.canRollBack && change.expiresAt ? ` · ${words.backUntil(format.moment(change.expiresAt))}` : null}
           {change.status === 'rolled_back' ? ` · ${words.rolledBackText}` : null}
+          {change.status === 'stuck' ? ` · ${words.stuckText}` : null}
         </p>
       </div>
       {change.canRollBack ? (
