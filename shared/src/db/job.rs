@@ -331,9 +331,7 @@ pub async fn retry(conn: &mut Conn, id: JobId) -> Result<Option<Job>, DbError> {
 ///
 /// Its story goes on where it ended, because what is undone are the steps that it tells of.
 pub async fn retry_undo(conn: &mut Conn, id: JobId) -> Result<Option<Job>, DbError> {
-    let dead = jobs::table
-        .find(id)
-        .filter(jobs::status.eq(JobStatus::Failed).and(jobs::unwinding_to.is_not_null()));
+    let dead = jobs::table.find(id).filter(jobs::status.eq(JobStatus::Failed).and(jobs::unwinding_to.is_not_null()));
     let row: Option<Job> = diesel::update(dead)
         .set((
             jobs::status.eq(JobStatus::Queued),

@@ -6,7 +6,11 @@
 
 use std::time::Duration;
 
-use diesel::{dsl::{now, sql}, prelude::*, sql_types};
+use diesel::{
+    dsl::{now, sql},
+    prelude::*,
+    sql_types,
+};
 use diesel_async::{AsyncConnection as _, RunQueryDsl};
 use futures_util::StreamExt as _;
 

@@ -276,8 +276,8 @@ pub async fn note_stuck(conn: &mut Conn, job: JobId) -> Result<bool, DbError> {
 
 /// Whether a job has changed something that is neither kept nor undone yet.
 pub async fn is_under_way(conn: &mut Conn, job: JobId) -> Result<bool, DbError> {
-    let under_way = snapshots::table
-        .filter(snapshots::job_id.eq(job).and(snapshots::status.eq(SnapshotStatus::Changing)));
+    let under_way =
+        snapshots::table.filter(snapshots::job_id.eq(job).and(snapshots::status.eq(SnapshotStatus::Changing)));
     Ok(diesel::select(diesel::dsl::exists(under_way)).get_result(conn).await?)
 }
 

@@ -373,7 +373,8 @@ async fn end(
         match (outcome, &observed, &cx.job.instance_id) {
             // A job that was refused for it must not hide that there is something to repair.
             (outcome, _, Some(id))
-                if outcome != Outcome::Forgotten && snapshot::stuck_on(conn, id).await?.is_some_and(|s| s.job_id != cx.job.id) => {}
+                if outcome != Outcome::Forgotten
+                    && snapshot::stuck_on(conn, id).await?.is_some_and(|s| s.job_id != cx.job.id) => {}
             (Outcome::Status(next), _, Some(id)) => {
                 let fault = fault.filter(|_| next == InstanceStatus::Error);
                 instance::set_status(conn, id, next, fault).await?;

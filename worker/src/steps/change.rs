@@ -404,7 +404,10 @@ pub(super) async fn forget(cx: &JobContext) -> Result<(), StepError> {
     // A job that found nothing to do, or could not begin, has written nothing down.
     let Some(change) = snapshot::of_job(&mut *cx.env.db.conn().await?, cx.job.id).await? else { return Ok(()) };
     if !change.is_spent() {
-        return Err(StepError::permanent("files_not_put_back", "The files were not put back, so what was kept of them stays."));
+        return Err(StepError::permanent(
+            "files_not_put_back",
+            "The files were not put back, so what was kept of them stays.",
+        ));
     }
     cx.hold().await?;
     cx.env.storage.remove_snapshot(&change.instance_id, change.id).await?;

@@ -52,7 +52,13 @@ pub async fn retry_job(
     Ok((StatusCode::ACCEPTED, Json(job.into())))
 }
 
-async fn in_transaction(conn: &mut Conn, who: &Principal, context: &RequestContext, id: JobId, app: &AppState) -> AppResult<Job> {
+async fn in_transaction(
+    conn: &mut Conn,
+    who: &Principal,
+    context: &RequestContext,
+    id: JobId,
+    app: &AppState,
+) -> AppResult<Job> {
     let dead = job::find_for_update(conn, id).await?.ok_or_else(|| AppError::not_found("job"))?;
     if !matches!(dead.status, JobStatus::Failed | JobStatus::Cancelled) {
         return Err(not_retryable(dead.status));
