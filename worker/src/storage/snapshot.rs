@@ -118,7 +118,11 @@ impl Storage {
                     return Err(at("restore", &path)(Errno::NOENT));
                 }
             } else {
-                note_move(inner, &path)?;
+                match note_move(inner, &path) {
+                    // The move itself takes no space. Should a crash come right after it, an administrator has to look.
+                    Err(error) if error.is_disk_full() => {}
+                    noted => noted?,
+                }
                 if !swap(inner, id, &home, &inner.snapshots, &path)? && !was_moved(inner, &home, &path)? {
                     return Err(at("restore", &path)(Errno::NOENT));
                 }
