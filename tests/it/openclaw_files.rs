@@ -152,7 +152,7 @@ async fn a_broken_file_stops_nothing() {
             ann.patch(&format!("/api/instances/{id}"), &change).await.accepted()
         };
         let message = failed(&asked.job, "config_unreadable").await;
-        assert!(message.contains("line 4, column 3: expected closing brace"), "{message}");
+        assert!(message.contains("line 4, column 3: expected comma"), "{message}");
         assert_eq!(config_file(&env, id, "openclaw.json"), broken);
     }
 
