@@ -100,7 +100,8 @@ fn what_is_broken_says_where() {
         ("{\n  a: 1\n  b: 2\n}", 3, 3),
         ("{ a: 'x\n' }", 1, 8),
         ("{ a: 1 } {", 1, 10),
-        ("{ a: 1, /* ", 1, 12),
+        // What is not closed is looked for where the innermost open bracket is.
+        ("{\n  a: { b: 1, /* ", 2, 6),
         ("{\n  \"é\": tru\n}", 2, 11),
         ("{ a: 01 }", 1, 6),
     ] {
