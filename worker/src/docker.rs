@@ -30,7 +30,7 @@ pub use client::{Docker, Engine};
 pub use error::{DockerError, EngineMessage};
 pub use events::{InstanceAction, InstanceEvent};
 pub use exec::{Ending, Finished};
-pub use images::OwnedImage;
+pub use images::LabelledImage;
 pub(crate) use images::Pulled;
 pub use inspect::{ContainerState, ContainerStatus, OwnedContainer};
 pub use network::OwnedNetwork;

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use diesel::{
     dsl::{now, sql},
     prelude::*,
-    sql_types::{Int8, Nullable},
+    sql_types::{self, Array, Int8, Nullable, Text},
 };
 use diesel_async::RunQueryDsl;
 use serde::Serialize;
@@ -109,6 +109,12 @@ pub async fn begin(conn: &mut Conn, new: NewBuild<'_>) -> Result<ImageBuildId, D
             images::progress.eq(0),
             images::error_message.eq(None::<String>),
             images::finished_at.eq(None::<DateTime<Utc>>),
+            // What an attempt made whose worker was lost, and what is made now, is another image.
+            images::image_id.eq(None::<String>),
+            images::step_images.eq(sql::<Array<Text>>(
+                "CASE WHEN images.image_id IS NULL THEN images.step_images \
+                 ELSE images.step_images || substr(images.image_id, 8, 12) END",
+            )),
         ))
         .returning(images::id)
         .get_result(conn)
@@ -151,6 +157,91 @@ pub async fn ready_by(conn: &mut Conn, job: JobId) -> Result<Option<ImageBuild>,
         .first(conn)
         .await
         .optional()?)
+}
+
+/// Notes which image a build has made, and its tags, before it gets them: only what is written down here is ours.
+pub async fn note_made(conn: &mut Conn, id: ImageBuildId, image_id: &str, tags: &[String]) -> Result<(), DbError> {
+    diesel::sql_query(
+        "UPDATE images SET image_id = $2, \
+           tags = (SELECT array_agg(DISTINCT tag) FROM unnest(tags || $3) AS tag) WHERE id = $1",
+    )
+    .bind::<sql_types::Uuid, _>(id)
+    .bind::<Text, _>(image_id)
+    .bind::<Array<Text>, _>(tags)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Most images of steps that are written down of a build: its Dockerfile is not ours, and may print anything.
+const STEP_IMAGES: i32 = 1000;
+
+/// Notes images that single steps of a build have made, by the beginning of their ids.
+pub async fn add_step_images(conn: &mut Conn, id: ImageBuildId, made: &[String]) -> Result<(), DbError> {
+    diesel::sql_query("UPDATE images SET step_images = (step_images || $2)[1:$3] WHERE id = $1")
+        .bind::<sql_types::Uuid, _>(id)
+        .bind::<Array<Text>, _>(made)
+        .bind::<sql_types::Int4, _>(STEP_IMAGES)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Of these beginnings of image ids, those that steps of our builds have made.
+pub async fn made_by_steps(conn: &mut Conn, ids: &[String]) -> Result<Vec<String>, DbError> {
+    #[derive(QueryableByName)]
+    struct Made {
+        #[diesel(sql_type = Text)]
+        id: String,
+    }
+    let made: Vec<Made> = diesel::sql_query(
+        "SELECT DISTINCT made.id FROM images, unnest(step_images) AS made (id) WHERE step_images && $1 AND made.id = ANY ($1)",
+    )
+    .bind::<Array<Text>, _>(ids)
+    .load(conn)
+    .await?;
+    Ok(made.into_iter().map(|made| made.id).collect())
+}
+
+/// An image that one of our builds made and that, as far as is known, is still there.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = images, check_for_backend(diesel::pg::Pg))]
+pub struct OwnImage {
+    #[diesel(select_expression = images::image_id.assume_not_null())]
+    pub image_id: String,
+    pub source: ImageSource,
+    pub revision: Option<String>,
+    pub version: Option<String>,
+    tags: Vec<String>,
+}
+
+impl OwnImage {
+    /// The tags that we gave it. `repository` is where tags go; those of builds before they were written down are told from
+    /// what was built.
+    pub fn tags(&self, repository: &str) -> Vec<String> {
+        if !self.tags.is_empty() {
+            return self.tags.clone();
+        }
+        let of = |revision: &String| {
+            let content = revision.rsplit('@').next().unwrap_or_default().trim_start_matches("sha256:");
+            content.get(..12).unwrap_or_default().to_owned()
+        };
+        let tag = match self.source {
+            ImageSource::Release => self.version.clone(),
+            ImageSource::Git => self.revision.as_ref().map(|revision| format!("git-{}", of(revision))),
+            ImageSource::Registry => self.revision.as_ref().map(|revision| format!("registry-{}", of(revision))),
+        };
+        tag.into_iter().map(|tag| format!("{repository}:{tag}")).collect()
+    }
+}
+
+/// What is ours: the images that our builds made and nobody has removed.
+pub async fn own(conn: &mut Conn) -> Result<Vec<OwnImage>, DbError> {
+    Ok(images::table
+        .filter(images::image_id.is_not_null().and(images::removed_at.is_null()))
+        .select(OwnImage::as_select())
+        .load(conn)
+        .await?)
 }
 
 /// Notes that the tag which instances are made from names this image now.
@@ -278,12 +369,33 @@ pub async fn is_building(conn: &mut Conn) -> Result<bool, DbError> {
     Ok(diesel::select(diesel::dsl::exists(jobs::table.filter(open))).get_result(conn).await?)
 }
 
-/// Ids of the images that instances were made from, and of those that were built and are still there.
-pub async fn known(conn: &mut Conn) -> Result<(Vec<String>, Vec<String>), DbError> {
+/// Ids of the images that instances were made from.
+pub async fn of_instances(conn: &mut Conn) -> Result<Vec<String>, DbError> {
     let instances =
         instances::table.filter(instances::image_id.is_not_null()).select(instances::image_id.assume_not_null());
-    let built = images::table
-        .filter(images::image_id.is_not_null().and(images::removed_at.is_null()))
-        .select(images::image_id.assume_not_null());
-    Ok((instances.distinct().load(conn).await?, built.distinct().load(conn).await?))
+    Ok(instances.distinct().load(conn).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_of_old_builds_are_told_from_what_was_built() {
+        let image = |source, revision: &str, version: Option<&str>| OwnImage {
+            image_id: String::new(),
+            source,
+            revision: Some(revision.to_owned()),
+            version: version.map(str::to_owned),
+            tags: Vec::new(),
+        };
+        let git = image(ImageSource::Git, "https://example.org/o.git@0123456789abcdef", Some("2026.9.6"));
+        assert_eq!(git.tags("openclaw"), ["openclaw:git-0123456789ab"]);
+        let release = image(ImageSource::Release, "2026.9.6+abc.def", Some("2026.9.6"));
+        assert_eq!(release.tags("openclaw"), ["openclaw:2026.9.6"]);
+        let registry = image(ImageSource::Registry, "example.org/o@sha256:fedcba9876543210", None);
+        assert_eq!(registry.tags("openclaw"), ["openclaw:registry-fedcba987654"]);
+        let noted = OwnImage { tags: vec!["other:one".to_owned()], ..registry };
+        assert_eq!(noted.tags("openclaw"), ["other:one"]);
+    }
 }

@@ -184,6 +184,8 @@ diesel::table! {
         removed_at -> Nullable<Timestamptz>,
         log_offset -> Int8,
         current_since -> Nullable<Timestamptz>,
+        tags -> Array<Text>,
+        step_images -> Array<Text>,
     }
 }
 
@@ -212,6 +214,7 @@ diesel::table! {
         ran_before -> Nullable<Bool>,
         restored_at -> Nullable<Timestamptz>,
         stuck_at -> Nullable<Timestamptz>,
+        came_back -> Nullable<Bool>,
     }
 }
 
@@ -223,6 +226,18 @@ diesel::table! {
         update_job_id -> Nullable<Uuid>,
         status -> Text,
         error_message -> Nullable<Text>,
+        fault -> Nullable<Text>,
+        ran -> Bool,
+    }
+}
+
+diesel::table! {
+    boots (job_id) {
+        job_id -> Uuid,
+        attempt -> Int8,
+        by_system -> Bool,
+        asked_at -> Timestamptz,
+        admitted_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -430,6 +445,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     images,
     snapshots,
     rollout_members,
+    boots,
     version_policy,
     audit,
     sweeps,

@@ -1,4 +1,7 @@
-//! Verbs on images. What is ours carries the deployment's label, and nothing else is removed.
+//! Verbs on images.
+//!
+//! The deployment's label does not say whose an image is: whatever others build on an image of ours, or commit from a container
+//! of it, inherits it. It only says what may be ours.
 
 use std::collections::{HashMap, HashSet};
 
@@ -19,9 +22,9 @@ use super::{
     spec::LABEL_DEPLOYMENT,
 };
 
-/// An image of this deployment.
+/// An image with the label of this deployment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OwnedImage {
+pub struct LabelledImage {
     pub id: String,
     pub tags: Vec<String>,
     pub size_bytes: i64,
@@ -37,19 +40,19 @@ pub(crate) struct Pulled {
 }
 
 impl Docker {
-    /// The images of this deployment, also those that have no tag any more.
-    pub async fn list_owned_images(&self) -> Result<Vec<OwnedImage>, DockerError> {
+    /// The images that carry this deployment's label, also those that have no tag.
+    pub async fn list_labelled_images(&self) -> Result<Vec<LabelledImage>, DockerError> {
         let api = self.api().await?;
         let filters = HashMap::from([("label", vec![format!("{LABEL_DEPLOYMENT}={}", self.deployment())])]);
         let options = ListImagesOptionsBuilder::default().filters(&filters).build();
         let found = self.run("list images", READ_LIMIT, api.list_images(Some(options))).await?;
-        let owned = |image: bollard::models::ImageSummary| OwnedImage {
+        let labelled = |image: bollard::models::ImageSummary| LabelledImage {
             id: image.id,
             // The engine's way to say that there is none.
             tags: image.repo_tags.into_iter().filter(|tag| tag != "<none>:<none>").collect(),
             size_bytes: image.size,
         };
-        Ok(found.into_iter().map(owned).collect())
+        Ok(found.into_iter().map(labelled).collect())
     }
 
     /// Ids of the images that any container on the engine was made from, ours or not.
@@ -80,15 +83,29 @@ impl Docker {
         }
     }
 
-    /// Removes an image with all its tags. False: something uses it.
-    pub async fn remove_owned_image(&self, image: &OwnedImage) -> Result<bool, DockerError> {
+    /// Removes an image that has no other tags than these. False: something uses it, or somebody else has given it a name.
+    pub async fn remove_own_image(&self, id: &str, own_tags: &HashSet<String>) -> Result<bool, DockerError> {
+        // Looked at once more: the list is some seconds old.
+        let Some(found) = self.inspect_image(id).await? else { return Ok(true) };
+        let tags = found.repo_tags.unwrap_or_default();
+        if tags.iter().any(|tag| !own_tags.contains(tag)) {
+            return Ok(false);
+        }
         // By its id alone it would not go with two tags, and by force it would go from under a container.
-        for tag in &image.tags {
+        for tag in &tags {
             if !self.remove_image(tag).await? {
                 return Ok(false);
             }
         }
-        self.remove_image(&image.id).await
+        self.remove_image(id).await
+    }
+
+    /// Whether an image has no tag, and no other name than this one.
+    pub(crate) async fn has_no_name_but(&self, name: &str) -> Result<bool, DockerError> {
+        let found = self.inspect_image(name).await?;
+        Ok(found.is_some_and(|image| {
+            image.repo_tags.unwrap_or_default().is_empty() && image.repo_digests.unwrap_or_default().len() <= 1
+        }))
     }
 
     /// Digest of what a registry has under a name now.

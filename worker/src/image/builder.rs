@@ -84,6 +84,12 @@ impl<'a> ImageBuilder<'a> {
         Ok(BuiltImage { image_id, size_bytes: image.size.unwrap_or_default(), version })
     }
 
+    /// The tags that an image of this content gets: one of its own, and the one that new instances are made from.
+    pub fn tags(&self, resolved: &Resolved) -> [String; 2] {
+        let repository = self.target.repository();
+        [&resolved.tag, self.target.tag()].map(|tag| format!("{repository}:{tag}"))
+    }
+
     /// Has new instances made from an image.
     pub async fn make_current(&self, image_id: &str, resolved: &Resolved) -> Result<(), BuildError> {
         // The name of its own first: whoever sees the tag in use move finds the other one beside it.

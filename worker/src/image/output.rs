@@ -19,6 +19,8 @@ pub enum BuildUpdate {
     Line(String),
     /// How far the build is, by its steps: 0 at the first, below 100 until it is done.
     Step { percent: u8, title: String },
+    /// The classic builder made an image for a step: the beginning of its id. What it took from its cache is not told.
+    StepImage(String),
 }
 
 /// Takes the engine's output apart and passes it on.
@@ -33,6 +35,7 @@ pub(super) struct Output {
     vertices: HashMap<String, Vertex>,
     vertex_lines: HashMap<String, Lines>,
     percent: u8,
+    made: StepImages,
 }
 
 impl Output {
@@ -47,6 +50,7 @@ impl Output {
             vertices: HashMap::new(),
             vertex_lines: HashMap::new(),
             percent: 0,
+            made: StepImages::default(),
         }
     }
 
@@ -55,6 +59,9 @@ impl Output {
         let mut complete = Vec::new();
         self.lines.push(piece.as_bytes(), |line| complete.push(line));
         for line in complete {
+            if let Some(id) = self.made.read(&line) {
+                self.send(BuildUpdate::StepImage(id)).await;
+            }
             self.line(&line).await;
         }
     }
@@ -158,6 +165,30 @@ fn is_bookkeeping(line: &str) -> bool {
     line.starts_with(" ---> ") || line.starts_with("Removing intermediate container ")
 }
 
+/// Finds the images that steps have made in the output of the classic builder.
+///
+/// A command in the Dockerfile can print such a line too. That gives nothing away: an image is only removed where it carries
+/// our label, has no name, and nothing was made from it.
+#[derive(Debug, Default)]
+struct StepImages {
+    /// The next id is one that was there before: that of a base, or out of the cache.
+    found: bool,
+}
+
+impl StepImages {
+    fn read(&mut self, line: &str) -> Option<String> {
+        if let Some(step) = Step::parse(line) {
+            self.found = step.instruction.get(..5).is_some_and(|word| word.eq_ignore_ascii_case("FROM "));
+        }
+        let said = line.strip_prefix(" ---> ")?.trim_end();
+        if said == "Using cache" {
+            self.found = true;
+        }
+        let is_id = said.len() == 12 && said.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        (is_id && !self.found).then(|| said.to_owned())
+    }
+}
+
 /// `Step 3/9 : RUN …`, with which the classic builder announces each instruction.
 struct Step<'a> {
     number: usize,
@@ -177,6 +208,27 @@ impl<'a> Step<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn images_of_steps_are_told_from_what_was_there_before() {
+        let mut images = StepImages::default();
+        let output = [
+            "Step 1/4 : FROM node:24 AS base",
+            " ---> 0123456789ab",
+            "Step 2/4 : RUN one",
+            " ---> Using cache",
+            " ---> 1123456789ab",
+            "Step 3/4 : RUN two",
+            " ---> Running in 9999456789ab",
+            "Removing intermediate container 9999456789ab",
+            " ---> 2123456789ab",
+            "Step 4/4 : COPY from /",
+            " ---> 3123456789ab",
+            "Successfully built 3123456789ab",
+        ];
+        let made: Vec<_> = output.iter().filter_map(|line| images.read(line)).collect();
+        assert_eq!(made, ["2123456789ab", "3123456789ab"]);
+    }
 
     #[tokio::test]
     async fn steps_become_percents_and_pieces_become_lines() {

@@ -241,8 +241,9 @@ impl RegistrySource {
             no_cache: limits.no_cache,
         };
         let image_id = build::run(docker, build, output).await?;
-        if !was_there {
-            // Its layers are the new image's too; under its own name they would never go.
+        if !was_there && docker.has_no_name_but(&name).await? {
+            // Its layers are the new image's too; under its own name they would never go. Somebody else may have pulled or
+            // tagged it meanwhile: then it is theirs as well.
             docker.remove_image(&name).await?;
         }
         Ok(image_id)

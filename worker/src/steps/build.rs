@@ -192,6 +192,9 @@ async fn make(
         && let Some((build, image_id)) = there_already(cx, order.source.kind(), &resolved).await?
     {
         cx.hold().await?;
+        let mut conn = cx.env.db.conn().await?;
+        builds::note_made(&mut conn, build.id, &image_id, &builder.tags(&resolved)).await?;
+        drop(conn);
         builder.make_current(&image_id, &resolved).await?;
         let mut conn = cx.env.db.conn().await?;
         builds::note_current(&mut conn, build.id).await?;
@@ -204,6 +207,8 @@ async fn make(
     builds::resolved(&mut *cx.env.db.conn().await?, id, &resolved.revision, version).await?;
     let built = builder.produce(&resolved, &order.limits).await?;
     cx.hold().await?;
+    // First: an image that is not in the table is nobody's, whatever its tags say.
+    builds::note_made(&mut *cx.env.db.conn().await?, id, &built.image_id, &builder.tags(&resolved)).await?;
     builder.make_current(&built.image_id, &resolved).await?;
     Ok(Made::Built(built))
 }
@@ -234,6 +239,8 @@ struct Log {
     cut: usize,
     percent: u8,
     step: String,
+    /// Images of single steps, until they are written down.
+    step_images: Vec<String>,
 }
 
 /// Writes down what the build prints, until it ends; cancels it when the job is to stop.
@@ -265,7 +272,7 @@ async fn follow(
         }
         if news && written.elapsed() >= FLUSH {
             (written, news) = (Instant::now(), false);
-            if let Err(error) = flush(cx, id, &log).await {
+            if let Err(error) = flush(cx, id, &mut log).await {
                 cancel.cancel();
                 break Err(error);
             }
@@ -279,15 +286,20 @@ async fn follow(
         // The row is its successor's by now.
         return result;
     }
-    flush(cx, id, &log).await?;
+    flush(cx, id, &mut log).await?;
     result
 }
 
-async fn flush(cx: &JobContext, id: ImageBuildId, log: &Log) -> Result<(), StepError> {
+async fn flush(cx: &JobContext, id: ImageBuildId, log: &mut Log) -> Result<(), StepError> {
     let (cut, percent) = (i64::try_from(log.cut).unwrap_or(i64::MAX), i16::from(log.percent));
     // First, as it fails where the job is somebody else's by now.
     cx.log_progress(&log.step, percent).await?;
-    Ok(builds::set_log(&mut *cx.env.db.conn().await?, id, &log.text, cut, percent).await?)
+    let mut conn = cx.env.db.conn().await?;
+    if !log.step_images.is_empty() {
+        builds::add_step_images(&mut conn, id, &log.step_images).await?;
+        log.step_images.clear();
+    }
+    Ok(builds::set_log(&mut conn, id, &log.text, cut, percent).await?)
 }
 
 impl Log {
@@ -298,6 +310,7 @@ impl Log {
                 self.percent = percent;
                 self.step = title;
             }
+            BuildUpdate::StepImage(image) => self.step_images.push(image),
         }
     }
 
