@@ -25,6 +25,7 @@ use self::connection::{ConnectError, Target, UrlError};
 use crate::{config::DatabaseArgs, ids::UserId};
 
 pub mod audit;
+pub mod boot;
 pub mod connection;
 pub mod disk;
 pub mod firewall;

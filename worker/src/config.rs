@@ -104,6 +104,10 @@ pub struct InstanceArgs {
     /// CPU while a gateway starts, in thousandths of a core: its boot is bound by it
     #[arg(long, env = "CLAWDEPLOY_BOOST_CPU_MILLIS", default_value_t = 2000)]
     pub boost_cpu_millis: i32,
+
+    /// Gateways that boot at once, over all workers; others wait for their turn; 0: twice the engine's cores, at least 4
+    #[arg(long, env = "CLAWDEPLOY_BOOTS_AT_ONCE", default_value_t = 0)]
+    pub boots_at_once: u32,
 }
 
 impl InstanceArgs {

@@ -3,6 +3,7 @@
 
 use crate::engine::{context::JobContext, error::StepError};
 
+pub(crate) mod boot;
 mod build;
 mod change;
 mod container;
@@ -194,7 +195,7 @@ impl Undo {
             Self::RemoveDirectories => keep::remove_new_directories(cx).await,
             Self::RemoveNetwork => container::remove_network(cx).await,
             Self::RemoveContainer => container::remove(cx).await,
-            Self::StopContainer => container::stop(cx).await,
+            Self::StopContainer => container::stop_what_was_started(cx).await,
             Self::StartContainer => container::start_again(cx).await,
             Self::ForgetChange => change::forget(cx).await,
             Self::ResumeGateway => change::resume_gateway(cx).await,

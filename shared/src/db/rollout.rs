@@ -23,6 +23,18 @@ text_enum!(
     } else Unknown
 );
 
+text_enum!(
+    /// Whose fault it is that an instance could not be updated.
+    MemberFault {
+        /// The image's: with the old one the gateway came up again.
+        Image = "image",
+        /// Its own: with the old image the gateway did not come up either.
+        Instance = "instance",
+        /// Nobody's of these two: it was not tried to the end.
+        Platform = "platform",
+    }
+);
+
 /// An instance in a rollout.
 #[derive(Debug, Clone, Queryable, Selectable, Serialize, ToSchema)]
 #[diesel(table_name = rollout_members, check_for_backend(diesel::pg::Pg))]
@@ -36,25 +48,79 @@ pub struct Member {
     pub update_job_id: Option<JobId>,
     /// Why it failed or was skipped.
     pub error_message: Option<String>,
+    /// Whose fault it is, if it failed.
+    pub fault: Option<MemberFault>,
+    /// Whether its gateway answered when its turn came. Of one that did not, the update says nothing about the image.
+    pub ran: bool,
 }
 
-/// Puts every instance whose image is another one into waves: one, then a tenth, then the rest, oldest first. A rollout that
-/// has members already keeps them.
-pub async fn plan(conn: &mut Conn, job: JobId, image_id: &str) -> Result<(), DbError> {
+/// Puts every instance whose image is another one into waves: one, then a tenth, then the rest, and last those that are in
+/// trouble: whose last update in a rollout failed, or whose gateway does not answer although it should. Within that the first
+/// instance of everybody comes before anybody's second, so that one person's do not decide for all. `exclude` are left as they are.
+/// A rollout that has members already keeps them.
+pub async fn plan(conn: &mut Conn, job: JobId, image_id: &str, exclude: &[InstanceId]) -> Result<(), DbError> {
     diesel::sql_query(
-        "INSERT INTO rollout_members (job_id, instance_id, wave) \
-         SELECT $1, id, CASE WHEN nth = 1 THEN 0 WHEN nth <= 1 + ceil(total / 10.0) THEN 1 ELSE 2 END \
-         FROM (SELECT id, row_number() OVER (ORDER BY created_at, id) AS nth, count(*) OVER () AS total FROM instances \
-               WHERE desired_state <> 'deleted' AND status IN ('running', 'stopped', 'starting') \
-                 AND container_id IS NOT NULL AND image_id IS DISTINCT FROM $2) AS chosen \
+        "INSERT INTO rollout_members (job_id, instance_id, wave, status, error_message) \
+         SELECT $1, id, CASE WHEN troubled OR excluded THEN 3 WHEN nth = 1 THEN 0 WHEN nth <= 1 + ceil(total / 10.0) THEN 1 ELSE 2 END, \
+           CASE WHEN excluded THEN 'skipped' ELSE 'waiting' END, \
+           CASE WHEN excluded THEN 'It was excluded from this update of everything.' END \
+         FROM (SELECT id, troubled, excluded, \
+                 row_number() OVER (PARTITION BY troubled OR excluded ORDER BY status <> 'running', nth_of_owner, created_at, id) AS nth, \
+                 count(*) OVER (PARTITION BY troubled OR excluded) AS total \
+               FROM (SELECT *, row_number() OVER (PARTITION BY owner_id, troubled OR excluded ORDER BY status <> 'running', created_at, id) AS nth_of_owner \
+                     FROM (SELECT id, owner_id, status, created_at, id = ANY ($3) AS excluded, \
+                             (desired_state = 'running' AND status <> 'running') OR status = 'error' OR coalesce( \
+                               (SELECT last.status = 'failed' FROM rollout_members AS last \
+                                WHERE last.instance_id = instances.id AND last.status IN ('updated', 'failed') \
+                                ORDER BY last.job_id DESC LIMIT 1), false) AS troubled \
+                           FROM instances \
+                           WHERE desired_state <> 'deleted' AND status IN ('running', 'stopped', 'starting', 'error') \
+                             AND container_id IS NOT NULL AND image_id IS DISTINCT FROM $2) AS chosen) AS counted) AS planned \
          WHERE NOT EXISTS (SELECT 1 FROM rollout_members WHERE job_id = $1) \
          ON CONFLICT DO NOTHING",
     )
     .bind::<sql_types::Uuid, _>(job)
     .bind::<sql_types::Text, _>(image_id)
+    .bind::<sql_types::Array<sql_types::Text>, _>(exclude)
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// What the members that have ended say about the image, and about the platform.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, QueryableByName)]
+pub struct Tally {
+    /// Members that ran and were updated.
+    #[diesel(sql_type = sql_types::Int8)]
+    pub proved: i64,
+    #[diesel(sql_type = sql_types::Int8)]
+    pub failed_by_image: i64,
+    /// People whose instances these are.
+    #[diesel(sql_type = sql_types::Int8)]
+    pub owners_failed_by_image: i64,
+    #[diesel(sql_type = sql_types::Int8)]
+    pub failed_by_platform: i64,
+    #[diesel(sql_type = sql_types::Int8)]
+    pub owners_failed_by_platform: i64,
+    /// People who have instances in the rollout.
+    #[diesel(sql_type = sql_types::Int8)]
+    pub owners: i64,
+}
+
+/// Counts the members of a rollout that have ended.
+pub async fn tally(conn: &mut Conn, job: JobId) -> Result<Tally, DbError> {
+    Ok(diesel::sql_query(
+        "SELECT count(*) FILTER (WHERE m.status = 'updated' AND ran) AS proved, \
+           count(*) FILTER (WHERE m.status = 'failed' AND fault = 'image') AS failed_by_image, \
+           count(DISTINCT owner_id) FILTER (WHERE m.status = 'failed' AND fault = 'image') AS owners_failed_by_image, \
+           count(*) FILTER (WHERE m.status = 'failed' AND fault = 'platform') AS failed_by_platform, \
+           count(DISTINCT owner_id) FILTER (WHERE m.status = 'failed' AND fault = 'platform') AS owners_failed_by_platform, \
+           count(DISTINCT owner_id) AS owners \
+         FROM rollout_members AS m LEFT JOIN instances AS i ON i.id = m.instance_id WHERE job_id = $1",
+    )
+    .bind::<sql_types::Uuid, _>(job)
+    .get_result(conn)
+    .await?)
 }
 
 /// Whom a rollout is about, in the order of their waves.
@@ -67,10 +133,14 @@ pub async fn members(conn: &mut Conn, job: JobId) -> Result<Vec<Member>, DbError
         .await?)
 }
 
-/// Notes which job updates a member.
-pub async fn begin(conn: &mut Conn, job: JobId, instance: &InstanceId, update: JobId) -> Result<(), DbError> {
+/// Notes which job updates a member, and whether its gateway answers before that.
+pub async fn begin(conn: &mut Conn, job: JobId, instance: &InstanceId, update: JobId, ran: bool) -> Result<(), DbError> {
     diesel::update(rollout_members::table.find((job, instance)))
-        .set((rollout_members::status.eq(MemberStatus::Updating), rollout_members::update_job_id.eq(update)))
+        .set((
+            rollout_members::status.eq(MemberStatus::Updating),
+            rollout_members::update_job_id.eq(update),
+            rollout_members::ran.eq(ran),
+        ))
         .execute(conn)
         .await?;
     Ok(())
@@ -83,9 +153,14 @@ pub async fn end(
     instance: &InstanceId,
     status: MemberStatus,
     message: Option<&str>,
+    fault: Option<MemberFault>,
 ) -> Result<(), DbError> {
     diesel::update(rollout_members::table.find((job, instance)))
-        .set((rollout_members::status.eq(status), rollout_members::error_message.eq(message)))
+        .set((
+            rollout_members::status.eq(status),
+            rollout_members::error_message.eq(message),
+            rollout_members::fault.eq(fault),
+        ))
         .execute(conn)
         .await?;
     Ok(())
@@ -101,16 +176,17 @@ pub async fn skip_waiting(conn: &mut Conn, job: JobId, message: &str) -> Result<
     Ok(())
 }
 
-/// Those that were not updated have their turn again, when the rollout is tried once more.
-pub async fn reset(conn: &mut Conn, job: JobId) -> Result<(), DbError> {
-    let left = rollout_members::status.eq_any([MemberStatus::Failed, MemberStatus::Skipped]);
-    diesel::update(rollout_members::table.filter(rollout_members::job_id.eq(job).and(left)))
-        .set((
-            rollout_members::status.eq(MemberStatus::Waiting),
-            rollout_members::update_job_id.eq(None::<JobId>),
-            rollout_members::error_message.eq(None::<String>),
-        ))
-        .execute(conn)
-        .await?;
+/// Those that were not updated have their turn again when the rollout is tried once more, and whoever failed comes last: the
+/// same few would stop it again. Those that were excluded still are.
+pub async fn reset(conn: &mut Conn, job: JobId, exclude: &[InstanceId]) -> Result<(), DbError> {
+    diesel::sql_query(
+        "UPDATE rollout_members SET status = 'waiting', update_job_id = NULL, error_message = NULL, fault = NULL, ran = false, \
+           wave = CASE WHEN status = 'failed' THEN (SELECT max(wave) FROM rollout_members WHERE job_id = $1) + 1 ELSE wave END \
+         WHERE job_id = $1 AND status IN ('failed', 'skipped') AND instance_id <> ALL ($2)",
+    )
+    .bind::<sql_types::Uuid, _>(job)
+    .bind::<sql_types::Array<sql_types::Text>, _>(exclude)
+    .execute(conn)
+    .await?;
     Ok(())
 }

@@ -123,6 +123,22 @@ impl Snapshot {
     }
 }
 
+/// Notes whether the gateway answered again after a change was undone.
+pub async fn note_came_back(conn: &mut Conn, job: JobId, came_back: bool) -> Result<(), DbError> {
+    diesel::update(snapshots::table.filter(snapshots::job_id.eq(job)))
+        .set(snapshots::came_back.eq(came_back))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Whether the gateway answered again after the change of a job was undone; `None`: it was not tried.
+pub async fn came_back(conn: &mut Conn, job: JobId) -> Result<Option<bool>, DbError> {
+    let row: Option<Option<bool>> =
+        snapshots::table.filter(snapshots::job_id.eq(job)).select(snapshots::came_back).first(conn).await.optional()?;
+    Ok(row.flatten())
+}
+
 /// Begins a change. The row of a job that has begun already stays as it is: what it goes back to was seen before.
 pub async fn begin(conn: &mut Conn, new: &NewSnapshot<'_>) -> Result<(), DbError> {
     diesel::insert_into(snapshots::table)

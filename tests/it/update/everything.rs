@@ -4,7 +4,7 @@ use clawdeploy_tests::{FakeMode, TestEnv, client::Accepted, wait};
 use serde_json::json;
 
 use super::support::{image_id, with_newer};
-use crate::support::{SOON, http, instance, port, wait_job};
+use crate::support::{SOON, done, http, instance, port, wait_job};
 
 /// So many instances that run, in an installation whose workers have this image for newer ones.
 async fn environment(count: usize, newer: FakeMode) -> (TestEnv, Vec<Accepted>) {
@@ -63,7 +63,44 @@ async fn two_failures_stop_it() {
     assert_eq!(wait_job(&env, &job, "failed").await["error_code"], "rollout_failed");
     let ended: Vec<_> = members(&env).await.into_iter().map(|(_, status)| status).collect();
     assert_eq!(ended, ["failed", "failed", "skipped", "skipped"]);
+    assert_eq!(env.rows("SELECT fault FROM rollout_members WHERE fault = 'image'").await.len(), 2);
     all_run(&env, &made, FakeMode::Ok).await;
+    env.finish().await;
+}
+
+/// Two whose own files are at fault neither stop it nor are blamed on the image; mended, they come last in the next try.
+#[tokio::test]
+async fn broken_ones_do_not_hold_it_back() {
+    let (env, made) = environment(5, FakeMode::Next).await;
+    let fate = |id: &str| env.data_dir.join(id).join("config/fate");
+    for broken in &made[..2] {
+        tokio::fs::write(fate(&broken.instance), "exit").await.unwrap();
+    }
+    let excluded = &made[4].instance;
+    let form = json!({ "rebuild": false, "exclude": [excluded] });
+    let answer = env.admin().await.post("/api/admin/update-all", &form).await.expect(202);
+    let job = answer.json["job"]["id"].as_str().unwrap().to_owned();
+    assert_eq!(wait_job(&env, &job, "failed").await["error_code"], "rollout_incomplete");
+    let sql = "SELECT instance_id, status, fault FROM rollout_members";
+    for member in env.rows(sql).await {
+        let id = member["instance_id"].as_str().unwrap();
+        let wanted = if made[..2].iter().any(|broken| broken.instance == id) {
+            (json!("failed"), json!("instance"))
+        } else if id == excluded {
+            (json!("skipped"), json!(null))
+        } else {
+            (json!("updated"), json!(null))
+        };
+        assert_eq!((member["status"].clone(), member["fault"].clone()), wanted, "{id}");
+    }
+    for mended in &made[..2] {
+        tokio::fs::remove_file(fate(&mended.instance)).await.unwrap();
+        done(&env, &mended.instance, "start").await;
+    }
+    env.admin().await.post_empty(&format!("/api/admin/jobs/{job}/retry")).await.expect(202);
+    wait_job(&env, &job, "succeeded").await;
+    all_run(&env, &made[..4], FakeMode::Next).await;
+    all_run(&env, &made[4..], FakeMode::Ok).await;
     env.finish().await;
 }
 

@@ -130,6 +130,12 @@ impl JobContext {
         self.note(&NewJobEvent::new(self.job.id, self.lease.attempt, JobEventKind::Log, message)).await
     }
 
+    /// Adds a line that belongs to a step.
+    pub async fn log_step(&self, step: &str, message: &str) -> Result<(), StepError> {
+        let event = NewJobEvent::new(self.job.id, self.lease.attempt, JobEventKind::Log, message);
+        self.note(&NewJobEvent { step: Some(step), ..event }).await
+    }
+
     /// Adds a line and says how far the job is, in percent.
     pub async fn log_progress(&self, message: &str, progress: i16) -> Result<(), StepError> {
         let event = NewJobEvent::new(self.job.id, self.lease.attempt, JobEventKind::Log, message);

@@ -2,7 +2,8 @@
 //!
 //! An instance is stuck when no job has been open on it and for more than a minute
 //! - its status is one between two others (pending, provisioning, starting, stopping, updating, deleting) and its container does
-//!   not show another one, which would be drift; or
+//!   not show another one, which would be drift; a container that boots by itself, as all do after a reboot of the host, gets as
+//!   much time as a job would give it; or
 //! - its owner wants it deleted.
 //!
 //! The job that brings it to where it is wanted is enqueued: provision when it never came up, start, stop or delete. One that
@@ -13,7 +14,7 @@
 //! `stuck`. A deletion that failed is tried again after five minutes, unless it brought its workers down: that one is
 //! for an administrator.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use clawdeploy_shared::{
     db::{
@@ -23,6 +24,7 @@ use clawdeploy_shared::{
         stuck::{self, Lately},
         sweep::SweepReport,
     },
+    ids::InstanceId,
     instance::{DesiredState, InstanceStatus},
     job::JobKind,
     telemetry::chain,
@@ -31,9 +33,11 @@ use diesel_async::AsyncConnection as _;
 
 use super::{SweepError, SweepResult};
 use crate::{
+    docker::ContainerStatus,
     engine::Env,
     jobs,
     observe::{self, ObserveError},
+    steps::boot,
 };
 
 /// How long nothing must have been at work.
@@ -69,10 +73,15 @@ enum Verdict {
 pub(super) async fn sweep(env: &Env) -> SweepResult {
     let found = stuck::list(&mut *env.db.conn().await?, &BETWEEN, STUCK_AFTER).await?;
     let mut report = SweepReport::of(found.len());
+    let overdue = overdue(env, &found).await?;
     for instance in found {
-        match is_drift(env, &instance).await {
-            Ok(true) => continue,
-            Ok(false) => {}
+        match look(env, &instance).await {
+            Ok(Seen::Drift) => continue,
+            Ok(Seen::Boots) if !overdue.contains(&instance.id) => {
+                report.watching("booting", &instance.id, "Its gateway boots by itself and does not answer yet.".to_owned());
+                continue;
+            }
+            Ok(Seen::Boots | Seen::Nothing) => {}
             Err(ObserveError::Docker(error)) => {
                 let message =
                     format!("It is {}, and its container cannot be looked at: {}.", instance.status, chain(&error));
@@ -122,14 +131,37 @@ fn tell(report: &mut SweepReport, instance: &Instance, verdict: &Verdict) {
     }
 }
 
-/// Whether the container shows another status that the instance may go to: that is the other sweep's.
-async fn is_drift(env: &Env, instance: &Instance) -> Result<bool, ObserveError> {
+/// What the container of an instance shows.
+enum Seen {
+    /// Another status that the instance may go to: that is the other sweep's.
+    Drift,
+    /// It runs, and its gateway does not answer yet.
+    Boots,
+    Nothing,
+}
+
+async fn look(env: &Env, instance: &Instance) -> Result<Seen, ObserveError> {
     let watched = matches!(instance.status, InstanceStatus::Starting | InstanceStatus::Stopping);
     if !watched || instance.container_id.is_none() || instance.desired_state == DesiredState::Deleted {
-        return Ok(false);
+        return Ok(Seen::Nothing);
     }
-    let seen = observe::observe(env, &instance.id).await?.status;
-    Ok(seen != instance.status && instance.status.may_become(seen))
+    let seen = observe::observe(env, &instance.id).await?;
+    if seen.status != instance.status && instance.status.may_become(seen.status) {
+        return Ok(Seen::Drift);
+    }
+    let runs = seen.container.is_some_and(|container| container.status == ContainerStatus::Running);
+    let wanted = (instance.status, instance.desired_state) == (InstanceStatus::Starting, DesiredState::Running);
+    Ok(if runs && wanted { Seen::Boots } else { Seen::Nothing })
+}
+
+/// Of these, whoever has been starting for longer than a gateway may take, with as many as boot now.
+async fn overdue(env: &Env, found: &[Instance]) -> Result<HashSet<InstanceId>, SweepError> {
+    if !found.iter().any(|instance| instance.status == InstanceStatus::Starting) {
+        return Ok(HashSet::new());
+    }
+    let patience = env.config.instances.ready_within.mul_f64(boot::slowdown(env).await?).max(STUCK_AFTER);
+    let long = stuck::list(&mut *env.db.conn().await?, &[InstanceStatus::Starting], patience).await?;
+    Ok(long.into_iter().map(|instance| instance.id).collect())
 }
 
 /// Decides and acts in one transaction in which the row is locked, as a request would lock it. `None`: it moved meanwhile.

@@ -389,14 +389,26 @@ pub(super) async fn resume_gateway(cx: &JobContext) -> Result<(), StepError> {
     if !change.ran_before.unwrap_or(change.was_running) {
         return Ok(());
     }
-    container::start(cx).await?;
-    match ready::wait(cx).await {
+    container::start_at_once(cx).await?;
+    let came_back = match ready::wait(cx).await {
+        Ok(()) => true,
         // It is as it was before; what that is shows in the instance's status.
         Err(StepError::Permanent(failure)) => {
-            cx.log(&format!("The gateway does not answer as it was before either: {failure}")).await
+            cx.log(&format!("The gateway does not answer as it was before either: {failure}")).await?;
+            if failure.code == ready::SLOW {
+                return Ok(());
+            }
+            false
         }
-        other => other,
-    }
+        Err(other) => return Err(other),
+    };
+    // Tells an update of everything whose fault the failure was.
+    let mut conn = cx.env.db.conn().await?;
+    conn.transaction(async |conn| {
+        lease::hold(conn, &cx.lease).await?;
+        Ok(snapshot::note_came_back(conn, cx.job.id, came_back).await?)
+    })
+    .await
 }
 
 /// Everything is as before; what was kept for it goes.

@@ -15,7 +15,7 @@ use clawdeploy_shared::{
 };
 use diesel_async::AsyncConnection as _;
 
-use super::{change, port};
+use super::{boot, change, port};
 use crate::{
     docker::{ContainerSpec, ContainerStatus, NetworkSpec},
     engine::{context::JobContext, error::StepError},
@@ -130,7 +130,25 @@ async fn note_container(cx: &JobContext, container: Option<Container<'_>>) -> Re
     .await
 }
 
+/// Starts the container as soon as it is its turn to boot.
 pub(super) async fn start(cx: &JobContext) -> Result<(), StepError> {
+    let runs = cx.env.docker.find_instance_containers(cx.instance_id()?).await?.iter().any(|container| {
+        matches!(container.status, ContainerStatus::Running | ContainerStatus::Restarting)
+    });
+    if runs && cx.job.kind == JobKind::Start {
+        boot::note_found_running(cx).await?;
+    }
+    boot::take_turn(cx, runs).await?;
+    start_now(cx).await
+}
+
+/// The same without waiting, for what has to come back.
+pub(super) async fn start_at_once(cx: &JobContext) -> Result<(), StepError> {
+    boot::take_turn(cx, true).await?;
+    start_now(cx).await
+}
+
+async fn start_now(cx: &JobContext) -> Result<(), StepError> {
     let (instance, _) = cx.instance().await?;
     let container_id = instance
         .container_id
@@ -160,7 +178,15 @@ pub(super) async fn start_again(cx: &JobContext) -> Result<(), StepError> {
     // A stopped container knows its network by id: had that been removed meanwhile, starting alone would fail.
     create_network(cx).await?;
     create(cx).await?;
-    start(cx).await
+    start_at_once(cx).await
+}
+
+/// The way back of a start: what booted by itself before goes on.
+pub(super) async fn stop_what_was_started(cx: &JobContext) -> Result<(), StepError> {
+    if boot::found_running(cx).await? {
+        return cx.log("Its container ran before, and is left running").await;
+    }
+    stop(cx).await
 }
 
 pub(super) async fn stop(cx: &JobContext) -> Result<(), StepError> {

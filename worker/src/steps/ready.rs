@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::boot::{self, Patience};
 use crate::{
     docker::{ContainerState, ContainerStatus},
     engine::{context::JobContext, error::StepError},
@@ -24,16 +25,34 @@ const MAX_RESTARTS: i64 = 2;
 /// So often if Docker has just started it once more: while it runs, it is not known what it ended with before. The next looks tell.
 const MAX_RESTARTS_UNTOLD: i64 = 5;
 
+/// Code of a gateway that did not answer in time because many others were booting.
+pub(super) const SLOW: &str = "gateway_slow";
+
 /// Lines of the gateway's log that a failure shows.
 const LAST_WORDS: usize = 12;
 
+/// Waits that went on for too long because others booted too, before the job fails: each is several times as long as usual.
+const SLOW_TRIES: i32 = 3;
+
 pub(super) async fn wait(cx: &JobContext) -> Result<(), StepError> {
+    let waited = wait_in_place(cx).await;
+    match &waited {
+        Ok(()) => boot::leave(cx).await?,
+        Err(StepError::LeaseLost) => {}
+        // Why it failed matters more than that its place is free later.
+        Err(_) => drop(boot::leave(cx).await),
+    }
+    waited
+}
+
+async fn wait_in_place(cx: &JobContext) -> Result<(), StepError> {
     let (instance, port) = cx.instance_with_port().await?;
     let container_id = instance
         .container_id
         .clone()
         .ok_or_else(|| StepError::transient("container_missing", "The container is not there yet."))?;
     let began = Instant::now();
+    let mut patience = Patience::new(cx.env.config.instances.ready_within);
     let mut next_look = began;
     let mut ended = false;
     let restarts_before = cx.env.docker.inspect_state(&container_id).await?.map_or(0, |s| s.restart_count);
@@ -52,10 +71,8 @@ pub(super) async fn wait(cx: &JobContext) -> Result<(), StepError> {
                 return Err(failed(cx, &container_id, code, &reason).await);
             }
         }
-        let budget = cx.env.config.instances.ready_within;
-        if began.elapsed() > budget {
-            let reason = format!("The gateway did not answer within {} s.", budget.as_secs());
-            return Err(failed(cx, &container_id, "gateway_not_ready", &reason).await);
+        if !patience.lasts(&cx.env).await? {
+            return Err(too_late(cx, &container_id, &patience).await);
         }
         tokio::select! {
             () = tokio::time::sleep(POLL) => {}
@@ -64,6 +81,20 @@ pub(super) async fn wait(cx: &JobContext) -> Result<(), StepError> {
     }
     cx.env.docker.set_cpu(&container_id, instance.cpu_millis).await?;
     cx.log(&format!("The gateway answered after {:.1} s", began.elapsed().as_secs_f64())).await
+}
+
+/// It took too long. Where others booted too, it may be well once they are done.
+async fn too_late(cx: &JobContext, container_id: &str, patience: &Patience) -> StepError {
+    let waited = patience.elapsed().as_secs();
+    if !patience.was_slowed() {
+        let reason = format!("The gateway did not answer within {waited} s.");
+        return failed(cx, container_id, "gateway_not_ready", &reason).await;
+    }
+    let reason = format!("The gateway did not answer within {waited} s, while many others were booting.");
+    match failed(cx, container_id, SLOW, &reason).await {
+        StepError::Permanent(failure) if cx.job.failures + 1 < SLOW_TRIES => StepError::Transient(failure),
+        other => other,
+    }
 }
 
 /// Why waiting longer is of no use, if it is not: a code and a sentence.

@@ -1,4 +1,9 @@
-//! Updates every instance, in waves: one, then a tenth, then the rest. Two failures are enough to stop it.
+//! Updates every instance, in waves: one, then a tenth, then the rest, and last those that are in trouble already.
+//!
+//! A failure counts against the image only if the gateway ran before and comes up again with the old image. If the old one does
+//! not come up either, the fault is the instance's own, and says nothing about the others: tenants own their configuration, and must
+//! not be able to hold back an update of everybody. For the same reason a stop takes failures of two people's instances,
+//! where there are two; `judge` says how many. Until one gateway has come up with the new image, instances are tried one at a time.
 //!
 //! Each instance is updated by a job of its own, which rolls back by itself; this one only makes them and watches. What it
 //! has made is in the table `rollout_members`, so that another worker can go on with it.
@@ -10,13 +15,15 @@ use clawdeploy_shared::{
         Scope, instance,
         job::{self, Job, NewJob},
         lease,
-        rollout::{self, Member, MemberStatus},
+        rollout::{self, Member, MemberFault, MemberStatus, Tally},
+        snapshot,
     },
     ids::{InstanceId, JobId},
-    instance::DesiredState,
+    instance::{DesiredState, InstanceStatus},
     job::{JobKind, JobStatus},
 };
 use diesel_async::AsyncConnection as _;
+use serde::Deserialize;
 use serde_json::json;
 
 use super::container;
@@ -25,20 +32,68 @@ use crate::engine::{context::JobContext, error::StepError};
 /// Instances that are updated side by side: their boots are bound by CPU.
 const SIDE_BY_SIDE: usize = 4;
 
-/// From so many failures on nothing more is begun: rather the image is bad than that many instances.
-const MAX_FAILURES: usize = 2;
+/// So many failures of the image stop it, if they are also more than a tenth of those that tried it.
+const IMAGE_FAILURES: i64 = 2;
+
+/// So many failures of the platform stop it, if they are also more than half of all: rather Docker or the disk is in trouble.
+const PLATFORM_FAILURES: i64 = 3;
 
 /// Between two looks at the jobs of a wave.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// Arguments of the job.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Payload {
+    /// Whom it is not about.
+    exclude: Vec<InstanceId>,
+}
+
+/// Why nothing more is begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    Image,
+    Platform,
+}
+
+/// Whether there is reason to stop.
+fn judge(tally: &Tally) -> Option<Stop> {
+    let Tally { proved, failed_by_image, failed_by_platform, owners, .. } = *tally;
+    let of_several = |failing: i64| owners < 2 || failing >= 2;
+    let tried = proved + failed_by_image;
+    if failed_by_image >= IMAGE_FAILURES
+        && failed_by_image * 10 > tried
+        && of_several(tally.owners_failed_by_image)
+    {
+        Some(Stop::Image)
+    } else if failed_by_platform >= PLATFORM_FAILURES
+        && failed_by_platform > tried
+        && of_several(tally.owners_failed_by_platform)
+    {
+        Some(Stop::Platform)
+    } else {
+        None
+    }
+}
+
 pub(super) async fn update_all(cx: &JobContext) -> Result<(), StepError> {
+    let payload: Payload = serde_json::from_value(cx.job.payload.clone())
+        .map_err(|error| StepError::permanent("invalid_payload", format!("What the job is to do cannot be read: {error}.")))?;
     let reference = &cx.env.config.image.image;
     let image = cx.env.docker.image_id(reference).await?.ok_or_else(|| container::image_missing(reference))?;
-    rollout::plan(&mut *cx.env.db.conn().await?, cx.job.id, &image).await?;
+    {
+        let mut conn = cx.env.db.conn().await?;
+        conn.transaction::<_, StepError, _>(async |conn| {
+            lease::hold(conn, &cx.lease).await?;
+            Ok(rollout::plan(conn, cx.job.id, &image, &payload.exclude).await?)
+        })
+        .await?;
+    }
     let mut told = None;
     loop {
         cx.check()?;
         let members = look(cx).await?;
+        let tally = rollout::tally(&mut *cx.env.db.conn().await?, cx.job.id).await?;
         let count = |status| members.iter().filter(|m| m.status == status).count();
         let (failed, updating) = (count(MemberStatus::Failed), count(MemberStatus::Updating));
         let ended = members.len() - count(MemberStatus::Waiting) - updating;
@@ -47,19 +102,20 @@ pub(super) async fn update_all(cx: &JobContext) -> Result<(), StepError> {
             let percent = i16::try_from(ended * 99 / members.len().max(1)).unwrap_or(99);
             cx.log_progress(&format!("{ended} of {} done, {failed} failed", members.len()), percent).await?;
         }
-        let halted = failed >= MAX_FAILURES;
         if ended == members.len() {
-            return if failed == 0 { Ok(()) } else { Err(failure(&members)) };
+            return if failed == 0 { Ok(()) } else { Err(failure(&members, None)) };
         }
-        if halted && updating == 0 {
-            return Err(failure(&members));
+        let stop = judge(&tally);
+        if stop.is_some() && updating == 0 {
+            return Err(failure(&members, stop));
         }
-        if !halted {
+        if stop.is_none() {
             // The wave under way: the first that is not at its end.
             let open = |m: &&Member| matches!(m.status, MemberStatus::Waiting | MemberStatus::Updating);
             let wave = members.iter().filter(open).map(|m| m.wave).min();
             let next = members.iter().filter(|m| Some(m.wave) == wave && m.status == MemberStatus::Waiting);
-            for member in next.take(SIDE_BY_SIDE.saturating_sub(updating)) {
+            let side_by_side = if tally.proved == 0 { 1 } else { SIDE_BY_SIDE };
+            for member in next.take(side_by_side.saturating_sub(updating)) {
                 begin(cx, &member.instance_id).await?;
             }
         }
@@ -70,19 +126,43 @@ pub(super) async fn update_all(cx: &JobContext) -> Result<(), StepError> {
     }
 }
 
-fn failure(members: &[Member]) -> StepError {
+/// `stop`: it did not go to its end.
+fn failure(members: &[Member], stop: Option<Stop>) -> StepError {
     let failed: Vec<_> = members.iter().filter(|m| m.status == MemberStatus::Failed).collect();
+    let by = |fault| failed.iter().filter(|m| m.fault == Some(fault)).count();
     let waiting = members.iter().filter(|m| m.status == MemberStatus::Waiting).count();
     let names: Vec<_> = failed.iter().map(|m| m.instance_id.as_str()).take(10).collect();
-    let first = failed.iter().find_map(|m| m.error_message.as_deref()).unwrap_or("no reason was given");
-    StepError::permanent(
-        "rollout_failed",
-        format!(
-            "{} could not be updated and were rolled back ({}); {waiting} were not touched. The first one: {first}",
-            failed.len(),
-            names.join(", ")
-        ),
-    )
+    // What stopped it is what is to be read first.
+    let blamed = match stop {
+        Some(Stop::Platform) => MemberFault::Platform,
+        _ => MemberFault::Image,
+    };
+    let telling = failed.iter().find(|m| m.fault == Some(blamed)).or(failed.first());
+    let reason = telling.and_then(|m| m.error_message.as_deref()).unwrap_or("no reason was given");
+    let (code, end) = match stop {
+        Some(Stop::Image) => ("rollout_failed", format!("The image is taken to be bad; {waiting} were not touched.")),
+        Some(Stop::Platform) => {
+            ("rollout_failed", format!("Something is wrong with the server; {waiting} were not touched."))
+        }
+        None => ("rollout_incomplete", "All others had their turn.".to_owned()),
+    };
+    let message = format!(
+        "{} could not be updated and were rolled back ({}): {} because of the image, {} because of the instance itself, {} because of \
+         the server. {end} One of them: {reason}",
+        failed.len(),
+        names.join(", "),
+        by(MemberFault::Image),
+        by(MemberFault::Instance),
+        by(MemberFault::Platform),
+    );
+    StepError::permanent(code, message)
+}
+
+/// How an update ended.
+struct Ended {
+    status: MemberStatus,
+    fault: Option<MemberFault>,
+    message: Option<String>,
 }
 
 /// The members as they are now: those whose job has ended have ended.
@@ -94,21 +174,57 @@ async fn look(cx: &JobContext) -> Result<Vec<Member>, StepError> {
             Some(id) => job::find(&mut conn, Scope::Everything, id).await?,
             None => None,
         };
-        let Some((status, message)) = ended(job) else { continue };
-        rollout::end(&mut conn, cx.job.id, &member.instance_id, status, message.as_deref()).await?;
-        (member.status, member.error_message) = (status, message);
+        let came_back = match &job {
+            Some(job) if job.status == JobStatus::Failed => snapshot::came_back(&mut conn, job.id).await?,
+            _ => None,
+        };
+        let Some(Ended { status, fault, message }) = ended(job, member.ran, came_back) else { continue };
+        conn.transaction::<_, StepError, _>(async |conn| {
+            lease::hold(conn, &cx.lease).await?;
+            Ok(rollout::end(conn, cx.job.id, &member.instance_id, status, message.as_deref(), fault).await?)
+        })
+        .await?;
+        if let Some(fault) = fault {
+            let why = message.as_deref().and_then(|message| message.lines().next()).unwrap_or_default();
+            cx.log(&format!("{}: {} {why}", member.instance_id, explained(fault))).await?;
+        }
+        (member.status, member.fault, member.error_message) = (status, fault, message);
     }
     Ok(members)
 }
 
+fn explained(fault: MemberFault) -> &'static str {
+    match fault {
+        MemberFault::Image => "failed because of the image, for it came up again with the old one.",
+        MemberFault::Instance => "failed because of itself: it does not come up with the old image either.",
+        MemberFault::Platform => "failed because of the server; the image is not to blame.",
+    }
+}
+
 /// How an update's end counts, if it has ended.
-fn ended(job: Option<Job>) -> Option<(MemberStatus, Option<String>)> {
-    let Some(job) = job else { return Some((MemberStatus::Skipped, Some("Its job was dropped.".into()))) };
+fn ended(job: Option<Job>, ran: bool, came_back: Option<bool>) -> Option<Ended> {
+    let end = |status, message: Option<&str>| Some(Ended { status, fault: None, message: message.map(str::to_owned) });
+    let Some(job) = job else { return end(MemberStatus::Skipped, Some("Its job was dropped.")) };
     match job.status {
         JobStatus::Queued | JobStatus::Running | JobStatus::Unknown => None,
-        JobStatus::Succeeded => Some((MemberStatus::Updated, None)),
-        JobStatus::Failed => Some((MemberStatus::Failed, job.error_message)),
-        JobStatus::Cancelled => Some((MemberStatus::Skipped, Some("Its update was cancelled.".into()))),
+        JobStatus::Succeeded => end(MemberStatus::Updated, None),
+        JobStatus::Failed => {
+            let fault = Some(fault(job.error_code.as_deref().unwrap_or_default(), ran, came_back));
+            Some(Ended { status: MemberStatus::Failed, fault, message: job.error_message })
+        }
+        JobStatus::Cancelled => end(MemberStatus::Skipped, Some("Its update was cancelled.")),
+    }
+}
+
+/// Whose fault a failed update is. `code` is why it failed, `ran` whether the gateway answered before it, `came_back` whether it
+/// did again after it.
+fn fault(code: &str, ran: bool, came_back: Option<bool>) -> MemberFault {
+    match (code, came_back) {
+        ("gateway_exited" | "gateway_not_ready", Some(true)) if ran => MemberFault::Image,
+        ("gateway_exited" | "gateway_not_ready", Some(_)) => MemberFault::Instance,
+        // Its files cannot be worked on as its owner has left them.
+        _ if code.starts_with("config_") => MemberFault::Instance,
+        _ => MemberFault::Platform,
     }
 }
 
@@ -123,9 +239,16 @@ async fn begin(cx: &JobContext, id: &InstanceId) -> Result<(), StepError> {
             lease::hold(conn, &cx.lease).await?;
             let found = instance::find_for_update(conn, Scope::Everything, id).await?;
             let Some(instance) = found.filter(|i| i.desired_state != DesiredState::Deleted) else {
-                rollout::end(conn, cx.job.id, id, MemberStatus::Skipped, Some("It was deleted meanwhile.")).await?;
+                let gone = Some("It was deleted meanwhile.");
+                rollout::end(conn, cx.job.id, id, MemberStatus::Skipped, gone, None).await?;
                 return Ok(None);
             };
+            if instance.status == InstanceStatus::Error {
+                let why = instance.error_message.as_deref().unwrap_or("no reason was given");
+                let broken = format!("It was in error before, and is left so: {why}");
+                rollout::end(conn, cx.job.id, id, MemberStatus::Skipped, Some(&broken), None).await?;
+                return Ok(None);
+            }
             let new = NewJob {
                 requested_by: cx.job.requested_by,
                 request_id: cx.job.request_id.as_deref(),
@@ -133,7 +256,8 @@ async fn begin(cx: &JobContext, id: &InstanceId) -> Result<(), StepError> {
                 ..NewJob::on_instance(JobKind::Update, id, instance.owner_id)
             };
             let job = job::insert(conn, &new).await?;
-            rollout::begin(conn, cx.job.id, id, job.id).await?;
+            let ran = instance.status == InstanceStatus::Running;
+            rollout::begin(conn, cx.job.id, id, job.id, ran).await?;
             Ok(Some(job.id))
         })
         .await?;
@@ -167,5 +291,55 @@ pub(super) async fn leave_rest(cx: &JobContext) -> Result<(), StepError> {
             () = tokio::time::sleep(LOOK) => {}
             () = cx.told_to_stop() => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_the_image_s_only_if_the_old_one_comes_up_again() {
+        assert_eq!(fault("gateway_exited", true, Some(true)), MemberFault::Image);
+        assert_eq!(fault("gateway_not_ready", true, Some(true)), MemberFault::Image);
+        assert_eq!(fault("gateway_exited", true, Some(false)), MemberFault::Instance);
+        assert_eq!(fault("gateway_exited", false, Some(true)), MemberFault::Instance);
+        assert_eq!(fault("config_failed", true, Some(true)), MemberFault::Instance);
+        assert_eq!(fault("disk_full", true, None), MemberFault::Platform);
+        assert_eq!(fault("docker_failed", true, Some(true)), MemberFault::Platform);
+        assert_eq!(fault("gateway_exited", true, None), MemberFault::Platform);
+    }
+
+    fn by_image(failed: i64, owners_failed: i64, proved: i64, owners: i64) -> Option<Stop> {
+        let tally = Tally {
+            proved,
+            failed_by_image: failed,
+            owners_failed_by_image: owners_failed,
+            owners,
+            ..Tally::default()
+        };
+        judge(&tally)
+    }
+
+    #[test]
+    fn a_bad_image_stops_it_early() {
+        assert_eq!(by_image(1, 1, 0, 5), None, "the next one is tried before it is judged");
+        assert_eq!(by_image(2, 2, 0, 5), Some(Stop::Image));
+        assert_eq!(by_image(2, 1, 0, 1), Some(Stop::Image), "where all belong to one person");
+        assert_eq!(by_image(2, 2, 17, 5), Some(Stop::Image));
+    }
+
+    #[test]
+    fn a_few_do_not_hold_it_back() {
+        assert_eq!(by_image(2, 2, 18, 5), None, "a tenth");
+        assert_eq!(by_image(20, 1, 5, 5), None, "one person's");
+    }
+
+    #[test]
+    fn a_server_in_trouble_stops_it() {
+        let tally = Tally { failed_by_platform: 3, owners_failed_by_platform: 2, owners: 4, ..Tally::default() };
+        assert_eq!(judge(&tally), Some(Stop::Platform));
+        assert_eq!(judge(&Tally { proved: 3, ..tally }), None);
+        assert_eq!(judge(&Tally { owners_failed_by_platform: 1, ..tally }), None);
     }
 }

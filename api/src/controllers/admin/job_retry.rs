@@ -18,6 +18,7 @@ use crate::{
     audit::{Entry, Target},
     auth::{Admin, Principal},
     controllers::{
+        admin::update_all::excluded,
         instances::refuse_stuck,
         jobs::{JobPath, JobView, is_start},
     },
@@ -68,7 +69,7 @@ async fn in_transaction(
         make_way(conn, &dead, instance, undo, app).await?;
     }
     if dead.kind == JobKind::UpdateAll && !undo {
-        rollout::reset(conn, id).await?;
+        rollout::reset(conn, id, &excluded(&dead)).await?;
     }
     let job = if undo { job::retry_undo(conn, id).await? } else { job::retry(conn, id).await? };
     let job = job.ok_or_else(|| not_retryable(dead.status))?;

@@ -1,9 +1,10 @@
 use axum::http::{HeaderName, StatusCode, header};
 use clawdeploy_shared::{
     db::{
-        Conn,
+        Conn, instance,
         job::{self, Job, NewJob},
     },
+    ids::InstanceId,
     job::{JobKind, JobStatus},
 };
 use diesel_async::AsyncConnection as _;
@@ -16,10 +17,11 @@ use crate::{
     audit::{Entry, Target},
     auth::{Admin, Principal},
     controllers::jobs::JobView,
-    error::AppResult,
+    error::{AppError, AppResult},
     extract::{Json, OptionalJson},
     middleware::RequestContext,
     state::AppState,
+    validate::Checks,
 };
 
 /// At most one update of everything is open at a time, whoever asks for it.
@@ -32,11 +34,22 @@ pub struct UpdateAll {
     /// Whether the image is built from the latest source first
     #[schema(default = true)]
     rebuild: bool,
+    /// Instances that are left as they are
+    #[schema(max_items = 1000)]
+    exclude: Vec<InstanceId>,
+}
+
+/// Most instances that can be excluded.
+const EXCLUDED: usize = 1000;
+
+/// Whom an update of everything is not about, as its job says.
+pub(super) fn excluded(job: &Job) -> Vec<InstanceId> {
+    serde_json::from_value(job.payload["exclude"].clone()).unwrap_or_default()
 }
 
 impl Default for UpdateAll {
     fn default() -> Self {
-        Self { rebuild: true }
+        Self { rebuild: true, exclude: Vec::new() }
     }
 }
 
@@ -50,8 +63,10 @@ pub struct UpdatingAll {
 
 /// Updates every instance
 ///
-/// In waves: one, then a tenth, then the rest. Each instance by a job of its own, which ends as an update does: up to date, or
-/// as it was. After two failures nothing more is begun. Cancelled like any other job: what is under way is rolled back.
+/// In waves: one, then a tenth, then the rest, and last those that failed last time or do not run. Each instance by a job of its
+/// own, which ends as an update does: up to date, or as it was. A failure counts against the image if the gateway comes up again
+/// with the old one. Two of these, of two people's instances and more than a tenth of those that tried the image, stop
+/// it. Cancelled like any other job: what is under way is rolled back.
 #[utoipa::path(
     post, path = "/api/admin/update-all", tag = "admin", request_body = Option<UpdateAll>,
     responses((status = ACCEPTED, body = UpdatingAll, headers(("Location", description = "The job")))),
@@ -60,8 +75,10 @@ pub async fn update_all(
     app: AppState,
     Admin(who): Admin,
     context: RequestContext,
-    OptionalJson(form): OptionalJson<UpdateAll>,
+    OptionalJson(mut form): OptionalJson<UpdateAll>,
 ) -> AppResult<(StatusCode, [(HeaderName, String); 1], Json<UpdatingAll>)> {
+    form.exclude.sort();
+    form.exclude.dedup();
     let db = app.db.clone();
     let (job, build, made) = app
         .change(async move {
@@ -84,18 +101,38 @@ async fn in_transaction(
     form: &UpdateAll,
 ) -> AppResult<(Job, Option<Job>, bool)> {
     if let Some(open) = job::open_by_key(conn, DEDUPE_KEY).await? {
+        // It is no answer to whoever wants others left alone.
+        if excluded(&open) != form.exclude {
+            return Err(AppError::job_in_progress(open.into()));
+        }
         return Ok((open, None, false));
     }
+    check(conn, &form.exclude).await?;
     let build = if form.rebuild { Some(rebuild::enqueue(conn, who, context, &json!({})).await?.0) } else { None };
     let new = NewJob {
         requested_by: Some(who.user.id),
         dedupe_key: Some(DEDUPE_KEY),
         depends_on: build.as_ref().map(|job| job.id),
         request_id: Some(&context.request_id),
+        payload: if form.exclude.is_empty() { json!({}) } else { json!({ "exclude": form.exclude }) },
         ..NewJob::new(JobKind::UpdateAll)
     };
     let (job, made) = job::insert_or_join(conn, &new).await?;
-    let detail = json!({ "jobId": job.id, "joined": !made });
+    let detail = json!({ "jobId": job.id, "joined": !made, "exclude": form.exclude });
     Entry::new("instances.update_all", Target::Instances).detail(detail).by(conn, who, context).await?;
     Ok((job, build, made))
+}
+
+/// Whoever mistypes an id would find that instance updated.
+async fn check(conn: &mut Conn, exclude: &[InstanceId]) -> AppResult<()> {
+    let mut checks = Checks::default();
+    if exclude.len() > EXCLUDED {
+        checks.fail("exclude", "too_many", format!("must be at most {EXCLUDED} instances"));
+    } else {
+        let known = instance::names(conn, &exclude.iter().collect::<Vec<_>>()).await?;
+        if let Some(id) = exclude.iter().find(|id| !known.contains_key(*id)) {
+            checks.fail("exclude", "unknown", format!("names an instance that there is not: {id}"));
+        }
+    }
+    checks.done()
 }

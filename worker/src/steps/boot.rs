@@ -1,0 +1,193 @@
+//! Boots in turn, and patience with those that are slow because many boot at once.
+//!
+//! A boot is bound by CPU. Gateways that we start wait for a place (`CLAWDEPLOY_BOOTS_AT_ONCE`), over all workers; what boots by
+//! itself, as everything does after a reboot of the host, takes a place too. What is running already, and what an undo brings back,
+//! does not wait.
+//!
+//! Whoever waits for a gateway counts time by its share of the CPU: while six gateways boot on two cores, three seconds
+//! count as one. So the limit means the same work whatever the load, and is at most [`MOST_SLOWDOWN`] times as long.
+
+use clawdeploy_shared::{
+    db::boot::{self, Ask, Turn},
+    job::JobEventKind,
+};
+use tokio::time::{Duration, Instant};
+
+use crate::{
+    docker::DockerError,
+    engine::{Env, context::JobContext, error::StepError},
+    observe::ObserveError,
+};
+
+/// Between two requests for a place.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Between two lines in the story that say for how many it waits.
+const TELL_AGAIN: Duration = Duration::from_secs(10);
+
+/// Whoever has waited so long goes on: a slow boot is better than none.
+const MOST_WAIT: Duration = Duration::from_mins(10);
+
+/// How much slower than alone a boot may be.
+const MOST_SLOWDOWN: f64 = 6.0;
+
+/// Between two looks at how many boot.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// From so much more time than it would have taken alone, a boot was slow because of the others.
+const SLOWED: f64 = 1.25;
+
+/// Cores of the engine.
+async fn cores(env: &Env) -> Result<i64, DockerError> {
+    Ok(i64::from(env.docker.engine().await?.cpu_millis / 1000).max(1))
+}
+
+async fn places(env: &Env) -> Result<i64, DockerError> {
+    Ok(match env.config.instances.boots_at_once {
+        // As many as one worker runs jobs by itself: part of a boot is waiting for the disk.
+        0 => (2 * cores(env).await?).max(4),
+        places => i64::from(places),
+    })
+}
+
+/// Waits until the gateway may be booted. `at_once`: it only counts.
+pub(super) async fn take_turn(cx: &JobContext, at_once: bool) -> Result<(), StepError> {
+    let places = places(&cx.env).await?;
+    let began = Instant::now();
+    let mut told: Option<((i64, i64), Instant)> = None;
+    loop {
+        cx.check()?;
+        let late = began.elapsed() > MOST_WAIT;
+        let ask = Ask { places, by_system: cx.job.requested_by.is_none(), at_once: at_once || late };
+        let turn = boot::ask(&mut *cx.env.db.conn().await?, &cx.lease, ask).await?;
+        let Turn::Waits { booting, ahead } = turn else { break };
+        let news = (booting, ahead);
+        if told.is_none_or(|(before, at)| before != news && at.elapsed() > TELL_AGAIN) {
+            told = Some((news, Instant::now()));
+            cx.log(&format!("Waiting for its turn to boot: {booting} gateways are booting, and {ahead} wait before it"))
+                .await?;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(ASK_AGAIN) => {}
+            () = cx.told_to_stop() => {}
+        }
+    }
+    match told {
+        Some(_) => cx.log(&format!("Its turn after {:.0} s", began.elapsed().as_secs_f64())).await,
+        None => Ok(()),
+    }
+}
+
+/// The gateway has booted, or is not waited for any more.
+pub(super) async fn leave(cx: &JobContext) -> Result<(), StepError> {
+    Ok(boot::leave(&mut *cx.env.db.conn().await?, &cx.lease).await?)
+}
+
+/// How much slower than alone gateways boot now.
+pub(crate) async fn slowdown(env: &Env) -> Result<f64, ObserveError> {
+    let booting = boot::count(&mut *env.db.conn().await?).await?;
+    Ok(of(booting, cores(env).await?))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "small numbers")]
+fn of(booting: i64, cores: i64) -> f64 {
+    (booting as f64 / cores as f64).clamp(1.0, MOST_SLOWDOWN)
+}
+
+/// How long is waited for a gateway.
+#[derive(Debug)]
+pub(super) struct Patience {
+    budget: Duration,
+    /// What it would have taken if it had booted alone.
+    spent: Duration,
+    elapsed: Duration,
+    at: Instant,
+    looked: Option<Instant>,
+    slowdown: f64,
+}
+
+impl Patience {
+    pub(super) fn new(budget: Duration) -> Self {
+        Self { budget, spent: Duration::ZERO, elapsed: Duration::ZERO, at: Instant::now(), looked: None, slowdown: 1.0 }
+    }
+
+    /// Whether to wait on.
+    pub(super) async fn lasts(&mut self, env: &Env) -> Result<bool, StepError> {
+        if self.looked.is_none_or(|looked| looked.elapsed() > LOOK) {
+            self.slowdown = slowdown(env).await?;
+            self.looked = Some(Instant::now());
+        }
+        let passed = self.at.elapsed();
+        self.at += passed;
+        self.pass(passed);
+        Ok(self.spent <= self.budget)
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.elapsed += time;
+        self.spent += time.div_f64(self.slowdown);
+    }
+
+    /// Whether others are to blame for its end.
+    pub(super) fn was_slowed(&self) -> bool {
+        self.elapsed.as_secs_f64() > SLOWED * self.spent.as_secs_f64()
+    }
+
+    pub(super) fn elapsed(&self) -> Duration {
+        self.elapsed
+    }
+}
+
+/// The step whose entry says that the container ran before.
+const START: &str = "start_container";
+
+/// Writes down that a start found its container running, so that its undo does not stop it. Only the first to begin the step
+/// can tell: what a later attempt finds may be what an earlier one has started.
+pub(super) async fn note_found_running(cx: &JobContext) -> Result<(), StepError> {
+    let begun = entries(cx).await?.iter().filter(|e| **e == JobEventKind::StepStarted).count();
+    if begun > 1 {
+        return Ok(());
+    }
+    cx.log_step(START, "Its container runs already; it is waited for, and left running whatever comes of that").await
+}
+
+/// Whether the start of this job found its container running.
+pub(super) async fn found_running(cx: &JobContext) -> Result<bool, StepError> {
+    Ok(entries(cx).await?.contains(&JobEventKind::Log))
+}
+
+/// What the story says of the step, since the job was accepted or put back.
+async fn entries(cx: &JobContext) -> Result<Vec<JobEventKind>, StepError> {
+    let mut conn = cx.env.db.conn().await?;
+    let events = clawdeploy_shared::db::job_event::list(&mut conn, cx.job.id, 0, i64::MAX).await?;
+    let anew = events.iter().rposition(|event| event.kind == JobEventKind::Accepted).unwrap_or(0);
+    Ok(events.into_iter().skip(anew).filter(|event| event.step.as_deref() == Some(START)).map(|event| event.kind).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn boots_slow_each_other_down_within_bounds() {
+        let slowdowns = [(0, 2), (2, 2), (6, 2), (100, 2), (6, 16)].map(|(booting, cores)| of(booting, cores));
+        assert_eq!(slowdowns, [1.0, 1.0, 3.0, MOST_SLOWDOWN, 1.0]);
+    }
+
+    #[test]
+    fn time_counts_by_the_share_of_the_cpu() {
+        let mut patience = Patience::new(Duration::from_secs(180));
+        patience.slowdown = 3.0;
+        patience.pass(Duration::from_secs(300));
+        assert_eq!(patience.spent, Duration::from_secs(100));
+        assert!(patience.was_slowed());
+        // The others are done: now all of it counts.
+        patience.slowdown = 1.0;
+        patience.pass(Duration::from_secs(80));
+        assert_eq!(patience.spent, patience.budget);
+
+        let mut alone = Patience::new(Duration::from_secs(180));
+        alone.pass(Duration::from_secs(181));
+        assert!(alone.spent > alone.budget && !alone.was_slowed());
+    }
+}
