@@ -214,7 +214,7 @@ export const adminPages = {
   },
   rollouts: {
     title: 'Update all',
-    text: 'One instance first, then a tenth, then the rest. After two failures nothing more is begun.',
+    text: 'One instance first, then a tenth, then the rest. If the image turns out to be bad, nothing more is begun.',
     back: 'All updates of everything',
     none: 'Everything has not been updated at once yet',
     noneText: 'Start it after an important release of OpenClaw. Whoever fails is rolled back.',
@@ -240,6 +240,11 @@ export const adminPages = {
       updated: 'Updated',
       failed: 'Failed',
       skipped: 'Not touched',
+    },
+    faults: {
+      image: 'Because of the image: with the old one it came up again.',
+      instance: 'Because of the instance itself: the old image does not come up either.',
+      platform: 'Because of the server, not of the image.',
     },
   },
   instances: {

@@ -212,7 +212,7 @@ export const adminPages: typeof en = {
   },
   rollouts: {
     title: '全部更新',
-    text: '先更新一个实例，再更新十分之一，最后更新其余。失败两次后不再继续。',
+    text: '先更新一个实例，再更新十分之一，最后更新其余。若镜像有问题，则不再继续。',
     back: '全部更新记录',
     none: '还没有进行过全部更新',
     noneText: '在 OpenClaw 发布重要版本后开始。更新失败的实例会回滚。',
@@ -238,6 +238,11 @@ export const adminPages: typeof en = {
       updated: '已更新',
       failed: '失败',
       skipped: '未处理',
+    },
+    faults: {
+      image: '镜像的问题：用旧镜像可以重新启动。',
+      instance: '实例自身的问题：用旧镜像也无法启动。',
+      platform: '服务器的问题，与镜像无关。',
     },
   },
   instances: {

@@ -132,6 +132,7 @@ function WaveCard({ wave: { wave, members, over } }: { wave: Wave }) {
                 )}
                 <Badge tone={TONES[member.status]}>{rollouts.statuses[member.status]}</Badge>
               </span>
+              {member.fault ? <p className="mt-0.5 text-xs">{rollouts.faults[member.fault]}</p> : null}
               {member.errorMessage ? <p className="mt-0.5 text-xs text-bad">{member.errorMessage}</p> : null}
             </li>
           ))}
