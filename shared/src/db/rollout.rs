@@ -134,7 +134,13 @@ pub async fn members(conn: &mut Conn, job: JobId) -> Result<Vec<Member>, DbError
 }
 
 /// Notes which job updates a member, and whether its gateway answers before that.
-pub async fn begin(conn: &mut Conn, job: JobId, instance: &InstanceId, update: JobId, ran: bool) -> Result<(), DbError> {
+pub async fn begin(
+    conn: &mut Conn,
+    job: JobId,
+    instance: &InstanceId,
+    update: JobId,
+    ran: bool,
+) -> Result<(), DbError> {
     diesel::update(rollout_members::table.find((job, instance)))
         .set((
             rollout_members::status.eq(MemberStatus::Updating),

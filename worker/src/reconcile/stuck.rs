@@ -78,7 +78,11 @@ pub(super) async fn sweep(env: &Env) -> SweepResult {
         match look(env, &instance).await {
             Ok(Seen::Drift) => continue,
             Ok(Seen::Boots) if !overdue.contains(&instance.id) => {
-                report.watching("booting", &instance.id, "Its gateway boots by itself and does not answer yet.".to_owned());
+                report.watching(
+                    "booting",
+                    &instance.id,
+                    "Its gateway boots by itself and does not answer yet.".to_owned(),
+                );
                 continue;
             }
             Ok(Seen::Boots | Seen::Nothing) => {}

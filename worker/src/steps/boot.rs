@@ -64,8 +64,10 @@ pub(super) async fn take_turn(cx: &JobContext, at_once: bool) -> Result<(), Step
         let news = (booting, ahead);
         if told.is_none_or(|(before, at)| before != news && at.elapsed() > TELL_AGAIN) {
             told = Some((news, Instant::now()));
-            cx.log(&format!("Waiting for its turn to boot: {booting} gateways are booting, and {ahead} wait before it"))
-                .await?;
+            cx.log(&format!(
+                "Waiting for its turn to boot: {booting} gateways are booting, and {ahead} wait before it"
+            ))
+            .await?;
         }
         tokio::select! {
             () = tokio::time::sleep(ASK_AGAIN) => {}
@@ -161,7 +163,12 @@ async fn entries(cx: &JobContext) -> Result<Vec<JobEventKind>, StepError> {
     let mut conn = cx.env.db.conn().await?;
     let events = clawdeploy_shared::db::job_event::list(&mut conn, cx.job.id, 0, i64::MAX).await?;
     let anew = events.iter().rposition(|event| event.kind == JobEventKind::Accepted).unwrap_or(0);
-    Ok(events.into_iter().skip(anew).filter(|event| event.step.as_deref() == Some(START)).map(|event| event.kind).collect())
+    Ok(events
+        .into_iter()
+        .skip(anew)
+        .filter(|event| event.step.as_deref() == Some(START))
+        .map(|event| event.kind)
+        .collect())
 }
 
 #[cfg(test)]

@@ -132,9 +132,13 @@ async fn note_container(cx: &JobContext, container: Option<Container<'_>>) -> Re
 
 /// Starts the container as soon as it is its turn to boot.
 pub(super) async fn start(cx: &JobContext) -> Result<(), StepError> {
-    let runs = cx.env.docker.find_instance_containers(cx.instance_id()?).await?.iter().any(|container| {
-        matches!(container.status, ContainerStatus::Running | ContainerStatus::Restarting)
-    });
+    let runs = cx
+        .env
+        .docker
+        .find_instance_containers(cx.instance_id()?)
+        .await?
+        .iter()
+        .any(|container| matches!(container.status, ContainerStatus::Running | ContainerStatus::Restarting));
     if runs && cx.job.kind == JobKind::Start {
         boot::note_found_running(cx).await?;
     }

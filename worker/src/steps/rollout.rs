@@ -61,10 +61,7 @@ fn judge(tally: &Tally) -> Option<Stop> {
     let Tally { proved, failed_by_image, failed_by_platform, owners, .. } = *tally;
     let of_several = |failing: i64| owners < 2 || failing >= 2;
     let tried = proved + failed_by_image;
-    if failed_by_image >= IMAGE_FAILURES
-        && failed_by_image * 10 > tried
-        && of_several(tally.owners_failed_by_image)
-    {
+    if failed_by_image >= IMAGE_FAILURES && failed_by_image * 10 > tried && of_several(tally.owners_failed_by_image) {
         Some(Stop::Image)
     } else if failed_by_platform >= PLATFORM_FAILURES
         && failed_by_platform > tried
@@ -77,8 +74,9 @@ fn judge(tally: &Tally) -> Option<Stop> {
 }
 
 pub(super) async fn update_all(cx: &JobContext) -> Result<(), StepError> {
-    let payload: Payload = serde_json::from_value(cx.job.payload.clone())
-        .map_err(|error| StepError::permanent("invalid_payload", format!("What the job is to do cannot be read: {error}.")))?;
+    let payload: Payload = serde_json::from_value(cx.job.payload.clone()).map_err(|error| {
+        StepError::permanent("invalid_payload", format!("What the job is to do cannot be read: {error}."))
+    })?;
     let reference = &cx.env.config.image.image;
     let image = cx.env.docker.image_id(reference).await?.ok_or_else(|| container::image_missing(reference))?;
     {
