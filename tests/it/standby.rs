@@ -153,7 +153,7 @@ async fn what_is_replaced_during_a_life_is_noticed() {
     wait_standby(&env, &["wrong_data_dir"]).await;
     let ann = env.user("ann").await;
     let asked = ann.act(&made.instance, "restart").await;
-    std::fs::remove_dir_all(&env.data_dir).unwrap();
+    std::fs::rename(&env.data_dir, env.scratch().join("empty")).unwrap();
     wait_standby(&env, &["data_dir_unreadable"]).await;
     std::fs::rename(&aside, &env.data_dir).unwrap();
     wait_job(&env, &asked.job, "succeeded").await;
