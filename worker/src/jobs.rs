@@ -84,7 +84,7 @@ pub fn plan(kind: JobKind) -> &'static Plan {
         JobKind::Rollback => &recreate::ROLLBACK,
         JobKind::UpdateAll => &update_all::PLAN,
         JobKind::Restore => &restore::PLAN,
-        // Jobs of a kind that this version does not know are never claimed, and the dispatcher gives back what is: see there.
+        // A kind that this version does not know is never claimed: `lease::claim` asks for known ones only.
         JobKind::Noop | JobKind::Unknown => &noop::PLAN,
     }
 }

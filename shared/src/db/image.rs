@@ -230,6 +230,8 @@ impl OwnImage {
             ImageSource::Release => self.version.clone(),
             ImageSource::Git => self.revision.as_ref().map(|revision| format!("git-{}", of(revision))),
             ImageSource::Registry => self.revision.as_ref().map(|revision| format!("registry-{}", of(revision))),
+            // A newer version writes its tags down.
+            ImageSource::Unknown => None,
         };
         tag.into_iter().map(|tag| format!("{repository}:{tag}")).collect()
     }

@@ -36,6 +36,8 @@ pub enum ChangeStatus {
     RolledBack,
     /// It could not be undone. What was kept is still there, and an administrator has to retry the job.
     Stuck,
+    /// A newer version of the platform wrote it.
+    Unknown,
 }
 
 impl ChangeStatus {
@@ -45,6 +47,7 @@ impl ChangeStatus {
             SnapshotStatus::Changing => Self::Changing,
             SnapshotStatus::Kept => Self::Kept,
             SnapshotStatus::RolledBack => Self::RolledBack,
+            SnapshotStatus::Unknown => Self::Unknown,
         }
     }
 }

@@ -220,7 +220,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Puts a job that failed or was cancelled back in its queue */
+        /**
+         * Puts a job that failed or was cancelled back in its queue
+         * @description One that could not be undone (`undo_failed`) goes on being undone, and then ends as it would have.
+         */
         post: operations["retry_job"];
         delete?: never;
         options?: never;
@@ -375,8 +378,10 @@ export interface paths {
         put?: never;
         /**
          * Updates every instance
-         * @description In waves: one, then a tenth, then the rest. Each instance by a job of its own, which ends as an update does: up to date, or
-         *     as it was. After two failures nothing more is begun. Cancelled like any other job: what is under way is rolled back.
+         * @description In waves: one, then a tenth, then the rest, and last those that failed last time or do not run. Each instance by a job of its
+         *     own, which ends as an update does: up to date, or as it was. A failure counts against the image if the gateway comes up again
+         *     with the old one. Two of these, of two people's instances and more than a tenth of those that tried the image, stop
+         *     it. Cancelled like any other job: what is under way is rolled back.
          */
         post: operations["update_all"];
         delete?: never;
@@ -943,6 +948,7 @@ export interface paths {
          * Takes an instance back to what it was before its last change
          * @description Image, settings, configuration and state; the workspace stays. Possible while `GET …/changes` shows a change with
          *     `canRollBack`. A rollback is a change itself, and can be taken back in the same way.
+         *     Refused where its limits from then would be more than is left of the quotas.
          */
         post: operations["rollback_instance"];
         delete?: never;
@@ -1522,6 +1528,11 @@ export interface components {
          * @enum {string}
          */
         ChangeReason: "update" | "rollback" | "settings";
+        /**
+         * @description How far a change is.
+         * @enum {string}
+         */
+        ChangeStatus: "changing" | "kept" | "rolled_back" | "stuck" | "unknown";
         /** @description A change of an instance's container: an update, a rollback, or other settings. */
         ChangeView: {
             /**
@@ -1561,7 +1572,7 @@ export interface components {
             jobId: components["schemas"]["JobId"];
             method?: components["schemas"]["SnapshotMethod"] | null;
             reason: components["schemas"]["ChangeReason"];
-            status: components["schemas"]["SnapshotStatus"];
+            status: components["schemas"]["ChangeStatus"];
             /** @description Version of OpenClaw after; null: not known. */
             toVersion?: string | null;
         };
@@ -1762,7 +1773,7 @@ export interface components {
          * @description What went wrong, for programs.
          * @enum {string}
          */
-        ErrorCode: "invalid_body" | "unknown_field" | "invalid_query" | "invalid_path" | "invalid_header" | "unauthenticated" | "invalid_token" | "invalid_credentials" | "second_factor_required" | "invalid_code" | "insufficient_scope" | "cross_site" | "admin_only" | "origin_refused" | "not_found" | "pairing_request_not_found" | "device_not_found" | "method_not_allowed" | "setup_done" | "email_taken" | "last_admin" | "totp_enabled" | "totp_not_prepared" | "name_taken" | "instance_limit" | "quota_exceeded" | "terminal_limit" | "instance_gone" | "already_running" | "already_stopped" | "wrong_status" | "not_running" | "no_way_back" | "version_refused" | "job_in_progress" | "job_finished" | "not_cancellable" | "job_not_retryable" | "job_not_dead" | "body_too_large" | "unsupported_media_type" | "upgrade_required" | "validation_failed" | "idempotency_key_reused" | "rate_limited" | "internal_error" | "unavailable" | "timed_out" | "gateway_failed" | "gateway_busy" | "instance_unavailable" | "no_worker" | "reconcile_unfinished";
+        ErrorCode: "invalid_body" | "unknown_field" | "invalid_query" | "invalid_path" | "invalid_header" | "unauthenticated" | "invalid_token" | "invalid_credentials" | "second_factor_required" | "invalid_code" | "insufficient_scope" | "cross_site" | "admin_only" | "origin_refused" | "not_found" | "pairing_request_not_found" | "device_not_found" | "method_not_allowed" | "setup_done" | "email_taken" | "last_admin" | "totp_enabled" | "totp_not_prepared" | "name_taken" | "instance_limit" | "quota_exceeded" | "terminal_limit" | "instance_gone" | "already_running" | "already_stopped" | "wrong_status" | "not_running" | "undo_failed" | "no_way_back" | "version_refused" | "job_in_progress" | "job_finished" | "not_cancellable" | "job_not_retryable" | "job_not_dead" | "body_too_large" | "unsupported_media_type" | "upgrade_required" | "validation_failed" | "idempotency_key_reused" | "rate_limited" | "internal_error" | "unavailable" | "timed_out" | "gateway_failed" | "gateway_busy" | "instance_unavailable" | "no_worker" | "reconcile_unfinished";
         /** @description What went wrong. */
         Failure: {
             /** @description Stable, for programs. */
@@ -2145,7 +2156,10 @@ export interface components {
         Member: {
             /** @description Why it failed or was skipped. */
             errorMessage?: string | null;
+            fault?: components["schemas"]["MemberFault"] | null;
             instanceId: components["schemas"]["InstanceId"];
+            /** @description Whether its gateway answered when its turn came. Of one that did not, the update says nothing about the image. */
+            ran: boolean;
             status: components["schemas"]["MemberStatus"];
             updateJobId?: components["schemas"]["JobId"] | null;
             /**
@@ -2154,6 +2168,11 @@ export interface components {
              */
             wave: number;
         };
+        /**
+         * @description Whose fault it is that an instance could not be updated.
+         * @enum {string}
+         */
+        MemberFault: "image" | "instance" | "platform";
         /**
          * @description How far a rollout is with one instance.
          * @enum {string}
@@ -2297,7 +2316,7 @@ export interface components {
                 jobId: components["schemas"]["JobId"];
                 method?: components["schemas"]["SnapshotMethod"] | null;
                 reason: components["schemas"]["ChangeReason"];
-                status: components["schemas"]["SnapshotStatus"];
+                status: components["schemas"]["ChangeStatus"];
                 /** @description Version of OpenClaw after; null: not known. */
                 toVersion?: string | null;
             }[];
@@ -2968,11 +2987,6 @@ export interface components {
          * @enum {string}
          */
         SnapshotMethod: "reflink" | "copy";
-        /**
-         * @description How far a change is.
-         * @enum {string}
-         */
-        SnapshotStatus: "changing" | "kept" | "rolled_back";
         /** @description Why a worker stands by: its database, data directory and Docker engine do not belong together. */
         StandbyView: {
             /** @description `wrong_database`, `wrong_data_dir`, `wrong_engine` or `data_dir_unreadable`; more may come. */
@@ -3112,6 +3126,11 @@ export interface components {
         Unwinding: "failed" | "cancelled";
         /** @description How to update everything. Everything may be left out. */
         UpdateAll: {
+            /**
+             * @description Instances that are left as they are
+             * @default []
+             */
+            exclude?: components["schemas"]["InstanceId"][];
             /**
              * @description Whether the image is built from the latest source first
              * @default true

@@ -20,7 +20,13 @@ import { useInstanceId } from './use-id';
 
 type Change = Schemas['ChangeView'];
 
-const TONES: Record<Change['status'], Tone> = { changing: 'busy', kept: 'good', rolled_back: 'warn', stuck: 'bad' };
+const TONES: Record<Change['status'], Tone> = {
+  changing: 'busy',
+  kept: 'good',
+  rolled_back: 'warn',
+  stuck: 'bad',
+  unknown: 'neutral',
+};
 
 /** Which OpenClaw it has, what was changed, and the way back. */
 export function Versions() {

@@ -77,9 +77,11 @@ function Row({ instance }: { instance: Deleted }) {
           <span>
             {words.deletedAt} <When at={instance.deletedAt} />
           </span>
-          <span>
-            {words.removedAt} <Until at={instance.expiresAt} />
-          </span>
+          {instance.expiresAt ? (
+            <span>
+              {words.removedAt} <Until at={instance.expiresAt} />
+            </span>
+          ) : null}
         </p>
       </div>
       <Button size="sm" variant="outline" busy={restore.isPending} onClick={() => restore.mutate(undefined)}>

@@ -189,8 +189,15 @@ export const instance = {
     historyText: 'Updates and changed settings, each with its way back for three days.',
     historyEmpty: 'Nothing has been changed yet.',
     reasons: { update: 'Update', rollback: 'Rolled back', settings: 'Settings' },
-    statuses: { changing: 'under way', kept: 'in effect', rolled_back: 'put back', stuck: 'not put back' },
-    stuckText: 'It failed and could not be put back. An administrator has to retry its job. What was kept is still there.',
+    statuses: {
+      changing: 'under way',
+      kept: 'in effect',
+      rolled_back: 'put back',
+      stuck: 'not put back',
+      unknown: 'unknown',
+    },
+    stuckText:
+      'It failed and could not be put back. An administrator has to retry its job. What was kept is still there.',
     rolledBackText: 'It did not come up, so that everything was put back.',
     down: (time: string) => `away for ${time}`,
     back: 'Roll back',

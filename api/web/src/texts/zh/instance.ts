@@ -187,7 +187,7 @@ export const instance: Texts['instance'] = {
     historyText: '更新和设置变更，三天内均可回滚。',
     historyEmpty: '暂无变更。',
     reasons: { update: '更新', rollback: '回滚', settings: '设置' },
-    statuses: { changing: '进行中', kept: '已生效', rolled_back: '已恢复', stuck: '未能恢复' },
+    statuses: { changing: '进行中', kept: '已生效', rolled_back: '已恢复', stuck: '未能恢复', unknown: '未知' },
     stuckText: '更改失败且未能恢复。管理员需要重试该任务；更改前保留的内容仍在。',
     rolledBackText: '它没有成功启动，因此一切已恢复原样。',
     down: (time) => `停机 ${time}`,

@@ -9,6 +9,7 @@ const member = (
   instanceId,
   wave,
   status,
+  ran: true,
 });
 
 it('puts instances into their waves, in the order of the waves', () => {
