@@ -265,7 +265,7 @@ impl Stage {
                 asked
             }
             Fault::Config(text) => {
-                std::fs::write(self.config(), text).unwrap();
+                tokio::fs::write(self.config(), text).await.unwrap();
                 self.worker().await;
                 self.ask().await
             }

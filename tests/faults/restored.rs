@@ -33,7 +33,7 @@ async fn an_older_dump_takes_nothing_away() {
     succeeded(&env, &newer.job).await;
     let before = ann.instance(&newer.instance).await;
     let note = env.data_dir.join(&newer.instance).join("workspace/note.txt");
-    std::fs::write(&note, "mine").unwrap();
+    tokio::fs::write(&note, "mine").await.unwrap();
     for worker in env.workers() {
         worker.terminate().await;
     }

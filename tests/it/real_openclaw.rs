@@ -78,7 +78,7 @@ async fn validated(form: Value) -> Value {
     let file = env.data_dir.join(&made.instance).join("config/openclaw.json");
     let text = std::fs::read_to_string(&file).unwrap().replacen("\"lan\",", "'loopback', // mine", 1);
     let text = text.replacen("\"port\": 18789", "port: 0x4965", 1).replacen("\"auth\": {", "auth: {},\n\"gone\": {", 1);
-    std::fs::write(&file, text.replacen("\"gone\": {", "'auth': {", 1)).unwrap();
+    tokio::fs::write(&file, text.replacen("\"gone\": {", "'auth': {", 1)).await.unwrap();
     done(&env, &made.instance, "restart").await;
     let text = std::fs::read_to_string(&file).unwrap();
     assert!(text.contains("// mine") && text.contains("0x4965") && text.contains("\"lan\""), "{text}");

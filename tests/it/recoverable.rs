@@ -45,7 +45,7 @@ async fn what_was_deleted_can_be_taken_back() {
     let (ann, bob) = (env.user("ann").await, env.user("bob").await);
     let made = running(&env, "first").await;
     let before = ann.instance(&made.instance).await;
-    std::fs::write(note(&env, &made.instance), "mine").unwrap();
+    tokio::fs::write(note(&env, &made.instance), "mine").await.unwrap();
 
     deleted(&env, &made.instance).await;
     assert!(!env.data_dir.join(&made.instance).exists());
@@ -104,7 +104,7 @@ async fn what_an_older_database_does_not_know_stays_and_is_adopted() {
     let known = running(&env, "known").await;
     let made = running(&env, "newer").await;
     let before = ann.instance(&made.instance).await;
-    std::fs::write(note(&env, &made.instance), "mine").unwrap();
+    tokio::fs::write(note(&env, &made.instance), "mine").await.unwrap();
     let snapshot = env.data_dir.join(".snapshots").join(&made.instance).join("0193a7c0-0000-7000-8000-000000000000");
     std::fs::create_dir_all(&snapshot).unwrap();
     let trash = env.data_dir.join(".trash").join(format!("{}-0011", made.instance));
@@ -182,7 +182,7 @@ async fn without_a_manifest_the_token_stays() {
 async fn a_provision_that_fails_takes_no_older_files() {
     let env = TestEnv::builder().build().await;
     let made = running(&env, "first").await;
-    std::fs::write(note(&env, &made.instance), "mine").unwrap();
+    tokio::fs::write(note(&env, &made.instance), "mine").await.unwrap();
     crate::support::done(&env, &made.instance, "stop").await;
     let container = format!("claw-{}", made.instance);
     docker::docker(&["rm", "--force", &container]).await;

@@ -1,4 +1,4 @@
-//! A PgBouncer of the test's own in front of the tests' Postgres.
+//! A `PgBouncer` of the test's own in front of the tests' Postgres.
 
 use std::{
     fs::File,

@@ -199,7 +199,7 @@ fn as_postgres(program: &str) -> Blocking {
 fn certify(dir: &Path, uid: u32, gid: u32) {
     let data = dir.join("data");
     authority(dir);
-    std::fs::write(dir.join("san"), "subjectAltName=DNS:localhost\n").expect("a file");
+    put(&dir.join("san"), "subjectAltName=DNS:localhost\n");
     openssl(
         dir,
         "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=db -keyout data/server.key -out csr",
@@ -208,7 +208,11 @@ fn certify(dir: &Path, uid: u32, gid: u32) {
     for file in ["server.key", "server.crt"] {
         fchown(File::open(data.join(file)).expect("what openssl made"), Some(uid), Some(gid)).expect("its owner");
     }
-    std::fs::write(data.join("pg_hba.conf"), "hostssl all all all scram-sha-256\n").expect("a rule");
+    put(&data.join("pg_hba.conf"), "hostssl all all all scram-sha-256\n");
+}
+
+fn put(path: &Path, text: &str) {
+    File::create(path).and_then(|mut file| file.write_all(text.as_bytes())).expect("a file");
 }
 
 /// Makes `ca.key` and `ca.crt` of an authority in a directory.

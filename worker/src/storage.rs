@@ -138,9 +138,11 @@ impl Storage {
     /// Removes the directories of an instance if `job` has made them; false: they are older and stay.
     pub async fn remove_if_made_by(&self, id: &InstanceId, job: JobId) -> Result<bool, StorageError> {
         let made_by = self
-            .with(id, |inner, id| match dir::is_there(&inner.root, id)? {
-                true => dir::read_file(&inner.root, &format!("{id}/{MADE_BY}"), 100).map(Some),
-                false => Ok(None),
+            .with(id, |inner, id| {
+                if !dir::is_there(&inner.root, id)? {
+                    return Ok(None);
+                }
+                dir::read_file(&inner.root, &format!("{id}/{MADE_BY}"), 100).map(Some)
             })
             .await?;
         match made_by {

@@ -224,7 +224,7 @@ impl Provider {
                 Err(error @ IdentityError::Token(_)) => return Err(error),
                 // Whoever is known here signs in without an e-mail; of others the missing claim is named.
                 Err(error) => {
-                    tracing::warn!(error = chain(&error), "The provider of identities does not say more of a person")
+                    tracing::warn!(error = chain(&error), "The provider of identities does not say more of a person");
                 }
             }
         }

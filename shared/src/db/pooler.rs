@@ -1,6 +1,6 @@
 //! Poolers between us and Postgres.
 //!
-//! A pooler that lends a session of Postgres for one transaction only (`pool_mode=transaction` of PgBouncer) breaks what we
+//! A pooler that lends a session of Postgres for one transaction only (`pool_mode=transaction` of `PgBouncer`) breaks what we
 //! need sessions for: the role and the name under which people's rows are asked for would stay behind for whoever comes next,
 //! and locks would belong to nobody. So both programs look at their start, and refuse. A pooler that lends a session for as
 //! long as the connection lasts (`pool_mode=session`) is as good as none.

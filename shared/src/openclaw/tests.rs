@@ -26,7 +26,7 @@ fn settings<'a>(id: &'a InstanceId, token: &'a SecretString, routing: &'a Routin
     }
 }
 
-fn env_text(file: SecretSlice<u8>) -> String {
+fn env_text(file: &SecretSlice<u8>) -> String {
     String::from_utf8(file.expose_secret().to_vec()).unwrap()
 }
 
@@ -83,11 +83,11 @@ fn the_env_file_holds_the_providers_key_and_the_owners_variables() {
         env: &env,
         ..settings(&id, &token, &routing)
     };
-    let file = env_text(env_file(&variables(&with_key)));
+    let file = env_text(&env_file(&variables(&with_key)));
     let lines: Vec<_> = file.lines().skip(1).collect();
     assert_eq!(lines, ["GEMINI_API_KEY=\"sk-1\"", "MINE=\"a b\""]);
     let without_provider = GatewaySettings { ai_provider: AiProvider::None, ..with_key };
-    assert!(!env_text(env_file(&variables(&without_provider))).contains("sk-1"));
+    assert!(!env_text(&env_file(&variables(&without_provider))).contains("sk-1"));
 }
 
 #[test]

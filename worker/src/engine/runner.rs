@@ -56,7 +56,8 @@ pub async fn run(env: Env, job: Job, lease: Lease, signals: Signals) {
     let (id, kind, attempt) = (job.id, job.kind, job.attempt);
     let instance_id = job.instance_id.as_ref().map(ToString::to_string);
     let (queue, request_id) = (job.queue, job.request_id.clone());
-    let left = attempt_once(&env, job, lease.clone(), signals.clone()).await;
+    // On the heap: it holds the state of every step.
+    let left = Box::pin(attempt_once(&env, job, lease.clone(), signals.clone())).await;
     let outcome = match &left {
         Ok(Left::Ended(status)) => status.as_str(),
         Ok(Left::Retry) => "retry",

@@ -163,7 +163,7 @@ async fn purge(env: &Env, report: &mut SweepReport) -> Result<(), SweepError> {
         match purge_one(env, &id).await {
             Ok(false) => {}
             Ok(true) => {
-                report.repaired("purged", &id, "Its files had expired, or were to be purged, and were removed.")
+                report.repaired("purged", &id, "Its files had expired, or were to be purged, and were removed.");
             }
             Err(error) if error.is_hopeless() => return Err(error),
             Err(error) => {

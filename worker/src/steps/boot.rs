@@ -178,14 +178,15 @@ mod tests {
     #[test]
     fn boots_slow_each_other_down_within_bounds() {
         let slowdowns = [(0, 2), (2, 2), (6, 2), (100, 2), (6, 16)].map(|(booting, cores)| of(booting, cores));
-        assert_eq!(slowdowns, [1.0, 1.0, 3.0, MOST_SLOWDOWN, 1.0]);
+        let expected = [1.0, 1.0, 3.0, MOST_SLOWDOWN, 1.0];
+        assert!(slowdowns.iter().zip(expected).all(|(found, right)| (found - right).abs() < 1e-9), "{slowdowns:?}");
     }
 
     #[test]
     fn time_counts_by_the_share_of_the_cpu() {
-        let mut patience = Patience::new(Duration::from_secs(180));
+        let mut patience = Patience::new(Duration::from_mins(3));
         patience.slowdown = 3.0;
-        patience.pass(Duration::from_secs(300));
+        patience.pass(Duration::from_mins(5));
         assert_eq!(patience.spent, Duration::from_secs(100));
         assert!(patience.was_slowed());
         // The others are done: now all of it counts.
@@ -193,7 +194,7 @@ mod tests {
         patience.pass(Duration::from_secs(80));
         assert_eq!(patience.spent, patience.budget);
 
-        let mut alone = Patience::new(Duration::from_secs(180));
+        let mut alone = Patience::new(Duration::from_mins(3));
         alone.pass(Duration::from_secs(181));
         assert!(alone.spent > alone.budget && !alone.was_slowed());
     }

@@ -160,9 +160,9 @@ impl<'a> Edit<'a> {
                 None => {}
             }
             if bare && is_name(key) {
-                new.push_str(key)
+                new.push_str(key);
             } else {
-                new.push_str(&Value::from(*key).to_string())
+                new.push_str(&Value::from(*key).to_string());
             }
             new.push_str(": ");
             new.push_str(&self.value(value, indent.as_deref()));

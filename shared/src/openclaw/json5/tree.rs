@@ -118,7 +118,9 @@ impl From<&Value> for Tree {
             Value::String(value) => Self::string(value),
             Value::Array(items) => {
                 let mut digest = Sha256::new_with_prefix(b"a");
-                items.iter().for_each(|item| Self::from(item).absorb(&mut digest));
+                for item in items {
+                    Self::from(item).absorb(&mut digest);
+                }
                 Self::Other(digest.finalize().into())
             }
             Value::Object(members) => {

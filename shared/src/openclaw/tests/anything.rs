@@ -198,7 +198,7 @@ fn any_environment_keeps_the_owners_lines() {
         let existing = text(rng, &near);
         let secret = SecretString::from("sk-0123");
         let variables = BTreeMap::from([("KEY", &secret)]);
-        let changed = env_text(change_env_file(existing.as_bytes(), &BTreeSet::from(["GONE".to_owned()]), &variables));
+        let changed = env_text(&change_env_file(existing.as_bytes(), &BTreeSet::from(["GONE".to_owned()]), &variables));
         assert_eq!(changed.lines().filter(|line| *line == "KEY=\"sk-0123\"").count(), 1, "{changed:?}");
         // Both ends of line are one to OpenClaw.
         let lines = |text: &str| text.lines().map(|line| line.trim_end_matches('\r').to_owned()).collect::<Vec<_>>();
@@ -206,7 +206,7 @@ fn any_environment_keeps_the_owners_lines() {
         for line in lines(&existing).iter().filter(|line| !line.contains('=')) {
             assert!(kept.contains(line), "{line:?} of {existing:?}");
         }
-        let again = env_text(change_env_file(changed.as_bytes(), &BTreeSet::new(), &variables));
+        let again = env_text(&change_env_file(changed.as_bytes(), &BTreeSet::new(), &variables));
         assert_eq!(again, changed);
     });
 }
