@@ -83,12 +83,16 @@ async fn a_running_start() {
 /// What boots by itself, as everything does after a reboot of the host, is not stopped by a start that comes to nothing.
 #[tokio::test]
 async fn a_start_of_what_boots_already_does_not_stop_it() {
-    let env = TestEnv::builder().ready(3.0).build().await;
+    let env = TestEnv::builder().ready(3.0).workers(0).build().await;
+    let hold = Hold::default();
+    env.add_worker(&WorkerOptions::failpoints(&hold.at("start.start_container.before"))).await;
     let made = running(&env, "first").await;
+    done(&env, &made.instance, "stop").await;
     tokio::fs::write(env.data_dir.join(&made.instance).join("config/fate"), "never").await.unwrap();
-    http(port(&env, &made.instance).await, "/crash").await;
-    wait_status(&env, &made.instance, "starting", Duration::from_secs(15)).await;
     let start = env.user("ann").await.act(&made.instance, "start").await;
+    hold.reached(&env).await;
+    clawdeploy_tests::docker::docker(&["start", &format!("claw-{}", made.instance)]).await;
+    hold.release();
     wait_job(&env, &start.job, "failed").await;
     let container = format!("claw-{}", made.instance);
     let state = clawdeploy_tests::docker::inspect(&container, "{{.State.Status}}").await;

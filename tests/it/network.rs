@@ -144,7 +144,7 @@ async fn from_inside_there_is_the_internet_and_nothing_of_ours() {
     let mut firewall = Firewall::of(&env);
     firewall.run("apply");
     firewall.run("apply");
-    firewall.run("check");
+    firewall.wait_in_force(&env).await;
     assert_eq!(reachable(&made.instance, &all).await, [internet.clone()].into(), "with the rules of production");
     for port in published {
         assert_eq!(http(port, "/readyz").await.map(|(status, _)| status), Some(200), "from the machine itself");

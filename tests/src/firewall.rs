@@ -1,6 +1,9 @@
 //! The rules that production has (`deploy/firewall.sh`), for the addresses of one test. They go with it.
 
-use std::process::{Child, Command, Stdio};
+use std::{
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
 
 use crate::{TestEnv, programs::workspace_root};
 
@@ -28,6 +31,12 @@ impl Firewall {
     pub fn run(&self, verb: &str) {
         let done = self.command(verb).output().unwrap();
         assert!(done.status.success(), "{verb}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+
+    /// Waits until every rule is in force. While the engine makes a network, its own rules come first for a moment.
+    pub async fn wait_in_force(&self, env: &TestEnv) {
+        let whole = async || self.command("check").status().unwrap().success().then_some(());
+        env.wait_for("the firewall's rules", Duration::from_mins(1), whole).await;
     }
 
     /// Name of the chain.

@@ -137,20 +137,25 @@ impl Storage {
 
     /// Removes the directories of an instance if `job` has made them; false: they are older and stay.
     pub async fn remove_if_made_by(&self, id: &InstanceId, job: JobId) -> Result<bool, StorageError> {
-        let made_by = self
-            .with(id, |inner, id| {
+        let is_older = self
+            .with(id, move |inner, id| {
                 if !dir::is_there(&inner.root, id)? {
-                    return Ok(None);
+                    return Ok(false);
                 }
-                dir::read_file(&inner.root, &format!("{id}/{MADE_BY}"), 100).map(Some)
+                let made_by = dir::read_file(&inner.root, &format!("{id}/{MADE_BY}"), 100)?;
+                if made_by.as_deref() == Some(job.to_string().as_bytes()) {
+                    return Ok(false);
+                }
+                // Cut short before it could say who made it, or on a disk that was full. Nobody has anything in there.
+                let home = dir::open(&inner.root, id)?;
+                Ok(dir::is_there(&home, CONFIG)? || dir::is_there(&home, WORKSPACE)?)
             })
             .await?;
-        match made_by {
-            Some(made_by) if made_by.as_deref() != Some(job.to_string().as_bytes()) => Ok(false),
-            Some(_) => self.remove(id).await.map(|()| true),
-            // Gone already, perhaps by a removal that was cut short.
-            None => self.with(id, empty_of).await.map(|()| true),
+        if is_older {
+            return Ok(false);
         }
+        // Also where it is gone already: an earlier removal may have been cut short.
+        self.remove(id).await.map(|()| true)
     }
 
     /// Writes a file of the config directory, whole or not at all, owned by the tenant and readable by nobody else.

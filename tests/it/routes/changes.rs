@@ -335,8 +335,10 @@ async fn update_of_everything() {
       "members": [
         {
           "errorMessage": null,
+          "fault": null,
           "instanceId": "[instance]",
           "name": "first",
+          "ran": true,
           "status": "updated",
           "updateJobId": "[uuid]",
           "wave": 0

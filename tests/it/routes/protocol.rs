@@ -85,6 +85,7 @@ async fn health() {
     assert_eq!(site.anon.get("/healthz").await.expect(200).json, json!({ "status": "ok" }));
     insta::assert_json_snapshot!(site.anon.get("/readyz").await.expect(200).json, @r#"
     {
+      "firewall": "unknown",
       "postgres": "ok",
       "redis": "ok",
       "status": "degraded",

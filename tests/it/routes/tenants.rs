@@ -20,10 +20,11 @@ use super::{
 };
 
 /// Tables with rows of people's, and whose each row is.
-const OWNED: [(&str, &str); 11] = [
+const OWNED: [(&str, &str); 12] = [
     ("users", "id"),
     ("instances", "owner_id"),
     ("jobs", "owner_id"),
+    ("recoverable_instances", "owner_id"),
     ("terminals", "user_id"),
     ("sessions", "user_id"),
     ("api_tokens", "user_id"),
@@ -71,6 +72,8 @@ async fn neighbours(site: &Site) -> (UserId, UserId) {
         INSERT INTO ports (port, instance_id) SELECT 20000 + row_number() OVER (), id FROM instances; \
         INSERT INTO snapshots (id, instance_id, job_id, reason, status, was_running, from_image, from_settings, to_image, \
           to_settings) SELECT gen_random_uuid(), id, gen_random_uuid(), 'update', 'kept', true, 'a', '{}', 'b', '{}' FROM instances; \
+        INSERT INTO recoverable_instances (id, state, owner_id, reason, expires_at) \
+          SELECT 'gone' || right(id, 8), 'deleted', owner_id, 'x', now() + interval '1 hour' FROM instances; \
         INSERT INTO instance_stats SELECT id, now(), 1, 1, 1, 1, 1, 1, 1 FROM instances";
     site.env.db.conn().await.unwrap().batch_execute(rows).await.unwrap();
     (site.env.user_id("ann", Role::User).await, site.env.user_id("bob", Role::User).await)
