@@ -16,8 +16,8 @@ export async function reconciler() {
   await toast(/^Every sweep has run: \d+ findings?$/).waitFor();
   const files = page.getByRole('listitem').filter({ has: page.getByRole('heading', { name: /^Files/ }) });
   const finding = files.getByRole('listitem').filter({ hasText: STRAY });
-  await finding.getByText('Watching', { exact: true }).waitFor();
-  await finding.getByText('The directory belongs to no instance.').waitFor();
+  await finding.getByText('Reported', { exact: true }).waitFor();
+  await finding.getByText('The database does not know this directory.').waitFor();
   await page.getByRole('listitem').filter({ hasText: /^Ports/ }).getByText('All is as it should be.').waitFor();
   await look('admin-reconciler');
   await open('Recovery');
