@@ -1,10 +1,15 @@
 //! The update of everything: waves, what stops it, and what is left when it ends early.
 
+use std::time::Duration;
+
 use clawdeploy_tests::{FakeMode, TestEnv, client::Accepted, wait};
 use serde_json::json;
 
 use super::support::{image_id, with_newer};
-use crate::support::{SOON, done, http, instance, port, wait_job};
+use crate::support::{SOON, done, http, instance, port, wait_job, wait_job_within};
+
+/// One instance after the other, some of which start their old gateway again.
+const PATIENCE: Duration = Duration::from_mins(3);
 
 /// So many instances that run, in an installation whose workers have this image for newer ones.
 async fn environment(count: usize, newer: FakeMode) -> (TestEnv, Vec<Accepted>) {
@@ -80,7 +85,7 @@ async fn broken_ones_do_not_hold_it_back() {
     let form = json!({ "rebuild": false, "exclude": [excluded] });
     let answer = env.admin().await.post("/api/admin/update-all", &form).await.expect(202);
     let job = answer.json["job"]["id"].as_str().unwrap().to_owned();
-    assert_eq!(wait_job(&env, &job, "failed").await["error_code"], "rollout_incomplete");
+    assert_eq!(wait_job_within(&env, &job, "failed", PATIENCE).await["error_code"], "rollout_incomplete");
     let sql = "SELECT instance_id, status, fault FROM rollout_members";
     for member in env.rows(sql).await {
         let id = member["instance_id"].as_str().unwrap();
@@ -98,7 +103,7 @@ async fn broken_ones_do_not_hold_it_back() {
         done(&env, &mended.instance, "start").await;
     }
     env.admin().await.post_empty(&format!("/api/admin/jobs/{job}/retry")).await.expect(202);
-    wait_job(&env, &job, "succeeded").await;
+    wait_job_within(&env, &job, "succeeded", PATIENCE).await;
     all_run(&env, &made[..4], FakeMode::Next).await;
     all_run(&env, &made[4..], FakeMode::Ok).await;
     env.finish().await;

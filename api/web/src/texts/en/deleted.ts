@@ -1,7 +1,7 @@
 /** Recently deleted instances. The texts come with their page: nobody needs them before. */
 export const deleted = {
   title: 'Recently deleted',
-  text: 'A deleted instance is kept for a while. Until then you can restore it with its files, token and address.',
+  text: 'Restore a deleted instance with its files, token and address until it is removed for good.',
   back: 'Instances',
   none: 'Nothing was deleted recently',
   noneText: 'Instances that you delete are listed here until they are removed for good.',

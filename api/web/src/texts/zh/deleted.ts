@@ -2,7 +2,7 @@ import type { deleted as en } from '../en/deleted';
 
 export const deleted: typeof en = {
   title: '最近删除',
-  text: '删除的实例会保留一段时间。在此期间可以恢复，文件、令牌和地址都不变。',
+  text: '在永久移除之前，您可以恢复已删除的实例，文件、令牌和地址都不变。',
   back: '实例',
   none: '最近没有删除实例',
   noneText: '您删除的实例会列在这里，直到被永久移除。',
