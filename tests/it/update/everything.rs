@@ -6,7 +6,7 @@ use clawdeploy_tests::{FakeMode, TestEnv, client::Accepted, wait};
 use serde_json::json;
 
 use super::support::{image_id, with_newer};
-use crate::support::{SOON, done, http, instance, port, wait_job, wait_job_within};
+use crate::support::{SOON, http, instance, port, wait_job, wait_job_within};
 
 /// One instance after the other, some of which start their old gateway again.
 const PATIENCE: Duration = Duration::from_mins(3);
@@ -100,7 +100,15 @@ async fn broken_ones_do_not_hold_it_back() {
     }
     for mended in &made[..2] {
         tokio::fs::remove_file(fate(&mended.instance)).await.unwrap();
-        done(&env, &mended.instance, "start").await;
+        // The engine starts it again, unless the breaker has stopped that.
+        let runs = async || {
+            if instance(&env, &mended.instance).await["status"] == "running" {
+                return Some(());
+            }
+            env.user("ann").await.post_empty(&format!("/api/instances/{}/start", mended.instance)).await;
+            None
+        };
+        env.wait_for("the mended one to run", PATIENCE, runs).await;
     }
     env.admin().await.post_empty(&format!("/api/admin/jobs/{job}/retry")).await.expect(202);
     wait_job_within(&env, &job, "succeeded", PATIENCE).await;
