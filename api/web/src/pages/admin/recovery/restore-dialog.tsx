@@ -1,6 +1,6 @@
 import { useState } from 'react';
 import { call, client } from '@/api/client';
-import { More, usePages } from '@/components/pages';
+import { More } from '@/components/pages';
 import { Button } from '@/components/ui/button';
 import { Dialog } from '@/components/ui/dialog';
 import { Field } from '@/components/ui/field';
@@ -11,6 +11,7 @@ import { fieldWords } from '@/lib/errors';
 import { useTexts } from '@/texts';
 import { useChange } from '../parts/use-change';
 import { useAdminTexts } from '../texts';
+import { usePeople } from '../users/use-people';
 import type { Recoverable } from './row';
 
 /** The owner that is on record. */
@@ -22,11 +23,7 @@ export function RestoreDialog({ item, onClose }: { item: Recoverable; onClose: (
   const { recovery } = useAdminTexts();
   const [owner, setOwner] = useState(AS_BEFORE);
   const [name, setName] = useState('');
-  const people = usePages(
-    ['admin', 'users'],
-    (cursor, signal) => call(client.GET('/api/admin/users', { signal, params: { query: cursor ? { cursor } : {} } })),
-    60_000,
-  );
+  const people = usePeople();
   const known = item.ownerId && item.ownerEmail;
   const options = (people.data?.pages ?? [])
     .flatMap((page) => page.items)

@@ -1,9 +1,7 @@
 import { UserRound } from 'lucide-react';
 import { useState } from 'react';
-import { call, client } from '@/api/client';
 import type { Schemas } from '@/api/contract';
 import { useMe } from '@/api/session';
-import { usePages } from '@/components/pages';
 import { Badge } from '@/components/ui/badge';
 import { Empty } from '@/components/ui/empty';
 import { When } from '@/components/when';
@@ -14,17 +12,14 @@ import { useAdminTexts } from '../texts';
 import { InviteDialog } from './invite';
 import { LinkDialog, type ShownLink } from './link-dialog';
 import { isInvited } from './reset-dialog';
+import { usePeople } from './use-people';
 import { UserMenu } from './user-menu';
 
 /** Who may sign in, and with what limits. */
 export function UsersPage() {
   const { users } = useAdminTexts();
   const [link, setLink] = useState<ShownLink | null>(null);
-  const query = usePages(
-    ['admin', 'users'],
-    (cursor, signal) => call(client.GET('/api/admin/users', { signal, params: { query: cursor ? { cursor } : {} } })),
-    15_000,
-  );
+  const query = usePeople();
   return (
     <>
       <Heading title={users.title} text={users.text} actions={<InviteDialog onLink={setLink} />} />
