@@ -1,5 +1,8 @@
 # shellcheck shell=bash
-# The phases of scripts/test. Needs common.sh.
+# The phases of scripts/test and scripts/up, and how long they take. Needs common.sh.
+
+# What each phase took, for the table at the end: "SECONDS NAME".
+PHASES=()
 
 # phase NAME COMMAND...: runs it and says how long it took. Ends the script when it fails, naming the phase.
 phase() {
@@ -10,7 +13,57 @@ phase() {
   # shellcheck disable=SC2034 # what the script says when it ends here
   PHASE=$name
   "$@"
-  say "== $name: $((SECONDS - from)) s"
+  phase_over "$name" "$from"
+}
+
+# stage NAME COMMAND...: runs it, and notes how long it took without a word.
+stage() {
+  local -r name=$1 from=$SECONDS
+  shift
+  "$@"
+  PHASES+=("$((SECONDS - from)) $name")
+}
+
+# phase_over NAME FROM
+phase_over() {
+  PHASES+=("$((SECONDS - $2)) $1")
+  say "== $1: $((SECONDS - $2)) s"
+}
+
+# phase_beside NAME COMMAND...: begins a phase that runs beside those that follow. One at a time; phase_join waits for it.
+phase_beside() {
+  BESIDE=$1 BESIDE_FROM=$SECONDS
+  shift
+  say "== $BESIDE, beside what follows"
+  mkdir -p -- "$STATE/log"
+  "$@" >"$STATE/log/beside.log" 2>&1 &
+  BESIDE_PID=$!
+}
+
+# phase_join: waits for what phase_beside began. Ends the script when it failed, with all that it printed.
+phase_join() {
+  local -r pid=$BESIDE_PID
+  # shellcheck disable=SC2034 # see phase
+  PHASE=$BESIDE
+  BESIDE_PID=
+  if ! wait "$pid"; then
+    cat -- "$STATE/log/beside.log" >&2
+    exit 1
+  fi
+  phase_over "$BESIDE" "$BESIDE_FROM"
+}
+
+# phase_abandon: ends what phase_beside began, if it runs still.
+phase_abandon() {
+  if [[ -n ${BESIDE_PID:-} ]]; then kill -- "$BESIDE_PID" 2>/dev/null || true; fi
+}
+
+# phase_table: what each phase took.
+phase_table() {
+  if ((${#PHASES[@]})); then
+    say "how long it took, in seconds:"
+    printf '%s\n' "${PHASES[@]}" | awk '{ n = $1; sub(/^[0-9]+ /, ""); printf "          %5d  %s\n", n, $0 }' >&2
+  fi
 }
 
 # shell_files: every shell script of the repository.
@@ -22,6 +75,8 @@ shell_files() {
     fi
   done
 }
+
+clippy() { as_developer cargo clippy --workspace --all-targets --locked -- -D warnings; }
 
 check_shell() {
   local -a files=()
@@ -53,10 +108,29 @@ root_cargo() {
 run_tests() {
   local -a command=(root_cargo nextest run --workspace --locked "$@")
   if [[ -n ${CI:-} ]]; then command+=(--status-level slow); fi
+  touch -- "$STATE/log/nextest.log.begun"
   if [[ -t 2 ]]; then
     "${command[@]}"
   else
     "${command[@]}" 2>&1 | tee "$STATE/log/nextest.log"
+  fi
+}
+
+# slowest_tests: the twenty that took longest, from the runner's report.
+slowest_tests() {
+  local -r report=$ROOT/target/nextest/default/junit.xml
+  if [[ -f $report && $report -nt $STATE/log/nextest.log.begun ]] && have python3; then
+    say "the slowest tests, in seconds:"
+    python3 - "$report" >&2 <<'END'
+import sys
+import xml.etree.ElementTree as tree
+
+cases = tree.parse(sys.argv[1]).iter("testcase")
+took = sorted(((float(case.get("time", 0)), case.get("name")) for case in cases), reverse=True)
+for seconds, name in took[:20]:
+    print(f"          {seconds:5.0f}  {name}")
+print(f"          {sum(seconds for seconds, _ in took):5.0f}  all {len(took)} together")
+END
   fi
 }
 
