@@ -84,25 +84,36 @@ settings_for() {
 
 # --- programs ---------------------------------------------------------------------------------------------------------
 
-# programs_build: both programs, as the person who called, with the release profile.
+# Compiled in minutes, and by whoever runs the tests already: quick enough for a few people. Production is built with release.
+readonly BUILD_PROFILE=${CLAWDEPLOY_BUILD_PROFILE:-dev}
+
+# programs_home: where cargo puts what it builds with the profile.
+programs_home() {
+  case $BUILD_PROFILE in
+    dev) printf '%s\n' "$ROOT/target/debug" ;;
+    *) printf '%s\n' "$ROOT/target/$BUILD_PROFILE" ;;
+  esac
+}
+
+# programs_build: both programs, as the person who called. Cargo shows how far it is.
 programs_build() {
   cargo_ensure
   say "building ClawDeploy (some minutes the first time)"
-  web_build
-  as_developer cargo build --manifest-path "$ROOT/Cargo.toml" --release --locked --quiet \
+  as_developer cargo build --manifest-path "$ROOT/Cargo.toml" --profile "$BUILD_PROFILE" --locked \
     -p clawdeploy-api -p clawdeploy-worker || die "the build failed; the compiler's messages stand above."
 }
 
 # programs_install: copies them to where the services run, so that a build does not pull a program from under its feet.
 programs_install() {
-  local name home
+  local name home built
   home=$(services_home)
+  built=$(programs_home)
   install -d -m 0755 "$home/bin"
   for name in api worker; do
-    [[ -x $ROOT/target/release/clawdeploy-$name ]] ||
-      die "there is no target/release/clawdeploy-$name." "Run scripts/up without --skip-build."
-    if ! cmp -s "$ROOT/target/release/clawdeploy-$name" "$home/bin/clawdeploy-$name"; then
-      install -m 0755 "$ROOT/target/release/clawdeploy-$name" "$home/bin/clawdeploy-$name.new"
+    [[ -x $built/clawdeploy-$name ]] ||
+      die "there is no ${built#"$ROOT/"}/clawdeploy-$name." "Run scripts/up without --skip-build."
+    if ! cmp -s "$built/clawdeploy-$name" "$home/bin/clawdeploy-$name"; then
+      install -m 0755 "$built/clawdeploy-$name" "$home/bin/clawdeploy-$name.new"
       mv -f -- "$home/bin/clawdeploy-$name.new" "$home/bin/clawdeploy-$name"
     fi
   done
