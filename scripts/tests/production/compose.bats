@@ -41,6 +41,8 @@ teardown_file() {
   libraries
   compose logs --tail 30 api worker nginx || true
   compose down --volumes >/dev/null 2>&1 || true
+  # The service has this machine's network, and leaves its rules for what boots before it.
+  CLAWDEPLOY_DEPLOYMENT=$PROJECT bash "$ROOT/deploy/firewall.sh" remove
   docker ps --all --quiet --filter "label=clawdeploy.deployment=$PROJECT" | xargs -r docker rm --force >/dev/null
   docker network ls --quiet --filter "label=clawdeploy.deployment=$PROJECT" | xargs -r docker network rm >/dev/null
 }
