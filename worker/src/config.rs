@@ -85,6 +85,10 @@ pub struct InstanceArgs {
     #[arg(long, env = "CLAWDEPLOY_READY_SECONDS", default_value = "180", value_parser = seconds)]
     pub ready_within: Duration,
 
+    /// Seconds that a gateway gets to finish what it is doing when it is stopped
+    #[arg(long, env = "CLAWDEPLOY_STOP_SECONDS", default_value = "60", value_parser = seconds)]
+    pub stop_within: Duration,
+
     /// Seconds for which an instance can be rolled back after an update
     #[arg(long, env = "CLAWDEPLOY_ROLLBACK_SECONDS", default_value = "259200", value_parser = seconds)]
     pub rollback_window: Duration,

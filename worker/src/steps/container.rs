@@ -3,8 +3,6 @@
 //! Whatever changes a container names it by its id, so that a worker that was too slow cannot hit a successor's. That is
 //! not enough where the successor goes on with the same container, so the lease is looked at once more before each change.
 
-use std::time::Duration;
-
 use clawdeploy_shared::{
     db::{
         instance::{self, Container},
@@ -20,9 +18,6 @@ use crate::{
     docker::{ContainerSpec, ContainerStatus, NetworkSpec},
     engine::{context::JobContext, error::StepError},
 };
-
-/// What OpenClaw gets to end a run that is under way.
-const STOP_GRACE: Duration = Duration::from_mins(1);
 
 /// The image that the container is made from: the one it had, where the engine still has it, else the current one.
 async fn image(cx: &JobContext) -> Result<String, StepError> {
@@ -198,7 +193,7 @@ pub(super) async fn stop(cx: &JobContext) -> Result<(), StepError> {
     for container in cx.env.docker.find_instance_containers(cx.instance_id()?).await? {
         if !matches!(container.status, ContainerStatus::Exited | ContainerStatus::Created) {
             cx.hold().await?;
-            cx.env.docker.stop(&container.id, STOP_GRACE).await?;
+            cx.env.docker.stop(&container.id, cx.env.config.instances.stop_within).await?;
         }
     }
     Ok(())
