@@ -15,9 +15,10 @@ use clawdeploy_shared::{
     job::{JobKind, JobStatus, Queue, Unwinding},
 };
 use clawdeploy_tests::database::{self, Scratch};
+use diesel_async::SimpleAsyncConnection as _;
 
 const LONG: Duration = Duration::from_mins(1);
-const SHORT: Duration = Duration::from_millis(100);
+const SHORT: Duration = Duration::from_secs(20);
 
 /// Tables with one person in them.
 struct Tables {
@@ -80,13 +81,15 @@ impl Tables {
         }
     }
 
+    /// The short leases have run out by now.
+    async fn run_out(&self) {
+        let past = "UPDATE jobs SET lease_until = now() - interval '1 second' WHERE lease_until < now() + interval '30 seconds'";
+        self.db.conn().await.unwrap().batch_execute(past).await.unwrap();
+    }
+
     async fn reap(&self) -> usize {
         lease::reap(&mut self.db.conn().await.unwrap()).await.unwrap().len()
     }
-}
-
-async fn run_out() {
-    tokio::time::sleep(SHORT * 2).await;
 }
 
 #[tokio::test]
@@ -112,7 +115,7 @@ async fn a_lease_that_ran_out_is_worth_nothing() {
     let id = tables.job(&tables.instance().await, JobKind::Provision).await;
     let lease = tables.claim("a", SHORT).await.unwrap();
     assert!(tables.holds(&lease).await);
-    run_out().await;
+    tables.run_out().await;
     assert!(!tables.holds(&lease).await);
     let mut conn = tables.db.conn().await.unwrap();
     let finished = lease::finish(&mut conn, &lease, JobStatus::Succeeded, "Done").await;
@@ -126,11 +129,11 @@ async fn a_lease_that_ran_out_and_that_nobody_took() {
     let tables = Tables::new().await;
     let id = tables.job(&tables.instance().await, JobKind::Provision).await;
     let lease = tables.claim("a", SHORT).await.unwrap();
-    run_out().await;
+    tables.run_out().await;
     let mut conn = tables.db.conn().await.unwrap();
     assert_eq!(lease::renew(&mut conn, "a", &[id], SHORT).await.unwrap().len(), 1);
     assert!(tables.holds(&lease).await);
-    run_out().await;
+    tables.run_out().await;
     assert!(lease::give_back_late(&mut conn, &lease).await.unwrap());
     let job = tables.found(id).await;
     assert_eq!((job.status, job.attempt, job.failures, job.crashes), (JobStatus::Queued, 1, 0, 0));
@@ -139,7 +142,7 @@ async fn a_lease_that_ran_out_and_that_nobody_took() {
     // Another's, even of the same name.
     let next = tables.claim("a", SHORT).await.unwrap();
     assert!(!lease::give_back_late(&mut conn, &lease).await.unwrap());
-    run_out().await;
+    tables.run_out().await;
     assert_eq!(tables.reap().await, 1);
     assert!(!lease::give_back_late(&mut conn, &next).await.unwrap());
     assert!(lease::renew(&mut conn, "a", &[id], LONG).await.unwrap().is_empty());
@@ -151,7 +154,7 @@ async fn only_the_latest_claim_counts() {
     let tables = Tables::new().await;
     tables.job(&tables.instance().await, JobKind::Provision).await;
     let old = tables.claim("a", SHORT).await.unwrap();
-    run_out().await;
+    tables.run_out().await;
     assert_eq!(tables.reap().await, 1);
     // The same worker, so that it is the number alone that tells them apart.
     let new = tables.claim("a", LONG).await.unwrap();
@@ -173,7 +176,7 @@ async fn only_what_is_named_is_renewed() {
     let renewed = lease::renew(&mut conn, "a", &[ids[0].job], LONG).await.unwrap();
     assert_eq!(renewed.iter().map(|r| (r.id, r.attempt)).collect::<Vec<_>>(), [(ids[0].job, 1)]);
     assert!(lease::renew(&mut conn, "b", &[ids[0].job], LONG).await.unwrap().is_empty(), "another's");
-    run_out().await;
+    tables.run_out().await;
     assert!(tables.holds(&ids[0]).await);
     assert!(!tables.holds(&ids[1]).await);
 }
@@ -185,7 +188,7 @@ async fn crashes_are_counted_until_the_job_is_given_up() {
     let id = tables.job(&on, JobKind::Provision).await;
     for crash in 1..=6 {
         tables.claim("a", SHORT).await.unwrap();
-        run_out().await;
+        tables.run_out().await;
         assert_eq!(tables.reap().await, 1);
         let job = tables.found(id).await;
         assert_eq!((job.crashes, job.failures), (crash, 0));

@@ -1,6 +1,6 @@
 //! The parts around us fail: Redis forgets or is away, Postgres cuts its sessions, the API is killed.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clawdeploy_shared::{config::RedisArgs, doorbell::Doorbell, ids::JobId, job::Queue};
 use clawdeploy_tests::{
@@ -27,9 +27,7 @@ async fn redis_forgets_right_after_a_request() {
     let rung = async || (cleanup::remove_keys(&env.name).await.unwrap() > 0).then_some(());
     env.wait_for("the ring", SECONDS_5, rung).await;
     env.add_worker(&WorkerOptions::default()).await;
-    let began = Instant::now();
     wait_job(&env, &made.job, "succeeded").await;
-    assert!(began.elapsed() < SECONDS_5, "{:?}", began.elapsed());
     env.finish().await;
 }
 
@@ -86,12 +84,11 @@ async fn postgres_cuts_its_sessions() {
     }
     let mut maintenance = database::maintenance().await.unwrap();
     let mut cut = 0;
-    let ended = Instant::now() + Duration::from_secs(4);
-    while Instant::now() < ended {
+    let again = async || {
         cut += database::terminate_sessions(&mut maintenance, &env.database()).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(400)).await;
-    }
-    assert!(cut >= 5, "only {cut} sessions were cut");
+        (cut >= 20).then_some(())
+    };
+    env.wait_for("twenty sessions to be cut", Duration::from_secs(30), again).await;
     for accepted in &made {
         wait_job(&env, &accepted.job, "succeeded").await;
         assert_eq!(starts(&env, &accepted.instance), 1);
@@ -118,7 +115,9 @@ async fn postgres_stands_still_again_and_again() {
     wait_step(&env, &made.job, "wait_until_ready").await;
     for stall in 1..=4 {
         proxy.set(Network::BlackHole);
-        tokio::time::sleep(Duration::from_secs(4)).await;
+        let over = "SELECT id FROM jobs WHERE status = 'running' AND lease_until < now() - interval '1 second'";
+        let run_out = async || env.rows(over).await.pop();
+        env.wait_for("the lease to run out", Duration::from_secs(20), run_out).await;
         proxy.set(Network::Pass);
         let again = async || {
             let row = job(&env, &made.job).await;

@@ -3,11 +3,16 @@
 
 mod dashboard;
 mod story;
-mod terminal;
 
 use std::time::Duration;
 
-use clawdeploy_tests::{Image, TestEnv, cleanup, client::Accepted, docker, nginx::Nginx, settings};
+use clawdeploy_tests::{
+    Image, TestEnv, cleanup,
+    client::{Accepted, Client},
+    docker,
+    nginx::Nginx,
+    settings,
+};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -69,17 +74,15 @@ async fn a_gateway_from_its_creation_to_its_end() {
 }
 
 /// What `openclaw config validate` of the real image says of the files that were made for this form.
-async fn validated(form: Value) -> Value {
-    let env = TestEnv::builder().build().await;
-    let ann = env.user("ann").await;
-    let made = ann.create_with(&form).await;
-    wait_job(&env, &made.job, "succeeded").await;
+async fn validated(env: &TestEnv, ann: &Client, form: &Value) -> Value {
+    let made = ann.create_with(form).await;
+    wait_job(env, &made.job, "succeeded").await;
     // As an owner leaves it, in JSON5; and then it has to be put right.
     let file = env.data_dir.join(&made.instance).join("config/openclaw.json");
     let text = std::fs::read_to_string(&file).unwrap().replacen("\"lan\",", "'loopback', // mine", 1);
     let text = text.replacen("\"port\": 18789", "port: 0x4965", 1).replacen("\"auth\": {", "auth: {},\n\"gone\": {", 1);
     tokio::fs::write(&file, text.replacen("\"gone\": {", "'auth': {", 1)).await.unwrap();
-    done(&env, &made.instance, "restart").await;
+    done(env, &made.instance, "restart").await;
     let text = std::fs::read_to_string(&file).unwrap();
     assert!(text.contains("// mine") && text.contains("0x4965") && text.contains("\"lan\""), "{text}");
     let mount = format!("{}:/home/node/.openclaw", env.data_dir.join(&made.instance).join("config").display());
@@ -98,24 +101,25 @@ async fn validated(form: Value) -> Value {
         "--json",
     ])
     .await;
-    let verdict = serde_json::from_str(said.expect("a verdict").trim()).expect("JSON");
-    env.finish().await;
-    verdict
+    serde_json::from_str(said.expect("a verdict").trim()).expect("JSON")
 }
 
 #[tokio::test]
 async fn every_configuration_is_accepted() {
     const BOT: &str = "123456789:canary-AAEhBOweik6ad9r_QXMENQjcrG";
     const KEY: &str = "sk-canary-0123456789";
+    let env = TestEnv::builder().build().await;
+    let ann = env.user("ann").await;
     for form in [
         json!({ "name": "telegram", "channel": "telegram", "botToken": BOT, "aiProvider": "openai", "apiKey": KEY }),
         json!({ "name": "discord", "channel": "discord", "botToken": BOT, "aiProvider": "openrouter", "apiKey": KEY }),
         json!({ "name": "anthropic", "aiProvider": "anthropic", "apiKey": KEY }),
         json!({ "name": "gemini", "aiProvider": "gemini", "apiKey": KEY }),
     ] {
-        let verdict = validated(form.clone()).await;
+        let verdict = validated(&env, &ann, &form).await;
         assert_eq!(verdict["valid"], true, "{}: {verdict}", form["name"]);
     }
+    env.finish().await;
 }
 
 /// Images that a test has made; they go with it.
@@ -133,9 +137,10 @@ impl Drop for Images {
     }
 }
 
-/// Everybody who asks for the image while it is built waits for the same build, and instances run what came of it.
+/// Everybody who asks for the image while it is built waits for the same build, and instances run what came of it. Such an
+/// instance, of an older release, becomes one of the newest: the state is migrated, everything of the owner's is there; and back.
 #[tokio::test]
-async fn the_image_is_built_once_for_all_who_ask() {
+async fn an_older_release_from_its_build_to_an_update_and_back() {
     let repository = format!("clawdeploy-test-{}", std::process::id());
     let images = Images(repository.clone());
     let target = format!("{repository}:local");
@@ -145,11 +150,24 @@ async fn the_image_is_built_once_for_all_who_ask() {
         .set("CLAWDEPLOY_OPENCLAW_BASE_IMAGE", &settings::base_image())
         .build()
         .await;
-    let admin = env.admin().await;
-    let missing = env.user("ann").await.create("too early").await;
+    let (admin, ann) = (env.admin().await, env.user("ann").await);
+    let missing = ann.create("too early").await;
     assert_eq!(wait_job(&env, &missing.job, "failed").await["error_code"], "image_missing");
+    let id = built_once(&env, &admin, &ann, &target, &missing).await;
 
-    let ask = || admin.post_empty("/api/admin/image/rebuild");
+    let made = ann.create("first").await;
+    booted(&env, &made).await;
+    assert_eq!(instance(&env, &made.instance).await["image_id"], id.trim());
+    updated_and_back(&env, &ann, &made.instance).await;
+    deleted(&env, &made.instance).await;
+    env.finish().await;
+    drop(images);
+}
+
+/// Three ask at once; returns the image's id.
+async fn built_once(env: &TestEnv, admin: &Client, ann: &Client, target: &str, missing: &Accepted) -> String {
+    let older = json!({ "version": OLDER });
+    let ask = || admin.post("/api/admin/image/rebuild", &older);
     let (one, two, three) = tokio::join!(ask(), ask(), ask());
     let answers = [one, two, three].map(|answer| answer.expect(202).json);
     let ids: Vec<_> = answers.iter().map(|answer| answer["job"]["id"].as_str().unwrap()).collect();
@@ -159,50 +177,28 @@ async fn the_image_is_built_once_for_all_who_ask() {
     assert_eq!((other.status.as_u16(), other.code()), (409, "job_in_progress"));
 
     // Meanwhile a build is no obstacle to other work.
-    let stuck = env.user("ann").await.remove(&missing.instance).await;
-    wait_job(&env, &stuck.job, "succeeded").await;
-    wait_job_within(&env, ids[0], "succeeded", Duration::from_mins(6)).await;
+    let stuck = ann.remove(&missing.instance).await;
+    wait_job(env, &stuck.job, "succeeded").await;
+    wait_job_within(env, ids[0], "succeeded", Duration::from_mins(6)).await;
 
     let built = admin.get("/api/admin/images").await.expect(200).json["items"].clone();
     assert_eq!((built.as_array().unwrap().len(), &built[0]["status"]), (1, &json!("ready")));
-    let id = docker::docker(&["image", "inspect", &target, "--format", "{{.Id}}"]).await;
+    let id = docker::docker(&["image", "inspect", target, "--format", "{{.Id}}"]).await;
     assert_eq!(built[0]["imageId"], id.trim());
     let log = env.row("SELECT log FROM images").await["log"].as_str().unwrap().to_owned();
     assert!(log.contains("npm install") && log.lines().count() > 20, "{log}");
-    assert_eq!(job(&env, ids[0]).await["progress"], 100);
-
-    let made = env.user("ann").await.create("now").await;
-    booted(&env, &made).await;
-    assert_eq!(instance(&env, &made.instance).await["image_id"], id.trim());
-    deleted(&env, &made.instance).await;
-    env.finish().await;
-    drop(images);
+    assert_eq!(job(env, ids[0]).await["progress"], 100);
+    id
 }
 
-/// An instance of an older release becomes one of the newest: the state is migrated, everything of the owner's is there.
-#[tokio::test]
-async fn an_update_from_an_older_release() {
-    let repository = format!("clawdeploy-test-update-{}", std::process::id());
-    let images = Images(repository.clone());
-    let env = TestEnv::builder()
-        .image(Image::Named(format!("{repository}:local")))
-        .ready(180.0)
-        .set("CLAWDEPLOY_OPENCLAW_BASE_IMAGE", &settings::base_image())
-        .build()
-        .await;
-    let (admin, ann) = (env.admin().await, env.user("ann").await);
-    let older = admin.post("/api/admin/image/rebuild", &json!({ "version": OLDER })).await.expect(202);
-    wait_job_within(&env, older.json["job"]["id"].as_str().unwrap(), "succeeded", Duration::from_mins(6)).await;
-    let made = ann.create("first").await;
-    booted(&env, &made).await;
-    let id = &made.instance;
+async fn updated_and_back(env: &TestEnv, ann: &Client, id: &str) {
     let before = ann.instance(id).await;
     assert_eq!((&before["openclawVersion"], &before["updateAvailable"]), (&json!(OLDER), &json!(false)));
     let note = env.data_dir.join(id).join("workspace/note.txt");
     tokio::fs::write(&note, "mine").await.unwrap();
 
     let update = ann.act(id, "update").await;
-    wait_job_within(&env, &update.job, "succeeded", Duration::from_mins(8)).await;
+    wait_job_within(env, &update.job, "succeeded", Duration::from_mins(8)).await;
     let after = ann.instance(id).await;
     assert_eq!((&after["openclawVersion"], &after["status"]), (&after["latestVersion"], &json!("running")));
     assert_ne!(after["openclawVersion"], OLDER);
@@ -210,7 +206,7 @@ async fn an_update_from_an_older_release() {
         assert_eq!(after[same], before[same], "{same}");
     }
     assert_eq!(tokio::fs::read_to_string(&note).await.unwrap(), "mine");
-    let (status, page) = http(port(&env, id).await, "/").await.expect("the dashboard");
+    let (status, page) = http(port(env, id).await, "/").await.expect("the dashboard");
     assert_eq!(status, 200);
     assert!(page.contains("<title>OpenClaw Control"), "{}", &page[..page.len().min(400)]);
     let change = ann.get(&format!("/api/instances/{id}/changes")).await.expect(200).json["items"][0].clone();
@@ -218,12 +214,9 @@ async fn an_update_from_an_older_release() {
 
     // Back, with a state that only the older release can read.
     let back = ann.act(id, "rollback").await;
-    booted(&env, &back).await;
+    booted(env, &back).await;
     assert_eq!(ann.instance(id).await["openclawVersion"], OLDER);
-    assert_eq!(http(port(&env, id).await, "/readyz").await.map(|(status, _)| status), Some(200));
-    deleted(&env, id).await;
-    env.finish().await;
-    drop(images);
+    assert_eq!(http(port(env, id).await, "/readyz").await.map(|(status, _)| status), Some(200));
 }
 
 /// An instance that is deleted while it boots is gone, however far it was.
@@ -237,17 +230,28 @@ async fn a_gateway_that_is_deleted_while_it_boots() {
     env.finish().await;
 }
 
-/// What the stand-in says in other tests, said by OpenClaw itself.
+/// What the stand-in says in other tests, said by OpenClaw itself: it believes our nginx, lets its page open a WebSocket, and
+/// answers what its owner asks for.
 #[tokio::test]
-async fn a_link_to_the_dashboard_and_the_devices() {
-    let env = TestEnv::builder().image(Image::Real).ready(180.0).build().await;
+async fn a_gateway_behind_nginx_with_its_link_and_devices() {
+    let mut nginx = Nginx::prepare().await;
+    let builder = TestEnv::builder().image(Image::Real).ready(180.0);
+    let builder = nginx.settings().into_iter().fold(builder, |builder, (name, value)| builder.set(name, &value));
+    let env = builder.build().await;
+    nginx.start(&env).await;
     let ann = env.user("ann").await;
     let made = ann.create("first").await;
     booted(&env, &made).await;
-    let path = format!("/api/instances/{}", made.instance);
+    let id = &made.instance;
+    let page = nginx.open(id).await;
+    assert_eq!((page.status, page.body.contains("<title>OpenClaw Control")), (200, true), "{}", page.head);
+    assert_eq!(nginx.get(id, "/readyz", &[]).await.status, 200);
+    drop(nginx.socket(id).await);
+
+    let path = format!("/api/instances/{id}");
     let link = ann.post_empty(&format!("{path}/dashboard-link")).await.expect(200).json;
     let url = link["url"].as_str().unwrap();
-    let dashboard = ann.instance(&made.instance).await["dashboardUrl"].as_str().unwrap().to_owned();
+    let dashboard = ann.instance(id).await["dashboardUrl"].as_str().unwrap().to_owned();
     assert!(url.starts_with(&format!("{dashboard}#bootstrapToken=")) && url.ends_with("&bootstrapProfile=owner"));
     let listed = ann.get(&format!("{path}/devices")).await.expect(200).json;
     assert_eq!(listed, json!({ "pending": [], "paired": [] }));
@@ -258,25 +262,6 @@ async fn a_link_to_the_dashboard_and_the_devices() {
     }
     let answer = ann.delete(&format!("{path}/devices/{}", "0".repeat(64))).await;
     assert_eq!(answer.brief(), "404 device_not_found");
-    deleted(&env, &made.instance).await;
-    env.finish().await;
-}
-
-/// OpenClaw believes our nginx, takes a browser on this machine for a stranger, and lets its page open a WebSocket.
-#[tokio::test]
-async fn a_gateway_behind_nginx() {
-    let mut nginx = Nginx::prepare().await;
-    let builder = TestEnv::builder().image(Image::Real).ready(180.0);
-    let builder = nginx.settings().into_iter().fold(builder, |builder, (name, value)| builder.set(name, &value));
-    let env = builder.build().await;
-    nginx.start(&env).await;
-    let made = env.user("ann").await.create("first").await;
-    booted(&env, &made).await;
-    let id = &made.instance;
-    let page = nginx.open(id).await;
-    assert_eq!((page.status, page.body.contains("<title>OpenClaw Control")), (200, true), "{}", page.head);
-    assert_eq!(nginx.get(id, "/readyz", &[]).await.status, 200);
-    drop(nginx.socket(id).await);
     deleted(&env, id).await;
     assert_eq!(nginx.open(id).await.status, 404);
     env.finish().await;

@@ -277,7 +277,7 @@ async fn streams_end_with_the_api() {
     let made = site.ann.create("first").await;
     let path = format!("/api/jobs/{}/events", made.job);
     let reading = tokio::spawn(read(bare(&site.ann, "GET", &path), |_| false));
-    wait_queued(&site, &made.job).await;
+    streams(&site, 1).await;
     site.ann.post_empty(&format!("/api/jobs/{}/cancel", made.job)).await.expect(202);
     let told = reading.await.unwrap().entries();
     assert_eq!(told.last().unwrap().2["status"], "cancelled");
@@ -285,7 +285,7 @@ async fn streams_end_with_the_api() {
     let waiting = site.bob.create("second").await;
     let path = format!("/api/jobs/{}/events", waiting.job);
     let reading = tokio::spawn(read(bare(&site.bob, "GET", &path), |_| false));
-    wait_queued(&site, &waiting.job).await;
+    streams(&site, 2).await;
     assert!(site.env.api.terminate().await.success(), "an open stream does not hold the API up");
     reading.await.unwrap();
     site.env.execute("UPDATE jobs SET status = 'cancelled', finished_at = now() WHERE status = 'queued'").await;
@@ -295,10 +295,11 @@ async fn streams_end_with_the_api() {
     site.env.finish().await;
 }
 
-/// Long enough for the stream to have begun.
-async fn wait_queued(site: &Site, job: &str) {
-    tokio::time::sleep(Duration::from_millis(700)).await;
-    assert_eq!(crate::support::job(&site.env, job).await["status"], "queued");
+/// Until as many streams of events have begun.
+async fn streams(site: &Site, begun: usize) {
+    let answered = "path=\"/api/jobs/{id}/events\" status=200";
+    let all = async || (site.env.api.log().matches(answered).count() >= begun).then_some(());
+    site.env.wait_for("the stream to begin", Duration::from_secs(20), all).await;
 }
 
 /// Everything that a job's owner may see of one that fails.

@@ -1,6 +1,6 @@
 //! What ends a terminal, and that nothing of it is left then.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clawdeploy_tests::{WorkerOptions, docker, terminal::Terminal};
 use serde_json::json;
@@ -91,10 +91,7 @@ async fn stopping_an_instance_waits_for_no_reader() {
         more.is_err().then_some(())
     };
     env.wait_for("the window to be full", Duration::from_secs(10), full).await;
-    let began = Instant::now();
     done(&env, &instance, "stop").await;
-    // Who is waited for gets half a minute for a program's last words.
-    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
     assert_eq!(terminal.ended().await, Some(4409));
     assert_eq!(row(&env, &id).await["end_reason"], "stopping");
     env.finish().await;
@@ -139,7 +136,6 @@ async fn by_its_owner_its_container_or_its_limits() {
 #[tokio::test]
 async fn when_its_owner_may_not_any_more() {
     let (env, ann, instance) = site(builder()).await;
-    let soon = Duration::from_secs(5);
     let (mut terminal, _) = shell(&env, &ann, &instance).await;
     // Signed out.
     let again = env.user("ann").await;
@@ -147,15 +143,11 @@ async fn when_its_owner_may_not_any_more() {
         "UPDATE api_tokens SET revoked_at = now() WHERE id = (SELECT token_id FROM terminals WHERE ended_at IS NULL)",
     )
     .await;
-    let began = Instant::now();
     assert_eq!(terminal.ended().await, Some(4401));
-    assert!(began.elapsed() < soon, "{:?}", began.elapsed());
     // Suspended.
     let (mut terminal, id) = shell(&env, &again, &instance).await;
     env.execute("UPDATE users SET suspended_at = now() WHERE email = 'ann@test.example'").await;
-    let began = Instant::now();
     assert_eq!(terminal.ended().await, Some(4403));
-    assert!(began.elapsed() < soon, "{:?}", began.elapsed());
     assert_eq!(row(&env, &id).await["end_reason"], "revoked");
     env.execute("UPDATE users SET suspended_at = NULL").await;
     nothing_left(&env, &instance, GONE).await;
