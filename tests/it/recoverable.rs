@@ -94,6 +94,10 @@ async fn what_was_deleted_can_be_taken_back() {
     pass(&env, &admin, "directories").await;
     assert!(!env.data_dir.join(".quarantine").join(&other.instance).exists());
     assert_eq!(admin.delete(&row).await.brief(), "404 not_found");
+    // Whose they were is told.
+    let told = ann.get("/api/audit").await.expect(200).json;
+    let purged = items(&told).iter().filter(|entry| entry["action"] == "instance.purged").count();
+    assert_eq!(purged, 2, "{told}");
     env.finish().await;
 }
 
@@ -128,6 +132,7 @@ async fn what_an_older_database_does_not_know_stays_and_is_adopted() {
         assert_eq!(&listed[0][field], value, "{listed:?}");
     }
     assert_eq!((&listed[0]["expiresAt"], &listed[0]["purgeRequestedAt"]), (&Value::Null, &Value::Null));
+    assert!(listed[0]["bytes"].as_i64() > Some(0), "it was not measured: {listed:?}");
     // It is not its owner's to take back: whose it is, an administrator says.
     assert_eq!(deleted_of(&ann).await, Vec::<Value>::new());
     assert_eq!(ann.post_empty(&format!("/api/instances/{}/undelete", made.instance)).await.brief(), "404 not_found");

@@ -291,9 +291,10 @@ pub async fn found(
     manifest: Option<&Manifest>,
     reason: &str,
     keep: Duration,
+    bytes: Option<i64>,
 ) -> Result<(), DbError> {
     let keep = (state == RecoverableState::Deleted).then_some(keep);
-    put(conn, state, id, manifest, reason, keep, None).await
+    put(conn, state, id, manifest, reason, keep, bytes).await
 }
 
 async fn put(
@@ -379,28 +380,51 @@ pub async fn to_purge(conn: &mut Conn, limit: i64) -> Result<Vec<InstanceId>, Db
         .await?)
 }
 
-/// Decides that the files of one of [`to_purge`] go. False: an instance stands for it by now. To be called in a transaction.
-pub async fn begin_purge(conn: &mut Conn, id: &InstanceId) -> Result<Option<RecoverableState>, DbError> {
+/// Decides that the files of one of [`to_purge`] go. `None`: an instance stands for it by now. To be called in a transaction.
+pub async fn begin_purge(conn: &mut Conn, id: &InstanceId) -> Result<Option<Recoverable>, DbError> {
     // Whoever restores it holds this lock until the instance is there.
-    let state: Option<RecoverableState> = recoverable_instances::table
+    let row: Option<Recoverable> = recoverable_instances::table
         .find(id)
         .for_update()
-        .select(recoverable_instances::state)
+        .select(Recoverable::as_select())
         .first(conn)
         .await
         .optional()?;
     let back = diesel::select(exists(instances::table.find(id))).get_result::<bool>(conn).await?;
-    if back || state.is_none() {
+    if back || row.is_none() {
         return Ok(None);
     }
     request_purge(conn, id).await?;
-    Ok(state)
+    Ok(row)
 }
 
 /// Forgets one whose files are gone.
 pub async fn forget(conn: &mut Conn, id: &InstanceId) -> Result<(), DbError> {
     diesel::delete(recoverable_instances::table.find(id)).execute(conn).await?;
     Ok(())
+}
+
+#[derive(QueryableByName)]
+struct Image {
+    #[diesel(sql_type = Text)]
+    image: String,
+}
+
+/// Images of whatever can be brought back now, and those of its ways back: its state may be of a version that no other can read.
+pub async fn images(conn: &mut Conn) -> Result<Vec<String>, DbError> {
+    let images: Vec<Image> = diesel::sql_query(
+        "SELECT DISTINCT used.image FROM recoverable_instances r CROSS JOIN LATERAL ( \
+           SELECT r.manifest->>'imageId' AS image \
+           UNION ALL \
+           SELECT unnest(ARRAY[s.from_image, s.to_image]) FROM jsonb_to_recordset( \
+             CASE jsonb_typeof(r.manifest->'snapshots') WHEN 'array' THEN r.manifest->'snapshots' ELSE '[]' END \
+           ) AS s (status text, from_image text, to_image text) WHERE s.status = 'kept') AS used \
+         WHERE used.image IS NOT NULL AND r.purge_requested_at IS NULL \
+           AND (r.expires_at IS NULL OR r.expires_at > now())",
+    )
+    .load(conn)
+    .await?;
+    Ok(images.into_iter().map(|row| row.image).collect())
 }
 
 /// What is listed, and how.

@@ -1,69 +1,152 @@
-//! Fifty builds in a row: the last few images stay, and those that are used; whatever is not ours is left alone.
+//! Many builds in a row: the last few images stay, and those that are used; whatever is not ours is left alone.
 
 use std::time::Duration;
 
-use clawdeploy_tests::docker;
-use serde_json::json;
+use clawdeploy_tests::{Client, TestEnv, docker};
+use serde_json::{Value, json};
 
 use super::support::{Images, Repo, builds, built, file_url, from_repository, image_id};
 
+/// Builds in a row, and what stays of them by itself.
+const BUILDS: usize = 8;
+const KEPT: usize = 3;
+
+/// Removing is the engine's work, and may take its time.
+const PATIENCE: Duration = Duration::from_mins(2);
+
 #[tokio::test]
-async fn fifty_builds_leave_three_images() {
-    let images = Images::new("fifty");
+async fn many_builds_leave_three_images() {
+    let images = Images::new("many");
     let dir = tempfile::tempdir().unwrap();
     let repo = Repo::new(dir.path());
     let env = from_repository(&images, &file_url(dir.path())).set("CLAWDEPLOY_RECONCILE_SECONDS", "0.5").build().await;
     let admin = env.admin().await;
     // Somebody else's, one of them of the same repository of images, and one that is nothing but a layer.
     let foreign = foreign(&images).await;
-    let mut used = String::new();
-    for n in 0..50 {
+    let (mut used, mut restorable) = (String::new(), String::new());
+    for n in 0..BUILDS {
         repo.release("2026.9.6", &format!("content {n}"));
         built(&env, &admin, &json!({})).await;
-        if n == 4 {
+        if n == 1 {
             used = image_id(&images.target()).await;
             let name = format!("{}-user", env.name);
             docker::docker(&["create", "--name", &name, &used, "true"]).await;
         }
+        if n == 2 {
+            restorable = image_id(&images.target()).await;
+            keep_deleted(&env, &restorable).await;
+        }
     }
     let latest: Vec<String> =
-        builds(&admin).await[..3].iter().map(|build| build["imageId"].as_str().unwrap().to_owned()).collect();
-    let label = format!("label=clawdeploy.deployment={}", env.name);
-    let mine = async || {
-        let listed = docker::docker(&["images", "--no-trunc", "--quiet", "--filter", &label]).await;
-        let mut ids: Vec<String> = listed.lines().map(str::to_owned).collect();
-        ids.sort();
-        ids.dedup();
-        ids
-    };
+        builds(&admin).await[..KEPT].iter().map(|build| build["imageId"].as_str().unwrap().to_owned()).collect();
+    let mine = async || labelled(&env).await;
     let mut wanted = latest.clone();
-    wanted.push(used.clone());
+    wanted.extend([used.clone(), restorable.clone()]);
     wanted.sort();
     let bounded = async || (mine().await == wanted).then_some(());
-    env.wait_for("old images to go", Duration::from_secs(20), bounded).await;
+    env.wait_for("old images to go", PATIENCE, bounded).await;
     for id in &foreign {
         assert!(docker::try_docker(&["image", "inspect", id]).await.is_ok(), "{id} is gone");
     }
-    let removed = env.rows("SELECT id FROM images WHERE removed_at IS NOT NULL").await;
-    assert_eq!(removed.len(), 46);
+    let removed = "SELECT id FROM images WHERE removed_at IS NOT NULL";
+    let noted = async || (env.rows(removed).await.len() == BUILDS - KEPT - 2).then_some(());
+    env.wait_for("that to be written down", PATIENCE, noted).await;
 
     // What failed builds leave behind goes as well.
     let base = clawdeploy_tests::settings::base_image();
     repo.commit_files(&[("Dockerfile", &format!("FROM {base}\nRUN echo one\nRUN exit 3\n"))]);
     let job = super::support::ask(&admin, &json!({})).await;
     let failed = async || (builds(&admin).await[0]["status"] == "failed").then_some(());
-    env.wait_for("the build to fail", Duration::from_mins(1), failed).await;
+    env.wait_for("the build to fail", PATIENCE, failed).await;
     assert!(mine().await.len() > wanted.len(), "a failed build leaves no layer, or it is not ours");
     admin.post_empty(&format!("/api/admin/jobs/{job}/cancel")).await;
-    env.wait_for("what is left of it to go", Duration::from_mins(1), bounded).await;
+    env.wait_for("what is left of it to go", PATIENCE, bounded).await;
 
     docker::docker(&["rm", &format!("{}-user", env.name)]).await;
     wanted.retain(|id| *id != used);
     let bounded = async || (mine().await == wanted).then_some(());
-    env.wait_for("the image that nobody uses any more to go", Duration::from_secs(20), bounded).await;
+    env.wait_for("the image that nobody uses any more to go", PATIENCE, bounded).await;
+    env.execute("UPDATE recoverable_instances SET expires_at = now() - interval '1 second'").await;
+    wanted.retain(|id| *id != restorable);
+    let bounded = async || (mine().await == wanted).then_some(());
+    env.wait_for("the image of what cannot be restored any more to go", PATIENCE, bounded).await;
     env.finish().await;
-    for id in foreign {
-        docker::try_docker(&["image", "rm", "--force", &id]).await.ok();
+    remove(&foreign).await;
+}
+
+/// Whatever somebody commits from a container of ours, or builds on an image of ours, has our label and is not ours.
+#[tokio::test]
+async fn what_others_make_of_our_images_stays() {
+    let images = Images::new("inherited");
+    let dir = tempfile::tempdir().unwrap();
+    let repo = Repo::new(dir.path());
+    let env = from_repository(&images, &file_url(dir.path())).set("CLAWDEPLOY_RECONCILE_SECONDS", "600").build().await;
+    let admin = env.admin().await;
+    repo.release("2026.9.6", "content");
+    built(&env, &admin, &json!({})).await;
+    let ours = image_id(&images.target()).await;
+    let container = format!("{}-user", env.name);
+    docker::docker(&["create", "--name", &container, &ours, "true"]).await;
+    let context = tempfile::tempdir().unwrap();
+    let dockerfile = format!("FROM {}\nCOPY x /\n", images.target());
+    tokio::fs::write(context.path().join("Dockerfile"), dockerfile).await.unwrap();
+    let context = context.path().display().to_string();
+    let (named, built_on) = (format!("{}:committed", images.0), format!("{}:built", images.0));
+    let mut theirs = Vec::new();
+    for (x, command) in [
+        ("1", vec!["commit", &container]),
+        ("2", vec!["commit", "--message", "named", &container, &named]),
+        ("3", vec!["build", "--quiet", &context]),
+        ("4", vec!["build", "--quiet", "--tag", &built_on, &context]),
+    ] {
+        tokio::fs::write(format!("{context}/x"), x).await.unwrap();
+        theirs.push(docker::docker(&command).await.trim().to_owned());
+    }
+    docker::docker(&["rm", &container]).await;
+    let there = labelled(&env).await;
+    assert!(theirs.iter().all(|id| there.contains(id)), "the label is not inherited: {there:?} {theirs:?}");
+    // What is seen for the first time may be spared once.
+    for _ in 0..2 {
+        pass(&admin).await;
+    }
+    let there = labelled(&env).await;
+    let gone: Vec<_> = theirs.iter().filter(|id| !there.contains(id)).collect();
+    assert_eq!(gone, Vec::<&String>::new());
+    env.finish().await;
+    remove(&theirs).await;
+}
+
+/// A whole pass of the reconciler, begun now.
+async fn pass(admin: &Client) {
+    let sweeps = admin.post_empty("/api/admin/reconcile").await.expect(200).json;
+    let sweep = sweeps["items"].as_array().unwrap().iter().find(|run| run["name"] == "images").unwrap();
+    assert_eq!(sweep["error"], Value::Null, "{sweep}");
+}
+
+/// Ids of the images that have our label.
+async fn labelled(env: &TestEnv) -> Vec<String> {
+    let label = format!("label=clawdeploy.deployment={}", env.name);
+    let listed = docker::docker(&["images", "--no-trunc", "--quiet", "--filter", &label]).await;
+    let mut ids: Vec<String> = listed.lines().map(str::to_owned).collect();
+    ids.sort();
+    ids.dedup();
+    ids
+}
+
+/// Files of a deleted instance that can still be taken back, and that had this image.
+async fn keep_deleted(env: &TestEnv, image: &str) {
+    const ID: &str = "deleted00000";
+    tokio::fs::create_dir_all(env.data_dir.join(".quarantine").join(ID).join("files")).await.unwrap();
+    env.execute(&format!(
+        "INSERT INTO recoverable_instances (id, state, reason, manifest, expires_at) \
+         VALUES ('{ID}', 'deleted', 'x', '{{ \"imageId\": \"{image}\" }}', now() + interval '1 hour')"
+    ))
+    .await;
+}
+
+async fn remove(ids: &[String]) {
+    for id in ids {
+        docker::try_docker(&["image", "rm", "--force", id]).await.ok();
     }
 }
 

@@ -28,9 +28,17 @@ use clawdeploy_shared::{
 };
 use diesel_async::AsyncConnection as _;
 use serde_json::json;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::{SweepError, SweepResult, manifests};
-use crate::{engine::Env, storage::Storage};
+use crate::{
+    engine::Env,
+    storage::{MOST_ENTRIES, Seen, Storage},
+};
+
+/// What one look may take to measure the directories that it lists; of the others the size is not known.
+const MEASURED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Instances whose files one pass removes.
 const PURGED_AT_ONCE: i64 = 20;
@@ -79,23 +87,39 @@ impl<'a> Finder<'a> {
         // After the files: a row that comes with them is there by now.
         let listed: HashMap<_, _> = recoverable::states(&mut *self.db.conn().await?).await?.into_iter().collect();
         let unclaimed: Vec<InstanceId> = directories.iter().filter(|id| unknown.contains(*id)).cloned().collect();
+        let began = Instant::now();
         for id in unclaimed.iter().filter(|id| listed.get(*id) != Some(&RecoverableState::Unclaimed)) {
-            self.list(id, RecoverableState::Unclaimed).await?;
+            let bytes = self.measure(id, MEASURED_WITHIN.saturating_sub(began.elapsed())).await;
+            self.list(id, RecoverableState::Unclaimed, bytes).await?;
         }
         let there: HashSet<&InstanceId> = directories.iter().collect();
         let lost = kept.iter().filter(|id| !there.contains(id) && unknown.contains(*id) && !listed.contains_key(*id));
         let lost: Vec<InstanceId> = lost.cloned().collect();
         for id in &lost {
-            self.list(id, RecoverableState::Deleted).await?;
+            self.list(id, RecoverableState::Deleted, None).await?;
         }
         Ok(Found { directories, kept, unclaimed, lost, listed })
     }
 
-    async fn list(self, id: &InstanceId, state: RecoverableState) -> Result<(), SweepError> {
+    /// Bytes on disk of a directory; `None`: not known, which the list says.
+    async fn measure(self, id: &InstanceId, within: Duration) -> Option<i64> {
+        let cancel = CancellationToken::new();
+        let _ends = cancel.clone().drop_guard();
+        match timeout(within, self.storage.disk_use(id, MOST_ENTRIES, &cancel)).await {
+            Ok(Ok(used)) if used.seen == Seen::All => i64::try_from(used.bytes).ok(),
+            Ok(Err(error)) => {
+                tracing::debug!(instance.id = %id, error = chain(&error), "Could not measure an unknown directory");
+                None
+            }
+            Ok(Ok(_)) | Err(_) => None,
+        }
+    }
+
+    async fn list(self, id: &InstanceId, state: RecoverableState, bytes: Option<i64>) -> Result<(), SweepError> {
         let story = manifests::story(self.storage, self.sealer, id, state).await?;
         let mut conn = self.db.conn().await?;
         conn.transaction::<_, SweepError, _>(async |conn| {
-            Ok(recoverable::found(conn, state, id, story.manifest.as_ref(), &story.reason, self.keep).await?)
+            Ok(recoverable::found(conn, state, id, story.manifest.as_ref(), &story.reason, self.keep, bytes).await?)
         })
         .await
     }
@@ -181,8 +205,8 @@ async fn purge_one(env: &Env, id: &InstanceId) -> Result<bool, SweepError> {
         conn.transaction::<_, SweepError, _>(async |conn| Ok(recoverable::begin_purge(conn, id).await?)).await?;
     drop(conn);
     // From here on nobody can restore it.
-    let Some(state) = decided else { return Ok(false) };
-    if state == RecoverableState::Unclaimed {
+    let Some(row) = decided else { return Ok(false) };
+    if row.state == RecoverableState::Unclaimed {
         for container in env.docker.find_instance_containers(id).await? {
             env.docker.remove(&container.id).await?;
         }
@@ -199,8 +223,8 @@ async fn purge_one(env: &Env, id: &InstanceId) -> Result<bool, SweepError> {
             action: "instance.purged",
             target_kind: "instance",
             target_id: id.as_str(),
-            owner_id: None,
-            detail: json!({ "was": state }),
+            owner_id: row.owner_id,
+            detail: json!({ "name": row.name, "was": row.state }),
             request_id: None,
             client_ip: None,
             outcome: audit::Outcome::Success,

@@ -8,15 +8,15 @@
 //! that somebody else has named stays, with all its tags.
 //!
 //! Of our images these are kept: the last ones that new instances were made from (`CLAWDEPLOY_IMAGES_KEPT`), the one that the
-//! tag names, and whatever an instance, a way back or any container uses. All others are removed. While a build is under way
-//! nothing is removed: what it has made so far is not written down yet.
+//! tag names, and whatever an instance, a way back, a deleted instance that can still be taken back or any container uses. All
+//! others are removed. While a build is under way nothing is removed: what it has made so far is not written down yet.
 
 use std::collections::{HashMap, HashSet};
 
 use clawdeploy_shared::{
     db::{
         image::{self, OwnImage},
-        snapshot,
+        recoverable, snapshot,
         sweep::SweepReport,
     },
     openclaw::reference::ImageReference,
@@ -118,6 +118,7 @@ async fn needed(env: &Env) -> Result<Option<HashSet<String>>, SweepError> {
     let mut needed: HashSet<String> = newest.into_iter().filter_map(|build| build.image_id).collect();
     needed.extend(image::of_instances(&mut conn).await?);
     needed.extend(snapshot::images_in_use(&mut conn).await?);
+    needed.extend(recoverable::images(&mut conn).await?);
     drop(conn);
     needed.extend(env.docker.images_of_containers().await?);
     needed.extend(env.docker.image_id(&env.config.image.image).await?);
