@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use clawdeploy_tests::{Answer, FakeMode, Hold, TestEnv, WorkerOptions};
+use clawdeploy_tests::{
+    Answer, FakeMode, Hold, TestEnv, WorkerOptions,
+    docker_proxy::{Action, DockerProxy},
+};
 use serde_json::{Value, json};
 
 use crate::support::{done, http, instance, job, port, running, story, wait_job, wait_status, wait_step};
@@ -95,6 +98,33 @@ async fn a_start_of_what_boots_already_does_not_stop_it() {
     hold.release();
     wait_job(&env, &start.job, "failed").await;
     let container = format!("claw-{}", made.instance);
+    let state = clawdeploy_tests::docker::inspect(&container, "{{.State.Status}}").await;
+    assert_eq!(state.trim(), "running");
+    env.finish().await;
+}
+
+/// The same where its first attempt fails before it has looked at the container.
+#[tokio::test]
+async fn a_start_that_has_seen_nothing_stops_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = DockerProxy::new(dir.path());
+    let env = TestEnv::builder().workers(0).set("CLAWDEPLOY_DOCKER_HOST", &engine.host()).build().await;
+    let hold = Hold::default();
+    env.add_worker(&WorkerOptions::failpoints(&hold.at("start.start_container.before"))).await;
+    let made = running(&env, "first").await;
+    done(&env, &made.instance, "stop").await;
+    tokio::fs::write(env.data_dir.join(&made.instance).join("config/fate"), "never").await.unwrap();
+    let start = env.user("ann").await.act(&made.instance, "start").await;
+    hold.reached(&env).await;
+    let container = format!("claw-{}", made.instance);
+    clawdeploy_tests::docker::docker(&["start", &container]).await;
+    engine.fault("GET", "/containers/json", Action::Err500, 0);
+    hold.release();
+    let failed = async || (job(&env, &start.job).await["failures"].as_i64()? >= 1).then_some(());
+    env.wait_for("the first attempt to fail", Duration::from_secs(30), failed).await;
+    engine.heal();
+    cancel(&env, &start.job).await.expect(202);
+    wait_job(&env, &start.job, "cancelled").await;
     let state = clawdeploy_tests::docker::inspect(&container, "{{.State.Status}}").await;
     assert_eq!(state.trim(), "running");
     env.finish().await;

@@ -8,7 +8,10 @@
 //! count as one. So the limit means the same work whatever the load, and is at most [`MOST_SLOWDOWN`] times as long.
 
 use clawdeploy_shared::{
-    db::boot::{self, Ask, Turn},
+    db::{
+        boot::{self, Ask, Turn},
+        job_event,
+    },
     job::JobEventKind,
 };
 use tokio::time::{Duration, Instant};
@@ -140,35 +143,67 @@ impl Patience {
     }
 }
 
-/// The step whose entry says that the container ran before.
+/// The step that starts the container.
 const START: &str = "start_container";
 
-/// Writes down that a start found its container running, so that its undo does not stop it. Only the first to begin the step
-/// can tell: what a later attempt finds may be what an earlier one has started.
+/// What its story says where the container ran before, and where it is about to be started. Later attempts, and other workers, look
+/// for these very words.
+const FOUND_RUNNING: &str = "Its container runs already; it is waited for, and left running whatever comes of that";
+const STARTING: &str = "Starting it";
+
+/// Who it was that started the container of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Starter {
+    /// It ran when the job first looked.
+    Others,
+    /// This job, or it was about to.
+    Job,
+    /// The job has neither seen it nor touched it yet.
+    Nobody,
+}
+
+/// Writes down that a start found its container running, so that its undo does not stop it. What an attempt finds may be what
+/// an earlier one has started.
 pub(super) async fn note_found_running(cx: &JobContext) -> Result<(), StepError> {
-    let begun = entries(cx).await?.iter().filter(|e| **e == JobEventKind::StepStarted).count();
-    if begun > 1 {
-        return Ok(());
+    match starter(cx).await? {
+        Starter::Nobody => cx.log_step(START, FOUND_RUNNING).await,
+        Starter::Others | Starter::Job => Ok(()),
     }
-    cx.log_step(START, "Its container runs already; it is waited for, and left running whatever comes of that").await
 }
 
-/// Whether the start of this job found its container running.
-pub(super) async fn found_running(cx: &JobContext) -> Result<bool, StepError> {
-    Ok(entries(cx).await?.contains(&JobEventKind::Log))
+/// Writes down that a start is about to start its container, before it does.
+pub(super) async fn note_starting(cx: &JobContext) -> Result<(), StepError> {
+    match starter(cx).await? {
+        Starter::Nobody => cx.log_step(START, STARTING).await,
+        Starter::Others | Starter::Job => Ok(()),
+    }
 }
 
-/// What the story says of the step, since the job was accepted or put back.
-async fn entries(cx: &JobContext) -> Result<Vec<JobEventKind>, StepError> {
-    let mut conn = cx.env.db.conn().await?;
-    let events = clawdeploy_shared::db::job_event::list(&mut conn, cx.job.id, 0, i64::MAX).await?;
-    let anew = events.iter().rposition(|event| event.kind == JobEventKind::Accepted).unwrap_or(0);
-    Ok(events
-        .into_iter()
-        .skip(anew)
-        .filter(|event| event.step.as_deref() == Some(START))
-        .map(|event| event.kind)
-        .collect())
+/// Whether this job has started its container, or was about to.
+pub(super) async fn has_started(cx: &JobContext) -> Result<bool, StepError> {
+    Ok(starter(cx).await? == Starter::Job)
+}
+
+async fn starter(cx: &JobContext) -> Result<Starter, StepError> {
+    let events = job_event::list(&mut *cx.env.db.conn().await?, cx.job.id, 0, i64::MAX).await?;
+    Ok(starter_in(events.iter().map(|event| (event.kind, event.step.as_deref(), event.message.as_str()))))
+}
+
+/// From the story since the job was accepted or put back: whichever comes first.
+fn starter_in<'a>(story: impl Iterator<Item = (JobEventKind, Option<&'a str>, &'a str)>) -> Starter {
+    let mut starter = Starter::Nobody;
+    for (kind, step, message) in story {
+        match kind {
+            JobEventKind::Accepted => starter = Starter::Nobody,
+            _ if step != Some(START) || starter != Starter::Nobody => {}
+            JobEventKind::Log if message == FOUND_RUNNING => starter = Starter::Others,
+            JobEventKind::Log if message == STARTING => starter = Starter::Job,
+            // An older worker, which did not say so before.
+            JobEventKind::StepDone => starter = Starter::Job,
+            _ => {}
+        }
+    }
+    starter
 }
 
 #[cfg(test)]
@@ -197,5 +232,29 @@ mod tests {
         let mut alone = Patience::new(Duration::from_mins(3));
         alone.pass(Duration::from_secs(181));
         assert!(alone.spent > alone.budget && !alone.was_slowed());
+    }
+
+    #[test]
+    fn only_what_the_job_has_started_is_its_to_stop() {
+        use JobEventKind::{Accepted, Log, StepDone, StepFailed, StepStarted};
+        let begun = (StepStarted, Some(START), "");
+        let (found, starting) = ((Log, Some(START), FOUND_RUNNING), (Log, Some(START), STARTING));
+        let failed = (StepFailed, Some(START), "The engine does not answer.");
+        for (story, starter) in [
+            (vec![], Starter::Nobody),
+            // The first attempt failed before it saw the container.
+            (vec![begun, failed], Starter::Nobody),
+            (vec![begun, failed, begun, found], Starter::Others),
+            // A later one finds what an earlier one has started.
+            (vec![begun, starting, failed, begun], Starter::Job),
+            (vec![begun, (StepDone, Some(START), ""), begun], Starter::Job),
+            (vec![begun, found, (StepDone, Some(START), "")], Starter::Others),
+            (vec![begun, (Log, Some(START), "other words")], Starter::Nobody),
+            (vec![begun, (Log, None, STARTING)], Starter::Nobody),
+            // Put back by an administrator.
+            (vec![begun, starting, (Accepted, None, ""), begun], Starter::Nobody),
+        ] {
+            assert_eq!(starter_in(story.iter().copied()), starter, "{story:?}");
+        }
     }
 }

@@ -134,10 +134,14 @@ pub(super) async fn start(cx: &JobContext) -> Result<(), StepError> {
         .await?
         .iter()
         .any(|container| matches!(container.status, ContainerStatus::Running | ContainerStatus::Restarting));
-    if runs && cx.job.kind == JobKind::Start {
+    let may_run = cx.job.kind == JobKind::Start;
+    if runs && may_run {
         boot::note_found_running(cx).await?;
     }
     boot::take_turn(cx, runs).await?;
+    if !runs && may_run {
+        boot::note_starting(cx).await?;
+    }
     start_now(cx).await
 }
 
@@ -180,10 +184,10 @@ pub(super) async fn start_again(cx: &JobContext) -> Result<(), StepError> {
     start_at_once(cx).await
 }
 
-/// The way back of a start: what booted by itself before goes on.
+/// The way back of a start: what ran before goes on. Only a start finds one running: other jobs stop it first.
 pub(super) async fn stop_what_was_started(cx: &JobContext) -> Result<(), StepError> {
-    if boot::found_running(cx).await? {
-        return cx.log("Its container ran before, and is left running").await;
+    if cx.job.kind == JobKind::Start && !boot::has_started(cx).await? {
+        return cx.log("Its container is left as it is: this job has not started it").await;
     }
     stop(cx).await
 }
