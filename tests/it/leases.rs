@@ -17,18 +17,18 @@ use clawdeploy_shared::{
 use clawdeploy_tests::database::{self, Scratch};
 use diesel_async::SimpleAsyncConnection as _;
 
-const LONG: Duration = Duration::from_mins(1);
-const SHORT: Duration = Duration::from_secs(20);
+pub(crate) const LONG: Duration = Duration::from_mins(1);
+pub(crate) const SHORT: Duration = Duration::from_secs(20);
 
 /// Tables with one person in them.
-struct Tables {
-    db: Db,
+pub(crate) struct Tables {
+    pub(crate) db: Db,
     owner: UserId,
     _scratch: Scratch,
 }
 
 impl Tables {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let scratch = Scratch::migrated().await;
         let db = database::open(&scratch.name);
         let owner = UserId::generate();
@@ -37,7 +37,7 @@ impl Tables {
         Self { db, owner, _scratch: scratch }
     }
 
-    async fn instance(&self) -> InstanceId {
+    pub(crate) async fn instance(&self) -> InstanceId {
         let id = InstanceId::random();
         let new = NewInstance {
             id: &id,
@@ -57,12 +57,12 @@ impl Tables {
         id
     }
 
-    async fn job(&self, instance: &InstanceId, kind: JobKind) -> JobId {
+    pub(crate) async fn job(&self, instance: &InstanceId, kind: JobKind) -> JobId {
         let new = NewJob::on_instance(kind, instance, self.owner);
         job::insert(&mut self.db.conn().await.unwrap(), &new).await.unwrap().id
     }
 
-    async fn claim(&self, worker: &str, lease: Duration) -> Option<Lease> {
+    pub(crate) async fn claim(&self, worker: &str, lease: Duration) -> Option<Lease> {
         let claimed =
             lease::claim(&mut self.db.conn().await.unwrap(), Queue::Lifecycle, worker, lease, 1).await.unwrap();
         claimed.jobs.first().map(|job| Lease { job: job.id, attempt: job.attempt, worker: worker.to_owned() })
@@ -82,12 +82,12 @@ impl Tables {
     }
 
     /// The short leases have run out by now.
-    async fn run_out(&self) {
+    pub(crate) async fn run_out(&self) {
         let past = "UPDATE jobs SET lease_until = now() - interval '1 second' WHERE lease_until < now() + interval '30 seconds'";
         self.db.conn().await.unwrap().batch_execute(past).await.unwrap();
     }
 
-    async fn reap(&self) -> usize {
+    pub(crate) async fn reap(&self) -> usize {
         lease::reap(&mut self.db.conn().await.unwrap()).await.unwrap().len()
     }
 }

@@ -1,0 +1,165 @@
+//! Boots in turn, on the tables alone: who may boot a gateway now, and who comes next.
+
+use std::time::Duration;
+
+use clawdeploy_shared::{
+    db::{
+        boot::{self, Ask, Turn},
+        lease::{self, Lease, LeaseError},
+    },
+    job::{JobKind, JobStatus},
+};
+use diesel_async::SimpleAsyncConnection as _;
+
+use crate::leases::{LONG, SHORT, Tables};
+
+/// Of a person; of nobody.
+const PERSON: Ask = Ask { places: 1, by_system: false, at_once: false };
+const SYSTEM: Ask = Ask { by_system: true, ..PERSON };
+
+/// Asks; fails where the lease is lost.
+async fn ask(tables: &Tables, lease: &Lease, ask: Ask) -> Turn {
+    boot::ask(&mut tables.db.conn().await.unwrap(), lease, ask).await.unwrap()
+}
+
+async fn leave(tables: &Tables, lease: &Lease) {
+    boot::leave(&mut tables.db.conn().await.unwrap(), lease).await.unwrap();
+}
+
+async fn booting(tables: &Tables) -> i64 {
+    boot::count(&mut tables.db.conn().await.unwrap()).await.unwrap()
+}
+
+async fn execute(tables: &Tables, sql: &str) {
+    tables.db.conn().await.unwrap().batch_execute(sql).await.unwrap();
+}
+
+/// Jobs on an instance each, claimed by this worker.
+async fn claimed<const N: usize>(tables: &Tables, worker: &str, lease: Duration) -> [Lease; N] {
+    let mut leases = Vec::new();
+    for _ in 0..N {
+        tables.job(&tables.instance().await, JobKind::Start).await;
+        leases.push(tables.claim(worker, lease).await.unwrap());
+    }
+    leases.try_into().unwrap()
+}
+
+const fn waits(booting: i64, ahead: i64) -> Turn {
+    Turn::Waits { booting, ahead }
+}
+
+#[tokio::test]
+async fn in_the_order_in_which_they_asked() {
+    let tables = Tables::new().await;
+    let [first, second, third] = claimed(&tables, "a", LONG).await;
+    assert_eq!(ask(&tables, &first, PERSON).await, Turn::Admitted);
+    assert_eq!(ask(&tables, &second, PERSON).await, waits(1, 0));
+    assert_eq!(ask(&tables, &third, PERSON).await, waits(1, 1));
+    assert_eq!(ask(&tables, &first, PERSON).await, Turn::Admitted, "it has its place");
+    leave(&tables, &first).await;
+    assert_eq!(ask(&tables, &third, PERSON).await, waits(0, 1), "however often it asks");
+    assert_eq!(ask(&tables, &second, PERSON).await, Turn::Admitted);
+    assert_eq!(ask(&tables, &third, Ask { places: 2, ..PERSON }).await, Turn::Admitted, "as many as there are places");
+    assert_eq!(booting(&tables).await, 2);
+}
+
+#[tokio::test]
+async fn people_come_first() {
+    let tables = Tables::new().await;
+    let [boots, system, person, late] = claimed(&tables, "a", LONG).await;
+    assert_eq!(ask(&tables, &boots, SYSTEM).await, Turn::Admitted);
+    assert_eq!(ask(&tables, &system, SYSTEM).await, waits(1, 0));
+    assert_eq!(ask(&tables, &person, PERSON).await, waits(1, 0));
+    assert_eq!(ask(&tables, &late, PERSON).await, waits(1, 1), "people among themselves as they came");
+    leave(&tables, &boots).await;
+    assert_eq!(ask(&tables, &system, SYSTEM).await, waits(0, 2));
+    assert_eq!(ask(&tables, &person, PERSON).await, Turn::Admitted);
+    leave(&tables, &person).await;
+    assert_eq!(ask(&tables, &late, PERSON).await, Turn::Admitted);
+    leave(&tables, &late).await;
+    assert_eq!(ask(&tables, &system, SYSTEM).await, Turn::Admitted);
+}
+
+/// What a lost worker held is free as soon as its job is taken back, a place as well as a turn.
+#[tokio::test]
+async fn a_worker_that_dies_holds_no_place() {
+    let tables = Tables::new().await;
+    let [dead, dead_too] = claimed(&tables, "dead", SHORT).await;
+    assert_eq!(ask(&tables, &dead, PERSON).await, Turn::Admitted);
+    assert_eq!(ask(&tables, &dead_too, PERSON).await, waits(1, 0));
+    tables.run_out().await;
+    let late = boot::ask(&mut tables.db.conn().await.unwrap(), &dead_too, PERSON).await;
+    assert!(matches!(late, Err(LeaseError::Lost)), "{late:?}");
+    assert_eq!(tables.reap().await, 2);
+    assert_eq!(booting(&tables).await, 0);
+    let [next] = claimed(&tables, "b", LONG).await;
+    // A claim takes the oldest: what was taken back goes on under another attempt, and asks anew.
+    assert_eq!((next.job, next.attempt), (dead.job, 2));
+    let again = tables.claim("b", LONG).await.unwrap();
+    assert_eq!(ask(&tables, &again, PERSON).await, Turn::Admitted);
+    assert_eq!(ask(&tables, &next, PERSON).await, waits(1, 0), "its place of before is not its own any more");
+    assert_ne!(again.job, next.job);
+}
+
+/// The same where the job has ended, and nobody has said so.
+#[tokio::test]
+async fn a_job_that_has_ended_holds_no_place() {
+    let tables = Tables::new().await;
+    let [ended, next] = claimed(&tables, "a", LONG).await;
+    assert_eq!(ask(&tables, &ended, PERSON).await, Turn::Admitted);
+    let mut conn = tables.db.conn().await.unwrap();
+    lease::finish(&mut conn, &ended, JobStatus::Succeeded, "Done").await.unwrap();
+    drop(conn);
+    assert_eq!(ask(&tables, &next, PERSON).await, Turn::Admitted);
+}
+
+/// What runs already and what an undo brings back: others wait for it, and not the other way round.
+#[tokio::test]
+async fn what_does_not_wait_counts() {
+    let tables = Tables::new().await;
+    let [first, at_once, waiting] = claimed(&tables, "a", LONG).await;
+    assert_eq!(ask(&tables, &first, PERSON).await, Turn::Admitted);
+    assert_eq!(ask(&tables, &at_once, Ask { at_once: true, ..SYSTEM }).await, Turn::Admitted);
+    assert_eq!(ask(&tables, &waiting, PERSON).await, waits(2, 0));
+    leave(&tables, &first).await;
+    assert_eq!(ask(&tables, &waiting, PERSON).await, waits(1, 0));
+}
+
+/// As everything does after a reboot of the host.
+#[tokio::test]
+async fn what_boots_by_itself_takes_a_place() {
+    let tables = Tables::new().await;
+    let [start] = claimed(&tables, "a", LONG).await;
+    let (by_itself, by_job) = (tables.instance().await, tables.instance().await);
+    tables.job(&by_job, JobKind::Start).await;
+    execute(&tables, &format!("UPDATE instances SET status = 'starting' WHERE id IN ('{by_itself}', '{by_job}')"))
+        .await;
+    assert_eq!(booting(&tables).await, 1, "one with a job counts by its job");
+    assert_eq!(ask(&tables, &start, PERSON).await, waits(1, 0));
+    execute(&tables, &format!("UPDATE instances SET status = 'running' WHERE id = '{by_itself}'")).await;
+    assert_eq!(ask(&tables, &start, PERSON).await, Turn::Admitted);
+}
+
+/// A gateway that never answers keeps nobody waiting, and still takes CPU from others.
+#[tokio::test]
+async fn a_place_is_not_for_ever() {
+    let tables = Tables::new().await;
+    let [slow, next] = claimed(&tables, "a", LONG).await;
+    assert_eq!(ask(&tables, &slow, PERSON).await, Turn::Admitted);
+    let aged = |seconds: u32| format!("UPDATE boots SET admitted_at = now() - interval '{seconds} seconds'");
+    execute(&tables, &aged(50)).await;
+    assert_eq!(ask(&tables, &next, PERSON).await, waits(1, 0));
+    execute(&tables, &format!("{} WHERE admitted_at IS NOT NULL", aged(61))).await;
+    assert_eq!(ask(&tables, &next, PERSON).await, Turn::Admitted);
+    assert_eq!(booting(&tables).await, 2);
+}
+
+/// Two that ask in the same moment do not both take the last place.
+#[tokio::test]
+async fn the_last_place_is_given_once() {
+    let tables = Tables::new().await;
+    let leases: [Lease; 6] = claimed(&tables, "a", LONG).await;
+    let asked = leases.iter().map(|lease| ask(&tables, lease, Ask { places: 2, ..PERSON }));
+    let admitted = futures_util::future::join_all(asked).await.into_iter().filter(|turn| *turn == Turn::Admitted);
+    assert_eq!(admitted.count(), 2);
+}
