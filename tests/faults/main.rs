@@ -22,6 +22,7 @@
 //! | connections to Postgres cut, other lost commits | a failure of the database counts as a permanent one |
 //! | steps | one undo is left out |
 //! | reboot, load, chaos | nothing is taken back from workers that are gone |
+//! | many boot at once | `boot::ask` does not count what boots by itself; the sweep `stuck` does not wait for it |
 //! | fairness | jobs are claimed in the order in which they came |
 //! | crash loops | the breaker never trips |
 //! | memory | that the kernel killed a gateway is not looked at |

@@ -9,14 +9,14 @@ use std::{
 };
 
 use clawdeploy_tests::{
-    TestEnv, WorkerOptions, docker, docker_proxy::DockerProxy, postgres_server::PostgresServer,
+    Builder, TestEnv, WorkerOptions, docker, docker_proxy::DockerProxy, postgres_server::PostgresServer,
     redis_server::RedisServer, settings::variable,
 };
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::support::{ask, create, say, succeeded, wait_step};
+use crate::support::{ask, create, say, starts, succeeded, wait_step};
 
 /// From the moment at which everything is started again.
 const BACK: Duration = Duration::from_mins(1);
@@ -51,10 +51,78 @@ async fn reboot_more() {
     run(4).await;
 }
 
-async fn run(times: u32) {
+fn seed() -> u64 {
     let seed = variable("REBOOT_SEED").map_or_else(|| rand::random_range(0..1_000_000), |text| text.parse().unwrap());
     say(&format!("REBOOT_SEED={seed}"));
-    let mut host = Host::new(StdRng::seed_from_u64(seed)).await;
+    seed
+}
+
+/// Gateways that boot by themselves for minutes take places, so that whoever asks for another one waits in turn; and nobody
+/// stops them or begins them anew.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_boot_at_once() {
+    const READY: f64 = 120.0;
+    let few = |builder: Builder| builder.set("CLAWDEPLOY_BOOTS_AT_ONCE", "2").ready(READY);
+    let mut host = Host::new(StdRng::seed_from_u64(seed()), few).await;
+    let ann = host.env.user("ann").await;
+    let mut boots = Vec::new();
+    for name in ["one", "two", "three"] {
+        boots.push(create(&ann, name).await);
+    }
+    let asked_for = create(&ann, "asked for").await;
+    for made in boots.iter().chain([&asked_for]) {
+        succeeded(&host.env, &made.job).await;
+    }
+    succeeded(&host.env, &ann.act(&asked_for.instance, "stop").await.job).await;
+    let data_dir = host.env.data_dir.clone();
+    let fate = |id: &str| data_dir.join(id).join("config/fate");
+    for made in &boots {
+        std::fs::write(fate(&made.instance), "never").unwrap();
+    }
+    let started_before: Vec<usize> = boots.iter().map(|made| starts(&host.env, &made.instance)).collect();
+    let ran = host.go_down().await;
+    host.come_up(&ran).await;
+    let starting = "SELECT id FROM instances WHERE status = 'starting'";
+    let all_boot = async || (host.env.rows(starting).await.len() == boots.len()).then_some(());
+    host.env.wait_for("all to boot by themselves", BACK, all_boot).await;
+
+    let path = format!("/api/instances/{}/start", asked_for.instance);
+    let start = ask(&ann, Method::POST, &path, None).await;
+    let told = format!(
+        "SELECT message FROM job_events WHERE job_id = '{}' AND message LIKE 'Waiting for its turn%3 gateways are booting%'",
+        start.job
+    );
+    let waits = async || (!host.env.rows(&told).await.is_empty()).then_some(());
+    host.env.wait_for("the start to wait for its turn", BACK, waits).await;
+
+    // Longer than anything else may be between two statuses, and not as long as a gateway may take.
+    host.env
+        .execute("UPDATE instances SET status_changed_at = now() - interval '90 seconds' WHERE status = 'starting'")
+        .await;
+    let seen =
+        format!("SELECT name FROM sweeps WHERE name = 'stuck' AND findings::text LIKE '%{}%'", boots[0].instance);
+    let looked = async || (!host.env.rows(&seen).await.is_empty()).then_some(());
+    host.env.wait_for("the sweep to see them", BACK, looked).await;
+    let repairs = "SELECT id FROM jobs WHERE requested_by IS NULL";
+    assert_eq!(host.env.rows(repairs).await, Vec::<Value>::new(), "what boots by itself was taken for stuck");
+    let started: Vec<usize> = boots.iter().map(|made| starts(&host.env, &made.instance)).collect();
+    assert_eq!(started, started_before.iter().map(|count| count + 1).collect::<Vec<_>>(), "somebody began one anew");
+
+    // They are done, and the turn comes.
+    for made in &boots {
+        std::fs::remove_file(fate(&made.instance)).unwrap();
+        docker::docker(&["restart", "-t", "1", &format!("claw-{}", made.instance)]).await;
+    }
+    succeeded(&host.env, &start.job).await;
+    let running = "SELECT id FROM instances WHERE status = 'running'";
+    let so = async || (host.env.rows(running).await.len() == boots.len() + 1).then_some(());
+    host.env.wait_for("everything to run", BACK, so).await;
+    host.env.finish().await;
+}
+
+async fn run(times: u32) {
+    let seed = seed();
+    let mut host = Host::new(StdRng::seed_from_u64(seed), |builder| builder).await;
     let ann = host.env.user("ann").await;
     let (kept, stopped) = (create(&ann, "kept").await, create(&ann, "stopped").await);
     for made in [&kept, &stopped] {
@@ -90,19 +158,18 @@ async fn run(times: u32) {
 }
 
 impl Host {
-    async fn new(rng: StdRng) -> Self {
+    async fn new(rng: StdRng, set: impl FnOnce(Builder) -> Builder) -> Self {
         let (postgres, redis) = (Arc::new(PostgresServer::start().await), RedisServer::start().await);
         let dir = tempfile::tempdir().unwrap();
         let engine = DockerProxy::new(dir.path());
-        let env = TestEnv::builder()
+        let builder = TestEnv::builder()
             .workers(2)
             .lease(2.0)
             .database_server(&postgres)
             .set("CLAWDEPLOY_DOCKER_HOST", &engine.host())
             .set("CLAWDEPLOY_REDIS_URL", &redis.url())
-            .set("CLAWDEPLOY_RECONCILE_SECONDS", "1")
-            .build()
-            .await;
+            .set("CLAWDEPLOY_RECONCILE_SECONDS", "1");
+        let env = set(builder).build().await;
         env.watch().await;
         Self { env, postgres, redis, engine, rng, _dir: dir }
     }
