@@ -216,11 +216,15 @@ fn revealed<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok
 
 /// The devices that know a gateway.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Devices {
     /// Waiting to be let in, the newest first.
     pub pending: Vec<PendingDevice>,
     /// Let in.
     pub paired: Vec<PairedDevice>,
+    /// Devices that are not listed: there are too many, or what the gateway says of them was not understood.
+    #[serde(default)]
+    pub left_out: usize,
 }
 
 /// A device that asks to be let in. All but the ids, the address and the time is what it says of itself.

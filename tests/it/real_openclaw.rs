@@ -254,7 +254,7 @@ async fn a_gateway_behind_nginx_with_its_link_and_devices() {
     let dashboard = ann.instance(id).await["dashboardUrl"].as_str().unwrap().to_owned();
     assert!(url.starts_with(&format!("{dashboard}#bootstrapToken=")) && url.ends_with("&bootstrapProfile=owner"));
     let listed = ann.get(&format!("{path}/devices")).await.expect(200).json;
-    assert_eq!(listed, json!({ "pending": [], "paired": [] }));
+    assert_eq!(listed, json!({ "pending": [], "paired": [], "leftOut": 0 }));
     let nobody = format!("{path}/devices/01900000-0000-7000-8000-000000000000");
     for verb in ["approve", "reject"] {
         let answer = ann.post_empty(&format!("{nobody}/{verb}")).await;

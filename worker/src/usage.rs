@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     docker::Docker,
     identity::Identity,
-    storage::{MOST_ENTRIES, Storage},
+    storage::{MOST_ENTRIES, Seen, Storage},
 };
 
 /// Between two looks at what is to be noted.
@@ -40,7 +40,7 @@ pub struct UsageMeter {
     docker: Docker,
     storage: Storage,
     db: Db,
-    disks: Arc<Mutex<HashMap<InstanceId, (Instant, u64)>>>,
+    disks: Arc<Mutex<HashMap<InstanceId, (Instant, Option<u64>)>>>,
 }
 
 impl UsageMeter {
@@ -101,9 +101,11 @@ impl UsageMeter {
         usage::note(&mut *self.db.conn().await?, id, measured).await
     }
 
-    /// Bytes on disk of an instance's files; what was measured last, where that is a minute ago at most, or where measuring
-    /// takes too long.
-    pub(crate) async fn disk(&self, id: &InstanceId) -> u64 {
+    /// Bytes on disk of an instance's files; `None`: they could not be measured.
+    ///
+    /// What came of the last try is good for a minute. What could not be measured is a gap in the graph: neither nothing nor what
+    /// there was a while ago.
+    pub(crate) async fn disk(&self, id: &InstanceId) -> Option<u64> {
         let known = self.disks.lock().unwrap_or_else(PoisonError::into_inner).get(id).copied();
         if let Some((at, bytes)) = known
             && at.elapsed() < DISK_AGE
@@ -113,9 +115,19 @@ impl UsageMeter {
         // Given up when nobody waits for it any more.
         let cancel = CancellationToken::new();
         let _ends = cancel.clone().drop_guard();
-        let measured = timeout(DISK_LIMIT, self.storage.disk_use(id, MOST_ENTRIES, &cancel)).await;
-        let measured = measured.ok().and_then(Result::ok).map(|used| used.bytes);
-        let bytes = measured.or(known.map(|(_, bytes)| bytes)).unwrap_or_default();
+        let bytes = match timeout(DISK_LIMIT, self.storage.disk_use(id, MOST_ENTRIES, &cancel)).await {
+            Ok(Ok(used)) if used.seen == Seen::All => Some(used.bytes),
+            // A part of it would look as if files had gone.
+            Ok(Ok(_)) => None,
+            Ok(Err(error)) => {
+                tracing::warn!(instance.id = %id, error = chain(&error), "Could not measure an instance's files");
+                None
+            }
+            Err(_) => {
+                tracing::warn!(instance.id = %id, "Measuring an instance's files took too long");
+                None
+            }
+        };
         self.disks.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), (Instant::now(), bytes));
         bytes
     }

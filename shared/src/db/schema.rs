@@ -351,6 +351,7 @@ diesel::table! {
         network_tx_bytes -> Int8,
         disk_bytes -> Int8,
         pids -> Int8,
+        disk_known -> Bool,
     }
 }
 

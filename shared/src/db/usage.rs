@@ -20,7 +20,8 @@ pub struct Measured {
     pub memory_limit_bytes: u64,
     pub network_rx_bytes: u64,
     pub network_tx_bytes: u64,
-    pub disk_bytes: u64,
+    /// `None`: not known.
+    pub disk_bytes: Option<u64>,
     pub pids: u64,
 }
 
@@ -35,7 +36,8 @@ pub struct UsagePoint {
     pub memory_limit_bytes: i64,
     pub network_rx_bytes: i64,
     pub network_tx_bytes: i64,
-    pub disk_bytes: i64,
+    /// Of the instance's files; null: it could not be measured.
+    pub disk_bytes: Option<i64>,
     pub pids: i64,
 }
 
@@ -65,8 +67,8 @@ pub async fn note(conn: &mut Conn, instance: &InstanceId, measured: Measured) ->
     let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     diesel::sql_query(
         "INSERT INTO instance_stats (instance_id, at, cpu_ns, memory_bytes, memory_limit_bytes, network_rx_bytes, \
-           network_tx_bytes, disk_bytes, pids) \
-         SELECT id, date_trunc('minute', now()), $2, $3, $4, $5, $6, $7, $8 FROM instances WHERE id = $1 \
+           network_tx_bytes, disk_bytes, pids, disk_known) \
+         SELECT id, date_trunc('minute', now()), $2, $3, $4, $5, $6, coalesce($7, 0), $8, $7 IS NOT NULL FROM instances WHERE id = $1 \
          ON CONFLICT DO NOTHING",
     )
     .bind::<Text, _>(instance.as_str())
@@ -75,7 +77,7 @@ pub async fn note(conn: &mut Conn, instance: &InstanceId, measured: Measured) ->
     .bind::<Int8, _>(count(measured.memory_limit_bytes))
     .bind::<Int8, _>(count(measured.network_rx_bytes))
     .bind::<Int8, _>(count(measured.network_tx_bytes))
-    .bind::<Int8, _>(count(measured.disk_bytes))
+    .bind::<Nullable<Int8>, _>(measured.disk_bytes.map(count))
     .bind::<Int8, _>(count(measured.pids))
     .execute(conn)
     .await?;
@@ -103,6 +105,7 @@ struct Row {
     network_tx_bytes: i64,
     disk_bytes: i64,
     pids: i64,
+    disk_known: bool,
 }
 
 /// The points of the last day, oldest first.
@@ -191,7 +194,7 @@ fn points(rows: &[Row]) -> Vec<UsagePoint> {
         memory_limit_bytes: row.memory_limit_bytes,
         network_rx_bytes: row.network_rx_bytes,
         network_tx_bytes: row.network_tx_bytes,
-        disk_bytes: row.disk_bytes,
+        disk_bytes: row.disk_known.then_some(row.disk_bytes),
         pids: row.pids,
     };
     rows.iter().zip(before).map(point).collect()
@@ -213,7 +216,25 @@ mod tests {
         let at = DateTime::from_timestamp(minute * 60, 0).unwrap();
         let (memory_bytes, memory_limit_bytes, network_rx_bytes, network_tx_bytes, disk_bytes, pids) =
             (1, 2, 3, 4, 5, 6);
-        Row { at, cpu_ns, memory_bytes, memory_limit_bytes, network_rx_bytes, network_tx_bytes, disk_bytes, pids }
+        let disk_known = true;
+        Row {
+            at,
+            cpu_ns,
+            memory_bytes,
+            memory_limit_bytes,
+            network_rx_bytes,
+            network_tx_bytes,
+            disk_bytes,
+            pids,
+            disk_known,
+        }
+    }
+
+    #[test]
+    fn what_was_not_measured_is_no_zero() {
+        let unknown = Row { disk_bytes: 0, disk_known: false, ..row(2, 0) };
+        let bytes: Vec<_> = points(&[row(1, 0), unknown]).iter().map(|point| point.disk_bytes).collect();
+        assert_eq!(bytes, [Some(5), None]);
     }
 
     #[test]

@@ -50,8 +50,8 @@ pub struct Usage {
     pub network_rx_bytes: u64,
     /// Since the container was started.
     pub network_tx_bytes: u64,
-    /// Of the instance's files, measured once a minute.
-    pub disk_bytes: u64,
+    /// Of the instance's files, measured once a minute; null: it could not be measured.
+    pub disk_bytes: Option<u64>,
     /// Processes and threads.
     pub pids: u64,
 }

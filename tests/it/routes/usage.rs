@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use clawdeploy_shared::db::usage::{self, Measured};
 use clawdeploy_tests::{Answer, Client, FakeMode, TestEnv, docker};
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -88,6 +89,33 @@ async fn a_log_is_followed_resumed_and_downloaded_without_its_secrets() {
     events.next("end").await;
     let text = site.ann.get(&path).await.expect(200).text;
     assert!(text.contains("while nobody listened"), "a log is there when the gateway is not: {text}");
+    site.env.finish().await;
+}
+
+/// What could not be measured is a gap, and not nothing.
+#[tokio::test]
+async fn files_that_could_not_be_measured() {
+    let site = Site::new().await;
+    let made = site.ann.create("first").await;
+    let measured = Measured {
+        cpu_ns: 1,
+        memory_bytes: 2,
+        memory_limit_bytes: 3,
+        network_rx_bytes: 4,
+        network_tx_bytes: 5,
+        disk_bytes: None,
+        pids: 6,
+    };
+    let id = made.instance.parse().unwrap();
+    usage::note(&mut site.env.db.conn().await.unwrap(), &id, measured).await.unwrap();
+    let path = format!("/api/instances/{id}/stats/history");
+    let point = site.ann.get(&path).await.expect(200).json["points"][0].clone();
+    assert_eq!((&point["diskBytes"], &point["pids"]), (&Value::Null, &json!(6)), "{point}");
+    site.env.execute("DELETE FROM instance_stats").await;
+    let known = Measured { disk_bytes: Some(0), ..measured };
+    usage::note(&mut site.env.db.conn().await.unwrap(), &id, known).await.unwrap();
+    assert_eq!(site.ann.get(&path).await.expect(200).json["points"][0]["diskBytes"], 0, "nothing, and known");
+    site.ann.post_empty(&format!("/api/jobs/{}/cancel", made.job)).await.expect(202);
     site.env.finish().await;
 }
 

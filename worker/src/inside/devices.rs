@@ -19,12 +19,11 @@ pub(super) async fn run(gateway: &Gateway, _: NoArguments) -> Result<Devices, Re
     gateway.devices().await
 }
 
-/// What `devices list` prints. What is not as expected is left out rather than be the end of the rest.
+/// What `devices list` prints: both lists, empty or not, or it is something else. A device that is not as expected is left out and
+/// counted rather than be the end of the rest.
 #[derive(Debug, Deserialize)]
 pub(super) struct DeviceList {
-    #[serde(default)]
     pending: Vec<Value>,
-    #[serde(default)]
     paired: Vec<Value>,
 }
 
@@ -33,8 +32,9 @@ impl From<DeviceList> for Devices {
         let mut pending: Vec<_> = list.pending.iter().filter_map(pending).collect();
         pending.sort_by_key(|device| std::cmp::Reverse(device.requested_at));
         pending.truncate(LIST_CAP);
-        let paired = list.paired.iter().filter_map(paired).take(LIST_CAP).collect();
-        Self { pending, paired }
+        let paired: Vec<_> = list.paired.iter().filter_map(paired).take(LIST_CAP).collect();
+        let left_out = list.pending.len() + list.paired.len() - pending.len() - paired.len();
+        Self { pending, paired, left_out }
     }
 }
 
@@ -111,7 +111,7 @@ mod tests {
             "more": {},
         });
         let got = read(&hostile.to_string());
-        assert_eq!((got.pending.len(), got.paired.len()), (1, LIST_CAP));
+        assert_eq!((got.pending.len(), got.paired.len(), got.left_out), (1, LIST_CAP, 3 + 1000 - LIST_CAP));
         let only = &got.pending[0];
         assert_eq!(only.platform.as_deref(), Some("x".repeat(TEXT_CAP).as_str()));
         assert_eq!(
@@ -119,6 +119,14 @@ mod tests {
             (&None, SCOPES_CAP, None, &None)
         );
         assert!(!got.paired[0].connected && got.paired[0].approved_at.is_none());
-        assert_eq!(read("{}"), Devices { pending: Vec::new(), paired: Vec::new() });
+    }
+
+    #[test]
+    fn no_devices_are_said_and_not_guessed() {
+        let none = Devices { pending: Vec::new(), paired: Vec::new(), left_out: 0 };
+        assert_eq!(read(r#"{ "pending": [], "paired": [] }"#), none);
+        for other in ["{}", r#"{ "error": "gateway not reachable" }"#, r#"{ "pending": [] }"#] {
+            assert!(serde_json::from_str::<DeviceList>(other).is_err(), "{other}");
+        }
     }
 }

@@ -1,12 +1,13 @@
 //! The log of an instance, without its secrets.
 
 use axum::response::Response;
+use chrono::Utc;
 use clawdeploy_shared::{
     db::{Scope, instance},
     ids::InstanceId,
     inside::{
         RefusalCode,
-        usage::{LogArguments, LogLine},
+        usage::{LogArguments, LogLine, LogStream},
     },
     telemetry::chain,
 };
@@ -33,10 +34,14 @@ pub(super) async fn answer(inside: &Inside, id: &InstanceId, arguments: LogArgum
     // Without knowing what is to be masked nothing is shown.
     let secrets = Secrets::open(&env.sealer, &instance).map_err(|error| failed(chain(&error)))?;
     let lines = env.docker.log_lines(&container.id, arguments).await?;
-    let lines = lines.filter_map(move |line| {
-        let line = line.inspect_err(|error| tracing::warn!(error = chain(error), "A log ended")).ok();
-        let line = line.map(|line| LogLine { text: shorten(&redact(&line.text, &secrets.known())), ..line });
-        std::future::ready(line)
+    let lines = lines.map(move |line| match line {
+        Ok(line) => LogLine { text: shorten(&redact(&line.text, &secrets.known())), ..line },
+        // Whoever reads it would take what came so far for all there is.
+        Err(error) => {
+            tracing::warn!(error = chain(&error), "A log ended");
+            let text = format!("ClawDeploy could not read the log any further: {error}.");
+            LogLine { at: Utc::now(), stream: LogStream::Stderr, text }
+        }
     });
     Ok(stream::answer(lines, env.draining.clone()))
 }

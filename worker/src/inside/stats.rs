@@ -32,7 +32,7 @@ pub(super) async fn answer(inside: &Inside, id: &InstanceId) -> Result<Response,
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a percentage with one decimal")]
-fn between(before: (DateTime<Utc>, Counters), now: (DateTime<Utc>, Counters), disk_bytes: u64) -> Usage {
+fn between(before: (DateTime<Utc>, Counters), now: (DateTime<Utc>, Counters), disk_bytes: Option<u64>) -> Usage {
     let ((began, before), (at, now)) = (before, now);
     let passed = (at - began).num_nanoseconds().unwrap_or(i64::MAX).max(1);
     let cpu = now.cpu_ns.saturating_sub(before.cpu_ns) as f64 / passed as f64 * 1000.0;

@@ -168,7 +168,7 @@ pub(super) async fn break_loop(
     // The engine's own word is gone as soon as it starts the container again, and is never said of a gateway that dies
     // within moments of its start: the engine begins to watch for it only then.
     let out_of_memory = state.oom_killed || (exit_code == Some(KILLED) && deaths.out_of_memory(container));
-    let message = message(exit_code, out_of_memory, &last_words(env, instance, container).await);
+    let message = message(exit_code, out_of_memory, last_words(env, instance, container).await);
     // Stopped first and said after: the other way round, a look in between would find a gateway that runs, and say that.
     env.docker.stop(container, STOP_GRACE).await?;
     deaths.forget(container);
@@ -194,7 +194,7 @@ pub(super) async fn newest_job(conn: &mut Conn, instance: &InstanceId) -> Result
     Ok(job::list(conn, Scope::Everything, &filter, 1).await?.pop())
 }
 
-fn message(exit_code: Option<i64>, out_of_memory: bool, last_words: &[String]) -> String {
+fn message(exit_code: Option<i64>, out_of_memory: bool, last_words: Result<Vec<String>, String>) -> String {
     let killed = if out_of_memory { ", killed for want of memory" } else { "" };
     let code = exit_code.map(|code| format!(" (last with exit code {code}{killed})")).unwrap_or_default();
     let mut message = format!(
@@ -202,17 +202,20 @@ fn message(exit_code: Option<i64>, out_of_memory: bool, last_words: &[String]) -
          configuration, then start it.",
         WINDOW.num_minutes()
     );
-    if !last_words.is_empty() {
-        message.push_str(" Its last words:\n");
-        message.push_str(&last_words.join("\n"));
-    }
+    message.push_str(&match last_words {
+        Ok(words) if words.is_empty() => " It said nothing.".to_owned(),
+        Ok(words) => format!(" Its last words:\n{}", words.join("\n")),
+        // That it was stopped stands without them, and silence would be another finding.
+        Err(why) => format!(" Its last words could not be read: {why}."),
+    });
     message
 }
 
-/// The end of the gateway's log without the instance's secrets; nothing where either cannot be read.
-async fn last_words(env: &Env, instance: &Instance, container: &str) -> Vec<String> {
-    let Ok(secrets) = Secrets::open(&env.sealer, instance) else { return Vec::new() };
-    env.docker.tail(container, LAST_WORDS, &secrets.known()).await.unwrap_or_default()
+/// The end of the gateway's log, without the instance's secrets, or why it cannot be read.
+async fn last_words(env: &Env, instance: &Instance, container: &str) -> Result<Vec<String>, String> {
+    // Not known, they cannot be taken out of it.
+    let secrets = Secrets::open(&env.sealer, instance).map_err(|error| error.to_string())?;
+    env.docker.tail(container, LAST_WORDS, &secrets.known()).await.map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

@@ -169,7 +169,10 @@ async fn target(cx: &JobContext, instance: &Instance, payload: &Payload) -> Resu
 
 /// The image of that id, and no other.
 pub(super) async fn image(cx: &JobContext, image_id: Option<String>) -> Result<String, StepError> {
-    let image_id = image_id.unwrap_or_default();
+    let image_id = image_id.ok_or_else(|| {
+        let message = "It is not known which image the instance was made from. Start it once, then try again.";
+        StepError::permanent("image_missing", message)
+    })?;
     match cx.env.docker.image_id(&image_id).await {
         Ok(Some(found)) => Ok(found),
         Ok(None) => Err(container::image_missing(&image_id)),

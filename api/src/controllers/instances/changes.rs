@@ -64,8 +64,8 @@ pub struct ChangeView {
     pub from_version: Option<String>,
     /// Version of OpenClaw after; null: not known.
     pub to_version: Option<String>,
-    /// Settings that it changed.
-    pub changed_settings: Vec<Setting>,
+    /// Settings that it changed; null: not known, because a newer version of the platform wrote them.
+    pub changed_settings: Option<Vec<Setting>>,
     /// `POST …/rollback` goes back to what was before this one.
     pub can_roll_back: bool,
     /// Until when that is possible.
@@ -87,7 +87,7 @@ impl ChangeView {
     fn new(row: Snapshot, way_back: Option<SnapshotId>) -> Self {
         let settings = row.from_settings().ok().zip(row.to_settings().ok());
         Self {
-            changed_settings: settings.map(|(from, to)| changed(&from, &to)).unwrap_or_default(),
+            changed_settings: settings.map(|(from, to)| changed(&from, &to)),
             can_roll_back: way_back == Some(row.id),
             id: row.id,
             job_id: row.job_id,

@@ -1542,8 +1542,8 @@ export interface components {
             bytes?: number | null;
             /** @description `POST …/rollback` goes back to what was before this one. */
             canRollBack: boolean;
-            /** @description Settings that it changed. */
-            changedSettings: components["schemas"]["Setting"][];
+            /** @description Settings that it changed; null: not known, because a newer version of the platform wrote them. */
+            changedSettings?: components["schemas"]["Setting"][] | null;
             /** Format: date-time */
             createdAt: string;
             /**
@@ -1711,6 +1711,8 @@ export interface components {
         DeviceId: string;
         /** @description The devices that know a gateway. */
         Devices: {
+            /** @description Devices that are not listed: there are too many, or what the gateway says of them was not understood. */
+            leftOut?: number;
             /** @description Let in. */
             paired: components["schemas"]["PairedDevice"][];
             /** @description Waiting to be let in, the newest first. */
@@ -2286,8 +2288,8 @@ export interface components {
                 bytes?: number | null;
                 /** @description `POST …/rollback` goes back to what was before this one. */
                 canRollBack: boolean;
-                /** @description Settings that it changed. */
-                changedSettings: components["schemas"]["Setting"][];
+                /** @description Settings that it changed; null: not known, because a newer version of the platform wrote them. */
+                changedSettings?: components["schemas"]["Setting"][] | null;
                 /** Format: date-time */
                 createdAt: string;
                 /**
@@ -3168,9 +3170,9 @@ export interface components {
             cpuPercent: number;
             /**
              * Format: int64
-             * @description Of the instance's files, measured once a minute.
+             * @description Of the instance's files, measured once a minute; null: it could not be measured.
              */
-            diskBytes: number;
+            diskBytes?: number | null;
             /**
              * Format: int64
              * @description Without what the kernel can take back.
@@ -3213,8 +3215,11 @@ export interface components {
              * @description Of one core, on average since the point before; null where there is none.
              */
             cpuPercent?: number | null;
-            /** Format: int64 */
-            diskBytes: number;
+            /**
+             * Format: int64
+             * @description Of the instance's files; null: it could not be measured.
+             */
+            diskBytes?: number | null;
             /** Format: int64 */
             memoryBytes: number;
             /** Format: int64 */

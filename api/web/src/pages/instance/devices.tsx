@@ -10,6 +10,7 @@ import { Button } from '@/components/ui/button';
 import { Card, CardHead } from '@/components/ui/card';
 import { Dialog } from '@/components/ui/dialog';
 import { Empty } from '@/components/ui/empty';
+import { Notice } from '@/components/ui/notice';
 import { wordsFor } from '@/lib/errors';
 import { useFormat, useNow } from '@/lib/format';
 import { useTexts } from '@/texts';
@@ -44,9 +45,10 @@ export function Devices() {
     );
   }
   if (!devices.data) return <PageLoading />;
-  const { pending, paired } = devices.data;
+  const { pending, paired, leftOut } = devices.data;
   return (
     <div className="space-y-5">
+      {leftOut ? <Notice tone="warn" title={words.leftOut(leftOut)} /> : null}
       <Card>
         <CardHead title={words.title} text={words.text} className="pb-3" />
         {pending.length ? (

@@ -103,7 +103,7 @@ function ChangeRow({ change, name, busy }: { change: Change; name: string; busy:
   const { versions: words, settings } = texts.instance;
   const format = useFormat();
   const [asking, setAsking] = useState(false);
-  const what = change.changedSettings.map((setting) => settings.changed[setting]).join(', ');
+  const what = change.changedSettings?.map((setting) => settings.changed[setting]).join(', ') ?? words.settingsUnknown;
   return (
     <li className="flex flex-wrap items-center gap-x-4 gap-y-2 px-5 py-3">
       <div className="min-w-0 flex-1">

@@ -73,7 +73,7 @@ function Row({ instance }: { instance: Deleted }) {
         <p className="truncate font-medium">{instance.name}</p>
         <p className="mt-1 flex flex-wrap gap-x-3 text-[0.8125rem] text-muted">
           <span className="font-mono text-xs">{instance.id}</span>
-          {instance.bytes == null ? null : <span>{bytes(instance.bytes)}</span>}
+          <span>{instance.bytes == null ? words.sizeUnknown : bytes(instance.bytes)}</span>
           <span>
             {words.deletedAt} <When at={instance.deletedAt} />
           </span>

@@ -276,6 +276,7 @@ export const adminPages = {
     deletedText: 'Their owners can restore them, too.',
     unnamed: 'No name on record',
     ownerUnknown: 'Owner unknown',
+    sizeUnknown: 'Size unknown',
     since: 'Since',
     expires: 'Removed for good',
     purging: 'Being removed',

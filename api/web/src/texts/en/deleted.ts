@@ -5,6 +5,7 @@ export const deleted = {
   back: 'Instances',
   none: 'Nothing was deleted recently',
   noneText: 'Instances that you delete are listed here until they are removed for good.',
+  sizeUnknown: 'Size unknown',
   deletedAt: 'Deleted',
   removedAt: 'Removed for good',
   restore: 'Restore',

@@ -130,6 +130,10 @@ export const instance = {
     paired: 'Let in',
     pairedText: 'These can use the instance. Whoever is removed has to ask again.',
     nonePaired: 'No device yet',
+    leftOut: (count: number) =>
+      count === 1
+        ? 'One more device is not shown: what the gateway says of it was not understood.'
+        : `${count} more devices are not shown: there are too many, or what the gateway says of them was not understood.`,
     unknown: 'Unknown device',
     approve: 'Let in',
     reject: 'Turn away',
@@ -196,6 +200,7 @@ export const instance = {
       stuck: 'not put back',
       unknown: 'unknown',
     },
+    settingsUnknown: 'settings of a newer version',
     stuckText:
       'It failed and could not be put back. An administrator has to retry its job. What was kept is still there.',
     rolledBackText: 'It did not come up, so that everything was put back.',

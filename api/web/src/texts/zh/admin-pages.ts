@@ -273,6 +273,7 @@ export const adminPages: typeof en = {
     deletedText: '所有者也可以自行恢复。',
     unnamed: '没有名称记录',
     ownerUnknown: '所有者未知',
+    sizeUnknown: '大小未知',
     since: '开始于',
     expires: '永久移除',
     purging: '正在移除',

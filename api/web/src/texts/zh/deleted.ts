@@ -6,6 +6,7 @@ export const deleted: typeof en = {
   back: '实例',
   none: '最近没有删除实例',
   noneText: '您删除的实例会列在这里，直到被永久移除。',
+  sizeUnknown: '大小未知',
   deletedAt: '删除时间',
   removedAt: '永久移除',
   restore: '恢复',

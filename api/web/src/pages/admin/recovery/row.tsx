@@ -33,7 +33,7 @@ export function RecoverableRow({ item }: { item: Recoverable }) {
         </p>
         <p className="mt-1 flex flex-wrap gap-x-3 text-[0.8125rem] text-muted">
           <span>{item.ownerEmail ?? recovery.ownerUnknown}</span>
-          {item.bytes == null ? null : <span>{bytes(item.bytes)}</span>}
+          <span>{item.bytes == null ? recovery.sizeUnknown : bytes(item.bytes)}</span>
           <span>
             {recovery.since} <When at={item.since} />
           </span>

@@ -1,0 +1,1 @@
+ALTER TABLE instance_stats DROP COLUMN disk_known;
