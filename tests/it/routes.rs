@@ -22,6 +22,8 @@ mod power;
 mod protocol;
 mod queues;
 mod quotas;
+mod recoverable;
+mod rollouts;
 mod sessions;
 pub(crate) mod setup;
 mod tenants;
