@@ -8,6 +8,7 @@ use crate::support::table;
 mod account;
 mod admin;
 mod audit;
+mod audit_actions;
 pub(crate) mod auth;
 mod authz;
 mod build_log;
