@@ -6,6 +6,7 @@ mod boots;
 mod builds;
 mod canary;
 mod cancel;
+mod cancelled;
 mod connections;
 mod crashes;
 mod drain;

@@ -13,7 +13,7 @@ mod stream;
 mod view;
 
 pub use self::{
-    cancel::is_start,
+    cancel::{desired_without, is_start},
     steps::Step,
     view::{Failure, JobDetails, JobView, QueuePlace, serving},
 };

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::{Conn, DbError, Scope, escape_like, job_event, job_event::NewJobEvent, schema::jobs};
 use crate::{
     ids::{InstanceId, JobId, UserId},
+    instance::DesiredState,
     job::{JobEventKind, JobKind, JobStatus, Queue, Unwinding},
 };
 
@@ -46,6 +47,9 @@ pub struct Job {
     pub started_at: Option<DateTime<Utc>>,
     pub finished_at: Option<DateTime<Utc>>,
 }
+
+/// The argument of a stop or a deletion that says what was wanted of the instance before it.
+pub const DESIRED_BEFORE: &str = "desiredBefore";
 
 /// A job to accept. Its arguments never hold a secret.
 #[derive(Debug, Insertable)]
@@ -135,6 +139,11 @@ impl Job {
     /// Whether what it has done is being undone, or will be: it comes to nothing that somebody else could wait for.
     pub fn is_taken_back(&self) -> bool {
         self.cancel_requested_at.is_some() || self.unwinding_to.is_some()
+    }
+
+    /// What was wanted of its instance before it, where it says so.
+    pub fn desired_before(&self) -> Option<DesiredState> {
+        self.payload[DESIRED_BEFORE].as_str()?.parse().ok()
     }
 }
 
@@ -325,6 +334,14 @@ pub async fn retry(conn: &mut Conn, id: JobId) -> Result<Option<Job>, DbError> {
         job_event::insert(conn, &NewJobEvent::new(id, job.attempt, JobEventKind::Accepted, "Put back by hand")).await?;
     }
     Ok(row)
+}
+
+/// Notes what is wanted of the instance before a job that is put back.
+pub async fn note_desired_before(conn: &mut Conn, id: JobId, desired: DesiredState) -> Result<(), DbError> {
+    let payload = sql::<diesel::sql_types::Jsonb>("payload || ")
+        .bind::<diesel::sql_types::Jsonb, _>(serde_json::json!({ DESIRED_BEFORE: desired }));
+    diesel::update(jobs::table.find(id)).set(jobs::payload.eq(payload)).execute(conn).await?;
+    Ok(())
 }
 
 /// Puts a job whose undo was given up back in its queue, to be undone; `None`: it has not failed so, or it is gone.

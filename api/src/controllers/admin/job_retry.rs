@@ -130,6 +130,9 @@ async fn make_way(conn: &mut Conn, dead: &Job, id: &InstanceId, undo: bool, app:
         JobKind::Stop => DesiredState::Stopped,
         _ => instance.desired_state,
     };
+    if matches!(dead.kind, JobKind::Stop | JobKind::Delete) && instance.desired_state != DesiredState::Deleted {
+        job::note_desired_before(conn, dead.id, instance.desired_state).await?;
+    }
     if dead.kind != JobKind::Delete {
         refuse_stuck(conn, id).await?;
     }

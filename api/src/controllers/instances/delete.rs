@@ -1,7 +1,7 @@
 use clawdeploy_shared::{
     db::{
         Conn, instance,
-        job::{self, NewJob},
+        job::{self, DESIRED_BEFORE, NewJob},
     },
     ids::InstanceId,
     instance::DesiredState,
@@ -14,6 +14,7 @@ use super::{Accepted, InstancePath, Outcome};
 use crate::{
     audit::{Entry, Target},
     auth::Principal,
+    controllers::jobs::desired_without,
     error::{AppError, AppResult},
     extract::Path,
     middleware::RequestContext,
@@ -64,6 +65,10 @@ async fn in_transaction(
     if let Some(job) = deletes.into_iter().find(|job| job.cancel_requested_at.is_none()) {
         return Ok(Outcome::load(conn, instance, job).await?.replayed(true));
     }
+    // Should the deletion be cancelled in turn, what it cancels now stays cancelled.
+    let taken_back = others.iter().filter(|job| job.cancel_requested_at.is_none());
+    let before = taken_back.filter_map(|job| desired_without(job, &instance)).next();
+    let before = before.unwrap_or(instance.desired_state);
     // What is asked to stop while it waits for a retry is due as well: its steps are undone first.
     let mut cancelled = Vec::new();
     for job in others.iter().filter(|job| job.cancel_requested_at.is_none()) {
@@ -74,6 +79,7 @@ async fn in_transaction(
     let new = NewJob {
         requested_by: Some(who.user.id),
         request_id: Some(&context.request_id),
+        payload: json!({ DESIRED_BEFORE: before }),
         ..NewJob::on_instance(JobKind::Delete, id, instance.owner_id)
     };
     let job = job::insert(conn, &new).await?;

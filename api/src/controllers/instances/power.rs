@@ -4,7 +4,7 @@ use clawdeploy_shared::{
     db::{
         Conn,
         instance::{self, Instance},
-        job::{self, NewJob},
+        job::{self, DESIRED_BEFORE, NewJob},
         version_policy,
     },
     ids::InstanceId,
@@ -139,13 +139,18 @@ async fn in_transaction(
             kind = JobKind::Recreate;
         }
     }
+    let payload = match kind {
+        // Cancelled or undone, such a start leaves the instance as it was, and that is stopped.
+        JobKind::Recreate => json!({ "start": power == Power::Start }),
+        JobKind::Stop => json!({ DESIRED_BEFORE: instance.desired_state }),
+        _ => json!({}),
+    };
     instance::set_desired_state(conn, id, power.desired()).await?;
     instance.desired_state = power.desired();
     let job = NewJob {
         requested_by: Some(who.user.id),
         request_id: Some(&context.request_id),
-        // Cancelled or undone, such a start leaves the instance as it was, and that is stopped.
-        payload: if kind == JobKind::Recreate { json!({ "start": power == Power::Start }) } else { json!({}) },
+        payload,
         ..NewJob::on_instance(kind, id, instance.owner_id)
     };
     let job = job::insert(conn, &job).await?;

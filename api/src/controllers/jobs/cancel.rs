@@ -2,7 +2,7 @@ use axum::http::StatusCode;
 use clawdeploy_shared::{
     db::{
         Conn, Scope,
-        instance::{self, Fault},
+        instance::{self, Fault, Instance},
         job::{self, Job},
     },
     ids::JobId,
@@ -84,23 +84,33 @@ pub fn is_start(job: &Job) -> bool {
     job.kind == JobKind::Recreate && job.payload["start"] == true
 }
 
-/// What the owner wants is again what it was before the job, or the platform would go on making it so. And an instance
-/// that nobody is about to provision says so.
+/// What is wanted of the instance once a job on it is cancelled: what was wanted before it, or the platform would go on
+/// making it so. `None`: the same as now.
+pub fn desired_without(job: &Job, instance: &Instance) -> Option<DesiredState> {
+    let deleted = instance.desired_state == DesiredState::Deleted;
+    let before = job.desired_before().filter(|before| *before != DesiredState::Deleted);
+    match job.kind {
+        // Undone, these leave it stopped whatever was wanted.
+        JobKind::Provision | JobKind::Start if !deleted => Some(DesiredState::Stopped),
+        JobKind::Recreate if !deleted && is_start(job) => Some(DesiredState::Stopped),
+        // One that an older version accepted does not say. The system's own only do what is wanted.
+        JobKind::Stop if !deleted => before.or(job.requested_by.map(|_| DesiredState::Running)),
+        JobKind::Delete if instance.status == InstanceStatus::Running => before.or(Some(DesiredState::Running)),
+        JobKind::Delete => before.or(Some(DesiredState::Stopped)),
+        _ => None,
+    }
+}
+
+/// Makes the instance of a cancelled job wanted as it was before it. And an instance that nobody is about to provision says
+/// so.
 ///
 /// The job is locked by now and its instance is locked after it, in the order in which workers do.
 async fn settle(conn: &mut Conn, job: &Job) -> AppResult<()> {
     let Some(id) = &job.instance_id else { return Ok(()) };
     let Some(instance) = instance::find_for_update(conn, Scope::Everything, id).await? else { return Ok(()) };
-    let deleted = instance.desired_state == DesiredState::Deleted;
-    let desired = match job.kind {
-        JobKind::Provision | JobKind::Start if !deleted => DesiredState::Stopped,
-        JobKind::Recreate if !deleted && is_start(job) => DesiredState::Stopped,
-        JobKind::Stop if !deleted => DesiredState::Running,
-        JobKind::Delete if instance.status == InstanceStatus::Running => DesiredState::Running,
-        JobKind::Delete => DesiredState::Stopped,
-        _ => return Ok(()),
-    };
-    instance::set_desired_state(conn, id, desired).await?;
+    if let Some(desired) = desired_without(job, &instance) {
+        instance::set_desired_state(conn, id, desired).await?;
+    }
     if job.status == JobStatus::Cancelled && instance.status == InstanceStatus::Pending {
         let message = "Cancelled before it began. Start the instance to try again, or delete it.";
         instance::set_status(conn, id, InstanceStatus::Error, Some(Fault { code: "cancelled", message })).await?;
