@@ -43,8 +43,9 @@ pub(super) async fn ready(
     if let Some(open) = current(open) {
         return Err(AppError::job_in_progress(open.into()));
     }
-    possible(&instance)?;
+    // First, since what else is in the way may only follow from it.
     refuse_stuck(conn, id).await?;
+    possible(&instance)?;
     Ok((instance, None))
 }
 

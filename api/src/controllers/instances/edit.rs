@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::{
     Accepted, InstancePath, InstanceView, Outcome,
-    change::{self, Change},
+    change::{self, Change, refuse_stuck},
     settings::EditInstance,
     view::{changed, current},
 };
@@ -110,6 +110,8 @@ async fn in_transaction(
         quota::check(conn, &app.quotas, &owner, limits, Some(id)).await?;
     }
     if wanted != now {
+        // The undo sets what there was before the change, and would take these for a part of it.
+        refuse_stuck(conn, id).await?;
         let has = instance.settings();
         let open = job::open_on(conn, id).await?;
         instance = if instance.container_id.is_none() && open.is_empty() {
