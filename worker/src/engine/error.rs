@@ -62,6 +62,12 @@ impl StepError {
         matches!(docker, Some(DockerError::Timeout { .. }))
     }
 
+    /// Whether it came from the engine.
+    pub fn is_of_docker(&self) -> bool {
+        let (Self::Transient(failure) | Self::Permanent(failure)) = self else { return false };
+        failure.source.as_ref().is_some_and(|source| source.is::<DockerError>())
+    }
+
     pub fn transient(code: &'static str, message: impl Into<String>) -> Self {
         Self::Transient(Failure { code, message: message.into(), source: None })
     }

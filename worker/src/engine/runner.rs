@@ -112,8 +112,18 @@ pub async fn after_panic(env: &Env, job: &Job, lease: &Lease, panic: &tokio::tas
         cancellable: false,
     };
     let failure = Failure { code: "panic", message: "The worker met a bug while it ran the job.".into(), source: None };
-    if let Err(error) = failed(&cx, StepError::Transient(failure)).await {
+    if let Err(error) = panicked(&cx, StepError::Transient(failure)).await {
         tracing::warn!(job.id = %job.id, error = chain(&error), "Could not write down a failed attempt");
+    }
+}
+
+async fn panicked(cx: &JobContext, error: StepError) -> Result<Left, StepError> {
+    // Decided in this very attempt, perhaps.
+    let row = job::find(&mut *cx.env.db.conn().await?, Scope::Everything, cx.job.id).await?;
+    if row.is_some_and(|row| row.unwinding_to.is_some()) {
+        undo_failed(cx, error).await
+    } else {
+        failed(cx, error).await
     }
 }
 
@@ -144,6 +154,8 @@ async fn attempt_once(env: &Env, job: Job, lease: Lease, signals: Signals) -> Re
         match ended {
             Ok(()) => Ok(Left::Ended(JobStatus::Succeeded)),
             Err(StepError::Cancelled) => decide(&cx, plan, Unwinding::Cancelled, None).await,
+            // What the engine did not show is looked at again, as in any step.
+            Err(error) if error.is_of_docker() => failed(&cx, error).await,
             // The work is done; that this could not be written is no failed attempt at it.
             Err(error) => Err(error),
         }
@@ -298,20 +310,30 @@ async fn unwind(cx: &JobContext, plan: &Plan) -> Result<Left, StepError> {
                 tracing::warn!(job.id = %cx.job.id, undo = undo.as_str(), error = chain(&error), "An undo failed");
                 let message = error.to_string();
                 cx.note(&event(cx, JobEventKind::StepFailed, planned.step.as_str(), &message, None)).await?;
-                let away = is_away(cx, &error).await;
-                let mut conn = cx.env.db.conn().await?;
-                if lease::retry_undo(&mut conn, &cx.lease, away, &message).await? {
-                    return Ok(Left::Retry);
-                }
                 // The undos that are left count on this one, so none of them is run.
-                lease::give_up_undo(&mut conn, &cx.lease, cx.job.instance_id.as_ref(), &message).await?;
-                tracing::error!(job.id = %cx.job.id, undo = undo.as_str(), error = chain(&error), "An undo was given up");
-                cx.env.routes.nudge();
-                return Ok(Left::Ended(JobStatus::Failed));
+                return undo_failed(cx, error).await;
             }
         }
     }
-    conclude(cx, plan).await
+    match conclude(cx, plan).await {
+        // What the instance shows could not be looked at, or written.
+        Err(error @ (StepError::Transient(_) | StepError::Permanent(_))) => undo_failed(cx, error).await,
+        other => other,
+    }
+}
+
+/// A job could not be undone this time: it is tried again, or given up.
+async fn undo_failed(cx: &JobContext, error: StepError) -> Result<Left, StepError> {
+    let message = error.to_string();
+    let away = is_away(cx, &error).await;
+    let mut conn = cx.env.db.conn().await?;
+    if lease::retry_undo(&mut conn, &cx.lease, away, &message).await? {
+        return Ok(Left::Retry);
+    }
+    lease::give_up_undo(&mut conn, &cx.lease, cx.job.instance_id.as_ref(), &message).await?;
+    tracing::error!(job.id = %cx.job.id, error = chain(&error), "An undo was given up");
+    cx.env.routes.nudge();
+    Ok(Left::Ended(JobStatus::Failed))
 }
 
 /// Whether an undo failed because something could not be reached. An engine that did not answer in time may only have
