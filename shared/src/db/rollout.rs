@@ -57,7 +57,8 @@ pub struct Member {
 /// Puts every instance whose image is another one into waves: one, then a tenth, then the rest, and last those that are in
 /// trouble: whose last update in a rollout failed, or whose gateway does not answer although it should. Within that the first
 /// instance of everybody comes before anybody's second, so that one person's do not decide for all. `exclude` are left as they are.
-/// A rollout that has members already keeps them.
+/// What waits for an administrator after a change that could not be undone is among them whatever its image, so that the report
+/// tells of it. A rollout that has members already keeps them.
 pub async fn plan(conn: &mut Conn, job: JobId, image_id: &str, exclude: &[InstanceId]) -> Result<(), DbError> {
     diesel::sql_query(
         "INSERT INTO rollout_members (job_id, instance_id, wave, status, error_message) \
@@ -74,8 +75,10 @@ pub async fn plan(conn: &mut Conn, job: JobId, image_id: &str, exclude: &[Instan
                                 WHERE last.instance_id = instances.id AND last.status IN ('updated', 'failed') \
                                 ORDER BY last.job_id DESC LIMIT 1), false) AS troubled \
                            FROM instances \
-                           WHERE desired_state <> 'deleted' AND status IN ('running', 'stopped', 'starting', 'error') \
-                             AND container_id IS NOT NULL AND image_id IS DISTINCT FROM $2) AS chosen) AS counted) AS planned \
+                           WHERE desired_state <> 'deleted' AND ( \
+                             status IN ('running', 'stopped', 'starting', 'error') AND container_id IS NOT NULL \
+                               AND image_id IS DISTINCT FROM $2 \
+                             OR EXISTS (SELECT 1 FROM snapshots AS s WHERE s.instance_id = instances.id AND s.stuck_at IS NOT NULL))) AS chosen) AS counted) AS planned \
          WHERE NOT EXISTS (SELECT 1 FROM rollout_members WHERE job_id = $1) \
          ON CONFLICT DO NOTHING",
     )
@@ -105,6 +108,9 @@ pub struct Tally {
     /// People who have instances in the rollout.
     #[diesel(sql_type = sql_types::Int8)]
     pub owners: i64,
+    /// Members that failed and are not as they were before.
+    #[diesel(sql_type = sql_types::Int8)]
+    pub stuck: i64,
 }
 
 /// Counts the members of a rollout that have ended.
@@ -115,7 +121,9 @@ pub async fn tally(conn: &mut Conn, job: JobId) -> Result<Tally, DbError> {
            count(DISTINCT owner_id) FILTER (WHERE m.status = 'failed' AND fault = 'image') AS owners_failed_by_image, \
            count(*) FILTER (WHERE m.status = 'failed' AND fault = 'platform') AS failed_by_platform, \
            count(DISTINCT owner_id) FILTER (WHERE m.status = 'failed' AND fault = 'platform') AS owners_failed_by_platform, \
-           count(DISTINCT owner_id) AS owners \
+           count(DISTINCT owner_id) AS owners, \
+           count(*) FILTER (WHERE m.status = 'failed' AND EXISTS ( \
+             SELECT 1 FROM snapshots AS s WHERE s.job_id = m.update_job_id AND s.stuck_at IS NOT NULL)) AS stuck \
          FROM rollout_members AS m LEFT JOIN instances AS i ON i.id = m.instance_id WHERE job_id = $1",
     )
     .bind::<sql_types::Uuid, _>(job)

@@ -101,11 +101,11 @@ pub(super) async fn update_all(cx: &JobContext) -> Result<(), StepError> {
             cx.log_progress(&format!("{ended} of {} done, {failed} failed", members.len()), percent).await?;
         }
         if ended == members.len() {
-            return if failed == 0 { Ok(()) } else { Err(failure(&members, None)) };
+            return if failed == 0 { Ok(()) } else { Err(failure(&members, None, tally.stuck)) };
         }
         let stop = judge(&tally);
         if stop.is_some() && updating == 0 {
-            return Err(failure(&members, stop));
+            return Err(failure(&members, stop, tally.stuck));
         }
         if stop.is_none() {
             // The wave under way: the first that is not at its end.
@@ -124,8 +124,8 @@ pub(super) async fn update_all(cx: &JobContext) -> Result<(), StepError> {
     }
 }
 
-/// `stop`: it did not go to its end.
-fn failure(members: &[Member], stop: Option<Stop>) -> StepError {
+/// `stop`: it did not go to its end. `stuck`: so many are not as they were before.
+fn failure(members: &[Member], stop: Option<Stop>, stuck: i64) -> StepError {
     let failed: Vec<_> = members.iter().filter(|m| m.status == MemberStatus::Failed).collect();
     let by = |fault| failed.iter().filter(|m| m.fault == Some(fault)).count();
     let waiting = members.iter().filter(|m| m.status == MemberStatus::Waiting).count();
@@ -144,9 +144,15 @@ fn failure(members: &[Member], stop: Option<Stop>) -> StepError {
         }
         None => ("rollout_incomplete", "All others had their turn.".to_owned()),
     };
+    let back = match stuck {
+        0 => "They were rolled back.".to_owned(),
+        stuck => {
+            format!("Of these, {stuck} could not be rolled back either, and an administrator has to retry their jobs.")
+        }
+    };
     let message = format!(
-        "{} could not be updated and were rolled back ({}): {} because of the image, {} because of the instance itself, {} because of \
-         the server. {end} One of them: {reason}",
+        "{} could not be updated ({}): {} because of the image, {} because of the instance itself, {} because of the server. \
+         {back} {end} One of them: {reason}",
         failed.len(),
         names.join(", "),
         by(MemberFault::Image),
@@ -241,6 +247,15 @@ async fn begin(cx: &JobContext, id: &InstanceId) -> Result<(), StepError> {
                 rollout::end(conn, cx.job.id, id, MemberStatus::Skipped, gone, None).await?;
                 return Ok(None);
             };
+            if let Some(stuck) = snapshot::stuck_on(conn, id).await? {
+                let why = format!(
+                    "An earlier change of it could not be undone, and it is left so until an administrator retries that job \
+                     ({}).",
+                    stuck.job_id
+                );
+                rollout::end(conn, cx.job.id, id, MemberStatus::Skipped, Some(&why), None).await?;
+                return Ok(None);
+            }
             if instance.status == InstanceStatus::Error {
                 let why = instance.error_message.as_deref().unwrap_or("no reason was given");
                 let broken = format!("It was in error before, and is left so: {why}");
