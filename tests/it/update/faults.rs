@@ -113,6 +113,22 @@ async fn workers_that_die_before_a_way_back() {
     }
 }
 
+/// The files are put back once, wherever a worker dies at it: before, with them in their place and that not written down, and with
+/// that written down and the step not.
+#[tokio::test]
+async fn workers_that_die_while_files_are_put_back() {
+    dies_at_and_rolls_back(&points(&["put_files_back"], &["undo", "restored", "undone"])).await;
+}
+
+#[tokio::test]
+#[ignore = "takes minutes; scripts/test --faults runs it"]
+async fn workers_that_die_anywhere_on_the_way_back() {
+    let undos = ["remove_container", "put_files_back", "resume_gateway", "forget_change"];
+    for batch in points(&undos, &["undo", "undone"]).chunks(BATCH) {
+        dies_at_and_rolls_back(batch).await;
+    }
+}
+
 #[tokio::test]
 #[ignore = "takes minutes; scripts/test --faults runs it"]
 async fn workers_that_die_anywhere() {

@@ -1,0 +1,79 @@
+//! The engine is away in the midst of an update, for longer than any number of tries: that is nobody's failure.
+
+use clawdeploy_tests::{FakeMode, Hold, TestEnv, docker_proxy::DockerProxy};
+use serde_json::{Value, json};
+
+use super::support::{assert_as_before, failing_on, image_id, look, retire, tree, update, write_state};
+use crate::support::{SOON, instance, job, running, wait_job};
+
+/// So often the job is tried while the engine is away.
+const TRIES: i64 = 4;
+
+/// An update to this image is held at `point`, and the engine goes away there until the job was tried so many times.
+/// Returns the job as it ended.
+async fn away_at(image: FakeMode, point: &str, end: &str) -> (TestEnv, Value) {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = DockerProxy::new(dir.path());
+    let env = TestEnv::builder().ready(4.0).lease(2.0).set("CLAWDEPLOY_DOCKER_HOST", &engine.host()).build().await;
+    let made = running(&env, "first").await;
+    write_state(&env, &made.instance);
+    let before = look(&env, &made.instance).await;
+    retire(&env).await;
+    let asked = update(&env, &made.instance).await;
+    let hold = Hold::default();
+    env.add_worker(&failing_on(image, &hold.at(&format!("update.{point}")))).await;
+    hold.reached(&env).await;
+    if end == "failed" {
+        // One failure more that counts would be one too many.
+        let undo = "jsonb_build_object('failures', 14, 'since', now())";
+        env.execute(&format!("UPDATE jobs SET undo = {undo} WHERE id = '{}'", asked.job)).await;
+    }
+    engine.shut();
+    hold.release();
+    let first = job(&env, &asked.job).await["attempt"].as_i64().unwrap();
+    let tried = async || {
+        // The pauses between tries grow, and are not what this is about.
+        env.execute("UPDATE jobs SET run_at = now() WHERE status = 'queued'").await;
+        let job = job(&env, &asked.job).await;
+        assert!(["queued", "running"].contains(&job["status"].as_str().unwrap()), "{job}");
+        (job["attempt"].as_i64()? >= first + TRIES).then_some(())
+    };
+    env.wait_for("some tries without the engine", SOON, tried).await;
+    engine.open();
+    env.execute("UPDATE jobs SET run_at = now() WHERE status = 'queued'").await;
+    let ended = wait_job(&env, &asked.job, end).await;
+    assert_eq!(ended["crashes"], 0, "nobody's crash: {ended}");
+    if end == "failed" {
+        assert_as_before(&env, &made.instance, &before).await;
+        assert_eq!(ended["undo"]["failures"], 14, "{ended}");
+    } else {
+        assert_eq!(instance(&env, &made.instance).await["image_id"], image_id(image).await);
+        assert_eq!(tree(&env, &made.instance), before.tree);
+    }
+    let stuck = "SELECT id FROM snapshots WHERE stuck_at IS NOT NULL";
+    assert_eq!(env.rows(stuck).await, Vec::<Value>::new());
+    (env, ended)
+}
+
+#[tokio::test]
+async fn while_the_files_are_put_back() {
+    let (env, ended) = away_at(FakeMode::Migrate, "put_files_back.undo", "failed").await;
+    assert_eq!(ended["error_code"], "gateway_exited", "{ended}");
+    env.finish().await;
+}
+
+/// Everything is undone by then, and only what the instance shows is not known yet.
+#[tokio::test]
+async fn once_everything_is_undone() {
+    let (env, ended) = away_at(FakeMode::Migrate, "forget_change.undone", "failed").await;
+    assert_eq!(ended["error_code"], "gateway_exited", "{ended}");
+    env.finish().await;
+}
+
+/// The update is done, and is not undone because nobody can look at it.
+#[tokio::test]
+async fn once_everything_is_done() {
+    let (env, ended) = away_at(FakeMode::Next, "keep_snapshot.after", "succeeded").await;
+    assert_eq!((&ended["error_code"], &ended["unwinding_to"]), (&json!(null), &json!(null)), "{ended}");
+    env.finish().await;
+}
