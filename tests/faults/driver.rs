@@ -115,18 +115,29 @@ impl Stage {
         match &self.instance {
             None => create(&self.ann, "first").await,
             Some(id) => {
-                ask(&self.ann, operation.method(), &format!("/api/instances/{id}{}", operation.verb()), None).await
+                let (path, body) = (format!("/api/instances/{id}{}", operation.verb()), operation.body());
+                ask(&self.ann, operation.method(), &path, body.as_ref()).await
             }
         }
     }
 
     pub(crate) async fn worker(&self) -> Arc<Process> {
-        self.env.add_worker(&WorkerOptions::default()).await
+        self.env.add_worker(&self.with_image(WorkerOptions::default())).await
     }
 
-    async fn doomed(&self, points: &str) -> Arc<Process> {
+    pub(crate) async fn doomed(&self, points: &str) -> Arc<Process> {
         let options = WorkerOptions::failpoints(points).set("CLAWDEPLOY_LIFECYCLE_CONCURRENCY", "1");
-        self.env.add_worker(&options).await
+        self.env.add_worker(&self.with_image(options)).await
+    }
+
+    /// What is updated gets another image than the one that it was made from.
+    fn with_image(&self, options: WorkerOptions) -> WorkerOptions {
+        let image = match self.row.fault {
+            _ if self.row.operation != Operation::Update => return options,
+            Fault::UndoGivenUp => FakeMode::Migrate,
+            _ => FakeMode::Next,
+        };
+        options.set("CLAWDEPLOY_IMAGE", &image.image())
     }
 
     /// Asks, and lets it go wrong.
@@ -146,6 +157,8 @@ impl Stage {
             Fault::Deadlock(table, row) => self.deadlock(table, row).await,
             Fault::Clock(hours) => self.clock(hours).await,
             Fault::Freeze(point) => self.freeze(point).await,
+            Fault::UndoGivenUp => self.give_up_undo().await,
+            Fault::Edited => self.edit_at_the_end().await,
             Fault::Terminate(step) => {
                 let worker = self.worker().await;
                 let asked = self.ask().await;
@@ -375,6 +388,9 @@ impl Stage {
         let wanted = if let Expected::Failed(code) = row.expected {
             assert_eq!((&job["status"], &job["error_code"]), (&json!("failed"), &json!(code)), "{ended}");
             Some("error")
+        } else if let Expected::PutBack(code) = row.expected {
+            assert_eq!((&job["status"], &job["error_code"]), (&json!("failed"), &json!(code)), "{ended}");
+            row.operation.leads_to()
         } else {
             assert_eq!(job["status"], "succeeded", "{ended}");
             row.operation.leads_to()

@@ -27,6 +27,7 @@
 //! | crash loops | the breaker never trips |
 //! | memory | that the kernel killed a gateway is not looked at |
 //! | configurations | what is no plain JSON is left as it is |
+//! | changes | `undo_failed` always tries again; waits for the engine count; `clear_pending` looks at no settings |
 //! | firewall | what the probe reached is not looked at; the script's `watch` does nothing |
 //! | builds that are given up | the sweep `images` ends none |
 //! | strangers | a worker's database, directory and engine always belong together (`judge::binding`) |
@@ -38,6 +39,7 @@
 
 mod api;
 mod builds;
+mod changed;
 mod chaos;
 mod driver;
 mod firewall;

@@ -8,9 +8,9 @@ use clawdeploy_tests::{docker_proxy::Action, tcp_proxy::Network};
 use crate::{
     driver::run_all,
     row::{
-        Expected::{self, Done, DoneAtOnce, DoneUnblamed, Failed},
+        Expected::{self, Done, DoneAtOnce, DoneUnblamed, Failed, PutBack},
         Fault::{self, *},
-        Operation::{self, Create, Delete, Restart, Start, Stop},
+        Operation::{self, Create, Delete, Restart, Start, Stop, Update},
         RedisFault, Row, ServerFault,
     },
 };
@@ -266,6 +266,20 @@ const BEHIND_OUR_BACK: &[Row] = &[
     row("K9 create, image gone", Create, NoImage, Failed("image_missing")),
 ];
 
+/// What keeps a way back.
+const CHANGES: &[Row] = &[
+    row("U1 update, its undo given up", Update, UndoGivenUp, PutBack("gateway_exited")),
+    row("U2 update, a setting changed at its end", Update, Edited, DoneAtOnce),
+    row("K4 update, engine away", Update, EngineAway(3000), Done),
+];
+
+const CHANGES_MORE: &[Row] = &[
+    row("F1 update, stopped but not noted", Update, Kill("update.stop_gateway.between"), Done),
+    row("F2 update, before the files are kept", Update, Freeze("update.take_snapshot.before"), Done),
+    row("F2 update, at its end", Update, Freeze("update.end.before"), Done),
+    row("K4 update, engine away for longer", Update, EngineAway(12_000), Done),
+];
+
 /// Comments are no reason to leave a setting as it is, and what cannot be read is neither lost nor passed over.
 const CONFIGURATIONS: &[Row] = &[
     row(
@@ -306,6 +320,7 @@ families! {
     engine_is_away: ENGINE_IS_AWAY;
     behind_our_back: BEHIND_OUR_BACK;
     configurations: CONFIGURATIONS;
+    changes: CHANGES;
     #[ignore = "long; run by scripts/test --faults"]
     workers_that_freeze_more: WORKERS_THAT_FREEZE_MORE;
     #[ignore = "long; run by scripts/test --faults"]
@@ -322,4 +337,6 @@ families! {
     conflicts_more: CONFLICTS_MORE;
     #[ignore = "long; run by scripts/test --faults"]
     clocks_more: CLOCKS_MORE;
+    #[ignore = "long; run by scripts/test --faults"]
+    changes_more: CHANGES_MORE;
 }

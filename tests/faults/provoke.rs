@@ -75,6 +75,7 @@ impl Stage {
                 let asked = self.env.row("SELECT last_value AS n FROM test_refusals").await["n"].as_u64();
                 assert!(asked >= Some(times.into()), "nothing was refused under {}", self.row.name);
             }
+            Fault::Edited => self.judge_edited().await,
             _ => {}
         }
     }

@@ -2,6 +2,7 @@
 
 use clawdeploy_tests::{docker_proxy::Action, tcp_proxy::Network};
 use reqwest::Method;
+use serde_json::{Value, json};
 
 /// One operation that is done while one thing goes wrong.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +19,7 @@ pub(crate) enum Operation {
     Start,
     Stop,
     Restart,
+    Update,
     Delete,
 }
 
@@ -67,6 +69,11 @@ pub(crate) enum Fault {
     GatewayEnds,
     /// The owner has made this of `openclaw.json`.
     Config(&'static str),
+    /// The files of before are out of reach when they are put back, until that is given up. Then an administrator finds them, and
+    /// has it taken up again.
+    UndoGivenUp,
+    /// Its owner changes a setting just before the job says that what was wanted is so.
+    Edited,
     /// The worker's clock jumps by so many hours, in the middle of the job.
     Clock(i32),
 }
@@ -110,6 +117,8 @@ pub(crate) enum Expected {
     DoneUnblamed,
     /// The job fails with this code, and what it did is undone.
     Failed(&'static str),
+    /// The same, and the instance is well as before.
+    PutBack(&'static str),
 }
 
 impl Operation {
@@ -124,13 +133,19 @@ impl Operation {
             Self::Start => "/start",
             Self::Stop => "/stop",
             Self::Restart => "/restart",
+            Self::Update => "/update",
         }
+    }
+
+    /// What is asked for with it.
+    pub(crate) fn body(self) -> Option<Value> {
+        (self == Self::Update).then(|| json!({ "rebuild": false }))
     }
 
     /// What the instance shows after it.
     pub(crate) fn leads_to(self) -> Option<&'static str> {
         match self {
-            Self::Create | Self::Start | Self::Restart => Some("running"),
+            Self::Create | Self::Start | Self::Restart | Self::Update => Some("running"),
             Self::Stop => Some("stopped"),
             Self::Delete => None,
         }
@@ -140,7 +155,7 @@ impl Operation {
     pub(crate) fn starts(self) -> usize {
         match self {
             Self::Create | Self::Stop => 1,
-            Self::Start | Self::Restart | Self::Delete => 2,
+            Self::Start | Self::Restart | Self::Update | Self::Delete => 2,
         }
     }
 
@@ -148,6 +163,7 @@ impl Operation {
     pub(crate) fn middle(self) -> &'static str {
         match self {
             Self::Create | Self::Start | Self::Restart => "wait_until_ready",
+            Self::Update => "wait_for_gateway",
             Self::Stop | Self::Delete => "stop_container",
         }
     }
