@@ -16,6 +16,13 @@ export function isOver(job: Pick<Schemas['JobView'], 'status'>): boolean {
   return job.status === 'succeeded' || job.status === 'failed' || job.status === 'cancelled';
 }
 
+const CHANGES = ['update', 'rollback', 'recreate'];
+
+/** Whether it is a change of an instance that could not be undone: nothing else is done to the instance before it is. */
+export function isStuckChange(job: Pick<Schemas['JobView'], 'status' | 'kind' | 'error'>): boolean {
+  return job.status === 'failed' && job.error?.code === 'undo_failed' && CHANGES.includes(job.kind);
+}
+
 /** How often a job is asked for, in milliseconds: without a stream, and beside one. */
 const POLL_MS = 1_500;
 const POLL_BESIDE_STREAM_MS = 10_000;

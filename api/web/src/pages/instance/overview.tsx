@@ -3,7 +3,8 @@ import { Link } from '@tanstack/react-router';
 import { ArrowUpCircle, ExternalLink } from 'lucide-react';
 import type { ReactNode } from 'react';
 import { devicesQuery, type Instance, isWorking, useEdit, useInstance } from '@/api/instances';
-import { instanceJobsQuery, jobQuery } from '@/api/jobs';
+import { instanceJobsQuery, isStuckChange, jobQuery } from '@/api/jobs';
+import { useMe } from '@/api/session';
 import { JobCard } from '@/components/job-card';
 import { usePowerAct } from '@/components/power-act';
 import { toast } from '@/components/toasts';
@@ -130,6 +131,7 @@ function Notices({ instance, own }: { instance: Instance; own: boolean }) {
 function Failed({ instance }: { instance: Instance }) {
   const { instance: words } = useTexts();
   const act = usePowerAct(instance);
+  const isAdmin = useMe()?.role === 'admin';
   const last = useQuery(instanceJobsQuery(instance.id, RECENT)).data?.items[0];
   const details = useQuery({ ...jobQuery(last?.id ?? ''), enabled: last?.status === 'failed' });
   const retry = (
@@ -137,6 +139,25 @@ function Failed({ instance }: { instance: Instance }) {
       {words.actions.retry}
     </Button>
   );
+  const toJob = (jobId: string) => (
+    <Button asChild size="sm" variant="outline">
+      <Link to="/admin/jobs/$jobId" params={{ jobId }}>
+        {words.stuck.toJob}
+      </Link>
+    </Button>
+  );
+  if (last && isStuckChange(last)) {
+    const kind = last.kind as keyof typeof words.failed;
+    return (
+      <JobCard
+        key={last.id}
+        id={last.id}
+        failedTitle={words.failed[kind]?.(instance.name)}
+        failedText={words.stuck.text}
+        actions={isAdmin ? toJob(last.id) : null}
+      />
+    );
+  }
   if (last?.status === 'failed' && (instance.status === 'error' || details.data)) {
     const kind = last.kind as keyof typeof words.failed;
     const unharmed = instance.status !== 'error' && ['update', 'rollback', 'recreate'].includes(last.kind);

@@ -120,6 +120,9 @@ export const adminPages = {
       finished: 'Ended',
     },
     retry: 'Retry',
+    retryUndo: 'Go on undoing',
+    retryUndoText:
+      'What the job has changed is not undone yet. When the cause is gone, the undo goes on where it stopped.',
     retried: (name: string) => `${name}: back in its queue`,
     retryFailed: (name: string) => `${name} was not put back`,
     cancel: 'Cancel',

@@ -2,6 +2,8 @@
 const codes: Record<string, string> = {
   offline: 'The server does not answer. Check your connection and try again.',
   unknown: 'Something unforeseen happened. Try again in a moment.',
+  undo_failed:
+    'The last change could not be undone. An administrator has to retry its job first; until then the instance can only be deleted.',
 };
 
 /** Words for what is wrong with a single field, likewise. */

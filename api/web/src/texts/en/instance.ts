@@ -58,6 +58,10 @@ export const instance = {
     open: (name: string) => `The dashboard of ${name} could not be opened`,
   },
   unharmed: 'Everything is as it was before: version, settings and files were put back.',
+  stuck: {
+    text: 'The instance waits for an administrator, who retries this job. Nothing that was kept is lost. Until then the instance can only be deleted.',
+    toJob: 'To the job',
+  },
   access: {
     title: 'Dashboard',
     text: 'Opens signed in, and this browser stays so. The link works once, within ten minutes.',

@@ -119,6 +119,8 @@ export const adminPages: typeof en = {
       finished: '结束',
     },
     retry: '重试',
+    retryUndo: '继续恢复',
+    retryUndoText: '此任务所做的更改尚未恢复。排除原因后，将从中断处继续恢复。',
     retried: (name) => `${name}：已放回队列`,
     retryFailed: (name) => `未能重试：${name}`,
     cancel: '取消',

@@ -19,7 +19,7 @@ export const errors: Texts['errors'] = {
     already_stopped: '实例已停止。',
     wrong_status: '当前状态下无法执行此操作。',
     no_way_back: '之前的状态已不再保留。',
-    undo_failed: '上次更改未能恢复，需要管理员先重试其任务。',
+    undo_failed: '上次更改未能恢复，需要管理员先重试其任务。在此之前，该实例只能删除。',
     version_refused: '此版本存在已知漏洞，不允许启动，请先更新。',
     gateway_busy: '实例正忙，请稍后再试。',
     gateway_failed: 'OpenClaw 未能完成操作，请重试或重启实例。',

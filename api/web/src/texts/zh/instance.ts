@@ -60,6 +60,10 @@ export const instance: Texts['instance'] = {
     open: (name) => `无法打开 ${name} 的控制台`,
   },
   unharmed: '一切保持原样：版本、设置和文件均已恢复。',
+  stuck: {
+    text: '该实例需要管理员重试此任务，更改前保留的内容仍在。在此之前只能删除该实例。',
+    toJob: '查看任务',
+  },
   access: {
     title: '控制台',
     text: '打开即已登录，此浏览器会保持登录。链接十分钟内有效，仅可使用一次。',

@@ -2,6 +2,7 @@ import { useNavigate } from '@tanstack/react-router';
 import { RotateCw, Square, Trash2 } from 'lucide-react';
 import { call, client } from '@/api/client';
 import type { Schemas } from '@/api/contract';
+import { isStuckChange } from '@/api/jobs';
 import { Button } from '@/components/ui/button';
 import { useTexts } from '@/texts';
 import { Confirm } from '../parts/confirm';
@@ -32,6 +33,7 @@ export function Actions({ job }: { job: Schemas['JobView'] }) {
     onDone: () => void navigate({ to: '/admin/jobs' }),
   });
   const dead = job.status === 'failed' || job.status === 'cancelled';
+  const stuck = isStuckChange(job);
   const open = job.status === 'queued' || job.status === 'running';
   return (
     <div className="flex flex-wrap gap-2">
@@ -60,21 +62,23 @@ export function Actions({ job }: { job: Schemas['JobView'] }) {
         <>
           <Button size="sm" busy={retry.isPending} onClick={() => retry.mutate()}>
             <RotateCw aria-hidden />
-            {jobs.retry}
+            {stuck ? jobs.retryUndo : jobs.retry}
           </Button>
-          <Confirm
-            title={jobs.dropTitle(name)}
-            text={jobs.dropText}
-            yes={jobs.drop}
-            danger
-            onYes={() => drop.mutate()}
-            trigger={(ask) => (
-              <Button size="sm" variant="dangerOutline" busy={drop.isPending} onClick={ask}>
-                <Trash2 aria-hidden />
-                {jobs.drop}
-              </Button>
-            )}
-          />
+          {stuck ? null : (
+            <Confirm
+              title={jobs.dropTitle(name)}
+              text={jobs.dropText}
+              yes={jobs.drop}
+              danger
+              onYes={() => drop.mutate()}
+              trigger={(ask) => (
+                <Button size="sm" variant="dangerOutline" busy={drop.isPending} onClick={ask}>
+                  <Trash2 aria-hidden />
+                  {jobs.drop}
+                </Button>
+              )}
+            />
+          )}
         </>
       ) : null}
     </div>

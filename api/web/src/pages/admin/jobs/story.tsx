@@ -2,7 +2,7 @@ import { useQuery } from '@tanstack/react-query';
 import { Link, useParams } from '@tanstack/react-router';
 import { call, client } from '@/api/client';
 import type { Schemas } from '@/api/contract';
-import { isOver } from '@/api/jobs';
+import { isOver, isStuckChange } from '@/api/jobs';
 import { KeepsFocus } from '@/components/keeps-focus';
 import { BackLink } from '@/components/ui/back-link';
 import { Card, CardBody, CardHead } from '@/components/ui/card';
@@ -62,6 +62,7 @@ function Story({ job }: { job: Schemas['JobStory'] }) {
           <span className="font-mono text-xs">{job.error.code}</span>
         </Notice>
       ) : null}
+      {isStuckChange(job) ? <Notice tone="warn" title={jobs.retryUndoText} /> : null}
       {job.unwindingTo && !isOver(job) ? <Notice tone="warn" title={jobs.unwinding[job.unwindingTo]} /> : null}
       {job.queue ? <Notice tone="busy" title={waitWords(job, texts.jobs, (iso) => format.relative(iso))} /> : null}
       <Card>
