@@ -3,7 +3,9 @@
 use clawdeploy_tests::{FakeMode, Hold, TestEnv, docker_proxy::DockerProxy};
 use serde_json::{Value, json};
 
-use super::support::{assert_as_before, failing_on, image_id, look, retire, tree, update, write_state};
+use super::support::{
+    assert_as_before, failing_on, image_id, look, retire, snapshots_on_disk, tree, update, write_state,
+};
 use crate::support::{SOON, instance, job, running, wait_job};
 
 /// So often the job is tried while the engine is away.
@@ -49,6 +51,10 @@ async fn away_at(image: FakeMode, point: &str, end: &str) -> (TestEnv, Value) {
     } else {
         assert_eq!(instance(&env, &made.instance).await["image_id"], image_id(image).await);
         assert_eq!(tree(&env, &made.instance), before.tree);
+        // The way back is there still.
+        let kept = env.row(&format!("SELECT id, status FROM snapshots WHERE job_id = '{}'", asked.job)).await;
+        assert_eq!(kept["status"], "kept");
+        assert_eq!(snapshots_on_disk(&env, &made.instance), [kept["id"].as_str().unwrap()]);
     }
     let stuck = "SELECT id FROM snapshots WHERE stuck_at IS NOT NULL";
     assert_eq!(env.rows(stuck).await, Vec::<Value>::new());

@@ -104,6 +104,20 @@ async fn workers_that_die_between_effect_and_record() {
     }
 }
 
+/// What is done is not done again, and its way back is not forgotten.
+#[tokio::test]
+async fn a_worker_that_dies_at_the_very_end() {
+    let (env, asked) = dies_on_the_way_to(FakeMode::Next, &["end.before".to_owned()]).await;
+    let (update, made, _) = &asked[0];
+    wait_job_within(&env, &update.job, "succeeded", RECOVERED).await;
+    let kept = env.row(&format!("SELECT status FROM snapshots WHERE job_id = '{}'", update.job)).await;
+    assert_eq!(kept["status"], "kept");
+    let back = env.user("ann").await.act(&made.instance, "rollback").await;
+    wait_job(&env, &back.job, "succeeded").await;
+    assert_eq!(instance(&env, &made.instance).await["image_id"], image_id(FakeMode::Ok).await);
+    env.finish().await;
+}
+
 #[tokio::test]
 async fn workers_that_die_before_a_way_back() {
     for batch in

@@ -6,13 +6,13 @@
 use clawdeploy_shared::{
     db::{
         instance::{self, Instance, InstanceSettings},
-        lease,
+        job_event, lease,
         snapshot::{self, ChangeReason, Make, NewSnapshot, Snapshot, SnapshotStatus, Taken},
         version_policy,
     },
     ids::SnapshotId,
     instance::DesiredState,
-    job::JobKind,
+    job::{JobEventKind, JobKind},
 };
 use diesel_async::AsyncConnection as _;
 use serde::Deserialize;
@@ -77,6 +77,8 @@ pub(super) async fn prepare(cx: &JobContext) -> Result<(), StepError> {
     match snapshot::of_job(&mut conn, cx.job.id).await? {
         // Of an earlier attempt, and possibly half done.
         Some(change) if change.status == SnapshotStatus::Changing => return Ok(()),
+        // The same, done but for its end. To forget it would take the way back from its owner.
+        Some(change) if change.status == SnapshotStatus::Kept && is_of_this_life(cx, &change).await? => return Ok(()),
         // Of an earlier life of the job, which somebody put back.
         Some(_) => {
             conn.transaction::<_, StepError, _>(async |conn| {
@@ -136,6 +138,13 @@ pub(super) async fn prepare(cx: &JobContext) -> Result<(), StepError> {
         .await?;
     let name = |target: &Target| target.version.clone().unwrap_or_else(|| target.image.clone());
     cx.log(&format!("From {} to {}", name(&from), name(&to))).await
+}
+
+/// Whether the change was begun since the job was accepted, or put back by somebody, the last time.
+async fn is_of_this_life(cx: &JobContext, change: &Snapshot) -> Result<bool, StepError> {
+    let story = job_event::list_milestones(&mut *cx.env.db.conn().await?, cx.job.id).await?;
+    let accepted = story.iter().rfind(|event| event.kind == JobEventKind::Accepted);
+    Ok(accepted.is_none_or(|accepted| accepted.created_at <= change.created_at))
 }
 
 async fn target(cx: &JobContext, instance: &Instance, payload: &Payload) -> Result<Target, StepError> {
