@@ -37,7 +37,7 @@ async fn edited_at_the_end_of_an_update(first: Option<u32>, second: u32) {
     assert_eq!(row["memory_mb"], first.unwrap_or(2048));
     assert_eq!(row["pending_settings"]["memoryMb"], second, "what was accepted meanwhile is wiped: {row}");
     let shown = env.user("ann").await.instance(id).await;
-    assert_eq!(shown["pendingChanges"], json!(["memory"]));
+    assert_eq!(shown["pendingChanges"], json!(["memoryMb"]));
     done(&env, id, "restart").await;
     let row = instance(&env, id).await;
     assert_eq!((&row["memory_mb"], &row["pending_settings"]), (&json!(second), &Value::Null));

@@ -12,9 +12,9 @@ use super::support::{
 use crate::support::{SOON, deleted, done, instance, job, running, story, wait_job};
 
 /// An update whose files could not be put back so often that this was given up.
-pub(crate) struct Stuck {
-    pub(crate) made: Accepted,
-    pub(crate) update: Accepted,
+struct Stuck {
+    made: Accepted,
+    update: Accepted,
     before: Before,
     /// Where the copy of the files lies.
     kept: PathBuf,
@@ -38,7 +38,8 @@ impl Stuck {
         if end == "cancelled" {
             env.user("ann").await.post_empty(&format!("/api/jobs/{}/cancel", update.job)).await.expect(202);
         }
-        let [name] = &snapshots_on_disk(env, &made.instance)[..] else { panic!("no copy of the files") };
+        let names = snapshots_on_disk(env, &made.instance);
+        let [name] = &names[..] else { panic!("one copy of the files, not {names:?}") };
         let kept = env.data_dir.join(".snapshots").join(&made.instance).join(name);
         std::fs::rename(&kept, kept.with_extension("aside")).unwrap();
         // Two more failures are one too many.
