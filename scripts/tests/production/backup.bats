@@ -168,6 +168,25 @@ wipe() {
   [[ $(query "SELECT instance_id FROM jobs WHERE kind = 'restore' AND status = 'queued'") == "$newer" ]]
 }
 
+@test "containers on what is restored have to stop; one of a newer instance runs on" {
+  docker version >/dev/null 2>&1 && docker image inspect openclaw:local >/dev/null 2>&1 || skip "no engine with an image here"
+  backup
+  newer=n${BASHPID: -6}aaaaaaaaaaa
+  newer=${newer:0:12}
+  for id in "$ID" "$newer"; do
+    docker run --detach --rm --name "claw-$id" --label "clawdeploy.deployment=backup-test-$$" --label "clawdeploy.instance=$id" \
+      openclaw:local sleep 600 >/dev/null
+  done
+  install -d -m 0700 "$DATA/$newer"
+  restore --force
+  refused=$output refusal=$status
+  docker rm --force "claw-$ID" >/dev/null
+  restore --force
+  docker rm --force "claw-$newer" >/dev/null
+  [[ $refusal -eq 1 && $refused == *"docker stop claw-$ID"* && $refused != *"$newer"* ]] || { echo "$refused"; false; }
+  [[ $status -eq 0 && -d $DATA/$newer && $output != *"drop cascades"* ]] || { echo "$output"; false; }
+}
+
 @test "nothing is backed up or restored while a worker is at work" {
   backup
   query "INSERT INTO workers (id, host, pid, version, queues, concurrency) VALUES ('w', 'h', 1, 'v', '{}', 1)"
