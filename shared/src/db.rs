@@ -85,6 +85,9 @@ const DEAD_AFTER: Duration = Duration::from_secs(10);
 /// The role under which a person's rows are asked for.
 const TENANT_ROLE: &str = "clawdeploy_tenant";
 
+/// Says that claims choose by kind (`db/lease.rs`): a trigger keeps jobs of newer kinds from programs that do not.
+const CLAIMS_BY_KIND: &str = "SET clawdeploy.claims = 'by_kind'";
+
 /// Makes that role, and says what it may.
 const TENANT_RIGHTS: &str = include_str!("db/tenant.sql");
 
@@ -259,7 +262,7 @@ impl Db {
     pub fn new(args: &DatabaseArgs) -> Result<Self, DbError> {
         let target = Arc::new(target(args)?);
         Ok(Self {
-            pool: pool(args, &target, "")?,
+            pool: pool(args, &target, CLAIMS_BY_KIND)?,
             tenants: pool(args, &target, &format!("SET ROLE {TENANT_ROLE}"))?,
             target,
         })
