@@ -156,6 +156,7 @@ impl Stage {
             Fault::Refusal(when, code, times) => self.refuse(when, code, times).await,
             Fault::Deadlock(table, row) => self.deadlock(table, row).await,
             Fault::Clock(hours) => self.clock(hours).await,
+            Fault::Newer(word) => self.newer(word).await,
             Fault::Freeze(point) => self.freeze(point).await,
             Fault::UndoGivenUp => self.give_up_undo().await,
             Fault::Edited => self.edit_at_the_end().await,
@@ -444,6 +445,7 @@ fn image(fault: Fault) -> Image {
         | Fault::BehindOurBack(_)
         | Fault::Server(_)
         | Fault::Clock(_)
+        | Fault::Newer(_)
         | Fault::Deadlock("job_events", _)
         | Fault::Terminate("wait_until_ready") => FakeMode::Slow.into(),
         Fault::GatewayEnds => FakeMode::Exit.into(),

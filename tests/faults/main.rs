@@ -28,6 +28,7 @@
 //! | memory | that the kernel killed a gateway is not looked at |
 //! | configurations | what is no plain JSON is left as it is |
 //! | changes | `undo_failed` always tries again; waits for the engine count; `clear_pending` looks at no settings |
+//! | words of a newer version | a word that is not known cannot be read (`text_enum`), and a claim does not choose by kind |
 //! | firewall | what the probe reached is not looked at; the script's `watch` does nothing |
 //! | builds that are given up | the sweep `images` ends none |
 //! | strangers | a worker's database, directory and engine always belong together (`judge::binding`) |
@@ -46,6 +47,7 @@ mod firewall;
 mod gateways;
 mod load;
 mod matrix;
+mod newer;
 mod provoke;
 mod reboot;
 mod restored;

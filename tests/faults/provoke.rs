@@ -76,6 +76,7 @@ impl Stage {
                 assert!(asked >= Some(times.into()), "nothing was refused under {}", self.row.name);
             }
             Fault::Edited => self.judge_edited().await,
+            Fault::Newer(word) => self.judge_newer(word).await,
             _ => {}
         }
     }

@@ -76,6 +76,19 @@ pub(crate) enum Fault {
     Edited,
     /// The worker's clock jumps by so many hours, in the middle of the job.
     Clock(i32),
+    /// A newer version has written a word that nobody here knows.
+    Newer(Word),
+}
+
+/// What the word is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// The kind of a job in the same queue.
+    Kind,
+    /// The status of another instance.
+    Status,
+    /// The kind of an event in the job's own story.
+    Event,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -27,6 +27,7 @@ mod newer_words;
 mod openclaw_files;
 mod outages;
 mod predecessor;
+mod previous_release;
 mod programs;
 mod real_openclaw;
 mod recoverable;

@@ -52,10 +52,17 @@ pub struct Builder {
     data_dir: Option<PathBuf>,
     database_port: Option<u16>,
     database_server: Option<Arc<PostgresServer>>,
+    api: Program,
     settings: Vec<(String, String)>,
 }
 
 impl Builder {
+    /// The API is this program, and not the one of this checkout.
+    #[must_use]
+    pub fn api(self, api: Program) -> Self {
+        Self { api, ..self }
+    }
+
     /// Its database is on this server, and not on the one that the tests share.
     #[must_use]
     pub fn database_server(self, server: &Arc<PostgresServer>) -> Self {
@@ -154,6 +161,7 @@ pub struct TestEnv {
     pub(crate) database_url: String,
     secrets: Mutex<Vec<String>>,
     settings: Vec<(String, String)>,
+    program: Program,
     pub(crate) finished: bool,
 }
 
@@ -168,6 +176,7 @@ impl TestEnv {
             data_dir: None,
             database_port: None,
             database_server: None,
+            api: Program::Api,
             settings: Vec::new(),
         }
     }
@@ -192,11 +201,12 @@ impl TestEnv {
         let env = Self {
             db: database::open_url(&database_url),
             database_url,
-            api: Arc::new(start_api("api", api_port, &settings, dir.path())),
+            api: Arc::new(start_api(builder.api, "api", api_port, &settings, dir.path())),
             base: format!("http://127.0.0.1:{api_port}"),
             workers: Mutex::default(),
             secrets: Mutex::default(),
             finished: false,
+            program: builder.api,
             image: builder.image,
             name,
             data_dir,
@@ -250,14 +260,19 @@ impl TestEnv {
     /// Starts the API again where it was, after it has ended, and does not wait for it.
     pub fn revive_api(&mut self) {
         let port = self.slot.api_port(0);
-        self.api = Arc::new(start_api("api", port, &self.settings, self.dir.path()));
+        self.api = Arc::new(start_api(self.program, "api", port, &self.settings, self.dir.path()));
     }
 
     /// Another API process on the same database; returns it and its address.
     pub fn start_api(&self, nth: u16, settings: &[(String, String)]) -> (Process, String) {
+        self.start_api_of(self.program, nth, settings)
+    }
+
+    /// The same, of another release.
+    pub fn start_api_of(&self, program: Program, nth: u16, settings: &[(String, String)]) -> (Process, String) {
         let port = self.slot.api_port(nth);
         let all: Vec<_> = self.settings.iter().chain(settings).cloned().collect();
-        let api = start_api(&format!("api-{nth}"), port, &all, self.dir.path());
+        let api = start_api(program, &format!("api-{nth}"), port, &all, self.dir.path());
         (api, format!("http://127.0.0.1:{port}"))
     }
 
@@ -354,8 +369,8 @@ fn write_secret(path: &Path, text: &str) {
     file.write_all(text.as_bytes()).expect("its content");
 }
 
-fn start_api(name: &str, port: u16, settings: &[(String, String)], dir: &Path) -> Process {
+fn start_api(program: Program, name: &str, port: u16, settings: &[(String, String)], dir: &Path) -> Process {
     let mut settings = settings.to_vec();
     settings.push(("CLAWDEPLOY_LISTEN".into(), format!("127.0.0.1:{port}")));
-    Process::start(name, Program::Api, &["serve"], &settings, dir)
+    Process::start(name, program, &["serve"], &settings, dir)
 }

@@ -19,6 +19,10 @@ pub enum Program {
     PlainWorker,
     /// The stand-in gateway, linked statically.
     FakeGateway,
+    /// The API of the release before; `scripts/test --compat` has built it.
+    PreviousApi,
+    /// The worker of the release before, with its kill points.
+    PreviousWorker,
 }
 
 impl Program {
@@ -28,12 +32,15 @@ impl Program {
             Self::Worker => "clawdeploy-worker-failpoints",
             Self::PlainWorker => "clawdeploy-worker",
             Self::FakeGateway => "fake-gateway",
+            Self::PreviousApi => "clawdeploy-api",
+            Self::PreviousWorker => "clawdeploy-worker",
         }
     }
 
-    /// Where [`build`] has put it.
+    /// Where [`build`] has put it, or `scripts/test --compat`.
     pub fn path(self) -> PathBuf {
-        dir().join(self.file_name())
+        let dir = if matches!(self, Self::PreviousApi | Self::PreviousWorker) { settings::previous() } else { dir() };
+        dir.join(self.file_name())
     }
 }
 

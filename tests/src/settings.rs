@@ -1,5 +1,7 @@
 //! Where the real parts are. `scripts/test --services` starts them and prints these settings.
 
+use std::path::PathBuf;
+
 /// An environment variable of the tests.
 #[expect(clippy::disallowed_methods, reason = "the tests' settings are read here and nowhere else")]
 pub fn variable(name: &str) -> Option<String> {
@@ -34,4 +36,10 @@ pub fn docker_socket() -> String {
 /// What the real image is built on, where a test builds it.
 pub fn base_image() -> String {
     variable("CLAWDEPLOY_TEST_BASE_IMAGE").unwrap_or_else(|| "clawdeploy/base:bookworm-node24".into())
+}
+
+/// Directory of the programs of the release before.
+pub fn previous() -> PathBuf {
+    let name = "CLAWDEPLOY_TEST_PREVIOUS";
+    variable(name).unwrap_or_else(|| panic!("{name} is not set; run scripts/test --compat")).into()
 }

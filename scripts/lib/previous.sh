@@ -1,0 +1,54 @@
+# shellcheck shell=bash
+# The programs of the release before, which scripts/test --compat tries beside those of this checkout. Needs common.sh.
+
+# previous_commit: the commit that is named in the file.
+previous_commit() {
+  local commit
+  commit=$(sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$ROOT/tests/previous-release")
+  [[ $commit =~ ^[0-9a-f]{40}$ ]] || die "tests/previous-release has to name one commit, in full; it says '$commit'."
+  printf '%s\n' "$commit"
+}
+
+# previous_source COMMIT DIR: its files.
+previous_source() {
+  local -r commit=$1 dir=$2
+  if [[ -d $dir/source ]]; then return; fi
+  as_developer git -C "$ROOT" cat-file -e "$commit^{commit}" 2>/dev/null ||
+    die "this clone does not have the commit $commit, which tests/previous-release names." \
+      "A shallow clone has the newest only: git fetch --unshallow, or git fetch origin $commit"
+  as_developer rm -rf --one-file-system -- "$dir/source.new"
+  as_developer mkdir -p -- "$dir/source.new"
+  # Times of today: by those of the commit cargo would take what it finds built for newer.
+  as_developer git -C "$ROOT" archive "$commit" | as_developer tar --extract --touch --directory "$dir/source.new"
+  mv -- "$dir/source.new" "$dir/source"
+}
+
+# previous_dependencies DIR: others' crates, as they were compiled for this checkout; cargo compiles anew what differs. Our own
+# crates have the same names in both releases and are left out, as is a directory of cargo's that both would write to.
+previous_dependencies() {
+  local -r from=$ROOT/target/debug to=$1/target/debug
+  local part
+  if [[ -d $to || ! -d $from/deps ]]; then return; fi
+  as_developer mkdir -p -- "$to"
+  for part in .fingerprint build deps; do
+    as_developer cp --archive --reflink=auto -- "$from/$part" "$to/"
+    as_developer find "$to/$part" -mindepth 1 -maxdepth 1 \
+      \( -name 'clawdeploy[-_]*' -o -name 'libclawdeploy_*' \) -exec rm -rf --one-file-system -- {} +
+  done
+}
+
+# previous_build: both programs, the worker with its kill points. Prints the directory where they are.
+previous_build() {
+  local commit dir other
+  commit=$(previous_commit)
+  dir=$ROOT/.clawdeploy/previous/$commit
+  previous_source "$commit" "$dir"
+  for other in "$ROOT"/.clawdeploy/previous/*; do
+    if [[ $other != "$dir" ]]; then rm -rf --one-file-system -- "$other"; fi
+  done
+  previous_dependencies "$dir"
+  as_developer cargo build --manifest-path "$dir/source/Cargo.toml" --target-dir "$dir/target" --locked --quiet --bins \
+    -p clawdeploy-api -p clawdeploy-worker --features clawdeploy-worker/failpoints >&2 ||
+    die "the release before, $commit, does not build; the compiler's messages stand above."
+  printf '%s\n' "$dir/target/debug"
+}
