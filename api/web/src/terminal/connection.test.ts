@@ -82,6 +82,9 @@ const utf8 = (text: string) => new TextEncoder().encode(text);
 const hello = (offset: number, replay = 0, reset = false) => ({ type: 'hello', offset, replay, reset });
 const socket = () => FakeSocket.all.at(-1) as FakeSocket;
 
+/** What a test has left open; it would hear of the network in the tests after it. */
+const made: Connection[] = [];
+
 function setUp(more: { terminalId?: string } = {}) {
   const screen = new SlowScreen();
   const api = {
@@ -100,15 +103,16 @@ function setUp(more: { terminalId?: string } = {}) {
     onWarning: (warning) => warnings.push(warning),
     ...more,
   });
+  made.push(connection);
   return { api, connection, screen, states, warnings };
 }
 
 async function opened() {
-  const made = setUp();
-  made.connection.start();
+  const all = setUp();
+  all.connection.start();
   await vi.advanceTimersByTimeAsync(0);
   socket().says(hello(0));
-  return made;
+  return all;
 }
 
 /** Lets one attempt to attach again come and be welcomed. */
@@ -126,6 +130,7 @@ beforeEach(() => {
 });
 
 afterEach(() => {
+  for (const connection of made.splice(0)) connection.dispose();
   vi.useRealTimers();
   vi.unstubAllGlobals();
 });
@@ -362,6 +367,49 @@ describe('a lost connection', () => {
     socket().says({ type: 'error', code: 'idle', message: 'Nothing was typed.' });
     socket().drops(4008);
     expect(states.at(-1)).toMatchObject({ is: 'ended', reason: 'idle', message: 'Nothing was typed.' });
+  });
+
+  it('is seen as soon as the browser knows that it is offline, though the socket does not end', async () => {
+    const { connection, screen, states } = await opened();
+    const before = socket();
+    window.dispatchEvent(new Event('offline'));
+    expect(states.at(-1)).toEqual({ is: 'reconnecting', attempt: 1 });
+    expect(before.readyState).toBe(3);
+    // What was under way all the same is asked for again, and would be there twice.
+    before.prints('late');
+    await again(0, 4);
+    expect(socket()).not.toBe(before);
+    socket().prints('late');
+    screen.parse();
+    expect(screen.text).toBe('late');
+    connection.dispose();
+    const { length } = states;
+    window.dispatchEvent(new Event('offline'));
+    expect(states.length).toBe(length);
+  });
+
+  it('is seen while it is being attached to, too', async () => {
+    const { connection, states } = setUp();
+    connection.start();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(states.at(-1)).toEqual({ is: 'attaching' });
+    window.dispatchEvent(new Event('offline'));
+    expect(states.at(-1)).toEqual({ is: 'reconnecting', attempt: 1 });
+    connection.dispose();
+  });
+
+  it('is tried again at once when the network comes back, however long the next try is away', async () => {
+    const { api, states } = await opened();
+    api.ticket.mockRejectedValue(new TypeError('Failed to fetch'));
+    window.dispatchEvent(new Event('offline'));
+    await vi.advanceTimersByTimeAsync(60_000);
+    api.ticket.mockResolvedValue({ ticket: 'again' });
+    const before = FakeSocket.all.length;
+    window.dispatchEvent(new Event('online'));
+    await vi.advanceTimersByTimeAsync(0);
+    expect(FakeSocket.all.length).toBe(before + 1);
+    socket().says(hello(0));
+    expect(states.at(-1)).toEqual({ is: 'open' });
   });
 
   it('is replaced at once when the network comes back', async () => {

@@ -125,6 +125,7 @@ export class Connection {
   start(): void {
     this.#watch = setInterval(() => this.#lookAtClock(), WATCH_MS);
     globalThis.addEventListener?.('online', this.#back);
+    globalThis.addEventListener?.('offline', this.#away);
     if (this.#terminalId === null) void this.#open();
     else void this.#attach(null);
   }
@@ -171,6 +172,7 @@ export class Connection {
     clearInterval(this.#watch);
     clearTimeout(this.#resizeTimer);
     globalThis.removeEventListener?.('online', this.#back);
+    globalThis.removeEventListener?.('offline', this.#away);
   }
 
   async #open(): Promise<void> {
@@ -323,6 +325,11 @@ export class Connection {
     if (this.#disposed || this.#terminalId === null) return;
     if (this.#state.is === 'open') this.#lost();
     else if (this.#state.is === 'reconnecting') this.reconnect();
+  };
+
+  /** The network is gone. The socket's own end comes only when its closing times out, which is a minute later. */
+  #away = (): void => {
+    if (this.#state.is === 'open' || this.#state.is === 'attaching') this.#lost();
   };
 
   #lookAtClock(): void {
