@@ -1,6 +1,6 @@
 import { useVirtualizer } from '@tanstack/react-virtual';
 import { ArrowDownToLine } from 'lucide-react';
-import { useEffect, useRef } from 'react';
+import { type UIEvent, useEffect, useRef } from 'react';
 import type { LogLine } from '@/api/contract';
 import { Button } from '@/components/ui/button';
 import { cn } from '@/lib/cn';
@@ -10,6 +10,9 @@ import { useTexts } from '@/texts';
 
 /** Height of a line that needs no more than one, in pixels. */
 const LINE = 20;
+
+/** Keys that scroll towards the beginning. */
+const UP = new Set(['ArrowUp', 'PageUp', 'Home']);
 
 type LogLinesProps = {
   lines: readonly LogLine[];
@@ -33,9 +36,29 @@ export function LogLines({ lines, sought, empty, following, onFollow }: LogLines
     overscan: 20,
   });
   const last = lines.length - 1;
+  const top = useRef(0);
+  /** Somebody scrolls, and not this page after the last line. */
+  const byHand = useRef(false);
   useEffect(() => {
-    if (following && last >= 0) rows.scrollToIndex(last, { align: 'end' });
+    if (!following || last < 0) return;
+    byHand.current = false;
+    rows.scrollToIndex(last, { align: 'end' });
   }, [following, last, rows]);
+  const hand = () => {
+    byHand.current = true;
+  };
+  /** Whoever begins to scroll up is let go at once: the next line would end what scrolls smoothly. */
+  const upwards = (element: HTMLElement) => {
+    if (element.scrollTop > 0) onFollow(false);
+  };
+  const scrolled = ({ currentTarget: { scrollHeight, scrollTop, clientHeight } }: UIEvent) => {
+    const atEnd = scrollHeight - scrollTop - clientHeight < LINE * 2;
+    const up = scrollTop < top.current;
+    top.current = scrollTop;
+    // Where the page has scrolled to the end by itself, it may have been told since to stay.
+    if (up && (byHand.current || !atEnd)) onFollow(false);
+    else if (!up && atEnd && byHand.current) onFollow(true);
+  };
   return (
     <div className="relative">
       <section
@@ -43,10 +66,17 @@ export function LogLines({ lines, sought, empty, following, onFollow }: LogLines
         aria-label={words.label}
         // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by the keyboard
         tabIndex={0}
-        onScroll={(event) => {
-          const { scrollHeight, scrollTop, clientHeight } = event.currentTarget;
-          onFollow(scrollHeight - scrollTop - clientHeight < LINE * 2);
+        onWheel={(event) => {
+          hand();
+          if (event.deltaY < 0) upwards(event.currentTarget);
         }}
+        onKeyDown={(event) => {
+          hand();
+          if (UP.has(event.key)) upwards(event.currentTarget);
+        }}
+        onPointerDown={hand}
+        onTouchMove={hand}
+        onScroll={scrolled}
         className="h-[60dvh] min-h-72 overflow-auto bg-sunken py-2 font-mono text-xs outline-offset-[-2px]"
       >
         {lines.length ? (
