@@ -209,8 +209,13 @@ export class Session {
     return () => told.dispose();
   }
 
+  /** Forgets what is sought; what was found stays selected. */
   stopFinding(): void {
-    this.#search.clearDecorations();
+    // A search that is only cleared looks once more for what is sought if something was just printed: for nothing by then, for
+    // which it gives up the selection.
+    this.#search.dispose();
+    this.#search = new SearchAddon();
+    this.terminal.loadAddon(this.#search);
   }
 
   /** Puts what is selected on the clipboard. False: nothing is selected. */
