@@ -6,7 +6,7 @@
 //
 // For `pairing` it prints {"state":"pairing"} as soon as the page asks for approval, and goes on until it is connected.
 import { parseArgs } from 'node:util';
-import { chromium } from 'playwright-core';
+import { launch } from './launch.mjs';
 import { serve } from './proxy.mjs';
 
 const { values: options } = parseArgs({
@@ -18,14 +18,7 @@ const end = Date.now() + Number(options.within ?? 120) * 1000;
 const say = (state, more = {}) => console.log(JSON.stringify({ state, ...more }));
 
 const origin = options.gateway ? await serve({ port: Number(options.gateway), origin: options.origin }) : '';
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: [
-    ...['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-sync'],
-    ...['--disable-background-networking', '--disable-component-update', '--no-proxy-server'],
-    ...(options.resolve ? [`--host-resolver-rules=${options.resolve}`] : []),
-  ],
-});
+const browser = await launch({ resolve: options.resolve });
 const context = await browser.newContext({ ignoreHTTPSErrors: Boolean(options.resolve) });
 const page = await context.newPage();
 
@@ -50,7 +43,7 @@ while (Date.now() < end) {
   const shown = await text();
   if (!told && /Approve this browser/.test(shown)) say('pairing', (told = true) && {});
   if (connected && !/could not load/i.test(shown) && (options.want !== 'pairing' || told)) break;
-  // Chromium drops what it loads whenever a network interface comes or goes, as Docker's do: then it is loaded again.
+  // A gateway that has just been started may not answer everything yet: then it is loaded again.
   if (Date.now() - loaded > 20_000 && !told && !connected) {
     loaded = Date.now();
     await page.goto(url, { waitUntil: 'load' }).catch(() => {});

@@ -6,7 +6,7 @@
 // attempts came to. Names below localhost lead to this machine, and count as secure.
 import { createServer } from 'node:http';
 import { parseArgs } from 'node:util';
-import { chromium } from 'playwright-core';
+import { launch } from './launch.mjs';
 
 const { values: options } = parseArgs({
   options: Object.fromEntries(['panel', 'email', 'password'].map((name) => [name, { type: 'string' }])),
@@ -54,13 +54,7 @@ const server = createServer((_, response) => {
 await new Promise((done) => server.listen(0, '127.0.0.1', done));
 const { port } = server.address();
 
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: [
-    ...['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-sync', '--disable-background-networking'],
-    ...['--disable-component-update', '--no-proxy-server', '--host-resolver-rules=MAP *.localhost 127.0.0.1'],
-  ],
-});
+const browser = await launch({ resolve: 'MAP *.localhost 127.0.0.1' });
 const page = await (await browser.newContext()).newPage();
 const me = () => page.evaluate(async () => (await fetch('/api/me')).status);
 

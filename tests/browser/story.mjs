@@ -71,7 +71,7 @@ async function opened(host) {
 
 async function dashboard() {
   const { host } = new URL(await page.locator('dd a[target=_blank]').getAttribute('href'));
-  // Chromium drops what it loads whenever a network interface comes or goes, as Docker's do: then one clicks again.
+  // Some megabytes of script may not come in time on a busy machine: then one clicks again.
   let tab = null;
   for (let tries = 0; !tab && tries < 3; tries += 1) tab = await opened(host);
   assert.ok(tab, 'the dashboard is connected');

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { parseArgs } from 'node:util';
-import { chromium } from 'playwright-core';
+import { launch } from './launch.mjs';
 
 const NAMES = ['base', 'email', 'screenshots', 'resolve'];
 export const { values: options } = parseArgs({
@@ -19,15 +19,7 @@ const DESK = { width: 1280, height: 860 };
 export const PHONE = { width: 390, height: 844 };
 if (options.screenshots) mkdirSync(options.screenshots, { recursive: true });
 
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: [
-    ...['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-sync', '--no-proxy-server'],
-    ...['--disable-background-networking', '--disable-component-update'],
-    // Names below a test's domain lead to this machine, and its certificate is of its own making.
-    ...(options.resolve ? [`--host-resolver-rules=${options.resolve}`] : []),
-  ],
-});
+const browser = await launch({ resolve: options.resolve });
 
 // What a page's own policy kept it from, and what its scripts threw, is always a mistake.
 const mistakes = [];
