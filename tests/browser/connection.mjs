@@ -21,7 +21,6 @@ const LOST = 'The connection was lost. What runs goes on; trying to come back…
 /** What a counter prints between two cuts, without a space. */
 const COUNTED = Array.from({ length: 120 }, (_, index) => 1000 + index).join('');
 
-// A connection that is there outlasts a browser that is told to be offline, so it is closed as well.
 await context.addInitScript(() => {
   const Native = WebSocket;
   const sockets = (window.sockets = []);
@@ -33,9 +32,25 @@ await context.addInitScript(() => {
   };
 });
 
-async function cut() {
-  await context.setOffline(true);
-  await page.evaluate('sockets.at(-1).close()');
+const TICKETS = /\/terminals\/[^/]+\/ticket$/;
+
+/** The browser knows that it is offline. Its socket does not end, and has a closing handshake that nobody answers. */
+const offline = {
+  cut: () => context.setOffline(true),
+  mend: () => context.setOffline(false),
+};
+
+/** Something on the way breaks, which the browser is not told of: the socket ends, and nothing answers. */
+const broken = {
+  cut: async () => {
+    await page.route(TICKETS, (route) => route.abort());
+    await page.evaluate("sockets.at(-1).dispatchEvent(new CloseEvent('close', { code: 1006 }))");
+  },
+  mend: () => page.unroute(TICKETS),
+};
+
+async function lose(way) {
+  await way.cut();
   await says(LOST);
 }
 
@@ -47,14 +62,17 @@ async function instance() {
 /** Nothing of what is printed meanwhile is lost, and nothing is there twice. */
 async function away() {
   await enter('for i in $(seq $((500 * 2)) 1119); do printf $i; sleep 0.1; done; echo " and""over"');
-  for (const last of ['1010', '1050']) {
+  for (const [last, way] of [
+    ['1010', offline],
+    ['1050', broken],
+  ]) {
     await sees(last);
-    await cut();
+    await lose(way);
     // It goes on, unseen.
     const before = await shown();
-    await page.waitForTimeout(1500);
+    await page.waitForTimeout(500);
     assert.equal(await shown(), before, 'the connection is cut');
-    await context.setOffline(false);
+    await way.mend();
     await connected();
   }
   await sees('andover');
@@ -63,9 +81,9 @@ async function away() {
 }
 
 async function waiting() {
-  await cut();
+  await lose(offline);
   await look('terminal-reconnecting');
-  await context.setOffline(false);
+  await offline.mend();
   await connected();
   await enter('echo "still $((100 + 1))"');
   await sees('still 101');
