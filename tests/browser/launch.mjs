@@ -9,7 +9,7 @@ export function launch({ resolve } = {}) {
     executablePath: fileURLToPath(new URL('chromium', import.meta.url)),
     args: [
       ...['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-sync', '--no-proxy-server'],
-      ...['--disable-background-networking', '--disable-component-update'],
+      ...['--disable-background-networking', '--disable-component-update', '--disable-smooth-scrolling'],
       ...(resolve ? [`--host-resolver-rules=${resolve}`] : []),
     ],
   });

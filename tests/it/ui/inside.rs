@@ -45,7 +45,8 @@ async fn settings() {
 /// A day of use, with a pause in it, as if the instance were older than the walk.
 async fn past(env: &TestEnv) {
     let running = async || env.rows("SELECT id FROM instances WHERE status = 'running'").await.pop();
-    env.wait_for("an instance", Duration::from_mins(1), running).await;
+    // The walk has to open a browser, sign in and create it first.
+    env.wait_for("an instance", Duration::from_mins(3), running).await;
     let measured = env
         .execute(
             "INSERT INTO instance_stats SELECT i.id, date_trunc('minute', now()) - n * interval '1 minute', \
