@@ -3,7 +3,10 @@ import { createHmac } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 
 const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
-const halfMinute = () => Math.floor(Date.now() / 30_000);
+const HALF_MINUTE_MS = 30_000;
+const halfMinute = () => Math.floor(Date.now() / HALF_MINUTE_MS);
+/** The oldest half minute whose code is good for ten seconds from now. */
+const oldest = () => halfMinute() - (Date.now() % HALF_MINUTE_MS < HALF_MINUTE_MS - 10_000 ? 1 : 0);
 
 function codeOf(secret, step) {
   const bits = [...secret].map((letter) => LETTERS.indexOf(letter).toString(2).padStart(5, '0')).join('');
@@ -19,9 +22,9 @@ function codeOf(secret, step) {
 export function app(secret) {
   let last = 0;
   return {
-    /** A code that has not been used. */
+    /** A code that has not been used: the oldest one that is good, so that the next ones need not be waited for. */
     next: async () => {
-      last = Math.max(halfMinute(), last + 1);
+      last = Math.max(oldest(), last + 1);
       while (last > halfMinute() + 1) await pause(500);
       return codeOf(secret, last);
     },
