@@ -138,10 +138,14 @@ async function update() {
 
 /** Every other page is there, says what it has, and has no violation. */
 async function others() {
-  for (const part of ['Devices', 'Settings', 'Activity']) {
+  for (const [part, loaded] of [
+    ['Devices', page.getByText('198.51.100.7').or(page.getByText('This could not be loaded'))],
+    ['Settings', heading('Chat channel')],
+    ['Activity', page.getByRole('button', { name: /^Create Done/ })],
+  ]) {
     await page.getByRole('link', { name: part, exact: true }).click();
     await page.waitForURL(`**/${part.toLowerCase()}`);
-    await page.waitForTimeout(1000);
+    await loaded.first().waitFor();
     await look(part.toLowerCase());
   }
   await page.goto(`${options.base}/instances`);

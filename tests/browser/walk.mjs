@@ -1,14 +1,16 @@
 // What the walks through the UI share: a browser, looks at a page, and the end.
 //
-// Each walk is called with --base URL [--email EMAIL] [--screenshots DIRECTORY] and more of its own; passwords and tokens are in
-// the environment. It ends with 0 if everything was as it should be, and says on standard error where not.
+// Each walk is called with --base URL [--email EMAIL] and more of its own; passwords and tokens are in the environment. Pictures
+// of what it sees go to --screenshots DIRECTORY, if somebody wants to look at them, and those of a failure to --failures DIRECTORY.
+// It ends with 0 if everything was as it should be, and says on standard error where not. Nothing moves, as for people who ask for
+// that, because a walk would wait for it; --motion no-preference walks as most people do.
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { parseArgs } from 'node:util';
 import { launch } from './launch.mjs';
 
-const NAMES = ['base', 'email', 'screenshots', 'resolve'];
+const NAMES = ['base', 'email', 'screenshots', 'failures', 'motion', 'resolve'];
 export const { values: options } = parseArgs({
   options: Object.fromEntries(NAMES.map((name) => [name, { type: 'string' }])),
 });
@@ -17,7 +19,8 @@ const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.mi
 const PATIENCE = 60_000;
 const DESK = { width: 1280, height: 860 };
 export const PHONE = { width: 390, height: 844 };
-if (options.screenshots) mkdirSync(options.screenshots, { recursive: true });
+const MOTION = options.motion ?? 'reduce';
+for (const directory of [options.screenshots, options.failures]) if (directory) mkdirSync(directory, { recursive: true });
 
 const browser = await launch({ resolve: options.resolve });
 
@@ -31,6 +34,7 @@ export async function newPage() {
   const own = await browser.newContext({
     viewport: DESK,
     colorScheme: 'light',
+    reducedMotion: MOTION,
     locale: 'en-GB',
     ignoreHTTPSErrors: Boolean(options.resolve),
   });
@@ -46,41 +50,60 @@ export async function newPage() {
 export const page = await newPage();
 export const context = page.context();
 
-/** What axe has against the page at this moment. */
-async function violations(where) {
-  const { violations: all } = await where.evaluate(`${axe}; axe.run({ resultTypes: ['violations'] })`);
+/** Only colours differ in the dark. */
+const IN_THE_DARK = ['color-contrast', 'link-in-text-block'];
+
+/** What axe has against the page at this moment, by some of its rules or all of them. */
+async function violations(where, rules) {
+  // It stays with a page until another one is loaded: handing it over costs more than many a look.
+  if (!(await where.evaluate('"axe" in window'))) await where.evaluate(axe);
+  const how = { resultTypes: ['violations'], ...(rules && { runOnly: rules }) };
+  const { violations: all } = await where.evaluate(`axe.run(${JSON.stringify(how)})`);
   return all.map((one) => `${one.id}: ${one.nodes.map((node) => node.html.slice(0, 160)).join(' | ')}`);
 }
 
-/** No violation, once what moves has come to rest: colours fade, for longer on a busy machine; what stays is a violation. */
-export async function accessible(name, where = page) {
-  let found = await violations(where);
-  for (let tries = 0; found.length > 0 && tries < 10; tries += 1) {
-    await where.waitForTimeout(500);
-    found = await violations(where);
-  }
-  assert.deepEqual(found, [], `axe on ${name}`);
+/** Waits until a page has drawn itself anew, and what moves in it, and ends, has come to rest. */
+const rested = (where) =>
+  where.evaluate(async () => {
+    for (let frames = 0; frames < 2; frames += 1) await new Promise((drawn) => requestAnimationFrame(drawn));
+    const ends = (one) => one.playState === 'running' && one.effect?.getComputedTiming().endTime < 5_000;
+    await Promise.allSettled(document.getAnimations().filter(ends).map((one) => one.finished));
+  });
+
+/** Asks until nothing is found any more, for some seconds: colours fade, longer on a busy machine; what stays is a mistake. */
+async function nothingOf(find, what) {
+  let found = await find();
+  for (const end = Date.now() + 5_000; found.length > 0 && Date.now() < end; found = await find()) await page.waitForTimeout(250);
+  assert.deepEqual(found, [], what);
 }
+
+export const accessible = (name, where = page, rules) => nothingOf(() => violations(where, rules), `axe on ${name}`);
+
+/** By how many pixels a page is too wide. */
+const tooWide = async (where) => {
+  const wide = await where.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth');
+  return wide > 0 ? [`${wide} pixels`] : [];
+};
 
 /** A page as it is, or a part of it: without a violation, and with pictures of it, light, dark and on a phone. */
 export async function look(name, { where = page, part } = {}) {
-  for (const [kind, size, colorScheme] of [
+  for (const [kind, size, colorScheme, rules] of [
     ['light', DESK, 'light'],
-    ['dark', DESK, 'dark'],
+    ['dark', DESK, 'dark', IN_THE_DARK],
     ['phone', PHONE, 'light'],
   ]) {
     await where.setViewportSize(size);
     await where.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-    await where.waitForTimeout(250);
-    await accessible(`${name}, ${kind}`, where);
-    const wide = await where.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth');
-    assert.ok(wide <= 0, `${name}, ${kind}: ${wide} pixels too wide`);
+    await rested(where);
+    await accessible(`${name}, ${kind}`, where, rules);
+    await nothingOf(() => tooWide(where), `${name}, ${kind}: too wide`);
+    if (!options.screenshots) continue;
     if (part) await part.evaluate((element) => element.scrollIntoView({ block: 'center' }));
     // What was said by the way lies over the page, on a phone over its top: it would be in each picture for some seconds.
     await picture(`${name}-${kind}`, where, { style: '[data-toasts] { display: none }' });
   }
   await where.setViewportSize(DESK);
-  await where.emulateMedia({ colorScheme: 'light', reducedMotion: 'no-preference' });
+  await where.emulateMedia({ colorScheme: 'light', reducedMotion: MOTION });
 }
 
 export async function picture(name, where = page, how = {}) {
@@ -102,7 +125,7 @@ export async function until(what, holds, seen = () => '') {
   const end = Date.now() + PATIENCE;
   while (!(await holds())) {
     if (Date.now() > end) throw new Error(`waited in vain: ${what}\n${await seen()}`);
-    await page.waitForTimeout(100);
+    await page.waitForTimeout(50);
   }
 }
 
@@ -158,7 +181,10 @@ export async function walk(parts) {
     }
     assert.deepEqual(mistakes, []);
   } catch (error) {
-    for (const [nth, one] of pages.entries()) await picture(nth ? `failed-${nth}` : 'failed', one).catch(() => {});
+    const kept = options.failures ?? options.screenshots;
+    for (const [nth, one] of kept ? pages.entries() : []) {
+      await one.screenshot({ path: `${kept}/failed${nth ? `-${nth}` : ''}.png` }).catch(() => {});
+    }
     const texts = await Promise.all(pages.map((one) => one.innerText('body').catch(() => '')));
     console.error(error.message, '\n', mistakes, ...texts.map((text) => `\n--\n${text.slice(0, 1500)}`));
     process.exitCode = 1;

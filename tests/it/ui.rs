@@ -18,29 +18,22 @@ use crate::{
 pub(crate) const EMAIL: &str = "eve@test.example";
 
 /// How long a whole walk may take on a busy machine.
-const PATIENCE: Duration = Duration::from_mins(4);
+const PATIENCE: Duration = Duration::from_mins(8);
 
 /// A walk through the UI at `base`, with more arguments and variables.
 pub(crate) async fn walk(env: &TestEnv, name: &str, base: &str, arguments: &[&str], variables: &[(&str, &str)]) {
-    walk_within(PATIENCE, env, name, base, arguments, variables).await;
-}
-
-pub(crate) async fn walk_within(
-    within: Duration,
-    env: &TestEnv,
-    name: &str,
-    base: &str,
-    arguments: &[&str],
-    variables: &[(&str, &str)],
-) {
-    let kept = settings::variable("CLAWDEPLOY_TEST_SCREENSHOTS").map(PathBuf::from);
-    let screenshots = kept.unwrap_or_else(|| env.scratch().to_owned()).join("ui");
+    let wanted = settings::variable("CLAWDEPLOY_TEST_SCREENSHOTS").map(|directory| PathBuf::from(directory).join("ui"));
+    let failures = wanted.clone().unwrap_or_else(|| env.scratch().join("ui"));
     let mut node = Command::new("node");
     node.arg(programs::workspace_root().join("tests/browser").join(name));
-    node.args(["--base", base, "--email", EMAIL]).args(arguments).arg("--screenshots").arg(&screenshots);
+    node.args(["--base", base, "--email", EMAIL]).args(arguments).arg("--failures").arg(&failures);
+    // A picture costs as much as a step, and nobody looks at it otherwise.
+    if let Some(screenshots) = &wanted {
+        node.arg("--screenshots").arg(screenshots);
+    }
     node.env("CLAWDEPLOY_TEST_PASSWORD", PASSWORD).envs(variables.iter().copied());
     node.stdin(Stdio::null()).kill_on_drop(true);
-    let walked = timeout(within, node.output()).await.expect("the walk ends in time").expect("node");
+    let walked = timeout(PATIENCE, node.output()).await.expect("the walk ends in time").expect("node");
     let said = String::from_utf8_lossy(&walked.stderr);
     say(&said);
     assert!(walked.status.success(), "{said}");
@@ -50,7 +43,7 @@ pub(crate) async fn walk_within(
 async fn a_person_finds_everything_and_axe_finds_nothing() {
     let env = TestEnv::builder().image(FakeMode::Slow).build().await;
     account(&env, EMAIL).await;
-    walk(&env, "ui.mjs", &env.base, &[], &[]).await;
+    walk(&env, "ui.mjs", &env.base, &["--motion", "no-preference"], &[]).await;
     env.finish().await;
 }
 

@@ -1,7 +1,5 @@
 //! The main story, in a browser, through nginx.
 
-use std::time::Duration;
-
 use clawdeploy_tests::{
     Image, TestEnv,
     nginx::{BASE_DOMAIN, SITE},
@@ -11,11 +9,8 @@ use serde_json::Value;
 use crate::{
     routes::auth::account,
     routing::behind,
-    ui::{EMAIL, walk_within},
+    ui::{EMAIL, walk},
 };
-
-/// Three boots, a doctor and a dashboard, on a busy machine.
-const PATIENCE: Duration = Duration::from_mins(8);
 
 #[tokio::test]
 async fn from_the_sign_in_to_the_end_of_an_instance() {
@@ -26,7 +21,7 @@ async fn from_the_sign_in_to_the_end_of_an_instance() {
     let resolve = format!("MAP *.{BASE_DOMAIN} 127.0.0.1, MAP {SITE} 127.0.0.1");
     let data = env.data_dir.display().to_string();
     let variables = [("CLAWDEPLOY_TEST_DATA", data.as_str())];
-    walk_within(PATIENCE, &env, "story.mjs", &nginx.site(), &["--resolve", &resolve], &variables).await;
+    walk(&env, "story.mjs", &nginx.site(), &["--resolve", &resolve], &variables).await;
     assert_eq!(env.rows("SELECT id FROM instances").await, Vec::<Value>::new());
     let ended = env.rows("SELECT kind FROM jobs WHERE status = 'succeeded' ORDER BY created_at").await;
     let ended: Vec<_> = ended.iter().map(|job| job["kind"].as_str().unwrap()).collect();

@@ -6,15 +6,12 @@ use clawdeploy_tests::{Client, FakeMode, TestEnv, WorkerOptions};
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::{EMAIL, walk_within};
+use super::{EMAIL, walk};
 use crate::{
     builds::support::{Images, Repo, built, file_url, from_repository},
     routes::auth::administrator,
     support::wait_job,
 };
-
-/// It looks at a dozen pages and waits for builds, updates and workers.
-const PATIENCE: Duration = Duration::from_mins(8);
 
 /// As long as a name may be.
 const LONG_NAME: &str = "Customer support for the northern region, second try of March";
@@ -91,7 +88,7 @@ async fn every_page_of_the_administration() {
     site.was_used().await;
     let env = &site.env;
     let data = env.data_dir.display().to_string();
-    walk_within(PATIENCE, env, "admin.mjs", &env.base, &[], &[("CLAWDEPLOY_TEST_DATA", &data)]).await;
+    walk(env, "admin.mjs", &env.base, &[], &[("CLAWDEPLOY_TEST_DATA", &data)]).await;
     // It has drained all that there were.
     env.add_worker(&WorkerOptions::default()).await;
     site.env.finish().await;
