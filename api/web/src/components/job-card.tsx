@@ -6,6 +6,7 @@ import { toast } from '@/components/toasts';
 import { wordsFor } from '@/lib/errors';
 import { span, useFormat, useNow } from '@/lib/format';
 import { waitWords } from '@/lib/waiting';
+import { wordFor } from '@/lib/word';
 import { useTexts } from '@/texts';
 import { Button } from './ui/button';
 import { Card, CardBody, CardHead } from './ui/card';
@@ -34,7 +35,9 @@ export function JobCard({ id, failedTitle, failedText, actions }: JobCardProps) 
     );
   }
   const failed = job.status === 'failed';
-  const title = failed ? (failedTitle ?? words.kinds[job.kind] ?? job.kind) : (words.doing[job.kind] ?? job.kind);
+  const title = failed
+    ? (failedTitle ?? wordFor(words.kinds, job.kind, words.newer))
+    : wordFor(words.doing, job.kind, words.newer);
   return (
     <Card className={failed ? 'border-bad/40' : undefined} aria-label={title}>
       <CardHead
@@ -116,7 +119,7 @@ const LOOKS = {
 
 /** The steps of a job, each with how it went and how long it took. */
 export function Steps({ steps }: { steps: Step[] }) {
-  const { jobs: words } = useTexts();
+  const { jobs: words, common } = useTexts();
   const running = steps.some((step) => step.status === 'running');
   const now = useNow(running ? 250 : 60_000);
   if (!steps.length) return null;
@@ -133,7 +136,7 @@ export function Steps({ steps }: { steps: Step[] }) {
             <span className={step.status === 'undone' || step.status === 'pending' ? 'text-muted' : undefined}>
               {words.steps[step.name] ?? step.name}
             </span>
-            <span className="sr-only">{words.stepStatuses[step.status]}</span>
+            <span className="sr-only">{wordFor(words.stepStatuses, step.status, common.unknown)}</span>
             {took === null ? null : <span className="ml-auto text-xs tabular-nums text-muted">{span(took)}</span>}
           </li>
         );
@@ -149,7 +152,7 @@ function CancelJob({ job }: { job: JobDetails }) {
   const cancel = useCancelJob();
   // What is gone cannot come back.
   if (job.kind === 'delete') return null;
-  const what = words.doing[job.kind] ?? job.kind;
+  const what = wordFor(words.doing, job.kind, words.newer);
   return (
     <>
       <Button size="sm" variant="outline" disabled={job.cancelRequested} onClick={() => setAsking(true)}>

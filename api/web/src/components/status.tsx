@@ -1,5 +1,6 @@
 import type { Instance } from '@/api/instances';
 import { isWorking } from '@/api/instances';
+import { wordFor } from '@/lib/word';
 import { useTexts } from '@/texts';
 import { Badge, type Tone } from './ui/badge';
 import { Spinner } from './ui/spinner';
@@ -20,7 +21,7 @@ export function toneOf(instance: Pick<Instance, 'status'>): Tone {
 
 /** The status of an instance in a word. */
 export function StatusBadge({ instance }: { instance: Instance }) {
-  const { instances, jobs } = useTexts();
+  const { instances, jobs, common } = useTexts();
   // What is being done says more than the status that it began with.
   const job = instance.currentJob;
   const busy = isWorking(instance);
@@ -28,7 +29,7 @@ export function StatusBadge({ instance }: { instance: Instance }) {
     <Badge tone={busy ? 'busy' : toneOf(instance)}>
       {busy ? <Spinner className="size-3" /> : <span aria-hidden className="size-1.5 rounded-full bg-current" />}
       {/* A newer API may say a word that this page does not know. */}
-      {job ? (jobs.doing[job.kind] ?? job.kind) : (instances.statuses[instance.status] ?? instance.status)}
+      {job ? wordFor(jobs.doing, job.kind, jobs.newer) : wordFor(instances.statuses, instance.status, common.unknown)}
     </Badge>
   );
 }

@@ -12,6 +12,7 @@ import { Empty } from '@/components/ui/empty';
 import { Spinner } from '@/components/ui/spinner';
 import { When } from '@/components/when';
 import { span, useFormat } from '@/lib/format';
+import { wordFor } from '@/lib/word';
 import { useTexts } from '@/texts';
 import { useInstanceId } from './use-id';
 
@@ -62,7 +63,7 @@ export function Activity() {
 
 /** One job: what, how it ended, when; and its story for whoever wants it. */
 export function JobRow({ job }: { job: Job }) {
-  const { jobs: words } = useTexts();
+  const { jobs: words, common } = useTexts();
   const [open, setOpen] = useState(false);
   const took = job.startedAt && job.finishedAt ? Date.parse(job.finishedAt) - Date.parse(job.startedAt) : null;
   return (
@@ -77,10 +78,10 @@ export function JobRow({ job }: { job: Job }) {
           aria-hidden
           className={`size-4 shrink-0 text-muted transition-transform ${open ? 'rotate-90' : ''}`}
         />
-        <span className="font-medium">{words.kinds[job.kind]}</span>
+        <span className="font-medium">{wordFor(words.kinds, job.kind, words.newer)}</span>
         <Badge tone={TONES[job.status]}>
           {isOver(job) ? null : <Spinner className="size-3" />}
-          {words.statuses[job.status]}
+          {wordFor(words.statuses, job.status, common.unknown)}
         </Badge>
         <span className="ml-auto flex gap-3 text-[0.8125rem] text-muted">
           {took === null ? null : <span className="tabular-nums max-sm:hidden">{span(took)}</span>}

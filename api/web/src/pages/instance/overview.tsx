@@ -15,6 +15,7 @@ import { Notice } from '@/components/ui/notice';
 import { When } from '@/components/when';
 import { wordsFor } from '@/lib/errors';
 import { bytes, cores, MIB } from '@/lib/format';
+import { wordFor } from '@/lib/word';
 import { useTexts } from '@/texts';
 import { JobRow } from './activity';
 import { Others } from './others';
@@ -241,8 +242,14 @@ function Facts({ instance }: { instance: Instance }) {
       </span>,
     ],
     [facts.version, instance.openclawVersion ?? common.unknown],
-    [facts.channel, instance.channel === 'none' ? common.none : create.channels[instance.channel]],
-    [facts.provider, instance.aiProvider === 'none' ? common.none : create.providers[instance.aiProvider]],
+    [
+      facts.channel,
+      instance.channel === 'none' ? common.none : wordFor(create.channels, instance.channel, common.unknown),
+    ],
+    [
+      facts.provider,
+      instance.aiProvider === 'none' ? common.none : wordFor(create.providers, instance.aiProvider, common.unknown),
+    ],
     [facts.limits, facts.limitsOf(bytes(instance.memoryMb * MIB), create.cores(cores(instance.cpuMillis)))],
     [facts.status, <When key="status" at={instance.statusChangedAt} />],
     [facts.created, <When key="created" at={instance.createdAt} />],

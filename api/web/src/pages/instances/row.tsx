@@ -8,6 +8,7 @@ import { StatusBadge } from '@/components/status';
 import { Badge } from '@/components/ui/badge';
 import { Progress } from '@/components/ui/progress';
 import { bytes, cores, MIB } from '@/lib/format';
+import { wordFor } from '@/lib/word';
 import { useTexts } from '@/texts';
 import { Sparks } from './sparks';
 import type { Usage } from './usage';
@@ -41,7 +42,11 @@ export const Row = memo(function Row({ instance, usage }: { instance: Instance; 
           ) : null}
         </div>
         {job ? (
-          <Progress className="mt-2.5 max-w-72" value={job.progress} label={jobs.progress(jobs.doing[job.kind])} />
+          <Progress
+            className="mt-2.5 max-w-72"
+            value={job.progress}
+            label={jobs.progress(wordFor(jobs.doing, job.kind, jobs.newer))}
+          />
         ) : instance.error ? (
           <p className="mt-1 truncate text-[0.8125rem] text-bad">{instance.error.message}</p>
         ) : (

@@ -27,6 +27,8 @@ const steps: Record<string, string> = {
 };
 
 export const jobs = {
+  /** What only a newer version can name. */
+  newer: 'Job of a newer version',
   kinds: {
     provision: 'Create',
     start: 'Start',

@@ -1,6 +1,7 @@
 import type { Texts } from '../index';
 
 export const jobs: Texts['jobs'] = {
+  newer: '新版本的任务',
   kinds: {
     provision: '创建',
     start: '启动',

@@ -9,6 +9,8 @@ import { Notice } from '@/components/ui/notice';
 import { Progress } from '@/components/ui/progress';
 import { When } from '@/components/when';
 import { bytes, span } from '@/lib/format';
+import { wordFor } from '@/lib/word';
+import { useTexts } from '@/texts';
 import { Fact } from '../parts/heading';
 import { Loaded } from '../parts/loaded';
 import { useAdminTexts } from '../texts';
@@ -36,6 +38,7 @@ export function BuildPage() {
 
 function Build({ build }: { build: Schemas['ImageBuild'] }) {
   const { images } = useAdminTexts();
+  const { common } = useTexts();
   return (
     <div className="space-y-5">
       <div className="flex flex-wrap items-center justify-between gap-3">
@@ -53,7 +56,7 @@ function Build({ build }: { build: Schemas['ImageBuild'] }) {
       <Card>
         <CardBody>
           <dl className="grid gap-x-6 gap-y-4 sm:grid-cols-2 lg:grid-cols-3">
-            <Fact name={images.source}>{images.sources[build.source]}</Fact>
+            <Fact name={images.source}>{wordFor(images.sources, build.source, common.unknown)}</Fact>
             {build.reference ? <Fact name={images.reference}>{build.reference}</Fact> : null}
             {build.revision ? (
               <Fact name={images.revision}>

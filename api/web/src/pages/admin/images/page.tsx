@@ -8,6 +8,8 @@ import { Card } from '@/components/ui/card';
 import { Empty } from '@/components/ui/empty';
 import { When } from '@/components/when';
 import { bytes, span } from '@/lib/format';
+import { wordFor } from '@/lib/word';
+import { useTexts } from '@/texts';
 import { Heading } from '../parts/heading';
 import { Loaded } from '../parts/loaded';
 import { Table, Td, Th, Tr } from '../parts/table';
@@ -57,10 +59,11 @@ export function buildName(build: Build): string {
 /** How a build is, and whether its image is the one for new instances. */
 export function BuildStatus({ build, current }: { build: Build; current?: boolean }) {
   const { images } = useAdminTexts();
+  const { common } = useTexts();
   return (
     <span className="inline-flex flex-wrap gap-1.5">
       <Badge tone={TONES[build.status]}>
-        {images.statuses[build.status]}
+        {wordFor(images.statuses, build.status, common.unknown)}
         {build.status === 'building' ? ` ${build.progress}%` : ''}
       </Badge>
       {current && !build.removedAt ? <Badge tone="good">{images.current}</Badge> : null}
@@ -71,6 +74,7 @@ export function BuildStatus({ build, current }: { build: Build; current?: boolea
 
 function Builds({ builds }: { builds: Build[] }) {
   const { images } = useAdminTexts();
+  const { common } = useTexts();
   // All that ever were current have a date; the one that is has the latest.
   const since = builds
     .map((build) => build.currentSince ?? '')
@@ -117,7 +121,7 @@ function Builds({ builds }: { builds: Build[] }) {
             <Td>
               <BuildStatus build={build} current={build.currentSince != null && build.currentSince === since} />
             </Td>
-            <Td aside>{images.sources[build.source]}</Td>
+            <Td aside>{wordFor(images.sources, build.source, common.unknown)}</Td>
             <Td className="whitespace-nowrap text-muted">
               <When at={build.createdAt} />
             </Td>

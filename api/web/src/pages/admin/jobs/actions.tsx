@@ -4,6 +4,7 @@ import { call, client } from '@/api/client';
 import type { Schemas } from '@/api/contract';
 import { isStuckChange } from '@/api/jobs';
 import { Button } from '@/components/ui/button';
+import { wordFor } from '@/lib/word';
 import { useTexts } from '@/texts';
 import { Confirm } from '../parts/confirm';
 import { useChange } from '../parts/use-change';
@@ -14,7 +15,7 @@ export function Actions({ job }: { job: Schemas['JobView'] }) {
   const texts = useTexts();
   const { jobs } = useAdminTexts();
   const navigate = useNavigate();
-  const name = texts.jobs.kinds[job.kind] ?? job.kind;
+  const name = wordFor(texts.jobs.kinds, job.kind, texts.jobs.newer);
   const path = { params: { path: { id: job.id } } };
   const retry = useChange({
     run: () => call(client.POST('/api/admin/jobs/{id}/retry', path)),

@@ -1,6 +1,7 @@
 import type { Schemas } from '@/api/contract';
 import { cn } from '@/lib/cn';
 import { span } from '@/lib/format';
+import { wordFor } from '@/lib/word';
 import { useTexts } from '@/texts';
 import { useAdminTexts } from '../texts';
 
@@ -31,7 +32,7 @@ export function Events({ events, more }: { events: Schemas['JobEvent'][]; more: 
             </time>
             <div className="min-w-0">
               <p className={TONES[event.kind]}>
-                <span className="font-medium">{jobs.eventKinds[event.kind] ?? event.kind}</span>
+                <span className="font-medium">{wordFor(jobs.eventKinds, event.kind, texts.common.unknown)}</span>
                 {event.step ? (
                   <span className="text-muted"> · {texts.jobs.steps[event.step] ?? event.step}</span>
                 ) : null}

@@ -2,6 +2,7 @@ import { Link } from '@tanstack/react-router';
 import type { Schemas } from '@/api/contract';
 import { When } from '@/components/when';
 import { span } from '@/lib/format';
+import { wordFor } from '@/lib/word';
 import { useTexts } from '@/texts';
 import { JobStatus } from '../parts/job-status';
 import { Td, Tr } from '../parts/table';
@@ -28,7 +29,7 @@ export function JobRow({ job }: { job: Schemas['AdminJob'] }) {
           params={{ jobId: job.id }}
           className="font-medium underline-offset-4 hover:underline"
         >
-          {texts.jobs.kinds[job.kind] ?? job.kind}
+          {wordFor(texts.jobs.kinds, job.kind, texts.jobs.newer)}
         </Link>
         {job.instanceName ? (
           <span className="wrap-anywhere text-muted max-sm:block sm:ml-2">{job.instanceName}</span>

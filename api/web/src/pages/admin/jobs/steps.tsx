@@ -3,6 +3,7 @@ import type { Schemas } from '@/api/contract';
 import { Spinner } from '@/components/ui/spinner';
 import { cn } from '@/lib/cn';
 import { span } from '@/lib/format';
+import { wordFor } from '@/lib/word';
 import { useTexts } from '@/texts';
 import { useAdminTexts } from '../texts';
 
@@ -16,7 +17,7 @@ const ICONS = {
 
 /** What a job consists of, and how far it is. */
 export function Steps({ steps }: { steps: Schemas['Step'][] }) {
-  const { jobs } = useTexts();
+  const { jobs, common } = useTexts();
   const admin = useAdminTexts();
   if (steps.length === 0) return <p className="text-muted">{admin.jobs.noSteps}</p>;
   return (
@@ -32,7 +33,7 @@ export function Steps({ steps }: { steps: Schemas['Step'][] }) {
             )}
             <span className={cn('min-w-0 flex-1', step.status === 'pending' && 'text-muted')}>
               {jobs.steps[step.name] ?? step.name}
-              <span className="sr-only"> ({jobs.stepStatuses[step.status]})</span>
+              <span className="sr-only"> ({wordFor(jobs.stepStatuses, step.status, common.unknown)})</span>
             </span>
             {step.durationMs == null || step.status === 'pending' ? null : (
               <span className="text-xs text-muted tabular-nums">{span(step.durationMs)}</span>

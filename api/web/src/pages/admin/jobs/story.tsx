@@ -12,6 +12,7 @@ import { Progress } from '@/components/ui/progress';
 import { Until, When } from '@/components/when';
 import { useFormat } from '@/lib/format';
 import { waitWords } from '@/lib/waiting';
+import { wordFor } from '@/lib/word';
 import { useTexts } from '@/texts';
 import { BuildOfJob } from '../images/build-of-job';
 import { Fact } from '../parts/heading';
@@ -46,7 +47,7 @@ function Story({ job }: { job: Schemas['JobStory'] }) {
   const texts = useTexts();
   const { jobs } = useAdminTexts();
   const format = useFormat();
-  const name = texts.jobs.kinds[job.kind] ?? job.kind;
+  const name = wordFor(texts.jobs.kinds, job.kind, texts.jobs.newer);
   return (
     <KeepsFocus className="space-y-5">
       <div className="flex flex-wrap items-center justify-between gap-3">

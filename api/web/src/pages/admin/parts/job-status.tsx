@@ -1,5 +1,6 @@
 import type { Schemas } from '@/api/contract';
 import { Badge, type Tone } from '@/components/ui/badge';
+import { wordFor } from '@/lib/word';
 import { useTexts } from '@/texts';
 
 const TONES: Record<Schemas['JobStatus'], Tone> = {
@@ -11,6 +12,6 @@ const TONES: Record<Schemas['JobStatus'], Tone> = {
 };
 
 export function JobStatus({ status }: { status: Schemas['JobStatus'] }) {
-  const { jobs } = useTexts();
-  return <Badge tone={TONES[status]}>{jobs.statuses[status] ?? status}</Badge>;
+  const { jobs, common } = useTexts();
+  return <Badge tone={TONES[status]}>{wordFor(jobs.statuses, status, common.unknown)}</Badge>;
 }

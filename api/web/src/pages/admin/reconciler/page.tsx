@@ -7,6 +7,8 @@ import { Button } from '@/components/ui/button';
 import { Card, CardBody } from '@/components/ui/card';
 import { When } from '@/components/when';
 import { span } from '@/lib/format';
+import { wordFor } from '@/lib/word';
+import { useTexts } from '@/texts';
 import { Heading } from '../parts/heading';
 import { Loaded } from '../parts/loaded';
 import { useChange } from '../parts/use-change';
@@ -106,12 +108,13 @@ function SweepCard({ sweep }: { sweep: Schemas['Sweep'] }) {
 
 function Findings({ findings }: { findings: Schemas['Finding'][] }) {
   const { reconciler } = useAdminTexts();
+  const { common } = useTexts();
   if (findings.length === 0) return null;
   return (
     <ul className="space-y-1.5 text-[0.8125rem]">
       {findings.map((finding) => (
         <li key={`${finding.code} ${finding.subject}`} className="flex flex-wrap items-baseline gap-x-2 gap-y-1">
-          <Badge tone={TONES[finding.action]}>{reconciler.actions[finding.action]}</Badge>
+          <Badge tone={TONES[finding.action]}>{wordFor(reconciler.actions, finding.action, common.unknown)}</Badge>
           <span className="font-mono text-xs">{finding.subject}</span>
           <span className="text-muted">{finding.message}</span>
         </li>

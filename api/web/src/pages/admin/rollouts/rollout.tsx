@@ -8,6 +8,7 @@ import { Badge, type Tone } from '@/components/ui/badge';
 import { Card, CardBody, CardHead } from '@/components/ui/card';
 import { Notice } from '@/components/ui/notice';
 import { Progress } from '@/components/ui/progress';
+import { wordFor } from '@/lib/word';
 import { useTexts } from '@/texts';
 import { Actions } from '../jobs/actions';
 import { Fact } from '../parts/heading';
@@ -47,7 +48,7 @@ function Rollout({ rollout }: { rollout: Schemas['Rollout'] }) {
   const texts = useTexts();
   const { rollouts, jobs } = useAdminTexts();
   const { job } = rollout;
-  const name = texts.jobs.kinds[job.kind];
+  const name = wordFor(texts.jobs.kinds, job.kind, texts.jobs.newer);
   return (
     <KeepsFocus className="space-y-5">
       <div className="flex flex-wrap items-center justify-between gap-3">
@@ -104,6 +105,7 @@ function Tally({ name, value }: { name: string; value: number }) {
 
 function WaveCard({ wave: { wave, members, over } }: { wave: Wave }) {
   const { rollouts } = useAdminTexts();
+  const { common } = useTexts();
   return (
     <Card>
       <CardHead
@@ -130,9 +132,11 @@ function WaveCard({ wave: { wave, members, over } }: { wave: Wave }) {
                     {member.name ?? member.instanceId}
                   </span>
                 )}
-                <Badge tone={TONES[member.status]}>{rollouts.statuses[member.status]}</Badge>
+                <Badge tone={TONES[member.status]}>{wordFor(rollouts.statuses, member.status, common.unknown)}</Badge>
               </span>
-              {member.fault ? <p className="mt-0.5 text-xs">{rollouts.faults[member.fault]}</p> : null}
+              {member.fault ? (
+                <p className="mt-0.5 text-xs">{wordFor(rollouts.faults, member.fault, common.unknown)}</p>
+              ) : null}
               {member.errorMessage ? <p className="mt-0.5 text-xs text-bad">{member.errorMessage}</p> : null}
             </li>
           ))}
