@@ -4,7 +4,13 @@ use std::{convert::Infallible, ops::Deref, sync::Arc};
 
 use anyhow::Context as _;
 use axum::{extract::FromRequestParts, http::request::Parts};
-use clawdeploy_shared::{attempts::Attempts, config::RoutingArgs, db::Db, doorbell::Doorbell, secret::Sealer};
+use clawdeploy_shared::{
+    attempts::Attempts,
+    config::RoutingArgs,
+    db::{Conn, Db, Scope},
+    doorbell::Doorbell,
+    secret::Sealer,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -101,8 +107,13 @@ impl AppState {
         })))
     }
 
+    /// As [`Db::read`], with a handler's errors.
+    pub async fn read<T>(&self, scope: Scope, work: impl AsyncFnOnce(&mut Conn) -> AppResult<T>) -> AppResult<T> {
+        self.db.read(scope, work).await
+    }
+
     /// Carries a change to its end even where the handler is dropped, because its client went away or took too long:
-    /// a transaction that is dropped half-way would go back to the pool open.
+    /// what is dropped half-way is lost, together with its connection.
     pub async fn change<T, F>(&self, work: F) -> AppResult<T>
     where
         T: Send + 'static,

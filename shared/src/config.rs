@@ -13,7 +13,7 @@ pub struct DatabaseArgs {
     #[arg(long, env = "CLAWDEPLOY_DATABASE_URL", hide_env_values = true)]
     pub database_url: SecretString,
 
-    /// Connections that this process may open to Postgres; the API may open as many again for what people own
+    /// Connections that this process may open to Postgres
     #[arg(long, env = "CLAWDEPLOY_DATABASE_CONNECTIONS", default_value_t = 10)]
     pub database_connections: usize,
 }

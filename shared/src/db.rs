@@ -1,8 +1,8 @@
 //! Postgres: the truth. One file per table, each with its rows and its queries.
 //!
 //! - Queries that a person may cause start from a [`Scope`], which only an authenticated principal yields. What a person
-//!   asks for as an owner goes over a connection that sees nothing else ([`Db::conn_of`]): policies on the tables'
-//!   rows say the same once more, so that a query that forgets its scope finds nothing.
+//!   asks for as an owner is asked in a transaction that sees nothing else ([`Db::read`], [`Db::write`]): policies on the
+//!   tables' rows say the same once more, so that a query that forgets its scope finds nothing.
 //! - Times are compared on the database's clock only.
 //! - A transaction never runs in a future that somebody else may drop (an HTTP handler is dropped when its client
 //!   goes away): callers spawn it.
@@ -22,7 +22,8 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness as _, embed_migrati
 use secrecy::ExposeSecret as _;
 
 use self::connection::{ConnectError, Target, UrlError};
-use crate::{config::DatabaseArgs, ids::UserId};
+pub use self::scope::Scope;
+use crate::config::DatabaseArgs;
 
 pub mod audit;
 pub mod boot;
@@ -48,6 +49,7 @@ pub mod reseal;
 pub mod rollout;
 pub mod route;
 pub mod schema;
+pub mod scope;
 pub mod second_factor;
 pub mod session;
 pub mod setup;
@@ -82,13 +84,10 @@ const LAST_WORDS: [&str; 2] =
 /// hour, and a pool hands out connections to a host that is gone for as long.
 const DEAD_AFTER: Duration = Duration::from_secs(10);
 
-/// The role under which a person's rows are asked for.
-const TENANT_ROLE: &str = "clawdeploy_tenant";
-
 /// Says that claims choose by kind (`db/lease.rs`): a trigger keeps jobs of newer kinds from programs that do not.
 const CLAIMS_BY_KIND: &str = "SET clawdeploy.claims = 'by_kind'";
 
-/// Makes that role, and says what it may.
+/// Makes the role under which people's rows are asked for, and says what it may.
 const TENANT_RIGHTS: &str = include_str!("db/tenant.sql");
 
 pub type Conn = AsyncPgConnection;
@@ -182,48 +181,23 @@ impl DbError {
     }
 }
 
-/// Whose rows a query may see.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
-    /// One person's.
-    Owner(UserId),
-    /// Everybody's: admins, and the system itself.
-    Everything,
-}
-
-impl Scope {
-    /// The person it is limited to.
-    pub fn owner(self) -> Option<UserId> {
-        match self {
-            Self::Owner(id) => Some(id),
-            Self::Everything => None,
-        }
-    }
-}
-
-/// Handle on the database; clones share its pools.
+/// Handle on the database; clones share its pool.
 #[derive(Clone)]
 pub struct Db {
-    /// Connections that see everything.
     pool: Pool<Conn>,
-    /// Connections that see one person's rows, another's each time. None is opened before one is asked for.
-    tenants: Pool<Conn>,
     target: Arc<Target>,
 }
 
 impl std::fmt::Debug for Db {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Db")
-            .field("pool", &self.pool.status())
-            .field("tenants", &self.tenants.status())
-            .finish_non_exhaustive()
+        f.debug_struct("Db").field("pool", &self.pool.status()).finish_non_exhaustive()
     }
 }
 
-/// Prepares a pool whose connections begin with some more settings; nothing is connected yet.
-fn pool(args: &DatabaseArgs, target: &Arc<Target>, settings: &str) -> Result<Pool<Conn>, DbError> {
+/// Prepares a pool; nothing is connected yet.
+fn pool(args: &DatabaseArgs, target: &Arc<Target>) -> Result<Pool<Conn>, DbError> {
     let setup: Arc<str> = format!(
-        "SET statement_timeout = {}; SET idle_in_transaction_session_timeout = 30000; {settings}",
+        "SET statement_timeout = {}; SET idle_in_transaction_session_timeout = 30000; {CLAIMS_BY_KIND}",
         STATEMENT_TIMEOUT.as_millis()
     )
     .into();
@@ -250,36 +224,19 @@ fn pool(args: &DatabaseArgs, target: &Arc<Target>, settings: &str) -> Result<Poo
         .map_err(|e| DbError::Unreachable(e.into()))
 }
 
-async fn checkout(pool: &Pool<Conn>) -> Result<Pooled, DbError> {
-    pool.get().await.map_err(|e| match e {
-        deadpool::managed::PoolError::Timeout(_) => DbError::Timeout,
-        other => DbError::Unreachable(other.into()),
-    })
-}
-
 impl Db {
-    /// Prepares the pools; nothing is connected yet.
+    /// Prepares the pool; nothing is connected yet.
     pub fn new(args: &DatabaseArgs) -> Result<Self, DbError> {
         let target = Arc::new(target(args)?);
-        Ok(Self {
-            pool: pool(args, &target, CLAIMS_BY_KIND)?,
-            tenants: pool(args, &target, &format!("SET ROLE {TENANT_ROLE}"))?,
-            target,
-        })
+        Ok(Self { pool: pool(args, &target)?, target })
     }
 
     /// A connection that sees everything: for the system itself, and for whoever administrates.
     pub async fn conn(&self) -> Result<Pooled, DbError> {
-        checkout(&self.pool).await
-    }
-
-    /// A connection that sees what the scope does, whatever is asked over it.
-    pub async fn conn_of(&self, scope: Scope) -> Result<Pooled, DbError> {
-        let Some(owner) = scope.owner() else { return self.conn().await };
-        let mut conn = checkout(&self.tenants).await?;
-        // It still says who had it last.
-        conn.batch_execute(&format!("SET clawdeploy.tenant = '{owner}'")).await?;
-        Ok(conn)
+        self.pool.get().await.map_err(|e| match e {
+            deadpool::managed::PoolError::Timeout(_) => DbError::Timeout,
+            other => DbError::Unreachable(other.into()),
+        })
     }
 
     /// Brings the schema and the rights of people's connections up to date, one process at a time.

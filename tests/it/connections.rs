@@ -18,7 +18,7 @@ async fn refusal(db: &Db) -> String {
     }
 }
 
-/// With it a role, and in whose name it asks, would stay behind for the next one's query.
+/// With it locks, time limits and prepared statements would be whoever's has the session next.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pooler_of_transactions_is_refused() {
     let scratch = Scratch::migrated().await;
@@ -35,9 +35,12 @@ async fn a_pooler_of_sessions_is_as_good_as_none() {
     let pooler = PgBouncer::start("session").await;
     let db = open_url(&pooler.url(&scratch.name));
     assert_eq!(refusal(&db).await, "");
-    let mut conn = db.conn_of(Scope::Owner(UserId::generate())).await.unwrap();
-    conn.batch_execute("SELECT * FROM instances").await.unwrap();
-    assert!(conn.batch_execute("SELECT password_hash FROM users").await.is_err(), "the role is in force");
+    let asked = async |query: &'static str| {
+        let scope = Scope::Owner(UserId::generate());
+        db.read(scope, async |conn| Ok::<_, DbError>(conn.batch_execute(query).await?)).await
+    };
+    asked("SELECT * FROM instances").await.unwrap();
+    asked("SELECT password_hash FROM users").await.expect_err("the role is in force");
 }
 
 #[tokio::test(flavor = "multi_thread")]

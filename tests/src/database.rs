@@ -65,7 +65,12 @@ pub fn open(database: &str) -> Db {
 
 /// The same, on whichever server.
 pub fn open_url(url: &str) -> Db {
-    Db::new(&DatabaseArgs { database_url: url.into(), database_connections: 4 }).expect("a pool")
+    open_with(url, 4)
+}
+
+/// The same, with this many connections.
+pub fn open_with(url: &str, connections: usize) -> Db {
+    Db::new(&DatabaseArgs { database_url: url.into(), database_connections: connections }).expect("a pool")
 }
 
 /// Name of the template that has the present schema: it changes with any migration.

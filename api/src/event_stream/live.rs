@@ -66,11 +66,10 @@ impl Live {
     }
 
     async fn may_go_on(&self) -> bool {
-        let asked = async {
-            let mut conn = self.app.db.conn_of(self.who.own()).await?;
-            let owns = instance::find(&mut conn, self.who.own(), &self.instance).await?.is_some();
-            Ok::<_, DbError>(owns && self.who.still_holds(&mut conn).await?)
-        };
+        let asked = self.app.db.read(self.who.own(), async |conn| {
+            let owns = instance::find(conn, self.who.own(), &self.instance).await?.is_some();
+            Ok::<_, DbError>(owns && self.who.still_holds(conn).await?)
+        });
         let asked = asked.await;
         // While the database is away nobody can be suspended either.
         asked.unwrap_or(true)

@@ -1,9 +1,18 @@
 //! Poolers between us and Postgres.
 //!
 //! A pooler that lends a session of Postgres for one transaction only (`pool_mode=transaction` of `PgBouncer`) breaks what we
-//! need sessions for: the role and the name under which people's rows are asked for would stay behind for whoever comes next,
-//! and locks would belong to nobody. So both programs look at their start, and refuse. A pooler that lends a session for as
-//! long as the connection lasts (`pool_mode=session`) is as good as none.
+//! need sessions for:
+//!
+//! - locks that last longer than a transaction: the one under which a process migrates, and the reconciler's turn
+//!   ([`super::sweep::Turn`]). They would belong to whoever has the session next;
+//! - time limits (`statement_timeout`, `idle_in_transaction_session_timeout`, the turn's `idle_session_timeout`), which are set
+//!   once for each connection;
+//! - prepared statements, which are kept for each connection (`PgBouncer` follows them since 1.21, with
+//!   `max_prepared_statements`).
+//!
+//! So both programs look at their start, and refuse. A pooler that lends a session for as long as the connection lasts
+//! (`pool_mode=session`) is as good as none. Role and name of whoever asks are no reason any more: they end with each
+//! transaction ([`super::scope`]).
 
 use std::time::Duration;
 
@@ -12,8 +21,8 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 use super::{CONNECT_TIMEOUT, DbError, connection::Target};
 
 const REFUSAL: &str = "CLAWDEPLOY_DATABASE_URL leads through a pooler that lends sessions of Postgres for single transactions \
-    (pool_mode=transaction or statement). People's data would not be kept apart behind it. Set pool_mode=session there, or name \
-    Postgres itself";
+    (pool_mode=transaction or statement). Locks of migrations and of the reconciler, time limits and prepared statements need a \
+    session of their own. Set pool_mode=session there, or name Postgres itself";
 
 /// How long one question may take. A pooler of one session lets the second connection wait.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);

@@ -2,7 +2,7 @@
 //! own as well, so the fence is seen only where that is left out, as it is here.
 
 use clawdeploy_shared::{
-    db::{Conn, Scope, user::Role},
+    db::{Conn, DbError, Scope, user::Role},
     ids::UserId,
 };
 use diesel::{
@@ -18,6 +18,8 @@ use super::{
     authz::{Rule, filled, operations, rule},
     bare, with,
 };
+
+mod connection;
 
 /// Tables with rows of people's, and whose each row is.
 const OWNED: [(&str, &str); 12] = [
@@ -90,11 +92,14 @@ async fn a_query_that_forgets_whose_rows_it_is_about_finds_ones_own() {
         for person in [ann, bob, ann] {
             let own = count(&mut system, &format!("{table} WHERE {owner} = '{person}'")).await;
             assert!(0 < own && own < all, "{table}: {own} of {all}");
-            let mut conn = site.env.db.conn_of(Scope::Owner(person)).await.unwrap();
             let of = if table == "users" { "(SELECT id FROM users) u" } else { table };
-            assert_eq!(count(&mut conn, of).await, own, "{table}");
-            conn.batch_execute("SET clawdeploy.tenant = ''").await.unwrap();
-            assert_eq!(count(&mut conn, of).await, 0, "{table}, in nobody's name");
+            let asked = site.env.db.read(Scope::Owner(person), async |conn| {
+                assert_eq!(count(conn, of).await, own, "{table}");
+                conn.batch_execute("SET LOCAL clawdeploy.tenant = ''").await?;
+                assert_eq!(count(conn, of).await, 0, "{table}, in nobody's name");
+                Ok::<_, DbError>(())
+            });
+            asked.await.unwrap();
         }
     }
     let policed = "SELECT relname::text AS name FROM pg_class WHERE relrowsecurity ORDER BY 1";
@@ -108,20 +113,21 @@ async fn nor_does_it_change_anything_else() {
     let site = Site::new().await;
     let (ann, bob) = neighbours(&site).await;
     let before = site.env.fingerprint().await;
-    let mut conn = site.env.db.conn_of(Scope::Owner(ann)).await.unwrap();
-    conn.batch_execute("BEGIN").await.unwrap();
-    for (statement, rows) in [
-        ("UPDATE instances SET name = 'mine'", 1),
-        ("UPDATE jobs SET payload = '{}'", 1),
-        ("UPDATE terminals SET close_reason = 'closed'", 1),
-        ("DELETE FROM terminals", 1),
-        ("DELETE FROM sessions", 1),
-        ("UPDATE api_tokens SET revoked_at = now()", 1),
-        ("UPDATE users SET name = 'me'", 1),
-    ] {
-        assert_eq!(diesel::sql_query(statement).execute(&mut conn).await.unwrap(), rows, "{statement}");
-    }
-    conn.batch_execute("ROLLBACK").await.unwrap();
+    let changed = site.env.db.write(Scope::Owner(ann), async |conn| {
+        for (statement, rows) in [
+            ("UPDATE instances SET name = 'mine'", 1),
+            ("UPDATE jobs SET payload = '{}'", 1),
+            ("UPDATE terminals SET close_reason = 'closed'", 1),
+            ("DELETE FROM terminals", 1),
+            ("DELETE FROM sessions", 1),
+            ("UPDATE api_tokens SET revoked_at = now()", 1),
+            ("UPDATE users SET name = 'me'", 1),
+        ] {
+            assert_eq!(diesel::sql_query(statement).execute(conn).await.unwrap(), rows, "{statement}");
+        }
+        Err::<(), _>(Error::RollbackTransaction.into())
+    });
+    assert!(matches!(changed.await, Err(DbError::Query(Error::RollbackTransaction))));
     for statement in [
         format!("UPDATE instances SET owner_id = '{bob}'"),
         format!(
@@ -139,13 +145,15 @@ async fn nor_does_it_change_anything_else() {
         "DELETE FROM instances".to_owned(),
         "DELETE FROM audit".to_owned(),
     ] {
-        let refused = diesel::sql_query(&statement).execute(&mut conn).await;
-        let Err(Error::DatabaseError(kind, info)) = refused else { panic!("{statement}: {refused:?}") };
+        let refused = site.env.db.write(Scope::Owner(ann), async |conn| {
+            Ok::<_, DbError>(diesel::sql_query(&statement).execute(conn).await?)
+        });
+        let refused = refused.await;
+        let Err(DbError::Query(Error::DatabaseError(kind, info))) = refused else { panic!("{statement}: {refused:?}") };
         let why = info.message();
         let fenced = why.contains("row-level security") || why.contains("permission denied");
         assert!(fenced || kind == DatabaseErrorKind::NotNullViolation, "{statement}: {why}");
     }
-    drop(conn);
     assert_eq!(site.env.fingerprint().await, before);
 }
 
@@ -153,13 +161,16 @@ async fn nor_does_it_change_anything_else() {
 async fn a_table_is_closed_until_somebody_decides() {
     let site = Site::new().await;
     let ann = site.env.user_id("ann", Role::User).await;
-    let mut conn = site.env.db.conn_of(Scope::Owner(ann)).await.unwrap();
     let open = "SELECT relname::text AS name FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v', 'm') \
                 AND NOT relrowsecurity AND has_any_column_privilege(oid, 'SELECT, INSERT, UPDATE') ORDER BY 1";
-    assert_eq!(names(&mut conn, open).await, SHARED);
     let changeable = "SELECT relname::text AS name FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' \
                       AND NOT relrowsecurity AND has_table_privilege(oid, 'INSERT, UPDATE, DELETE, TRUNCATE') ORDER BY 1";
-    assert_eq!(names(&mut conn, changeable).await, Vec::<String>::new());
+    let asked = site.env.db.read(Scope::Owner(ann), async |conn| {
+        assert_eq!(names(conn, open).await, SHARED);
+        assert_eq!(names(conn, changeable).await, Vec::<String>::new());
+        Ok::<_, DbError>(())
+    });
+    asked.await.unwrap();
 }
 
 /// Whatever the API is asked by somebody about what is theirs, it asks behind the fence: with the gate shut it gets nothing.

@@ -116,9 +116,11 @@ pub async fn list_changes(
     who: Principal,
     Path(path): Path<InstancePath>,
 ) -> AppResult<Json<Page<ChangeView>>> {
-    let mut conn = app.db.conn_of(who.scope()).await?;
-    instance::find(&mut conn, who.scope(), &path.id).await?.ok_or_else(|| AppError::not_found("instance"))?;
-    let way_back = snapshot::latest_kept(&mut conn, &path.id).await?.map(|kept| kept.id);
-    let rows = snapshot::list(&mut conn, &path.id, SHOWN).await?;
+    let seen = app.read(who.scope(), async |conn| {
+        instance::find(conn, who.scope(), &path.id).await?.ok_or_else(|| AppError::not_found("instance"))?;
+        let way_back = snapshot::latest_kept(conn, &path.id).await?.map(|kept| kept.id);
+        Ok((way_back, snapshot::list(conn, &path.id, SHOWN).await?))
+    });
+    let (way_back, rows) = seen.await?;
     Ok(Json(Page::whole(rows.into_iter().map(|row| ChangeView::new(row, way_back)).collect())))
 }

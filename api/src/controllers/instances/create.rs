@@ -11,7 +11,6 @@ use clawdeploy_shared::{
     secret::{Sealer, SecretError},
     token::gateway_token,
 };
-use diesel_async::AsyncConnection as _;
 use serde_json::json;
 
 use super::{
@@ -65,26 +64,28 @@ struct Creation {
 
 impl Creation {
     async fn run(self) -> AppResult<Outcome> {
-        let mut conn = self.app.db.conn_of(self.who.own()).await?;
-        conn.transaction(async |conn| {
-            // Everything that one person creates goes one after the other, so that neither the limit nor a key can be
-            // passed by two requests at once.
-            let owner = user::lock(conn, self.who.user.id).await?;
-            match self.key.earlier(conn, self.who.user.id, &self.sha256).await? {
-                Earlier::None => {
-                    let wanted = Wanted { memory_mb: self.draft.memory_mb, cpu_millis: self.draft.cpu_millis };
-                    quota::check(conn, &self.app.quotas, &owner, wanted, None).await?;
-                    let (instance, job) = self.insert(conn).await?;
-                    Ok(Outcome::load(conn, instance, job).await?)
+        self.app
+            .db
+            .write(self.who.own(), async |conn| {
+                // Everything that one person creates goes one after the other, so that neither the limit nor a key can be
+                // passed by two requests at once.
+                let owner = user::lock(conn, self.who.user.id).await?;
+                match self.key.earlier(conn, self.who.user.id, &self.sha256).await? {
+                    Earlier::None => {
+                        let wanted = Wanted { memory_mb: self.draft.memory_mb, cpu_millis: self.draft.cpu_millis };
+                        quota::check(conn, &self.app.quotas, &owner, wanted, None).await?;
+                        let (instance, job) = self.insert(conn).await?;
+                        Ok(Outcome::load(conn, instance, job).await?)
+                    }
+                    Earlier::Same(job) => self.replay(conn, *job).await,
+                    Earlier::Other => {
+                        let detail =
+                            "This Idempotency-Key was used for another request. Use a new key for a new request.";
+                        Err(AppError::new(ErrorCode::IdempotencyKeyReused, detail))
+                    }
                 }
-                Earlier::Same(job) => self.replay(conn, *job).await,
-                Earlier::Other => {
-                    let detail = "This Idempotency-Key was used for another request. Use a new key for a new request.";
-                    Err(AppError::new(ErrorCode::IdempotencyKeyReused, detail))
-                }
-            }
-        })
-        .await
+            })
+            .await
     }
 
     async fn replay(&self, conn: &mut Conn, job: Job) -> AppResult<Outcome> {

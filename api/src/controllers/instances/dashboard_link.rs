@@ -46,11 +46,10 @@ pub async fn create_dashboard_link(
         .change(async move {
             let made: OwnerBootstrap = state.inside.call(Verb::DashboardLink, &path.id, &NoArguments {}).await?;
             // No link leaves without an entry.
-            Entry::new("instance.dashboard_link", Target::Instance(&path.id))
+            let entry = Entry::new("instance.dashboard_link", Target::Instance(&path.id))
                 .owned_by(instance.owner_id)
-                .detail(json!({ "expiresAt": made.expires_at }))
-                .by(&mut *state.db.conn_of(who.own()).await?, &who, &context)
-                .await?;
+                .detail(json!({ "expiresAt": made.expires_at }));
+            state.db.write(who.own(), async |conn| entry.by(conn, &who, &context).await).await?;
             let dashboard = state.routing.dashboard_url(&path.id, port);
             Ok(DashboardLink { url: Revealed(link(&dashboard, &made.token)), expires_at: made.expires_at })
         })

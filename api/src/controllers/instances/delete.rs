@@ -7,7 +7,6 @@ use clawdeploy_shared::{
     instance::DesiredState,
     job::JobKind,
 };
-use diesel_async::AsyncConnection as _;
 use serde_json::json;
 
 use super::{Accepted, InstancePath, Outcome};
@@ -41,8 +40,7 @@ pub async fn delete_instance(
     let db = app.db.clone();
     let outcome = app
         .change(async move {
-            let mut conn = db.conn_of(who.scope()).await?;
-            conn.transaction(async |conn| in_transaction(conn, &who, &context, &path.id).await).await
+            db.write(who.scope(), async |conn| in_transaction(conn, &who, &context, &path.id).await).await
         })
         .await?;
     Ok(Accepted::of(&app, outcome))

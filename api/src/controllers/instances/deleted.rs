@@ -45,7 +45,6 @@ pub struct DeletedInstances {
     responses((status = OK, body = DeletedInstances)),
 )]
 pub async fn list_deleted_instances(app: AppState, who: Principal) -> AppResult<Json<DeletedInstances>> {
-    let mut conn = app.db.conn_of(who.own()).await?;
-    let rows = recoverable::deleted_of(&mut conn, who.user.id).await?;
+    let rows = app.read(who.own(), async |conn| Ok(recoverable::deleted_of(conn, who.user.id).await?)).await?;
     Ok(Json(DeletedInstances { items: rows.into_iter().map(DeletedInstance::from).collect() }))
 }

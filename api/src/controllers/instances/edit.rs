@@ -8,7 +8,6 @@ use clawdeploy_shared::{
     ids::InstanceId,
     job::JobKind,
 };
-use diesel_async::AsyncConnection as _;
 use serde_json::json;
 
 use super::{
@@ -51,17 +50,18 @@ pub async fn edit_instance(
     let (state, scope) = (app.clone(), who.scope());
     let edited = app
         .change(async move {
-            let mut conn = state.db.conn_of(scope).await?;
-            conn.transaction(async |conn| in_transaction(conn, &who, &context, &path.id, form, &state).await).await
+            state.db.write(scope, async |conn| in_transaction(conn, &who, &context, &path.id, form, &state).await).await
         })
         .await?;
     match edited {
         Edited::Applying(outcome) => Ok(Accepted::of(&app, *outcome).into_response()),
         Edited::Noted(instance) => {
-            let mut conn = app.db.conn_of(scope).await?;
-            let port = port::of(&mut conn, &instance.id).await?;
-            let open = job::open_on(&mut conn, &instance.id).await?;
-            let versions = version_policy::versions(&mut conn).await?;
+            let seen = app.read(scope, async |conn| {
+                let port = port::of(conn, &instance.id).await?;
+                let open = job::open_on(conn, &instance.id).await?;
+                Ok((port, open, version_policy::versions(conn).await?))
+            });
+            let (port, open, versions) = seen.await?;
             let view = InstanceView::new(*instance, port, current(open), &versions, &app.routing);
             Ok(Json(view).into_response())
         }

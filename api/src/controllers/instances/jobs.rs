@@ -25,9 +25,11 @@ pub async fn list_instance_jobs(
     Query(query): Query<PageQuery>,
 ) -> AppResult<Json<Page<JobView>>> {
     let (limit, before_seq) = query.read::<i64>()?;
-    let mut conn = app.db.conn_of(who.scope()).await?;
-    instance::find(&mut conn, who.scope(), &path.id).await?.ok_or_else(|| AppError::not_found("instance"))?;
-    let filter = JobFilter { instance: Some(path.id), before_seq, ..JobFilter::default() };
-    let rows = job::list(&mut conn, who.scope(), &filter, limit.fetched()).await?;
+    let rows = app.read(who.scope(), async |conn| {
+        instance::find(conn, who.scope(), &path.id).await?.ok_or_else(|| AppError::not_found("instance"))?;
+        let filter = JobFilter { instance: Some(path.id), before_seq, ..JobFilter::default() };
+        Ok(job::list(conn, who.scope(), &filter, limit.fetched()).await?)
+    });
+    let rows = rows.await?;
     Ok(Json(Page::cut(rows, limit, |job| job.seq, JobView::from)))
 }

@@ -41,10 +41,12 @@ pub async fn page(
     query: &PageQuery,
 ) -> AppResult<Page<InstanceView>> {
     let (limit, before) = query.read()?;
-    let mut conn = app.db.conn_of(scope).await?;
-    let rows = instance::list(&mut conn, scope, filter, before, limit.fetched()).await?;
-    let mut jobs = open_jobs(&mut conn, &rows).await?;
-    let versions = version_policy::versions(&mut conn).await?;
+    let seen = app.read(scope, async |conn| {
+        let rows = instance::list(conn, scope, filter, before, limit.fetched()).await?;
+        let jobs = open_jobs(conn, &rows).await?;
+        Ok((rows, jobs, version_policy::versions(conn).await?))
+    });
+    let (rows, mut jobs, versions) = seen.await?;
     Ok(Page::cut(
         rows,
         limit,

@@ -43,7 +43,7 @@ pub async fn read_logs(
     headers: HeaderMap,
 ) -> AppResult<Response> {
     let resumed = event_stream::last_event_id(&headers)?.map(DateTime::from_timestamp_nanos);
-    let found = instance::find(&mut *app.db.conn_of(who.own()).await?, who.own(), &path.id).await?;
+    let found = app.read(who.own(), async |conn| Ok(instance::find(conn, who.own(), &path.id).await?)).await?;
     found.ok_or_else(|| AppError::not_found("instance"))?;
     let streams = event_stream::is_wanted(&headers);
     let tail = query.tail()?;

@@ -11,7 +11,6 @@ use clawdeploy_shared::{
     instance::{DesiredState, InstanceStatus},
     job::{JobKind, JobStatus},
 };
-use diesel_async::AsyncConnection as _;
 use serde_json::json;
 
 use super::{Accepted, Outcome, change::refuse_stuck, view::current};
@@ -98,8 +97,7 @@ pub(super) async fn accept(
     let db = app.db.clone();
     let outcome = app
         .change(async move {
-            let mut conn = db.conn_of(who.scope()).await?;
-            conn.transaction(async |conn| in_transaction(conn, &who, &context, &id, power).await).await
+            db.write(who.scope(), async |conn| in_transaction(conn, &who, &context, &id, power).await).await
         })
         .await?;
     Ok(Accepted::of(&app, outcome))

@@ -3,7 +3,6 @@ use clawdeploy_shared::{
     ids::InstanceId,
     job::JobKind,
 };
-use diesel_async::AsyncConnection as _;
 use serde_json::json;
 
 use super::{
@@ -40,8 +39,7 @@ pub async fn rollback_instance(
     let state = app.clone();
     let outcome = app
         .change(async move {
-            let mut conn = state.db.conn_of(who.scope()).await?;
-            conn.transaction(async |conn| in_transaction(conn, &who, &context, &path.id, &state).await).await
+            state.db.write(who.scope(), async |conn| in_transaction(conn, &who, &context, &path.id, &state).await).await
         })
         .await?;
     Ok(Accepted::of(&app, outcome))

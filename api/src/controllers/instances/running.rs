@@ -18,8 +18,7 @@ pub(crate) async fn own_running(
     who: &Principal,
     id: &InstanceId,
 ) -> AppResult<(Instance, Option<u16>)> {
-    let mut conn = app.db.conn_of(who.own()).await?;
-    let found = instance::find(&mut conn, who.own(), id).await?;
+    let found = app.read(who.own(), async |conn| Ok(instance::find(conn, who.own(), id).await?)).await?;
     let (instance, port) = found.ok_or_else(|| AppError::not_found("instance"))?;
     if instance.status == InstanceStatus::Running {
         return Ok((instance, port));

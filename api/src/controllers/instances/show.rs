@@ -24,11 +24,13 @@ pub async fn get_instance(
     who: Principal,
     Path(path): Path<InstancePath>,
 ) -> AppResult<Json<InstanceView>> {
-    let mut conn = app.db.conn_of(who.scope()).await?;
-    let found = instance::find(&mut conn, who.scope(), &path.id).await?;
-    let (instance, port) = found.ok_or_else(|| AppError::not_found("instance"))?;
-    let open = job::open_on(&mut conn, &path.id).await?;
-    let versions = version_policy::versions(&mut conn).await?;
+    let seen = app.read(who.scope(), async |conn| {
+        let found = instance::find(conn, who.scope(), &path.id).await?;
+        let found = found.ok_or_else(|| AppError::not_found("instance"))?;
+        let open = job::open_on(conn, &path.id).await?;
+        Ok((found, open, version_policy::versions(conn).await?))
+    });
+    let ((instance, port), open, versions) = seen.await?;
 
     let sealed = (instance.status == InstanceStatus::Running
         && instance.owner_id == who.user.id

@@ -32,7 +32,9 @@ pub async fn get_stats_history(
     who: Principal,
     Path(path): Path<InstancePath>,
 ) -> AppResult<Json<UsageHistory>> {
-    let mut conn = app.db.conn_of(who.own()).await?;
-    instance::find(&mut conn, who.own(), &path.id).await?.ok_or_else(|| AppError::not_found("instance"))?;
-    Ok(Json(UsageHistory { points: usage::history(&mut conn, &path.id).await? }))
+    let points = app.read(who.own(), async |conn| {
+        instance::find(conn, who.own(), &path.id).await?.ok_or_else(|| AppError::not_found("instance"))?;
+        Ok(usage::history(conn, &path.id).await?)
+    });
+    Ok(Json(UsageHistory { points: points.await? }))
 }

@@ -10,7 +10,6 @@ use clawdeploy_shared::{
     secret::{Sealer, SecretError},
     token::gateway_token,
 };
-use diesel_async::AsyncConnection as _;
 use serde::Deserialize;
 use serde_json::json;
 use utoipa::ToSchema;
@@ -58,19 +57,20 @@ pub async fn undelete_instance(
     let state = app.clone();
     let outcome = app
         .change(async move {
-            let mut conn = state.db.conn_of(who.own()).await?;
-            conn.transaction(async |conn| {
-                let owner = user::lock(conn, who.user.id).await?;
-                let row = recoverable::lock(conn, who.own(), &path.id).await?;
-                let row = row.ok_or_else(|| AppError::not_found("instance"))?;
-                let manifest = manifest(&row, &state.sealer).map_err(AppError::internal)?;
-                let wanted =
-                    Wanted { memory_mb: manifest.settings.memory_mb, cpu_millis: manifest.settings.cpu_millis };
-                quota::check(conn, &state.quotas, &owner, wanted, None).await?;
-                let recovery = Recovery { row, manifest, name, action: "instance.undelete" };
-                recovery.run(conn, &who, &context, &owner).await
-            })
-            .await
+            state
+                .db
+                .write(who.own(), async |conn| {
+                    let owner = user::lock(conn, who.user.id).await?;
+                    let row = recoverable::lock(conn, who.own(), &path.id).await?;
+                    let row = row.ok_or_else(|| AppError::not_found("instance"))?;
+                    let manifest = manifest(&row, &state.sealer).map_err(AppError::internal)?;
+                    let wanted =
+                        Wanted { memory_mb: manifest.settings.memory_mb, cpu_millis: manifest.settings.cpu_millis };
+                    quota::check(conn, &state.quotas, &owner, wanted, None).await?;
+                    let recovery = Recovery { row, manifest, name, action: "instance.undelete" };
+                    recovery.run(conn, &who, &context, &owner).await
+                })
+                .await
         })
         .await?;
     Ok(Accepted::of(&app, outcome))

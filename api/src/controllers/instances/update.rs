@@ -1,5 +1,4 @@
 use clawdeploy_shared::{db::Conn, ids::InstanceId, job::JobKind};
-use diesel_async::AsyncConnection as _;
 use serde::Deserialize;
 use serde_json::json;
 use utoipa::ToSchema;
@@ -58,8 +57,7 @@ pub async fn update_instance(
     let db = app.db.clone();
     let outcome = app
         .change(async move {
-            let mut conn = db.conn_of(who.scope()).await?;
-            conn.transaction(async |conn| in_transaction(conn, &who, &context, &path.id, &form).await).await
+            db.write(who.scope(), async |conn| in_transaction(conn, &who, &context, &path.id, &form).await).await
         })
         .await?;
     Ok(Accepted::of(&app, outcome))

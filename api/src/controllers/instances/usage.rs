@@ -28,6 +28,6 @@ pub async fn get_usage(
     Query(query): Query<UsageQuery>,
 ) -> AppResult<Json<UsageOfSeveral>> {
     let ids = query.read()?;
-    let mut conn = app.db.conn_of(who.own()).await?;
-    Ok(Json(UsageOfSeveral { items: usage::recent(&mut conn, who.own(), &ids).await? }))
+    let items = app.read(who.own(), async |conn| Ok(usage::recent(conn, who.own(), &ids).await?)).await?;
+    Ok(Json(UsageOfSeveral { items }))
 }

@@ -39,16 +39,20 @@ pub async fn follow_build_log(
     headers: HeaderMap,
 ) -> AppResult<Response> {
     let from = event_stream::last_event_id(&headers)?.unwrap_or_default();
-    let mut conn = app.db.conn_of(who.own()).await?;
-    let job = job::find(&mut conn, who.own(), path.id).await?.ok_or_else(|| AppError::not_found("job"))?;
-    let build = build_of(&mut conn, &job).await?.ok_or_else(|| AppError::not_found("build of this job"))?;
-    if event_stream::is_wanted(&headers) {
-        // A stream takes a connection for the moments it needs one only.
-        drop(conn);
-        let story = BuildStory { build: build.id, from };
-        return Ok(event_stream::open(app, &who, story)?.into_response());
+    let streams = event_stream::is_wanted(&headers);
+    let found = app.read(who.own(), async |conn| {
+        let job = job::find(conn, who.own(), path.id).await?.ok_or_else(|| AppError::not_found("job"))?;
+        let build = build_of(conn, &job).await?.ok_or_else(|| AppError::not_found("build of this job"))?;
+        // A stream asks for the log itself.
+        let log = if streams { None } else { Some(log(conn, &build, from).await?) };
+        Ok((build, log))
+    });
+    let (build, log) = found.await?;
+    if let Some(log) = log {
+        return Ok(Json(log).into_response());
     }
-    Ok(Json(log(&mut conn, &build, from).await?).into_response())
+    let story = BuildStory { build: build.id, from };
+    Ok(event_stream::open(app, &who, story)?.into_response())
 }
 
 /// The job that builds what this one waits for. It is nobody's, and everybody's who waits for it.

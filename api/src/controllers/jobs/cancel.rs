@@ -9,7 +9,6 @@ use clawdeploy_shared::{
     instance::{DesiredState, InstanceStatus},
     job::{JobKind, JobStatus},
 };
-use diesel_async::AsyncConnection as _;
 use serde_json::json;
 
 use super::{JobPath, JobView};
@@ -40,10 +39,7 @@ pub async fn cancel_job(
 pub async fn cancel(app: &AppState, who: Principal, context: RequestContext, id: JobId) -> AppResult<Job> {
     let db = app.db.clone();
     let job = app
-        .change(async move {
-            let mut conn = db.conn_of(who.scope()).await?;
-            conn.transaction(async |conn| in_transaction(conn, &who, &context, id).await).await
-        })
+        .change(async move { db.write(who.scope(), async |conn| in_transaction(conn, &who, &context, id).await).await })
         .await?;
     // Whoever runs it, or will undo it, looks at once.
     if job.status == JobStatus::Queued {

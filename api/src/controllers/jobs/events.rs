@@ -33,14 +33,19 @@ pub async fn list_job_events(
 ) -> AppResult<Response> {
     let (limit, after) = query.read::<i64>()?;
     let resume = event_stream::last_event_id(&headers)?;
-    let mut conn = app.db.conn_of(who.scope()).await?;
-    job::find(&mut conn, who.scope(), path.id).await?.ok_or_else(|| AppError::not_found("job"))?;
-    if event_stream::is_wanted(&headers) {
-        // A stream takes a connection for the moments it needs one only.
-        drop(conn);
+    let streams = event_stream::is_wanted(&headers);
+    let rows = app.read(who.scope(), async |conn| {
+        job::find(conn, who.scope(), path.id).await?.ok_or_else(|| AppError::not_found("job"))?;
+        // A stream asks for its entries itself.
+        if streams {
+            return Ok(Vec::new());
+        }
+        Ok(job_event::list(conn, path.id, after.or(resume).unwrap_or_default(), limit.fetched()).await?)
+    });
+    let rows = rows.await?;
+    if streams {
         let story = JobStory { scope: who.scope(), job: path.id, after: resume.unwrap_or_default() };
         return Ok(event_stream::open(app, &who, story)?.into_response());
     }
-    let rows = job_event::list(&mut conn, path.id, after.or(resume).unwrap_or_default(), limit.fetched()).await?;
     Ok(Json(Page::cut(rows, limit, |event| event.id, |event| event)).into_response())
 }

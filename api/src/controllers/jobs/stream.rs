@@ -29,12 +29,12 @@ pub(super) struct JobStory {
 
 impl Story for JobStory {
     async fn next(&mut self, app: &AppState) -> AppResult<Chapter> {
-        let mut conn = app.db.conn_of(self.scope).await?;
-        // First the job, then its story: a job that is over has told all of it.
-        let Some(job) = job::find(&mut conn, self.scope, self.job).await? else {
-            return Ok(Chapter { events: Vec::new(), last: true });
-        };
-        let entries = job_event::list(&mut conn, self.job, self.after, BATCH).await?;
+        let told = app.read(self.scope, async |conn| {
+            // First the job, then its story: a job that is over has told all of it.
+            let Some(job) = job::find(conn, self.scope, self.job).await? else { return Ok(None) };
+            Ok(Some((job, job_event::list(conn, self.job, self.after, BATCH).await?)))
+        });
+        let Some((job, entries)) = told.await? else { return Ok(Chapter { events: Vec::new(), last: true }) };
         let all = i64::try_from(entries.len()).unwrap_or(i64::MAX) < BATCH;
         let mut events = Vec::new();
         for entry in entries {

@@ -1,6 +1,5 @@
 use axum::http::StatusCode;
 use clawdeploy_shared::db::session;
-use diesel_async::AsyncConnection as _;
 
 use super::SessionPath;
 use crate::{
@@ -24,8 +23,7 @@ pub async fn end_session(
 ) -> AppResult<StatusCode> {
     let db = app.db.clone();
     app.change(async move {
-        let mut conn = db.conn_of(who.own()).await?;
-        conn.transaction(async |conn| {
+        db.write(who.own(), async |conn| {
             if !session::end(conn, who.user.id, path.id).await? {
                 return Err(AppError::not_found("session"));
             }

@@ -21,7 +21,7 @@ pub struct SessionView {
 /// The browsers in which you are signed in, the one seen last first
 #[utoipa::path(get, path = "/api/sessions", tag = "auth", responses((status = OK, body = Page<SessionView>)))]
 pub async fn list_sessions(app: AppState, who: Principal) -> AppResult<Json<Page<SessionView>>> {
-    let sessions = session::list(&mut *app.db.conn_of(who.own()).await?, who.user.id).await?;
+    let sessions = app.read(who.own(), async |conn| Ok(session::list(conn, who.user.id).await?)).await?;
     let views = sessions
         .into_iter()
         .map(|session| SessionView { current: who.credential == Credential::Session(session.id), session });

@@ -17,10 +17,16 @@ use crate::{
     responses((status = NO_CONTENT)),
 )]
 pub async fn close_terminal(app: AppState, who: Principal, Path(path): Path<TerminalPath>) -> AppResult<StatusCode> {
-    let mut conn = app.db.conn_of(who.own()).await?;
-    let found = terminal::find_open(&mut conn, who.user.id, path.id).await?;
-    found.ok_or_else(|| AppError::not_found("terminal"))?;
-    // Its end is in the audit log, from whoever notes it.
-    terminal::close(&mut conn, path.id, TerminalEnd::Closed).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let db = app.db.clone();
+    app.change(async move {
+        db.write(who.own(), async |conn| {
+            let found = terminal::find_open(conn, who.user.id, path.id).await?;
+            found.ok_or_else(|| AppError::not_found("terminal"))?;
+            // Its end is in the audit log, from whoever notes it.
+            terminal::close(conn, path.id, TerminalEnd::Closed).await?;
+            Ok(StatusCode::NO_CONTENT)
+        })
+        .await
+    })
+    .await
 }

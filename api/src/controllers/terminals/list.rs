@@ -32,13 +32,14 @@ pub async fn list_terminals(
     who: Principal,
     Path(path): Path<InstancePath>,
 ) -> AppResult<Json<TerminalList>> {
-    let mut conn = app.db.conn_of(who.own()).await?;
-    instance::find(&mut conn, who.own(), &path.id).await?.ok_or_else(|| AppError::not_found("instance"))?;
-    let open = terminal::list_open(&mut conn, who.user.id, &path.id).await?;
+    let open = app.read(who.own(), async |conn| {
+        instance::find(conn, who.own(), &path.id).await?.ok_or_else(|| AppError::not_found("instance"))?;
+        Ok(terminal::list_open(conn, who.user.id, &path.id).await?)
+    });
     let view = |terminal: terminal::Terminal| TerminalView {
         id: terminal.id,
         command: terminal.command,
         started_at: terminal.started_at,
     };
-    Ok(Json(TerminalList { items: open.into_iter().map(view).collect() }))
+    Ok(Json(TerminalList { items: open.await?.into_iter().map(view).collect() }))
 }

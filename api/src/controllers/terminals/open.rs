@@ -9,7 +9,6 @@ use clawdeploy_shared::{
     ids::TerminalId,
     inside::terminal::{OpenArguments, Size, TerminalCommand},
 };
-use diesel_async::AsyncConnection as _;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
@@ -107,8 +106,7 @@ pub(super) async fn open(
     who.needs(TokenScope::Operate)?;
     let workers = app.inside.workers().await?;
     let id = TerminalId::generate();
-    let mut conn = app.db.conn_of(who.own()).await?;
-    conn.transaction::<_, AppError, _>(async |conn| {
+    let noted = app.db.write(who.own(), async |conn| {
         // What is counted stays so: nobody else opens terminals in this person's instances.
         user::lock(conn, who.user.id).await?;
         let (of_user, in_instance) = terminal::count_open(conn, who.user.id, &instance.id).await?;
@@ -132,17 +130,15 @@ pub(super) async fn open(
             .detail(json!({ "terminalId": id, "command": form.command }))
             .by(conn, &who, context)
             .await?;
-        Ok(())
-    })
-    .await?;
-    drop(conn);
+        AppResult::Ok(())
+    });
+    noted.await?;
     let size = Size { cols: form.cols, rows: form.rows }.clamped();
     let arguments = OpenArguments { terminal_id: id, size, command: form.command };
     let opened: AppResult<()> = app.inside.open_terminal(&workers, &instance.id, &arguments).await;
-    let mut conn = app.db.conn_of(who.own()).await?;
     if let Err(error) = opened {
         // One that was opened all the same ends, since it has no row.
-        terminal::forget(&mut conn, id).await?;
+        app.db.write(who.own(), async |conn| terminal::forget(conn, id).await).await?;
         return Err(match error.code() {
             ErrorCode::GatewayBusy => limit("The servers hold as many terminals as they may. Try again later."),
             ErrorCode::GatewayFailed => {
@@ -153,7 +149,8 @@ pub(super) async fn open(
             _ => error,
         });
     }
-    terminal::find_open(&mut conn, who.user.id, id).await?.ok_or_else(|| AppError::not_found("terminal"))
+    let found = app.read(who.own(), async |conn| Ok(terminal::find_open(conn, who.user.id, id).await?)).await?;
+    found.ok_or_else(|| AppError::not_found("terminal"))
 }
 
 fn limit(detail: &'static str) -> AppError {

@@ -20,12 +20,18 @@ pub async fn create_terminal_ticket(
     who: Principal,
     Path(path): Path<TerminalPath>,
 ) -> AppResult<Json<Ticket>> {
-    let mut conn = app.db.conn_of(who.own()).await?;
-    let found = terminal::find_open(&mut conn, who.user.id, path.id).await?;
-    found.ok_or_else(|| AppError::not_found("terminal"))?;
-    if let Some(until) = who.credential.good_until() {
-        terminal::prolong(&mut conn, path.id, until).await?;
-    }
-    drop(conn);
-    Ok(Json(Ticket::give(&app, path.id).await?))
+    let state = app.clone();
+    app.change(async move {
+        let prolonged = state.db.write(who.own(), async |conn| {
+            let found = terminal::find_open(conn, who.user.id, path.id).await?;
+            found.ok_or_else(|| AppError::not_found("terminal"))?;
+            if let Some(until) = who.credential.good_until() {
+                terminal::prolong(conn, path.id, until).await?;
+            }
+            AppResult::Ok(())
+        });
+        prolonged.await?;
+        Ok(Json(Ticket::give(&state, path.id).await?))
+    })
+    .await
 }

@@ -5,7 +5,6 @@ use clawdeploy_shared::{
     ids::TokenId,
     token::{api_token, token_hash},
 };
-use diesel_async::AsyncConnection as _;
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -14,7 +13,7 @@ use utoipa::ToSchema;
 use crate::{
     audit::{Entry, Target},
     auth::Account,
-    error::{AppError, AppResult},
+    error::AppResult,
     extract::Json,
     middleware::RequestContext,
     reveal::Revealed,
@@ -72,7 +71,6 @@ pub async fn create_token(
     let db = app.db.clone();
     let about = app
         .change(async move {
-            let mut conn = db.conn_of(who.own()).await?;
             let new = NewApiToken {
                 id: TokenId::generate(),
                 user_id: who.user.id,
@@ -81,7 +79,7 @@ pub async fn create_token(
                 token_hash: hash,
                 expires_at: Some(Utc::now() + TimeDelta::days(days.into())),
             };
-            conn.transaction::<_, AppError, _>(async |conn| {
+            db.write(who.own(), async |conn| {
                 let about = token::insert(conn, &new).await?;
                 let entry = Entry::new("token.create", Target::Token(about.id)).owned_by(who.user.id);
                 entry

@@ -22,8 +22,7 @@ pub struct TokenView {
 /// Your tokens that are good now, newest first
 #[utoipa::path(get, path = "/api/tokens", tag = "tokens", responses((status = OK, body = Page<TokenView>)))]
 pub async fn list_tokens(app: AppState, who: Principal) -> AppResult<Json<Page<TokenView>>> {
-    let mut conn = app.db.conn_of(who.own()).await?;
-    let tokens = token::list(&mut conn, who.user.id).await?;
+    let tokens = app.read(who.own(), async |conn| Ok(token::list(conn, who.user.id).await?)).await?;
     let views =
         tokens.into_iter().map(|token| TokenView { current: who.credential == Credential::Token(token.id), token });
     Ok(Json(Page::whole(views.collect())))

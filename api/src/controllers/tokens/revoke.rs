@@ -1,6 +1,5 @@
 use axum::http::StatusCode;
 use clawdeploy_shared::db::token;
-use diesel_async::AsyncConnection as _;
 
 use super::TokenPath;
 use crate::{
@@ -22,8 +21,7 @@ pub async fn revoke_token(
 ) -> AppResult<StatusCode> {
     let db = app.db.clone();
     app.change(async move {
-        let mut conn = db.conn_of(who.own()).await?;
-        conn.transaction(async |conn| {
+        db.write(who.own(), async |conn| {
             if !token::revoke(conn, who.user.id, path.id).await? {
                 return Err(AppError::not_found("token"));
             }

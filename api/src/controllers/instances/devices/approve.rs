@@ -38,7 +38,7 @@ pub async fn approve_device(
             };
             let entry = Entry::new("device.approve", Target::Instance(&path.id)).owned_by(instance.owner_id);
             if let Some(entry) = recorded(entry, &called, detail) {
-                entry.by(&mut *state.db.conn_of(who.own()).await?, &who, &context).await?;
+                state.db.write(who.own(), async |conn| entry.by(conn, &who, &context).await).await?;
             }
             called
         })

@@ -31,7 +31,7 @@ pub async fn reject_device(
         let called: AppResult<Value> = state.inside.call(Verb::RejectDevice, &path.id, &arguments).await;
         let entry = Entry::new("device.reject", Target::Instance(&path.id)).owned_by(instance.owner_id);
         if let Some(entry) = recorded(entry, &called, json!({ "requestId": path.request_id })) {
-            entry.by(&mut *state.db.conn_of(who.own()).await?, &who, &context).await?;
+            state.db.write(who.own(), async |conn| entry.by(conn, &who, &context).await).await?;
         }
         called.map(|_| StatusCode::NO_CONTENT)
     })

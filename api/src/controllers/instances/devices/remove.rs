@@ -31,7 +31,7 @@ pub async fn remove_device(
         let called: AppResult<Value> = state.inside.call(Verb::RemoveDevice, &path.id, &arguments).await;
         let entry = Entry::new("device.remove", Target::Instance(&path.id)).owned_by(instance.owner_id);
         if let Some(entry) = recorded(entry, &called, json!({ "deviceId": arguments.device_id })) {
-            entry.by(&mut *state.db.conn_of(who.own()).await?, &who, &context).await?;
+            state.db.write(who.own(), async |conn| entry.by(conn, &who, &context).await).await?;
         }
         called.map(|_| StatusCode::NO_CONTENT)
     })
