@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use clawdeploy_tests::{TestEnv, WorkerOptions, programs::Program};
+use clawdeploy_tests::{TestEnv, WorkerOptions, pgbouncer::PgBouncer, programs::Program};
 use serde_json::json;
 use tokio::{io::AsyncWriteExt as _, process::Command};
 
@@ -142,5 +142,43 @@ async fn programs_that_start_together() {
         async || (env.admin().await.get("/api/admin/workers").await.json["items"].as_array()?.len() == 3).then_some(());
     env.wait_for("all workers to be listed", Duration::from_secs(10), workers).await;
     assert!(api.terminate().await.success());
+    env.finish().await;
+}
+
+/// What needs a session of Postgres would not work behind it, so both programs end and say what to change there.
+#[tokio::test]
+async fn a_pooler_of_transactions_ends_both_programs() {
+    const VARIABLE: &str = "CLAWDEPLOY_DATABASE_URL";
+    let env = TestEnv::builder().workers(0).build().await;
+    let pooler = PgBouncer::start("transaction").await;
+    let shared = pooler.url(&env.database());
+    for (program, command) in [(Program::Api, "serve"), (Program::Worker, "run")] {
+        let changes = [(VARIABLE, shared.as_str()), ("CLAWDEPLOY_LISTEN", "127.0.0.1:0")];
+        let ended = run(&env, program, &[command], "", &changes).await;
+        let told = text(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(1), "{program:?}: {told}");
+        for needle in [VARIABLE, "Locks of migrations and of the reconciler", "Set pool_mode=session"] {
+            assert!(told.contains(needle), "{program:?}: {needle}: {told}");
+        }
+        assert!(!told.contains("postgres://"), "{program:?}: {told}");
+    }
+    env.finish().await;
+}
+
+/// Nor has anybody to know of one that lends a session for as long as a connection lasts.
+#[tokio::test]
+async fn both_programs_work_behind_a_pooler_of_sessions() {
+    let env = TestEnv::builder().workers(0).build().await;
+    let pooler = PgBouncer::start("session").await;
+    let url = pooler.url(&env.database());
+    let (_api, base) = env.start_api(1, &[("CLAWDEPLOY_DATABASE_URL".into(), url.clone())]);
+    env.add_worker(&WorkerOptions::default().set("CLAWDEPLOY_DATABASE_URL", &url)).await;
+    let ann = env.user("ann").await.at(&base);
+    let probe = reqwest::Client::builder().no_proxy().build().unwrap();
+    let up = async || probe.get(format!("{base}/healthz")).send().await.ok().filter(|a| a.status().is_success());
+    env.wait_for("the API to answer", Duration::from_secs(20), up).await;
+    let made = ann.create("first").await;
+    wait_job(&env, &made.job, "succeeded").await;
+    assert_eq!(ann.instance(&made.instance).await["name"], "first");
     env.finish().await;
 }
