@@ -113,7 +113,7 @@ async fn crash_loop_seen_by_another_more() {
     env.finish().await;
 }
 
-/// K8: the gateway itself is killed for want of memory. Where the engine does not start it again the row says so at once.
+/// K8: the gateway itself runs out of memory. Where the engine does not start it again the row says so at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn out_of_memory() {
     let env = environment().await;
@@ -139,7 +139,7 @@ async fn out_of_memory_in_a_loop() {
     ordain(&env, &hog, "hog");
     crash(&env, &hog).await;
     let message = wait_error(&env, &hog, "gateway_crash_loop").await;
-    assert!(message.contains("exit code 137") && message.contains("want of memory"), "{message}");
+    assert!(message.contains("exit code 137") && message.contains("out of memory"), "{message}");
     assert_stopped(&env, &hog).await;
     mend_and_start(&env, &hog).await;
     env.assert_invariants().await;

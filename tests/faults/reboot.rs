@@ -77,7 +77,7 @@ async fn many_boot_at_once() {
     let data_dir = host.env.data_dir.clone();
     let fate = |id: &str| data_dir.join(id).join("config/fate");
     for made in &boots {
-        std::fs::write(fate(&made.instance), "never").unwrap();
+        tokio::fs::write(fate(&made.instance), "never").await.unwrap();
     }
     let started_before: Vec<usize> = boots.iter().map(|made| starts(&host.env, &made.instance)).collect();
     let ran = host.go_down().await;

@@ -51,7 +51,7 @@ impl Process {
         }
     }
 
-    /// Kills it, as the kernel would for want of memory.
+    /// Kills it, as the kernel does when memory runs out.
     pub async fn kill(&self) {
         self.signal(Signal::KILL);
         self.ended_within(Duration::from_secs(10)).await;

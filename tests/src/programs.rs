@@ -28,12 +28,10 @@ pub enum Program {
 impl Program {
     fn file_name(self) -> &'static str {
         match self {
-            Self::Api => "clawdeploy-api",
+            Self::Api | Self::PreviousApi => "clawdeploy-api",
             Self::Worker => "clawdeploy-worker-failpoints",
-            Self::PlainWorker => "clawdeploy-worker",
+            Self::PlainWorker | Self::PreviousWorker => "clawdeploy-worker",
             Self::FakeGateway => "fake-gateway",
-            Self::PreviousApi => "clawdeploy-api",
-            Self::PreviousWorker => "clawdeploy-worker",
         }
     }
 

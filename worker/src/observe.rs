@@ -93,7 +93,7 @@ fn judge(state: &ContainerState) -> Observed {
         // What somebody stopped cleanly is stopped; 137 and 143 are what a stop leaves.
         ContainerStatus::Exited if state.oom_killed => Observed::error(
             "gateway_out_of_memory",
-            "The gateway was killed for want of memory. Give the instance more memory, then start it.",
+            "The gateway ran out of memory. Give the instance more memory, then start it.",
         ),
         ContainerStatus::Exited | ContainerStatus::Created if matches!(code, 0 | 137 | 143) => {
             Observed::new(InstanceStatus::Stopped)

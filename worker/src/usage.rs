@@ -34,13 +34,16 @@ const LOOK_LIMIT: Duration = Duration::from_secs(50);
 const DISK_AGE: Duration = Duration::from_mins(1);
 const DISK_LIMIT: Duration = Duration::from_secs(10);
 
+/// What an instance's files take, in bytes, and when that was measured. `None`: it could not be.
+type Disk = (Instant, Option<u64>);
+
 /// Measures what instances use.
 #[derive(Debug, Clone)]
 pub struct UsageMeter {
     docker: Docker,
     storage: Storage,
     db: Db,
-    disks: Arc<Mutex<HashMap<InstanceId, (Instant, Option<u64>)>>>,
+    disks: Arc<Mutex<HashMap<InstanceId, Disk>>>,
 }
 
 impl UsageMeter {

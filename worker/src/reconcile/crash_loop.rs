@@ -195,20 +195,19 @@ pub(super) async fn newest_job(conn: &mut Conn, instance: &InstanceId) -> Result
 }
 
 fn message(exit_code: Option<i64>, out_of_memory: bool, last_words: Result<Vec<String>, String>) -> String {
-    let killed = if out_of_memory { ", killed for want of memory" } else { "" };
+    let killed = if out_of_memory { ", out of memory" } else { "" };
     let code = exit_code.map(|code| format!(" (last with exit code {code}{killed})")).unwrap_or_default();
-    let mut message = format!(
-        "The gateway ended {LIMIT} times within {} minutes{code}, so it was stopped. Look at its log, mend the \
-         configuration, then start it.",
-        WINDOW.num_minutes()
-    );
-    message.push_str(&match last_words {
-        Ok(words) if words.is_empty() => " It said nothing.".to_owned(),
-        Ok(words) => format!(" Its last words:\n{}", words.join("\n")),
+    let last = match last_words {
+        Ok(words) if words.is_empty() => "It said nothing.".to_owned(),
+        Ok(words) => format!("Its last words:\n{}", words.join("\n")),
         // That it was stopped stands without them, and silence would be another finding.
-        Err(why) => format!(" Its last words could not be read: {why}."),
-    });
-    message
+        Err(why) => format!("Its last words could not be read: {why}."),
+    };
+    format!(
+        "The gateway ended {LIMIT} times within {} minutes{code}, so it was stopped. Look at its log, mend the \
+         configuration, then start it. {last}",
+        WINDOW.num_minutes()
+    )
 }
 
 /// The end of the gateway's log, without the instance's secrets, or why it cannot be read.

@@ -110,7 +110,7 @@ fn hopeless(state: Option<ContainerState>, restarts_before: i64) -> Option<(&'st
     }
     let enough = if state.exit_code.is_some() { MAX_RESTARTS } else { MAX_RESTARTS_UNTOLD };
     if restarts >= enough || (ended && (code == EXIT_CONFIG || state.status != ContainerStatus::Restarting)) {
-        let killed = if state.oom_killed { ", killed for want of memory" } else { "" };
+        let killed = if state.oom_killed { ", out of memory" } else { "" };
         let reason = match state.exit_code {
             Some(code) => format!("The gateway ended while it started (exit code {code}{killed})."),
             None => format!("The gateway ended {restarts} times while it started."),

@@ -64,8 +64,8 @@ async fn in_transaction(
         return Ok(Outcome::load(conn, instance, job).await?.replayed(true));
     }
     // Should the deletion be cancelled in turn, what it cancels now stays cancelled.
-    let taken_back = others.iter().filter(|job| job.cancel_requested_at.is_none());
-    let before = taken_back.filter_map(|job| desired_without(job, &instance)).next();
+    let mut taken_back = others.iter().filter(|job| job.cancel_requested_at.is_none());
+    let before = taken_back.find_map(|job| desired_without(job, &instance));
     let before = before.unwrap_or(instance.desired_state);
     // What is asked to stop while it waits for a retry is due as well: its steps are undone first.
     let mut cancelled = Vec::new();
