@@ -149,7 +149,8 @@ fn redacted_field(key: &str, value: &Value) -> Value {
         "id" | "instanceId" | "targetId" if text.len() == 12 => "[instance]",
         _ if uuid::Uuid::parse_str(text).is_ok() => "[uuid]",
         "id" if text.contains('-') => "[worker]",
-        _ if key.ends_with("At") || key.ends_with("Until") || key == "at" => "[time]",
+        "at" | "since" => "[time]",
+        _ if key.ends_with("At") || key.ends_with("Until") => "[time]",
         _ => text,
     };
     shown.into()

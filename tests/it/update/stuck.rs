@@ -85,15 +85,15 @@ async fn retry(env: &TestEnv, job: &str) -> Value {
 
 #[tokio::test]
 async fn nothing_is_lost_and_a_retry_goes_on() {
-    let env = TestEnv::builder().ready(4.0).build().await;
+    let env = TestEnv::builder().ready(20.0).build().await;
     let stuck = Stuck::new(&env, "failed").await;
     let (id, update) = (stuck.made.instance.as_str(), stuck.update.job.as_str());
     stuck.assert_kept(&env).await;
     let told = story(&env, update).await;
     assert_eq!(told.iter().filter(|entry| *entry == "retry").count(), 1, "one more try was left: {told:?}");
-    // Those before it were undone, those after it count on it.
+    // Each try undoes what came after it, from the last step on, and nothing that came before: that counts on it.
     let undone: Vec<_> = told.iter().filter(|entry| entry.starts_with("step_undone")).collect();
-    assert_eq!(undone, ["step_undone create_container"]);
+    assert_eq!(undone, ["step_undone create_container"; 2]);
     let said = "SELECT id FROM job_events WHERE message LIKE 'Rolled back%'";
     assert_eq!(env.rows(said).await, Vec::<Value>::new());
     let dead = job(&env, update).await;
@@ -143,7 +143,7 @@ async fn one_that_was_cancelled() {
 
 #[tokio::test]
 async fn it_can_be_deleted() {
-    let env = TestEnv::builder().ready(4.0).build().await;
+    let env = TestEnv::builder().ready(20.0).build().await;
     let stuck = Stuck::new(&env, "failed").await;
     let id = stuck.made.instance.as_str();
     deleted(&env, id).await;
@@ -157,7 +157,7 @@ async fn it_can_be_deleted() {
 /// An undo that panics is a failed undo: it is counted, and why the job failed stays known.
 #[tokio::test]
 async fn an_undo_that_panics() {
-    let env = TestEnv::builder().ready(4.0).build().await;
+    let env = TestEnv::builder().ready(20.0).build().await;
     let made = running(&env, "first").await;
     write_state(&env, &made.instance);
     let before = look(&env, &made.instance).await;
@@ -178,7 +178,7 @@ async fn an_undo_that_panics() {
 /// Others of an update of everything have their turn, and the report says why this one has none.
 #[tokio::test]
 async fn an_update_of_everything_passes_it_by() {
-    let env = TestEnv::builder().ready(4.0).build().await;
+    let env = TestEnv::builder().ready(20.0).build().await;
     let stuck = Stuck::new(&env, "failed").await;
     with_newer(&env, FakeMode::Next).await;
     let all = env.admin().await.post("/api/admin/update-all", &json!({ "rebuild": false })).await.expect(202);
