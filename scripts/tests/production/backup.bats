@@ -57,9 +57,10 @@ setup() {
 
 query() { psql --no-psqlrc -qtAXd "$CLAWDEPLOY_DATABASE_URL" -c "$1"; }
 
-rows() { pg_dump --no-owner --data-only --inserts "$CLAWDEPLOY_DATABASE_URL" | grep -v '^\\\(un\)\?restrict'; }
+# rows: all but what a restore itself finds on the disk and lists.
+rows() { pg_dump --no-owner --data-only --inserts --exclude-table-data recoverable_instances "$CLAWDEPLOY_DATABASE_URL" | grep -v '^\\\(un\)\?restrict'; }
 
-tree() { (cd "$DATA" && find . -path ./.trash -prune -o -path './.before*' -prune -o -printf '%P %u %g %m %y %l %s\n' | sort &&
+tree() { (cd "$DATA" && find . -path ./.trash -prune -o -path ./.quarantine -prune -o -path './.before*' -prune -o -printf '%P %u %g %m %y %l %s\n' | sort &&
   sha256sum "$ID/config/state.sqlite" "$ID/workspace/holes"); }
 
 backup() {
