@@ -104,7 +104,7 @@ async function phone() {
   const browser = context.browser();
   const other = await browser.newContext({ viewport: PHONE, isMobile: true, hasTouch: true, locale: 'en-GB' });
   const small = await other.newPage();
-  small.setDefaultTimeout(60_000);
+  small.setDefaultTimeout(120_000);
   await small.goto(page.url());
   await small.getByLabel('Email').fill(options.email);
   await small.getByLabel('Password', { exact: true }).fill(password);

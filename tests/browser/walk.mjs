@@ -16,7 +16,7 @@ export const { values: options } = parseArgs({
 });
 export const password = process.env.CLAWDEPLOY_TEST_PASSWORD;
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const PATIENCE = 60_000;
+const PATIENCE = 120_000;
 const DESK = { width: 1280, height: 860 };
 export const PHONE = { width: 390, height: 844 };
 const MOTION = options.motion ?? 'reduce';

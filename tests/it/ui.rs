@@ -18,7 +18,7 @@ use crate::{
 pub(crate) const EMAIL: &str = "eve@test.example";
 
 /// How long a whole walk may take on a busy machine.
-const PATIENCE: Duration = Duration::from_mins(8);
+const PATIENCE: Duration = Duration::from_mins(14);
 
 /// A walk through the UI at `base`, with more arguments and variables.
 pub(crate) async fn walk(env: &TestEnv, name: &str, base: &str, arguments: &[&str], variables: &[(&str, &str)]) {

@@ -38,7 +38,7 @@ export const fact = (name, within = page) =>
 export async function says(locator, expected, what) {
   const right = (text) => (expected instanceof RegExp ? expected.test(text) : text === expected);
   let text = '';
-  for (const end = Date.now() + 60_000; Date.now() < end; await page.waitForTimeout(50)) {
+  for (const end = Date.now() + 120_000; Date.now() < end; await page.waitForTimeout(50)) {
     text = (await locator.innerText()).trim();
     if (right(text)) return;
   }
@@ -48,7 +48,7 @@ export async function says(locator, expected, what) {
 /** Waits until so many are there. */
 export async function counts(locator, count, what) {
   let found = -1;
-  for (const end = Date.now() + 60_000; Date.now() < end; await page.waitForTimeout(50)) {
+  for (const end = Date.now() + 120_000; Date.now() < end; await page.waitForTimeout(50)) {
     found = await locator.count();
     if (found === count) return;
   }
@@ -59,7 +59,7 @@ export async function counts(locator, count, what) {
 export async function column(list, nth, expected) {
   const cells = list.locator(`td:nth-of-type(${nth})`);
   let texts = [];
-  for (const end = Date.now() + 60_000; Date.now() < end; await page.waitForTimeout(50)) {
+  for (const end = Date.now() + 120_000; Date.now() < end; await page.waitForTimeout(50)) {
     texts = await cells.allInnerTexts();
     if (texts.length > 0 && texts.every((text) => text.includes(expected))) return;
   }
@@ -70,7 +70,7 @@ export const focused = (locator) => locator.evaluate((element) => element === do
 
 /** Waits until something has the focus. */
 export async function hasFocus(locator, what) {
-  for (const end = Date.now() + 60_000; Date.now() < end; await page.waitForTimeout(50)) {
+  for (const end = Date.now() + 120_000; Date.now() < end; await page.waitForTimeout(50)) {
     if (await focused(locator).catch(() => false)) return;
   }
   assert.fail(`${what}: the focus is on ${await page.evaluate('document.activeElement.outerHTML.slice(0, 200)')}`);
