@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     docker::Docker,
     identity::Identity,
-    storage::{MOST_ENTRIES, Seen, Storage},
+    storage::{Storage, StorageError},
 };
 
 /// Between two looks at what is to be noted.
@@ -115,22 +115,18 @@ impl UsageMeter {
         {
             return bytes;
         }
-        // Given up when nobody waits for it any more.
-        let cancel = CancellationToken::new();
-        let _ends = cancel.clone().drop_guard();
-        let bytes = match timeout(DISK_LIMIT, self.storage.disk_use(id, MOST_ENTRIES, &cancel)).await {
-            Ok(Ok(used)) if used.seen == Seen::All => Some(used.bytes),
-            // A part of it would look as if files had gone.
-            Ok(Ok(_)) => None,
-            Ok(Err(error)) => {
-                tracing::warn!(instance.id = %id, error = chain(&error), "Could not measure an instance's files");
-                None
+        // A part of it would look as if files had gone.
+        let bytes = self.storage.whole_disk_use(id, DISK_LIMIT).await.unwrap_or_else(|error| {
+            match error {
+                StorageError::Cancelled => {
+                    tracing::warn!(instance.id = %id, "Measuring an instance's files took too long");
+                }
+                error => {
+                    tracing::warn!(instance.id = %id, error = chain(&error), "Could not measure an instance's files");
+                }
             }
-            Err(_) => {
-                tracing::warn!(instance.id = %id, "Measuring an instance's files took too long");
-                None
-            }
-        };
+            None
+        });
         self.disks.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), (Instant::now(), bytes));
         bytes
     }

@@ -57,15 +57,18 @@ impl StepError {
 
     /// Whether the engine did not answer in time.
     pub fn is_docker_timeout(&self) -> bool {
-        let (Self::Transient(failure) | Self::Permanent(failure)) = self else { return false };
-        let docker = failure.source.as_ref().and_then(|source| source.downcast_ref::<DockerError>());
-        matches!(docker, Some(DockerError::Timeout { .. }))
+        matches!(self.docker(), Some(DockerError::Timeout { .. }))
     }
 
     /// Whether it came from the engine.
     pub fn is_of_docker(&self) -> bool {
-        let (Self::Transient(failure) | Self::Permanent(failure)) = self else { return false };
-        failure.source.as_ref().is_some_and(|source| source.is::<DockerError>())
+        self.docker().is_some()
+    }
+
+    /// What the engine said, where that is the source.
+    fn docker(&self) -> Option<&DockerError> {
+        let (Self::Transient(failure) | Self::Permanent(failure)) = self else { return None };
+        failure.source.as_ref()?.downcast_ref()
     }
 
     pub fn transient(code: &'static str, message: impl Into<String>) -> Self {

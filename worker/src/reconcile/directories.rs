@@ -28,14 +28,10 @@ use clawdeploy_shared::{
 };
 use diesel_async::AsyncConnection as _;
 use serde_json::json;
-use tokio::time::{Instant, timeout};
-use tokio_util::sync::CancellationToken;
+use tokio::time::Instant;
 
 use super::{SweepError, SweepResult, manifests};
-use crate::{
-    engine::Env,
-    storage::{MOST_ENTRIES, Seen, Storage},
-};
+use crate::{engine::Env, storage::Storage};
 
 /// What one look may take to measure the directories that it lists; of the others the size is not known.
 const MEASURED_WITHIN: Duration = Duration::from_secs(5);
@@ -103,16 +99,11 @@ impl<'a> Finder<'a> {
 
     /// Bytes on disk of a directory; `None`: not known, which the list says.
     async fn measure(self, id: &InstanceId, within: Duration) -> Option<i64> {
-        let cancel = CancellationToken::new();
-        let _ends = cancel.clone().drop_guard();
-        match timeout(within, self.storage.disk_use(id, MOST_ENTRIES, &cancel)).await {
-            Ok(Ok(used)) if used.seen == Seen::All => i64::try_from(used.bytes).ok(),
-            Ok(Err(error)) => {
-                tracing::debug!(instance.id = %id, error = chain(&error), "Could not measure an unknown directory");
-                None
-            }
-            Ok(Ok(_)) | Err(_) => None,
-        }
+        let measured = self.storage.whole_disk_use(id, within).await.unwrap_or_else(|error| {
+            tracing::debug!(instance.id = %id, error = chain(&error), "Could not measure an unknown directory");
+            None
+        });
+        i64::try_from(measured?).ok()
     }
 
     async fn list(self, id: &InstanceId, state: RecoverableState, bytes: Option<i64>) -> Result<(), SweepError> {

@@ -165,16 +165,18 @@ enum Starter {
 /// Writes down that a start found its container running, so that its undo does not stop it. What an attempt finds may be what
 /// an earlier one has started.
 pub(super) async fn note_found_running(cx: &JobContext) -> Result<(), StepError> {
-    match starter(cx).await? {
-        Starter::Nobody => cx.log_step(START, FOUND_RUNNING).await,
-        Starter::Others | Starter::Job => Ok(()),
-    }
+    note_first(cx, FOUND_RUNNING).await
 }
 
 /// Writes down that a start is about to start its container, before it does.
 pub(super) async fn note_starting(cx: &JobContext) -> Result<(), StepError> {
+    note_first(cx, STARTING).await
+}
+
+/// Whatever was noted first stays so.
+async fn note_first(cx: &JobContext, words: &str) -> Result<(), StepError> {
     match starter(cx).await? {
-        Starter::Nobody => cx.log_step(START, STARTING).await,
+        Starter::Nobody => cx.log_step(START, words).await,
         Starter::Others | Starter::Job => Ok(()),
     }
 }

@@ -3,10 +3,11 @@
 //! The tenant chooses the shape of the tree and may change it meanwhile: so the walk counts up to a bound, and what it
 //! has counted when it is disturbed is a lower bound of what there is.
 
-use std::{ffi::CStr, os::fd::OwnedFd};
+use std::{ffi::CStr, os::fd::OwnedFd, time::Duration};
 
 use clawdeploy_shared::ids::InstanceId;
 use rustix::fs::Stat;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -88,6 +89,16 @@ impl Storage {
             Ok(counted.so_far(seen))
         })
         .await
+    }
+
+    /// Measures all of an instance's files: bytes on disk, or `None` where only a part of them was seen. Given up after `within`
+    /// ([`StorageError::Cancelled`]), and when nobody waits for it any more.
+    pub async fn whole_disk_use(&self, id: &InstanceId, within: Duration) -> Result<Option<u64>, StorageError> {
+        let cancel = CancellationToken::new();
+        let _ends = cancel.clone().drop_guard();
+        let measured = timeout(within, self.disk_use(id, MOST_ENTRIES, &cancel)).await;
+        let used = measured.map_err(|_| StorageError::Cancelled)??;
+        Ok((used.seen == Seen::All).then_some(used.bytes))
     }
 }
 
