@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clawdeploy_tests::{
     Answer, FakeMode, Hold, TestEnv, WorkerOptions,
+    client::Accepted,
     docker_proxy::{Action, DockerProxy},
 };
 use serde_json::{Value, json};
@@ -83,21 +84,26 @@ async fn a_running_start() {
     env.finish().await;
 }
 
+/// A start of a gateway that will never be ready, held before it looks at its container; the job, and the container's name.
+async fn held_start(env: &TestEnv, hold: &Hold) -> (Accepted, String) {
+    env.add_worker(&WorkerOptions::failpoints(&hold.at("start.start_container.before"))).await;
+    let made = running(env, "first").await;
+    done(env, &made.instance, "stop").await;
+    tokio::fs::write(env.data_dir.join(&made.instance).join("config/fate"), "never").await.unwrap();
+    let start = env.user("ann").await.act(&made.instance, "start").await;
+    hold.reached(env).await;
+    (start, format!("claw-{}", made.instance))
+}
+
 /// What boots by itself, as everything does after a reboot of the host, is not stopped by a start that comes to nothing.
 #[tokio::test]
 async fn a_start_of_what_boots_already_does_not_stop_it() {
     let env = TestEnv::builder().ready(3.0).workers(0).build().await;
     let hold = Hold::default();
-    env.add_worker(&WorkerOptions::failpoints(&hold.at("start.start_container.before"))).await;
-    let made = running(&env, "first").await;
-    done(&env, &made.instance, "stop").await;
-    tokio::fs::write(env.data_dir.join(&made.instance).join("config/fate"), "never").await.unwrap();
-    let start = env.user("ann").await.act(&made.instance, "start").await;
-    hold.reached(&env).await;
-    clawdeploy_tests::docker::docker(&["start", &format!("claw-{}", made.instance)]).await;
+    let (start, container) = held_start(&env, &hold).await;
+    clawdeploy_tests::docker::docker(&["start", &container]).await;
     hold.release();
     wait_job(&env, &start.job, "failed").await;
-    let container = format!("claw-{}", made.instance);
     let state = clawdeploy_tests::docker::inspect(&container, "{{.State.Status}}").await;
     assert_eq!(state.trim(), "running");
     env.finish().await;
@@ -110,13 +116,7 @@ async fn a_start_that_has_seen_nothing_stops_nothing() {
     let engine = DockerProxy::new(dir.path());
     let env = TestEnv::builder().workers(0).set("CLAWDEPLOY_DOCKER_HOST", &engine.host()).build().await;
     let hold = Hold::default();
-    env.add_worker(&WorkerOptions::failpoints(&hold.at("start.start_container.before"))).await;
-    let made = running(&env, "first").await;
-    done(&env, &made.instance, "stop").await;
-    tokio::fs::write(env.data_dir.join(&made.instance).join("config/fate"), "never").await.unwrap();
-    let start = env.user("ann").await.act(&made.instance, "start").await;
-    hold.reached(&env).await;
-    let container = format!("claw-{}", made.instance);
+    let (start, container) = held_start(&env, &hold).await;
     clawdeploy_tests::docker::docker(&["start", &container]).await;
     engine.fault("GET", "/containers/json", Action::Err500, 0);
     hold.release();
