@@ -3,6 +3,7 @@
 use clawdeploy_tests::{FakeMode, TestEnv, WorkerOptions, docker, programs::Program};
 use serde_json::{Value, json};
 
+use super::mixed::reconciled;
 use crate::{
     support::{deleted, done, http, instance, port, running, wait_job},
     update::support::{assert_as_before, image_id, look, retire, updated, write_state},
@@ -46,7 +47,10 @@ async fn life(api: Program, program: Program) -> (TestEnv, String) {
     done(&env, &id, "rollback").await;
     // The image that runs now was kept, and so was that of before; what was kept for the way forth lies there.
     env.execute("UPDATE snapshots SET expires_at = now() - interval '1 second'").await;
-    env.admin().await.post_empty("/api/admin/reconcile").await.expect(200);
+    match program {
+        Program::PreviousWorker => drop(reconciled(&env.admin().await).await),
+        _ => drop(env.admin().await.post_empty("/api/admin/reconcile").await.expect(200)),
+    }
     assert_as_before(&env, &id, &before).await;
     assert_eq!(std::fs::read_to_string(&note).unwrap(), "mine");
 

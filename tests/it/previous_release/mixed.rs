@@ -6,7 +6,7 @@ use clawdeploy_shared::{
     db::job::{self, NewJob},
     job::JobKind,
 };
-use clawdeploy_tests::{FakeMode, TestEnv, process::Process, programs::Program};
+use clawdeploy_tests::{Client, FakeMode, TestEnv, process::Process, programs::Program};
 use serde_json::{Value, json};
 
 use super::life::worker;
@@ -19,13 +19,21 @@ async fn previous_worker(env: &TestEnv) -> Arc<Process> {
     env.add_worker(&worker(Program::PreviousWorker, FakeMode::Ok)).await
 }
 
+/// One pass of a worker of the release before. It does not know the newest sweep, and this API does not claim that it ran.
+pub(super) async fn reconciled(admin: &Client) -> Vec<Value> {
+    let answer = admin.post_empty("/api/admin/reconcile").await;
+    assert_eq!(answer.brief(), "504 reconcile_unfinished", "{}", answer.json);
+    let to_come = "Still to come: firewall.";
+    assert!(answer.json["detail"].as_str().unwrap().contains(to_come), "{}", answer.json);
+    answer.json["sweeps"].as_array().unwrap().clone()
+}
+
 /// Passes of the reconciler, which is a worker of the release before; whatever looks like rubbish is old enough to be removed.
 async fn passes(env: &TestEnv) {
     let admin = env.admin().await;
     for _ in 0..3 {
         env.execute("UPDATE sightings SET first_seen_at = first_seen_at - interval '1 hour'").await;
-        let swept = admin.post_empty("/api/admin/reconcile").await.expect(200).json;
-        for sweep in swept["items"].as_array().unwrap() {
+        for sweep in reconciled(&admin).await {
             assert!(sweep["error"].is_null(), "{sweep}");
         }
     }
@@ -115,19 +123,25 @@ async fn apis_of_both_releases() {
     env.wait_for("the other API", SOON, up).await;
     assert_eq!(ann.get("/api/instances/deleted").await.expect(200).json["items"][0]["id"], id.as_str());
     let back = ann.post_empty(&format!("/api/instances/{id}/undelete")).await.accepted();
-    // What it shows of instances it shows of this one, too.
     let (ann_there, admin_there) = (ann.at(&base), admin.at(&base));
-    assert_eq!(ann_there.get("/api/instances").await.expect(200).json["items"][0]["id"], id.as_str());
-    assert_eq!(ann_there.instance(&id).await["name"], "first");
-    admin_there.get("/api/admin/instances").await.expect(200);
     // A job of a kind that it does not know is more than it can show. It has not been changed by that.
-    let lost = [format!("/api/instances/{id}/jobs"), "/api/admin/jobs".into(), "/api/admin/queues".into()];
+    assert_eq!(ann_there.get("/api/instances").await.brief(), "500 internal_error");
+    let lost = [
+        format!("/api/instances/{id}"),
+        format!("/api/instances/{id}/jobs"),
+        "/api/admin/jobs".into(),
+        "/api/admin/queues".into(),
+    ];
     for path in lost {
         assert_eq!(admin_there.get(&path).await.brief(), "500 internal_error", "{path}");
     }
     env.add_worker(&worker(Program::Worker, FakeMode::Ok)).await;
     wait_job(&env, &back.job, "succeeded").await;
     assert_ne!(ann.instance(&id).await["gatewayToken"], Value::Null);
+    // Once that job is done, it shows the instance as any other one.
+    assert_eq!(ann_there.get("/api/instances").await.expect(200).json["items"][0]["id"], id.as_str());
+    assert_eq!(ann_there.instance(&id).await["name"], "first");
+    admin_there.get("/api/admin/instances").await.expect(200);
     previous.terminate().await;
     env.finish().await;
 }
