@@ -17,6 +17,16 @@ export function isWorking(instance: Instance): boolean {
   return Boolean(instance.currentJob) || !['running', 'stopped', 'error'].includes(instance.status);
 }
 
+/** Its last change could not be undone. Until an administrator has retried that job, it can only be deleted. */
+export function isStuck(instance: Pick<Instance, 'error'>): boolean {
+  return instance.error?.code === 'undo_failed';
+}
+
+/** Whether a start, a stop or a change of it would be refused now. */
+export function isBlocked(instance: Instance): boolean {
+  return isWorking(instance) || isStuck(instance);
+}
+
 /** How soon a list is asked for again, in milliseconds: the longer it is, the less often. */
 export function listInterval(instances: Instance[] | undefined): number {
   if (!instances) return 5_000;

@@ -1,6 +1,6 @@
 import { Link } from '@tanstack/react-router';
 import { Play, RotateCw, Settings, Square, SquareTerminal } from 'lucide-react';
-import { type Instance, isWorking } from '@/api/instances';
+import { type Instance, isBlocked } from '@/api/instances';
 import { useTexts } from '@/texts';
 import { usePowerAct } from './power-act';
 import type { LoadedMenuProps } from './ui/later-menu';
@@ -11,16 +11,16 @@ export default function PowerMenuItems({ instance, ...menu }: LoadedMenuProps & 
   const { instance: words } = useTexts();
   const act = usePowerAct(instance);
   const { id } = instance;
-  const working = isWorking(instance);
+  const blocked = isBlocked(instance);
   return (
     <Menu {...menu}>
       {instance.status === 'running' ? (
         <>
-          <MenuItem disabled={working} onSelect={() => act('restart')}>
+          <MenuItem disabled={blocked} onSelect={() => act('restart')}>
             <RotateCw aria-hidden />
             {words.actions.restart}
           </MenuItem>
-          <MenuItem disabled={working} onSelect={() => act('stop')}>
+          <MenuItem disabled={blocked} onSelect={() => act('stop')}>
             <Square aria-hidden />
             {words.actions.stop}
           </MenuItem>
@@ -32,7 +32,7 @@ export default function PowerMenuItems({ instance, ...menu }: LoadedMenuProps & 
           </MenuItem>
         </>
       ) : (
-        <MenuItem disabled={working} onSelect={() => act('start')}>
+        <MenuItem disabled={blocked} onSelect={() => act('start')}>
           <Play aria-hidden />
           {words.actions.start}
         </MenuItem>

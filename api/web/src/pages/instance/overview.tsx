@@ -2,7 +2,7 @@ import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { ArrowUpCircle, ExternalLink } from 'lucide-react';
 import type { ReactNode } from 'react';
-import { devicesQuery, type Instance, isWorking, useEdit, useInstance } from '@/api/instances';
+import { devicesQuery, type Instance, isBlocked, isStuck, useEdit, useInstance } from '@/api/instances';
 import { instanceJobsQuery, isStuckChange, jobQuery } from '@/api/jobs';
 import { useMe } from '@/api/session';
 import { JobCard } from '@/components/job-card';
@@ -89,7 +89,7 @@ function Notices({ instance, own }: { instance: Instance; own: boolean }) {
         <Notice tone="warn" title={vulnerable.title} action={toVersions}>
           {vulnerable.text}
         </Notice>
-      ) : instance.updateAvailable && !isWorking(instance) ? (
+      ) : instance.updateAvailable && !isBlocked(instance) ? (
         <Notice
           tone="busy"
           title={instance.latestVersion ? updateAvailable.title(instance.latestVersion) : updateAvailable.titleUnknown}
@@ -98,7 +98,7 @@ function Notices({ instance, own }: { instance: Instance; own: boolean }) {
           {updateAvailable.text}
         </Notice>
       ) : null}
-      {instance.pendingChanges.length && !instance.currentJob ? (
+      {instance.pendingChanges.length && !instance.currentJob && !isStuck(instance) ? (
         <Notice
           tone="busy"
           title={pending.title}
@@ -135,7 +135,7 @@ function Failed({ instance }: { instance: Instance }) {
   const isAdmin = useMe()?.role === 'admin';
   const last = useQuery(instanceJobsQuery(instance.id, RECENT)).data?.items[0];
   const details = useQuery({ ...jobQuery(last?.id ?? ''), enabled: last?.status === 'failed' });
-  const retry = (
+  const retry = isStuck(instance) ? null : (
     <Button size="sm" onClick={() => act('start')}>
       {words.actions.retry}
     </Button>

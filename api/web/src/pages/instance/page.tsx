@@ -2,7 +2,7 @@ import { Link, Outlet, useLocation, useNavigate, useParams } from '@tanstack/rea
 import { ArrowUpCircle, Ellipsis, Play, RotateCw, Square, SquareTerminal, Trash2 } from 'lucide-react';
 import { useEffect, useState } from 'react';
 import { ApiError } from '@/api/client';
-import { type Instance, isWorking, useInstance } from '@/api/instances';
+import { type Instance, isBlocked, useInstance } from '@/api/instances';
 import { OpenDashboard } from '@/components/open-dashboard';
 import { Page } from '@/components/page';
 import { usePowerAct } from '@/components/power-act';
@@ -101,19 +101,19 @@ function Actions({ instance }: { instance: Instance }) {
   const act = usePowerAct(instance);
   const own = useIsOwn(instance);
   const [dialog, setDialog] = useState<'update' | 'delete' | null>(null);
-  const working = isWorking(instance);
+  const blocked = isBlocked(instance);
   const running = instance.status === 'running';
   const close = () => setDialog(null);
   return (
     <>
       {running && own ? <OpenDashboard instance={instance} /> : null}
       {running ? (
-        <Button variant="outline" disabled={working} onClick={() => act('stop')}>
+        <Button variant="outline" disabled={blocked} onClick={() => act('stop')}>
           <Square aria-hidden />
           {words.actions.stop}
         </Button>
       ) : (
-        <Button disabled={working} onClick={() => act('start')}>
+        <Button disabled={blocked} onClick={() => act('start')}>
           <Play aria-hidden />
           {instance.status === 'error' ? words.actions.retry : words.actions.start}
         </Button>
@@ -121,7 +121,7 @@ function Actions({ instance }: { instance: Instance }) {
       <Button
         variant="outline"
         busy={instance.currentJob?.kind === 'update'}
-        disabled={working}
+        disabled={blocked}
         onClick={() => setDialog('update')}
       >
         <ArrowUpCircle aria-hidden />
@@ -134,7 +134,7 @@ function Actions({ instance }: { instance: Instance }) {
           </Button>
         }
       >
-        <MenuItem disabled={!running || working} onSelect={() => act('restart')}>
+        <MenuItem disabled={!running || blocked} onSelect={() => act('restart')}>
           <RotateCw aria-hidden />
           {words.actions.restart}
         </MenuItem>

@@ -2,7 +2,7 @@ import { useQuery } from '@tanstack/react-query';
 import { ArrowRight, ArrowUpCircle, History, Undo2 } from 'lucide-react';
 import { useState } from 'react';
 import type { Schemas } from '@/api/contract';
-import { changesQuery, isWorking, useInstance, useRollback } from '@/api/instances';
+import { changesQuery, isBlocked, useInstance, useRollback } from '@/api/instances';
 import { LoadFailed, PageLoading } from '@/components/state';
 import { toast } from '@/components/toasts';
 import { Badge, type Tone } from '@/components/ui/badge';
@@ -45,7 +45,7 @@ export function Versions() {
           action={
             <Button
               variant={instance.updateAvailable || instance.vulnerable ? 'primary' : 'outline'}
-              disabled={isWorking(instance)}
+              disabled={isBlocked(instance)}
               onClick={() => setUpdating(true)}
             >
               <ArrowUpCircle aria-hidden />
@@ -86,7 +86,7 @@ export function Versions() {
         ) : changes.data.items.length ? (
           <ul className="divide-y border-t">
             {changes.data.items.map((change) => (
-              <ChangeRow key={change.id} change={change} name={instance.name} busy={isWorking(instance)} />
+              <ChangeRow key={change.id} change={change} name={instance.name} busy={isBlocked(instance)} />
             ))}
           </ul>
         ) : (
