@@ -68,17 +68,60 @@ postgres_bin() {
   printf '%s\n' "$dir"
 }
 
-# cargo_ensure: a Rust toolchain, or a message that says how to get one.
+# cargo_ensure: a Rust toolchain: the one that is there, or Debian's rustup where it has one (from 13 on), or rustup's own
+# installer. rust-toolchain.toml names the version, which rustup fetches.
 cargo_ensure() {
   packages_ensure gcc libc6-dev
-  as_developer cargo --version >/dev/null 2>&1 && return
+  cargo_answers && return
   if [[ -n $(apt-cache search --names-only '^rustup$' 2>/dev/null) ]]; then
     packages_ensure rustup
-    as_developer cargo --version >/dev/null 2>&1 && return
+  else
+    rustup_install
   fi
-  die "there is no Rust toolchain here (cargo)." \
-    "Install rustup as the user who builds: https://rustup.rs says how. Then run this again;" \
-    "rust-toolchain.toml names the version, and rustup fetches it."
+  cargo_answers || die "rustup is here, but cargo does not answer." \
+    "Its message stands above. Run this again when it is mended, or install a toolchain as https://rustup.rs says."
+}
+
+# cargo_answers: rustup fetches the toolchain at the first time, and says what it does.
+cargo_answers() {
+  as_developer sh -c 'command -v cargo >/dev/null' && as_developer cargo --version >/dev/null
+}
+
+readonly RUSTUP_VERSION=1.29.0
+
+# rustup_target: the name of this machine's architecture, and the checksum of rustup's installer for it, as rust-lang/docker-rust
+# has them.
+rustup_target() {
+  case $(uname -m) in
+    x86_64) echo x86_64-unknown-linux-gnu 4acc9acc76d5079515b46346a485974457b5a79893cfb01112423c89aeb5aa10 ;;
+    aarch64) echo aarch64-unknown-linux-gnu 9732d6c5e2a098d3521fca8145d826ae0aaa067ef2385ead08e6feac88fa5792 ;;
+    *) die "rustup cannot be installed on $(uname -m) by itself." "Install a Rust toolchain as https://rustup.rs says." ;;
+  esac
+}
+
+# rustup_install: for whoever builds, in that person's home and nowhere else. Nothing runs whose checksum is another one.
+rustup_install() {
+  local target checksum dir
+  target=$(rustup_target)
+  checksum=${target#* }
+  target=${target% *}
+  packages_ensure curl ca-certificates
+  say "installing rustup $RUSTUP_VERSION for $(as_developer id -un), in ~/.cargo and ~/.rustup"
+  dir=$(as_developer mktemp -d)
+  if ! as_developer curl --fail --silent --show-error --location --proto '=https' --retry 2 --max-time 300 \
+    --output "$dir/rustup-init" \
+    "${RUSTUP_UPDATE_ROOT:-https://static.rust-lang.org/rustup}/archive/$RUSTUP_VERSION/$target/rustup-init"; then
+    rm -rf --one-file-system -- "$dir"
+    die "rustup could not be downloaded; the reason stands above." \
+      "Where this machine may not reach static.rust-lang.org, RUSTUP_UPDATE_ROOT and RUSTUP_DIST_SERVER name a mirror."
+  fi
+  if ! sha256sum --check --status <<<"$checksum  $dir/rustup-init"; then
+    rm -rf --one-file-system -- "$dir"
+    die "what was downloaded is not rustup $RUSTUP_VERSION: its checksum is another one. It was not run, and is removed."
+  fi
+  as_developer chmod +x "$dir/rustup-init"
+  as_developer "$dir/rustup-init" -y --quiet --no-modify-path --profile minimal --default-toolchain none
+  rm -rf --one-file-system -- "$dir"
 }
 
 # nextest_ensure: the test runner, from crates.io.

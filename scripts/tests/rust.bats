@@ -1,0 +1,52 @@
+#!/usr/bin/env bats
+# A machine without Rust gets it, and runs nothing that is not what was asked for.
+
+bats_require_minimum_version 1.5.0
+
+setup() {
+  STATE=$BATS_TEST_TMPDIR/state
+  export HOME=$BATS_TEST_TMPDIR/home
+  mkdir -p "$HOME" "$BATS_TEST_TMPDIR/bin"
+  source "$BATS_TEST_DIRNAME/../lib/common.sh"
+  source "$BATS_TEST_DIRNAME/../lib/packages.sh"
+  unset SUDO_USER CARGO_HOME RUSTUP_HOME
+  # Neither Debian nor this machine has it.
+  PATH=$BATS_TEST_TMPDIR/bin:/usr/bin:/bin
+  apt-cache() { :; }
+  packages_ensure() { :; }
+  printf '#!/bin/sh\nmkdir -p "$HOME/.cargo/bin"\nprintf "#!/bin/sh\\necho cargo 1" >"$HOME/.cargo/bin/cargo"\nchmod +x "$HOME/.cargo/bin/cargo"\n' \
+    >"$BATS_TEST_TMPDIR/installer"
+  download "$BATS_TEST_TMPDIR/installer"
+}
+
+# download FILE: what curl finds at any address.
+download() {
+  cat >"$BATS_TEST_TMPDIR/bin/curl" <<END
+#!/bin/sh
+echo "\$*" >"$BATS_TEST_TMPDIR/asked"
+while [ "\$1" != --output ]; do shift; done
+cp "$1" "\$2"
+END
+  chmod +x "$BATS_TEST_TMPDIR/bin/curl"
+}
+
+@test "a machine without Rust gets rustup, in the home of whoever builds" {
+  [[ ! -x /usr/bin/cargo ]] || skip "this machine has Debian's cargo"
+  sum=$(sha256sum "$BATS_TEST_TMPDIR/installer" | cut -d' ' -f1)
+  rustup_target() { echo "x86_64-unknown-linux-gnu $sum"; }
+  cargo_ensure
+  [[ -x $HOME/.cargo/bin/cargo ]]
+  [[ $(cat "$BATS_TEST_TMPDIR/asked") == *"=https"*"/archive/$RUSTUP_VERSION/x86_64-unknown-linux-gnu/rustup-init" ]]
+}
+
+@test "what has another checksum is not run" {
+  run rustup_install
+  [[ $status -ne 0 && $output == *"not rustup"* ]]
+  [[ ! -e $HOME/.cargo ]]
+}
+
+@test "where nothing can be downloaded it says how to name a mirror" {
+  printf '#!/bin/sh\necho "no route" >&2\nexit 7\n' >"$BATS_TEST_TMPDIR/bin/curl"
+  run rustup_install
+  [[ $status -ne 0 && $output == *"no route"*"RUSTUP_UPDATE_ROOT"* ]]
+}
