@@ -14,8 +14,13 @@ use clawdeploy_shared::{
     instance::{AiProvider, Channel, DesiredState, InstanceStatus},
     job::{JobKind, JobStatus, Queue, Unwinding},
 };
-use clawdeploy_tests::database::{self, Scratch};
-use diesel_async::SimpleAsyncConnection as _;
+use clawdeploy_tests::{
+    database::{self, Scratch},
+    wait,
+};
+use diesel::QueryableByName;
+use diesel_async::{RunQueryDsl as _, SimpleAsyncConnection as _};
+use tokio::time::timeout;
 
 pub(crate) const LONG: Duration = Duration::from_mins(1);
 pub(crate) const SHORT: Duration = Duration::from_secs(20);
@@ -269,4 +274,34 @@ async fn a_crowd_of_workers() {
         *by_instance.entry(instance.clone()).or_default() += 1;
     }
     assert!(by_instance.values().all(|jobs| *jobs == each), "{by_instance:?}");
+}
+
+/// What a session leaves behind that ends in the middle of a claim is an error, and not rows without end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_ends_during_a_claim() {
+    #[derive(QueryableByName)]
+    struct Waiting {
+        #[diesel(sql_type = diesel::sql_types::Bool)]
+        waits: bool,
+    }
+    let tables = Tables::new().await;
+    let job = tables.job(&tables.instance().await, JobKind::Stop).await;
+    let mut blocker = tables.db.conn().await.unwrap();
+    blocker.batch_execute("BEGIN; LOCK TABLE job_events IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let mut conn = tables.db.conn().await.unwrap();
+    let claim = tokio::spawn(async move { lease::claim(&mut conn, Queue::Lifecycle, "a", LONG, 1).await });
+    let waits =
+        "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'job_events'::regclass) AS waits";
+    let blocked = wait::poll(LONG, async || {
+        let found: Waiting = diesel::sql_query(waits).get_result(&mut tables.db.conn().await.unwrap()).await.unwrap();
+        found.waits.then_some(())
+    });
+    blocked.await.expect("the claim waits");
+    let mut other = tables.db.conn().await.unwrap();
+    let cut = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT granted AND relation = 'job_events'::regclass";
+    other.batch_execute(cut).await.unwrap();
+    let claimed = timeout(SHORT, claim).await.expect("the claim ends").unwrap();
+    assert!(claimed.unwrap_err().is_transient());
+    blocker.batch_execute("ROLLBACK").await.unwrap();
+    assert_eq!(tables.claim("b", LONG).await.map(|lease| lease.job), Some(job));
 }

@@ -93,18 +93,18 @@ pub async fn claim(
     .bind::<sql_types::Int8, _>(i64::try_from(limit).unwrap_or(i64::MAX))
     .bind::<sql_types::Array<sql_types::Text>, _>(JobKind::ALL)
     .bind::<sql_types::Array<sql_types::Text>, _>(Unwinding::ALL);
-    let rows = match query.load_stream::<Job>(conn).await {
+    let mut rows = match query.load_stream::<Job>(conn).await {
         // Two jobs of one instance in the same moment: the index let one through, and the other waits.
         Err(error) if is_second_on_instance(&error) => return Ok(Claimed::default()),
         other => other?,
     };
-    let rows: Vec<_> = rows.collect().await;
     let mut claimed = Claimed::default();
-    for row in rows {
+    while let Some(row) = rows.next().await {
         match row {
             Ok(job) => claimed.jobs.push(job),
             Err(error @ diesel::result::Error::DeserializationError(_)) => claimed.unreadable.push(error),
             Err(error) if is_second_on_instance(&error) => return Ok(Claimed::default()),
+            // The end: the rows of a connection that is closed are one error after another, without end.
             Err(error) => return Err(error.into()),
         }
     }

@@ -5,5 +5,5 @@ import { call, client } from './client';
 export const deletedQuery = queryOptions({
   queryKey: ['instances', 'deleted'],
   queryFn: ({ signal }) => call(client.GET('/api/instances/deleted', { signal })),
-  refetchInterval: 15_000,
+  refetchInterval: 5_000,
 });
