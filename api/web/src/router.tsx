@@ -1,23 +1,12 @@
 // Every page and its address. Pages are loaded when somebody goes there, or rests on a link to them.
-import {
-  createRootRouteWithContext,
-  createRoute,
-  createRouter,
-  lazyRouteComponent,
-  Outlet,
-  redirect,
-} from '@tanstack/react-router';
+import { createRoute, createRouter, lazyRouteComponent, redirect } from '@tanstack/react-router';
 import { authOptionsQuery } from '@/api/auth';
 import { queryClient } from '@/api/query-client';
 import { meQuery, type User } from '@/api/session';
-import { PageCrashed, PageLoading, PageNotFound } from '@/components/state';
+import { PageCrashed, PageLoading } from '@/components/state';
 import { signInSearch } from '@/lib/sign-in-search';
 import { addAdminRoutes } from '@/pages/admin/routes';
-
-const rootRoute = createRootRouteWithContext<{ queryClient: typeof queryClient }>()({
-  component: Outlet,
-  notFoundComponent: PageNotFound,
-});
+import { adminRoute, layoutRoute, rootRoute } from '@/parent-routes';
 
 // --- without being signed in ------------------------------------------------------------------------------------------
 
@@ -61,17 +50,6 @@ const newPasswordRoute = createRoute({
 });
 
 // --- signed in --------------------------------------------------------------------------------------------------------
-
-const layoutRoute = createRoute({
-  getParentRoute: () => rootRoute,
-  id: 'layout',
-  component: lazyRouteComponent(() => import('@/components/layout'), 'Layout'),
-  beforeLoad: async ({ context, location }) => {
-    const me = await context.queryClient.ensureQueryData(meQuery);
-    if (!me) throw redirect({ to: '/sign-in', search: location.pathname === '/' ? {} : { to: location.href } });
-    return { me };
-  },
-});
 
 const homeRoute = createRoute({
   getParentRoute: () => layoutRoute,
@@ -159,17 +137,6 @@ const activityRoute = createRoute({
   path: '/profile/activity',
   component: lazyRouteComponent(() => import('@/pages/account/activity'), 'ActivityPage'),
 });
-
-const adminRoute = createRoute({
-  getParentRoute: () => layoutRoute,
-  path: '/admin',
-  component: lazyRouteComponent(() => import('@/pages/admin/page'), 'AdminPage'),
-  beforeLoad: ({ context }) => {
-    if (context.me.role !== 'admin') throw redirect({ to: '/instances' });
-  },
-});
-
-export type AdminRoute = typeof adminRoute;
 
 export const router = createRouter({
   routeTree: rootRoute.addChildren([

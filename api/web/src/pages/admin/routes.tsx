@@ -1,5 +1,5 @@
 import { createRoute, lazyRouteComponent } from '@tanstack/react-router';
-import type { AdminRoute } from '@/router';
+import type { AdminRoute } from '@/parent-routes';
 import { readAuditSearch } from './audit/search';
 import { readInstancesSearch } from './instances/search';
 import { readJobsSearch } from './jobs/search';

@@ -7,7 +7,7 @@ import { Input } from '@/components/ui/input';
 import { PasswordInput } from '@/components/ui/password';
 import { randomKey } from '@/lib/random';
 import { useTexts } from '@/texts';
-import { Section } from './settings';
+import { Section } from './settings-section';
 
 type Variable = { key: string; name: string; value: string };
 

@@ -1,17 +1,14 @@
-import { type ReactNode, useState } from 'react';
-import { type EditInstance, type Instance, useEdit, useInstance } from '@/api/instances';
-import { toast } from '@/components/toasts';
+import { useState } from 'react';
+import { type Instance, useInstance } from '@/api/instances';
 import { Button } from '@/components/ui/button';
-import { Card, CardBody, CardHead } from '@/components/ui/card';
-import { Field, FieldError } from '@/components/ui/field';
-import { Form } from '@/components/ui/form';
+import { Card, CardHead } from '@/components/ui/card';
+import { Field } from '@/components/ui/field';
 import { Input } from '@/components/ui/input';
-import { Switch } from '@/components/ui/switch';
-import { fieldWords, isAtFields, wordsFor } from '@/lib/errors';
 import { useTexts } from '@/texts';
 import { type Channel, ChannelFields, LimitFields, type Provider, ProviderFields } from '../instances/credentials';
 import { DeleteDialog } from './delete-dialog';
 import { EnvSettings } from './env-settings';
+import { Section } from './settings-section';
 import { useInstanceId } from './use-id';
 
 /** What can be changed of an instance, each part by itself. */
@@ -28,57 +25,6 @@ export function Settings() {
       <EnvSettings instance={instance} />
       <Danger instance={instance} />
     </div>
-  );
-}
-
-type SectionProps = {
-  title: string;
-  text?: ReactNode;
-  /** Something differs from what there is. */
-  changed: boolean;
-  /** It takes a new container. */
-  restarts?: boolean;
-  instance: Instance;
-  body: () => EditInstance;
-  onSaved?: () => void;
-  children: (error: (field: string) => string | undefined) => ReactNode;
-};
-
-/** A part of the settings with its own button. */
-export function Section({ title, text, changed, restarts, instance, body, onSaved, children }: SectionProps) {
-  const texts = useTexts();
-  const words = texts.instance.settings;
-  const edit = useEdit(instance.id);
-  const [now, setNow] = useState(true);
-  const send = () => {
-    const running = instance.status === 'running';
-    edit.mutate(restarts && running && now ? { ...body(), applyNow: true } : body(), {
-      onSuccess: ({ job }) => {
-        toast.success(job ? words.savedNow : restarts && running ? words.savedLater : words.saved);
-        onSaved?.();
-      },
-    });
-  };
-  return (
-    <Card>
-      <Form sending={edit} onSend={send} noValidate>
-        <CardHead title={title} text={text} />
-        <CardBody className="space-y-4">
-          {children((field) => fieldWords(edit.error, field, texts))}
-          {edit.error && !isAtFields(edit.error) ? <FieldError>{wordsFor(edit.error, texts)}</FieldError> : null}
-        </CardBody>
-        <div className="flex flex-wrap items-center justify-between gap-3 rounded-b-xl border-t bg-sunken/60 px-5 py-3">
-          {restarts && instance.status === 'running' ? (
-            <Switch checked={now} onChange={setNow} label={words.applyNow} text={words.applyNowText} />
-          ) : (
-            <span />
-          )}
-          <Button type="submit" size="sm" disabled={!changed} busy={edit.isPending}>
-            {texts.common.save}
-          </Button>
-        </div>
-      </Form>
-    </Card>
   );
 }
 

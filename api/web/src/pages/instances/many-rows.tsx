@@ -1,7 +1,7 @@
 import { useWindowVirtualizer } from '@tanstack/react-virtual';
 import { useLayoutEffect, useRef, useState } from 'react';
 import { ROW, Row } from './row';
-import type { RowsProps } from './rows';
+import type { RowsProps } from './rows-props';
 import { useUsage } from './usage';
 
 /** Instances, one below the other. Only those on the screen are in the page, however many there are. */

@@ -1,12 +1,10 @@
-import type { Instance } from '@/api/instances';
 import { ManyRows } from './many-rows';
 import { ROW, Row } from './row';
+import type { RowsProps } from './rows-props';
 import { useUsage } from './usage';
 
 /** So many are simply there. More are drawn as one scrolls. */
 const FEW = 50;
-
-export type RowsProps = { instances: Instance[] };
 
 /** Instances, one below the other. */
 export function Rows({ instances }: RowsProps) {

@@ -9,7 +9,7 @@ import { useTexts } from '@/texts';
 import { useAdminTexts } from '../texts';
 import { csv } from './csv';
 import { type Entry, goesOn, matches, serverFilter } from './filter';
-import { loadAudit } from './page';
+import { loadAudit } from './load';
 import type { AuditSearch } from './search';
 
 type Format = 'csv' | 'json';

@@ -1,7 +1,6 @@
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import { ScrollText } from 'lucide-react';
 import { useEffect, useState } from 'react';
-import { call, client } from '@/api/client';
 import { More, usePages } from '@/components/pages';
 import { Card } from '@/components/ui/card';
 import { Empty } from '@/components/ui/empty';
@@ -17,21 +16,12 @@ import { useAdminTexts } from '../texts';
 import { EntryRow } from './entry-row';
 import { Export } from './export';
 import { goesOn, matches, serverFilter } from './filter';
+import { loadAudit } from './load';
 import { type AuditSearch, OUTCOMES, SPANS } from './search';
-
-const PAGE = 100;
 
 /** As many matches are looked for at a time, in at most so many pages: then one decides whether to look further. */
 const WANTED = 50;
 const MOST_PAGES = 20;
-
-export const loadAudit = (filter: ReturnType<typeof serverFilter>, cursor: string | undefined, signal: AbortSignal) =>
-  call(
-    client.GET('/api/admin/audit', {
-      signal,
-      params: { query: { ...filter, limit: PAGE, ...(cursor ? { cursor } : {}) } },
-    }),
-  );
 
 /** Who changed what. */
 export function AuditPage() {

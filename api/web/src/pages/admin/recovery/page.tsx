@@ -6,7 +6,8 @@ import { Empty } from '@/components/ui/empty';
 import { Heading } from '../parts/heading';
 import { Loaded } from '../parts/loaded';
 import { useAdminTexts } from '../texts';
-import { type Recoverable, RecoverableRow } from './row';
+import type { Recoverable } from './recoverable';
+import { RecoverableRow } from './row';
 
 /** Instances whose files are there and whose rows are not: deleted ones, and those that the database does not know. */
 export function RecoveryPage() {

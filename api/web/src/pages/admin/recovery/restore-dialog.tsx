@@ -12,7 +12,7 @@ import { useTexts } from '@/texts';
 import { useChange } from '../parts/use-change';
 import { useAdminTexts } from '../texts';
 import { usePeople } from '../users/use-people';
-import type { Recoverable } from './row';
+import type { Recoverable } from './recoverable';
 
 /** The owner that is on record. */
 const AS_BEFORE = '';

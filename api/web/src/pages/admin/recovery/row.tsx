@@ -1,7 +1,6 @@
 import { RotateCcw } from 'lucide-react';
 import { useState } from 'react';
 import { call, client } from '@/api/client';
-import type { Schemas } from '@/api/contract';
 import { Badge } from '@/components/ui/badge';
 import { Button } from '@/components/ui/button';
 import { Until, When } from '@/components/when';
@@ -9,9 +8,8 @@ import { bytes } from '@/lib/format';
 import { Confirm } from '../parts/confirm';
 import { useChange } from '../parts/use-change';
 import { useAdminTexts } from '../texts';
+import type { Recoverable } from './recoverable';
 import { RestoreDialog } from './restore-dialog';
-
-export type Recoverable = Schemas['RecoverableInstance'];
 
 /** One instance that can be restored or removed for good. */
 export function RecoverableRow({ item }: { item: Recoverable }) {
