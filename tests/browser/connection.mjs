@@ -17,7 +17,7 @@ import {
   walk,
 } from './walk.mjs';
 
-const LOST = 'The connection was lost. What runs goes on; trying to come back…';
+const LOST = 'Connection lost. Programs keep running. Reconnecting…';
 /** What a counter prints between two cuts, without a space. */
 const COUNTED = Array.from({ length: 120 }, (_, index) => 1000 + index).join('');
 
@@ -109,14 +109,14 @@ async function phone() {
   await small.getByLabel('Email').fill(options.email);
   await small.getByLabel('Password', { exact: true }).fill(password);
   await small.getByRole('button', { name: 'Sign in', exact: true }).tap();
-  await small.getByText('Open in another window: take it over').waitFor();
+  await small.getByText('Open in another window. Select one to take it over.').waitFor();
   await accessible('terminal-takeover, phone', small);
   await picture('terminal-takeover-phone', small);
   await small.getByRole('button', { name: /^Shell/ }).tap();
   await connected(small);
   await sees('and on 102', small);
   await enter('clear; sleep 1000', small);
-  const keys = small.getByRole('toolbar', { name: 'Keys that a phone lacks' });
+  const keys = small.getByRole('toolbar', { name: 'Extra keys' });
   await keys.getByRole('button', { name: 'Ctrl+C' }).tap();
   await sees('^C', small);
   await enter('echo "on the phone $((100 + 3))"', small);
@@ -144,12 +144,12 @@ async function stopped() {
   await sees('on the phone 103');
   await look('terminal-stopped');
   await button('Close Terminal 1').click();
-  await page.getByText('A terminal can be opened while the instance is running.').waitFor();
+  await page.getByText('Start the instance to open a terminal.').waitFor();
   assert.equal(await screen().count(), 0);
   await look('terminal-not-running');
   await button('Start').last().click();
   await status('Running').waitFor();
-  await heading('A shell inside of the instance').waitFor();
+  await heading('A shell inside the instance').waitFor();
   await button('Open a terminal').click();
   await connected();
   await until('a prompt', async () => (await shown()).includes('$'));

@@ -93,7 +93,7 @@ async function searching() {
   assert.deepEqual(marks, Array(11).fill('request 29'));
   await look('logs-search');
   await search('nothing of the kind');
-  await log().getByText('No line matches.').waitFor();
+  await log().getByText('No matching lines.').waitFor();
   assert.equal(await number(), 0);
   await look('logs-no-match');
   await search('');
@@ -149,7 +149,7 @@ async function graphs() {
     route.request().url().endsWith('history') ? route.fulfill({ json: { points: [] } }) : route.abort(),
   );
   await link('Graphs').click();
-  await page.getByText('No measurements yet. They come in once a minute while it runs.').waitFor();
+  await page.getByText('No data yet. Usage is recorded once a minute while the instance runs.').waitFor();
   await look('graphs-empty');
   await page.unroute(streams);
   await page.reload();
@@ -171,12 +171,12 @@ async function devices() {
   const name = 'openclaw-control-ui · Linux x86_64';
   await link('Devices').click();
   await page.getByText('198.51.100.7').waitFor();
-  await button('Let in').click();
-  await toast(`${name} was let in`).waitFor();
-  await button('Turn away').click();
-  await toast(`${name} was turned away`).waitFor();
+  await button('Approve').click();
+  await toast(`${name} was approved`).waitFor();
+  await button('Reject').click();
+  await toast(`${name} was rejected`).waitFor();
   await button('Remove').click();
-  await dialog().getByText('It is signed out at once and has to ask again.').waitFor();
+  await dialog().getByText('It is signed out immediately and must ask for approval again.').waitFor();
   await look('devices-remove');
   await dialog().getByRole('button', { name: 'Remove' }).click();
   await toast(`${name} was removed`).waitFor();
@@ -186,7 +186,7 @@ async function devices() {
   await sees('quiet');
   await link('Devices').click();
   await page.getByText('No device is waiting').waitFor();
-  await page.getByText('No device yet').waitFor();
+  await page.getByText('No devices yet').waitFor();
   await look('devices-empty');
 }
 
@@ -194,14 +194,14 @@ async function devices() {
 async function stopped() {
   await button('Stop').click();
   await status('Stopped').waitFor();
-  await page.getByText('Devices can be seen while the instance is running.').waitFor();
+  await page.getByText('Start the instance to see its devices.').waitFor();
   await look('devices-stopped');
   await link('Graphs').click();
-  await page.getByText('The instance does not run, so that nothing new is measured.').waitFor();
+  await page.getByText('The instance is not running, so no new data is recorded.').waitFor();
   await chart(/^CPU: last/).waitFor();
   await look('graphs-stopped');
   await link('Logs').click();
-  await page.getByText('The instance does not run. This is what it printed last.').waitFor();
+  await page.getByText('The instance is not running. This is its last output.').waitFor();
   await page.getByText('not running', { exact: true }).waitFor();
   await log().getByText('fake gateway: listening on 18789').first().waitFor();
   await look('logs-stopped');

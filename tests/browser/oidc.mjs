@@ -28,13 +28,13 @@ async function brokenOff() {
   await look('sign-in-provider');
   await over();
   await link('[ Cancel ]').click();
-  await atTheDoor('The sign-in was broken off over there. Nothing has changed.');
+  await atTheDoor('The sign-in was cancelled at the identity provider. Nothing has changed.');
 }
 
 async function refused() {
   await over();
   await as('dan');
-  await atTheDoor('Nobody is let in by that identity');
+  await atTheDoor('There is no account here for that identity');
   await look('sign-in-refused');
 }
 
@@ -58,7 +58,7 @@ async function again() {
   await page.getByRole('menuitem', { name: 'Sign out' }).click();
   await heading('Sign in').waitFor();
   await page.goto(`${options.base}/api/auth/oidc/callback?code=x&state=y`);
-  await atTheDoor('The sign-in over there did not succeed');
+  await atTheDoor('The sign-in at the identity provider failed');
 }
 
 await walk([brokenOff, refused, signedIn, again]);

@@ -9,7 +9,7 @@ const VALUE = 'open-sesame';
 /** The form of a subject. */
 const part = (name) => page.locator('form').filter({ has: page.getByRole('heading', { name, exact: true }) });
 const save = (name) => part(name).getByRole('button', { name: 'Save changes' });
-const later = (name) => part(name).getByRole('switch', { name: /^Apply at once/ }).click();
+const later = (name) => part(name).getByRole('switch', { name: /^Apply now/ }).click();
 const detail = (name, value) => page.locator('dl > div').filter({ hasText: name }).getByText(value).waitFor();
 
 // Whatever the server says, it never says a secret that somebody has given it.
@@ -40,19 +40,19 @@ async function name() {
 /** What needs a new container can wait for the next restart, and says so until it is applied. */
 async function limits() {
   await part('Limits').getByRole('combobox', { name: 'Memory' }).selectOption('1.5 GB');
-  await part('Limits').getByText('The gateway restarts. Otherwise the next restart or update applies it.').waitFor();
+  await part('Limits').getByText('The gateway restarts. Otherwise, the change applies at the next restart or update.').waitFor();
   await later('Limits');
   await save('Limits').click();
-  await toast('Saved. It applies with the next restart.').waitFor();
+  await toast('Saved. The change applies at the next restart.').waitFor();
   await link('Overview').click();
-  await page.getByText('Changed settings wait').waitFor();
-  await page.getByText('They apply with the next restart: memory.').waitFor();
+  await page.getByText('Settings not applied yet').waitFor();
+  await page.getByText('These changes apply at the next restart: memory.').waitFor();
   await look('settings-pending');
   await button('Apply now').click();
-  await toast('Saved. It is being applied.').waitFor();
+  await toast('Saved. The change is being applied.').waitFor();
   await toast('Family assistant has its new settings').waitFor();
   await status('Running').waitFor();
-  assert.equal(await page.getByText('Changed settings wait').count(), 0);
+  assert.equal(await page.getByText('Settings not applied yet').count(), 0);
   await detail('Limits', '1.5 GB memory');
 }
 
@@ -60,13 +60,13 @@ async function limits() {
 async function environment() {
   await link('Settings').click();
   const form = part('Environment variables');
-  await form.getByText('None is set.').waitFor();
+  await form.getByText('No variables yet.').waitFor();
   await button('Add a variable').click();
   const field = form.getByRole('textbox', { name: 'Name' });
   const value = form.getByLabel('Value', { exact: true });
   await field.fill('my-variable');
   await value.fill(VALUE);
-  await form.getByText('A name is made of capital letters, digits and _, and does not begin with a digit.').waitFor();
+  await form.getByText('Use capital letters, digits and _ in a name. It cannot start with a digit.').waitFor();
   assert.equal(await field.getAttribute('aria-invalid'), 'true');
   assert.ok(await save('Environment variables').isDisabled());
   await look('settings-refused');
@@ -76,7 +76,7 @@ async function environment() {
   await field.fill('MY_TOOL');
   await later('Environment variables');
   await save('Environment variables').click();
-  await form.getByText('What you changed waits for the next restart.').waitFor();
+  await form.getByText('Your changes apply at the next restart.').waitFor();
   assert.equal(await value.count(), 0);
   assert.equal(await form.getByText('NODE_OPTIONS').count(), 0, 'what was wrong before is forgotten');
   await link('Overview').click();
@@ -87,7 +87,7 @@ async function environment() {
   await form.getByText('is set', { exact: true }).waitFor();
   await button('Remove MY_TOOL').click();
   await save('Environment variables').click();
-  await form.getByText('None is set.').waitFor();
+  await form.getByText('No variables yet.').waitFor();
 }
 
 async function channel() {
@@ -98,9 +98,9 @@ async function channel() {
   await form.getByRole('alert').getByText('Must look like 123456789:AbC..., as @BotFather gives it').waitFor();
   await form.getByLabel('Bot token').fill(TOKEN);
   await save('Chat channel').click();
-  await toast('Saved. It is being applied.').waitFor();
+  await toast('Saved. The change is being applied.').waitFor();
   await toast('Family assistant has its new settings').waitFor();
-  await form.getByText('Leave empty to keep the token it has.').waitFor();
+  await form.getByText('Leave empty to keep the current token.').waitFor();
   assert.equal(await form.getByLabel('Bot token').inputValue(), '');
   await link('Overview').click();
   await detail('Channel', 'Telegram');
@@ -108,9 +108,9 @@ async function channel() {
   await form.getByRole('radio', { name: /^Skip/ }).click();
   await later('Chat channel');
   await save('Chat channel').click();
-  await toast('Saved. It applies with the next restart.').waitFor();
+  await toast('Saved. The change applies at the next restart.').waitFor();
   await link('Overview').click();
-  await page.getByText(/^They apply with the next restart: .*channel/).waitFor();
+  await page.getByText(/^These changes apply at the next restart: .*channel/).waitFor();
   await link('Settings').click();
 }
 
@@ -123,11 +123,11 @@ async function provider() {
   assert.equal(await form.getByLabel('API key').getAttribute('type'), 'password');
   await save('AI provider').click();
   await toast('Family assistant has its new settings').waitFor();
-  await form.getByText('Leave empty to keep the key it has.').waitFor();
+  await form.getByText('Leave empty to keep the current key.').waitFor();
   assert.equal(await form.getByLabel('API key').inputValue(), '');
   await look('settings-saved');
   await page.reload();
-  await form.getByText('Leave empty to keep the key it has.').waitFor();
+  await form.getByText('Leave empty to keep the current key.').waitFor();
   const content = await page.content();
   assert.ok(!content.includes(KEY) && !content.includes(TOKEN));
   await link('Overview').click();

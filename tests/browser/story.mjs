@@ -87,7 +87,7 @@ async function dashboard() {
 async function doctor() {
   await link('Terminal').click();
   await page.getByRole('button', { name: /^openclaw doctor/ }).click();
-  const ended = page.getByText('Ended, all well (exit code 0).');
+  const ended = page.getByText('Finished (exit code 0).');
   const failed = page.getByText(/^Ended with exit code/);
   const screen = page.locator('[data-terminal]');
   await screen.getByText(/doctor/i).first().waitFor(BOOT);

@@ -13,11 +13,11 @@ async function instance() {
 /** Nothing is open: what can be, each with what it is for. */
 async function start() {
   await link('Terminal').click();
-  await heading('A shell inside of the instance').waitFor();
+  await heading('A shell inside the instance').waitFor();
   for (const [command, help] of [
     ['configure', 'Change models, channels and keys, step by step'],
-    ['onboard', 'Set everything up from the beginning'],
-    ['doctor', 'Look for problems, and offer to mend them'],
+    ['onboard', 'Set everything up from scratch'],
+    ['doctor', 'Find problems and offer to fix them'],
     ['channels add', 'Connect another chat channel'],
   ]) {
     await page.getByRole('button', { name: new RegExp(`^openclaw ${command}`) }).getByText(help).waitFor();
@@ -79,7 +79,7 @@ async function resize() {
   await until('the old size', async () => (await size()).cols === before.cols);
   await button('Use the whole window').click();
   await until('more rows', async () => (await size()).rows > before.rows);
-  await button('Back into the page').click();
+  await button('Back to the page').click();
   await until('as many rows as before', async () => (await size()).rows === before.rows);
 }
 
@@ -123,7 +123,7 @@ async function copy() {
   await enter(`clear; ${write('stolen')}`);
   await sees('written');
   assert.equal(await clipboard(), 'needle');
-  await button('More for this terminal').click();
+  await button('More options for this terminal').click();
   await page.getByRole('menuitemcheckbox', { name: 'Let programs write to my clipboard' }).click();
   await page.getByRole('menu').waitFor({ state: 'detached' });
   assert.ok(await screen().locator('textarea').evaluate((area) => area === document.activeElement), 'one goes on typing');
@@ -162,7 +162,7 @@ async function commands() {
   await button('Open a terminal').click();
   await page.getByRole('menuitem', { name: 'openclaw doctor' }).click();
   await sees('nothing is wrong');
-  await says('Ended, all well (exit code 0).');
+  await says('Finished (exit code 0).');
   await look('terminal-ended');
   await button('Close openclaw doctor').click();
   assert.equal(await dialog().count(), 0, 'what has ended is closed without a question');
@@ -190,7 +190,7 @@ async function ends() {
   await tab('Terminal 2').click();
   await enter('sleep 1000');
   await button('Close Terminal 2').click();
-  await dialog().getByText('What runs in it is ended as well.').waitFor();
+  await dialog().getByText('Programs running in it end as well.').waitFor();
   await look('terminal-close');
   await dialog().getByRole('button', { name: 'Cancel' }).click();
   await dialog().waitFor({ state: 'detached' });
@@ -199,9 +199,9 @@ async function ends() {
   await dialog().getByRole('button', { name: 'End it' }).click();
   await until('one tab', async () => (await open.count()) === 1);
   await enter('exit');
-  await says('Ended, all well (exit code 0).');
+  await says('Finished (exit code 0).');
   await button('Close Terminal 1').click();
-  await heading('A shell inside of the instance').waitFor();
+  await heading('A shell inside the instance').waitFor();
 }
 
 await walk([instance, start, shell, several, resize, find, copy, paste, commands, ends]);

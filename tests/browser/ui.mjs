@@ -39,7 +39,7 @@ async function signIn() {
   await page.getByLabel('Email').fill(options.email);
   await page.getByLabel('Password', { exact: true }).fill('wrong in every way');
   await button('Sign in').click();
-  await page.getByText('Email or password is wrong.').waitFor();
+  await page.getByText('The email or password is wrong').waitFor();
   await page.getByLabel('Password', { exact: true }).fill(password);
   await button('Sign in').click();
   await page.waitForURL('**/instances');
@@ -71,7 +71,7 @@ async function create() {
   assert.equal(await page.getByLabel('Bot token').getAttribute('type'), 'password');
 
   await button('Create instance').click();
-  await page.getByText('Give it a name.').waitFor();
+  await page.getByText('Enter a name.').waitFor();
   await page.getByText(/A bot token is needed for Telegram/).waitFor();
   await page.getByText(/A key is needed for Anthropic/).waitFor();
   await look('create');
@@ -113,7 +113,7 @@ async function access() {
 
   await button('Stop').click();
   await status('Stopped').waitFor();
-  await page.getByText('The dashboard can be opened while the instance is running.').waitFor();
+  await page.getByText('Start the instance to open its dashboard.').waitFor();
   assert.equal(await url.count(), 0);
   assert.equal(await page.getByText('Gateway token', { exact: true }).count(), 0);
   await button('Start').click();
@@ -156,7 +156,7 @@ async function others() {
   await heading('API tokens').waitFor();
   await look('profile');
   await page.goto(`${options.base}/no/such/page`);
-  await heading('There is no such page').waitFor();
+  await heading('Page not found').waitFor();
 }
 
 async function remove() {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { button, dialog, heading, link, look, page, picture, toast } from '../walk.mjs';
 import { ask, counts, fact, hasFocus, open, rows, says } from './shared.mjs';
 
-const TITLE = 'Image of OpenClaw';
+const TITLE = 'OpenClaw image';
 const builds = () => rows(TITLE);
 const build = (version) => builds().filter({ has: page.getByRole('link', { name: version, exact: true }) });
 const log = () => page.getByRole('log', { name: 'Build log' });
@@ -29,9 +29,9 @@ async function refused() {
 
 /** The next version: what its build prints is seen while it does, and who is at it. */
 async function built() {
-  await choose('As the workers are set');
+  await choose('As set on the workers');
   await dialog().getByRole('button', { name: 'Build' }).click();
-  await toast('The build is on its way').waitFor();
+  await toast('Build requested').waitFor();
   await heading('Build image Running').waitFor();
   await log().getByText(/Step 2 of the build/).waitFor();
   assert.ok(await heading('Build image Running').isVisible(), 'it prints while it runs');
@@ -42,7 +42,7 @@ async function built() {
   await picture('admin-building-light');
   await heading('Build image Done').waitFor();
   await log().getByText(/Step 12 of the build/).waitFor();
-  await link('To the build').click();
+  await link('View build').click();
   await heading('2026.9.7 Ready').waitFor();
   await says(fact('Source'), 'Git repository', 'where it comes from');
   await says(fact('Size'), /MB$/, 'its size');
@@ -73,7 +73,7 @@ async function policy() {
   await page.getByRole('alert').getByText(/^Must be a version that others can be compared with/).waitFor();
   await oldest.fill('2026.9.7');
   await button('Save changes').click();
-  await toast('The oldest safe version is set').waitFor();
+  await toast('Oldest safe version saved').waitFor();
   await look('admin-images');
 }
 

@@ -91,7 +91,7 @@ async function retry() {
   await heading('Create Failed').waitFor();
   await tabTo(button('Retry'), 'its retry');
   await page.keyboard.press('Enter');
-  await toast('Create: back in its queue').waitFor();
+  await toast('Create: back in the queue').waitFor();
   await hasFocus(page.getByRole('heading', { name: /^Create/ }), 'after its button has gone');
   await heading('Create Done').waitFor();
   const { items } = await ask(`/admin/instances?q=${encodeURIComponent(FAILED)}`);
@@ -105,7 +105,7 @@ async function drop() {
   await column(jobs(), 2, 'Failed');
   await jobs().getByRole('link').first().click();
   await button('Retry').click();
-  await toast(/ was not put back$/).waitFor();
+  await toast(/ could not be retried$/).waitFor();
   await toast('The instance of this job is gone.').waitFor();
   await hasFocus(button('Retry'), 'after a refusal');
   const address = page.url();

@@ -15,12 +15,12 @@ async function quotas() {
   await dialog().getByText(`Limits of ${BOB}`).waitFor();
   const most = dialog().getByLabel('Instances', { exact: true });
   await most.fill('many');
-  await dialog().getByText('A whole number, or nothing').waitFor();
+  await dialog().getByText('Enter a whole number, or leave this empty').waitFor();
   assert.ok(await dialog().getByRole('button', { name: 'Save changes' }).isDisabled());
   await look('admin-quotas');
   await most.fill('3');
   await page.keyboard.press('Enter');
-  await toast(`The limits of ${BOB} are set`).waitFor();
+  await toast(`Limits of ${BOB} saved`).waitFor();
   await hasFocus(actions, 'after a dialog that a menu has opened');
   await rows('People').filter({ hasText: BOB }).getByText('2 of 3').waitFor();
   await look('admin-users');
@@ -49,7 +49,7 @@ async function found() {
 async function somebodyElses() {
   await link(FAILED).click();
   await heading(FAILED).waitFor();
-  await page.getByText('This is somebody else’s instance').waitFor();
+  await page.getByText('This instance belongs to someone else').waitFor();
   const { pathname } = new URL(page.url());
   for (const name of ['Open Dashboard', 'Copy Gateway token']) await counts(button(name), 0, name);
   for (const name of ['Terminal', 'Logs', 'Graphs', 'Devices']) await counts(link(name), 0, name);
@@ -63,7 +63,7 @@ async function somebodyElses() {
   await link('Activity').click();
   await page.getByRole('button', { name: /^Stop Done/ }).first().waitFor();
   await page.goto(`${options.base}${pathname}/terminal`);
-  await page.getByText('This is somebody else’s instance').waitFor();
+  await page.getByText('This instance belongs to someone else').waitFor();
   await counts(page.locator('[data-terminal]'), 0, 'terminals');
   await link('All instances').click();
   await heading('All instances').waitFor();

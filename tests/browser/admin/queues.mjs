@@ -4,7 +4,7 @@ import { button, createInstance, dialog, heading, link, look, page, status, toas
 import { ANN, ask, counts, fact, hasFocus, open, region, rows, says } from './shared.mjs';
 
 const OWN = 'Front desk';
-const PAUSED = 'An administrator has paused this. It begins once it is resumed.';
+const PAUSED = 'An administrator paused this queue. The job starts once the queue is resumed.';
 const card = () => region('Instances');
 
 async function figures() {
@@ -13,22 +13,22 @@ async function figures() {
   assert.equal(queue.queue, 'lifecycle');
   await says(fact('Waiting', card()), '0', 'nothing waits');
   await says(fact('Running', card()), '0', 'nothing runs');
-  await says(fact('Oldest waits for', card()), '–', 'so nothing is old');
+  await says(fact('Longest wait', card()), '–', 'so nothing is old');
   await says(fact('Workers', card()), '2', 'both workers serve it');
   await says(fact('Failed, last day', card()), String(queue.failedLastDay), 'what failed');
   assert.ok(queue.failedLastDay > 1);
   // The chart in words, and the table that says the same by kind.
   const { succeeded, failed, cancelled } = queue.lastHour;
-  const chart = card().getByRole('img', { name: /^Instances\. Ended per minute, last hour: / });
+  const chart = card().getByRole('img', { name: /^Instances\. Finished per minute, last hour: / });
   const words = `${succeeded} done, ${failed} failed, ${cancelled} cancelled`;
-  assert.equal(await chart.getAttribute('aria-label'), `Instances. Ended per minute, last hour: ${words}`);
-  const table = rows('What ended in the last hour: Instances');
+  assert.equal(await chart.getAttribute('aria-label'), `Instances. Finished per minute, last hour: ${words}`);
+  const table = rows('Finished in the last hour: Instances');
   const ended = await table.locator('td:nth-of-type(2)').allInnerTexts();
   assert.equal(ended.map(Number).reduce((sum, count) => sum + count, 0), succeeded + failed + cancelled);
   const { lastHour } = queue.kinds.find(({ kind }) => kind === 'provision');
   const name = `${lastHour.succeeded} done, ${lastHour.failed} failed, ${lastHour.cancelled} cancelled`;
   await table.filter({ hasText: 'Create' }).getByRole('img', { name }).waitFor();
-  await region('Updates of everything').getByText('Nothing has ended in the last hour.').waitFor();
+  await region('Rollouts').getByText('No jobs finished in the last hour.').waitFor();
 }
 
 /** The numbers lead to their jobs. */
@@ -51,7 +51,7 @@ async function pause() {
   await page.keyboard.press('Enter');
   await dialog().getByRole('button', { name: 'Pause' }).click();
   await toast('"Instances" is paused').waitFor();
-  await card().getByText('Nothing new is begun. What runs goes on.').waitFor();
+  await card().getByText('No new jobs start. Running jobs continue.').waitFor();
   await hasFocus(card().getByRole('button', { name: 'Resume' }), 'after the pause');
 }
 
@@ -69,7 +69,7 @@ async function waits() {
 async function cancel() {
   await link('Administration').click();
   await says(fact('Waiting', card()), '1', 'the new instance waits');
-  await says(fact('Oldest waits for', card()), /^\d/, 'and for how long');
+  await says(fact('Longest wait', card()), /^\d/, 'and for how long');
   await open('Instances', 'All instances');
   await link('Bookkeeping').click();
   await button('Stop').click();
@@ -82,9 +82,9 @@ async function cancel() {
   await counts(rows('Jobs'), 2, 'jobs that wait');
   await rows('Jobs').filter({ hasText: ANN }).getByRole('link', { name: 'Stop' }).click();
   await page.getByText(PAUSED).waitFor();
-  await says(fact('Asked for by'), 'eve@test.example', 'who asked');
+  await says(fact('Requested by'), 'eve@test.example', 'who asked');
   await button('Cancel').click();
-  await dialog().getByText('Cancel: Stop?').waitFor();
+  await dialog().getByText('Cancel "Stop"?').waitFor();
   await dialog().getByRole('button', { name: 'Cancel the job' }).click();
   await heading('Stop Cancelled').waitFor();
   await button('Drop').waitFor();
@@ -94,7 +94,7 @@ async function cancel() {
 async function resume() {
   await open('Queues');
   await card().getByRole('button', { name: 'Resume' }).click();
-  await toast('"Instances" goes on').waitFor();
+  await toast('"Instances" was resumed').waitFor();
   await hasFocus(card().getByRole('button', { name: 'Pause' }), 'after going on');
   await link('Instances').first().click();
   await link(OWN).click();

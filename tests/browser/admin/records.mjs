@@ -18,7 +18,7 @@ export async function reconciler() {
   const finding = files.getByRole('listitem').filter({ hasText: STRAY });
   await finding.getByText('Reported', { exact: true }).waitFor();
   await finding.getByText('The database does not know this directory.').waitFor();
-  await page.getByRole('listitem').filter({ hasText: /^Ports/ }).getByText('All is as it should be.').waitFor();
+  await page.getByRole('listitem').filter({ hasText: /^Ports/ }).getByText('No problems found.').waitFor();
   await look('admin-reconciler');
   await open('Recovery');
   const unknown = page.getByRole('region', { name: 'Unknown to the database' }).getByRole('listitem');
@@ -27,7 +27,7 @@ export async function reconciler() {
   await open('Reconciler');
   rmSync(stray, { recursive: true, force: true });
   await button('Run now').click();
-  await files.getByText('All is as it should be.').waitFor();
+  await files.getByText('No problems found.').waitFor();
 }
 
 const entries = () => rows('Audit');
@@ -52,10 +52,10 @@ async function filters() {
   await column(entries(), 3, 'instance.create');
   await counts(entries(), 2, 'what he has created');
   await keptByAddress(entries());
-  await page.getByRole('searchbox', { name: 'About what' }).fill('nothing of this name');
+  await page.getByRole('searchbox', { name: 'Target' }).fill('nothing of this name');
   await page.getByText('Nothing matches').waitFor();
   await button('Show all').click();
-  await choose('How far back', 'Last day');
+  await choose('Time range', 'Last day');
   await choose('Outcome', 'Refused');
   await counts(entries(), 1, 'what was refused');
   await entries().getByText('=eve@test.example').first().waitFor();

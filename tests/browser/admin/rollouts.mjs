@@ -12,7 +12,7 @@ async function start({ seen = false } = {}) {
   if (seen) await look('admin-update-all');
   await page.getByRole('switch', { name: /^Build the image first/ }).click();
   await dialog().getByRole('button', { name: 'Update all' }).click();
-  await toast('All instances are being updated').waitFor();
+  await toast('Rollout started').waitFor();
 }
 
 /** While nothing is begun, the first one waits: time enough to think better of it. */
@@ -28,9 +28,9 @@ async function stopped(all) {
   await button('Cancel').click();
   await dialog().getByRole('button', { name: 'Cancel the job' }).click();
   await heading('Update all Cancelled').waitFor();
-  await says(fact('Not touched'), String(all), 'those that were not touched');
+  await says(fact('Skipped'), String(all), 'those that were not touched');
   assert.equal(await change('POST', '/admin/queues/lifecycle/resume'), 200);
-  await page.getByRole('link', { name: 'All updates of everything' }).click();
+  await page.getByRole('link', { name: 'All rollouts' }).click();
 }
 
 async function ended(all) {
@@ -38,18 +38,18 @@ async function ended(all) {
   await heading('Update all Done').waitFor({ timeout: 120_000 });
   await says(fact('Updated'), String(all), 'those that were updated');
   await says(fact('Failed'), '0', 'those that were not');
-  for (const nth of [1, 2, 3]) await wave(nth).getByText('Over', { exact: true }).waitFor();
+  for (const nth of [1, 2, 3]) await wave(nth).getByText('Finished', { exact: true }).waitFor();
   const { items } = await ask('/admin/instances');
   assert.deepEqual([...new Set(items.map(({ openclawVersion }) => openclawVersion))], ['2026.9.7']);
-  await page.getByRole('link', { name: 'All updates of everything' }).click();
-  await counts(rows('Update all'), 2, 'updates of everything');
+  await page.getByRole('link', { name: 'All rollouts' }).click();
+  await counts(rows('Rollouts'), 2, 'updates of everything');
   await look('admin-rollouts');
 }
 
 /** Updates of everything. */
 export async function rollouts() {
-  await open('Update all');
-  await page.getByText('Everything has not been updated at once yet').waitFor();
+  await open('Rollouts');
+  await page.getByText('No rollouts yet').waitFor();
   const all = (await ask('/admin/instances')).items.length;
   await stopped(all);
   await ended(all);

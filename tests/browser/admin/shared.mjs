@@ -21,7 +21,7 @@ export const change = (method, path) =>
 
 /** Opens a part of the administration by its tab. */
 export async function open(tab, title = tab) {
-  await page.getByRole('navigation', { name: 'Parts of the administration' }).getByRole('link', { name: tab }).click();
+  await page.getByRole('navigation', { name: 'Administration sections' }).getByRole('link', { name: tab }).click();
   await heading(title).waitFor();
 }
 

@@ -3,17 +3,17 @@ import assert from 'node:assert/strict';
 import { button, dialog, heading, link, look, page, status, toast } from '../walk.mjs';
 import { ask, counts, fact, hasFocus, open, region, says } from './shared.mjs';
 
-const NONE = 'No worker is running that could do this. It begins as soon as there is one.';
+const NONE = 'No worker is available for this job. It starts as soon as one is.';
 
 const card = (id) => page.locator('section').filter({ has: page.getByRole('heading', { name: id, exact: true }) });
 
 async function facts(worker) {
   const one = card(worker.id);
   await one.getByText('Working', { exact: true }).waitFor();
-  for (const queue of ['Instances', 'Image builds', 'Updates of everything']) await one.getByText(queue).waitFor();
+  for (const queue of ['Instances', 'Image builds', 'Rollouts']) await one.getByText(queue).waitFor();
   await says(fact('Host', one), `${worker.host}, process ${worker.pid}`, 'where it runs');
   await says(fact('Version', one), worker.version, 'its version');
-  await says(fact('Last sign of life', one), /^(now|\d+ seconds ago)$/, 'when it was heard of');
+  await says(fact('Last heartbeat', one), /^(now|\d+ seconds ago)$/, 'when it was heard of');
   await one.getByText(`0 of ${worker.concurrency}`).waitFor();
 }
 
@@ -23,7 +23,7 @@ async function drain({ id }, { seen = false } = {}) {
   await dialog().getByText(`Drain ${id}?`).waitFor();
   if (seen) await look('admin-drain');
   await dialog().getByRole('button', { name: 'Drain' }).click();
-  await toast(`${id} takes nothing new and ends`).waitFor();
+  await toast(`${id} is draining`).waitFor();
   // What ended in order is not kept.
   await one.waitFor({ state: 'detached' });
   await hasFocus(heading('Workers'), 'after its button has gone');
@@ -63,7 +63,7 @@ export async function workers() {
   await drain(one, { seen: true });
   await counts(button('Drain'), 1, 'workers that can still be drained');
   await drain(other);
-  await page.getByText('There is no worker').waitFor();
+  await page.getByText('No worker is running').waitFor();
   await look('admin-no-worker');
   await nobody();
 }

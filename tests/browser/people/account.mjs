@@ -42,7 +42,7 @@ export async function changePassword() {
   await second.waitFor({ state: 'detached' });
   await atTheDoor();
   await knock({ ...ADMIN, password: OLD }, other);
-  await other.getByText('Email or password is wrong.').waitFor();
+  await other.getByText('The email or password is wrong').waitFor();
   await signInThere();
 }
 
@@ -75,11 +75,11 @@ export async function tokens() {
   await create.click();
   await mistake('Name', 'Must be at most 64 characters long');
   await field('Name').fill('backup script');
-  await page.getByRole('combobox', { name: 'It may' }).selectOption('only look');
+  await page.getByRole('combobox', { name: 'Permissions' }).selectOption('Read only');
   await look('token-form');
   await create.click();
 
-  await dialog().getByText('It is shown only this once.').waitFor();
+  await dialog().getByText('You will not see it again.').waitFor();
   const token = await dialog().locator('code').innerText();
   assert.match(token, /^claw_\w{40,}$/);
   await button('Copy token').click();
@@ -92,13 +92,13 @@ export async function tokens() {
   assert.ok(!(await page.content()).includes(token), 'it is shown once');
 
   const line = page.getByRole('listitem').filter({ hasText: 'backup script' });
-  await line.getByText('only look · never used · expires in').waitFor();
+  await line.getByText('Read only · never used · expires in').waitFor();
   assert.equal(await known(token), ADMIN.email);
   await page.reload();
   await line.getByText(/· used .* · expires in/).waitFor();
   await look('tokens', { part: heading('API tokens') });
   await line.getByRole('button', { name: 'Revoke' }).click();
-  await dialog().getByText('Whatever uses it is refused at once.').waitFor();
+  await dialog().getByText('Anything that uses this token loses access immediately.').waitFor();
   await dialog().getByRole('button', { name: 'Revoke' }).click();
   await toast('backup script was revoked').waitFor();
   await page.getByText('You have no tokens.').waitFor();

@@ -25,7 +25,7 @@ export async function knock(person, where = page) {
 /** Chooses something in the menu of one's account. */
 export async function fromMenu(name, where = page) {
   await where.getByRole('button', { name: /^(Account of|账户)/ }).click();
-  await where.getByRole(/^(English|简体中文|Dark|Light|Like the system)$/.test(name) ? 'menuitemradio' : 'menuitem', { name, exact: true }).click();
+  await where.getByRole(/^(English|简体中文|Dark|Light|System)$/.test(name) ? 'menuitemradio' : 'menuitem', { name, exact: true }).click();
 }
 
 export async function signOut(where = page) {

@@ -8,13 +8,13 @@ let invitation;
 export async function invite() {
   await toPeople();
   await button('Invite').click();
-  await dialog().getByText('You get a link to pass on.').waitFor();
+  await dialog().getByText('You get a link to share.').waitFor();
   await field('Email').fill(ADMIN.email.toUpperCase());
-  await button('Make the link').click();
-  await mistake('Email', 'Somebody here has this email already.');
+  await button('Create link').click();
+  await mistake('Email', 'Someone here already uses this email.');
   await field('Email').fill(ANN.email);
   await look('invite');
-  await button('Make the link').click();
+  await button('Create link').click();
   await dialog().getByText(`Invitation for ${ANN.email}`).waitFor();
 
   await button('Copy the link').click();
@@ -59,7 +59,7 @@ export async function ordinary() {
 
 /** Links that are used, cut off or of nobody's making: each says so, also one after the other in the same tab. */
 export async function links() {
-  const refused = other.getByText('This link is not good, or not any more');
+  const refused = other.getByText('This link is invalid or has expired');
   for (const address of [invitation, `${invitation.slice(0, -20)}%`]) {
     await other.goto(address);
     await field('New password', other).fill(ANN.password);

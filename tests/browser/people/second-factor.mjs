@@ -5,7 +5,7 @@ import { button, dialog, field, heading, look, page, toast } from '../walk.mjs';
 import { ANN, about, fromMenu, knock, mistake, other, row, signOut, takeLink, toPeople } from './both.mjs';
 import { app } from './totp.mjs';
 
-const WRONG = 'This code is not right, or it has been used already. Wait for the next one.';
+const WRONG = 'This code is wrong or has already been used. Wait for the next one.';
 let phone;
 let recovery;
 
@@ -25,18 +25,18 @@ export async function switchOn() {
   phone = app(secret);
 
   await field('Code from the app', other).fill(phone.wrong());
-  await button('Switch on', other).click();
-  await mistake('Code from the app', 'This is not the code that the app shows now. Is its clock right?', other);
+  await button('Turn on', other).click();
+  await mistake('Code from the app', 'This code is wrong. Enter the code that the app shows now', other);
   await look('profile-second-factor', { where: other, part: code });
   const right = await phone.next();
   await field('Code from the app', other).fill(`${right.slice(0, 3)} ${right.slice(3)}`);
-  await button('Switch on', other).click();
+  await button('Turn on', other).click();
 }
 
 /** They are shown once, and leave by the clipboard or as a file; no slip closes them. */
 export async function recoveryCodes() {
   const shown = dialog(other);
-  await shown.getByText('they are shown only now').waitFor();
+  await shown.getByText('they are shown only once').waitFor();
   recovery = await shown.getByRole('listitem').allInnerTexts();
   assert.equal(recovery.length, 10);
   assert.equal(new Set(recovery).size, 10);
@@ -50,11 +50,11 @@ export async function recoveryCodes() {
   assert.equal(await readFile(await file.path(), 'utf8'), `${recovery.join('\n')}\n`);
   await other.keyboard.press('Escape');
   await other.mouse.click(20, 400);
-  await button('I have kept them', other).click();
+  await button('I have saved them', other).click();
   await shown.waitFor({ state: 'detached' });
   const html = await other.content();
   assert.ok(!recovery.some((code) => html.includes(code)), 'they are shown once');
-  await button('Switch off', other).waitFor();
+  await button('Turn off', other).waitFor();
 }
 
 /** At the door: the password, then a code that was not used yet. */
@@ -62,7 +62,7 @@ export async function askedFor() {
   await signOut(other);
   assert.equal(await other.getByText('You have been signed out').count(), 0, 'she knows');
   await knock(ANN, other);
-  await heading('Second factor', other).waitFor();
+  await heading('Two-factor authentication', other).waitFor();
   await look('sign-in-code', { where: other });
   await field('Code', other).fill(phone.used());
   await button('Verify', other).click();
@@ -95,7 +95,7 @@ export async function resetByLink() {
   await row(ANN).getByText('Two-factor').waitFor();
   await look('users');
   await about(ANN, 'Reset the password');
-  await dialog().getByText('Forget the authenticator app as well').waitFor();
+  await dialog().getByText('Also turn off two-factor authentication').waitFor();
   await look('user-reset');
   await dialog().getByRole('button', { name: 'Reset the password' }).click();
   await dialog().getByText(`New password for ${ANN.email}`).waitFor();
@@ -111,7 +111,7 @@ export async function resetByLink() {
   ANN.password = 'four other words instead';
   await field('New password', other).fill(ANN.password);
   await button('Set the password', other).click();
-  await other.getByText('Your account is protected by a second factor').waitFor();
+  await other.getByText('Your account uses two-factor authentication.').waitFor();
   await look('new-password', { where: other });
   await field('Code', other).fill(phone.used());
   await button('Set the password', other).click();
@@ -125,8 +125,8 @@ export async function resetByLink() {
 
 export async function switchOff() {
   await fromMenu('Profile and security', other);
-  await button('Switch off', other).click();
-  const submit = dialog(other).getByRole('button', { name: 'Switch off' });
+  await button('Turn off', other).click();
+  const submit = dialog(other).getByRole('button', { name: 'Turn off' });
   assert.ok(await submit.isDisabled(), 'it wants the password');
   await field('Password', other).fill('not this one');
   await submit.click();

@@ -18,7 +18,7 @@ export async function setUp() {
   await mistake('New password', 'Must be at least 12 characters long');
   await field('New password').fill(ADMIN.password);
   await button('Create the administrator').click();
-  await mistake('One-time token', 'This is not a token that the API has written to its log.');
+  await mistake('One-time token', 'This token is not valid. Copy it from the API’s log.');
   await look('setup-mistake');
 
   // The installer's link, in the tab that is open: what was entered stays, and the token leaves the address bar.
@@ -35,7 +35,7 @@ export async function setUpAlready() {
   await page.goto(`${options.base}/setup`);
   await page.waitForURL('**/instances');
   await other.goto(`${options.base}/setup#${token}`);
-  await other.getByText('This installation has been set up already.').waitFor();
+  await other.getByText('This installation is already set up.').waitFor();
   assert.equal(await field('One-time token', other).count(), 0);
   await link('Go to sign-in', other).click();
   await heading('Sign in', other).waitFor();

@@ -13,13 +13,13 @@ export async function suspend() {
   await other.waitForURL('**/sign-in?to=*');
   await other.getByText('You have been signed out').waitFor();
   await knock(ANN, other);
-  await other.getByText('The same is said of an account that is suspended.').waitFor();
+  await other.getByText('The email or password is wrong, or the account is suspended.').waitFor();
   await look('sign-in-ended', { where: other });
 }
 
 export async function reactivate() {
-  await about(ANN, 'Let in again');
-  await toast(`${ANN.email} may sign in again`).waitFor();
+  await about(ANN, 'Reactivate');
+  await toast(`${ANN.email} can sign in again`).waitFor();
   await row(ANN).getByText('Suspended').waitFor({ state: 'detached' });
   await knock(ANN, other);
   await other.waitForURL('**/instances');
@@ -51,35 +51,35 @@ export async function quotas() {
   await dialog().getByText(`Limits of ${ANN.email}`).waitFor();
   assert.ok(await save().isDisabled(), 'nothing is changed yet');
   await field('Instances').fill('many');
-  await dialog().getByText('A whole number, or nothing').waitFor();
+  await dialog().getByText('Enter a whole number, or leave this empty').waitFor();
   assert.ok(await save().isDisabled(), 'it is no number');
   await field('Instances').fill('3');
-  await field('Memory in all, MB').fill('999999999');
+  await field('Total memory (MB)').fill('999999999');
   await save().click();
   await dialog().getByText('Must be from 0 to 100000000').waitFor();
-  await field('Memory in all, MB').fill('8192');
+  await field('Total memory (MB)').fill('8192');
   // What was wrong is said until it is changed, not until it is tried again.
   await dialog().getByText('Must be from 0 to 100000000').waitFor({ state: 'detached' });
   await look('user-limits');
   await save().click();
-  await toast(`The limits of ${ANN.email} are set`).waitFor();
+  await toast(`Limits of ${ANN.email} saved`).waitFor();
   await row(ANN).getByText('0 of 3').waitFor();
   await about(ANN, 'Limits…');
   assert.equal(await field('Instances').inputValue(), '3');
-  assert.equal(await field('Memory in all, MB').inputValue(), '8192');
+  assert.equal(await field('Total memory (MB)').inputValue(), '8192');
   await button('Cancel').click();
 }
 
 /** What one's limits do not allow is said where it stands, which is unfolded, with how much there is. */
 export async function beyond() {
   await about(ANN, 'Limits…');
-  await field('Memory in all, MB').fill('1536');
+  await field('Total memory (MB)').fill('1536');
   await save().click();
   await dialog().waitFor({ state: 'detached' });
   await link('New instance', other).first().click();
   await field('Name', other).fill('Too big');
   await button('Create instance', other).click();
-  await mistake('Memory', /may not have so much together\. This one may have 1\.5 GB at most/, other);
+  await mistake('Memory', /exceeds the account’s total limit\. This instance can have at most 1\.5 GB/, other);
   await look('create-beyond', { where: other });
   await field('Memory', other).selectOption('1.5 GB');
   await field('Memory', other).and(other.locator(':not([aria-invalid=true])')).waitFor();

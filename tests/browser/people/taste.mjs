@@ -13,7 +13,7 @@ export async function appearance() {
   await page.reload();
   await heading('Activity').waitFor();
   assert.equal(await theme(), 'dark', 'it is kept');
-  await fromMenu('Like the system');
+  await fromMenu('System');
   assert.equal(await theme(), 'light');
 }
 

@@ -12,11 +12,11 @@ function refused(field: string, most: number): ApiError {
 
 test('what is left of a quota is told in the units of the form, in each language', () => {
   expect([en, zh].map((texts) => fieldWords(refused('memoryMb', 1536), 'memoryMb', texts))).toEqual([
-    "One account's instances may not have so much together. This one may have 1.5 GB at most.",
+    'This exceeds the account’s total limit. This instance can have at most 1.5 GB.',
     '超出账户的总额度，此实例最多可用 1.5 GB。',
   ]);
   expect([en, zh].map((texts) => fieldWords(refused('cpuMillis', 1000), 'cpuMillis', texts))).toEqual([
-    "One account's instances may not have so much together. This one may have 1 core at most.",
+    'This exceeds the account’s total limit. This instance can have at most 1 core.',
     '超出账户的总额度，此实例最多可用 1 核。',
   ]);
   expect(fieldWords(refused('memoryMb', 0), 'memoryMb', zh)).toBe('账户的总额度已全部被其他实例占用。');

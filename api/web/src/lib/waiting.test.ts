@@ -11,9 +11,9 @@ const words = (waitsFor: Schemas['WaitsFor'], more: Partial<Schemas['JobView']> 
 
 it('says what a job waits for', () => {
   expect(words('resume')).toContain('paused');
-  expect(words('worker')).toContain('No worker is running');
+  expect(words('worker')).toContain('No worker is available');
   expect(words('docker')).toContain('Docker');
-  expect(words('time')).toContain('begins in 5 seconds');
+  expect(words('time')).toContain('starts in 5 seconds');
   expect(words('turn')).toBe('Number 2 in the queue');
   expect(waitWords(aJob(), en.jobs, String)).toBe('Waiting');
 });

@@ -49,7 +49,7 @@ it('says why it was not opened in the words of the server', () => {
 
 it('tries again at once when somebody does not want to wait', () => {
   const { buttons, said } = show({ is: 'reconnecting', attempt: 4 });
-  expect(said).toContain('trying to come back');
+  expect(said).toContain('Reconnecting');
   expect(buttons).toEqual(['Reconnect']);
 });
 

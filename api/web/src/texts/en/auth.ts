@@ -11,40 +11,40 @@ export const auth = {
     submit: 'Sign in',
     or: 'or',
     oidc: (name: string) => `Continue with ${name}`,
-    failed: 'Email or password is wrong. The same is said of an account that is suspended.',
-    forgotten: 'Forgotten your password? Ask an administrator to reset it.',
+    failed: 'The email or password is wrong, or the account is suspended.',
+    forgotten: 'Forgot your password? Ask an administrator to reset it.',
     ended: 'You have been signed out',
     endedText:
-      'The session ran out or was ended, the password was changed, or the account was suspended. Sign in to go on where you were.',
+      'Your session expired or was ended, your password was changed, or your account was suspended. Sign in to continue where you left off.',
     oidcErrors: {
-      oidc_refused: 'The sign-in was broken off over there. Nothing has changed.',
-      oidc_failed: 'The sign-in over there did not succeed, or took too long. Try it once more.',
+      oidc_refused: 'The sign-in was cancelled at the identity provider. Nothing has changed.',
+      oidc_failed: 'The sign-in at the identity provider failed or took too long. Try again.',
       oidc_unknown_account:
-        'Nobody is let in by that identity: there is no such account here, or it is suspended. Ask an administrator.',
+        'There is no account here for that identity, or the account is suspended. Ask an administrator.',
       oidc_email_missing:
         'The identity provider did not send an email address (claim “email”), so no account could be found. Ask an administrator.',
       oidc_email_verified_missing:
         'The identity provider did not say whether your email address is verified (claim “email_verified”). Ask an administrator.',
       oidc_email_unverified:
         'Your email address is not verified with the identity provider. Verify it there, then sign in again.',
-      oidc_unavailable: 'The other place does not answer as it should. Try again shortly, or use your password.',
+      oidc_unavailable: 'The identity provider is not responding. Try again later, or sign in with your password.',
     },
   },
   code: {
-    title: 'Second factor',
-    text: 'Enter the six digits that your authenticator app shows, or one of your recovery codes.',
+    title: 'Two-factor authentication',
+    text: 'Enter the six-digit code from your authenticator app, or a recovery code.',
     label: 'Code',
     submit: 'Verify',
     back: 'Use another account',
-    failed: 'This code is not right, or it has been used already. Wait for the next one.',
+    failed: 'This code is wrong or has already been used. Wait for the next one.',
   },
   setup: {
     title: 'Set up ClawDeploy',
-    text: 'Make the first administrator. The one-time token stands in the log of the API, and where the installer printed it.',
+    text: 'Create the first administrator. The installer printed the one-time token. It is also in the API’s log.',
     token: 'One-time token',
-    wrongToken: 'This is not a token that the API has written to its log.',
+    wrongToken: 'This token is not valid. Copy it from the API’s log.',
     submit: 'Create the administrator',
-    done: 'This installation has been set up already.',
+    done: 'This installation is already set up.',
     goToSignIn: 'Go to sign-in',
   },
   invitation: {
@@ -54,14 +54,15 @@ export const auth = {
   },
   reset: {
     title: 'Set a new password',
-    text: 'The old one is no longer good. Choose another one to get back in.',
+    text: 'Your old password no longer works. Choose a new one to sign in.',
     submit: 'Set the password',
   },
   link: {
     missing: 'This link is incomplete',
     missingText: 'Open it exactly as it was sent to you.',
-    unknown: 'This link is not good, or not any more',
-    unknownText: 'It works once, within a day, until a newer one is made. Ask an administrator for another link.',
-    code: 'Your account is protected by a second factor: enter the code from your authenticator app, or a recovery code.',
+    unknown: 'This link is invalid or has expired',
+    unknownText:
+      'A link works once and expires after a day, or when a newer one is created. Ask an administrator for a new link.',
+    code: 'Your account uses two-factor authentication. Enter the code from your authenticator app, or a recovery code.',
   },
 };

@@ -1,7 +1,7 @@
 /** Recently deleted instances. The texts come with their page: nobody needs them before. */
 export const deleted = {
   title: 'Recently deleted',
-  text: 'Restore a deleted instance with its files, token and address until it is removed for good.',
+  text: 'You can restore a deleted instance, with its files, token and address, until it is removed for good.',
   back: 'Instances',
   none: 'Nothing was deleted recently',
   noneText: 'Instances that you delete are listed here until they are removed for good.',
@@ -13,7 +13,7 @@ export const deleted = {
   failed: (name: string) => `${name} could not be restored`,
   rename: {
     title: (name: string) => `Restore ${name} under another name`,
-    text: 'You have another instance with this name now.',
+    text: 'You now have another instance with this name.',
     label: 'Name',
   },
 };

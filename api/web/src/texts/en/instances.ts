@@ -9,7 +9,7 @@ export const instances = {
     all: 'All statuses',
     running: 'Running',
     stopped: 'Stopped',
-    working: 'Under way',
+    working: 'In progress',
     error: 'With errors',
     update: 'Update available',
   },
@@ -17,11 +17,11 @@ export const instances = {
     shown === all ? `${all} ${all === 1 ? 'instance' : 'instances'}` : `${shown} of ${all} instances`,
   empty: {
     title: 'Create your first instance',
-    text: 'Give it a name and it runs within seconds. Channels and model keys can follow later.',
+    text: 'Give it a name and it runs within seconds. You can add channels and model keys later.',
   },
   noMatch: {
     title: 'No instance matches',
-    text: 'Try another word or another filter.',
+    text: 'Try a different search or filter.',
     clear: 'Clear search and filter',
   },
   statuses: {
@@ -39,7 +39,7 @@ export const instances = {
   noVersion: 'No version yet',
   updateTo: (version: string | null) => (version ? `Update to ${version}` : 'Update available'),
   vulnerable: 'Security update needed',
-  vulnerableText: 'This version of OpenClaw is known to be vulnerable. Update it now.',
+  vulnerableText: 'This version of OpenClaw has known vulnerabilities. Update it now.',
   pending: 'Restart to apply settings',
   limits: (memory: string, cpus: string) => `${memory} memory, ${cpus} CPU`,
   open: (name: string) => `Open the dashboard of ${name}`,
