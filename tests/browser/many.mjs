@@ -43,13 +43,13 @@ async function keys() {
 }
 
 async function search() {
-  await field('Search by name or id').fill('garden');
+  await field('Search by name or ID').fill('garden');
   await count(`10 of ${ALL} instances`);
   await until('only gardens', async () => {
     const names = await page.locator('#content li').allInnerTexts();
     return names.length === 10 && names.every((name) => name.includes('Garden'));
   });
-  await field('Search by name or id').fill('');
+  await field('Search by name or ID').fill('');
   await field('Filter by status').selectOption('Running');
   await count(`78 of ${ALL} instances`);
   await nth(1).waitFor();

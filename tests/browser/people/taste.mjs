@@ -42,7 +42,7 @@ export async function doorInChinese() {
   await field('邮箱').fill(ADMIN.email);
   await field('密码').fill('错误的密码');
   await button('登录').click();
-  await mistake('密码', '邮箱或密码错误。');
+  await mistake('密码', '邮箱或密码错误，或账户已被停用。');
   assert.doesNotMatch(await page.innerText('main'), /[a-z]{3,} [a-z]{2,}/, 'nothing of it is English');
   await button('English').click();
   await heading('Sign in').waitFor();

@@ -62,7 +62,7 @@ export const adminPages = {
   },
   jobs: {
     title: 'Jobs',
-    text: 'Everything that was requested, newest first.',
+    text: 'Every job, newest first.',
     back: 'All jobs',
     job: 'Job',
     status: 'Status',
@@ -172,7 +172,7 @@ export const adminPages = {
   },
   images: {
     title: 'OpenClaw image',
-    text: 'All instances run this image. An instance keeps its image until it is updated.',
+    text: 'New and updated instances use the current image. An instance keeps its image until it is updated.',
     back: 'All builds',
     none: 'No image has been built',
     noneText:

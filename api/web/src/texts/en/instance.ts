@@ -195,7 +195,7 @@ export const instance = {
     none: 'Not known yet',
     newest: 'This is the latest available version.',
     history: 'Changes',
-    historyText: 'Updates and changes of settings. You can roll each one back for three days.',
+    historyText: 'Updates and settings changes. You can roll each one back for three days.',
     historyEmpty: 'No changes yet.',
     reasons: { update: 'Update', rollback: 'Rollback', settings: 'Settings' },
     statuses: {

@@ -3,7 +3,7 @@ export const instances = {
   text: 'Each one is an OpenClaw gateway of its own.',
   create: 'New instance',
   deleted: 'Recently deleted',
-  search: 'Search by name or id',
+  search: 'Search by name or ID',
   filter: 'Filter by status',
   filters: {
     all: 'All statuses',

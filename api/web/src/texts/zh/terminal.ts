@@ -16,11 +16,11 @@ export const terminal: Texts['terminal'] = {
     'openclaw doctor': '查找问题，并提供修复',
     'openclaw channels add': '连接另一个聊天渠道',
   },
-  notRunning: '实例运行时可以打开终端。',
+  notRunning: '启动实例后即可打开终端。',
   start: {
     title: '实例内部的 Shell',
     text: '连接中断或刷新页面后它会继续运行；长时间无人返回时才会结束。',
-    elsewhere: '已在其他窗口打开，可在此接管',
+    elsewhere: '已在其他窗口打开。选择一个即可接管。',
     since: '打开于',
   },
   states: {
@@ -30,7 +30,7 @@ export const terminal: Texts['terminal'] = {
     reconnecting: '连接已中断。程序仍在运行，正在重新连接…',
     ended: '已结束',
   },
-  exited: (code) => (code === 0 ? '已正常结束（退出码 0）。' : `已结束，退出码 ${code}。`),
+  exited: (code) => (code === 0 ? '已完成（退出码 0）。' : `已结束，退出码 ${code}。`),
   exitedUnknown: '已结束，退出码未知。',
   ends: {
     exited: '已结束。',
@@ -67,12 +67,12 @@ export const terminal: Texts['terminal'] = {
   pasteTitle: (lines) => (lines === 1 ? '粘贴并运行这一行？' : `粘贴并运行这 ${lines} 行？`),
   pasteText: '粘贴后，Shell 会立即逐行运行。',
   pasteYes: '粘贴并运行',
-  more: '更多操作',
+  more: '此终端的更多选项',
   allowClipboard: '允许程序写入我的剪贴板',
-  spoken: '朗读屏幕内容（屏幕阅读器）',
+  spoken: '屏幕阅读器支持',
   keysHint: 'Ctrl+Shift+C 复制，Ctrl+Shift+V 粘贴，Ctrl+Shift+F 查找，Ctrl+F6 离开终端。',
   leaveHint: '按 Ctrl+F6 离开终端',
   larger: '占满整个窗口',
   smaller: '还原',
-  phoneKeys: '手机键盘没有的按键',
+  phoneKeys: '额外按键',
 };
