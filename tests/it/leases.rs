@@ -19,7 +19,7 @@ use clawdeploy_tests::{
     wait,
 };
 use diesel::QueryableByName;
-use diesel_async::{RunQueryDsl as _, SimpleAsyncConnection as _};
+use diesel_async::SimpleAsyncConnection as _;
 use tokio::time::timeout;
 
 pub(crate) const LONG: Duration = Duration::from_mins(1);
@@ -279,29 +279,39 @@ async fn a_crowd_of_workers() {
 /// What a session leaves behind that ends in the middle of a claim is an error, and not rows without end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_that_ends_during_a_claim() {
+    use diesel_async::RunQueryDsl as _;
+
     #[derive(QueryableByName)]
     struct Waiting {
         #[diesel(sql_type = diesel::sql_types::Bool)]
         waits: bool,
     }
+    const WAITING: &str = "FROM pg_locks WHERE locktype = 'advisory' AND NOT granted \
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+
     let tables = Tables::new().await;
     let job = tables.job(&tables.instance().await, JobKind::Stop).await;
     let mut blocker = tables.db.conn().await.unwrap();
-    blocker.batch_execute("BEGIN; LOCK TABLE job_events IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    // The claim has begun to answer by then: it waits in the middle, where it notes what it took.
+    let wait_in_claims = "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS \
+            'BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NEW; END'; \
+        CREATE TRIGGER wait BEFORE INSERT ON job_events FOR EACH ROW EXECUTE FUNCTION wait(); \
+        SELECT pg_advisory_lock(1)";
+    blocker.batch_execute(wait_in_claims).await.unwrap();
     let mut conn = tables.db.conn().await.unwrap();
     let claim = tokio::spawn(async move { lease::claim(&mut conn, Queue::Lifecycle, "a", LONG, 1).await });
-    let waits =
-        "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'job_events'::regclass) AS waits";
+    let mut other = tables.db.conn().await.unwrap();
+    let waits = format!("SELECT EXISTS (SELECT 1 {WAITING}) AS waits");
     let blocked = wait::poll(LONG, async || {
-        let found: Waiting = diesel::sql_query(waits).get_result(&mut tables.db.conn().await.unwrap()).await.unwrap();
+        let found: Waiting = diesel::sql_query(&waits).get_result(&mut other).await.unwrap();
         found.waits.then_some(())
     });
     blocked.await.expect("the claim waits");
-    let mut other = tables.db.conn().await.unwrap();
-    let cut = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT granted AND relation = 'job_events'::regclass";
-    other.batch_execute(cut).await.unwrap();
+    other.batch_execute(&format!("SELECT pg_terminate_backend(pid) {WAITING}")).await.unwrap();
     let claimed = timeout(SHORT, claim).await.expect("the claim ends").unwrap();
     assert!(claimed.unwrap_err().is_transient());
-    blocker.batch_execute("ROLLBACK").await.unwrap();
-    assert_eq!(tables.claim("b", LONG).await.map(|lease| lease.job), Some(job));
+
+    blocker.batch_execute("SELECT pg_advisory_unlock(1)").await.unwrap();
+    let claimed = lease::claim(&mut other, Queue::Lifecycle, "b", LONG, 1).await.unwrap();
+    assert_eq!(claimed.jobs.iter().map(|found| found.id).collect::<Vec<_>>(), [job]);
 }
