@@ -128,6 +128,31 @@ async fn a_lease_that_ran_out_is_worth_nothing() {
     assert_eq!(tables.found(id).await.status, JobStatus::Running);
 }
 
+#[tokio::test]
+async fn what_is_written_without_the_lease_is_not_written() {
+    let tables = Tables::new().await;
+    let id = tables.instance().await;
+    tables.job(&id, JobKind::Provision).await;
+    let lease = tables.claim("a", SHORT).await.unwrap();
+    let mut conn = tables.db.conn().await.unwrap();
+    let held: Result<_, LeaseError> =
+        lease::fenced(&mut conn, &lease, async |conn| Ok(instance::rename(conn, &id, "held").await?)).await;
+    held.unwrap();
+    let failed: Result<(), LeaseError> = lease::fenced(&mut conn, &lease, async |conn| {
+        instance::rename(conn, &id, "taken back").await?;
+        Err(LeaseError::Lost)
+    })
+    .await;
+    assert!(matches!(failed, Err(LeaseError::Lost)));
+    tables.run_out().await;
+    let late: Result<_, LeaseError> =
+        lease::fenced(&mut conn, &lease, async |conn| Ok(instance::rename(conn, &id, "late").await?)).await;
+    assert!(matches!(late, Err(LeaseError::Lost)));
+    // On the same connection: neither failure has left a transaction open.
+    let (found, _) = instance::find(&mut conn, Scope::Everything, &id).await.unwrap().unwrap();
+    assert_eq!(found.name, "held");
+}
+
 /// The database stood still, and so did everybody else: who has it still goes on, or gives it back, and is not to blame.
 #[tokio::test]
 async fn a_lease_that_ran_out_and_that_nobody_took() {

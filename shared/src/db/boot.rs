@@ -55,6 +55,7 @@ struct Now {
 
 /// Asks for a place to boot in. Whoever has to wait asks again, and keeps the turn meanwhile.
 pub async fn ask(conn: &mut Conn, lease: &Lease, ask: Ask) -> Result<Turn, LeaseError> {
+    // Not `fenced`: the job's row would be locked, and its renewal wait, for as long as others ask.
     conn.transaction::<_, LeaseError, _>(async |conn| {
         diesel::sql_query("SELECT pg_advisory_xact_lock($1)").bind::<sql_types::Int8, _>(LOCK).execute(conn).await?;
         lease::hold(conn, lease).await?;
@@ -103,8 +104,7 @@ pub async fn ask(conn: &mut Conn, lease: &Lease, ask: Ask) -> Result<Turn, Lease
 
 /// Frees the place of a job.
 pub async fn leave(conn: &mut Conn, lease: &Lease) -> Result<(), LeaseError> {
-    conn.transaction::<_, LeaseError, _>(async |conn| {
-        lease::hold(conn, lease).await?;
+    lease::fenced::<_, LeaseError>(conn, lease, async |conn| {
         diesel::delete(boots::table.find(lease.job)).execute(conn).await?;
         Ok(())
     })

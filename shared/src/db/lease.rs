@@ -1,13 +1,17 @@
 //! Claiming jobs and writing what becomes of them.
 //!
 //! A worker owns a job from its claim, an UPDATE that moves it `queued → running`, until its lease runs out on the
-//! database's clock. Every write in the job's name begins with [`hold`], which fails once another claim was made
-//! (the attempt is the fencing number) or the lease ran out; a worker that sees it stops touching the instance.
+//! database's clock. Every write in the job's name runs in [`fenced`], which fails once another claim was made (the
+//! attempt is the fencing number) or the lease ran out; a worker that sees it stops touching the instance.
 
 use std::time::Duration;
 
-use diesel::{dsl::now, prelude::*, sql_types};
-use diesel_async::{AsyncConnection as _, RunQueryDsl};
+use diesel::{
+    dsl::{now, sql},
+    prelude::*,
+    sql_types,
+};
+use diesel_async::{AnsiTransactionManager, AsyncConnection as _, RunQueryDsl, TransactionManager as _};
 use futures_util::StreamExt as _;
 
 pub use self::undo::{UNDO_FAILED, give_up_undo, retry_undo};
@@ -55,6 +59,23 @@ pub struct Claimed {
     pub unreadable: Vec<diesel::result::Error>,
 }
 
+/// What makes a job `due` one that a claim would take, apart from its time: its queue is not paused, its instance has
+/// nothing older open, and its dependency has ended. `$1` are the kinds and `$2` the ways to end that this version knows;
+/// `queue` is how the statement says which queue it is about.
+pub(super) fn claimable(queue: &str) -> String {
+    format!(
+        "due.status = 'queued' AND due.kind = ANY($1) AND (due.unwinding_to IS NULL OR due.unwinding_to = ANY($2)) \
+         AND NOT EXISTS (SELECT 1 FROM queue_pauses paused WHERE paused.queue = {queue}) \
+         AND NOT EXISTS (SELECT 1 FROM jobs older WHERE older.instance_id = due.instance_id \
+              AND older.seq < due.seq AND older.status IN ('queued', 'running')) \
+         AND NOT EXISTS (SELECT 1 FROM jobs needed WHERE needed.id = due.depends_on \
+              AND needed.status IN ('queued', 'running'))"
+    )
+}
+
+/// When a lease is good: the job runs, and the time has not come.
+const GOOD: &str = "(jobs.status = 'running' AND jobs.lease_until > now())";
+
 /// Claims due jobs of a queue, `limit` at most: the first in turn whose instance has nothing older open, and whose
 /// dependency has ended.
 ///
@@ -67,32 +88,26 @@ pub async fn claim(
     lease: Duration,
     limit: usize,
 ) -> Result<Claimed, DbError> {
-    let query = diesel::sql_query(
+    let query = diesel::sql_query(format!(
         "WITH next AS ( \
-           SELECT due.id FROM jobs due \
-           WHERE due.queue = $1 AND due.status = 'queued' AND due.run_at <= now() \
-             AND due.kind = ANY($5) AND (due.unwinding_to IS NULL OR due.unwinding_to = ANY($6)) \
-             AND NOT EXISTS (SELECT 1 FROM queue_pauses paused WHERE paused.queue = $1) \
-             AND NOT EXISTS (SELECT 1 FROM jobs older WHERE older.instance_id = due.instance_id \
-                  AND older.seq < due.seq AND older.status IN ('queued', 'running')) \
-             AND NOT EXISTS (SELECT 1 FROM jobs needed WHERE needed.id = due.depends_on \
-                  AND needed.status IN ('queued', 'running')) \
-           ORDER BY due.turn, due.seq LIMIT $4 FOR UPDATE SKIP LOCKED), \
+           SELECT due.id FROM jobs due WHERE due.queue = $3 AND due.run_at <= now() AND {claimable} \
+           ORDER BY due.turn, due.seq LIMIT $6 FOR UPDATE SKIP LOCKED), \
          taken AS ( \
-           UPDATE jobs SET status = 'running', attempt = attempt + 1, leased_by = $2, \
-             lease_until = now() + make_interval(secs => $3), started_at = coalesce(started_at, now()) \
+           UPDATE jobs SET status = 'running', attempt = attempt + 1, leased_by = $4, \
+             lease_until = now() + make_interval(secs => $5), started_at = coalesce(started_at, now()) \
            FROM next WHERE jobs.id = next.id RETURNING jobs.*), \
          noted AS ( \
            INSERT INTO job_events (job_id, attempt, kind, message) \
-           SELECT id, attempt, 'claimed', 'Taken by ' || $2 FROM taken) \
+           SELECT id, attempt, 'claimed', 'Taken by ' || $4 FROM taken) \
          SELECT * FROM taken ORDER BY turn, seq",
-    )
+        claimable = claimable("$3"),
+    ))
+    .bind::<sql_types::Array<sql_types::Text>, _>(JobKind::ALL)
+    .bind::<sql_types::Array<sql_types::Text>, _>(Unwinding::ALL)
     .bind::<sql_types::Text, _>(queue)
     .bind::<sql_types::Text, _>(worker)
     .bind::<sql_types::Float8, _>(lease.as_secs_f64())
-    .bind::<sql_types::Int8, _>(i64::try_from(limit).unwrap_or(i64::MAX))
-    .bind::<sql_types::Array<sql_types::Text>, _>(JobKind::ALL)
-    .bind::<sql_types::Array<sql_types::Text>, _>(Unwinding::ALL);
+    .bind::<sql_types::Int8, _>(i64::try_from(limit).unwrap_or(i64::MAX));
     let mut rows = match query.load_stream::<Job>(conn).await {
         // Two jobs of one instance in the same moment: the index let one through, and the other waits.
         Err(error) if is_second_on_instance(&error) => return Ok(Claimed::default()),
@@ -147,12 +162,12 @@ pub async fn renew(conn: &mut Conn, worker: &str, jobs: &[JobId], lease: Duratio
     .await?)
 }
 
-/// Locks the job for the rest of the transaction, if the lease is good for it.
+/// Locks the job for the rest of the transaction, if the lease is good for it. Outside of one it only says whether it is.
 pub async fn hold(conn: &mut Conn, lease: &Lease) -> Result<(), LeaseError> {
     let held: Option<JobId> = jobs::table
         .find(lease.job)
         .filter(jobs::attempt.eq(lease.attempt).and(jobs::leased_by.eq(&lease.worker)))
-        .filter(jobs::status.eq(JobStatus::Running).and(jobs::lease_until.gt(now)))
+        .filter(sql::<sql_types::Bool>(GOOD))
         .for_update()
         .select(jobs::id)
         .first(conn)
@@ -161,10 +176,37 @@ pub async fn hold(conn: &mut Conn, lease: &Lease) -> Result<(), LeaseError> {
     held.map(|_| ()).ok_or(LeaseError::Lost)
 }
 
+/// Writes in a job's name: one transaction that holds the lease, and that an error takes back as a whole. Nothing is
+/// written, and `writes` is not called, where the lease is lost.
+///
+/// Renewals wait for the job's row meanwhile, so nothing but queries is awaited in `writes`.
+pub async fn fenced<T, E: From<LeaseError>>(
+    conn: &mut Conn,
+    lease: &Lease,
+    writes: impl AsyncFnOnce(&mut Conn) -> Result<T, E>,
+) -> Result<T, E> {
+    // Not `Conn::transaction`: its bounds on a closure cannot be met by one that is passed on.
+    AnsiTransactionManager::begin_transaction(conn).await.map_err(LeaseError::from)?;
+    let written = match hold(conn, lease).await {
+        Ok(()) => writes(conn).await,
+        Err(lost) => Err(lost.into()),
+    };
+    match written {
+        Ok(written) => {
+            AnsiTransactionManager::commit_transaction(conn).await.map_err(LeaseError::from)?;
+            Ok(written)
+        }
+        Err(error) => {
+            // What went wrong first is of more interest. A connection that cannot be rolled back is closed by its pool.
+            let _ = AnsiTransactionManager::rollback_transaction(conn).await;
+            Err(error)
+        }
+    }
+}
+
 /// Writes an entry of the story, and how far the job is.
 pub async fn note(conn: &mut Conn, lease: &Lease, event: &NewJobEvent<'_>) -> Result<(), LeaseError> {
-    conn.transaction(async |conn| {
-        hold(conn, lease).await?;
+    fenced(conn, lease, async |conn| {
         if let Some(progress) = event.progress {
             diesel::update(jobs::table.find(lease.job))
                 .set((jobs::progress.eq(progress), event.step.map(|step| jobs::step.eq(step))))
@@ -183,8 +225,7 @@ pub async fn unwind(
     end: Unwinding,
     error: Option<Fault<'_>>,
 ) -> Result<(), LeaseError> {
-    conn.transaction(async |conn| {
-        hold(conn, lease).await?;
+    fenced(conn, lease, async |conn| {
         diesel::update(jobs::table.find(lease.job).filter(jobs::unwinding_to.is_null()))
             .set((
                 jobs::unwinding_to.eq(end),
@@ -228,18 +269,18 @@ struct Concerned {
 /// those it ended.
 pub async fn succeed_many(conn: &mut Conn, worker: &str, leases: &[(JobId, i64)]) -> Result<Vec<JobId>, DbError> {
     let (ids, attempts): (Vec<JobId>, Vec<i64>) = leases.iter().copied().unzip();
-    let ended: Vec<Concerned> = diesel::sql_query(
+    let ended: Vec<Concerned> = diesel::sql_query(format!(
         "WITH ended AS ( \
            UPDATE jobs SET status = 'succeeded', leased_by = NULL, lease_until = NULL, finished_at = now(), \
              progress = 100, error_code = NULL, error_message = NULL \
            FROM unnest($1, $2) AS mine (id, attempt) \
            WHERE jobs.id = mine.id AND jobs.attempt = mine.attempt AND jobs.leased_by = $3 \
-             AND jobs.status = 'running' AND jobs.lease_until > now() \
+             AND {GOOD} \
            RETURNING jobs.id, jobs.attempt), \
          noted AS ( \
            INSERT INTO job_events (job_id, attempt, kind, message) SELECT id, attempt, 'finished', 'Done' FROM ended) \
          SELECT id FROM ended",
-    )
+    ))
     .bind::<sql_types::Array<sql_types::Uuid>, _>(ids)
     .bind::<sql_types::Array<sql_types::Int8>, _>(attempts)
     .bind::<sql_types::Text, _>(worker)
@@ -251,8 +292,7 @@ pub async fn succeed_many(conn: &mut Conn, worker: &str, leases: &[(JobId, i64)]
 /// Gives the job back to its queue after an error, to be tried again after `delay`.
 pub async fn retry(conn: &mut Conn, lease: &Lease, delay: Duration, error: Fault<'_>) -> Result<(), LeaseError> {
     let message = format!("Trying again in {:.1} s: {}", delay.as_secs_f64(), error.message);
-    conn.transaction(async |conn| {
-        hold(conn, lease).await?;
+    fenced(conn, lease, async |conn| {
         diesel::sql_query(
             "UPDATE jobs SET status = 'queued', leased_by = NULL, lease_until = NULL, failures = failures + 1, \
                run_at = now() + make_interval(secs => $2), error_code = $3, error_message = $4 WHERE id = $1",
@@ -270,8 +310,7 @@ pub async fn retry(conn: &mut Conn, lease: &Lease, delay: Duration, error: Fault
 
 /// Gives the job back to its queue, due at once and without blame: the worker is about to end.
 pub async fn hand_back(conn: &mut Conn, lease: &Lease) -> Result<(), LeaseError> {
-    conn.transaction(async |conn| {
-        hold(conn, lease).await?;
+    fenced(conn, lease, async |conn| {
         diesel::update(jobs::table.find(lease.job))
             .set((
                 jobs::status.eq(JobStatus::Queued),

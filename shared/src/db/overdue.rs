@@ -5,10 +5,10 @@ use std::time::Duration;
 use diesel::{QueryableByName, sql_types};
 use diesel_async::RunQueryDsl;
 
-use super::{Conn, DbError};
+use super::{Conn, DbError, lease};
 use crate::{
     ids::JobId,
-    job::{JobKind, Queue},
+    job::{JobKind, Queue, Unwinding},
 };
 
 /// A job that could have been claimed for a while.
@@ -23,22 +23,18 @@ pub struct Overdue {
 /// Jobs that have been due for `age` and that a claim would take, in the order of claims: nothing that waits behind
 /// another job, and nothing of a paused queue.
 pub async fn list(conn: &mut Conn, age: Duration, limit: i64) -> Result<Vec<Overdue>, DbError> {
-    Ok(diesel::sql_query(
+    Ok(diesel::sql_query(format!(
         "SELECT due.id, due.queue FROM jobs due \
-         WHERE due.status = 'queued' AND due.run_at <= now() - make_interval(secs => $1) \
-           AND due.queue = ANY($3) AND due.kind = ANY($4) \
-           AND NOT EXISTS (SELECT 1 FROM queue_pauses paused WHERE paused.queue = due.queue) \
-           AND NOT EXISTS (SELECT 1 FROM jobs older WHERE older.instance_id = due.instance_id \
-                AND older.seq < due.seq AND older.status IN ('queued', 'running')) \
-           AND NOT EXISTS (SELECT 1 FROM jobs needed WHERE needed.id = due.depends_on \
-                AND needed.status IN ('queued', 'running')) \
-         ORDER BY due.turn, due.seq LIMIT $2",
-    )
+         WHERE due.queue = ANY($3) AND due.run_at <= now() - make_interval(secs => $4) AND {claimable} \
+         ORDER BY due.turn, due.seq LIMIT $5",
+        claimable = lease::claimable("due.queue"),
+    ))
+    // What only a newer version knows waits for a newer worker, and is not overdue here.
+    .bind::<sql_types::Array<sql_types::Text>, _>(JobKind::ALL)
+    .bind::<sql_types::Array<sql_types::Text>, _>(Unwinding::ALL)
+    .bind::<sql_types::Array<sql_types::Text>, _>(Queue::ALL)
     .bind::<sql_types::Float8, _>(age.as_secs_f64())
     .bind::<sql_types::Int8, _>(limit)
-    // What only a newer version knows waits for a newer worker, and is not overdue here.
-    .bind::<sql_types::Array<sql_types::Text>, _>(Queue::ALL)
-    .bind::<sql_types::Array<sql_types::Text>, _>(JobKind::ALL)
     .load(conn)
     .await?)
 }

@@ -67,8 +67,7 @@ pub async fn read(conn: &mut Conn, known: i64) -> Result<Reading, DbError> {
 
 /// Notes that the gateway answers, in the name of the job that has found it so.
 pub async fn note_ready(conn: &mut Conn, lease: &Lease, id: &InstanceId) -> Result<(), LeaseError> {
-    conn.transaction(async |conn| {
-        lease::hold(conn, lease).await?;
+    lease::fenced(conn, lease, async |conn| {
         let found = (ready_gateways::job_id.eq(lease.job), ready_gateways::attempt.eq(lease.attempt));
         diesel::insert_into(ready_gateways::table)
             .values((ready_gateways::instance_id.eq(id), found))

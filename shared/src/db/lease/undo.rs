@@ -1,9 +1,9 @@
 //! Undoing a job: how often it is tried, and what becomes of a job whose undo is given up.
 
 use diesel::{dsl::sql, prelude::*, sql_types};
-use diesel_async::{AsyncConnection as _, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 
-use super::{Lease, LeaseError, finish, hold};
+use super::{Lease, LeaseError, fenced, finish};
 use crate::{
     db::{Conn, DbError, instance, instance::Fault, job_event, job_event::NewJobEvent, schema::jobs, snapshot},
     ids::{InstanceId, JobId},
@@ -25,8 +25,7 @@ pub const UNDO_FAILED: &str = "undo_failed";
 ///
 /// What is `away` cannot be helped by a limit on the number of tries; the wait between two of them grows to a minute.
 pub async fn retry_undo(conn: &mut Conn, lease: &Lease, away: bool, message: &str) -> Result<bool, LeaseError> {
-    conn.transaction(async |conn| {
-        hold(conn, lease).await?;
+    fenced(conn, lease, async |conn| {
         let given = diesel::sql_query(
             "UPDATE jobs SET status = 'queued', leased_by = NULL, lease_until = NULL, \
                undo = jsonb_build_object('failures', past.failures + $2, 'since', past.since), \
@@ -59,8 +58,7 @@ pub async fn give_up_undo(
     instance: Option<&InstanceId>,
     reason: &str,
 ) -> Result<(), LeaseError> {
-    conn.transaction(async |conn| {
-        hold(conn, lease).await?;
+    fenced(conn, lease, async |conn| {
         let message = leave_undone(conn, lease.job, instance, reason).await?;
         finish(conn, lease, JobStatus::Failed, &message).await
     })
