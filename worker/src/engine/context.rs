@@ -2,7 +2,7 @@
 
 use clawdeploy_shared::{
     db::{
-        Scope,
+        Conn, Scope,
         instance::{self, Instance},
         job::Job,
         job_event::NewJobEvent,
@@ -41,11 +41,20 @@ impl JobContext {
         }
     }
 
-    /// The last look before a change that cannot be fenced itself: the lease must still be good, by the database's clock.
+    /// Writes in the job's name, in one transaction that holds the lease: an error takes back all of it.
+    ///
+    /// Fails with [`StepError::LeaseLost`], and writes nothing, once somebody else may have the job.
+    pub async fn fenced<T>(&self, writes: impl AsyncFnOnce(&mut Conn) -> Result<T, StepError>) -> Result<T, StepError> {
+        let mut conn = self.env.db.conn().await?;
+        lease::fenced(&mut conn, &self.lease, writes).await
+    }
+
+    /// The last look before a change that cannot be fenced, to Docker or to files: the lease must still be good, by the
+    /// database's clock. It holds nothing, so what is written to the database goes through [`Self::fenced`] instead.
     ///
     /// A worker that stood still for longer than its lease goes on in the middle of a step, before its keeper has noticed
     /// anything. What it would stop or remove then is what its successor has made.
-    pub async fn hold(&self) -> Result<(), StepError> {
+    pub async fn ensure_leased(&self) -> Result<(), StepError> {
         if !self.env.identity.belongs() {
             return Err(StepError::Draining);
         }

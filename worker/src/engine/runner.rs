@@ -22,7 +22,6 @@ use clawdeploy_shared::{
     metrics::{JOB_RETRIES, JOB_RUN_SECONDS, LEASES_LOST},
     telemetry::chain,
 };
-use diesel_async::AsyncConnection as _;
 use rand::RngExt as _;
 
 use super::{
@@ -382,10 +381,8 @@ async fn end(
         _ => None,
     };
     let kept = outcome == Outcome::Forgotten && keep::has_kept_files(cx).await?;
-    let mut conn = cx.env.db.conn().await?;
     kill_point(cx.job.kind.as_str(), "end", "before");
-    conn.transaction::<_, StepError, _>(async |conn| {
-        lease::hold(conn, &cx.lease).await?;
+    cx.fenced(async |conn| {
         // A request that was accepted after the last look is obeyed too: it has said already what the instance is to be.
         if status == JobStatus::Succeeded
             && jobs::plan(cx.job.kind).cancellable
@@ -421,13 +418,7 @@ async fn end(
 
 async fn set_status(cx: &JobContext, status: InstanceStatus, fault: Option<Fault<'_>>) -> Result<(), StepError> {
     let id = cx.instance_id()?;
-    let mut conn = cx.env.db.conn().await?;
-    let moved: bool = conn
-        .transaction::<_, StepError, _>(async |conn| {
-            lease::hold(conn, &cx.lease).await?;
-            Ok(instance::set_status(conn, id, status, fault).await?)
-        })
-        .await?;
+    let moved: bool = cx.fenced(async |conn| Ok(instance::set_status(conn, id, status, fault).await?)).await?;
     if moved {
         return Ok(());
     }

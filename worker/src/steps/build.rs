@@ -89,8 +89,7 @@ pub(super) async fn build_image(cx: &JobContext) -> Result<(), StepError> {
         requested_by: cx.job.requested_by,
     };
     // The entry is the job's, not the attempt's: one that comes too late would begin a finished build again.
-    cx.hold().await?;
-    let id = builds::begin(&mut *cx.env.db.conn().await?, new).await?;
+    let id = cx.fenced(async |conn| Ok(builds::begin(conn, new).await?)).await?;
     cx.log(&format!("Building OpenClaw {reference} ({})", order.source.kind())).await?;
 
     let (updates, received) = mpsc::channel(256);
@@ -105,37 +104,40 @@ pub(super) async fn build_image(cx: &JobContext) -> Result<(), StepError> {
     };
     // Joined, not raced: when the job is told to stop the build is cancelled first, and its end awaited.
     let (made, followed) = tokio::join!(work, follow(cx, id, received, &cancel));
-    cx.hold().await?;
-    let mut conn = cx.env.db.conn().await?;
+    cx.ensure_leased().await?;
     match (made, followed) {
         // Its successor builds it once more, or finds it.
         (Ok(_), Err(StepError::LeaseLost)) => Err(StepError::LeaseLost),
         (Ok(Made::Found), followed) => {
-            builds::forget(&mut conn, id).await?;
+            cx.fenced(async |conn| Ok(builds::forget(conn, id).await?)).await?;
             followed
         }
         // Only now: of a build that is over the whole log is written.
         (Ok(Made::Built(built)), followed) => {
             let version = built.version.as_deref();
-            builds::finish(&mut conn, id, &built.image_id, built.size_bytes, version).await?;
-            drop(conn);
+            cx.fenced(async |conn| Ok(builds::finish(conn, id, &built.image_id, built.size_bytes, version).await?))
+                .await?;
             followed?;
             let said = version.map(|version| format!("OpenClaw {version}, ")).unwrap_or_default();
             cx.log(&format!("Built {}, {said}{} MB", built.image_id, built.size_bytes / 1_000_000)).await
         }
         (Err(_), Err(stopped)) => {
-            builds::fail(&mut conn, id, ImageBuildStatus::Cancelled, "The build was stopped.").await?;
+            fail(cx, id, ImageBuildStatus::Cancelled, "The build was stopped.").await?;
             Err(stopped)
         }
         (Err(Trouble::Build(error)), Ok(())) => {
-            builds::fail(&mut conn, id, ImageBuildStatus::Failed, &chain(&error)).await?;
+            fail(cx, id, ImageBuildStatus::Failed, &chain(&error)).await?;
             Err(failure(error))
         }
         (Err(Trouble::Step(error)), Ok(())) => {
-            builds::fail(&mut conn, id, ImageBuildStatus::Failed, &chain(&error)).await?;
+            fail(cx, id, ImageBuildStatus::Failed, &chain(&error)).await?;
             Err(error)
         }
     }
+}
+
+async fn fail(cx: &JobContext, id: ImageBuildId, status: ImageBuildStatus, why: &str) -> Result<(), StepError> {
+    cx.fenced(async |conn| Ok(builds::fail(conn, id, status, why).await?)).await
 }
 
 fn order(cx: &JobContext) -> Result<Order, StepError> {
@@ -191,24 +193,22 @@ async fn make(
     if !order.force
         && let Some((build, image_id)) = there_already(cx, order.source.kind(), &resolved).await?
     {
-        cx.hold().await?;
-        let mut conn = cx.env.db.conn().await?;
-        builds::note_made(&mut conn, build.id, &image_id, &builder.tags(&resolved)).await?;
-        drop(conn);
+        let tags = builder.tags(&resolved);
+        cx.ensure_leased().await?;
+        cx.fenced(async |conn| Ok(builds::note_made(conn, build.id, &image_id, &tags).await?)).await?;
         builder.make_current(&image_id, &resolved).await?;
-        let mut conn = cx.env.db.conn().await?;
-        builds::note_current(&mut conn, build.id).await?;
-        drop(conn);
+        cx.fenced(async |conn| Ok(builds::note_current(conn, build.id).await?)).await?;
         cx.log(&format!("The same is already there, built before: {image_id}")).await?;
         return Ok(Made::Found);
     }
     builder.check_room(&cx.env.config.instances.data_dir, cx.env.config.image.min_disk_mib).await?;
     let version = resolved.version.as_ref().map(OpenclawVersion::as_str);
-    builds::resolved(&mut *cx.env.db.conn().await?, id, &resolved.revision, version).await?;
+    cx.fenced(async |conn| Ok(builds::resolved(conn, id, &resolved.revision, version).await?)).await?;
     let built = builder.produce(&resolved, &order.limits).await?;
-    cx.hold().await?;
+    let tags = builder.tags(&resolved);
+    cx.ensure_leased().await?;
     // First: an image that is not in the table is nobody's, whatever its tags say.
-    builds::note_made(&mut *cx.env.db.conn().await?, id, &built.image_id, &builder.tags(&resolved)).await?;
+    cx.fenced(async |conn| Ok(builds::note_made(conn, id, &built.image_id, &tags).await?)).await?;
     builder.make_current(&built.image_id, &resolved).await?;
     Ok(Made::Built(built))
 }
@@ -227,7 +227,7 @@ async fn there_already(
     if cx.env.docker.image_id(&image_id).await?.is_some() {
         return Ok(Some((build, image_id)));
     }
-    builds::note_removed(&mut *cx.env.db.conn().await?, &[image_id]).await?;
+    cx.fenced(async |conn| Ok(builds::note_removed(conn, &[image_id]).await?)).await?;
     Ok(None)
 }
 
@@ -292,14 +292,16 @@ async fn follow(
 
 async fn flush(cx: &JobContext, id: ImageBuildId, log: &mut Log) -> Result<(), StepError> {
     let (cut, percent) = (i64::try_from(log.cut).unwrap_or(i64::MAX), i16::from(log.percent));
-    // First, as it fails where the job is somebody else's by now.
     cx.log_progress(&log.step, percent).await?;
-    let mut conn = cx.env.db.conn().await?;
-    if !log.step_images.is_empty() {
-        builds::add_step_images(&mut conn, id, &log.step_images).await?;
-        log.step_images.clear();
-    }
-    Ok(builds::set_log(&mut conn, id, &log.text, cut, percent).await?)
+    cx.fenced(async |conn| {
+        if !log.step_images.is_empty() {
+            builds::add_step_images(conn, id, &log.step_images).await?;
+        }
+        Ok(builds::set_log(conn, id, &log.text, cut, percent).await?)
+    })
+    .await?;
+    log.step_images.clear();
+    Ok(())
 }
 
 impl Log {

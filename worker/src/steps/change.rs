@@ -6,7 +6,7 @@
 use clawdeploy_shared::{
     db::{
         instance::{self, Instance, InstanceSettings},
-        job_event, lease,
+        job_event,
         snapshot::{self, ChangeReason, Make, NewSnapshot, Snapshot, SnapshotStatus, Taken},
         version_policy,
     },
@@ -14,7 +14,6 @@ use clawdeploy_shared::{
     instance::DesiredState,
     job::{JobEventKind, JobKind},
 };
-use diesel_async::AsyncConnection as _;
 use serde::Deserialize;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -73,23 +72,18 @@ async fn current(cx: &JobContext) -> Result<Snapshot, StepError> {
 
 /// Looks at what there is and what is to be, and writes both down.
 pub(super) async fn prepare(cx: &JobContext) -> Result<(), StepError> {
-    let mut conn = cx.env.db.conn().await?;
-    match snapshot::of_job(&mut conn, cx.job.id).await? {
+    let begun = snapshot::of_job(&mut *cx.env.db.conn().await?, cx.job.id).await?;
+    match begun {
         // Of an earlier attempt, and possibly half done.
         Some(change) if change.status == SnapshotStatus::Changing => return Ok(()),
         // The same, done but for its end. To forget it would take the way back from its owner.
         Some(change) if change.status == SnapshotStatus::Kept && is_of_this_life(cx, &change).await? => return Ok(()),
         // Of an earlier life of the job, which somebody put back.
         Some(_) => {
-            conn.transaction::<_, StepError, _>(async |conn| {
-                lease::hold(conn, &cx.lease).await?;
-                Ok(snapshot::forget(conn, cx.job.id).await?)
-            })
-            .await?;
+            cx.fenced(async |conn| Ok(snapshot::forget(conn, cx.job.id).await?)).await?;
         }
         None => {}
     }
-    drop(conn);
     let payload: Payload = serde_json::from_value(cx.job.payload.clone()).map_err(unreadable)?;
     let (instance, _) = cx.instance().await?;
     let from = Target {
@@ -127,15 +121,7 @@ pub(super) async fn prepare(cx: &JobContext) -> Result<(), StepError> {
         from: from.make(),
         to: to.make(),
     };
-    cx.env
-        .db
-        .conn()
-        .await?
-        .transaction::<_, StepError, _>(async |conn| {
-            lease::hold(conn, &cx.lease).await?;
-            Ok(snapshot::begin(conn, &new).await?)
-        })
-        .await?;
+    cx.fenced(async |conn| Ok(snapshot::begin(conn, &new).await?)).await?;
     let name = |target: &Target| target.version.clone().unwrap_or_else(|| target.image.clone());
     cx.log(&format!("From {} to {}", name(&from), name(&to))).await
 }
@@ -231,20 +217,14 @@ async fn check_space(cx: &JobContext) -> Result<(), StepError> {
 }
 
 pub(super) async fn stop_gateway(cx: &JobContext) -> Result<(), StepError> {
-    let mut conn = cx.env.db.conn().await?;
-    conn.transaction::<_, StepError, _>(async |conn| {
-        lease::hold(conn, &cx.lease).await?;
-        Ok(snapshot::note_stopped(conn, cx.job.id).await?)
-    })
-    .await?;
-    drop(conn);
+    cx.fenced(async |conn| Ok(snapshot::note_stopped(conn, cx.job.id).await?)).await?;
     container::stop(cx).await
 }
 
 pub(super) async fn take_snapshot(cx: &JobContext) -> Result<(), StepError> {
     let change = current(cx).await?;
     let began = Instant::now();
-    cx.hold().await?;
+    cx.ensure_leased().await?;
     let cancel = CancellationToken::new();
     // A job that is given up in the middle ends the copying, too.
     let _guard = cancel.clone().drop_guard();
@@ -266,13 +246,7 @@ pub(super) async fn take_snapshot(cx: &JobContext) -> Result<(), StepError> {
         method: taken.method,
         duration_ms: i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX),
     };
-    let mut conn = cx.env.db.conn().await?;
-    conn.transaction::<_, StepError, _>(async |conn| {
-        lease::hold(conn, &cx.lease).await?;
-        Ok(snapshot::note_taken(conn, cx.job.id, taken).await?)
-    })
-    .await?;
-    drop(conn);
+    cx.fenced(async |conn| Ok(snapshot::note_taken(conn, cx.job.id, taken).await?)).await?;
     let (files, megabytes) = (taken.files, taken.bytes / 1_000_000);
     cx.log(&format!("Kept {files} files, {megabytes} MB, in {} ms ({})", taken.duration_ms, taken.method)).await
 }
@@ -281,7 +255,7 @@ pub(super) async fn take_snapshot(cx: &JobContext) -> Result<(), StepError> {
 pub(super) async fn restore_files(cx: &JobContext) -> Result<(), StepError> {
     let payload: Payload = serde_json::from_value(cx.job.payload.clone()).map_err(unreadable)?;
     let Some(kept) = payload.snapshot_id else { return Ok(()) };
-    cx.hold().await?;
+    cx.ensure_leased().await?;
     Ok(cx.env.storage.restore_snapshot(cx.instance_id()?, kept, true).await?)
 }
 
@@ -293,12 +267,7 @@ pub(super) async fn apply(cx: &JobContext) -> Result<(), StepError> {
 
 async fn set_make(cx: &JobContext, make: Make<'_>) -> Result<(), StepError> {
     let id = cx.instance_id()?;
-    let mut conn = cx.env.db.conn().await?;
-    conn.transaction(async |conn| {
-        lease::hold(conn, &cx.lease).await?;
-        Ok(instance::set_make(conn, id, make.image, make.version, make.settings).await?)
-    })
-    .await
+    cx.fenced(async |conn| Ok(instance::set_make(conn, id, make.image, make.version, make.settings).await?)).await
 }
 
 /// The settings that this change replaces by others in the instance's files, if it does.
@@ -324,15 +293,12 @@ pub(super) async fn wait_for_gateway(cx: &JobContext) -> Result<(), StepError> {
 pub(super) async fn keep(cx: &JobContext) -> Result<(), StepError> {
     let change = current(cx).await?;
     let window = cx.env.config.instances.rollback_window;
-    let mut conn = cx.env.db.conn().await?;
-    let down: Option<i64> = conn
-        .transaction::<_, StepError, _>(async |conn| {
-            lease::hold(conn, &cx.lease).await?;
+    let down: Option<i64> = cx
+        .fenced(async |conn| {
             instance::clear_pending(conn, &change.instance_id, &change.to_settings).await?;
             Ok(snapshot::keep(conn, cx.job.id, window).await?)
         })
         .await?;
-    drop(conn);
     match down {
         #[expect(clippy::cast_precision_loss, reason = "milliseconds, shown with one decimal")]
         Some(down) => cx.log(&format!("The gateway was down for {:.1} s", down as f64 / 1000.0)).await,
@@ -343,20 +309,13 @@ pub(super) async fn keep(cx: &JobContext) -> Result<(), StepError> {
 /// Where the instance has all that its owner wants, nothing is pending.
 async fn settle_pending(cx: &JobContext, instance: &Instance) -> Result<(), StepError> {
     let has = serde_json::to_value(instance.settings()).map_err(unreadable)?;
-    let mut conn = cx.env.db.conn().await?;
-    conn.transaction::<_, StepError, _>(async |conn| {
-        lease::hold(conn, &cx.lease).await?;
-        Ok(instance::clear_pending(conn, &instance.id, &has).await?)
-    })
-    .await
+    cx.fenced(async |conn| Ok(instance::clear_pending(conn, &instance.id, &has).await?)).await
 }
 
 /// The way back of keeping a way back: the change is under way again, and what it has applied is pending again.
 pub(super) async fn reopen(cx: &JobContext) -> Result<(), StepError> {
     let change = current(cx).await?;
-    let mut conn = cx.env.db.conn().await?;
-    conn.transaction::<_, StepError, _>(async |conn| {
-        lease::hold(conn, &cx.lease).await?;
+    cx.fenced(async |conn| {
         let reopened = snapshot::reopen(conn, cx.job.id).await?;
         if reopened && change.reason != ChangeReason::Rollback && change.from_settings != change.to_settings {
             instance::pend_again(conn, &change.instance_id, &change.to_settings).await?;
@@ -374,19 +333,14 @@ pub(super) async fn put_files_back(cx: &JobContext) -> Result<(), StepError> {
     }
     // Nothing may write there meanwhile, whoever started it.
     container::stop(cx).await?;
-    cx.hold().await?;
+    cx.ensure_leased().await?;
     match cx.env.storage.restore_snapshot(&change.instance_id, change.id, false).await {
         // One that was never complete: nothing was changed after it, so there is nothing to put back.
         Err(error) if error.is_not_found() && change.files.is_none() => return Ok(()),
         other => other?,
     }
     kill_point(cx.job.kind.as_str(), "put_files_back", "restored");
-    let mut conn = cx.env.db.conn().await?;
-    conn.transaction::<_, StepError, _>(async |conn| {
-        lease::hold(conn, &cx.lease).await?;
-        Ok(snapshot::note_restored(conn, cx.job.id).await?)
-    })
-    .await
+    cx.fenced(async |conn| Ok(snapshot::note_restored(conn, cx.job.id).await?)).await
 }
 
 /// The way back of a stop: image and settings as before, and a gateway that runs if it ran.
@@ -415,12 +369,7 @@ pub(super) async fn resume_gateway(cx: &JobContext) -> Result<(), StepError> {
         Err(other) => return Err(other),
     };
     // Tells an update of everything whose fault the failure was.
-    let mut conn = cx.env.db.conn().await?;
-    conn.transaction(async |conn| {
-        lease::hold(conn, &cx.lease).await?;
-        Ok(snapshot::note_came_back(conn, cx.job.id, came_back).await?)
-    })
-    .await
+    cx.fenced(async |conn| Ok(snapshot::note_came_back(conn, cx.job.id, came_back).await?)).await
 }
 
 /// Everything is as before; what was kept for it goes.
@@ -433,15 +382,12 @@ pub(super) async fn forget(cx: &JobContext) -> Result<(), StepError> {
             "The files were not put back, so what was kept of them stays.",
         ));
     }
-    cx.hold().await?;
+    cx.ensure_leased().await?;
     cx.env.storage.remove_snapshot(&change.instance_id, change.id).await?;
-    let mut conn = cx.env.db.conn().await?;
-    conn.transaction::<_, StepError, _>(async |conn| {
-        lease::hold(conn, &cx.lease).await?;
+    cx.fenced(async |conn| {
         instance::clear_pending(conn, &change.instance_id, &change.from_settings).await?;
         Ok(snapshot::note_rolled_back(conn, cx.job.id).await?)
     })
     .await?;
-    drop(conn);
     cx.log("Rolled back: image, settings and files are as they were before").await
 }

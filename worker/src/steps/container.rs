@@ -4,14 +4,10 @@
 //! not enough where the successor goes on with the same container, so the lease is looked at once more before each change.
 
 use clawdeploy_shared::{
-    db::{
-        instance::{self, Container},
-        lease,
-    },
+    db::instance::{self, Container},
     job::JobKind,
     openclaw::version::is_older,
 };
-use diesel_async::AsyncConnection as _;
 
 use super::{boot, change, port};
 use crate::{
@@ -76,7 +72,7 @@ pub(super) async fn create_network(cx: &JobContext) -> Result<(), StepError> {
         deployment: cx.env.config.instances.deployment.clone(),
         subnet: cx.subnet(port)?,
     };
-    cx.hold().await?;
+    cx.ensure_leased().await?;
     match cx.env.docker.ensure_network(&spec).await {
         Err(error) if error.is_subnet_taken() => {
             // A stranger's network is in the way of this port's; the next attempt takes another port, and its network.
@@ -88,7 +84,7 @@ pub(super) async fn create_network(cx: &JobContext) -> Result<(), StepError> {
 }
 
 pub(super) async fn remove_network(cx: &JobContext) -> Result<(), StepError> {
-    cx.hold().await?;
+    cx.ensure_leased().await?;
     Ok(cx.env.docker.remove_network(cx.instance_id()?).await?)
 }
 
@@ -109,7 +105,7 @@ pub(super) async fn create(cx: &JobContext) -> Result<(), StepError> {
         job: cx.job.id,
         attempt: i32::try_from(cx.lease.attempt).unwrap_or(i32::MAX),
     };
-    cx.hold().await?;
+    cx.ensure_leased().await?;
     let container_id = cx.env.docker.ensure_container(&spec).await?;
     let version = cx.env.docker.image_version(&image_id).await?;
     note_container(cx, Some(Container { id: &container_id, image: &image_id, version: version.as_deref() })).await
@@ -117,12 +113,7 @@ pub(super) async fn create(cx: &JobContext) -> Result<(), StepError> {
 
 async fn note_container(cx: &JobContext, container: Option<Container<'_>>) -> Result<(), StepError> {
     let id = cx.instance_id()?;
-    let mut conn = cx.env.db.conn().await?;
-    conn.transaction(async |conn| {
-        lease::hold(conn, &cx.lease).await?;
-        Ok(instance::set_container(conn, id, container).await?)
-    })
-    .await
+    cx.fenced(async |conn| Ok(instance::set_container(conn, id, container).await?)).await
 }
 
 /// Starts the container as soon as it is its turn to boot.
@@ -158,12 +149,12 @@ async fn start_now(cx: &JobContext) -> Result<(), StepError> {
         .ok_or_else(|| StepError::transient("container_missing", "The container is not there yet."))?;
     // A boot is bound by CPU; it is set back once the gateway answers.
     let boost = cx.env.config.instances.boost_cpu_millis.max(instance.cpu_millis);
-    cx.hold().await?;
+    cx.ensure_leased().await?;
     cx.env.docker.set_cpu(&container_id, boost).await?;
     match cx.env.docker.start(&container_id).await {
         Err(error) if error.is_port_taken() => {
             // The next attempt takes another port, and with it another network.
-            cx.hold().await?;
+            cx.ensure_leased().await?;
             cx.env.docker.remove(&container_id).await?;
             note_container(cx, None).await?;
             port::refuse(cx).await?;
@@ -196,7 +187,7 @@ pub(super) async fn stop(cx: &JobContext) -> Result<(), StepError> {
     cx.env.terminals.close_instance(cx.instance_id()?).await;
     for container in cx.env.docker.find_instance_containers(cx.instance_id()?).await? {
         if !matches!(container.status, ContainerStatus::Exited | ContainerStatus::Created) {
-            cx.hold().await?;
+            cx.ensure_leased().await?;
             cx.env.docker.stop(&container.id, cx.env.config.instances.stop_within).await?;
         }
     }
@@ -206,7 +197,7 @@ pub(super) async fn stop(cx: &JobContext) -> Result<(), StepError> {
 pub(super) async fn remove(cx: &JobContext) -> Result<(), StepError> {
     cx.env.terminals.close_instance(cx.instance_id()?).await;
     for container in cx.env.docker.find_instance_containers(cx.instance_id()?).await? {
-        cx.hold().await?;
+        cx.ensure_leased().await?;
         cx.env.docker.remove(&container.id).await?;
     }
     note_container(cx, None).await

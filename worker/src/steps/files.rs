@@ -65,7 +65,7 @@ pub(super) async fn write_config(cx: &JobContext) -> Result<(), StepError> {
     let replaced = change::replaced_settings(cx).await?;
     keep::write_manifest(cx).await?;
 
-    cx.hold().await?;
+    cx.ensure_leased().await?;
     write_openclaw_json(cx, &instance, &settings, replaced.as_ref()).await?;
     write_env(cx, &instance.id, &settings, replaced).await
 }
@@ -151,7 +151,7 @@ async fn read(cx: &JobContext, id: &InstanceId, name: &str) -> Result<Content, S
                  and a new {name} is written"
             ))
             .await?;
-            cx.hold().await?;
+            cx.ensure_leased().await?;
             let kept = cx.env.storage.keep_config_file(id, name).await?;
             cx.log(&format!("{name} is kept as {kept}")).await?;
             Ok(Content::Missing)

@@ -2,10 +2,9 @@
 //! way back.
 
 use clawdeploy_shared::{
-    db::{Conn, DbError, lease, recoverable},
+    db::{Conn, DbError, recoverable},
     ids::InstanceId,
 };
-use diesel_async::AsyncConnection as _;
 
 use crate::engine::{
     context::JobContext,
@@ -17,7 +16,7 @@ use crate::engine::{
 pub(super) async fn create_directories(cx: &JobContext) -> Result<(), StepError> {
     take_back(cx).await?;
     let id = cx.instance_id()?;
-    cx.hold().await?;
+    cx.ensure_leased().await?;
     Ok(cx.env.storage.create_for(id, cx.job.id).await?)
 }
 
@@ -30,29 +29,24 @@ pub(super) async fn take_files_back(cx: &JobContext) -> Result<(), StepError> {
             quarantine. An administrator puts them back, from a backup say, and retries the job; or delete the instance.";
         return Err(StepError::permanent("files_gone", message));
     }
-    cx.hold().await?;
+    cx.ensure_leased().await?;
     Ok(cx.env.storage.create(id).await?)
 }
 
 async fn take_back(cx: &JobContext) -> Result<(), StepError> {
     let id = cx.instance_id()?;
-    cx.hold().await?;
+    cx.ensure_leased().await?;
     cx.env.storage.take_back(id).await?;
     if cx.env.storage.is_quarantined(id).await? {
         cx.log("Files of an earlier life of this instance stay in the quarantine; it has others already").await?;
         return Ok(());
     }
-    let mut conn = cx.env.db.conn().await?;
-    conn.transaction(async |conn| {
-        lease::hold(conn, &cx.lease).await?;
-        Ok(recoverable::settle(conn, id).await?)
-    })
-    .await
+    cx.fenced(async |conn| Ok(recoverable::settle(conn, id).await?)).await
 }
 
 /// The way back of [`create_directories`]: what this very job has made goes; files of an instance that ran before stay.
 pub(super) async fn remove_new_directories(cx: &JobContext) -> Result<(), StepError> {
-    cx.hold().await?;
+    cx.ensure_leased().await?;
     if !cx.env.storage.remove_if_made_by(cx.instance_id()?, cx.job.id).await? {
         cx.log("The instance's files are older than this job, and stay").await?;
     }
@@ -63,12 +57,12 @@ pub(super) async fn remove_new_directories(cx: &JobContext) -> Result<(), StepEr
 pub(super) async fn remove_directories(cx: &JobContext) -> Result<(), StepError> {
     let (id, storage) = (cx.instance_id()?, &cx.env.storage);
     if cx.env.config.instances.deleted_keep.is_zero() {
-        cx.hold().await?;
+        cx.ensure_leased().await?;
         storage.remove(id).await?;
         return Ok(storage.purge(id).await?);
     }
     write_manifest(cx).await?;
-    cx.hold().await?;
+    cx.ensure_leased().await?;
     storage.quarantine(id).await?;
     Ok(())
 }
@@ -84,7 +78,7 @@ pub(super) async fn write_manifest(cx: &JobContext) -> Result<(), StepError> {
             source: Some(e.into()),
         })
     })?;
-    cx.hold().await?;
+    cx.ensure_leased().await?;
     cx.env.storage.write_manifest(id, bytes).await?;
     Ok(())
 }

@@ -1,7 +1,6 @@
 //! The host port of an instance.
 
-use clawdeploy_shared::db::{lease, port};
-use diesel_async::AsyncConnection as _;
+use clawdeploy_shared::db::port;
 
 use crate::engine::{context::JobContext, error::StepError};
 
@@ -9,13 +8,7 @@ use crate::engine::{context::JobContext, error::StepError};
 pub(super) async fn reserve(cx: &JobContext) -> Result<(), StepError> {
     let id = cx.instance_id()?;
     let range = cx.env.config.routing.port_range;
-    let mut conn = cx.env.db.conn().await?;
-    let reserved: Option<u16> = conn
-        .transaction::<_, StepError, _>(async |conn| {
-            lease::hold(conn, &cx.lease).await?;
-            Ok(port::reserve(conn, id, range).await?)
-        })
-        .await?;
+    let reserved: Option<u16> = cx.fenced(async |conn| Ok(port::reserve(conn, id, range).await?)).await?;
     let port = reserved.ok_or_else(|| {
         let message = format!(
             "Every port from {} to {} is taken. An administrator widens CLAWDEPLOY_PORT_RANGE or deletes instances.",
@@ -29,21 +22,11 @@ pub(super) async fn reserve(cx: &JobContext) -> Result<(), StepError> {
 /// Gives the port up.
 pub(super) async fn release(cx: &JobContext) -> Result<(), StepError> {
     let id = cx.instance_id()?;
-    let mut conn = cx.env.db.conn().await?;
-    conn.transaction(async |conn| {
-        lease::hold(conn, &cx.lease).await?;
-        Ok(port::release(conn, id).await?)
-    })
-    .await
+    cx.fenced(async |conn| Ok(port::release(conn, id).await?)).await
 }
 
 /// Gives the port up because a stranger on the host has it.
 pub(super) async fn refuse(cx: &JobContext) -> Result<(), StepError> {
     let id = cx.instance_id()?;
-    let mut conn = cx.env.db.conn().await?;
-    conn.transaction(async |conn| {
-        lease::hold(conn, &cx.lease).await?;
-        Ok(port::refuse(conn, id).await?)
-    })
-    .await
+    cx.fenced(async |conn| Ok(port::refuse(conn, id).await?)).await
 }

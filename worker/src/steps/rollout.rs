@@ -14,7 +14,6 @@ use clawdeploy_shared::{
     db::{
         Scope, instance,
         job::{self, Job, NewJob},
-        lease,
         rollout::{self, Member, MemberFault, MemberStatus, Tally},
         snapshot,
     },
@@ -22,7 +21,6 @@ use clawdeploy_shared::{
     instance::{DesiredState, InstanceStatus},
     job::{JobKind, JobStatus},
 };
-use diesel_async::AsyncConnection as _;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -80,12 +78,7 @@ pub(super) async fn update_all(cx: &JobContext) -> Result<(), StepError> {
     let reference = &cx.env.config.image.image;
     let image = cx.env.docker.image_id(reference).await?.ok_or_else(|| container::image_missing(reference))?;
     {
-        let mut conn = cx.env.db.conn().await?;
-        conn.transaction::<_, StepError, _>(async |conn| {
-            lease::hold(conn, &cx.lease).await?;
-            Ok(rollout::plan(conn, cx.job.id, &image, &payload.exclude).await?)
-        })
-        .await?;
+        cx.fenced(async |conn| Ok(rollout::plan(conn, cx.job.id, &image, &payload.exclude).await?)).await?;
     }
     let mut told = None;
     loop {
@@ -171,9 +164,9 @@ struct Ended {
 
 /// The members as they are now: those whose job has ended have ended.
 async fn look(cx: &JobContext) -> Result<Vec<Member>, StepError> {
-    let mut conn = cx.env.db.conn().await?;
-    let mut members = rollout::members(&mut conn, cx.job.id).await?;
+    let mut members = rollout::members(&mut *cx.env.db.conn().await?, cx.job.id).await?;
     for member in members.iter_mut().filter(|m| m.status == MemberStatus::Updating) {
+        let mut conn = cx.env.db.conn().await?;
         let job = match member.update_job_id {
             Some(id) => job::find(&mut conn, Scope::Everything, id).await?,
             None => None,
@@ -182,9 +175,9 @@ async fn look(cx: &JobContext) -> Result<Vec<Member>, StepError> {
             Some(job) if job.status == JobStatus::Failed => snapshot::came_back(&mut conn, job.id).await?,
             _ => None,
         };
+        drop(conn);
         let Some(Ended { status, fault, message }) = ended(job, member.ran, came_back) else { continue };
-        conn.transaction::<_, StepError, _>(async |conn| {
-            lease::hold(conn, &cx.lease).await?;
+        cx.fenced(async |conn| {
             Ok(rollout::end(conn, cx.job.id, &member.instance_id, status, message.as_deref(), fault).await?)
         })
         .await?;
@@ -234,13 +227,7 @@ fn fault(code: &str, ran: bool, came_back: Option<bool>) -> MemberFault {
 
 /// Queues the update of one member.
 async fn begin(cx: &JobContext, id: &InstanceId) -> Result<(), StepError> {
-    let made: Option<JobId> = cx
-        .env
-        .db
-        .conn()
-        .await?
-        .transaction::<_, StepError, _>(async |conn| {
-            lease::hold(conn, &cx.lease).await?;
+    let made: Option<JobId> = cx.fenced(async |conn| {
             let found = instance::find_for_update(conn, Scope::Everything, id).await?;
             let Some(instance) = found.filter(|i| i.desired_state != DesiredState::Deleted) else {
                 let gone = Some("It was deleted meanwhile.");
@@ -282,9 +269,8 @@ async fn begin(cx: &JobContext, id: &InstanceId) -> Result<(), StepError> {
 
 /// The way back: what was not begun is left as it is, and what is under way is rolled back and awaited.
 pub(super) async fn leave_rest(cx: &JobContext) -> Result<(), StepError> {
-    cx.hold().await?;
-    rollout::skip_waiting(&mut *cx.env.db.conn().await?, cx.job.id, "The update of everything ended before its turn.")
-        .await?;
+    let why = "The update of everything ended before its turn.";
+    cx.fenced(async |conn| Ok(rollout::skip_waiting(conn, cx.job.id, why).await?)).await?;
     loop {
         let members = look(cx).await?;
         let updating: Vec<JobId> =
@@ -293,10 +279,9 @@ pub(super) async fn leave_rest(cx: &JobContext) -> Result<(), StepError> {
             return Ok(());
         }
         for id in updating {
-            let mut conn = cx.env.db.conn().await?;
-            let open = job::find(&mut conn, Scope::Everything, id).await?;
+            let open = job::find(&mut *cx.env.db.conn().await?, Scope::Everything, id).await?;
             if open.is_some_and(|job| job.cancel_requested_at.is_none()) {
-                job::request_cancel(&mut conn, id).await?;
+                cx.fenced(async |conn| Ok(job::request_cancel(conn, id).await?)).await?;
             }
         }
         cx.check()?;

@@ -6,11 +6,10 @@
 use std::time::Duration;
 
 use clawdeploy_shared::{
-    db::{lease, port, route},
+    db::{port, route},
     job::JobKind,
     telemetry::chain,
 };
-use diesel_async::AsyncConnection as _;
 
 use crate::engine::{context::JobContext, error::StepError};
 
@@ -38,13 +37,7 @@ pub(super) async fn close(cx: &JobContext) -> Result<(), StepError> {
     }
     // nginx may still send people there: nobody else gets the port until that is over.
     let id = cx.instance_id()?;
-    let mut conn = cx.env.db.conn().await?;
-    conn.transaction::<_, StepError, _>(async |conn| {
-        lease::hold(conn, &cx.lease).await?;
-        Ok(port::refuse(conn, id).await?)
-    })
-    .await?;
-    drop(conn);
+    cx.fenced(async |conn| Ok(port::refuse(conn, id).await?)).await?;
     cx.log("The port is not given out again before nginx has let go of it").await
 }
 
