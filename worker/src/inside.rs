@@ -32,7 +32,7 @@ use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::task::TaskTracker;
 
 use self::{listen::Listener, refusal::Refused, runs::Runs};
-use crate::engine::Env;
+use crate::env::Env;
 
 mod approve_device;
 mod container;

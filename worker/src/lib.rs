@@ -3,13 +3,11 @@
 //! It holds what the API must not: the Docker socket and the instances' files. Any number of workers may run on one
 //! database, as long as they share its data directory and its engine ([`identity`]).
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clawdeploy_shared::{
-    db::{Db, worker},
-    doorbell::Doorbell,
-    secret::Sealer,
+    db::{DbError, worker},
     telemetry::chain,
 };
 use tokio::{
@@ -17,20 +15,14 @@ use tokio::{
     sync::watch,
     time::Instant,
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::task::TaskTracker;
 
 use crate::{
     config::WorkerConfig,
-    docker::Docker,
-    engine::{Env, active::Active, dispatch::Dispatcher, doorbell, keeper, ledger::Ledger},
-    identity::Identity,
+    engine::{active::Active, dispatch::Dispatcher, doorbell, keeper, ledger::Ledger},
+    env::{Env, host_name},
     inside::Endpoint,
-    nginx::Routes,
-    probe::Probe,
     reconcile::Reconciler,
-    storage::Storage,
-    terminal::Terminals,
-    usage::UsageMeter,
 };
 
 pub mod adopt;
@@ -38,10 +30,12 @@ pub mod commands;
 pub mod config;
 pub mod docker;
 pub mod engine;
+pub mod env;
 pub mod identity;
 pub mod image;
 pub mod inside;
 pub mod jobs;
+mod kill_point;
 pub mod nginx;
 pub mod observe;
 pub mod probe;
@@ -51,9 +45,6 @@ pub mod storage;
 pub mod terminal;
 pub mod usage;
 
-/// How long to wait for Postgres at start.
-const DATABASE_WAIT: Duration = Duration::from_secs(30);
-
 /// Runs until SIGTERM, SIGINT or an administrator's request to drain, then lets steps finish, hands jobs back and returns.
 pub async fn run(config: WorkerConfig) -> anyhow::Result<()> {
     #[cfg(feature = "failpoints")]
@@ -61,22 +52,22 @@ pub async fn run(config: WorkerConfig) -> anyhow::Result<()> {
 
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     clawdeploy_shared::metrics::serve(&config.metrics).context("metrics (CLAWDEPLOY_METRICS_LISTEN)")?;
-    let env = environment(config).await?;
+    let env = Env::open(config).await?;
     let (active, tasks) = (Active::default(), TaskTracker::new());
-    let host = host_name();
+    let ledger = Ledger::start(env.db.clone(), env.worker.to_string());
     let queues = env.config.engine.queues();
     anyhow::ensure!(
         !queues.is_empty(),
         "the worker serves no queue; set CLAWDEPLOY_LIFECYCLE_CONCURRENCY or CLAWDEPLOY_BUILD_CONCURRENCY"
     );
-    let dispatchers: Vec<Dispatcher> =
-        queues.iter().map(|queue| Dispatcher::new(env.clone(), *queue, active.clone(), tasks.clone())).collect();
+    let dispatcher = |queue| Dispatcher::new(env.clone(), queue, active.clone(), tasks.clone(), ledger.clone());
+    let dispatchers: Vec<Dispatcher> = queues.iter().copied().map(dispatcher).collect();
 
     let mut inside =
         Endpoint::open(env.clone()).await.context("cannot listen for the API; set CLAWDEPLOY_WORKER_LISTEN")?;
     let (reap_from, may_reap_from) = watch::channel(Some(Instant::now()));
     let renewer = tokio::spawn(keeper::renew_leases(env.clone(), active.clone(), reap_from));
-    let beats = tokio::spawn(keeper::beat(env.clone(), active.clone(), host, inside.address.clone()));
+    let beats = tokio::spawn(keeper::beat(env.clone(), active.clone(), host_name(), inside.address.clone()));
     tokio::spawn(keeper::sweep(env.clone(), dispatchers.clone(), may_reap_from));
     let reconciler = Reconciler::new(env.clone());
     tokio::spawn(reconciler.clone().watch());
@@ -109,57 +100,10 @@ pub async fn run(config: WorkerConfig) -> anyhow::Result<()> {
     }
     renewer.abort();
     beats.abort();
-    let gone: Result<(), clawdeploy_shared::db::DbError> =
-        async { worker::remove(&mut *env.db.conn().await?, &env.worker).await }.await;
+    let gone: Result<(), DbError> = async { worker::remove(&mut *env.db.conn().await?, &env.worker).await }.await;
     if let Err(error) = gone {
         tracing::warn!(error = chain(&error), "Could not sign off");
     }
     tracing::info!("Worker ended");
     Ok(())
-}
-
-fn host_name() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
-}
-
-/// Everything that jobs work with, checked as far as it must be there from the start.
-async fn environment(config: WorkerConfig) -> anyhow::Result<Env> {
-    let sealer = Sealer::from_file(&config.secrets.key_file).context("the key file (CLAWDEPLOY_KEY_FILE)")?;
-    let storage = Storage::open(&config.instances.data_dir)
-        .await
-        .with_context(|| format!("the data directory {} (CLAWDEPLOY_DATA_DIR)", config.instances.data_dir.display()))?;
-    let docker = Docker::connect(&config.instances.docker_host, &config.instances.deployment)
-        .context("the Docker engine (CLAWDEPLOY_DOCKER_HOST)")?;
-    let db = Db::new(&config.database).context("Postgres (CLAWDEPLOY_DATABASE_URL)")?;
-    let doorbell = Doorbell::new(&config.redis).context("Redis (CLAWDEPLOY_REDIS_URL)")?;
-    let probe = Probe::new(config.routing.routing).context("the HTTP client")?;
-    db.migrate_when_up(DATABASE_WAIT).await.context("Postgres (CLAWDEPLOY_DATABASE_URL)")?;
-    let host = host_name();
-    let unique = uuid::Uuid::new_v4().simple().to_string();
-    let worker = format!("{host}-{}-{}", std::process::id(), &unique[..8]);
-    let ledger = Ledger::start(db.clone(), worker.clone());
-    let worker: Arc<str> = Arc::from(worker);
-    let terminals = Terminals::new(docker.clone(), db.clone(), Arc::clone(&worker), &config.terminals);
-    let usage = UsageMeter::new(docker.clone(), storage.clone(), db.clone());
-    let identity = Identity::new(db.clone(), storage.clone(), docker.clone(), &config.instances);
-    if let Err(error) = identity.check(true).await {
-        tracing::warn!(error = chain(&error), "Could not look at what belongs together yet");
-    }
-    let routes = Routes::start(&config, db.clone(), identity.clone()).context("the HTTP client")?;
-    Ok(Env {
-        worker,
-        config: Arc::new(config),
-        db,
-        identity,
-        doorbell,
-        sealer,
-        docker,
-        storage,
-        probe,
-        routes,
-        ledger,
-        terminals,
-        usage,
-        draining: CancellationToken::new(),
-    })
 }

@@ -35,7 +35,7 @@ use self::{
     map::{Route, SetAside},
     program::{CommandError, Inquiry},
 };
-use crate::{config::WorkerConfig, engine::kill_point::kill_point, identity::Identity};
+use crate::{config::WorkerConfig, identity::Identity, kill_point::kill_point};
 
 mod bisect;
 mod file;

@@ -8,7 +8,8 @@ use clawdeploy_shared::{
 
 use crate::{
     docker::{ContainerState, ContainerStatus, DockerError},
-    engine::{Env, error::StepError},
+    engine::error::StepError,
+    env::Env,
 };
 
 /// What was seen.

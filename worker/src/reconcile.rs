@@ -33,7 +33,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval},
 };
 
-use crate::{docker::DockerError, engine::Env, observe::ObserveError, storage::StorageError};
+use crate::{docker::DockerError, env::Env, observe::ObserveError, storage::StorageError};
 use crash_loop::Deaths;
 use late::LateRuns;
 

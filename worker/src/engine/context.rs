@@ -14,7 +14,8 @@ use clawdeploy_shared::{
     ports::Subnet,
 };
 
-use super::{Env, active::Signals, error::StepError, secrets::Secrets};
+use super::{active::Signals, error::StepError, secrets::Secrets};
+use crate::env::Env;
 
 #[derive(Debug)]
 pub struct JobContext {

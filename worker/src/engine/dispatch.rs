@@ -23,7 +23,8 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-use super::{Env, active::Active, runner};
+use super::{active::Active, ledger::Ledger, runner};
+use crate::env::Env;
 
 /// Jobs claimed by one statement at most. Enough to make the statement's cost small beside the jobs', few enough to leave
 /// work for others.
@@ -41,12 +42,13 @@ pub struct Dispatcher {
     look: Arc<Notify>,
     active: Active,
     tasks: TaskTracker,
+    ledger: Ledger,
 }
 
 impl Dispatcher {
-    pub fn new(env: Env, queue: Queue, active: Active, tasks: TaskTracker) -> Self {
+    pub fn new(env: Env, queue: Queue, active: Active, tasks: TaskTracker, ledger: Ledger) -> Self {
         let room = Arc::new(Semaphore::new(env.config.engine.concurrency(queue)));
-        Self { queue, env, room, look: Arc::new(Notify::new()), active, tasks }
+        Self { queue, env, room, look: Arc::new(Notify::new()), active, tasks, ledger }
     }
 
     /// Says that there may be work. Said twice before it was looked, it is looked once.
@@ -186,7 +188,8 @@ impl Dispatcher {
             };
             let env = dispatcher.env.clone();
             // A task of its own, so that a panic in a step becomes a failed attempt and not the end of the worker.
-            let run = tokio::spawn(runner::run(env.clone(), job.clone(), lease.clone(), signals));
+            let ledger = dispatcher.ledger.clone();
+            let run = tokio::spawn(runner::run(env.clone(), job.clone(), lease.clone(), signals, ledger));
             if let Err(panic) = run.await {
                 runner::after_panic(&env, &job, &lease, &panic).await;
             }

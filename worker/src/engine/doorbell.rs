@@ -26,7 +26,8 @@ use rand::RngExt as _;
 use tokio::{sync::watch, time::Interval};
 use tokio_util::sync::CancellationToken;
 
-use super::{Env, dispatch::Dispatcher};
+use super::dispatch::Dispatcher;
+use crate::env::Env;
 use crate::identity::Identity;
 
 /// How often Redis is asked although nobody rang.

@@ -24,7 +24,8 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
 
-use super::{Env, active::Active, dispatch::Dispatcher, prune};
+use super::{active::Active, dispatch::Dispatcher, prune};
+use crate::env::Env;
 
 /// From when on leases that ran out are taken back; never while the database does not answer.
 pub type ReapFrom = Option<Instant>;

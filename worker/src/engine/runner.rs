@@ -25,14 +25,15 @@ use clawdeploy_shared::{
 use rand::RngExt as _;
 
 use super::{
-    Env,
     active::Signals,
     context::JobContext,
     error::{Failure, StepError},
-    kill_point::kill_point,
+    ledger::Ledger,
 };
 use crate::{
+    env::Env,
     jobs::{self, Outcome, Plan, PlannedStep},
+    kill_point::kill_point,
     observe,
     steps::{Undo, keep},
 };
@@ -50,13 +51,13 @@ enum Left {
 }
 
 /// Runs a claimed job until it ends, is to be tried again, or is somebody else's.
-pub async fn run(env: Env, job: Job, lease: Lease, signals: Signals) {
+pub async fn run(env: Env, job: Job, lease: Lease, signals: Signals, ledger: Ledger) {
     let began = Instant::now();
     let (id, kind, attempt) = (job.id, job.kind, job.attempt);
     let instance_id = job.instance_id.as_ref().map(ToString::to_string);
     let (queue, request_id) = (job.queue, job.request_id.clone());
     // On the heap: it holds the state of every step.
-    let left = Box::pin(attempt_once(&env, job, lease.clone(), signals.clone())).await;
+    let left = Box::pin(attempt_once(&env, job, lease.clone(), signals.clone(), ledger)).await;
     let outcome = match &left {
         Ok(Left::Ended(status)) => status.as_str(),
         Ok(Left::Retry) => "retry",
@@ -126,7 +127,7 @@ async fn panicked(cx: &JobContext, error: StepError) -> Result<Left, StepError> 
     }
 }
 
-async fn attempt_once(env: &Env, job: Job, lease: Lease, signals: Signals) -> Result<Left, StepError> {
+async fn attempt_once(env: &Env, job: Job, lease: Lease, signals: Signals, ledger: Ledger) -> Result<Left, StepError> {
     let plan = jobs::plan(job.kind);
     let begun = job.attempt > 1;
     let lost = signals.lost.clone();
@@ -146,8 +147,8 @@ async fn attempt_once(env: &Env, job: Job, lease: Lease, signals: Signals) -> Re
         // What it does from here on is its end or the way back, and that is not given up half way.
         let cx = JobContext { cancellable: false, ..cx };
         let ended = match went {
-            Ok(()) => end(&cx, plan.succeeded, JobStatus::Succeeded, "Done", None).await,
-            Err(StepError::Satisfied(message)) => end(&cx, plan.succeeded, JobStatus::Succeeded, &message, None).await,
+            Ok(()) => succeed(&cx, plan, &ledger, "Done").await,
+            Err(StepError::Satisfied(message)) => succeed(&cx, plan, &ledger, &message).await,
             Err(error) => return stopped(&cx, plan, error).await,
         };
         match ended {
@@ -365,6 +366,14 @@ async fn conclude(cx: &JobContext, plan: &Plan) -> Result<Left, StepError> {
     }
 }
 
+/// Ends a job all of whose steps are done.
+async fn succeed(cx: &JobContext, plan: &Plan, ledger: &Ledger, message: &str) -> Result<(), StepError> {
+    match plan.succeeded {
+        Outcome::None => Ok(ledger.succeed(cx.lease.clone()).await?),
+        outcome => end(cx, outcome, JobStatus::Succeeded, message, None).await,
+    }
+}
+
 /// Ends the job and says what that means for its instance, in one transaction.
 async fn end(
     cx: &JobContext,
@@ -373,9 +382,6 @@ async fn end(
     message: &str,
     fault: Option<Fault<'_>>,
 ) -> Result<(), StepError> {
-    if outcome == Outcome::None && status == JobStatus::Succeeded {
-        return Ok(cx.env.ledger.succeed(cx.lease.clone()).await?);
-    }
     let observed = match outcome {
         Outcome::AsObserved => Some(observe::observe(&cx.env, cx.instance_id()?).await?),
         _ => None,

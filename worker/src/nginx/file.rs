@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use crate::engine::kill_point::kill_point;
+use crate::kill_point::kill_point;
 
 /// How long another worker may hold the lock.
 const LOCK_LIMIT: Duration = Duration::from_secs(5);

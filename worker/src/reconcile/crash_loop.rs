@@ -36,7 +36,8 @@ use diesel_async::AsyncConnection as _;
 use super::SweepError;
 use crate::{
     docker::{ContainerState, ContainerStatus, InstanceAction, InstanceEvent, KILLED},
-    engine::{Env, secrets::Secrets},
+    engine::secrets::Secrets,
+    env::Env,
 };
 
 /// Code of the error.

@@ -31,7 +31,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::{SweepError, SweepResult, manifests};
-use crate::{engine::Env, storage::Storage};
+use crate::{env::Env, storage::Storage};
 
 /// What one look may take to measure the directories that it lists; of the others the size is not known.
 const MEASURED_WITHIN: Duration = Duration::from_secs(5);

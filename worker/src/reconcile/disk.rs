@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{SweepError, SweepResult, busy, crash_loop, manifests};
 use crate::{
-    engine::Env,
+    env::Env,
     storage::{DiskUse, MOST_ENTRIES, Seen},
 };
 

@@ -15,7 +15,7 @@ use clawdeploy_shared::{
 };
 
 use super::SweepResult;
-use crate::engine::Env;
+use crate::env::Env;
 
 /// How long a job must have been due.
 const UNHEARD_AFTER: Duration = Duration::from_secs(5);

@@ -34,7 +34,7 @@ use super::{
 };
 use crate::{
     docker::InstanceAction,
-    engine::Env,
+    env::Env,
     observe::{self, Observed},
 };
 

@@ -28,7 +28,7 @@ use clawdeploy_shared::{
 use tokio::net::TcpListener;
 
 use super::{SweepError, SweepResult};
-use crate::{config::Switch, docker::ProbeSpec, engine::Env};
+use crate::{config::Switch, docker::ProbeSpec, env::Env};
 
 /// Ends with [`RAN`] and what is open.
 const SCRIPT: &str = include_str!("firewall.js");

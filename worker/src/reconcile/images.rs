@@ -24,7 +24,7 @@ use clawdeploy_shared::{
 };
 
 use super::{SweepError, SweepResult};
-use crate::{docker::LabelledImage, engine::Env};
+use crate::{docker::LabelledImage, env::Env};
 
 pub(super) async fn sweep(env: &Env) -> SweepResult {
     let failed = image::fail_abandoned(&mut *env.db.conn().await?).await?;

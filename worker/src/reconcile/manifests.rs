@@ -15,10 +15,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::SweepError;
-use crate::{
-    engine::{Env, secrets::opens},
-    storage::Storage,
-};
+use crate::{engine::secrets::opens, env::Env, storage::Storage};
 
 /// A larger `openclaw.json` is not read.
 const CONFIG_CAP: u64 = 4 << 20;

@@ -27,7 +27,7 @@ use clawdeploy_shared::{
 use super::{ORPHAN_AGE, SweepError, SweepResult, busy};
 use crate::{
     docker::{OwnedContainer, OwnedNetwork},
-    engine::Env,
+    env::Env,
 };
 
 pub(super) async fn sweep(env: &Env) -> SweepResult {

@@ -13,7 +13,7 @@ use clawdeploy_shared::{
 use futures_util::{StreamExt as _, stream};
 
 use super::{SweepError, SweepResult, busy};
-use crate::engine::Env;
+use crate::env::Env;
 
 /// Containers that are looked at side by side.
 const SIDE_BY_SIDE: usize = 4;

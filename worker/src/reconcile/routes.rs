@@ -12,7 +12,7 @@ use clawdeploy_shared::{
 };
 
 use super::SweepResult;
-use crate::engine::Env;
+use crate::env::Env;
 
 /// Less than a sweep is given, so that it is the one to say what is wrong.
 const PATIENCE: Duration = Duration::from_secs(18);

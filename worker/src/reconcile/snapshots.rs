@@ -14,7 +14,7 @@ use clawdeploy_shared::{
 };
 
 use super::{SweepResult, busy};
-use crate::engine::Env;
+use crate::env::Env;
 
 pub(super) async fn sweep(env: &Env) -> SweepResult {
     // What lies there first: what is taken after has its row already.

@@ -34,7 +34,7 @@ use diesel_async::AsyncConnection as _;
 use super::{SweepError, SweepResult};
 use crate::{
     docker::ContainerStatus,
-    engine::Env,
+    env::Env,
     jobs,
     observe::{self, ObserveError},
     steps::boot,

@@ -13,7 +13,7 @@ use clawdeploy_shared::{
 };
 
 use super::{SweepResult, busy};
-use crate::engine::Env;
+use crate::env::Env;
 
 pub(super) async fn sweep(env: &Env) -> SweepResult {
     // The names first: a removal that begins after the jobs were looked at is not among them.

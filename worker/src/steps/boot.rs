@@ -18,7 +18,8 @@ use tokio::time::{Duration, Instant};
 
 use crate::{
     docker::DockerError,
-    engine::{Env, context::JobContext, error::StepError},
+    engine::{context::JobContext, error::StepError},
+    env::Env,
     observe::ObserveError,
 };
 

@@ -24,8 +24,8 @@ use crate::{
     engine::{
         context::JobContext,
         error::{Failure, StepError},
-        kill_point::kill_point,
     },
+    kill_point::kill_point,
 };
 
 /// Space that must be left beside a copy of the files: a gateway that starts writes, too.

@@ -9,7 +9,7 @@
     not(feature = "failpoints"),
     expect(clippy::missing_const_for_fn, reason = "it is not one with the feature")
 )]
-pub fn kill_point(kind: &str, step: &str, place: &str) {
+pub(crate) fn kill_point(kind: &str, step: &str, place: &str) {
     #[cfg(feature = "failpoints")]
     match fail::eval(&format!("{kind}.{step}.{place}"), |file| file) {
         Some(Some(file)) => stand_still(&file),

@@ -1,0 +1,81 @@
+//! What the worker works with: its settings, its connections and what it keeps in memory. One for the process.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use clawdeploy_shared::{db::Db, doorbell::Doorbell, secret::Sealer, telemetry::chain};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::WorkerConfig, docker::Docker, identity::Identity, nginx::Routes, probe::Probe, storage::Storage,
+    terminal::Terminals, usage::UsageMeter,
+};
+
+/// How long to wait for Postgres at start.
+const DATABASE_WAIT: Duration = Duration::from_secs(30);
+
+/// What jobs and everything else here work with. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Env {
+    /// Name of this worker: new with every start.
+    pub worker: Arc<str>,
+    pub config: Arc<WorkerConfig>,
+    pub db: Db,
+    /// Whether database, data directory and engine belong together: where they do not, nothing is done.
+    pub identity: Identity,
+    pub doorbell: Doorbell,
+    pub sealer: Sealer,
+    pub docker: Docker,
+    pub storage: Storage,
+    pub probe: Probe,
+    pub routes: Routes,
+    pub terminals: Terminals,
+    pub usage: UsageMeter,
+    /// Set when the worker is about to end: take nothing new, stop at the next safe point.
+    pub draining: CancellationToken,
+}
+
+impl Env {
+    /// Opens all of it, and checks it as far as it must be there from the start. Fails with the setting that is to blame.
+    pub async fn open(config: WorkerConfig) -> anyhow::Result<Self> {
+        let sealer = Sealer::from_file(&config.secrets.key_file).context("the key file (CLAWDEPLOY_KEY_FILE)")?;
+        let storage = Storage::open(&config.instances.data_dir).await.with_context(|| {
+            format!("the data directory {} (CLAWDEPLOY_DATA_DIR)", config.instances.data_dir.display())
+        })?;
+        let docker = Docker::connect(&config.instances.docker_host, &config.instances.deployment)
+            .context("the Docker engine (CLAWDEPLOY_DOCKER_HOST)")?;
+        let db = Db::new(&config.database).context("Postgres (CLAWDEPLOY_DATABASE_URL)")?;
+        let doorbell = Doorbell::new(&config.redis).context("Redis (CLAWDEPLOY_REDIS_URL)")?;
+        let probe = Probe::new(config.routing.routing).context("the HTTP client")?;
+        db.migrate_when_up(DATABASE_WAIT).await.context("Postgres (CLAWDEPLOY_DATABASE_URL)")?;
+        let unique = uuid::Uuid::new_v4().simple().to_string();
+        let worker: Arc<str> = format!("{}-{}-{}", host_name(), std::process::id(), &unique[..8]).into();
+        let terminals = Terminals::new(docker.clone(), db.clone(), Arc::clone(&worker), &config.terminals);
+        let usage = UsageMeter::new(docker.clone(), storage.clone(), db.clone());
+        let identity = Identity::new(db.clone(), storage.clone(), docker.clone(), &config.instances);
+        if let Err(error) = identity.check(true).await {
+            tracing::warn!(error = chain(&error), "Could not look at what belongs together yet");
+        }
+        let routes = Routes::start(&config, db.clone(), identity.clone()).context("the HTTP client")?;
+        Ok(Self {
+            worker,
+            config: Arc::new(config),
+            db,
+            identity,
+            doorbell,
+            sealer,
+            docker,
+            storage,
+            probe,
+            routes,
+            terminals,
+            usage,
+            draining: CancellationToken::new(),
+        })
+    }
+}
+
+/// The name of this host.
+pub(crate) fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
