@@ -9,12 +9,9 @@
 //! - [`runner`] takes one claimed job through its steps, or back through their undos.
 
 pub mod active;
-pub mod context;
 pub mod dispatch;
 pub mod doorbell;
-pub mod error;
 pub mod keeper;
 pub mod ledger;
 pub mod prune;
 pub mod runner;
-pub mod secrets;

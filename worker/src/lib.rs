@@ -34,6 +34,7 @@ pub mod env;
 pub mod identity;
 pub mod image;
 pub mod inside;
+pub mod job;
 pub mod jobs;
 mod kill_point;
 pub mod nginx;

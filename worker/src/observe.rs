@@ -8,8 +8,8 @@ use clawdeploy_shared::{
 
 use crate::{
     docker::{ContainerState, ContainerStatus, DockerError},
-    engine::error::StepError,
     env::Env,
+    job::error::StepError,
 };
 
 /// What was seen.

@@ -1,7 +1,7 @@
 //! What jobs are made of. Each step looks at the world first and does what is missing, so that any of them may be run
 //! again by another worker after a crash; each undo does nothing where there is nothing to undo.
 
-use crate::engine::{context::JobContext, error::StepError};
+use crate::job::{context::JobContext, error::StepError};
 
 pub(crate) mod boot;
 mod build;

@@ -8,16 +8,8 @@ use std::{
 
 use clawdeploy_shared::{db::lease::Lease, ids::JobId};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
-/// How the outside reaches a running job.
-#[derive(Debug, Clone, Default)]
-pub struct Signals {
-    /// The lease is gone: stop at once, touch nothing more.
-    pub lost: CancellationToken,
-    /// Somebody asked for the job to end: stop at the next safe point and undo.
-    pub cancel: CancellationToken,
-}
+use crate::job::signals::Signals;
 
 /// A claim that this process holds.
 #[derive(Debug)]

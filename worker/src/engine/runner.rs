@@ -24,14 +24,14 @@ use clawdeploy_shared::{
 };
 use rand::RngExt as _;
 
-use super::{
-    active::Signals,
-    context::JobContext,
-    error::{Failure, StepError},
-    ledger::Ledger,
-};
+use super::ledger::Ledger;
 use crate::{
     env::Env,
+    job::{
+        context::JobContext,
+        error::{Failure, StepError},
+        signals::Signals,
+    },
     jobs::{self, Outcome, Plan, PlannedStep},
     kill_point::kill_point,
     observe,

@@ -16,7 +16,7 @@ use futures_util::StreamExt as _;
 use super::{Inside, refusal::Refused, stream};
 use crate::{
     docker::logs::{redact, shorten},
-    engine::secrets::Secrets,
+    job::secrets::Secrets,
 };
 
 pub(super) async fn answer(inside: &Inside, id: &InstanceId, arguments: LogArguments) -> Result<Response, Refused> {

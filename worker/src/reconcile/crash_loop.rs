@@ -36,8 +36,8 @@ use diesel_async::AsyncConnection as _;
 use super::SweepError;
 use crate::{
     docker::{ContainerState, ContainerStatus, InstanceAction, InstanceEvent, KILLED},
-    engine::secrets::Secrets,
     env::Env,
+    job::secrets::Secrets,
 };
 
 /// Code of the error.

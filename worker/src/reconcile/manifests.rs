@@ -15,7 +15,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::SweepError;
-use crate::{engine::secrets::opens, env::Env, storage::Storage};
+use crate::{env::Env, job::secrets::opens, storage::Storage};
 
 /// A larger `openclaw.json` is not read.
 const CONFIG_CAP: u64 = 4 << 20;

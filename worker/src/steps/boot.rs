@@ -18,8 +18,8 @@ use tokio::time::{Duration, Instant};
 
 use crate::{
     docker::DockerError,
-    engine::{context::JobContext, error::StepError},
     env::Env,
+    job::{context::JobContext, error::StepError},
     observe::ObserveError,
 };
 

@@ -14,13 +14,13 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    engine::{
-        context::JobContext,
-        error::{Failure, StepError},
-    },
     image::{
         BuildError, BuildLimits, BuildUpdate, BuiltImage, GitSource, ImageBuilder, RegistrySource, ReleaseSource,
         Resolved, Source, source_dir,
+    },
+    job::{
+        context::JobContext,
+        error::{Failure, StepError},
     },
 };
 

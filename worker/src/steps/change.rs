@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::{container, port, ready};
 use crate::{
     docker::ContainerStatus,
-    engine::{
+    job::{
         context::JobContext,
         error::{Failure, StepError},
     },

@@ -12,7 +12,7 @@ use clawdeploy_shared::{
 use super::{boot, change, port};
 use crate::{
     docker::{ContainerSpec, ContainerStatus, NetworkSpec},
-    engine::{context::JobContext, error::StepError},
+    job::{context::JobContext, error::StepError},
 };
 
 /// The image that the container is made from: the one it had, where the engine still has it, else the current one.

@@ -20,7 +20,7 @@ use tokio::{sync::Semaphore, task::spawn_blocking};
 
 use super::{change, keep};
 use crate::{
-    engine::{
+    job::{
         context::JobContext,
         error::{Failure, StepError},
     },

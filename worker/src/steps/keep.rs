@@ -6,7 +6,7 @@ use clawdeploy_shared::{
     ids::InstanceId,
 };
 
-use crate::engine::{
+use crate::job::{
     context::JobContext,
     error::{Failure, StepError},
 };

@@ -2,7 +2,7 @@
 
 use clawdeploy_shared::db::port;
 
-use crate::engine::{context::JobContext, error::StepError};
+use crate::job::{context::JobContext, error::StepError};
 
 /// Takes a port, or keeps the one that the instance has.
 pub(super) async fn reserve(cx: &JobContext) -> Result<(), StepError> {

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::boot::{self, Patience};
 use crate::{
     docker::{ContainerState, ContainerStatus},
-    engine::{context::JobContext, error::StepError},
+    job::{context::JobContext, error::StepError},
 };
 
 /// Between two questions.

@@ -25,7 +25,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::container;
-use crate::engine::{context::JobContext, error::StepError};
+use crate::job::{context::JobContext, error::StepError};
 
 /// Instances that are updated side by side: their boots are bound by CPU.
 const SIDE_BY_SIDE: usize = 4;

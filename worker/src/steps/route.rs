@@ -11,7 +11,7 @@ use clawdeploy_shared::{
     telemetry::chain,
 };
 
-use crate::engine::{context::JobContext, error::StepError};
+use crate::job::{context::JobContext, error::StepError};
 
 /// How long a job waits for nginx.
 const PATIENCE: Duration = Duration::from_secs(15);

@@ -14,7 +14,7 @@ use clawdeploy_shared::{
     ports::Subnet,
 };
 
-use super::{active::Signals, error::StepError, secrets::Secrets};
+use super::{error::StepError, secrets::Secrets, signals::Signals};
 use crate::env::Env;
 
 #[derive(Debug)]
@@ -152,7 +152,7 @@ impl JobContext {
         self.note(&NewJobEvent { progress: Some(progress), ..event }).await
     }
 
-    pub(super) async fn note(&self, event: &NewJobEvent<'_>) -> Result<(), StepError> {
+    pub(crate) async fn note(&self, event: &NewJobEvent<'_>) -> Result<(), StepError> {
         let mut conn = self.env.db.conn().await?;
         Ok(lease::note(&mut conn, &self.lease, event).await?)
     }
