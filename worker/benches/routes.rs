@@ -12,10 +12,12 @@ use clawdeploy_shared::{
     db::{Db, route},
     ports::PortRange,
 };
-use clawdeploy_worker::nginx::{
-    CommandLine,
-    map::{render, sort_out},
-    program::{Inquiry, reload, try_map},
+use clawdeploy_worker::{
+    config::CommandLine,
+    nginx::{
+        map::{render, sort_out},
+        program::{Inquiry, reload, try_map},
+    },
 };
 
 #[derive(Debug, Parser)]

@@ -13,9 +13,10 @@ use clawdeploy_shared::{
 };
 use url::Url;
 
-use crate::inside::listen::Listen;
+pub use self::{command_line::CommandLine, listen::Listen};
 
-use crate::{nginx::CommandLine, terminal::Limits};
+mod command_line;
+mod listen;
 
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| format!("{text:?} is not a number of seconds"))?;
@@ -232,9 +233,20 @@ pub struct TerminalArgs {
 }
 
 impl TerminalArgs {
-    pub fn limits(&self) -> Limits {
-        Limits { detach: self.detach, idle: self.idle, life: self.life }
+    pub fn limits(&self) -> TerminalLimits {
+        TerminalLimits { detach: self.detach, idle: self.idle, life: self.life }
     }
+}
+
+/// How long a terminal may go on.
+#[derive(Debug, Clone, Copy)]
+pub struct TerminalLimits {
+    /// With nobody attached.
+    pub detach: Duration,
+    /// With nothing typed.
+    pub idle: Duration,
+    /// In all.
+    pub life: Duration,
 }
 
 /// How jobs are run.

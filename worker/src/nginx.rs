@@ -35,14 +35,16 @@ use self::{
     map::{Route, SetAside},
     program::{CommandError, Inquiry},
 };
-use crate::{config::WorkerConfig, identity::Identity, kill_point::kill_point};
+use crate::{
+    config::{CommandLine, WorkerConfig},
+    identity::Identity,
+    kill_point::kill_point,
+};
 
 mod bisect;
 mod file;
 pub mod map;
 pub mod program;
-
-pub use self::program::CommandLine;
 
 /// Readings that are given up because somebody was faster.
 const TRIES: usize = 5;

@@ -35,7 +35,10 @@ use self::{
     session::{Order, Outcome, Session},
     shell::Shell,
 };
-use crate::{config::TerminalArgs, docker::Docker};
+use crate::{
+    config::{TerminalArgs, TerminalLimits},
+    docker::Docker,
+};
 
 mod client;
 mod clocks;
@@ -56,17 +59,6 @@ const CLOSE_POLL: Duration = Duration::from_millis(10);
 const NOTE_TRIES: u32 = 3;
 const NOTE_PAUSE: Duration = Duration::from_secs(1);
 
-/// How long what may go on.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// With nobody attached.
-    pub detach: Duration,
-    /// With nothing typed.
-    pub idle: Duration,
-    /// In all.
-    pub life: Duration,
-}
-
 /// The terminals of this worker. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Terminals(Arc<Inner>);
@@ -76,7 +68,7 @@ struct Inner {
     docker: Docker,
     db: Db,
     worker: Arc<str>,
-    limits: Limits,
+    limits: TerminalLimits,
     room: Arc<Semaphore>,
     reapers: Reapers,
     held: Mutex<HashMap<TerminalId, Held>>,

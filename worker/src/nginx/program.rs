@@ -1,11 +1,13 @@
 //! nginx itself: has it try a file, read its files again, and say what it has read.
 
-use std::{io, net::SocketAddr, path::Path, process::Stdio, str::FromStr, time::Duration};
+use std::{io, net::SocketAddr, path::Path, process::Stdio, time::Duration};
 
 use tokio::{
     process::Command,
     time::{Instant, sleep, timeout},
 };
+
+use crate::config::CommandLine;
 
 /// How long a trial or a reload may take.
 const COMMAND_LIMIT: Duration = Duration::from_secs(10);
@@ -19,38 +21,6 @@ const STEADY: Duration = Duration::from_millis(150);
 
 /// How much of what a command says is kept.
 const WORDS_LIMIT: usize = 600;
-
-/// A command and its arguments, as it is run without a shell.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CommandLine(Vec<String>);
-
-impl FromStr for CommandLine {
-    type Err = String;
-
-    /// Words with blanks between; quotes, single or double, keep blanks within a word.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
-        for c in text.chars() {
-            match (quote, c) {
-                (Some(open), c) if c == open => quote = None,
-                (None, '\'' | '"') => {
-                    quote = Some(c);
-                    word.get_or_insert_default();
-                }
-                (None, c) if c.is_whitespace() => words.extend(word.take()),
-                (_, c) => word.get_or_insert_default().push(c),
-            }
-        }
-        words.extend(word);
-        if quote.is_some() {
-            Err("a quote is not closed".into())
-        } else if words.first().is_none_or(String::is_empty) {
-            Err("there is no command in it".into())
-        } else {
-            Ok(Self(words))
-        }
-    }
-}
 
 /// Why a command did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -109,7 +79,7 @@ fn trial(dir: &Path, map: &Path) -> String {
 
 /// Tells nginx to read its files again.
 pub async fn reload(command: &CommandLine) -> Result<(), CommandError> {
-    let Some((program, arguments)) = command.0.split_first() else { return Ok(()) };
+    let (program, arguments) = command.program_and_arguments();
     let mut reload = Command::new(program);
     reload.args(arguments);
     run(program, reload).await
@@ -166,21 +136,4 @@ pub fn old_workers() -> usize {
     let numbers = processes.filter(|entry| entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit));
     let titles = numbers.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
     titles.filter(|title| title.starts_with(b"nginx: worker process is shutting down")).count()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn words(text: &str) -> Result<Vec<String>, String> {
-        text.parse::<CommandLine>().map(|line| line.0)
-    }
-
-    #[test]
-    fn a_command_is_split_without_a_shell() {
-        assert_eq!(words(" sudo -n  nginx -s reload ").unwrap(), ["sudo", "-n", "nginx", "-s", "reload"]);
-        assert_eq!(words("a 'b c' \"d'e\" f'g h'i ''").unwrap(), ["a", "b c", "d'e", "fg hi", ""]);
-        assert_eq!(words("a;b $(c) | d").unwrap(), ["a;b", "$(c)", "|", "d"]);
-        assert!(words("a 'b").is_err() && words(" ").is_err() && words("''").is_err());
-    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clawdeploy_shared::inside::terminal::{FromServer, TerminalEnd};
 use tokio::time::Instant;
 
-use super::Limits;
+use crate::config::TerminalLimits;
 
 /// How long more output may be waited for before what is there is sent.
 const LINGER: Duration = Duration::from_millis(2);
@@ -83,7 +83,7 @@ impl Clocks {
     }
 
     /// Why the terminal has to end now, or else what is to be told.
-    pub(super) fn due(&mut self, now: Instant, limits: Limits) -> (Option<TerminalEnd>, Option<FromServer>) {
+    pub(super) fn due(&mut self, now: Instant, limits: TerminalLimits) -> (Option<TerminalEnd>, Option<FromServer>) {
         let passed = |since: Option<Instant>, limit| since.is_some_and(|since| now.duration_since(since) >= limit);
         if self.ended_at.is_some() {
             // It waits for somebody to take its last words.
@@ -114,7 +114,7 @@ impl Clocks {
     }
 
     /// When to look again.
-    pub(super) fn next(&self, now: Instant, limits: Limits, ping_at: Option<Instant>) -> Instant {
+    pub(super) fn next(&self, now: Instant, limits: TerminalLimits, ping_at: Option<Instant>) -> Instant {
         let after = |since: Option<Instant>, limit| since.map(|since| since + limit);
         let notices =
             [(self.began_at, limits.life, self.told_of_age), (self.typed_at, limits.idle, self.told_of_idleness)];
@@ -155,8 +155,11 @@ fn warning(code: &str, limit: Duration, why: &str) -> FromServer {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits =
-        Limits { detach: Duration::from_mins(1), idle: Duration::from_mins(30), life: Duration::from_hours(12) };
+    const LIMITS: TerminalLimits = TerminalLimits {
+        detach: Duration::from_mins(1),
+        idle: Duration::from_mins(30),
+        life: Duration::from_hours(12),
+    };
 
     fn clocks() -> (Clocks, Instant) {
         let began = Instant::now();

@@ -21,12 +21,12 @@ use tokio::{
 };
 
 use super::{
-    Limits,
     client::{Client, Said, room},
     clocks::Clocks,
     ring::{CAP, Ring},
     shell::{Opened, Shell},
 };
+use crate::config::TerminalLimits;
 
 /// Longest message of output, in bytes.
 const MESSAGE: usize = 64 << 10;
@@ -58,7 +58,7 @@ pub(super) struct Session {
     shell: Shell,
     read: OwnedReadHalf,
     write: OwnedWriteHalf,
-    limits: Limits,
+    limits: TerminalLimits,
     ring: Ring,
     client: Option<Client>,
     input: VecDeque<Bytes>,
@@ -83,7 +83,7 @@ enum Event {
 }
 
 impl Session {
-    pub(super) fn new(opened: Opened, limits: Limits) -> Self {
+    pub(super) fn new(opened: Opened, limits: TerminalLimits) -> Self {
         let (read, write) = opened.stream.into_split();
         let mut ring = Ring::default();
         ring.push(&opened.first);
