@@ -6,12 +6,16 @@
 //! - [`keeper`] renews the leases of what runs, takes back those of vanished workers and looks for work that no ring
 //!   announced.
 //! - [`ledger`] ends jobs that concern no instance, many in one statement.
-//! - [`runner`] takes one claimed job through its steps, or back through their undos.
+//! - [`runner`] runs one claimed job: [`forward`] through its steps, or back through their undos ([`undo`]).
 
 pub mod active;
 pub mod dispatch;
 pub mod doorbell;
+mod end;
+mod forward;
 pub mod keeper;
 pub mod ledger;
 pub mod prune;
 pub mod runner;
+mod story;
+mod undo;

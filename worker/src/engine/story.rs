@@ -1,0 +1,32 @@
+//! What is written down of a job's steps, and read again by later attempts.
+
+use std::collections::HashSet;
+
+use clawdeploy_shared::{
+    db::{
+        DbError,
+        job_event::{self, NewJobEvent},
+    },
+    job::JobEventKind,
+};
+
+use crate::job::context::JobContext;
+
+/// Names of the steps that have an entry of this kind, in any attempt since the job was accepted.
+pub(super) async fn entries(cx: &JobContext, kind: JobEventKind) -> Result<HashSet<String>, DbError> {
+    let events = job_event::list(&mut *cx.env.db.conn().await?, cx.job.id, 0, i64::MAX).await?;
+    // A job that an admin put back begins anew.
+    let anew = events.iter().rposition(|e| e.kind == JobEventKind::Accepted).unwrap_or(0);
+    Ok(events.into_iter().skip(anew).filter(|e| e.kind == kind).filter_map(|e| e.step).collect())
+}
+
+/// An entry about a step.
+pub(super) fn event<'a>(
+    cx: &JobContext,
+    kind: JobEventKind,
+    step: &'a str,
+    message: &'a str,
+    progress: Option<i16>,
+) -> NewJobEvent<'a> {
+    NewJobEvent { step: Some(step), progress, ..NewJobEvent::new(cx.job.id, cx.lease.attempt, kind, message) }
+}

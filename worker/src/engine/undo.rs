@@ -1,0 +1,104 @@
+//! Takes a job back through the undos of its steps, last to first, once it can only fail or be cancelled.
+//!
+//! Which steps are undone follows from what is written down, so any attempt can go on with it. An undo that fails is tried
+//! again; one that is given up leaves everything as it is, until an administrator retries the job.
+
+use clawdeploy_shared::{
+    db::{Scope, instance::Fault, job, lease},
+    job::{JobEventKind, JobStatus, Unwinding},
+    telemetry::chain,
+};
+
+use super::{
+    end::{Left, end, hand_back},
+    story::{entries, event},
+};
+use crate::{
+    job::{context::JobContext, error::StepError},
+    jobs::Plan,
+    kill_point::kill_point,
+    steps::Undo,
+};
+
+/// From here on the job can only end in one way.
+pub(super) async fn decide(
+    cx: &JobContext,
+    plan: &Plan,
+    end: Unwinding,
+    fault: Option<Fault<'_>>,
+) -> Result<Left, StepError> {
+    lease::unwind(&mut *cx.env.db.conn().await?, &cx.lease, end, fault).await?;
+    run(cx, plan).await
+}
+
+/// Undoes the steps that were begun, last first, and ends the job.
+pub(super) async fn run(cx: &JobContext, plan: &Plan) -> Result<Left, StepError> {
+    let begun = entries(cx, JobEventKind::StepStarted).await?;
+    for planned in plan.steps.iter().rev().filter(|planned| begun.contains(planned.step.as_str())) {
+        let Some(undo) = planned.undo else { continue };
+        match undo_step(cx, undo).await {
+            Ok(()) => {
+                kill_point(cx.job.kind.as_str(), undo.as_str(), "undone");
+                cx.note(&event(cx, JobEventKind::StepUndone, planned.step.as_str(), "Undone", None)).await?;
+            }
+            Err(error @ StepError::LeaseLost) => return Err(error),
+            Err(StepError::Draining) => return hand_back(cx).await,
+            Err(error) => {
+                tracing::warn!(job.id = %cx.job.id, undo = undo.as_str(), error = chain(&error), "An undo failed");
+                let message = error.to_string();
+                cx.note(&event(cx, JobEventKind::StepFailed, planned.step.as_str(), &message, None)).await?;
+                // The undos that are left count on this one, so none of them is run.
+                return failed(cx, error).await;
+            }
+        }
+    }
+    match conclude(cx, plan).await {
+        // What the instance shows could not be looked at, or written.
+        Err(error @ (StepError::Transient(_) | StepError::Permanent(_))) => failed(cx, error).await,
+        other => other,
+    }
+}
+
+/// A job could not be undone this time: it is tried again, or given up.
+pub(super) async fn failed(cx: &JobContext, error: StepError) -> Result<Left, StepError> {
+    let message = error.to_string();
+    let away = is_away(cx, &error).await;
+    let mut conn = cx.env.db.conn().await?;
+    if lease::retry_undo(&mut conn, &cx.lease, away, &message).await? {
+        return Ok(Left::Retry);
+    }
+    lease::give_up_undo(&mut conn, &cx.lease, cx.job.instance_id.as_ref(), &message).await?;
+    tracing::error!(job.id = %cx.job.id, error = chain(&error), "An undo was given up");
+    cx.env.routes.nudge();
+    Ok(Left::Ended(JobStatus::Failed))
+}
+
+/// Whether an undo failed because something could not be reached. An engine that did not answer in time may only have
+/// been busy with this one thing; then it answers another question.
+async fn is_away(cx: &JobContext, error: &StepError) -> bool {
+    error.is_unreachable() || (error.is_docker_timeout() && cx.env.docker.ping().await.is_err())
+}
+
+async fn undo_step(cx: &JobContext, undo: Undo) -> Result<(), StepError> {
+    if cx.env.draining.is_cancelled() {
+        return Err(StepError::Draining);
+    }
+    kill_point(cx.job.kind.as_str(), undo.as_str(), "undo");
+    undo.run(cx).await
+}
+
+/// Writes how an undone job ended, from what its row says.
+async fn conclude(cx: &JobContext, plan: &Plan) -> Result<Left, StepError> {
+    let row =
+        job::find(&mut *cx.env.db.conn().await?, Scope::Everything, cx.job.id).await?.ok_or(StepError::LeaseLost)?;
+    let message = row.error_message.unwrap_or_else(|| "The job failed.".into());
+    if row.unwinding_to == Some(Unwinding::Cancelled) {
+        let fault = Fault { code: "cancelled", message: "The job was cancelled before the instance was ready." };
+        end(cx, plan.cancelled, JobStatus::Cancelled, "Cancelled, and what was done is undone", Some(fault)).await?;
+        Ok(Left::Ended(JobStatus::Cancelled))
+    } else {
+        let fault = Fault { code: row.error_code.as_deref().unwrap_or("job_failed"), message: &message };
+        end(cx, plan.failed, JobStatus::Failed, &message, Some(fault)).await?;
+        Ok(Left::Ended(JobStatus::Failed))
+    }
+}
