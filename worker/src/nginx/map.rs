@@ -4,18 +4,22 @@
 //! (`~.*`, `*.x`, `hostnames`, a variable) sends people to somebody else's gateway. So nothing of a row is written as it
 //! is: an id is parsed and a port is printed from a number within the range that instances have.
 
-use std::{collections::HashMap, fmt::Write as _};
+use std::{
+    collections::HashMap,
+    fmt::Write as _,
+    net::{Ipv4Addr, SocketAddr},
+};
 
 use clawdeploy_shared::{db::route::RouteRow, ids::InstanceId, ports::PortRange};
 
 /// What a line before the generation looks like.
 const GENERATION: &str = "# Generation ";
 
-/// An instance and its port on 127.0.0.1.
+/// An instance and where its gateway is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
     pub id: InstanceId,
-    pub port: u16,
+    pub gateway: SocketAddr,
 }
 
 /// A row that is not routed.
@@ -50,7 +54,7 @@ pub fn sort_out(rows: Vec<RouteRow>, range: PortRange) -> (Vec<Route>, Vec<SetAs
             (Ok(_), Some(port)) if by_port[&row.port] > 1 => {
                 set_aside.push(SetAside::new(&row.id, format!("Another instance has the port {port} too.")));
             }
-            (Ok(id), Some(port)) => routes.push(Route { id, port }),
+            (Ok(id), Some(port)) => routes.push(Route { id, gateway: (Ipv4Addr::LOCALHOST, port).into() }),
             (Ok(_), None) => {
                 let reason = format!("The port {} is not within {}-{}.", row.port, range.first, range.last);
                 set_aside.push(SetAside::new(&row.id, reason));
@@ -74,8 +78,9 @@ pub fn render(generation: i64, routes: &[Route]) -> String {
          map \"\" $clawdeploy_generation {{\n  default {generation};\n}}\n\
          map $instance_id $clawdeploy_port {{\n  default 0;\n"
     );
-    for Route { id, port } in routes {
-        let _ = writeln!(text, "  \"{id}\" {port};");
+    for Route { id, gateway } in routes {
+        // nginx's own configuration says 127.0.0.1, which every gateway is at; only the port differs.
+        let _ = writeln!(text, "  \"{id}\" {};", gateway.port());
     }
     text.push_str("}\n");
     text
@@ -95,6 +100,10 @@ mod tests {
 
     fn row(id: &str, port: i32) -> RouteRow {
         RouteRow { id: id.into(), port }
+    }
+
+    fn route(id: &str, port: u16) -> Route {
+        Route { id: id.parse().unwrap(), gateway: (Ipv4Addr::LOCALHOST, port).into() }
     }
 
     #[test]
@@ -123,7 +132,7 @@ mod tests {
         let mut rows: Vec<_> = (10001..).zip(hostile).map(|(port, id)| row(id, port)).collect();
         rows.push(row("abcdefghijkl", 10000));
         let (routes, set_aside) = sort_out(rows, RANGE);
-        assert_eq!(routes, [Route { id: "abcdefghijkl".parse().unwrap(), port: 10000 }]);
+        assert_eq!(routes, [route("abcdefghijkl", 10000)]);
         assert_eq!(set_aside.len(), hostile.len());
         assert!(set_aside.iter().all(|s| s.subject.len() <= 80 && !s.subject.contains(['\n', '\0'])), "{set_aside:?}");
     }
@@ -141,13 +150,13 @@ mod tests {
             row("gggggggggggg", 10003),
         ];
         let (routes, set_aside) = sort_out(rows, RANGE);
-        assert_eq!(routes, [Route { id: "gggggggggggg".parse().unwrap(), port: 10003 }]);
+        assert_eq!(routes, [route("gggggggggggg", 10003)]);
         assert_eq!(set_aside.len(), 7);
     }
 
     #[test]
     fn the_file_is_as_nginx_reads_it() {
-        let text = render(7, &[Route { id: "abcdefghijkl".parse().unwrap(), port: 12345 }]);
+        let text = render(7, &[route("abcdefghijkl", 12345)]);
         assert!(text.ends_with("map $instance_id $clawdeploy_port {\n  default 0;\n  \"abcdefghijkl\" 12345;\n}\n"));
         assert_eq!((generation(&text), generation("")), (7, 0));
     }
