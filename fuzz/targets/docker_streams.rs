@@ -4,8 +4,8 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clawdeploy_fuzz::pieces;
 use clawdeploy_worker::{
-    docker::fuzzing::shown,
     image::fuzzing::{dockerfile, trace},
+    runtime::docker::fuzzing::shown,
 };
 use libfuzzer_sys::fuzz_target;
 

@@ -21,8 +21,8 @@ const HELD_BY: [(&str, &str, &[&str]); 12] = [
     ("any page could open a terminal", file!(), &["term_rejects_foreign_and_missing_origin"]),
     ("gateways listened for everybody", "tests/it/isolation.rs", &["gateways_listen_on_the_loopback_only"]),
     ("everybody could read keys on the disk", "tests/it/openclaw_files.rs", &["owners_and_modes"]),
-    ("one mount lay in another", "worker/src/docker/spec/tests.rs", &["no_mount_lies_below_another"]),
-    ("containers had all they wanted", "worker/src/docker/spec/tests.rs", &["the_container_is_this_one"]),
+    ("one mount lay in another", "worker/src/runtime/docker/spec/tests.rs", &["no_mount_lies_below_another"]),
+    ("containers had all they wanted", "worker/src/runtime/docker/spec/tests.rs", &["the_container_is_this_one"]),
     ("containers had all they wanted", "tests/it/isolation.rs", &["the_kernel_holds_an_instance_as_it_was_told"]),
     (
         "nginx's map was written in place and not tried",

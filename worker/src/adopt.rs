@@ -21,8 +21,8 @@ use tokio::time::timeout;
 
 use crate::{
     config::InstanceArgs,
-    docker::Docker,
     identity::judge::{Binding, Facts, binding},
+    runtime::docker::Docker,
     storage::{Mark, Storage},
 };
 

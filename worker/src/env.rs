@@ -7,8 +7,15 @@ use clawdeploy_shared::{db::Db, doorbell::Doorbell, secret::Sealer, telemetry::c
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::WorkerConfig, docker::Docker, identity::Identity, nginx::Routes, probe::Probe, storage::Storage,
-    terminal::Terminals, usage::UsageMeter,
+    config::WorkerConfig,
+    files::Files,
+    identity::Identity,
+    nginx::Routes,
+    probe::Probe,
+    runtime::{Runtime, docker::Docker},
+    storage::Storage,
+    terminal::Terminals,
+    usage::UsageMeter,
 };
 
 /// How long to wait for Postgres at start.
@@ -25,8 +32,8 @@ pub struct Env {
     pub identity: Identity,
     pub doorbell: Doorbell,
     pub sealer: Sealer,
-    pub docker: Docker,
-    pub storage: Storage,
+    pub runtime: Runtime,
+    pub files: Files,
     pub probe: Probe,
     pub routes: Routes,
     pub terminals: Terminals,
@@ -44,15 +51,16 @@ impl Env {
         })?;
         let docker = Docker::connect(&config.instances.docker_host, &config.instances.deployment)
             .context("the Docker engine (CLAWDEPLOY_DOCKER_HOST)")?;
+        let runtime = Runtime::Docker(docker);
         let db = Db::new(&config.database).context("Postgres (CLAWDEPLOY_DATABASE_URL)")?;
         let doorbell = Doorbell::new(&config.redis).context("Redis (CLAWDEPLOY_REDIS_URL)")?;
         let probe = Probe::new(config.routing.routing).context("the HTTP client")?;
         db.migrate_when_up(DATABASE_WAIT).await.context("Postgres (CLAWDEPLOY_DATABASE_URL)")?;
         let unique = uuid::Uuid::new_v4().simple().to_string();
         let worker: Arc<str> = format!("{}-{}-{}", host_name(), std::process::id(), &unique[..8]).into();
-        let terminals = Terminals::new(docker.clone(), db.clone(), Arc::clone(&worker), &config.terminals);
-        let usage = UsageMeter::new(docker.clone(), storage.clone(), db.clone());
-        let identity = Identity::new(db.clone(), storage.clone(), docker.clone(), &config.instances);
+        let terminals = Terminals::new(runtime.clone(), db.clone(), Arc::clone(&worker), &config.terminals);
+        let usage = UsageMeter::new(runtime.clone(), storage.clone(), db.clone());
+        let identity = Identity::new(db.clone(), storage.clone(), runtime.clone(), &config.instances);
         if let Err(error) = identity.check(true).await {
             tracing::warn!(error = chain(&error), "Could not look at what belongs together yet");
         }
@@ -64,8 +72,8 @@ impl Env {
             identity,
             doorbell,
             sealer,
-            docker,
-            storage,
+            runtime,
+            files: Files::Local(storage),
             probe,
             routes,
             terminals,

@@ -32,7 +32,7 @@ pub use self::judge::Standby;
 use self::judge::{Binding, Facts};
 use crate::{
     config::InstanceArgs,
-    docker::Docker,
+    runtime::Runtime,
     storage::{Mark, Storage, StorageError},
 };
 
@@ -53,7 +53,7 @@ pub struct Identity(Arc<Inner>);
 struct Inner {
     db: Db,
     storage: Storage,
-    docker: Docker,
+    runtime: Runtime,
     /// Where things are, for messages.
     place: judge::Place,
     standing: watch::Sender<Standing>,
@@ -95,11 +95,11 @@ impl From<diesel::result::Error> for Unbound {
 }
 
 impl Identity {
-    pub fn new(db: Db, storage: Storage, docker: Docker, args: &InstanceArgs) -> Self {
+    pub fn new(db: Db, storage: Storage, runtime: Runtime, args: &InstanceArgs) -> Self {
         Self(Arc::new(Inner {
             db,
             storage,
-            docker,
+            runtime,
             place: judge::Place::of(args),
             standing: watch::Sender::new(Standing::Unknown),
             looking: AsyncMutex::default(),
@@ -245,7 +245,7 @@ impl Identity {
 
     /// Compares the engine with the one that is bound; the first that answers is bound. One that does not answer is not wrong.
     async fn other_engine(&self, bound: Option<String>, thorough: bool) -> Result<Option<Standby>, DbError> {
-        self.0.docker.expect(bound.as_deref());
+        self.0.runtime.expect(bound.as_deref());
         let Some(engine) = self.engine(thorough).await else { return Ok(None) };
         let bound = if let Some(bound) = bound {
             bound
@@ -254,7 +254,7 @@ impl Identity {
             installation::bind_engine(&mut conn, &engine).await?;
             let row = installation::find(&mut conn).await?;
             let Some(bound) = row.and_then(|row| row.engine) else { return Ok(None) };
-            self.0.docker.expect(Some(&bound));
+            self.0.runtime.expect(Some(&bound));
             bound
         };
         Ok((bound != engine).then(|| self.0.place.other_engine(&bound, &engine)))
@@ -264,7 +264,7 @@ impl Identity {
     async fn engine(&self, thorough: bool) -> Option<String> {
         let state = || self.0.engine.lock().unwrap_or_else(PoisonError::into_inner);
         let anew = thorough || state().asked_at.is_none_or(|at| at.elapsed() > ENGINE_AGE);
-        if let Ok(Ok(id)) = timeout(ENGINE_LIMIT, self.0.docker.engine_id(anew)).await {
+        if let Ok(Ok(id)) = timeout(ENGINE_LIMIT, self.0.runtime.engine_id(anew)).await {
             let mut state = state();
             if anew {
                 state.asked_at = Some(Instant::now());

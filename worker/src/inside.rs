@@ -175,7 +175,7 @@ async fn carry_out(inside: &Inside, instance: &InstanceId, verb: Verb, arguments
         Verb::Stats => return stats::answer(inside, instance).await,
         _ => {}
     }
-    let container = container::running(&inside.env.docker, instance).await?;
+    let container = container::running(&inside.env.runtime, instance).await?;
     let gateway = openclaw::Gateway::take(inside, instance, container).await?;
     match verb {
         Verb::DashboardLink => answer(dashboard_link::run(&gateway, read(arguments)?).await?),

@@ -28,9 +28,9 @@ use crate::{
 pub mod adopt;
 pub mod commands;
 pub mod config;
-pub mod docker;
 pub mod engine;
 pub mod env;
+pub mod files;
 pub mod identity;
 pub mod image;
 pub mod inside;
@@ -41,6 +41,7 @@ pub mod nginx;
 pub mod observe;
 pub mod probe;
 pub mod reconcile;
+pub mod runtime;
 pub mod steps;
 pub mod storage;
 pub mod terminal;

@@ -7,9 +7,9 @@ use clawdeploy_shared::{
 };
 
 use crate::{
-    docker::{ContainerState, ContainerStatus, DockerError},
     env::Env,
     job::error::StepError,
+    runtime::{GatewayState, GatewayStatus, RuntimeError},
 };
 
 /// What was seen.
@@ -17,7 +17,7 @@ use crate::{
 pub struct Observed {
     pub status: InstanceStatus,
     /// The container, if there is one.
-    pub container: Option<ContainerState>,
+    pub container: Option<GatewayState>,
     reason: Option<(&'static str, String)>,
 }
 
@@ -41,14 +41,14 @@ pub enum ObserveError {
     #[error("the database failed")]
     Db(#[from] DbError),
     #[error("Docker failed")]
-    Docker(#[from] DockerError),
+    Runtime(#[from] RuntimeError),
 }
 
 impl From<ObserveError> for StepError {
     fn from(error: ObserveError) -> Self {
         match error {
             ObserveError::Db(error) => error.into(),
-            ObserveError::Docker(error) => error.into(),
+            ObserveError::Runtime(error) => error.into(),
         }
     }
 }
@@ -58,7 +58,7 @@ pub async fn observe(env: &Env, id: &InstanceId) -> Result<Observed, ObserveErro
     let found = instance::find(&mut *env.db.conn().await?, Scope::Everything, id).await?;
     let Some((instance, port)) = found else { return Ok(Observed::new(InstanceStatus::Deleting)) };
     let state = match &instance.container_id {
-        Some(container_id) => env.docker.inspect_state(container_id).await?,
+        Some(container_id) => env.runtime.state(container_id).await?,
         None => None,
     };
     let Some(state) = state else {
@@ -69,9 +69,10 @@ pub async fn observe(env: &Env, id: &InstanceId) -> Result<Observed, ObserveErro
     };
     let mut seen = judge(&state);
     if seen.status == InstanceStatus::Running {
-        let ready = match port {
-            Some(port) if instance.status == InstanceStatus::Running => env.probe.is_still_ready(port).await,
-            Some(port) => env.probe.is_ready(port).await,
+        let gateway = port.map(|port| env.runtime.address(port));
+        let ready = match gateway {
+            Some(gateway) if instance.status == InstanceStatus::Running => env.probe.is_still_ready(gateway).await,
+            Some(gateway) => env.probe.is_ready(gateway).await,
             None => false,
         };
         if !ready {
@@ -81,25 +82,25 @@ pub async fn observe(env: &Env, id: &InstanceId) -> Result<Observed, ObserveErro
     Ok(Observed { container: Some(state), ..seen })
 }
 
-fn judge(state: &ContainerState) -> Observed {
+fn judge(state: &GatewayState) -> Observed {
     let code = state.exit_code.unwrap_or_default();
     match state.status {
-        ContainerStatus::Running => Observed::new(InstanceStatus::Running),
-        ContainerStatus::Paused => Observed::error(
+        GatewayStatus::Running => Observed::new(InstanceStatus::Running),
+        GatewayStatus::Paused => Observed::error(
             "container_paused",
             "The container was paused by somebody else. Start the instance to go on.",
         ),
         // One that goes on so is stopped by the reconciler's breaker.
-        ContainerStatus::Restarting => Observed::new(InstanceStatus::Starting),
+        GatewayStatus::Restarting => Observed::new(InstanceStatus::Starting),
         // What somebody stopped cleanly is stopped; 137 and 143 are what a stop leaves.
-        ContainerStatus::Exited if state.oom_killed => Observed::error(
+        GatewayStatus::Exited if state.oom_killed => Observed::error(
             "gateway_out_of_memory",
             "The gateway ran out of memory. Give the instance more memory, then start it.",
         ),
-        ContainerStatus::Exited | ContainerStatus::Created if matches!(code, 0 | 137 | 143) => {
+        GatewayStatus::Exited | GatewayStatus::Created if matches!(code, 0 | 137 | 143) => {
             Observed::new(InstanceStatus::Stopped)
         }
-        ContainerStatus::Exited | ContainerStatus::Created | ContainerStatus::Dead | ContainerStatus::Removing => {
+        GatewayStatus::Exited | GatewayStatus::Created | GatewayStatus::Dead | GatewayStatus::Removing => {
             Observed::error(
                 "gateway_exited",
                 format!("The gateway ended by itself (exit code {code}). Look at its log, then start it."),

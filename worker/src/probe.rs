@@ -1,6 +1,6 @@
 //! Asks a gateway whether it is ready.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use clawdeploy_shared::config::Routing;
 
@@ -14,7 +14,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
 /// one on this machine; this one is reserved for documentation (RFC 5737) and nobody's.
 const PROBE_CLIENT: &str = "203.0.113.7";
 
-/// Asks gateways on this host.
+/// Asks gateways at their addresses.
 #[derive(Debug, Clone)]
 pub struct Probe {
     http: reqwest::Client,
@@ -32,19 +32,19 @@ impl Probe {
         Ok(Self { http, routing })
     }
 
-    /// Whether the gateway behind this port of the host has finished its start. `/startupz` says so; `/healthz` answers
+    /// Whether the gateway at this address has finished its start. `/startupz` says so; `/healthz` answers
     /// seconds too early, and `/readyz` also fails for a channel whose service is away.
-    pub async fn is_ready(&self, port: u16) -> bool {
-        self.answers(port, TIMEOUT).await
+    pub async fn is_ready(&self, gateway: SocketAddr) -> bool {
+        self.answers(gateway, TIMEOUT).await
     }
 
     /// The same of one that was ready already, and may only be busy. One that has ended, or begins anew, says so at once.
-    pub async fn is_still_ready(&self, port: u16) -> bool {
-        self.answers(port, BUSY_TIMEOUT).await
+    pub async fn is_still_ready(&self, gateway: SocketAddr) -> bool {
+        self.answers(gateway, BUSY_TIMEOUT).await
     }
 
-    async fn answers(&self, port: u16, timeout: Duration) -> bool {
-        let mut request = self.http.get(format!("http://127.0.0.1:{port}/startupz")).timeout(timeout);
+    async fn answers(&self, gateway: SocketAddr, timeout: Duration) -> bool {
+        let mut request = self.http.get(format!("http://{gateway}/startupz")).timeout(timeout);
         if self.routing == Routing::Nginx {
             request = request.header("x-forwarded-for", PROBE_CLIENT);
         }

@@ -33,7 +33,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval},
 };
 
-use crate::{docker::DockerError, env::Env, observe::ObserveError, storage::StorageError};
+use crate::{env::Env, observe::ObserveError, runtime::RuntimeError, storage::StorageError};
 use crash_loop::Deaths;
 use late::LateRuns;
 
@@ -71,7 +71,7 @@ pub enum SweepError {
     #[error("the database failed")]
     Db(#[from] DbError),
     #[error("Docker failed")]
-    Docker(#[from] DockerError),
+    Runtime(#[from] RuntimeError),
     #[error("the instances' files could not be worked on")]
     Storage(#[from] StorageError),
     #[error("it did not end within {} s", .0.as_secs())]
@@ -92,7 +92,7 @@ impl From<ObserveError> for SweepError {
     fn from(error: ObserveError) -> Self {
         match error {
             ObserveError::Db(error) => Self::Db(error),
-            ObserveError::Docker(error) => Self::Docker(error),
+            ObserveError::Runtime(error) => Self::Runtime(error),
         }
     }
 }
@@ -102,7 +102,7 @@ impl SweepError {
     fn is_hopeless(&self) -> bool {
         match self {
             Self::Db(_) => true,
-            Self::Docker(error) => error.is_unreachable() || matches!(error, DockerError::Timeout { .. }),
+            Self::Runtime(error) => error.is_unreachable() || error.is_timeout(),
             _ => false,
         }
     }

@@ -37,7 +37,7 @@ use self::{
 };
 use crate::{
     config::{TerminalArgs, TerminalLimits},
-    docker::Docker,
+    runtime::Runtime,
 };
 
 mod client;
@@ -65,7 +65,7 @@ pub struct Terminals(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    docker: Docker,
+    runtime: Runtime,
     db: Db,
     worker: Arc<str>,
     limits: TerminalLimits,
@@ -83,10 +83,10 @@ struct Held {
 }
 
 impl Terminals {
-    pub fn new(docker: Docker, db: Db, worker: Arc<str>, config: &TerminalArgs) -> Self {
+    pub fn new(runtime: Runtime, db: Db, worker: Arc<str>, config: &TerminalArgs) -> Self {
         Self(Arc::new(Inner {
-            reapers: Reapers::new(docker.clone()),
-            docker,
+            reapers: Reapers::new(runtime.clone()),
+            runtime,
             db,
             worker,
             limits: config.limits(),
@@ -106,7 +106,7 @@ impl Terminals {
         let room = Arc::clone(&self.0.room).try_acquire_owned().map_err(|_| OpenError::Full)?;
         let began = Instant::now();
         self.0.reapers.enter(container).await?;
-        let opened = Shell::open(&self.0.docker, &self.0.reapers, container, arguments).await;
+        let opened = Shell::open(&self.0.runtime, &self.0.reapers, container, arguments).await;
         let (opened, pid) = match opened {
             Ok(opened) => opened,
             Err(error) => {

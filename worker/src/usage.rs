@@ -18,8 +18,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    docker::Docker,
     identity::Identity,
+    runtime::Runtime,
     storage::{Storage, StorageError},
 };
 
@@ -40,15 +40,15 @@ type Disk = (Instant, Option<u64>);
 /// Measures what instances use.
 #[derive(Debug, Clone)]
 pub struct UsageMeter {
-    docker: Docker,
+    runtime: Runtime,
     storage: Storage,
     db: Db,
     disks: Arc<Mutex<HashMap<InstanceId, Disk>>>,
 }
 
 impl UsageMeter {
-    pub fn new(docker: Docker, storage: Storage, db: Db) -> Self {
-        Self { docker, storage, db, disks: Arc::default() }
+    pub fn new(runtime: Runtime, storage: Storage, db: Db) -> Self {
+        Self { runtime, storage, db, disks: Arc::default() }
     }
 
     /// Notes until the worker drains.
@@ -83,7 +83,7 @@ impl UsageMeter {
     }
 
     async fn note(&self, id: &InstanceId, container: &str) -> Result<(), DbError> {
-        let counters = match self.docker.counters(container).await {
+        let counters = match self.runtime.counters(container).await {
             Ok(Some(counters)) => counters,
             // Of another engine, or just stopped.
             Ok(None) => return Ok(()),

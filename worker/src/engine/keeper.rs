@@ -81,7 +81,7 @@ pub async fn beat(env: Env, active: Active, host: String, address: Address) {
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        let docker_error = match timeout(Duration::from_secs(3), env.docker.ping()).await {
+        let docker_error = match timeout(Duration::from_secs(3), env.runtime.ping()).await {
             Ok(Ok(_)) => None,
             Ok(Err(error)) => Some(chain(&error)),
             Err(_) => Some("it does not answer".to_owned()),

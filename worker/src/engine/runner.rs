@@ -140,7 +140,7 @@ async fn attempt_once(env: &Env, job: Job, lease: Lease, signals: Signals, ledge
             Ok(()) => Ok(Left::Ended(JobStatus::Succeeded)),
             Err(StepError::Cancelled) => undo::decide(&cx, plan, Unwinding::Cancelled, None).await,
             // What the engine did not show is looked at again, as in any step.
-            Err(error) if error.is_of_docker() => failed(&cx, error).await,
+            Err(error) if error.is_of_runtime() => failed(&cx, error).await,
             // The work is done; that this could not be written is no failed attempt at it.
             Err(error) => Err(error),
         }

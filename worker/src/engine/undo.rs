@@ -76,7 +76,7 @@ pub(super) async fn failed(cx: &JobContext, error: StepError) -> Result<Left, St
 /// Whether an undo failed because something could not be reached. An engine that did not answer in time may only have
 /// been busy with this one thing; then it answers another question.
 async fn is_away(cx: &JobContext, error: &StepError) -> bool {
-    error.is_unreachable() || (error.is_docker_timeout() && cx.env.docker.ping().await.is_err())
+    error.is_unreachable() || (error.is_runtime_timeout() && cx.env.runtime.ping().await.is_err())
 }
 
 async fn undo_step(cx: &JobContext, undo: Undo) -> Result<(), StepError> {

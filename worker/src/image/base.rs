@@ -4,7 +4,7 @@ use clawdeploy_shared::openclaw::reference::ImageReference;
 use tokio::sync::mpsc;
 
 use super::{error::BuildError, output::Output};
-use crate::docker::{Docker, Pulled};
+use crate::runtime::docker::{Docker, Pulled};
 
 /// Most that is pulled of one image, in bytes as they are sent.
 pub(super) const PULL_CAP: i64 = 16 << 30;

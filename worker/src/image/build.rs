@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use clawdeploy_shared::openclaw::version::OpenclawVersion;
 
 use super::{buildkit::Trace, dockerfile::Needs, error::BuildError, output::Output};
-use crate::docker::{Docker, LABEL_DEPLOYMENT, LABEL_OPENCLAW_VERSION, build::BuildMessage};
+use crate::runtime::docker::{Docker, LABEL_DEPLOYMENT, LABEL_OPENCLAW_VERSION, build::BuildMessage};
 
 /// Half the usual weight: running gateways go first.
 const BUILD_CPU_SHARES: i32 = 512;

@@ -12,7 +12,7 @@ use super::{
     output::{BuildUpdate, Output},
     source::{BuildLimits, Resolved, Source},
 };
-use crate::docker::Docker;
+use crate::runtime::docker::Docker;
 
 /// What a build must find on the disk is looked up no longer than this.
 const DISK_LIMIT: Duration = Duration::from_secs(10);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::docker::DockerError;
+use crate::runtime::docker::DockerError;
 
 /// A build that did not come to its end. The image in use is untouched by all of these.
 #[derive(Debug, thiserror::Error)]

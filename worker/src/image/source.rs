@@ -19,7 +19,7 @@ use super::{
     output::Output,
     remote, tree,
 };
-use crate::docker::Docker;
+use crate::runtime::docker::Docker;
 
 /// What to build.
 #[derive(Debug, Clone, PartialEq, Eq)]

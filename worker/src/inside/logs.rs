@@ -15,13 +15,13 @@ use futures_util::StreamExt as _;
 
 use super::{Inside, refusal::Refused, stream};
 use crate::{
-    docker::logs::{redact, shorten},
     job::secrets::Secrets,
+    runtime::docker::logs::{redact, shorten},
 };
 
 pub(super) async fn answer(inside: &Inside, id: &InstanceId, arguments: LogArguments) -> Result<Response, Refused> {
     let env = &inside.env;
-    let containers = env.docker.find_instance_containers(id).await?;
+    let containers = env.runtime.gateways_of(id).await?;
     let container = containers
         .first()
         .ok_or_else(|| Refused::new(RefusalCode::NoContainer, "no container of the instance is on this engine"))?;
@@ -33,7 +33,7 @@ pub(super) async fn answer(inside: &Inside, id: &InstanceId, arguments: LogArgum
         .ok_or_else(|| Refused::new(RefusalCode::NoContainer, "there is no such instance"))?;
     // Without knowing what is to be masked nothing is shown.
     let secrets = Secrets::open(&env.sealer, &instance).map_err(|error| failed(chain(&error)))?;
-    let lines = env.docker.log_lines(&container.id, arguments).await?;
+    let lines = env.runtime.log_lines(&container.id, arguments).await?;
     let lines = lines.map(move |line| match line {
         Ok(line) => LogLine { text: shorten(&redact(&line.text, &secrets.known())), ..line },
         // Whoever reads it would take what came so far for all there is.

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use super::{Inside, devices::DeviceList, refusal::Refused, runs::Turn};
-use crate::docker::{Docker, Ending, Finished};
+use crate::runtime::{Ending, Finished, Runtime};
 
 /// From a call until its answer. The API waits a little longer, and most proxies a minute.
 const BUDGET: Duration = Duration::from_secs(50);
@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A gateway whose command line may be used, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Gateway {
-    docker: Docker,
+    runtime: Runtime,
     instance: InstanceId,
     container: String,
     deadline: Instant,
@@ -36,8 +36,8 @@ impl Gateway {
         let deadline = Instant::now() + BUDGET;
         let turn = inside.runs.turn(instance, PATIENCE).await;
         let turn = turn.ok_or_else(|| Refused::new(RefusalCode::Busy, "other commands are running"))?;
-        let docker = inside.env.docker.clone();
-        Ok(Self { docker, instance: instance.clone(), container, deadline, _turn: turn })
+        let runtime = inside.env.runtime.clone();
+        Ok(Self { runtime, instance: instance.clone(), container, deadline, _turn: turn })
     }
 
     /// Runs `openclaw ARGUMENTS --json` and reads what it answers. `None`: it ended with an error.
@@ -45,7 +45,7 @@ impl Gateway {
         let command: Vec<&str> = ["openclaw"].into_iter().chain(arguments.iter().copied()).chain(["--json"]).collect();
         let left = self.deadline.saturating_duration_since(Instant::now());
         let began = Instant::now();
-        let Finished { ending, stdout, cut, .. } = self.docker.exec(&self.container, &command, left).await?;
+        let Finished { ending, stdout, cut, .. } = self.runtime.exec(&self.container, &command, left).await?;
         let (duration_ms, bytes) = (began.elapsed().as_millis(), stdout.len());
         tracing::debug!(instance = %self.instance, command = arguments[0], ?ending, duration_ms, bytes, "Ran a command");
         match ending {

@@ -11,7 +11,7 @@ use clawdeploy_shared::{
     telemetry::chain,
 };
 
-use crate::docker::DockerError;
+use crate::runtime::RuntimeError;
 
 #[derive(Debug)]
 pub(super) struct Refused {
@@ -29,13 +29,13 @@ impl Refused {
     }
 }
 
-impl From<DockerError> for Refused {
-    fn from(error: DockerError) -> Self {
+impl From<RuntimeError> for Refused {
+    fn from(error: RuntimeError) -> Self {
         // It was there a moment ago.
         let code = match &error {
             error if error.is_not_found() => RefusalCode::NoContainer,
             error if error.is_conflict() => RefusalCode::NotRunning,
-            DockerError::Timeout { .. } => RefusalCode::TimedOut,
+            error if error.is_timeout() => RefusalCode::TimedOut,
             _ => RefusalCode::EngineFailed,
         };
         Self::new(code, chain(&error))

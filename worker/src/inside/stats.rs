@@ -6,11 +6,11 @@ use clawdeploy_shared::{ids::InstanceId, inside::usage::Usage};
 use futures_util::{StreamExt as _, stream::unfold};
 
 use super::{Inside, container, refusal::Refused, stream};
-use crate::docker::Counters;
+use crate::runtime::Counters;
 
 pub(super) async fn answer(inside: &Inside, id: &InstanceId) -> Result<Response, Refused> {
-    let container = container::running(&inside.env.docker, id).await?;
-    let counters = inside.env.docker.follow_counters(&container).await?.boxed();
+    let container = container::running(&inside.env.runtime, id).await?;
+    let counters = inside.env.runtime.follow_counters(&container).await?;
     let (usage, id) = (inside.env.usage.clone(), id.clone());
     let begin = (counters, None);
     let usages = unfold(begin, move |(mut counters, before)| {

@@ -25,9 +25,9 @@ use crate::terminal::OpenError;
 const MESSAGE_CAP: usize = 2 * INPUT_CAP;
 
 pub(super) async fn open(inside: &Inside, instance: &InstanceId, arguments: OpenArguments) -> Result<(), Refused> {
-    let container = container::running(&inside.env.docker, instance).await?;
+    let container = container::running(&inside.env.runtime, instance).await?;
     inside.env.terminals.open(instance, &container, arguments).await.map_err(|error| match error {
-        OpenError::Docker(error) => error.into(),
+        OpenError::Runtime(error) => error.into(),
         OpenError::NoShell => Refused::new(RefusalCode::CommandFailed, chain(&error)),
         OpenError::Full => Refused::new(RefusalCode::Busy, chain(&error)),
     })

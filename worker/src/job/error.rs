@@ -2,7 +2,7 @@
 
 use clawdeploy_shared::db::{DbError, lease::LeaseError};
 
-use crate::{docker::DockerError, storage::StorageError};
+use crate::{runtime::RuntimeError, storage::StorageError};
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
@@ -50,23 +50,23 @@ impl StepError {
     pub fn is_unreachable(&self) -> bool {
         let (Self::Transient(failure) | Self::Permanent(failure)) = self else { return false };
         let Some(source) = &failure.source else { return false };
-        source.downcast_ref::<DockerError>().is_some_and(DockerError::is_unreachable)
+        source.downcast_ref::<RuntimeError>().is_some_and(RuntimeError::is_unreachable)
             || source.downcast_ref::<DbError>().is_some_and(DbError::is_transient)
             || source.downcast_ref::<StorageError>().is_some_and(StorageError::is_unreachable)
     }
 
     /// Whether the engine did not answer in time.
-    pub fn is_docker_timeout(&self) -> bool {
-        matches!(self.docker(), Some(DockerError::Timeout { .. }))
+    pub fn is_runtime_timeout(&self) -> bool {
+        self.runtime().is_some_and(RuntimeError::is_timeout)
     }
 
     /// Whether it came from the engine.
-    pub fn is_of_docker(&self) -> bool {
-        self.docker().is_some()
+    pub fn is_of_runtime(&self) -> bool {
+        self.runtime().is_some()
     }
 
     /// What the engine said, where that is the source.
-    fn docker(&self) -> Option<&DockerError> {
+    fn runtime(&self) -> Option<&RuntimeError> {
         let (Self::Transient(failure) | Self::Permanent(failure)) = self else { return None };
         failure.source.as_ref()?.downcast_ref()
     }
@@ -140,13 +140,13 @@ impl From<StorageError> for StepError {
     }
 }
 
-impl From<DockerError> for StepError {
-    fn from(error: DockerError) -> Self {
+impl From<RuntimeError> for StepError {
+    fn from(error: RuntimeError) -> Self {
         let (permanent, code, message) = if error.is_unreachable() {
             (false, "docker_unreachable", "The worker cannot reach its Docker engine.".to_owned())
         } else if error.is_disk_full() {
             (true, "disk_full", DISK_FULL.to_owned())
-        } else if matches!(error, DockerError::NameTaken { .. }) {
+        } else if error.is_name_taken() {
             let message = format!(
                 "{error}. An administrator removes or renames what holds the name, then the job can be retried."
             );

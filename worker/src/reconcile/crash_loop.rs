@@ -35,9 +35,9 @@ use diesel_async::AsyncConnection as _;
 
 use super::SweepError;
 use crate::{
-    docker::{ContainerState, ContainerStatus, InstanceAction, InstanceEvent, KILLED},
     env::Env,
     job::secrets::Secrets,
+    runtime::{GatewayState, GatewayStatus, InstanceAction, InstanceEvent, KILLED},
 };
 
 /// Code of the error.
@@ -150,12 +150,12 @@ pub(super) async fn break_loop(
     env: &Env,
     deaths: &Deaths,
     instance: &Instance,
-    state: &ContainerState,
+    state: &GatewayState,
 ) -> Result<bool, SweepError> {
     let Some(container) = instance.container_id.as_deref() else { return Ok(false) };
     let id = &instance.id;
     deaths.look(container, state.restart_count, Utc::now());
-    let goes_on = matches!(state.status, ContainerStatus::Restarting | ContainerStatus::Running);
+    let goes_on = matches!(state.status, GatewayStatus::Restarting | GatewayStatus::Running);
     if !goes_on || !deaths.is_loop(container, None) {
         return Ok(false);
     }
@@ -171,7 +171,7 @@ pub(super) async fn break_loop(
     let out_of_memory = state.oom_killed || (exit_code == Some(KILLED) && deaths.out_of_memory(container));
     let message = message(exit_code, out_of_memory, last_words(env, instance, container).await);
     // Stopped first and said after: the other way round, a look in between would find a gateway that runs, and say that.
-    env.docker.stop(container, STOP_GRACE).await?;
+    env.runtime.stop(container, STOP_GRACE).await?;
     deaths.forget(container);
     say(env, instance, Fault { code: CODE, message: &message }).await
 }
@@ -215,7 +215,7 @@ fn message(exit_code: Option<i64>, out_of_memory: bool, last_words: Result<Vec<S
 async fn last_words(env: &Env, instance: &Instance, container: &str) -> Result<Vec<String>, String> {
     // Not known, they cannot be taken out of it.
     let secrets = Secrets::open(&env.sealer, instance).map_err(|error| error.to_string())?;
-    env.docker.tail(container, LAST_WORDS, &secrets.known()).await.map_err(|error| error.to_string())
+    env.runtime.tail(container, LAST_WORDS, &secrets.known()).await.map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

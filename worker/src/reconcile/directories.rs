@@ -31,7 +31,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::{SweepError, SweepResult, manifests};
-use crate::{env::Env, storage::Storage};
+use crate::{env::Env, files::Files, storage::Storage};
 
 /// What one look may take to measure the directories that it lists; of the others the size is not known.
 const MEASURED_WITHIN: Duration = Duration::from_secs(5);
@@ -72,7 +72,8 @@ pub struct Finder<'a> {
 
 impl<'a> Finder<'a> {
     fn of(env: &'a Env) -> Self {
-        Self { db: &env.db, storage: &env.storage, sealer: &env.sealer, keep: env.config.instances.deleted_keep }
+        let Files::Local(storage) = &env.files;
+        Self { db: &env.db, storage, sealer: &env.sealer, keep: env.config.instances.deleted_keep }
     }
 
     /// Lists what is not listed yet; returns the unclaimed directories and what was found in the quarantine.
@@ -160,7 +161,7 @@ async fn drop_rows(
     let gone: Vec<&InstanceId> = gone.map(|(id, _)| id).collect();
     for id in Finder::of(env).without_instance(gone.into_iter()).await? {
         // Asked again: it may have been moved since the directories were listed.
-        if !env.storage.exists(id).await? && !env.storage.is_quarantined(id).await? {
+        if !env.files.exists(id).await? && !env.files.is_quarantined(id).await? {
             recoverable::forget(&mut *env.db.conn().await?, id).await?;
             report.repaired(
                 "files_gone",
@@ -198,13 +199,13 @@ async fn purge_one(env: &Env, id: &InstanceId) -> Result<bool, SweepError> {
     // From here on nobody can restore it.
     let Some(row) = decided else { return Ok(false) };
     if row.state == RecoverableState::Unclaimed {
-        for container in env.docker.find_instance_containers(id).await? {
-            env.docker.remove(&container.id).await?;
+        for container in env.runtime.gateways_of(id).await? {
+            env.runtime.remove(&container.id).await?;
         }
-        env.docker.remove_network(id).await?;
-        env.storage.remove(id).await?;
+        env.runtime.remove_network(id).await?;
+        env.files.remove(id).await?;
     }
-    env.storage.purge(id).await?;
+    env.files.purge(id).await?;
     let mut conn = env.db.conn().await?;
     conn.transaction::<_, SweepError, _>(async |conn| {
         recoverable::forget(conn, id).await?;

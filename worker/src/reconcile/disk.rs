@@ -32,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 use super::{SweepError, SweepResult, busy, crash_loop, manifests};
 use crate::{
     env::Env,
+    files::Files,
     storage::{DiskUse, MOST_ENTRIES, Seen},
 };
 
@@ -106,7 +107,8 @@ async fn check(env: &Env, instance: &Instance, left: Duration, report: &mut Swee
         guard.cancel();
     });
     manifests::keep_current(env, &instance.id).await?;
-    let measured = env.storage.disk_use(&instance.id, MOST_ENTRIES, &time_is_up).await;
+    let Files::Local(storage) = &env.files;
+    let measured = storage.disk_use(&instance.id, MOST_ENTRIES, &time_is_up).await;
     timer.abort();
     let used = match measured {
         Ok(used) => used,
@@ -181,7 +183,7 @@ async fn stop(
     if !runs || in_time || !busy(env, [&instance.id]).await?.is_empty() {
         return Ok(false);
     }
-    env.docker.stop(container, STOP_GRACE).await?;
+    env.runtime.stop(container, STOP_GRACE).await?;
     let message = format!(
         "{} The gateway was stopped. Start it and free some within {} minutes, or ask an administrator for more room.",
         words(used, limit),

@@ -33,9 +33,9 @@ use super::{
     crash_loop::{self, Deaths, break_loop, newest_job},
 };
 use crate::{
-    docker::InstanceAction,
     env::Env,
     observe::{self, Observed},
+    runtime::InstanceAction,
 };
 
 /// Between two tries to listen to Docker's events.
@@ -65,7 +65,7 @@ struct Correction {
 /// Follows Docker's events until the worker drains.
 pub(super) async fn watch(env: &Env, deaths: &Deaths) {
     while !env.draining.is_cancelled() {
-        let mut events = match env.docker.events().await {
+        let mut events = match env.runtime.events().await {
             Ok(events) => events,
             Err(error) => {
                 tracing::warn!(error = chain(&error), "Could not listen to Docker's events");
@@ -105,7 +105,7 @@ async fn check(env: &Env, deaths: &Deaths, id: &InstanceId) {
         }
         Ok(None) => {}
         // The sweep says so if it goes on.
-        Err(error @ SweepError::Docker(_)) => {
+        Err(error @ SweepError::Runtime(_)) => {
             tracing::debug!(instance.id = %id, error = chain(&error), "Could not look at a container");
         }
         Err(error) => tracing::warn!(instance.id = %id, error = chain(&error), "Could not check an instance"),

@@ -28,7 +28,7 @@ use clawdeploy_shared::{
 use tokio::net::TcpListener;
 
 use super::{SweepError, SweepResult};
-use crate::{config::Switch, docker::ProbeSpec, env::Env};
+use crate::{config::Switch, env::Env, runtime::ProbeSpec};
 
 /// Ends with [`RAN`] and what is open.
 const SCRIPT: &str = include_str!("firewall.js");
@@ -126,14 +126,14 @@ async fn try_probe(env: &Env) -> Result<i64, Failure> {
         ));
     };
     let image = &env.config.image.image;
-    let Some(image_id) = env.docker.image_id(image).await? else {
+    let Some(image_id) = env.runtime.image_id(image).await? else {
         return Err(Failure::Reason(format!("There is no image {image} yet to run the probe with. Build it.")));
     };
-    env.docker.ensure_probe_networks(&place).await?;
+    env.runtime.ensure_probe_networks(&place).await?;
     let (here, beside) = (listen(place.home.gateway).await?, listen(place.neighbour.gateway).await?);
     // Nothing is ever accepted: the kernel itself answers whoever gets through.
     let command = command(&place, address(&here)?, address(&beside)?);
-    let code = env.docker.run_probe(&ProbeSpec { image_id, command, limit: PROBE_LIMIT }).await?;
+    let code = env.runtime.run_probe(&ProbeSpec { image_id, command, limit: PROBE_LIMIT }).await?;
     drop((here, beside));
     Ok(code)
 }

@@ -24,11 +24,11 @@ use clawdeploy_shared::{
 };
 
 use super::{SweepError, SweepResult};
-use crate::{docker::LabelledImage, env::Env};
+use crate::{env::Env, runtime::LabelledImage};
 
 pub(super) async fn sweep(env: &Env) -> SweepResult {
     let failed = image::fail_abandoned(&mut *env.db.conn().await?).await?;
-    let labelled = env.docker.list_labelled_images().await?;
+    let labelled = env.runtime.list_labelled_images().await?;
     let mut report = SweepReport::of(failed + labelled.len());
     if failed > 0 {
         report.repaired("build_given_up", "images", format!("{failed} builds were under way and nobody was at work."));
@@ -45,7 +45,7 @@ pub(super) async fn sweep(env: &Env) -> SweepResult {
             None if left_over.contains(short(&found.id)) => &nothing,
             None => continue,
         };
-        match env.docker.remove_own_image(&found.id, tags).await.map_err(SweepError::from) {
+        match env.runtime.remove_own_image(&found.id, tags).await.map_err(SweepError::from) {
             Ok(true) => {
                 let message = format!("Nothing needs it; {} MB were freed at most.", found.size_bytes / 1_000_000);
                 report.repaired("image_removed", &found.id, message);
@@ -70,7 +70,7 @@ async fn gone(env: &Env, own: &[OwnImage], labelled: &[LabelledImage]) -> Result
     let there: HashSet<&str> = labelled.iter().map(|image| image.id.as_str()).collect();
     let mut gone = Vec::new();
     for OwnImage { image_id, .. } in own.iter().filter(|own| !there.contains(own.image_id.as_str())) {
-        if env.docker.image_id(image_id).await?.is_none() {
+        if env.runtime.image_id(image_id).await?.is_none() {
             gone.push(image_id.clone());
         }
     }
@@ -120,7 +120,7 @@ async fn needed(env: &Env) -> Result<Option<HashSet<String>>, SweepError> {
     needed.extend(snapshot::images_in_use(&mut conn).await?);
     needed.extend(recoverable::images(&mut conn).await?);
     drop(conn);
-    needed.extend(env.docker.images_of_containers().await?);
-    needed.extend(env.docker.image_id(&env.config.image.image).await?);
+    needed.extend(env.runtime.images_in_use().await?);
+    needed.extend(env.runtime.image_id(&env.config.image.image).await?);
     Ok(Some(needed))
 }

@@ -15,7 +15,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::SweepError;
-use crate::{env::Env, job::secrets::opens, storage::Storage};
+use crate::{env::Env, files::Files, job::secrets::opens, storage::Storage};
 
 /// A larger `openclaw.json` is not read.
 const CONFIG_CAP: u64 = 4 << 20;
@@ -29,9 +29,10 @@ pub(super) async fn keep_current(env: &Env, id: &InstanceId) -> Result<(), Sweep
     let Some(manifest) = recoverable::manifest_of(&mut *env.db.conn().await?, id).await? else { return Ok(()) };
     let wanted = manifest.to_bytes().map_err(|e| diesel::result::Error::SerializationError(e.into()))?;
     // One that cannot be read is as good as none.
-    let there = env.storage.read_manifest(id).await.ok().flatten();
+    let Files::Local(storage) = &env.files;
+    let there = storage.read_manifest(id).await.ok().flatten();
     if there.as_ref() != Some(&wanted) {
-        env.storage.write_manifest(id, wanted).await?;
+        storage.write_manifest(id, wanted).await?;
     }
     Ok(())
 }

@@ -26,12 +26,12 @@ use clawdeploy_shared::{
 
 use super::{ORPHAN_AGE, SweepError, SweepResult, busy};
 use crate::{
-    docker::{OwnedContainer, OwnedNetwork},
     env::Env,
+    runtime::{OwnedGateway, OwnedNetwork},
 };
 
 pub(super) async fn sweep(env: &Env) -> SweepResult {
-    let (containers, networks) = (env.docker.list_owned().await?, env.docker.list_owned_networks().await?);
+    let (containers, networks) = (env.runtime.gateways().await?, env.runtime.networks().await?);
     let ids: HashSet<&InstanceId> =
         containers.iter().map(|c| &c.instance).chain(networks.iter().map(|n| &n.instance)).collect();
     let rows = Rows::of(env, ids, &containers).await?;
@@ -73,8 +73,8 @@ pub(super) async fn sweep(env: &Env) -> SweepResult {
 
 async fn remove_container(
     env: &Env,
-    container: &OwnedContainer,
-    containers: &[OwnedContainer],
+    container: &OwnedGateway,
+    containers: &[OwnedGateway],
     code: &str,
     report: &mut SweepReport,
 ) -> Result<(), SweepError> {
@@ -84,7 +84,7 @@ async fn remove_container(
         return Ok(());
     }
     let name = &container.name;
-    match env.docker.remove(&container.id).await.map_err(SweepError::from) {
+    match env.runtime.remove(&container.id).await.map_err(SweepError::from) {
         Ok(()) => {
             let message = format!("The container {name} served no instance and was removed.");
             report.repaired(code, &container.id, message);
@@ -104,7 +104,7 @@ async fn remove_network(env: &Env, network: &OwnedNetwork, report: &mut SweepRep
         return Ok(());
     }
     let of = &network.instance;
-    match env.docker.remove_unused_network(network).await.map_err(SweepError::from) {
+    match env.runtime.remove_unused_network(network).await.map_err(SweepError::from) {
         Ok(true) => {
             let message = format!("The network of {of} served no instance and was removed.");
             report.repaired("network_without_instance", &network.id, message);
@@ -134,7 +134,7 @@ struct Rows {
 }
 
 impl Rows {
-    async fn of(env: &Env, ids: HashSet<&InstanceId>, containers: &[OwnedContainer]) -> Result<Self, SweepError> {
+    async fn of(env: &Env, ids: HashSet<&InstanceId>, containers: &[OwnedGateway]) -> Result<Self, SweepError> {
         // Jobs first: the one that ends in between has its row written.
         let busy = busy(env, ids.iter().copied()).await?;
         let ids: Vec<&InstanceId> = ids.into_iter().collect();
@@ -142,7 +142,7 @@ impl Rows {
         let served = instance::containers(&mut conn, &ids).await?;
         let mut gone = HashSet::new();
         for id in recoverable::shown_gone(&mut conn, &ids).await? {
-            if !env.storage.exists(&id).await? {
+            if !env.files.exists(&id).await? {
                 gone.insert(id);
             }
         }
@@ -154,7 +154,7 @@ impl Rows {
         !self.served.contains_key(id) && !self.busy.contains(id)
     }
 
-    fn why_orphan(&self, container: &OwnedContainer) -> Option<&'static str> {
+    fn why_orphan(&self, container: &OwnedGateway) -> Option<&'static str> {
         if self.busy.contains(&container.instance) {
             return None;
         }
@@ -166,7 +166,7 @@ impl Rows {
     }
 
     /// Whether the database shows why an orphan serves nobody.
-    fn shows_why(&self, container: &OwnedContainer) -> bool {
+    fn shows_why(&self, container: &OwnedGateway) -> bool {
         match self.served.get(&container.instance) {
             Some(Some(other)) => self.there.contains(other),
             Some(None) | None => self.gone.contains(&container.instance),

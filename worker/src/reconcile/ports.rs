@@ -47,7 +47,7 @@ pub(super) async fn sweep(env: &Env) -> SweepResult {
 /// How the container's port differs from the row's, if it does.
 async fn mismatch(env: &Env, instance: &Instance) -> Result<Option<String>, SweepError> {
     let Some(container) = &instance.container_id else { return Ok(None) };
-    let Some(bound) = env.docker.host_port(container).await? else { return Ok(None) };
+    let Some(bound) = env.runtime.host_port(container).await? else { return Ok(None) };
     // The row is read after the container, so that a job which has just made both is not caught between them.
     let row = instance::find(&mut *env.db.conn().await?, Scope::Everything, &instance.id).await?;
     Ok(match row {

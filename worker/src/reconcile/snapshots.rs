@@ -14,11 +14,12 @@ use clawdeploy_shared::{
 };
 
 use super::{SweepResult, busy};
-use crate::env::Env;
+use crate::{env::Env, files::Files};
 
 pub(super) async fn sweep(env: &Env) -> SweepResult {
+    let Files::Local(storage) = &env.files;
     // What lies there first: what is taken after has its row already.
-    let found = env.storage.snapshots().await?;
+    let found = storage.snapshots().await?;
     let owners: HashSet<&InstanceId> = found.iter().map(|(instance, _)| instance).collect();
     let owners: Vec<&InstanceId> = owners.into_iter().collect();
     let parsed = |name: &str| name.split('.').next().unwrap_or_default().parse::<SnapshotId>().ok();
@@ -42,13 +43,13 @@ pub(super) async fn sweep(env: &Env) -> SweepResult {
             continue;
         }
         // What is left of an instance that went, unless its files are there after all.
-        let gone = !rows.contains_key(&instance) && gone.contains(&instance) && !env.storage.exists(&instance).await?;
+        let gone = !rows.contains_key(&instance) && gone.contains(&instance) && !storage.exists(&instance).await?;
         if !gone && !known.contains(&id) {
             let message = format!("The database does not know this snapshot of {instance}. It stays.");
             report.reported("snapshot_unknown", &name, message);
             continue;
         }
-        match env.storage.remove_snapshot(&instance, id).await {
+        match storage.remove_snapshot(&instance, id).await {
             Ok(()) => report.repaired("snapshot_expired", &name, "It was not needed any more and was removed."),
             Err(error) => {
                 report.reported("snapshot_stays", &name, format!("It cannot be removed: {}.", chain(&error)));

@@ -33,10 +33,10 @@ use diesel_async::AsyncConnection as _;
 
 use super::{SweepError, SweepResult};
 use crate::{
-    docker::ContainerStatus,
     env::Env,
     jobs,
     observe::{self, ObserveError},
+    runtime::GatewayStatus,
     steps::boot,
 };
 
@@ -86,7 +86,7 @@ pub(super) async fn sweep(env: &Env) -> SweepResult {
                 continue;
             }
             Ok(Seen::Boots | Seen::Nothing) => {}
-            Err(ObserveError::Docker(error)) => {
+            Err(ObserveError::Runtime(error)) => {
                 let message =
                     format!("It is {}, and its container cannot be looked at: {}.", instance.status, chain(&error));
                 report.watching("not_checked", &instance.id, message);
@@ -153,7 +153,7 @@ async fn look(env: &Env, instance: &Instance) -> Result<Seen, ObserveError> {
     if seen.status != instance.status && instance.status.may_become(seen.status) {
         return Ok(Seen::Drift);
     }
-    let runs = seen.container.is_some_and(|container| container.status == ContainerStatus::Running);
+    let runs = seen.container.is_some_and(|container| container.status == GatewayStatus::Running);
     let wanted = (instance.status, instance.desired_state) == (InstanceStatus::Starting, DesiredState::Running);
     Ok(if runs && wanted { Seen::Boots } else { Seen::Nothing })
 }

@@ -13,11 +13,12 @@ use clawdeploy_shared::{
 };
 
 use super::{SweepResult, busy};
-use crate::env::Env;
+use crate::{env::Env, files::Files};
 
 pub(super) async fn sweep(env: &Env) -> SweepResult {
+    let Files::Local(storage) = &env.files;
     // The names first: a removal that begins after the jobs were looked at is not among them.
-    let trash = env.storage.trash().await?;
+    let trash = storage.trash().await?;
     let owners: HashSet<&InstanceId> = trash.iter().filter_map(|(_, owner)| owner.as_ref()).collect();
     let owners: Vec<&InstanceId> = owners.into_iter().collect();
     let busy = busy(env, owners.iter().copied()).await?;
@@ -36,7 +37,7 @@ pub(super) async fn sweep(env: &Env) -> SweepResult {
             report.reported("trash_unknown", name, "The database does not say why it lies in the trash. It stays.");
             continue;
         }
-        match env.storage.discard(name).await {
+        match storage.discard(name).await {
             Ok(()) => report.repaired("removal_cut_short", name, "A removal that was cut short was finished."),
             Err(error) => report.reported("trash_stays", name, format!("It cannot be removed: {}.", chain(&error))),
         }

@@ -17,10 +17,10 @@ use clawdeploy_shared::{
 use tokio::time::{Duration, Instant};
 
 use crate::{
-    docker::DockerError,
     env::Env,
     job::{context::JobContext, error::StepError},
     observe::ObserveError,
+    runtime::RuntimeError,
 };
 
 /// Between two requests for a place.
@@ -42,11 +42,11 @@ const LOOK: Duration = Duration::from_secs(2);
 const SLOWED: f64 = 1.25;
 
 /// Cores of the engine.
-async fn cores(env: &Env) -> Result<i64, DockerError> {
-    Ok(i64::from(env.docker.engine().await?.cpu_millis / 1000).max(1))
+async fn cores(env: &Env) -> Result<i64, RuntimeError> {
+    Ok(i64::from(env.runtime.cpu_millis().await? / 1000).max(1))
 }
 
-async fn places(env: &Env) -> Result<i64, DockerError> {
+async fn places(env: &Env) -> Result<i64, RuntimeError> {
     Ok(match env.config.instances.boots_at_once {
         // As many as one worker runs jobs by itself: part of a boot is waiting for the disk.
         0 => (2 * cores(env).await?).max(4),

@@ -22,6 +22,7 @@ use crate::{
         context::JobContext,
         error::{Failure, StepError},
     },
+    runtime::Runtime,
 };
 
 /// What is kept of a build's log: its last 256 KiB.
@@ -77,7 +78,7 @@ impl<E: Into<StepError>> From<E> for Trouble {
 pub(super) async fn build_image(cx: &JobContext) -> Result<(), StepError> {
     let order = order(cx)?;
     if let Some(build) = builds::ready_by(&mut *cx.env.db.conn().await?, cx.job.id).await?
-        && cx.env.docker.image_id(build.image_id.as_deref().unwrap_or_default()).await?.is_some()
+        && cx.env.runtime.image_id(build.image_id.as_deref().unwrap_or_default()).await?.is_some()
     {
         return cx.log("It was built already, and its worker died afterwards").await;
     }
@@ -188,7 +189,8 @@ async fn make(
     order: &Order,
     updates: mpsc::Sender<BuildUpdate>,
 ) -> Result<Made, Trouble> {
-    let mut builder = ImageBuilder::new(&cx.env.docker, &order.source, &order.target, updates);
+    let Runtime::Docker(docker) = &cx.env.runtime;
+    let mut builder = ImageBuilder::new(docker, &order.source, &order.target, updates);
     let resolved = builder.resolve().await?;
     if !order.force
         && let Some((build, image_id)) = there_already(cx, order.source.kind(), &resolved).await?
@@ -224,7 +226,7 @@ async fn there_already(
     else {
         return Ok(None);
     };
-    if cx.env.docker.image_id(&image_id).await?.is_some() {
+    if cx.env.runtime.image_id(&image_id).await?.is_some() {
         return Ok(Some((build, image_id)));
     }
     cx.fenced(async |conn| Ok(builds::note_removed(conn, &[image_id]).await?)).await?;

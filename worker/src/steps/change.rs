@@ -20,12 +20,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::{container, port, ready};
 use crate::{
-    docker::ContainerStatus,
     job::{
         context::JobContext,
         error::{Failure, StepError},
     },
     kill_point::kill_point,
+    runtime::GatewayStatus,
 };
 
 /// Space that must be left beside a copy of the files: a gateway that starts writes, too.
@@ -134,7 +134,7 @@ async fn is_of_this_life(cx: &JobContext, change: &Snapshot) -> Result<bool, Ste
 }
 
 async fn target(cx: &JobContext, instance: &Instance, payload: &Payload) -> Result<Target, StepError> {
-    let docker = &cx.env.docker;
+    let runtime = &cx.env.runtime;
     if cx.job.kind == JobKind::Rollback {
         let id = payload
             .snapshot_id
@@ -154,9 +154,9 @@ async fn target(cx: &JobContext, instance: &Instance, payload: &Payload) -> Resu
         (JobKind::Recreate, Some(image)) => image,
         _ => &cx.env.config.image.image,
     };
-    let image = docker.image_id(reference).await?.ok_or_else(|| container::image_missing(reference))?;
+    let image = runtime.image_id(reference).await?.ok_or_else(|| container::image_missing(reference))?;
     Ok(Target {
-        version: docker.image_version(&image).await?,
+        version: runtime.image_version(&image).await?,
         image,
         settings: instance.wanted_settings().map_err(unreadable)?,
     })
@@ -168,7 +168,7 @@ pub(super) async fn image(cx: &JobContext, image_id: Option<String>) -> Result<S
         let message = "It is not known which image the instance was made from. Start it once, then try again.";
         StepError::permanent("image_missing", message)
     })?;
-    match cx.env.docker.image_id(&image_id).await {
+    match cx.env.runtime.image_id(&image_id).await {
         Ok(Some(found)) => Ok(found),
         Ok(None) => Err(container::image_missing(&image_id)),
         Err(error) => Err(error.into()),
@@ -183,8 +183,8 @@ async fn runs(cx: &JobContext, instance: &Instance) -> Result<bool, StepError> {
 /// Whether the gateway is up.
 async fn is_up(cx: &JobContext, instance: &Instance) -> Result<bool, StepError> {
     let Some(container_id) = &instance.container_id else { return Ok(false) };
-    let state = cx.env.docker.inspect_state(container_id).await?;
-    Ok(state.is_some_and(|s| matches!(s.status, ContainerStatus::Running | ContainerStatus::Restarting)))
+    let state = cx.env.runtime.state(container_id).await?;
+    Ok(state.is_some_and(|s| matches!(s.status, GatewayStatus::Running | GatewayStatus::Restarting)))
 }
 
 /// Refuses to start a version of OpenClaw that an administrator has forbidden.
@@ -202,8 +202,8 @@ pub(super) async fn check_policy(cx: &JobContext, version: Option<&str>) -> Resu
 
 /// Before anything is stopped: whether the files can be kept at all.
 async fn check_space(cx: &JobContext) -> Result<(), StepError> {
-    let needed = cx.env.storage.snapshot_size(cx.instance_id()?).await?.bytes + SPARE_BYTES;
-    let free = cx.env.storage.free_bytes().await?;
+    let needed = cx.env.files.snapshot_size(cx.instance_id()?).await?.bytes + SPARE_BYTES;
+    let free = cx.env.files.free_bytes().await?;
     if free < needed {
         let message = format!(
             "The way back needs {} MB on the server's disk, and {} MB are free. An administrator frees space, then the \
@@ -228,7 +228,7 @@ pub(super) async fn take_snapshot(cx: &JobContext) -> Result<(), StepError> {
     let cancel = CancellationToken::new();
     // A job that is given up in the middle ends the copying, too.
     let _guard = cancel.clone().drop_guard();
-    let taking = cx.env.storage.take_snapshot(&change.instance_id, change.id, &cancel);
+    let taking = cx.env.files.take_snapshot(&change.instance_id, change.id, &cancel);
     tokio::pin!(taking);
     let taken = tokio::select! {
         taken = &mut taking => taken?,
@@ -256,7 +256,7 @@ pub(super) async fn restore_files(cx: &JobContext) -> Result<(), StepError> {
     let payload: Payload = serde_json::from_value(cx.job.payload.clone()).map_err(unreadable)?;
     let Some(kept) = payload.snapshot_id else { return Ok(()) };
     cx.ensure_leased().await?;
-    Ok(cx.env.storage.restore_snapshot(cx.instance_id()?, kept, true).await?)
+    Ok(cx.env.files.restore_snapshot(cx.instance_id()?, kept, true).await?)
 }
 
 pub(super) async fn apply(cx: &JobContext) -> Result<(), StepError> {
@@ -334,7 +334,7 @@ pub(super) async fn put_files_back(cx: &JobContext) -> Result<(), StepError> {
     // Nothing may write there meanwhile, whoever started it.
     container::stop(cx).await?;
     cx.ensure_leased().await?;
-    match cx.env.storage.restore_snapshot(&change.instance_id, change.id, false).await {
+    match cx.env.files.restore_snapshot(&change.instance_id, change.id, false).await {
         // One that was never complete: nothing was changed after it, so there is nothing to put back.
         Err(error) if error.is_not_found() && change.files.is_none() => return Ok(()),
         other => other?,
@@ -383,7 +383,7 @@ pub(super) async fn forget(cx: &JobContext) -> Result<(), StepError> {
         ));
     }
     cx.ensure_leased().await?;
-    cx.env.storage.remove_snapshot(&change.instance_id, change.id).await?;
+    cx.env.files.remove_snapshot(&change.instance_id, change.id).await?;
     cx.fenced(async |conn| {
         instance::clear_pending(conn, &change.instance_id, &change.from_settings).await?;
         Ok(snapshot::note_rolled_back(conn, cx.job.id).await?)

@@ -11,8 +11,8 @@ use clawdeploy_shared::{
 
 use super::{boot, change, port};
 use crate::{
-    docker::{ContainerSpec, ContainerStatus, NetworkSpec},
     job::{context::JobContext, error::StepError},
+    runtime::{GatewaySpec, GatewayStatus, NetworkSpec},
 };
 
 /// The image that the container is made from: the one it had, where the engine still has it, else the current one.
@@ -24,12 +24,12 @@ async fn image(cx: &JobContext) -> Result<String, StepError> {
     }
     if cx.job.kind != JobKind::Provision
         && let Some(image_id) = &instance.image_id
-        && cx.env.docker.image_id(image_id).await?.is_some()
+        && cx.env.runtime.image_id(image_id).await?.is_some()
     {
         return Ok(image_id.clone());
     }
     let reference = &cx.env.config.image.image;
-    let image = cx.env.docker.image_id(reference).await?.ok_or_else(|| image_missing(reference))?;
+    let image = cx.env.runtime.image_id(reference).await?.ok_or_else(|| image_missing(reference))?;
     if cx.job.kind == JobKind::Restore {
         not_older(cx, &image, instance.openclaw_version.as_deref()).await?;
     }
@@ -38,7 +38,7 @@ async fn image(cx: &JobContext) -> Result<String, StepError> {
 
 /// Refuses an older OpenClaw than the instance had: its state only migrates forward.
 async fn not_older(cx: &JobContext, image: &str, had: Option<&str>) -> Result<(), StepError> {
-    let version = cx.env.docker.image_version(image).await?;
+    let version = cx.env.runtime.image_version(image).await?;
     match (version, had) {
         (Some(version), Some(had)) if is_older(&version, had) => {
             let message = format!(
@@ -61,7 +61,7 @@ pub(super) fn image_missing(image: &str) -> StepError {
 /// Finds the image, and whether it may be started.
 pub(super) async fn find_image(cx: &JobContext) -> Result<(), StepError> {
     let image = image(cx).await?;
-    let version = cx.env.docker.image_version(&image).await?;
+    let version = cx.env.runtime.image_version(&image).await?;
     change::check_policy(cx, version.as_deref()).await
 }
 
@@ -73,7 +73,7 @@ pub(super) async fn create_network(cx: &JobContext) -> Result<(), StepError> {
         subnet: cx.subnet(port)?,
     };
     cx.ensure_leased().await?;
-    match cx.env.docker.ensure_network(&spec).await {
+    match cx.env.runtime.ensure_network(&spec).await {
         Err(error) if error.is_subnet_taken() => {
             // A stranger's network is in the way of this port's; the next attempt takes another port, and its network.
             port::refuse(cx).await?;
@@ -85,14 +85,14 @@ pub(super) async fn create_network(cx: &JobContext) -> Result<(), StepError> {
 
 pub(super) async fn remove_network(cx: &JobContext) -> Result<(), StepError> {
     cx.ensure_leased().await?;
-    Ok(cx.env.docker.remove_network(cx.instance_id()?).await?)
+    Ok(cx.env.runtime.remove_network(cx.instance_id()?).await?)
 }
 
 pub(super) async fn create(cx: &JobContext) -> Result<(), StepError> {
     let (instance, port) = cx.instance_with_port().await?;
     let image_id = image(cx).await?;
-    let (config_dir, workspace_dir) = cx.env.storage.paths(&instance.id);
-    let spec = ContainerSpec {
+    let (config_dir, workspace_dir) = cx.env.files.paths(&instance.id);
+    let spec = GatewaySpec {
         instance: instance.id.clone(),
         deployment: cx.env.config.instances.deployment.clone(),
         image_id: image_id.clone(),
@@ -106,8 +106,8 @@ pub(super) async fn create(cx: &JobContext) -> Result<(), StepError> {
         attempt: i32::try_from(cx.lease.attempt).unwrap_or(i32::MAX),
     };
     cx.ensure_leased().await?;
-    let container_id = cx.env.docker.ensure_container(&spec).await?;
-    let version = cx.env.docker.image_version(&image_id).await?;
+    let container_id = cx.env.runtime.ensure_gateway(&spec).await?;
+    let version = cx.env.runtime.image_version(&image_id).await?;
     note_container(cx, Some(Container { id: &container_id, image: &image_id, version: version.as_deref() })).await
 }
 
@@ -120,11 +120,11 @@ async fn note_container(cx: &JobContext, container: Option<Container<'_>>) -> Re
 pub(super) async fn start(cx: &JobContext) -> Result<(), StepError> {
     let runs = cx
         .env
-        .docker
-        .find_instance_containers(cx.instance_id()?)
+        .runtime
+        .gateways_of(cx.instance_id()?)
         .await?
         .iter()
-        .any(|container| matches!(container.status, ContainerStatus::Running | ContainerStatus::Restarting));
+        .any(|container| matches!(container.status, GatewayStatus::Running | GatewayStatus::Restarting));
     let may_run = cx.job.kind == JobKind::Start;
     if runs && may_run {
         boot::note_found_running(cx).await?;
@@ -150,12 +150,12 @@ async fn start_now(cx: &JobContext) -> Result<(), StepError> {
     // A boot is bound by CPU; it is set back once the gateway answers.
     let boost = cx.env.config.instances.boost_cpu_millis.max(instance.cpu_millis);
     cx.ensure_leased().await?;
-    cx.env.docker.set_cpu(&container_id, boost).await?;
-    match cx.env.docker.start(&container_id).await {
+    cx.env.runtime.set_cpu(&container_id, boost).await?;
+    match cx.env.runtime.start(&container_id).await {
         Err(error) if error.is_port_taken() => {
             // The next attempt takes another port, and with it another network.
             cx.ensure_leased().await?;
-            cx.env.docker.remove(&container_id).await?;
+            cx.env.runtime.remove(&container_id).await?;
             note_container(cx, None).await?;
             port::refuse(cx).await?;
             Err(error.into())
@@ -166,7 +166,7 @@ async fn start_now(cx: &JobContext) -> Result<(), StepError> {
 
 /// The way back of a restart: what was stopped runs again. A container that is gone is not made again here.
 pub(super) async fn start_again(cx: &JobContext) -> Result<(), StepError> {
-    if cx.env.docker.find_instance_containers(cx.instance_id()?).await?.is_empty() {
+    if cx.env.runtime.gateways_of(cx.instance_id()?).await?.is_empty() {
         return Ok(());
     }
     // A stopped container knows its network by id: had that been removed meanwhile, starting alone would fail.
@@ -185,10 +185,10 @@ pub(super) async fn stop_what_was_started(cx: &JobContext) -> Result<(), StepErr
 
 pub(super) async fn stop(cx: &JobContext) -> Result<(), StepError> {
     cx.env.terminals.close_instance(cx.instance_id()?).await;
-    for container in cx.env.docker.find_instance_containers(cx.instance_id()?).await? {
-        if !matches!(container.status, ContainerStatus::Exited | ContainerStatus::Created) {
+    for container in cx.env.runtime.gateways_of(cx.instance_id()?).await? {
+        if !matches!(container.status, GatewayStatus::Exited | GatewayStatus::Created) {
             cx.ensure_leased().await?;
-            cx.env.docker.stop(&container.id, cx.env.config.instances.stop_within).await?;
+            cx.env.runtime.stop(&container.id, cx.env.config.instances.stop_within).await?;
         }
     }
     Ok(())
@@ -196,9 +196,9 @@ pub(super) async fn stop(cx: &JobContext) -> Result<(), StepError> {
 
 pub(super) async fn remove(cx: &JobContext) -> Result<(), StepError> {
     cx.env.terminals.close_instance(cx.instance_id()?).await;
-    for container in cx.env.docker.find_instance_containers(cx.instance_id()?).await? {
+    for container in cx.env.runtime.gateways_of(cx.instance_id()?).await? {
         cx.ensure_leased().await?;
-        cx.env.docker.remove(&container.id).await?;
+        cx.env.runtime.remove(&container.id).await?;
     }
     note_container(cx, None).await
 }

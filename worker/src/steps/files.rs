@@ -39,7 +39,7 @@ pub(super) async fn check(cx: &JobContext) -> Result<(), StepError> {
         return Ok(());
     }
     let id = cx.instance_id()?;
-    let text = match cx.env.storage.read_config_file(id, CONFIG_FILE, CAP).await {
+    let text = match cx.env.files.read_config_file(id, CONFIG_FILE, CAP).await {
         Ok(Some(bytes)) => text(bytes)?,
         // Those are seen to when the file is written.
         Ok(None) | Err(StorageError::Unsafe { .. }) => return Ok(()),
@@ -107,7 +107,7 @@ async fn write_openclaw_json(
         Some(text + "\n")
     };
     let Some(text) = text else { return Ok(()) };
-    Ok(cx.env.storage.write_config_file(&instance.id, CONFIG_FILE, text.into_bytes()).await?)
+    Ok(cx.env.files.write_config_file(&instance.id, CONFIG_FILE, text.into_bytes()).await?)
 }
 
 async fn write_env(
@@ -128,7 +128,7 @@ async fn write_env(
         // Nothing in it is to be changed.
         (Content::Bytes(_) | Content::TooLarge, None) => return Ok(()),
     };
-    Ok(cx.env.storage.write_config_file(id, ENV_FILE, text.expose_secret().to_vec()).await?)
+    Ok(cx.env.files.write_config_file(id, ENV_FILE, text.expose_secret().to_vec()).await?)
 }
 
 /// What is under the name of a file.
@@ -140,7 +140,7 @@ enum Content {
 
 /// Reads a file. What is there and is no plain file is moved aside, and counts as missing from then on.
 async fn read(cx: &JobContext, id: &InstanceId, name: &str) -> Result<Content, StepError> {
-    match cx.env.storage.read_config_file(id, name, CAP).await {
+    match cx.env.files.read_config_file(id, name, CAP).await {
         Ok(None) => Ok(Content::Missing),
         Ok(Some(bytes)) => Ok(Content::Bytes(bytes)),
         Err(StorageError::TooBig { .. }) => Ok(Content::TooLarge),
@@ -152,7 +152,7 @@ async fn read(cx: &JobContext, id: &InstanceId, name: &str) -> Result<Content, S
             ))
             .await?;
             cx.ensure_leased().await?;
-            let kept = cx.env.storage.keep_config_file(id, name).await?;
+            let kept = cx.env.files.keep_config_file(id, name).await?;
             cx.log(&format!("{name} is kept as {kept}")).await?;
             Ok(Content::Missing)
         }

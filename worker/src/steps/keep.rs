@@ -17,27 +17,27 @@ pub(super) async fn create_directories(cx: &JobContext) -> Result<(), StepError>
     take_back(cx).await?;
     let id = cx.instance_id()?;
     cx.ensure_leased().await?;
-    Ok(cx.env.storage.create_for(id, cx.job.id).await?)
+    Ok(cx.env.files.create_for(id, cx.job.id).await?)
 }
 
 /// Takes the files of an instance that is restored back to where they belong; those of an unclaimed one are there.
 pub(super) async fn take_files_back(cx: &JobContext) -> Result<(), StepError> {
     take_back(cx).await?;
     let id = cx.instance_id()?;
-    if !cx.env.storage.exists(id).await? {
+    if !cx.env.files.exists(id).await? {
         let message = "The files of this instance are not on this server, neither in the data directory nor in its \
             quarantine. An administrator puts them back, from a backup say, and retries the job; or delete the instance.";
         return Err(StepError::permanent("files_gone", message));
     }
     cx.ensure_leased().await?;
-    Ok(cx.env.storage.create(id).await?)
+    Ok(cx.env.files.create(id).await?)
 }
 
 async fn take_back(cx: &JobContext) -> Result<(), StepError> {
     let id = cx.instance_id()?;
     cx.ensure_leased().await?;
-    cx.env.storage.take_back(id).await?;
-    if cx.env.storage.is_quarantined(id).await? {
+    cx.env.files.take_back(id).await?;
+    if cx.env.files.is_quarantined(id).await? {
         cx.log("Files of an earlier life of this instance stay in the quarantine; it has others already").await?;
         return Ok(());
     }
@@ -47,7 +47,7 @@ async fn take_back(cx: &JobContext) -> Result<(), StepError> {
 /// The way back of [`create_directories`]: what this very job has made goes; files of an instance that ran before stay.
 pub(super) async fn remove_new_directories(cx: &JobContext) -> Result<(), StepError> {
     cx.ensure_leased().await?;
-    if !cx.env.storage.remove_if_made_by(cx.instance_id()?, cx.job.id).await? {
+    if !cx.env.files.remove_if_made_by(cx.instance_id()?, cx.job.id).await? {
         cx.log("The instance's files are older than this job, and stay").await?;
     }
     Ok(())
@@ -55,15 +55,15 @@ pub(super) async fn remove_new_directories(cx: &JobContext) -> Result<(), StepEr
 
 /// Moves the files into the quarantine, or removes them where nothing is to be kept.
 pub(super) async fn remove_directories(cx: &JobContext) -> Result<(), StepError> {
-    let (id, storage) = (cx.instance_id()?, &cx.env.storage);
+    let (id, files) = (cx.instance_id()?, &cx.env.files);
     if cx.env.config.instances.deleted_keep.is_zero() {
         cx.ensure_leased().await?;
-        storage.remove(id).await?;
-        return Ok(storage.purge(id).await?);
+        files.remove(id).await?;
+        return Ok(files.purge(id).await?);
     }
     write_manifest(cx).await?;
     cx.ensure_leased().await?;
-    storage.quarantine(id).await?;
+    files.quarantine(id).await?;
     Ok(())
 }
 
@@ -79,13 +79,13 @@ pub(super) async fn write_manifest(cx: &JobContext) -> Result<(), StepError> {
         })
     })?;
     cx.ensure_leased().await?;
-    cx.env.storage.write_manifest(id, bytes).await?;
+    cx.env.files.write_manifest(id, bytes).await?;
     Ok(())
 }
 
 /// Whether files of an instance that is about to lose its row are kept.
 pub async fn has_kept_files(cx: &JobContext) -> Result<bool, StepError> {
-    Ok(cx.env.storage.is_quarantined(cx.instance_id()?).await?)
+    Ok(cx.env.files.is_quarantined(cx.instance_id()?).await?)
 }
 
 /// Notes what is kept of an instance, in the transaction that removes its row.

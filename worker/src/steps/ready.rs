@@ -6,8 +6,8 @@ use tokio::time::Instant;
 
 use super::boot::{self, Patience};
 use crate::{
-    docker::{ContainerState, ContainerStatus},
     job::{context::JobContext, error::StepError},
+    runtime::{GatewayState, GatewayStatus},
 };
 
 /// Between two questions.
@@ -51,19 +51,20 @@ async fn wait_in_place(cx: &JobContext) -> Result<(), StepError> {
         .container_id
         .clone()
         .ok_or_else(|| StepError::transient("container_missing", "The container is not there yet."))?;
+    let gateway = cx.env.runtime.address(port);
     let began = Instant::now();
     let mut patience = Patience::new(cx.env.config.instances.ready_within);
     let mut next_look = began;
     let mut ended = false;
-    let restarts_before = cx.env.docker.inspect_state(&container_id).await?.map_or(0, |s| s.restart_count);
+    let restarts_before = cx.env.runtime.state(&container_id).await?.map_or(0, |s| s.restart_count);
     loop {
         cx.check()?;
-        if cx.env.probe.is_ready(port).await {
+        if cx.env.probe.is_ready(gateway).await {
             break;
         }
         if Instant::now() >= next_look {
             next_look = Instant::now() + LOOK;
-            let seen = hopeless(cx.env.docker.inspect_state(&container_id).await?, restarts_before);
+            let seen = hopeless(cx.env.runtime.state(&container_id).await?, restarts_before);
             // A container that is being removed ends first: one more look tells it from a gateway that ended by itself.
             let sure = ended || !matches!(seen, Some(("gateway_exited", _)));
             ended = seen.is_some();
@@ -79,7 +80,7 @@ async fn wait_in_place(cx: &JobContext) -> Result<(), StepError> {
             () = cx.told_to_stop() => {}
         }
     }
-    cx.env.docker.set_cpu(&container_id, instance.cpu_millis).await?;
+    cx.env.runtime.set_cpu(&container_id, instance.cpu_millis).await?;
     cx.log(&format!("The gateway answered after {:.1} s", began.elapsed().as_secs_f64())).await
 }
 
@@ -98,18 +99,18 @@ async fn too_late(cx: &JobContext, container_id: &str, patience: &Patience) -> S
 }
 
 /// Why waiting longer is of no use, if it is not: a code and a sentence.
-fn hopeless(state: Option<ContainerState>, restarts_before: i64) -> Option<(&'static str, String)> {
+fn hopeless(state: Option<GatewayState>, restarts_before: i64) -> Option<(&'static str, String)> {
     let Some(state) = state else {
         return Some(("container_gone", "The container was removed while its gateway started.".into()));
     };
     let restarts = state.restart_count - restarts_before;
-    let ended = matches!(state.status, ContainerStatus::Exited | ContainerStatus::Restarting | ContainerStatus::Dead);
+    let ended = matches!(state.status, GatewayStatus::Exited | GatewayStatus::Restarting | GatewayStatus::Dead);
     let code = state.exit_code.unwrap_or_default();
-    if state.status == ContainerStatus::Paused {
+    if state.status == GatewayStatus::Paused {
         return Some(("container_paused", "The container was paused while its gateway started.".into()));
     }
     let enough = if state.exit_code.is_some() { MAX_RESTARTS } else { MAX_RESTARTS_UNTOLD };
-    if restarts >= enough || (ended && (code == EXIT_CONFIG || state.status != ContainerStatus::Restarting)) {
+    if restarts >= enough || (ended && (code == EXIT_CONFIG || state.status != GatewayStatus::Restarting)) {
         let killed = if state.oom_killed { ", out of memory" } else { "" };
         let reason = match state.exit_code {
             Some(code) => format!("The gateway ended while it started (exit code {code}{killed})."),
@@ -126,7 +127,7 @@ async fn failed(cx: &JobContext, container_id: &str, code: &'static str, reason:
         Ok(secrets) => secrets,
         Err(error) => return error,
     };
-    let message = match cx.env.docker.tail(container_id, LAST_WORDS, &secrets.known()).await {
+    let message = match cx.env.runtime.tail(container_id, LAST_WORDS, &secrets.known()).await {
         Ok(words) if words.is_empty() => format!("{reason} It said nothing."),
         Ok(words) => format!("{reason} Its last words:\n{}", words.join("\n")),
         // The reason stands without them, and silence would be another finding.
@@ -139,8 +140,8 @@ async fn failed(cx: &JobContext, container_id: &str, code: &'static str, reason:
 mod tests {
     use super::*;
 
-    fn state(status: ContainerStatus, exit_code: i64, restart_count: i64) -> ContainerState {
-        ContainerState {
+    fn state(status: GatewayStatus, exit_code: i64, restart_count: i64) -> GatewayState {
+        GatewayState {
             status,
             exit_code: Some(exit_code),
             oom_killed: false,
@@ -154,19 +155,19 @@ mod tests {
 
     #[test]
     fn a_gateway_gets_a_second_chance_but_not_for_a_bad_configuration() {
-        assert_eq!(hopeless(Some(state(ContainerStatus::Running, 0, 0)), 0), None);
-        assert_eq!(hopeless(Some(state(ContainerStatus::Restarting, 1, 1)), 0), None);
-        assert!(hopeless(Some(state(ContainerStatus::Restarting, 1, 2)), 0).is_some());
-        assert!(hopeless(Some(state(ContainerStatus::Restarting, EXIT_CONFIG, 1)), 0).is_some());
-        assert!(hopeless(Some(state(ContainerStatus::Exited, 0, 0)), 0).is_some());
+        assert_eq!(hopeless(Some(state(GatewayStatus::Running, 0, 0)), 0), None);
+        assert_eq!(hopeless(Some(state(GatewayStatus::Restarting, 1, 1)), 0), None);
+        assert!(hopeless(Some(state(GatewayStatus::Restarting, 1, 2)), 0).is_some());
+        assert!(hopeless(Some(state(GatewayStatus::Restarting, EXIT_CONFIG, 1)), 0).is_some());
+        assert!(hopeless(Some(state(GatewayStatus::Exited, 0, 0)), 0).is_some());
         assert_eq!(hopeless(None, 0).map(|(code, _)| code), Some("container_gone"));
-        let paused = hopeless(Some(state(ContainerStatus::Paused, 0, 0)), 0);
+        let paused = hopeless(Some(state(GatewayStatus::Paused, 0, 0)), 0);
         assert_eq!(paused.map(|(code, _)| code), Some("container_paused"));
     }
 
     #[test]
     fn a_code_that_is_not_known_is_waited_for_and_then_not_told() {
-        let again = |restarts| ContainerState { exit_code: None, ..state(ContainerStatus::Running, 0, restarts) };
+        let again = |restarts| GatewayState { exit_code: None, ..state(GatewayStatus::Running, 0, restarts) };
         assert_eq!(hopeless(Some(again(MAX_RESTARTS)), 0), None);
         let (code, reason) = hopeless(Some(again(MAX_RESTARTS_UNTOLD)), 0).unwrap();
         assert_eq!((code, reason.as_str()), ("gateway_exited", "The gateway ended 5 times while it started."));
@@ -174,6 +175,6 @@ mod tests {
 
     #[test]
     fn restarts_of_an_earlier_life_do_not_count() {
-        assert_eq!(hopeless(Some(state(ContainerStatus::Running, 0, 7)), 6), None);
+        assert_eq!(hopeless(Some(state(GatewayStatus::Running, 0, 7)), 6), None);
     }
 }

@@ -76,7 +76,7 @@ pub(super) async fn update_all(cx: &JobContext) -> Result<(), StepError> {
         StepError::permanent("invalid_payload", format!("What the job is to do cannot be read: {error}."))
     })?;
     let reference = &cx.env.config.image.image;
-    let image = cx.env.docker.image_id(reference).await?.ok_or_else(|| container::image_missing(reference))?;
+    let image = cx.env.runtime.image_id(reference).await?.ok_or_else(|| container::image_missing(reference))?;
     {
         cx.fenced(async |conn| Ok(rollout::plan(conn, cx.job.id, &image, &payload.exclude).await?)).await?;
     }

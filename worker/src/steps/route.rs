@@ -23,7 +23,7 @@ pub(super) async fn open(cx: &JobContext) -> Result<(), StepError> {
     }
     let (instance, port) = cx.instance_with_port().await?;
     // An update of an instance that was stopped ends with a stopped one.
-    if !cx.env.probe.is_ready(port).await {
+    if !cx.env.probe.is_ready(cx.env.runtime.address(port)).await {
         return Ok(());
     }
     route::note_ready(&mut *cx.env.db.conn().await?, &cx.lease, &instance.id).await?;

@@ -20,7 +20,7 @@ use tokio::{
 };
 
 use super::shell::VARIABLE;
-use crate::docker::{Docker, DockerError};
+use crate::runtime::{Runtime, RuntimeError};
 
 const SCRIPT: &str = include_str!("reaper.sh");
 /// Its name among the processes.
@@ -34,7 +34,7 @@ const STRANGERS_LIMIT: Duration = Duration::from_secs(5);
 /// The reapers of all containers with terminals of this worker.
 #[derive(Debug, Clone)]
 pub(super) struct Reapers {
-    docker: Docker,
+    runtime: Runtime,
     containers: Arc<StdMutex<HashMap<String, Arc<Mutex<Reaper>>>>>,
 }
 
@@ -48,12 +48,12 @@ struct Reaper {
 }
 
 impl Reapers {
-    pub(super) fn new(docker: Docker) -> Self {
-        Self { docker, containers: Arc::default() }
+    pub(super) fn new(runtime: Runtime) -> Self {
+        Self { runtime, containers: Arc::default() }
     }
 
     /// Has one there before a terminal begins in `container`. Whoever enters leaves.
-    pub(super) async fn enter(&self, container: &str) -> Result<(), DockerError> {
+    pub(super) async fn enter(&self, container: &str) -> Result<(), RuntimeError> {
         let reaper = self.of(container);
         let mut reaper = reaper.lock().await;
         reaper.users += 1;
@@ -94,7 +94,7 @@ impl Reapers {
     }
 
     /// Ends terminals of which this worker knows nothing but their ids: those of a worker that is gone.
-    pub(super) async fn end_strangers(&self, container: &str, terminals: &[TerminalId]) -> Result<(), DockerError> {
+    pub(super) async fn end_strangers(&self, container: &str, terminals: &[TerminalId]) -> Result<(), RuntimeError> {
         let mut input = self.start(container).await?;
         let lines = lines(terminals.iter().map(|id| format!("?{VARIABLE}={id}")));
         let _ = timeout(WRITE_LIMIT, input.write_all(lines.as_bytes())).await;
@@ -109,9 +109,9 @@ impl Reapers {
         Arc::clone(containers.entry(container.to_owned()).or_default())
     }
 
-    async fn start(&self, container: &str) -> Result<UnixStream, DockerError> {
-        let exec = self.docker.create_exec(container, &["/bin/sh", "-c", SCRIPT, NAME], None).await?;
-        Ok(self.docker.attach_exec(&exec, false).await?.stream)
+    async fn start(&self, container: &str) -> Result<UnixStream, RuntimeError> {
+        let exec = self.runtime.create_exec(container, &["/bin/sh", "-c", SCRIPT, NAME], None).await?;
+        Ok(self.runtime.attach_exec(&exec, false).await?.stream)
     }
 
     /// Writes a line to it; to another one, where it was killed by somebody.

@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::reaper::Reapers;
-use crate::docker::{ContainerStatus, Docker, DockerError, KILLED};
+use crate::runtime::{GatewayStatus, KILLED, Runtime, RuntimeError};
 
 const SCRIPT: &str = r#"printf '\033]7700;%s\007' "$$"
 stty cols "$1" rows "$2" 2>/dev/null
@@ -50,7 +50,7 @@ pub(super) const VARIABLE: &str = "CLAWDEPLOY_TERMINAL";
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error("Docker failed")]
-    Docker(#[from] DockerError),
+    Runtime(#[from] RuntimeError),
     #[error("the container has no shell, or did not start it in time")]
     NoShell,
     #[error("this worker holds as many terminals as it may")]
@@ -68,7 +68,7 @@ pub(super) struct Opened {
 
 #[derive(Debug)]
 pub(super) struct Shell {
-    docker: Docker,
+    runtime: Runtime,
     exec: String,
     container: String,
     size: watch::Sender<Size>,
@@ -77,7 +77,7 @@ pub(super) struct Shell {
 impl Shell {
     /// Begins the program, with a reaper beside it that knows it. The process id is for the reaper's farewell.
     pub(super) async fn open(
-        docker: &Docker,
+        runtime: &Runtime,
         reapers: &Reapers,
         container: &str,
         arguments: OpenArguments,
@@ -89,8 +89,8 @@ impl Shell {
         let mut words = vec!["/bin/sh", "-c", SCRIPT, &mark, &cols, &rows];
         words.extend(program(command));
         let variable = format!("{VARIABLE}={terminal_id}");
-        let exec = docker.create_exec(container, &words, Some(&variable)).await?;
-        let attached = docker.attach_exec(&exec, true).await?;
+        let exec = runtime.create_exec(container, &words, Some(&variable)).await?;
+        let attached = runtime.attach_exec(&exec, true).await?;
         let mut stream = attached.stream;
         let said = timeout(FIRST_WORDS, first_words(&mut stream, attached.first));
         let Ok(Ok(Some((pid, first)))) = said.await else {
@@ -100,8 +100,8 @@ impl Shell {
         };
         reapers.watch(container, pid).await;
         let (size, resized) = watch::channel(size);
-        tokio::spawn(resize(docker.clone(), exec.clone(), resized));
-        let shell = Self { docker: docker.clone(), exec, container: container.to_owned(), size };
+        tokio::spawn(resize(runtime.clone(), exec.clone(), resized));
+        let shell = Self { runtime: runtime.clone(), exec, container: container.to_owned(), size };
         Ok((Opened { shell, stream, first }, pid))
     }
 
@@ -114,7 +114,7 @@ impl Shell {
     pub(super) async fn exit_code(&self) -> Option<i64> {
         let began = Instant::now();
         while began.elapsed() < EXIT_LIMIT {
-            match timeout(EXIT_LIMIT, self.docker.exec_ended(&self.exec)).await {
+            match timeout(EXIT_LIMIT, self.runtime.exec_ended(&self.exec)).await {
                 Ok(Ok(Some(code))) => return Some(code),
                 Ok(Ok(None)) => sleep(EXIT_POLL).await,
                 _ => return None,
@@ -137,18 +137,18 @@ impl Shell {
     }
 
     async fn runs(&self) -> bool {
-        match timeout(EXIT_LIMIT, self.docker.inspect_state(&self.container)).await {
-            Ok(Ok(state)) => state.is_some_and(|state| state.status == ContainerStatus::Running),
+        match timeout(EXIT_LIMIT, self.runtime.state(&self.container)).await {
+            Ok(Ok(state)) => state.is_some_and(|state| state.status == GatewayStatus::Running),
             // What is not known is no reason to tell of a stop.
             _ => true,
         }
     }
 }
 
-async fn resize(docker: Docker, exec: String, mut size: watch::Receiver<Size>) {
+async fn resize(runtime: Runtime, exec: String, mut size: watch::Receiver<Size>) {
     while size.changed().await.is_ok() {
         let Size { cols, rows } = *size.borrow_and_update();
-        if let Err(error) = docker.resize_exec(&exec, cols, rows).await {
+        if let Err(error) = runtime.resize_exec(&exec, cols, rows).await {
             tracing::debug!(error = clawdeploy_shared::telemetry::chain(&error), "Could not resize a terminal");
         }
     }

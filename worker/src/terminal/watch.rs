@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Terminals, shell::marked};
 use crate::{
-    docker::{ContainerStatus, DockerError},
     identity::Identity,
+    runtime::{GatewayStatus, RuntimeError},
 };
 
 /// Between two looks at the rows of terminals that are open here.
@@ -29,7 +29,7 @@ enum WatchError {
     #[error("the database failed")]
     Db(#[from] DbError),
     #[error("Docker failed")]
-    Docker(#[from] DockerError),
+    Runtime(#[from] RuntimeError),
 }
 
 impl Terminals {
@@ -103,8 +103,8 @@ impl Terminals {
     async fn sweep_all(self, identity: Identity) {
         identity.works().await;
         let swept = async {
-            for container in self.0.docker.list_owned().await? {
-                if container.status == ContainerStatus::Running {
+            for container in self.0.runtime.gateways().await? {
+                if container.status == GatewayStatus::Running {
                     self.sweep_container(&container.id).await?;
                 }
             }
@@ -116,8 +116,8 @@ impl Terminals {
     }
 
     async fn sweep(&self, instance: &InstanceId) -> Result<(), WatchError> {
-        for container in self.0.docker.find_instance_containers(instance).await? {
-            if container.status == ContainerStatus::Running {
+        for container in self.0.runtime.gateways_of(instance).await? {
+            if container.status == GatewayStatus::Running {
                 self.sweep_container(&container.id).await?;
             }
         }
@@ -126,7 +126,7 @@ impl Terminals {
 
     async fn sweep_container(&self, container: &str) -> Result<(), WatchError> {
         // First what there is, then which of it is meant to be.
-        let running = self.0.docker.running_execs(container).await?;
+        let running = self.0.runtime.running_execs(container).await?;
         let there: Vec<TerminalId> = running.iter().filter_map(|exec| marked(&exec.arguments)).collect();
         if there.is_empty() {
             return Ok(());

@@ -14,9 +14,9 @@ use clawdeploy_shared::ids::InstanceId;
 use super::{
     client::{CHANGE_LIMIT, Docker, READ_LIMIT, START_LIMIT, STOP_MARGIN},
     error::DockerError,
-    inspect::ContainerStatus,
-    spec::{ContainerSpec, LABEL_DEPLOYMENT, LABEL_INSTANCE, LABEL_SPEC, container_body, nano_cpus},
+    spec::{LABEL_DEPLOYMENT, LABEL_INSTANCE, LABEL_SPEC, container_body, nano_cpus},
 };
+use crate::runtime::{GatewaySpec, GatewayStatus};
 
 /// How often a create is tried while the name is taken by what cannot be seen, or comes back.
 const CREATE_TRIES: usize = 20;
@@ -41,7 +41,7 @@ impl Docker {
     /// A container of this instance that was made from the same body is adopted, in whatever state it is; one from
     /// another body, or whose network is gone, is removed first. A stranger's container under that name is left alone and is
     /// [`DockerError::NameTaken`]. A missing image is [`DockerError::is_not_found`].
-    pub async fn ensure_container(&self, spec: &ContainerSpec) -> Result<String, DockerError> {
+    pub async fn ensure_container(&self, spec: &GatewaySpec) -> Result<String, DockerError> {
         let api = self.api().await?;
         let spec = self.fitted(spec).await?;
         let name = spec.instance.container_name();
@@ -113,9 +113,9 @@ impl Docker {
     }
 
     /// `spec` with no more CPU than the engine has, which it would refuse.
-    async fn fitted(&self, spec: &ContainerSpec) -> Result<ContainerSpec, DockerError> {
+    async fn fitted(&self, spec: &GatewaySpec) -> Result<GatewaySpec, DockerError> {
         let most = self.engine().await?.cpu_millis;
-        Ok(ContainerSpec {
+        Ok(GatewaySpec {
             cpu_millis: spec.cpu_millis.min(most),
             boost_cpu_millis: spec.boost_cpu_millis.min(most),
             ..spec.clone()
@@ -130,8 +130,8 @@ impl Docker {
         if !says(LABEL_DEPLOYMENT, self.deployment()) || !says(LABEL_INSTANCE, instance.as_str()) {
             return Ok(Holder::Stranger);
         }
-        let status = ContainerStatus::from_engine(found.state.and_then(|state| state.status));
-        let half_gone = matches!(status, ContainerStatus::Dead | ContainerStatus::Removing);
+        let status = GatewayStatus::from_engine(found.state.and_then(|state| state.status));
+        let half_gone = matches!(status, GatewayStatus::Dead | GatewayStatus::Removing);
         if half_gone || !says(LABEL_SPEC, hash) {
             return Ok(Holder::Stale(id));
         }

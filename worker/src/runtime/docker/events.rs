@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use bollard::{models::EventMessage, query_parameters::EventsOptionsBuilder};
 use chrono::{DateTime, Utc};
-use clawdeploy_shared::ids::InstanceId;
 use futures_util::{StreamExt as _, stream::BoxStream};
 
 use super::{
@@ -12,21 +11,7 @@ use super::{
     error::DockerError,
     spec::{LABEL_DEPLOYMENT, LABEL_INSTANCE},
 };
-
-/// What happened to a container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum InstanceAction {
-    Start,
-    /// Its first process ended, for whatever reason.
-    Die,
-    /// The kernel killed a process of it for memory.
-    Oom,
-    /// A stop that somebody asked for is complete; comes after `Die`.
-    Stop,
-    Pause,
-    Unpause,
-    Destroy,
-}
+use crate::runtime::{InstanceAction, InstanceEvent};
 
 impl InstanceAction {
     const NAMES: [(&'static str, Self); 7] = [
@@ -38,17 +23,6 @@ impl InstanceAction {
         ("unpause", Self::Unpause),
         ("destroy", Self::Destroy),
     ];
-}
-
-/// One thing that happened to the container of an instance.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InstanceEvent {
-    pub instance: InstanceId,
-    pub container_id: String,
-    pub action: InstanceAction,
-    /// Of a [`InstanceAction::Die`].
-    pub exit_code: Option<i64>,
-    pub at: DateTime<Utc>,
 }
 
 impl Docker {

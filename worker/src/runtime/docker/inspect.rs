@@ -14,22 +14,9 @@ use super::{
     error::DockerError,
     spec::{LABEL_DEPLOYMENT, LABEL_INSTANCE, LABEL_OPENCLAW_VERSION, LABEL_SPEC},
 };
+use crate::runtime::{GatewayState, GatewayStatus, OwnedGateway};
 
-/// What the engine says a container is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ContainerStatus {
-    Created,
-    Running,
-    Paused,
-    /// Between two starts by the engine's restart policy.
-    Restarting,
-    Removing,
-    Exited,
-    /// Half removed; it can only be removed again.
-    Dead,
-}
-
-impl ContainerStatus {
+impl GatewayStatus {
     pub(super) fn from_engine(status: Option<ContainerStateStatusEnum>) -> Self {
         use ContainerStateStatusEnum as Engine;
         match status {
@@ -57,36 +44,6 @@ impl ContainerStatus {
     }
 }
 
-/// A container of this deployment, as the list shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OwnedContainer {
-    pub id: String,
-    pub name: String,
-    pub instance: InstanceId,
-    pub status: ContainerStatus,
-    pub image_id: String,
-    /// Hash of the body it was made from, see [`spec_hash`](super::spec_hash).
-    pub spec: String,
-}
-
-/// One container, looked at closely.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ContainerState {
-    pub status: ContainerStatus,
-    /// Of the last run that ended; `None` while it runs and before it ever ran.
-    pub exit_code: Option<i64>,
-    /// Its first process was killed for memory. Stays false when only a child was.
-    pub oom_killed: bool,
-    /// Restarts by the engine's policy since it was last started by us.
-    pub restart_count: i64,
-    pub started_at: Option<DateTime<Utc>>,
-    pub image_id: String,
-    /// CPU limit in force, in thousandths; 0 for none.
-    pub cpu_millis: i32,
-    /// Why the last start failed, in the engine's words.
-    pub error: Option<String>,
-}
-
 impl Docker {
     /// Id of the image that `reference` names now, or `None` where this engine has no such image.
     pub async fn image_id(&self, reference: &str) -> Result<Option<String>, DockerError> {
@@ -100,17 +57,17 @@ impl Docker {
     }
 
     /// Containers of one instance, usually one or none.
-    pub async fn find_instance_containers(&self, instance: &InstanceId) -> Result<Vec<OwnedContainer>, DockerError> {
+    pub async fn find_instance_containers(&self, instance: &InstanceId) -> Result<Vec<OwnedGateway>, DockerError> {
         self.list(Some(instance)).await
     }
 
     /// Containers of all instances of this deployment, in any state.
-    pub async fn list_owned(&self) -> Result<Vec<OwnedContainer>, DockerError> {
+    pub async fn list_owned(&self) -> Result<Vec<OwnedGateway>, DockerError> {
         self.list(None).await
     }
 
     /// State of a container, or `None` where there is none.
-    pub async fn inspect_state(&self, id: &str) -> Result<Option<ContainerState>, DockerError> {
+    pub async fn inspect_state(&self, id: &str) -> Result<Option<GatewayState>, DockerError> {
         Ok(self.inspect(id).await?.map(state_of))
     }
 
@@ -135,7 +92,7 @@ impl Docker {
         none_if_missing(self.run("inspect the image", READ_LIMIT, api.inspect_image(reference)).await)
     }
 
-    async fn list(&self, instance: Option<&InstanceId>) -> Result<Vec<OwnedContainer>, DockerError> {
+    async fn list(&self, instance: Option<&InstanceId>) -> Result<Vec<OwnedGateway>, DockerError> {
         let api = self.api().await?;
         let mut labels = vec![format!("{LABEL_DEPLOYMENT}={}", self.deployment())];
         labels.push(instance.map_or_else(|| LABEL_INSTANCE.to_owned(), |id| format!("{LABEL_INSTANCE}={id}")));
@@ -147,24 +104,24 @@ impl Docker {
 }
 
 /// `None` for a container whose instance label is not an id: it was not made here.
-fn owned(summary: ContainerSummary) -> Option<OwnedContainer> {
+fn owned(summary: ContainerSummary) -> Option<OwnedGateway> {
     let labels = summary.labels.unwrap_or_default();
-    Some(OwnedContainer {
+    Some(OwnedGateway {
         id: summary.id?,
         name: summary.names.and_then(|names| names.into_iter().next()).unwrap_or_default().trim_matches('/').to_owned(),
         instance: labels.get(LABEL_INSTANCE)?.parse().ok()?,
-        status: ContainerStatus::from_summary(summary.state),
+        status: GatewayStatus::from_summary(summary.state),
         image_id: summary.image_id.unwrap_or_default(),
         spec: labels.get(LABEL_SPEC).cloned().unwrap_or_default(),
     })
 }
 
-fn state_of(found: ContainerInspectResponse) -> ContainerState {
+fn state_of(found: ContainerInspectResponse) -> GatewayState {
     let state = found.state.unwrap_or_default();
-    let status = ContainerStatus::from_engine(state.status);
-    let ended = matches!(status, ContainerStatus::Exited | ContainerStatus::Restarting | ContainerStatus::Dead);
+    let status = GatewayStatus::from_engine(state.status);
+    let ended = matches!(status, GatewayStatus::Exited | GatewayStatus::Restarting | GatewayStatus::Dead);
     let nano_cpus = found.host_config.and_then(|host| host.nano_cpus).unwrap_or_default();
-    ContainerState {
+    GatewayState {
         status,
         exit_code: state.exit_code.filter(|_| ended),
         oom_killed: state.oom_killed.unwrap_or_default(),

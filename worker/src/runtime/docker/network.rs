@@ -14,9 +14,10 @@ use super::{
     client::{CHANGE_LIMIT, Docker, READ_LIMIT},
     container::done_if_missing,
     error::DockerError,
-    inspect::{ContainerStatus, none_if_missing},
-    spec::{LABEL_DEPLOYMENT, LABEL_INSTANCE, NetworkSpec, network_body},
+    inspect::none_if_missing,
+    spec::{LABEL_DEPLOYMENT, LABEL_INSTANCE, network_body},
 };
+use crate::runtime::{GatewayStatus, NetworkSpec};
 
 /// How long a network that is being made is waited for: together a second, many times what it takes.
 const ADOPT_TRIES: usize = 10;
@@ -143,7 +144,7 @@ impl Docker {
     async fn has_running_container(&self, id: &str) -> Result<bool, DockerError> {
         for container in self.attached(id).await? {
             let found = self.inspect_state(&container).await?.map(|state| state.status);
-            if matches!(found, Some(ContainerStatus::Running | ContainerStatus::Paused | ContainerStatus::Restarting)) {
+            if matches!(found, Some(GatewayStatus::Running | GatewayStatus::Paused | GatewayStatus::Restarting)) {
                 return Ok(true);
             }
         }

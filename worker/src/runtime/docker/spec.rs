@@ -4,19 +4,17 @@
 //! through. Secrets are not in them either: environment and labels can be read by whoever may inspect a container, so
 //! tokens and keys live in files of the config directory.
 
-use std::{collections::HashMap, path::PathBuf};
+use std::collections::HashMap;
 
 use bollard::models::{
     ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, Ipam, IpamConfig, Mount, MountType,
     NetworkCreateRequest, PortBinding, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
 };
-use clawdeploy_shared::{
-    ids::{InstanceId, JobId},
-    openclaw::{GATEWAY_PORT, WORKSPACE_DIR},
-    ports::Subnet,
-};
+use clawdeploy_shared::openclaw::{GATEWAY_PORT, WORKSPACE_DIR};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+
+use crate::runtime::{GatewaySpec, NetworkSpec};
 
 /// Tells two deployments on one engine apart.
 pub const LABEL_DEPLOYMENT: &str = "clawdeploy.deployment";
@@ -33,43 +31,8 @@ pub const LABEL_OPENCLAW_VERSION: &str = "clawdeploy.openclaw.version";
 const HOME: &str = "/home/node";
 const CONFIG_TARGET: &str = "/home/node/.openclaw";
 
-/// Everything that makes one instance's container differ from another's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ContainerSpec {
-    pub instance: InstanceId,
-    pub deployment: String,
-    /// Id of the image, not a tag: a tag may move between two attempts.
-    pub image_id: String,
-    /// Port on the host's loopback.
-    pub port: u16,
-    pub memory_mb: i32,
-    /// CPU while it runs, in thousandths; set by [`set_cpu`](super::Docker::set_cpu) once the gateway is ready.
-    pub cpu_millis: i32,
-    /// CPU while it starts, in thousandths; never less than `cpu_millis`. Booting is nearly all CPU time.
-    pub boost_cpu_millis: i32,
-    pub config_dir: PathBuf,
-    pub workspace_dir: PathBuf,
-    pub job: JobId,
-    pub attempt: i32,
-}
-
-impl ContainerSpec {
-    /// CPU that the container starts with, in thousandths.
-    pub fn start_cpu_millis(&self) -> i32 {
-        self.boost_cpu_millis.max(self.cpu_millis)
-    }
-}
-
-/// The network of an instance, named like its container.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NetworkSpec {
-    pub instance: InstanceId,
-    pub deployment: String,
-    pub subnet: Subnet,
-}
-
 /// The container of an instance, whole.
-pub fn container_body(spec: &ContainerSpec) -> ContainerCreateBody {
+pub fn container_body(spec: &GatewaySpec) -> ContainerCreateBody {
     let mut body = ContainerCreateBody {
         // OpenClaw's lease on its state names the host: with a name that changes, a container made anew refuses to
         // start for five minutes after a kill.
@@ -174,7 +137,7 @@ fn write_canonical(value: &Value, out: &mut String) {
     }
 }
 
-fn environment(spec: &ContainerSpec) -> Vec<String> {
+fn environment(spec: &GatewaySpec) -> Vec<String> {
     // Most of a gateway's memory lies outside V8's old space: 7/16 of the limit leaves room for it and for a CLI
     // command beside it (896 MiB of 2 GiB, as measured).
     let old_space_mb = spec.memory_mb * 7 / 16;
@@ -190,7 +153,7 @@ fn environment(spec: &ContainerSpec) -> Vec<String> {
     ]
 }
 
-fn host_config(spec: &ContainerSpec) -> HostConfig {
+fn host_config(spec: &GatewaySpec) -> HostConfig {
     let memory = i64::from(spec.memory_mb) * 1024 * 1024;
     HostConfig {
         // Siblings, never one below the other: a mount below one that the tenant can write to is resolved through what

@@ -1,9 +1,11 @@
 use std::path::Path;
 
+use clawdeploy_shared::ids::{InstanceId, JobId};
+
 use super::*;
 
-fn spec() -> ContainerSpec {
-    ContainerSpec {
+fn spec() -> GatewaySpec {
+    GatewaySpec {
         instance: "k3v9q0x2m7ab".parse().unwrap(),
         deployment: "clawdeploy".to_owned(),
         image_id: "sha256:0123456789abcdef".to_owned(),
@@ -172,7 +174,7 @@ fn many_bodies() -> impl Iterator<Item = ContainerCreateBody> {
     memories.into_iter().flat_map(move |memory_mb| {
         cpus.into_iter().flat_map(move |cpu_millis| {
             ports.into_iter().map(move |port| {
-                container_body(&ContainerSpec { memory_mb, cpu_millis, port, instance: InstanceId::random(), ..spec() })
+                container_body(&GatewaySpec { memory_mb, cpu_millis, port, instance: InstanceId::random(), ..spec() })
             })
         })
     })
@@ -220,17 +222,17 @@ fn nothing_of_the_host_is_shared() {
 
 #[test]
 fn the_hash_follows_the_body_but_not_the_attempt() {
-    let hash = |spec: &ContainerSpec| container_body(spec).labels.unwrap()[LABEL_SPEC].clone();
+    let hash = |spec: &GatewaySpec| container_body(spec).labels.unwrap()[LABEL_SPEC].clone();
     let first = hash(&spec());
     assert_eq!(first.len(), 16);
-    assert_eq!(hash(&ContainerSpec { attempt: 2, job: JobId::generate(), ..spec() }), first);
-    assert_ne!(hash(&ContainerSpec { port: 10002, ..spec() }), first);
-    assert_ne!(hash(&ContainerSpec { image_id: "sha256:other".to_owned(), ..spec() }), first);
-    assert_ne!(hash(&ContainerSpec { memory_mb: 1024, ..spec() }), first);
+    assert_eq!(hash(&GatewaySpec { attempt: 2, job: JobId::generate(), ..spec() }), first);
+    assert_ne!(hash(&GatewaySpec { port: 10002, ..spec() }), first);
+    assert_ne!(hash(&GatewaySpec { image_id: "sha256:other".to_owned(), ..spec() }), first);
+    assert_ne!(hash(&GatewaySpec { memory_mb: 1024, ..spec() }), first);
 }
 
 #[test]
 fn a_start_never_has_less_cpu_than_the_limit() {
-    let body = container_body(&ContainerSpec { cpu_millis: 4000, ..spec() });
+    let body = container_body(&GatewaySpec { cpu_millis: 4000, ..spec() });
     assert_eq!(body.host_config.unwrap().nano_cpus, Some(4_000_000_000));
 }

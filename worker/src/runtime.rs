@@ -1,0 +1,319 @@
+//! What runs the gateways, as verbs that may be repeated.
+//!
+//! Whoever uses it does not see which engine it is: each verb says what is to be so, and a match says how each engine brings
+//! it about. Two rules hold for all of them:
+//! - A verb is idempotent. A job that is picked up after a crash, or after an answer that was lost on its way, calls it
+//!   again: what is there already is adopted, what is gone already counts as done.
+//! - It acts on a gateway by the id that the engine gave it, never by a name. A worker that lost its lease can then not touch
+//!   the gateway that its successor has made under the same name.
+//!
+//! What belongs to one engine alone, image builds for instance, matches on it where it is used.
+
+use std::{
+    collections::HashSet,
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use clawdeploy_shared::{
+    ids::InstanceId,
+    inside::usage::{LogArguments, LogLine},
+    ports::ProbePlace,
+};
+use futures_util::{StreamExt as _, stream::BoxStream};
+
+use self::docker::Docker;
+pub(crate) use self::docker::{Attached, Counters, KILLED, ProbeSpec, RunningExec};
+pub use self::{
+    docker::{Ending, Finished, LabelledImage, OwnedNetwork},
+    error::RuntimeError,
+    gateway::{GatewaySpec, GatewayState, GatewayStatus, InstanceAction, InstanceEvent, NetworkSpec, OwnedGateway},
+};
+
+pub mod docker;
+mod error;
+mod gateway;
+
+/// The engine that runs this installation's gateways. Cheap to clone; clones share its connection.
+#[derive(Debug, Clone)]
+pub enum Runtime {
+    Docker(Docker),
+}
+
+/// The engine itself.
+impl Runtime {
+    /// Fails unless it answers.
+    pub async fn ping(&self) -> Result<(), RuntimeError> {
+        match self {
+            Self::Docker(docker) => Ok(docker.ping().await.map(drop)?),
+        }
+    }
+
+    /// CPUs that it has for gateways, in thousandths.
+    pub async fn cpu_millis(&self) -> Result<i32, RuntimeError> {
+        match self {
+            Self::Docker(docker) => Ok(docker.engine().await?.cpu_millis),
+        }
+    }
+
+    /// Its own id, where it has one; asked for `anew`, or as it was known last.
+    pub async fn engine_id(&self, anew: bool) -> Result<Option<String>, RuntimeError> {
+        match self {
+            Self::Docker(docker) => Ok(docker.engine_id(anew).await?),
+        }
+    }
+
+    /// Says which id is this installation's; an engine with another one is asked for nothing. `None`: it is not known yet.
+    pub fn expect(&self, id: Option<&str>) {
+        match self {
+            Self::Docker(docker) => docker.expect(id),
+        }
+    }
+}
+
+/// Images.
+impl Runtime {
+    /// Id of the image that `reference` names now; `None`: the engine has no such image.
+    pub async fn image_id(&self, reference: &str) -> Result<Option<String>, RuntimeError> {
+        match self {
+            Self::Docker(docker) => Ok(docker.image_id(reference).await?),
+        }
+    }
+
+    /// Version of OpenClaw in an image; `None`: there is no such image, or it does not say.
+    pub async fn image_version(&self, reference: &str) -> Result<Option<String>, RuntimeError> {
+        match self {
+            Self::Docker(docker) => Ok(docker.image_version(reference).await?),
+        }
+    }
+
+    /// Images that carry this deployment's label.
+    pub async fn list_labelled_images(&self) -> Result<Vec<LabelledImage>, RuntimeError> {
+        match self {
+            Self::Docker(docker) => Ok(docker.list_labelled_images().await?),
+        }
+    }
+
+    /// Ids of the images that anything on the engine was made from.
+    pub async fn images_in_use(&self) -> Result<HashSet<String>, RuntimeError> {
+        match self {
+            Self::Docker(docker) => Ok(docker.images_of_containers().await?),
+        }
+    }
+
+    /// Removes an image and those of its tags that are ours; false: somebody else names it or uses it, so it stays.
+    pub async fn remove_own_image(&self, id: &str, own_tags: &HashSet<String>) -> Result<bool, RuntimeError> {
+        match self {
+            Self::Docker(docker) => Ok(docker.remove_own_image(id, own_tags).await?),
+        }
+    }
+}
+
+/// Gateways and their networks.
+impl Runtime {
+    /// Gateways of one instance, usually one or none.
+    pub async fn gateways_of(&self, instance: &InstanceId) -> Result<Vec<OwnedGateway>, RuntimeError> {
+        match self {
+            Self::Docker(docker) => Ok(docker.find_instance_containers(instance).await?),
+        }
+    }
+
+    /// Gateways of all instances of this deployment, in any state.
+    pub async fn gateways(&self) -> Result<Vec<OwnedGateway>, RuntimeError> {
+        match self {
+            Self::Docker(docker) => Ok(docker.list_owned().await?),
+        }
+    }
+
+    /// State of a gateway; `None`: there is none of this id.
+    pub async fn state(&self, id: &str) -> Result<Option<GatewayState>, RuntimeError> {
+        match self {
+            Self::Docker(docker) => Ok(docker.inspect_state(id).await?),
+        }
+    }
+
+    /// Where the gateway of the instance that holds `port` is asked, and where its users are sent.
+    pub fn address(&self, port: u16) -> SocketAddr {
+        match self {
+            Self::Docker(_) => (Ipv4Addr::LOCALHOST, port).into(),
+        }
+    }
+
+    /// Port of this host that leads to a gateway; `None`: there is no such gateway, or no such port.
+    pub async fn host_port(&self, id: &str) -> Result<Option<u16>, RuntimeError> {
+        match self {
+            Self::Docker(docker) => Ok(docker.host_port(id).await?),
+        }
+    }
+
+    /// What happens to this deployment's gateways, from now on and without a gap, until the engine ends it or an error comes.
+    pub async fn events(&self) -> Result<BoxStream<'static, Result<InstanceEvent, RuntimeError>>, RuntimeError> {
+        match self {
+            Self::Docker(docker) => Ok(docker.events().await?.map(|event| Ok(event?)).boxed()),
+        }
+    }
+
+    /// Sees to it that there is the gateway of `spec`, and returns its id. It is not started.
+    pub async fn ensure_gateway(&self, spec: &GatewaySpec) -> Result<String, RuntimeError> {
+        match self {
+            Self::Docker(docker) => Ok(docker.ensure_container(spec).await?),
+        }
+    }
+
+    /// Starts a gateway; one that runs counts as done.
+    pub async fn start(&self, id: &str) -> Result<(), RuntimeError> {
+        match self {
+            Self::Docker(docker) => Ok(docker.start(id).await?),
+        }
+    }
+
+    /// Stops a gateway, which gets `grace` to end. One that has ended, or is gone, counts as done.
+    pub async fn stop(&self, id: &str, grace: Duration) -> Result<(), RuntimeError> {
+        match self {
+            Self::Docker(docker) => Ok(docker.stop(id, grace).await?),
+        }
+    }
+
+    /// Removes a gateway, running or not; its files stay.
+    pub async fn remove(&self, id: &str) -> Result<(), RuntimeError> {
+        match self {
+            Self::Docker(docker) => Ok(docker.remove(id).await?),
+        }
+    }
+
+    /// Limits the CPU of a gateway to `millis` thousandths, at once and also while it runs.
+    pub async fn set_cpu(&self, id: &str, millis: i32) -> Result<(), RuntimeError> {
+        match self {
+            Self::Docker(docker) => Ok(docker.set_cpu(id, millis).await?),
+        }
+    }
+
+    /// Sees to it that there is the instance's network of `spec`.
+    pub async fn ensure_network(&self, spec: &NetworkSpec) -> Result<(), RuntimeError> {
+        match self {
+            Self::Docker(docker) => Ok(docker.ensure_network(spec).await?),
+        }
+    }
+
+    /// Removes the network of an instance; a missing one counts as done.
+    pub async fn remove_network(&self, instance: &InstanceId) -> Result<(), RuntimeError> {
+        match self {
+            Self::Docker(docker) => Ok(docker.remove_network(instance).await?),
+        }
+    }
+
+    /// Networks of all instances of this deployment.
+    pub async fn networks(&self) -> Result<Vec<OwnedNetwork>, RuntimeError> {
+        match self {
+            Self::Docker(docker) => Ok(docker.list_owned_networks().await?),
+        }
+    }
+
+    /// Removes a network that nothing uses; false: something does, so it stays. A missing one counts as done.
+    pub async fn remove_unused_network(&self, network: &OwnedNetwork) -> Result<bool, RuntimeError> {
+        match self {
+            Self::Docker(docker) => Ok(docker.remove_unused_network(network).await?),
+        }
+    }
+
+    /// Sees to it that the firewall's probe has its two networks.
+    pub(crate) async fn ensure_probe_networks(&self, place: &ProbePlace) -> Result<(), RuntimeError> {
+        match self {
+            Self::Docker(docker) => Ok(docker.ensure_probe_networks(place).await?),
+        }
+    }
+
+    /// Runs the firewall's probe once; its exit code.
+    pub(crate) async fn run_probe(&self, spec: &ProbeSpec) -> Result<i64, RuntimeError> {
+        match self {
+            Self::Docker(docker) => Ok(docker.run_probe(spec).await?),
+        }
+    }
+}
+
+/// The inside of a gateway's container.
+impl Runtime {
+    /// The last `lines` lines of a gateway's output, oldest first, at most 16 KiB, with `secrets` masked. None where there is
+    /// no gateway.
+    pub async fn tail(&self, id: &str, lines: usize, secrets: &[&str]) -> Result<Vec<String>, RuntimeError> {
+        match self {
+            Self::Docker(docker) => Ok(docker.tail(id, lines, secrets).await?),
+        }
+    }
+
+    /// Lines of a gateway's output, without control characters: those that there are and, where it is followed, those to come.
+    pub(crate) async fn log_lines(
+        &self,
+        id: &str,
+        arguments: LogArguments,
+    ) -> Result<BoxStream<'static, Result<LogLine, RuntimeError>>, RuntimeError> {
+        match self {
+            Self::Docker(docker) => Ok(docker.log_lines(id, arguments).await?.map(|line| Ok(line?)).boxed()),
+        }
+    }
+
+    /// What a running gateway has used since its start; `None`: it does not run, or is not there.
+    pub(crate) async fn counters(&self, id: &str) -> Result<Option<Counters>, RuntimeError> {
+        match self {
+            Self::Docker(docker) => Ok(docker.counters(id).await?),
+        }
+    }
+
+    /// The same about once a second, until the gateway ends.
+    pub(crate) async fn follow_counters(
+        &self,
+        id: &str,
+    ) -> Result<BoxStream<'static, Result<Counters, RuntimeError>>, RuntimeError> {
+        match self {
+            Self::Docker(docker) => Ok(docker.follow_counters(id).await?.map(|counters| Ok(counters?)).boxed()),
+        }
+    }
+
+    /// Runs `command` beside a gateway, without a terminal, and waits for its end; it is ended after `limit`.
+    pub async fn exec(&self, id: &str, command: &[&str], limit: Duration) -> Result<Finished, RuntimeError> {
+        match self {
+            Self::Docker(docker) => Ok(docker.exec(id, command, limit).await?),
+        }
+    }
+
+    /// Prepares `command` beside a gateway, and returns its id. With a `variable` (`NAME=value`) for its environment it gets a
+    /// terminal.
+    pub(crate) async fn create_exec(
+        &self,
+        id: &str,
+        command: &[&str],
+        variable: Option<&str>,
+    ) -> Result<String, RuntimeError> {
+        match self {
+            Self::Docker(docker) => Ok(docker.create_exec(id, command, variable).await?),
+        }
+    }
+
+    /// Starts a prepared command and takes its streams over.
+    pub(crate) async fn attach_exec(&self, exec: &str, tty: bool) -> Result<Attached, RuntimeError> {
+        match self {
+            Self::Docker(docker) => Ok(docker.attach_exec(exec, tty).await?),
+        }
+    }
+
+    /// Gives the terminal of a command another size.
+    pub(crate) async fn resize_exec(&self, exec: &str, cols: u16, rows: u16) -> Result<(), RuntimeError> {
+        match self {
+            Self::Docker(docker) => Ok(docker.resize_exec(exec, cols, rows).await?),
+        }
+    }
+
+    /// What a command ended with; `None`: it runs.
+    pub(crate) async fn exec_ended(&self, exec: &str) -> Result<Option<i64>, RuntimeError> {
+        match self {
+            Self::Docker(docker) => Ok(docker.exec_ended(exec).await?),
+        }
+    }
+
+    /// Commands that run beside a gateway.
+    pub(crate) async fn running_execs(&self, id: &str) -> Result<Vec<RunningExec>, RuntimeError> {
+        match self {
+            Self::Docker(docker) => Ok(docker.running_execs(id).await?),
+        }
+    }
+}
