@@ -5,16 +5,16 @@
 //!   happens to Redis, or to the future that rang, can cancel work.
 //! - [`keeper`] renews the leases of what runs, takes back those of vanished workers and looks for work that no ring
 //!   announced.
-//! - [`ledger`] ends jobs that concern no instance, many in one statement.
+//! - [`completion`] ends jobs that concern no instance, many in one statement.
 //! - [`runner`] runs one claimed job: [`forward`] through its steps, or back through their undos ([`undo`]).
 
 pub mod active;
+pub mod completion;
 pub mod dispatch;
 pub mod doorbell;
 mod end;
 mod forward;
 pub mod keeper;
-pub mod ledger;
 pub mod prune;
 pub mod runner;
 mod story;

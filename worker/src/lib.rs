@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     config::WorkerConfig,
-    engine::{active::Active, dispatch::Dispatcher, doorbell, keeper, ledger::Ledger},
+    engine::{active::Active, completion::CompletionBatch, dispatch::Dispatcher, doorbell, keeper},
     env::{Env, host_name},
     inside::Endpoint,
     reconcile::Reconciler,
@@ -56,13 +56,13 @@ pub async fn run(config: WorkerConfig) -> anyhow::Result<()> {
     clawdeploy_shared::metrics::serve(&config.metrics).context("metrics (CLAWDEPLOY_METRICS_LISTEN)")?;
     let env = Env::open(config).await?;
     let (active, tasks) = (Active::default(), TaskTracker::new());
-    let ledger = Ledger::start(env.db.clone(), env.worker.to_string());
+    let completions = CompletionBatch::start(env.db.clone(), env.worker.to_string());
     let queues = env.config.engine.queues();
     anyhow::ensure!(
         !queues.is_empty(),
         "the worker serves no queue; set CLAWDEPLOY_LIFECYCLE_CONCURRENCY or CLAWDEPLOY_BUILD_CONCURRENCY"
     );
-    let dispatcher = |queue| Dispatcher::new(env.clone(), queue, active.clone(), tasks.clone(), ledger.clone());
+    let dispatcher = |queue| Dispatcher::new(env.clone(), queue, active.clone(), tasks.clone(), completions.clone());
     let dispatchers: Vec<Dispatcher> = queues.iter().copied().map(dispatcher).collect();
 
     let mut inside =

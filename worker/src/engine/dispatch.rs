@@ -23,7 +23,7 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-use super::{active::Active, ledger::Ledger, runner};
+use super::{active::Active, completion::CompletionBatch, runner};
 use crate::env::Env;
 
 /// Jobs claimed by one statement at most. Enough to make the statement's cost small beside the jobs', few enough to leave
@@ -42,13 +42,13 @@ pub struct Dispatcher {
     look: Arc<Notify>,
     active: Active,
     tasks: TaskTracker,
-    ledger: Ledger,
+    completions: CompletionBatch,
 }
 
 impl Dispatcher {
-    pub fn new(env: Env, queue: Queue, active: Active, tasks: TaskTracker, ledger: Ledger) -> Self {
+    pub fn new(env: Env, queue: Queue, active: Active, tasks: TaskTracker, completions: CompletionBatch) -> Self {
         let room = Arc::new(Semaphore::new(env.config.engine.concurrency(queue)));
-        Self { queue, env, room, look: Arc::new(Notify::new()), active, tasks, ledger }
+        Self { queue, env, room, look: Arc::new(Notify::new()), active, tasks, completions }
     }
 
     /// Says that there may be work. Said twice before it was looked, it is looked once.
@@ -188,8 +188,8 @@ impl Dispatcher {
             };
             let env = dispatcher.env.clone();
             // A task of its own, so that a panic in a step becomes a failed attempt and not the end of the worker.
-            let ledger = dispatcher.ledger.clone();
-            let run = tokio::spawn(runner::run(env.clone(), job.clone(), lease.clone(), signals, ledger));
+            let completions = dispatcher.completions.clone();
+            let run = tokio::spawn(runner::run(env.clone(), job.clone(), lease.clone(), signals, completions));
             if let Err(panic) = run.await {
                 runner::after_panic(&env, &job, &lease, &panic).await;
             }

@@ -6,7 +6,7 @@ use clawdeploy_shared::{
     job::JobStatus,
 };
 
-use super::ledger::Ledger;
+use super::completion::CompletionBatch;
 use crate::{
     job::{context::JobContext, error::StepError},
     jobs::{self, Outcome, Plan},
@@ -25,9 +25,14 @@ pub(super) enum Left {
 }
 
 /// Ends a job all of whose steps are done.
-pub(super) async fn succeed(cx: &JobContext, plan: &Plan, ledger: &Ledger, message: &str) -> Result<(), StepError> {
+pub(super) async fn succeed(
+    cx: &JobContext,
+    plan: &Plan,
+    completions: &CompletionBatch,
+    message: &str,
+) -> Result<(), StepError> {
     match plan.succeeded {
-        Outcome::None => Ok(ledger.succeed(cx.lease.clone()).await?),
+        Outcome::None => Ok(completions.succeed(cx.lease.clone()).await?),
         outcome => end(cx, outcome, JobStatus::Succeeded, message, None).await,
     }
 }

@@ -17,10 +17,9 @@ use clawdeploy_shared::{
 use rand::RngExt as _;
 
 use super::{
+    completion::CompletionBatch,
     end::{Left, hand_back, succeed},
-    forward,
-    ledger::Ledger,
-    undo,
+    forward, undo,
 };
 use crate::{
     env::Env,
@@ -36,13 +35,13 @@ use crate::{
 const GIVE_BACK_WITHIN: Duration = Duration::from_mins(10);
 
 /// Runs a claimed job until it ends, is to be tried again, or is somebody else's.
-pub async fn run(env: Env, job: Job, lease: Lease, signals: Signals, ledger: Ledger) {
+pub async fn run(env: Env, job: Job, lease: Lease, signals: Signals, completions: CompletionBatch) {
     let began = Instant::now();
     let (id, kind, attempt) = (job.id, job.kind, job.attempt);
     let instance_id = job.instance_id.as_ref().map(ToString::to_string);
     let (queue, request_id) = (job.queue, job.request_id.clone());
     // On the heap: it holds the state of every step.
-    let left = Box::pin(attempt_once(&env, job, lease.clone(), signals.clone(), ledger)).await;
+    let left = Box::pin(attempt_once(&env, job, lease.clone(), signals.clone(), completions)).await;
     let outcome = match &left {
         Ok(Left::Ended(status)) => status.as_str(),
         Ok(Left::Retry) => "retry",
@@ -112,7 +111,13 @@ async fn panicked(cx: &JobContext, error: StepError) -> Result<Left, StepError> 
     }
 }
 
-async fn attempt_once(env: &Env, job: Job, lease: Lease, signals: Signals, ledger: Ledger) -> Result<Left, StepError> {
+async fn attempt_once(
+    env: &Env,
+    job: Job,
+    lease: Lease,
+    signals: Signals,
+    completions: CompletionBatch,
+) -> Result<Left, StepError> {
     let plan = jobs::plan(job.kind);
     let begun = job.attempt > 1;
     let lost = signals.lost.clone();
@@ -132,8 +137,8 @@ async fn attempt_once(env: &Env, job: Job, lease: Lease, signals: Signals, ledge
         // What it does from here on is its end or the way back, and that is not given up half way.
         let cx = JobContext { cancellable: false, ..cx };
         let ended = match went {
-            Ok(()) => succeed(&cx, plan, &ledger, "Done").await,
-            Err(StepError::Satisfied(message)) => succeed(&cx, plan, &ledger, &message).await,
+            Ok(()) => succeed(&cx, plan, &completions, "Done").await,
+            Err(StepError::Satisfied(message)) => succeed(&cx, plan, &completions, &message).await,
             Err(error) => return stopped(&cx, plan, error).await,
         };
         match ended {

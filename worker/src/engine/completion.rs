@@ -26,11 +26,11 @@ const LIMIT: Duration = Duration::from_secs(15);
 
 type Entry = (Lease, oneshot::Sender<bool>);
 
-/// Handle on the ledger; one for the process.
+/// Handle on the batch; one for the process.
 #[derive(Debug, Clone)]
-pub struct Ledger(mpsc::Sender<Entry>);
+pub struct CompletionBatch(mpsc::Sender<Entry>);
 
-impl Ledger {
+impl CompletionBatch {
     /// Starts the task that writes; it ends with the last handle.
     pub fn start(db: Db, worker: String) -> Self {
         let (sender, receiver) = mpsc::channel(BATCH);
