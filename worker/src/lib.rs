@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     config::WorkerConfig,
-    engine::{active::Active, completion::CompletionBatch, dispatch::Dispatcher, doorbell, keeper},
+    engine::{active::Active, completion::CompletionBatch, dispatch::Dispatcher, doorbell, heartbeat, reaper},
     env::{Env, host_name},
     inside::Endpoint,
     reconcile::Reconciler,
@@ -68,9 +68,9 @@ pub async fn run(config: WorkerConfig) -> anyhow::Result<()> {
     let mut inside =
         Endpoint::open(env.clone()).await.context("cannot listen for the API; set CLAWDEPLOY_WORKER_LISTEN")?;
     let (reap_from, may_reap_from) = watch::channel(Some(Instant::now()));
-    let renewer = tokio::spawn(keeper::renew_leases(env.clone(), active.clone(), reap_from));
-    let beats = tokio::spawn(keeper::beat(env.clone(), active.clone(), host_name(), inside.address.clone()));
-    tokio::spawn(keeper::sweep(env.clone(), dispatchers.clone(), may_reap_from));
+    let renewer = tokio::spawn(heartbeat::renew_leases(env.clone(), active.clone(), reap_from));
+    let beats = tokio::spawn(heartbeat::beat(env.clone(), active.clone(), host_name(), inside.address.clone()));
+    tokio::spawn(reaper::run(env.clone(), dispatchers.clone(), may_reap_from));
     let reconciler = Reconciler::new(env.clone());
     tokio::spawn(reconciler.clone().watch());
     tokio::spawn(reconciler.run());

@@ -1,4 +1,4 @@
-//! The jobs that run in this process, so that the keeper can reach them.
+//! The jobs that run in this process, so that the heartbeat can reach them.
 
 use std::{
     collections::HashMap,

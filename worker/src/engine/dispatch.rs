@@ -176,7 +176,7 @@ impl Dispatcher {
 
     fn spawn(&self, job: Job, asked_at: Instant) {
         let lease = Lease { job: job.id, attempt: job.attempt, worker: self.env.worker.to_string() };
-        // At once, not in the task: from its claim on the keeper has to know the job.
+        // At once, not in the task: from its claim on the heartbeat has to know the job.
         let (signals, guard) = self.active.enter(&lease, asked_at);
         let permit = Arc::clone(&self.room).try_acquire_owned();
         let dispatcher = self.clone();

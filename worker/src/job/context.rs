@@ -53,7 +53,7 @@ impl JobContext {
     /// The last look before a change that cannot be fenced, to Docker or to files: the lease must still be good, by the
     /// database's clock. It holds nothing, so what is written to the database goes through [`Self::fenced`] instead.
     ///
-    /// A worker that stood still for longer than its lease goes on in the middle of a step, before its keeper has noticed
+    /// A worker that stood still for longer than its lease goes on in the middle of a step, before its heartbeat has noticed
     /// anything. What it would stop or remove then is what its successor has made.
     pub async fn ensure_leased(&self) -> Result<(), StepError> {
         if !self.env.identity.belongs() {

@@ -1,0 +1,113 @@
+//! Keeps what runs here alive: renews its leases, and the worker's own row.
+//!
+//! Leases are renewed at a third of their length, so that two renewals may fail before anything is lost. A renewal that fails
+//! also tells the [reaper](super::reaper) to wait.
+
+use std::{collections::HashMap, time::Duration};
+
+use clawdeploy_shared::{
+    db::{
+        DbError, lease,
+        worker::{self, WorkerBeat},
+    },
+    inside::Address,
+    telemetry::chain,
+};
+use tokio::{
+    sync::watch,
+    time::{Instant, MissedTickBehavior, interval, timeout},
+};
+
+use super::{active::Active, reaper::ReapFrom};
+use crate::env::Env;
+
+/// Renews until the tracked tasks are done; `main` aborts it then.
+pub async fn renew_leases(env: Env, active: Active, reap_from: watch::Sender<ReapFrom>) {
+    let lease = env.config.engine.lease;
+    let mut tick = interval(lease / 3);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        match within(lease / 3, renew_once(&env, &active)).await {
+            Ok(()) => reap_from.send_modify(|from| *from = from.or_else(|| Some(Instant::now() + lease))),
+            Err(error) => {
+                tracing::warn!(error = chain(&error), "Could not renew leases");
+                reap_from.send_replace(None);
+            }
+        }
+        // The database cannot tell us, but by our own clock these leases have run out: others may act by now.
+        let lost = active.lose_overdue(lease);
+        if lost > 0 {
+            tracing::error!(jobs = lost, "Leases ran out unrenewed; stopping their jobs");
+        }
+    }
+}
+
+async fn renew_once(env: &Env, active: &Active) -> Result<(), DbError> {
+    // Taken before the query: what is claimed meanwhile is not missed in its answer.
+    let running = active.snapshot();
+    let asked_at = Instant::now();
+    let jobs: Vec<_> = running.iter().map(|(job, ..)| *job).collect();
+    let mut conn = env.db.conn().await?;
+    let renewed = lease::renew(&mut conn, &env.worker, &jobs, env.config.engine.lease).await?;
+    let renewed: HashMap<_, _> = renewed.into_iter().map(|r| ((r.id, r.attempt), r.cancel_requested)).collect();
+    for (job, attempt, signals) in running {
+        match renewed.get(&(job, attempt)) {
+            Some(cancel_requested) => {
+                active.renewed(job, attempt, asked_at);
+                if *cancel_requested {
+                    signals.cancel.cancel();
+                }
+            }
+            // Ended in this moment, or lost; for one that ended the signal goes nowhere.
+            None => signals.lost.cancel(),
+        }
+    }
+    Ok(())
+}
+
+/// Tells the other workers and the admins that this one lives.
+pub async fn beat(env: Env, active: Active, host: String, address: Address) {
+    let mut tick = interval(Duration::from_secs(2));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        let docker_error = match timeout(Duration::from_secs(3), env.runtime.ping()).await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(chain(&error)),
+            Err(_) => Some("it does not answer".to_owned()),
+        };
+        let engine = &env.config.engine;
+        let queues = engine.queues();
+        let standby = env.identity.standby();
+        let beat = WorkerBeat {
+            id: env.worker.to_string(),
+            host: host.clone(),
+            pid: i32::try_from(std::process::id()).unwrap_or(0),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            queues: queues.iter().map(ToString::to_string).collect(),
+            concurrency: queues.iter().map(|q| i32::try_from(engine.concurrency(*q)).unwrap_or(i32::MAX)).sum(),
+            running: i32::try_from(active.len()).unwrap_or(i32::MAX),
+            draining: env.draining.is_cancelled(),
+            docker_error,
+            address: Some(address.to_string()),
+            standby_code: standby.as_ref().map(|standby| standby.code.to_string()),
+            standby_message: standby.map(|standby| standby.message),
+        };
+        let asked_to_drain =
+            within(engine.lease, async { worker::beat(&mut *env.db.conn().await?, &beat).await }).await;
+        match asked_to_drain {
+            Ok(true) if !env.draining.is_cancelled() => {
+                tracing::info!("An administrator asked this worker to drain");
+                env.draining.cancel();
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!(error = chain(&error), "Could not write a sign of life"),
+        }
+    }
+}
+
+/// A connection that is dead without a word would be waited for as long as the kernel believes in it.
+pub(super) async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, DbError>>) -> Result<T, DbError> {
+    timeout(limit, work).await.unwrap_or(Err(DbError::Timeout))
+}

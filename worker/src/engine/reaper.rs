@@ -1,0 +1,76 @@
+//! Takes over what vanished workers left, and looks for due jobs that no ring announced.
+//!
+//! After a silence of the database, which the [renewals](super::heartbeat) notice, it leaves leases alone until their holders
+//! have had the time to renew them: most of them ran out because nobody could.
+
+use std::time::Duration;
+
+use clawdeploy_shared::{
+    db::{DbError, lease, worker},
+    metrics::LEASES_REAPED,
+    telemetry::chain,
+};
+use tokio::{
+    sync::watch,
+    time::{Instant, MissedTickBehavior, interval},
+};
+
+use super::{dispatch::Dispatcher, gauges, heartbeat::within, prune};
+use crate::env::Env;
+
+/// From when on leases that ran out are taken back; never while the database does not answer.
+pub type ReapFrom = Option<Instant>;
+
+/// Takes back leases and looks for work until the worker drains.
+pub async fn run(env: Env, dispatchers: Vec<Dispatcher>, reap_from: watch::Receiver<ReapFrom>) {
+    let mut tick = interval(env.config.engine.sweep);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut last_chores = Instant::now();
+    while !env.draining.is_cancelled() {
+        tick.tick().await;
+        if !env.identity.belongs() {
+            continue;
+        }
+        let may_reap = reap_from.borrow().is_some_and(|from| from <= Instant::now());
+        // One that takes longer may be late: the database stood still meanwhile, and the holders are first.
+        if may_reap && let Err(error) = within(env.config.engine.lease / 3, reap(&env)).await {
+            tracing::warn!(error = chain(&error), "Could not take back leases");
+            continue;
+        }
+        for dispatcher in &dispatchers {
+            dispatcher.look();
+        }
+        if last_chores.elapsed() > Duration::from_secs(10) {
+            last_chores = Instant::now();
+            chores(&env, &dispatchers).await;
+        }
+    }
+}
+
+async fn reap(env: &Env) -> Result<(), DbError> {
+    for lost in lease::reap(&mut *env.db.conn().await?).await? {
+        tracing::warn!(job.id = %lost.id, job.crashes = lost.crashes, worker = lost.worker, "Took a job back from a vanished worker");
+        metrics::counter!(LEASES_REAPED).increment(1);
+        env.doorbell.ring(lost.queue, lost.id);
+    }
+    Ok(())
+}
+
+async fn chores(env: &Env, dispatchers: &[Dispatcher]) {
+    let lease = env.config.engine.lease;
+    if let Err(error) = within(lease, gauges::queues(env)).await {
+        tracing::warn!(error = chain(&error), "Could not measure the queues");
+    }
+    if let Err(error) = within(lease, gauges::firewall(env)).await {
+        tracing::warn!(error = chain(&error), "Could not read how the firewall is");
+    }
+    for dispatcher in dispatchers {
+        if let Err(error) = prune::prune(&env.doorbell, dispatcher.queue).await {
+            tracing::debug!(error = chain(&error), "Could not take finished rings out of Redis");
+        }
+    }
+    let forgotten = within(lease, async { worker::forget_dead(&mut *env.db.conn().await?).await });
+    if let Err(error) = forgotten.await {
+        tracing::warn!(error = chain(&error), "Could not forget dead workers");
+    }
+}
