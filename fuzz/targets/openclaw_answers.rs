@@ -2,7 +2,7 @@
 #![no_main]
 
 use clawdeploy_shared::inside::PairedDevice;
-use clawdeploy_worker::inside::fuzzing::{approved, bootstrap, devices};
+use clawdeploy_worker::rpc::fuzzing::{approved, bootstrap, devices};
 use libfuzzer_sys::fuzz_target;
 use secrecy::ExposeSecret as _;
 

@@ -42,7 +42,7 @@ pub struct WorkerConfig {
     #[command(flatten)]
     pub engine: EngineArgs,
     #[command(flatten)]
-    pub inside: InsideArgs,
+    pub rpc: RpcArgs,
     #[command(flatten)]
     pub terminals: TerminalArgs,
     #[command(flatten)]
@@ -205,7 +205,7 @@ pub struct ImageArgs {
 
 /// How the API reaches this worker.
 #[derive(Debug, Clone, Args)]
-pub struct InsideArgs {
+pub struct RpcArgs {
     /// Where the API can call this worker: a private address (port 0 takes any free one), or `unix:/a/directory` for a socket of
     /// its own in there
     #[arg(long = "worker-listen", env = "CLAWDEPLOY_WORKER_LISTEN", default_value = "127.0.0.1:0")]

@@ -21,8 +21,8 @@ use crate::{
     config::WorkerConfig,
     engine::{active::Active, completion::CompletionBatch, dispatch::Dispatcher, doorbell, heartbeat, reaper},
     env::{Env, host_name},
-    inside::Endpoint,
     reconcile::Reconciler,
+    rpc::Endpoint,
 };
 
 pub mod adopt;
@@ -33,7 +33,6 @@ pub mod env;
 pub mod files;
 pub mod identity;
 pub mod image;
-pub mod inside;
 pub mod job;
 pub mod jobs;
 mod kill_point;
@@ -41,6 +40,7 @@ pub mod nginx;
 pub mod observe;
 pub mod probe;
 pub mod reconcile;
+pub mod rpc;
 pub mod runtime;
 pub mod steps;
 pub mod storage;
@@ -65,11 +65,11 @@ pub async fn run(config: WorkerConfig) -> anyhow::Result<()> {
     let dispatcher = |queue| Dispatcher::new(env.clone(), queue, active.clone(), tasks.clone(), completions.clone());
     let dispatchers: Vec<Dispatcher> = queues.iter().copied().map(dispatcher).collect();
 
-    let mut inside =
+    let mut rpc =
         Endpoint::open(env.clone()).await.context("cannot listen for the API; set CLAWDEPLOY_WORKER_LISTEN")?;
     let (reap_from, may_reap_from) = watch::channel(Some(Instant::now()));
     let renewer = tokio::spawn(heartbeat::renew_leases(env.clone(), active.clone(), reap_from));
-    let beats = tokio::spawn(heartbeat::beat(env.clone(), active.clone(), host_name(), inside.address.clone()));
+    let beats = tokio::spawn(heartbeat::beat(env.clone(), active.clone(), host_name(), rpc.address.clone()));
     tokio::spawn(reaper::run(env.clone(), dispatchers.clone(), may_reap_from));
     let reconciler = Reconciler::new(env.clone());
     tokio::spawn(reconciler.clone().watch());
@@ -94,7 +94,7 @@ pub async fn run(config: WorkerConfig) -> anyhow::Result<()> {
     tracing::info!(running = active.len(), "Draining: taking nothing new");
     env.draining.cancel();
     tasks.close();
-    let ended = async { tokio::join!(tasks.wait(), inside.closed(), env.terminals.close_all()) };
+    let ended = async { tokio::join!(tasks.wait(), rpc.closed(), env.terminals.close_all()) };
     if tokio::time::timeout(env.config.engine.grace, ended).await.is_err() {
         tracing::warn!(running = active.len(), "The grace time is over; leaving the rest to other workers");
         active.lose_overdue(Duration::ZERO);

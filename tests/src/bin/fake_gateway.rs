@@ -24,8 +24,8 @@ const FATE: &str = "/home/node/.openclaw/fate";
 /// ends well and says nothing that could be understood, `alone` knows no device.
 const MOOD: &str = "/home/node/.openclaw/mood";
 /// What `openclaw devices list` and `openclaw dashboard` of the real one have printed.
-const DEVICES: &str = include_str!("../../../worker/src/inside/fixtures/devices.json");
-const DASHBOARD: &str = include_str!("../../../worker/src/inside/fixtures/dashboard.json");
+const DEVICES: &str = include_str!("../../../worker/src/rpc/fixtures/devices.json");
+const DASHBOARD: &str = include_str!("../../../worker/src/rpc/fixtures/dashboard.json");
 /// The device that waits in that list, and the one that was let in.
 const WAITING: &str = "ab4fd755-e76d-49de-96cb-98c46ac66196";
 const PAIRED: &str = "abb4a6afbe686908ec9263d81ff0753b05231284ea0b892a553584683f8ecda3";

@@ -5,13 +5,13 @@ use chrono::{DateTime, Utc};
 use clawdeploy_shared::{ids::InstanceId, inside::usage::Usage};
 use futures_util::{StreamExt as _, stream::unfold};
 
-use super::{Inside, container, refusal::Refused, stream};
+use super::{Rpc, container, refusal::Refused, stream};
 use crate::runtime::Counters;
 
-pub(super) async fn answer(inside: &Inside, id: &InstanceId) -> Result<Response, Refused> {
-    let container = container::running(&inside.env.runtime, id).await?;
-    let counters = inside.env.runtime.follow_counters(&container).await?;
-    let (usage, id) = (inside.env.usage.clone(), id.clone());
+pub(super) async fn answer(rpc: &Rpc, id: &InstanceId) -> Result<Response, Refused> {
+    let container = container::running(&rpc.env.runtime, id).await?;
+    let counters = rpc.env.runtime.follow_counters(&container).await?;
+    let (usage, id) = (rpc.env.usage.clone(), id.clone());
     let begin = (counters, None);
     let usages = unfold(begin, move |(mut counters, before)| {
         let (usage, id) = (usage.clone(), id.clone());
@@ -28,7 +28,7 @@ pub(super) async fn answer(inside: &Inside, id: &InstanceId) -> Result<Response,
         }
     });
     let usages = usages.filter_map(std::future::ready);
-    Ok(stream::answer(usages, inside.env.draining.clone()))
+    Ok(stream::answer(usages, rpc.env.draining.clone()))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a percentage with one decimal")]

@@ -1,4 +1,4 @@
-//! The private endpoint: what the API asks of the inside of a container, at once and not as a job.
+//! Worker RPC, a private endpoint: what the API asks of a running container, at once and not as a job.
 //!
 //! - It listens on loopback, on a private address or on a socket ([`listen`]), never for the public, and the API finds the
 //!   address in the worker's row.
@@ -58,7 +58,7 @@ const BODY_LIMIT: Duration = Duration::from_secs(5);
 
 /// What a verb works with.
 #[derive(Debug, Clone)]
-struct Inside {
+struct Rpc {
     env: Env,
     runs: Runs,
     /// Commands that run; they are waited for at the end.
@@ -76,10 +76,10 @@ pub struct Endpoint {
 impl Endpoint {
     /// Begins to listen, and serves until the worker drains.
     pub async fn open(env: Env) -> io::Result<Self> {
-        let listener = Listener::bind(&env.config.inside.listen, &env.worker).await?;
+        let listener = Listener::bind(&env.config.rpc.listen, &env.worker).await?;
         let address = listener.address()?;
         tracing::info!(%address, "The API can call");
-        let server = tokio::spawn(serve(listener, Inside { env, runs: Runs::default(), tasks: TaskTracker::new() }));
+        let server = tokio::spawn(serve(listener, Rpc { env, runs: Runs::default(), tasks: TaskTracker::new() }));
         Ok(Self { address, server })
     }
 
@@ -89,12 +89,12 @@ impl Endpoint {
     }
 }
 
-async fn serve(listener: Listener, inside: Inside) {
-    let (draining, tasks) = (inside.env.draining.clone(), inside.tasks.clone());
+async fn serve(listener: Listener, rpc: Rpc) {
+    let (draining, tasks) = (rpc.env.draining.clone(), rpc.tasks.clone());
     let router = Router::new()
         .route("/v1/instances/{instance}/{verb}", post(errand).get(terminal::attach))
         .fallback(async || Refused::unauthorized())
-        .with_state(inside);
+        .with_state(rpc);
     let served = match listener {
         Listener::Tcp(listener) => {
             // An echo must not wait for the acknowledgement of the one before.
@@ -116,19 +116,19 @@ async fn serve(listener: Listener, inside: Inside) {
     tasks.wait().await;
 }
 
-async fn errand(State(inside): State<Inside>, params: RawPathParams, headers: HeaderMap, body: Body) -> Response {
+async fn errand(State(rpc): State<Rpc>, params: RawPathParams, headers: HeaderMap, body: Body) -> Response {
     let Ok(Ok(arguments)) = timeout(BODY_LIMIT, to_bytes(body, BODY_CAP)).await else {
         return Refused::unauthorized().into_response();
     };
-    let Some((instance, verb)) = admitted(&inside, &params, &headers, &arguments) else {
+    let Some((instance, verb)) = admitted(&rpc, &params, &headers, &arguments) else {
         return Refused::unauthorized().into_response();
     };
-    if let Some(refused) = turned_away(&inside.env) {
+    if let Some(refused) = turned_away(&rpc.env) {
         return refused.into_response();
     }
     // On its own: a caller that hangs up drops this handler, and the command in the container would lose its turn.
-    let tasks = inside.tasks.clone();
-    let work = async move { carry_out(&inside, &instance, verb, &arguments).await };
+    let tasks = rpc.tasks.clone();
+    let work = async move { carry_out(&rpc, &instance, verb, &arguments).await };
     match tasks.spawn(work).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(refused)) => {
@@ -154,29 +154,24 @@ fn turned_away(env: &Env) -> Option<Refused> {
 }
 
 /// What is asked for, if the ticket is for that.
-fn admitted(
-    inside: &Inside,
-    params: &RawPathParams,
-    headers: &HeaderMap,
-    arguments: &[u8],
-) -> Option<(InstanceId, Verb)> {
+fn admitted(rpc: &Rpc, params: &RawPathParams, headers: &HeaderMap, arguments: &[u8]) -> Option<(InstanceId, Verb)> {
     let param = |name: &str| params.iter().find(|(key, _)| *key == name).map(|(_, value)| value);
     let (instance, verb) = (param("instance")?.parse().ok()?, param("verb")?.parse().ok()?);
     let ticket = headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")?;
-    let errand = Errand { worker: &inside.env.worker, instance: &instance, verb, arguments };
-    inside.env.sealer.tickets().admits(ticket, errand).then_some((instance, verb))
+    let errand = Errand { worker: &rpc.env.worker, instance: &instance, verb, arguments };
+    rpc.env.sealer.tickets().admits(ticket, errand).then_some((instance, verb))
 }
 
-async fn carry_out(inside: &Inside, instance: &InstanceId, verb: Verb, arguments: &Bytes) -> Result<Response, Refused> {
+async fn carry_out(rpc: &Rpc, instance: &InstanceId, verb: Verb, arguments: &Bytes) -> Result<Response, Refused> {
     // What is no command of OpenClaw's needs no turn.
     match verb {
-        Verb::OpenTerminal => return answer(terminal::open(inside, instance, read(arguments)?).await?),
-        Verb::Logs => return logs::answer(inside, instance, read(arguments)?).await,
-        Verb::Stats => return stats::answer(inside, instance).await,
+        Verb::OpenTerminal => return answer(terminal::open(rpc, instance, read(arguments)?).await?),
+        Verb::Logs => return logs::answer(rpc, instance, read(arguments)?).await,
+        Verb::Stats => return stats::answer(rpc, instance).await,
         _ => {}
     }
-    let container = container::running(&inside.env.runtime, instance).await?;
-    let gateway = openclaw::Gateway::take(inside, instance, container).await?;
+    let container = container::running(&rpc.env.runtime, instance).await?;
+    let gateway = openclaw::Gateway::take(rpc, instance, container).await?;
     match verb {
         Verb::DashboardLink => answer(dashboard_link::run(&gateway, read(arguments)?).await?),
         Verb::Devices => answer(devices::run(&gateway, read(arguments)?).await?),

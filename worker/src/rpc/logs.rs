@@ -13,14 +13,14 @@ use clawdeploy_shared::{
 };
 use futures_util::StreamExt as _;
 
-use super::{Inside, refusal::Refused, stream};
+use super::{Rpc, refusal::Refused, stream};
 use crate::{
     job::secrets::Secrets,
     runtime::docker::logs::{redact, shorten},
 };
 
-pub(super) async fn answer(inside: &Inside, id: &InstanceId, arguments: LogArguments) -> Result<Response, Refused> {
-    let env = &inside.env;
+pub(super) async fn answer(rpc: &Rpc, id: &InstanceId, arguments: LogArguments) -> Result<Response, Refused> {
+    let env = &rpc.env;
     let containers = env.runtime.gateways_of(id).await?;
     let container = containers
         .first()

@@ -18,15 +18,15 @@ use clawdeploy_shared::{
     telemetry::chain,
 };
 
-use super::{Inside, admitted, container, read, refusal::Refused};
+use super::{Rpc, admitted, container, read, refusal::Refused};
 use crate::terminal::OpenError;
 
 /// Room that a message has beyond the input that it may carry.
 const MESSAGE_CAP: usize = 2 * INPUT_CAP;
 
-pub(super) async fn open(inside: &Inside, instance: &InstanceId, arguments: OpenArguments) -> Result<(), Refused> {
-    let container = container::running(&inside.env.runtime, instance).await?;
-    inside.env.terminals.open(instance, &container, arguments).await.map_err(|error| match error {
+pub(super) async fn open(rpc: &Rpc, instance: &InstanceId, arguments: OpenArguments) -> Result<(), Refused> {
+    let container = container::running(&rpc.env.runtime, instance).await?;
+    rpc.env.terminals.open(instance, &container, arguments).await.map_err(|error| match error {
         OpenError::Runtime(error) => error.into(),
         OpenError::NoShell => Refused::new(RefusalCode::CommandFailed, chain(&error)),
         OpenError::Full => Refused::new(RefusalCode::Busy, chain(&error)),
@@ -35,7 +35,7 @@ pub(super) async fn open(inside: &Inside, instance: &InstanceId, arguments: Open
 
 /// GET with `Upgrade: websocket`: the arguments are in a header, and the ticket is for those.
 pub(super) async fn attach(
-    State(inside): State<Inside>,
+    State(rpc): State<Rpc>,
     params: RawPathParams,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
@@ -43,7 +43,7 @@ pub(super) async fn attach(
     let arguments = headers.get(ARGUMENTS_HEADER).map(|value| Bytes::copy_from_slice(value.as_bytes()));
     let arguments = arguments.unwrap_or_default();
     let (Some((instance, Verb::AttachTerminal)), Ok(upgrade)) =
-        (admitted(&inside, &params, &headers, &arguments), upgrade)
+        (admitted(&rpc, &params, &headers, &arguments), upgrade)
     else {
         return Refused::unauthorized().into_response();
     };
@@ -51,10 +51,10 @@ pub(super) async fn attach(
         Ok(arguments) => arguments,
         Err(refused) => return refused.into_response(),
     };
-    if !inside.env.identity.belongs() {
+    if !rpc.env.identity.belongs() {
         return Refused::new(RefusalCode::UnknownTerminal, "the worker stands by").into_response();
     }
-    let terminals = inside.env.terminals.clone();
+    let terminals = rpc.env.terminals.clone();
     if !terminals.holds(&instance, terminal_id) {
         return Refused::new(RefusalCode::UnknownTerminal, "this worker holds no such terminal").into_response();
     }

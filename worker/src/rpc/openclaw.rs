@@ -12,7 +12,7 @@ use clawdeploy_shared::{
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
-use super::{Inside, devices::DeviceList, refusal::Refused, runs::Turn};
+use super::{Rpc, devices::DeviceList, refusal::Refused, runs::Turn};
 use crate::runtime::{Ending, Finished, Runtime};
 
 /// From a call until its answer. The API waits a little longer, and most proxies a minute.
@@ -32,11 +32,11 @@ pub(super) struct Gateway {
 
 impl Gateway {
     /// Waits for one's turn.
-    pub(super) async fn take(inside: &Inside, instance: &InstanceId, container: String) -> Result<Self, Refused> {
+    pub(super) async fn take(rpc: &Rpc, instance: &InstanceId, container: String) -> Result<Self, Refused> {
         let deadline = Instant::now() + BUDGET;
-        let turn = inside.runs.turn(instance, PATIENCE).await;
+        let turn = rpc.runs.turn(instance, PATIENCE).await;
         let turn = turn.ok_or_else(|| Refused::new(RefusalCode::Busy, "other commands are running"))?;
-        let runtime = inside.env.runtime.clone();
+        let runtime = rpc.env.runtime.clone();
         Ok(Self { runtime, instance: instance.clone(), container, deadline, _turn: turn })
     }
 
