@@ -16,8 +16,9 @@ use std::collections::{HashMap, HashSet};
 
 use clawdeploy_shared::{
     db::{
-        instance, recoverable,
-        sighting::{self, SightingKind},
+        instance,
+        orphan_candidate::{self, OrphanKind},
+        recoverable,
         sweep::SweepReport,
     },
     ids::InstanceId,
@@ -39,7 +40,7 @@ pub(super) async fn sweep(env: &Env) -> SweepResult {
 
     let orphans: Vec<_> = containers.iter().filter_map(|c| rows.why_orphan(c).map(|code| (c, code))).collect();
     let seen: Vec<&str> = orphans.iter().map(|(c, _)| c.id.as_str()).collect();
-    let old = sighting::note(&mut *env.db.conn().await?, SightingKind::Container, &seen, ORPHAN_AGE).await?;
+    let old = orphan_candidate::note(&mut *env.db.conn().await?, OrphanKind::Container, &seen, ORPHAN_AGE).await?;
     for (container, code) in orphans {
         let name = &container.name;
         if !rows.shows_why(container) {
@@ -55,7 +56,7 @@ pub(super) async fn sweep(env: &Env) -> SweepResult {
 
     let orphans: Vec<_> = networks.iter().filter(|n| rows.has_neither(&n.instance)).collect();
     let seen: Vec<&str> = orphans.iter().map(|n| n.id.as_str()).collect();
-    let old = sighting::note(&mut *env.db.conn().await?, SightingKind::Network, &seen, ORPHAN_AGE).await?;
+    let old = orphan_candidate::note(&mut *env.db.conn().await?, OrphanKind::Network, &seen, ORPHAN_AGE).await?;
     for network in orphans {
         let (code, of) = ("network_without_instance", &network.instance);
         if !rows.gone.contains(of) {

@@ -1,4 +1,4 @@
-//! What seems to belong to nobody. It is removed only when it was seen so twice, some time apart: between two looks at
+//! Candidates for orphans: what seems to belong to nobody. It is removed only when it was seen so twice, some time apart: between two looks at
 //! two places, Docker and the tables, anything may have come to be or gone.
 
 use std::{collections::HashSet, time::Duration};
@@ -14,8 +14,8 @@ use super::{Conn, DbError, schema::sightings};
 use crate::text_enum;
 
 text_enum!(
-    /// What kind of thing was seen.
-    SightingKind {
+    /// What kind of thing it is.
+    OrphanKind {
         Container = "container",
         Network = "network",
         Directory = "directory",
@@ -24,12 +24,7 @@ text_enum!(
 
 /// Notes everything of a kind that is seen now and forgets what is not seen any more. Answers with what was first seen
 /// at least `age` ago, on the database's clock, and in every look since.
-pub async fn note(
-    conn: &mut Conn,
-    kind: SightingKind,
-    seen: &[&str],
-    age: Duration,
-) -> Result<HashSet<String>, DbError> {
+pub async fn note(conn: &mut Conn, kind: OrphanKind, seen: &[&str], age: Duration) -> Result<HashSet<String>, DbError> {
     let of_kind = sightings::table.filter(sightings::kind.eq(kind));
     diesel::delete(of_kind.filter(sightings::subject.ne_all(seen))).execute(conn).await?;
     let rows: Vec<_> = seen.iter().map(|subject| (sightings::kind.eq(kind), sightings::subject.eq(*subject))).collect();
@@ -44,7 +39,7 @@ pub async fn note(
 }
 
 /// Forgets one thing, because it is gone: should it come to be again, it is new.
-pub async fn forget(conn: &mut Conn, kind: SightingKind, subject: &str) -> Result<(), DbError> {
+pub async fn forget(conn: &mut Conn, kind: OrphanKind, subject: &str) -> Result<(), DbError> {
     diesel::delete(sightings::table.find((kind, subject))).execute(conn).await?;
     Ok(())
 }
