@@ -455,7 +455,7 @@ pub async fn set_settings(conn: &mut Conn, id: &InstanceId, settings: &InstanceS
 }
 
 /// Says from which image and with which settings the next container is to be made.
-pub async fn set_make(
+pub async fn set_container_source(
     conn: &mut Conn,
     id: &InstanceId,
     image_id: &str,

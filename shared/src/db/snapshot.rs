@@ -93,13 +93,13 @@ pub struct NewSnapshot<'a> {
     pub ran_before: bool,
     /// Whether it has to run after the change.
     pub runs_after: bool,
-    pub from: Make<'a>,
-    pub to: Make<'a>,
+    pub from: ContainerSource<'a>,
+    pub to: ContainerSource<'a>,
 }
 
 /// What a container is made from.
 #[derive(Debug, Clone, Copy)]
-pub struct Make<'a> {
+pub struct ContainerSource<'a> {
     /// Docker's id of the image.
     pub image: &'a str,
     /// Version of OpenClaw in it.

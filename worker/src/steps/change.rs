@@ -7,7 +7,7 @@ use clawdeploy_shared::{
     db::{
         instance::{self, Instance, InstanceSettings},
         job_event,
-        snapshot::{self, ChangeReason, Make, NewSnapshot, Snapshot, SnapshotStatus, Taken},
+        snapshot::{self, ChangeReason, ContainerSource, NewSnapshot, Snapshot, SnapshotStatus, Taken},
         version_policy,
     },
     ids::SnapshotId,
@@ -51,8 +51,8 @@ struct Target {
 }
 
 impl Target {
-    fn make(&self) -> Make<'_> {
-        Make { image: &self.image, version: self.version.as_deref(), settings: &self.settings }
+    fn source(&self) -> ContainerSource<'_> {
+        ContainerSource { image: &self.image, version: self.version.as_deref(), settings: &self.settings }
     }
 }
 
@@ -118,8 +118,8 @@ pub(super) async fn prepare(cx: &JobContext) -> Result<(), StepError> {
         reason,
         ran_before,
         runs_after,
-        from: from.make(),
-        to: to.make(),
+        from: from.source(),
+        to: to.source(),
     };
     cx.fenced(async |conn| Ok(snapshot::begin(conn, &new).await?)).await?;
     let name = |target: &Target| target.version.clone().unwrap_or_else(|| target.image.clone());
@@ -262,12 +262,19 @@ pub(super) async fn restore_files(cx: &JobContext) -> Result<(), StepError> {
 pub(super) async fn apply(cx: &JobContext) -> Result<(), StepError> {
     let change = current(cx).await?;
     let settings = change.to_settings().map_err(unreadable)?;
-    set_make(cx, Make { image: &change.to_image, version: change.to_version.as_deref(), settings: &settings }).await
+    set_source(
+        cx,
+        ContainerSource { image: &change.to_image, version: change.to_version.as_deref(), settings: &settings },
+    )
+    .await
 }
 
-async fn set_make(cx: &JobContext, make: Make<'_>) -> Result<(), StepError> {
+async fn set_source(cx: &JobContext, source: ContainerSource<'_>) -> Result<(), StepError> {
     let id = cx.instance_id()?;
-    cx.fenced(async |conn| Ok(instance::set_make(conn, id, make.image, make.version, make.settings).await?)).await
+    cx.fenced(async |conn| {
+        Ok(instance::set_container_source(conn, id, source.image, source.version, source.settings).await?)
+    })
+    .await
 }
 
 /// The settings that this change replaces by others in the instance's files, if it does.
@@ -347,8 +354,9 @@ pub(super) async fn put_files_back(cx: &JobContext) -> Result<(), StepError> {
 pub(super) async fn resume_gateway(cx: &JobContext) -> Result<(), StepError> {
     let change = current(cx).await?;
     let settings = change.from_settings().map_err(unreadable)?;
-    let from = Make { image: &change.from_image, version: change.from_version.as_deref(), settings: &settings };
-    set_make(cx, from).await?;
+    let from =
+        ContainerSource { image: &change.from_image, version: change.from_version.as_deref(), settings: &settings };
+    set_source(cx, from).await?;
     port::reserve(cx).await?;
     container::create_network(cx).await?;
     container::create(cx).await?;
