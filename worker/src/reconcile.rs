@@ -22,7 +22,7 @@ use std::{collections::HashSet, time::Duration};
 use clawdeploy_shared::{
     db::{
         DbError, job,
-        sweep::{self, FindingAction, SweepName, SweepReport, SweepRun, Turn},
+        sweep::{self, FindingAction, ReconcilerLock, SweepName, SweepReport, SweepRun},
     },
     ids::InstanceId,
     metrics::RECONCILER_FINDINGS,
@@ -60,7 +60,7 @@ const LOOK: Duration = Duration::from_secs(1);
 const SWEEP_LIMIT: Duration = Duration::from_secs(20);
 
 /// How long a pass that was asked for by name waits for one that is under way elsewhere.
-const TURN_WAIT: Duration = Duration::from_mins(2);
+const LOCK_WAIT: Duration = Duration::from_mins(2);
 
 /// How long something must have belonged to nobody before it is removed.
 const ORPHAN_AGE: Duration = Duration::from_mins(1);
@@ -158,10 +158,10 @@ impl Reconciler {
     pub async fn pass(&self) -> Result<Vec<SweepRun>, DbError> {
         let began = Instant::now();
         loop {
-            if let Some(turn) = Turn::take(&self.env.db).await? {
-                return self.sweep_all(turn).await;
+            if let Some(lock) = ReconcilerLock::take(&self.env.db).await? {
+                return self.sweep_all(lock).await;
             }
-            if began.elapsed() > TURN_WAIT {
+            if began.elapsed() > LOCK_WAIT {
                 return Err(DbError::Timeout);
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -172,12 +172,12 @@ impl Reconciler {
         if !self.is_due(period).await? || !self.env.identity.check(true).await? {
             return Ok(());
         }
-        let Some(turn) = Turn::take(&self.env.db).await? else { return Ok(()) };
-        // Another worker may have run one between the question and the turn.
+        let Some(lock) = ReconcilerLock::take(&self.env.db).await? else { return Ok(()) };
+        // Another worker may have run one between the question and the lock.
         if self.is_due(period).await? {
-            self.sweep_all(turn).await?;
+            self.sweep_all(lock).await?;
         } else {
-            turn.end().await;
+            lock.end().await;
         }
         Ok(())
     }
@@ -186,14 +186,14 @@ impl Reconciler {
         sweep::is_due(&mut *self.env.db.conn().await?, period).await
     }
 
-    async fn sweep_all(&self, mut turn: Turn) -> Result<Vec<SweepRun>, DbError> {
+    async fn sweep_all(&self, mut lock: ReconcilerLock) -> Result<Vec<SweepRun>, DbError> {
         let mut runs = Vec::new();
         for name in SweepName::ALL {
             if self.env.draining.is_cancelled() {
                 break;
             }
-            // On the connection that holds the lock: fails when another worker may have the turn by now.
-            let ran_at = turn.clock().await?;
+            // On the connection that holds the lock: fails when another worker may have it by now.
+            let ran_at = lock.clock().await?;
             if !self.env.identity.check(false).await? {
                 break;
             }
@@ -207,7 +207,7 @@ impl Reconciler {
             sweep::record(&mut *self.env.db.conn().await?, &self.env.worker, &run).await?;
             runs.push(run);
         }
-        turn.end().await;
+        lock.end().await;
         Ok(runs)
     }
 

@@ -4,7 +4,7 @@
 //! need sessions for:
 //!
 //! - locks that last longer than a transaction: the one under which a process migrates, and the reconciler's turn
-//!   ([`super::sweep::Turn`]). They would belong to whoever has the session next;
+//!   ([`super::sweep::ReconcilerLock`]). They would belong to whoever has the session next;
 //! - time limits (`statement_timeout`, `idle_in_transaction_session_timeout`, the turn's `idle_session_timeout`), which are set
 //!   once for each connection;
 //! - prepared statements, which are kept for each connection (`PgBouncer` follows them since 1.21, with

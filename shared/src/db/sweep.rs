@@ -1,4 +1,4 @@
-//! The reconciler's sweeps: whose turn it is to run them, whether they are due, and what their last run found.
+//! The reconciler's sweeps: who may run them, whether they are due, and what their last run found.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use super::{Conn, Db, DbError, schema::sweeps};
 use crate::text_enum;
 
 /// Any number, but another one than the migrations'; the same in every worker.
-const TURN_LOCK: i64 = 0x636c_6178;
+const RECONCILER_LOCK: i64 = 0x636c_6178;
 
 /// Findings of one run that are kept; what a sweep found beyond them is only counted.
 const KEPT: usize = 100;
@@ -192,7 +192,7 @@ pub async fn is_due(conn: &mut Conn, period: Duration) -> Result<bool, DbError> 
 #[derive(Debug, Clone)]
 pub struct SweepRun {
     pub name: SweepName,
-    /// When it began, by [`Turn::clock`].
+    /// When it began, by [`ReconcilerLock::clock`].
     pub ran_at: DateTime<Utc>,
     pub duration: Duration,
     pub report: SweepReport,
@@ -247,22 +247,22 @@ fn kept<'a>(mut findings: impl ExactSizeIterator<Item = &'a Finding>) -> Value {
 ///
 /// The lock hangs on a connection that never goes back to the pool, so it ends with this value, however that ends. A
 /// worker that stops without dying (SIGSTOP, a machine that hangs) loses it when the connection was idle for a minute.
-pub struct Turn {
+pub struct ReconcilerLock {
     conn: AsyncPgConnection,
 }
 
-impl std::fmt::Debug for Turn {
+impl std::fmt::Debug for ReconcilerLock {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Turn").finish_non_exhaustive()
+        f.debug_struct("ReconcilerLock").finish_non_exhaustive()
     }
 }
 
-impl Turn {
-    /// Takes the turn; `None`: somebody has it.
+impl ReconcilerLock {
+    /// Takes the lock; `None`: somebody has it.
     pub async fn take(db: &Db) -> Result<Option<Self>, DbError> {
         let mut conn = Object::take(db.conn().await?);
         let answer: Answer = diesel::sql_query("SELECT pg_try_advisory_lock($1) AS yes")
-            .bind::<Int8, _>(TURN_LOCK)
+            .bind::<Int8, _>(RECONCILER_LOCK)
             .get_result(&mut conn)
             .await?;
         if !answer.yes {
@@ -276,15 +276,15 @@ impl Turn {
         Ok(Some(Self { conn }))
     }
 
-    /// The database's clock; fails when the turn is lost.
+    /// The database's clock; fails when the lock is lost.
     pub async fn clock(&mut self) -> Result<DateTime<Utc>, DbError> {
         let now: At = diesel::sql_query("SELECT clock_timestamp() AS at").get_result(&mut self.conn).await?;
         Ok(now.at)
     }
 
-    /// Gives the turn up at once; merely dropped it takes a moment longer.
+    /// Gives the lock up at once; merely dropped it takes a moment longer.
     pub async fn end(mut self) {
-        let unlock = format!("SELECT pg_advisory_unlock({TURN_LOCK})");
+        let unlock = format!("SELECT pg_advisory_unlock({RECONCILER_LOCK})");
         if let Err(error) = self.conn.batch_execute(&unlock).await {
             tracing::debug!(%error, "The reconciler's lock was gone already");
         }
