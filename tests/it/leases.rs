@@ -238,8 +238,8 @@ async fn the_first_decision_to_undo_stands() {
     let lease = tables.claim("a", LONG).await.unwrap();
     let mut conn = tables.db.conn().await.unwrap();
     let fault = |code| Some(Fault { code, message: "m" });
-    lease::unwind(&mut conn, &lease, Unwinding::Failed, fault("first")).await.unwrap();
-    lease::unwind(&mut conn, &lease, Unwinding::Cancelled, fault("second")).await.unwrap();
+    lease::begin_undo(&mut conn, &lease, Unwinding::Failed, fault("first")).await.unwrap();
+    lease::begin_undo(&mut conn, &lease, Unwinding::Cancelled, fault("second")).await.unwrap();
     let job = tables.found(id).await;
     assert_eq!((job.unwinding_to, job.error_code.as_deref()), (Some(Unwinding::Failed), Some("first")));
 }

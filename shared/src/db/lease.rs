@@ -219,7 +219,7 @@ pub async fn note(conn: &mut Conn, lease: &Lease, event: &NewJobEvent<'_>) -> Re
 }
 
 /// Decides that the job can only end in one way; from now on its steps are undone. The first decision stands.
-pub async fn unwind(
+pub async fn begin_undo(
     conn: &mut Conn,
     lease: &Lease,
     end: Unwinding,

@@ -123,10 +123,10 @@ async fn attempt_once(
     let lost = signals.lost.clone();
     // A job that has not begun may be cancelled whatever its kind.
     let cancelled = job.cancel_requested_at.is_some() && (plan.cancellable || !begun);
-    let unwinding = job.unwinding_to;
-    let cx = JobContext { env: env.clone(), cancellable: plan.cancellable && unwinding.is_none(), job, lease, signals };
+    let undoing = job.unwinding_to;
+    let cx = JobContext { env: env.clone(), cancellable: plan.cancellable && undoing.is_none(), job, lease, signals };
     let work = async move {
-        if unwinding.is_some() {
+        if undoing.is_some() {
             return undo::run(&cx, plan).await;
         }
         if cancelled {

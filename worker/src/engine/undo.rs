@@ -27,7 +27,7 @@ pub(super) async fn decide(
     end: Unwinding,
     fault: Option<Fault<'_>>,
 ) -> Result<Left, StepError> {
-    lease::unwind(&mut *cx.env.db.conn().await?, &cx.lease, end, fault).await?;
+    lease::begin_undo(&mut *cx.env.db.conn().await?, &cx.lease, end, fault).await?;
     run(cx, plan).await
 }
 
