@@ -6,3 +6,5 @@ pub mod context;
 pub mod error;
 pub mod secrets;
 pub mod signals;
+#[cfg(test)]
+mod tests;
