@@ -33,6 +33,7 @@ pub use self::{
 pub mod docker;
 mod error;
 mod gateway;
+pub(crate) mod printed;
 
 /// The engine that runs this installation's gateways. Cheap to clone; clones share its connection.
 #[derive(Debug, Clone)]

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use tokio::sync::mpsc;
 
 use super::buildkit::{Trace, Vertex};
-use crate::runtime::docker::logs::{Lines, clean, redact, shorten};
+use crate::runtime::printed::{Lines, clean, redact, shorten};
 
 /// Lines that go with a failure.
 const TAIL_LINES: usize = 30;

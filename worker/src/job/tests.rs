@@ -24,7 +24,8 @@ fn writes() -> Vec<String> {
         let names = if table == "image" { vec!["builds".to_owned(), table] } else { vec![table] };
         for query in text.split("\npub async fn ").skip(1) {
             let body = &query[..query.find("\n}\n").unwrap_or(query.len())];
-            let writes = ["diesel::update(", "diesel::insert_into(", "diesel::delete(", "UPDATE ", "INSERT ", "DELETE "];
+            let writes =
+                ["diesel::update(", "diesel::insert_into(", "diesel::delete(", "UPDATE ", "INSERT ", "DELETE "];
             if writes.iter().any(|word| body.contains(word)) {
                 let name = query.split(['(', '<']).next().unwrap();
                 found.extend(names.iter().map(|table| format!("{table}::{name}(")));
@@ -52,7 +53,8 @@ fn what_is_written_in_a_jobs_name_is_fenced() {
                 let arguments = arguments.split(';').next().unwrap();
                 // `conn` is what `fenced` hands in; a query that is given the lease holds it itself; and what is given all of
                 // the job is a step's own function of the same name.
-                let fenced = arguments.starts_with("conn,") || arguments.contains("lease") || arguments.starts_with("cx");
+                let fenced =
+                    arguments.starts_with("conn,") || arguments.contains("lease") || arguments.starts_with("cx");
                 assert!(fenced, "{path}: {write}{arguments}; does not go through `JobContext::fenced`");
             }
         }

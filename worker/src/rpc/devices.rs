@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{openclaw::Gateway, refusal::Refused};
-use crate::runtime::docker::logs::clean;
+use crate::runtime::printed::clean;
 
 /// Most of each kind that is passed on: a gateway that anybody may knock at can have any number waiting.
 const LIST_CAP: usize = 200;

@@ -16,7 +16,7 @@ use futures_util::StreamExt as _;
 use super::{Rpc, refusal::Refused, stream};
 use crate::{
     job::secrets::Secrets,
-    runtime::docker::logs::{redact, shorten},
+    runtime::printed::{redact, shorten},
 };
 
 pub(super) async fn answer(rpc: &Rpc, id: &InstanceId, arguments: LogArguments) -> Result<Response, Refused> {

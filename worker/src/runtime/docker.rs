@@ -12,7 +12,7 @@ mod exec;
 pub mod fuzzing;
 mod images;
 mod inspect;
-pub(crate) mod logs;
+mod logs;
 mod network;
 mod output;
 mod probe;

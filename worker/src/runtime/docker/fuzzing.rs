@@ -1,6 +1,6 @@
 //! How a container's output becomes what is shown, for the fuzz target `docker_streams`.
 
-use super::logs::{Lines, clean, redact, shorten};
+use crate::runtime::printed::{Lines, clean, redact, shorten};
 
 /// The lines of an output that comes in these pieces, as they are shown to whoever may not see `secrets`.
 pub fn shown<'a>(pieces: impl Iterator<Item = &'a [u8]>, secrets: &[&str]) -> Vec<String> {

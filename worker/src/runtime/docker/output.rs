@@ -5,11 +5,8 @@ use chrono::{DateTime, Utc};
 use clawdeploy_shared::inside::usage::{LogArguments, LogLine, LogStream};
 use futures_util::{Stream, StreamExt as _};
 
-use super::{
-    client::Docker,
-    error::DockerError,
-    logs::{Lines, clean},
-};
+use super::{client::Docker, error::DockerError};
+use crate::runtime::printed::{Lines, clean};
 
 /// Cuts one of a container's streams into lines with their times.
 #[derive(Debug)]
