@@ -6,7 +6,7 @@
 //! - [`heartbeat`] renews the leases of what runs, and says that this worker lives.
 //! - [`reaper`] takes back the leases of vanished workers and looks for work that no ring announced.
 //! - [`completion`] ends jobs that concern no instance, many in one statement.
-//! - [`runner`] runs one claimed job: [`forward`] through its steps, or back through their undos ([`undo`]).
+//! - [`runner`] runs one claimed job: `forward` through its steps, or back through their undos (`undo`).
 
 pub mod active;
 pub mod completion;

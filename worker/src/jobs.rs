@@ -1,7 +1,7 @@
 //! What each kind of job consists of: a list of steps, each with the way back.
 //!
 //! Plans are data. How they are run, written down, taken up again after a crash and undone is the same for all and
-//! lives in [`crate::engine::runner`].
+//! lives in [`crate::engine`].
 
 use clawdeploy_shared::{instance::InstanceStatus, job::JobKind};
 

@@ -2,6 +2,10 @@
 //!
 //! It holds what the API must not: the Docker socket and the instances' files. Any number of workers may run on one
 //! database, as long as they share its data directory and its engine ([`identity`]).
+//!
+//! Imports go one way: the [`engine`] imports plans ([`jobs`]), plans import [`steps`], steps import what they are given
+//! ([`job`]). What gateways run on ([`runtime`]), where their files are ([`files`], [`storage`]) and how images come to be
+//! ([`image`]) know of none of these.
 
 use std::time::Duration;
 

@@ -111,7 +111,7 @@ impl Routes {
             return Ok(Self(None));
         }
         let args = &config.nginx;
-        let keeper = Keeper {
+        let writer = MapWriter {
             db,
             identity,
             range: config.routing.port_range,
@@ -122,7 +122,7 @@ impl Routes {
             inquiry: Inquiry::new(args.nginx_probe)?,
         };
         let (asks, asked) = mpsc::unbounded_channel();
-        tokio::spawn(keeper.run(asked));
+        tokio::spawn(writer.run(asked));
         Ok(Self(Some(asks)))
     }
 
@@ -151,7 +151,7 @@ impl Routes {
 }
 
 #[derive(Debug, Clone)]
-struct Keeper {
+struct MapWriter {
     db: Db,
     identity: Identity,
     range: PortRange,
@@ -162,7 +162,7 @@ struct Keeper {
     inquiry: Inquiry,
 }
 
-impl Keeper {
+impl MapWriter {
     async fn run(self, mut asked: mpsc::UnboundedReceiver<Ask>) {
         while let Some(first) = asked.recv().await {
             self.pause().await;

@@ -1,4 +1,4 @@
-//! Runs one claimed job: on through its steps ([`forward`]) or back through their undos ([`undo`]), and decides what its
+//! Runs one claimed job: on through its steps (`forward`) or back through their undos (`undo`), and decides what its
 //! attempt came to.
 
 use std::time::{Duration, Instant};

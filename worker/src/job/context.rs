@@ -44,7 +44,8 @@ impl JobContext {
 
     /// Writes in the job's name, in one transaction that holds the lease: an error takes back all of it.
     ///
-    /// Fails with [`StepError::LeaseLost`], and writes nothing, once somebody else may have the job.
+    /// Fails with [`StepError::LeaseLost`], and writes nothing, once somebody else may have the job. Queries that are given a
+    /// [`Lease`] do the same by themselves, and need no more than a connection.
     pub async fn fenced<T>(&self, writes: impl AsyncFnOnce(&mut Conn) -> Result<T, StepError>) -> Result<T, StepError> {
         let mut conn = self.env.db.conn().await?;
         lease::fenced(&mut conn, &self.lease, writes).await
