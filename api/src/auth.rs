@@ -14,7 +14,6 @@ use clawdeploy_shared::{
     ids::{SessionId, TokenId},
     token::{API_TOKEN_PREFIX, token_hash},
 };
-use diesel_async::AsyncConnection as _;
 
 use self::cookie::Presented;
 use crate::{
@@ -161,12 +160,9 @@ async fn by_provider(presented: &str, app: &AppState) -> AppResult<Principal> {
         error => AppError::new(ErrorCode::Unavailable, "The token cannot be checked now. Try again shortly.")
             .with_source(error),
     })?;
-    let (db, accounts) = (app.db.clone(), provider.accounts);
+    let accounts = provider.accounts;
     let found = app
-        .change(async move {
-            let mut conn = db.conn().await?;
-            conn.transaction(async |conn| identity::person(conn, accounts, &who, None).await).await
-        })
+        .transaction(Scope::Everything, async move |conn| identity::person(conn, accounts, &who, None).await)
         .await?;
     let user = match found {
         Found::Somebody(user) => *user,

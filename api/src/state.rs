@@ -11,6 +11,7 @@ use clawdeploy_shared::{
     doorbell::Doorbell,
     secret::Sealer,
 };
+use futures_util::future::BoxFuture;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -112,6 +113,19 @@ impl AppState {
         self.db.read(scope, work).await
     }
 
+    /// Changes what the scope may see, in one transaction that goes on where the handler is dropped: [`Self::change`]
+    /// around [`Db::write`].
+    ///
+    /// Everything else, such as the doorbell, is for after it: it has a connection all the while.
+    pub async fn transaction<T, W>(&self, scope: Scope, work: W) -> AppResult<T>
+    where
+        T: Send + 'static,
+        W: AsyncFnOnce(&mut Conn) -> AppResult<T> + for<'c> Work<'c, T> + Send + 'static,
+    {
+        let db = self.db.clone();
+        self.change(async move { db.write(scope, async |conn| work.on(conn).await).await }).await
+    }
+
     /// Carries a change to its end even where the handler is dropped, because its client went away or took too long:
     /// what is dropped half-way is lost, together with its connection.
     pub async fn change<T, F>(&self, work: F) -> AppResult<T>
@@ -126,5 +140,22 @@ impl AppState {
                 Err(error) => Err(AppError::internal(error)),
             },
         }
+    }
+}
+
+/// What is done in a transaction. An async closure whose future a task can take is one; the bound of an async closure alone
+/// cannot say that of its future.
+pub trait Work<'c, T> {
+    /// Boxed, so that the way to the database is compiled once for each kind of result, and not for each handler.
+    fn on(self, conn: &'c mut Conn) -> BoxFuture<'c, AppResult<T>>;
+}
+
+impl<'c, T, W, F> Work<'c, T> for W
+where
+    W: FnOnce(&'c mut Conn) -> F,
+    F: Future<Output = AppResult<T>> + Send + 'c,
+{
+    fn on(self, conn: &'c mut Conn) -> BoxFuture<'c, AppResult<T>> {
+        Box::pin(self(conn))
     }
 }

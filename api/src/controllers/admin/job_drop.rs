@@ -1,10 +1,9 @@
 use axum::http::StatusCode;
 use clawdeploy_shared::{
-    db::{Conn, job, snapshot},
+    db::{Conn, Scope, job, snapshot},
     ids::JobId,
     job::JobStatus,
 };
-use diesel_async::AsyncConnection as _;
 use serde_json::json;
 
 use crate::{
@@ -29,12 +28,7 @@ pub async fn drop_job(
     context: RequestContext,
     Path(path): Path<JobPath>,
 ) -> AppResult<StatusCode> {
-    let db = app.db.clone();
-    app.change(async move {
-        let mut conn = db.conn().await?;
-        conn.transaction(async |conn| in_transaction(conn, &who, &context, path.id).await).await
-    })
-    .await?;
+    app.transaction(Scope::Everything, async move |conn| in_transaction(conn, &who, &context, path.id).await).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

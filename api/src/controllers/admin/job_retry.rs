@@ -11,7 +11,6 @@ use clawdeploy_shared::{
     instance::DesiredState,
     job::{JobKind, JobStatus},
 };
-use diesel_async::AsyncConnection as _;
 use serde_json::json;
 
 use crate::{
@@ -44,10 +43,7 @@ pub async fn retry_job(
 ) -> AppResult<(StatusCode, Json<JobView>)> {
     let state = app.clone();
     let job = app
-        .change(async move {
-            let mut conn = state.db.conn().await?;
-            conn.transaction(async |conn| in_transaction(conn, &who, &context, path.id, &state).await).await
-        })
+        .transaction(Scope::Everything, async move |conn| in_transaction(conn, &who, &context, path.id, &state).await)
         .await?;
     app.doorbell.ring(job.queue, job.id);
     Ok((StatusCode::ACCEPTED, Json(job.into())))

@@ -1,5 +1,7 @@
-use clawdeploy_shared::{db::queue_pause, job::Queue};
-use diesel_async::AsyncConnection as _;
+use clawdeploy_shared::{
+    db::{Scope, queue_pause},
+    job::Queue,
+};
 
 use super::{
     QueuePath,
@@ -39,21 +41,16 @@ pub(super) async fn set_paused(
     paused: bool,
 ) -> AppResult<Json<QueueView>> {
     let queue: Queue = path.queue.parse().map_err(|_| AppError::not_found("queue"))?;
-    let db = app.db.clone();
-    app.change(async move {
-        let mut conn = db.conn().await?;
-        conn.transaction::<_, AppError, _>(async |conn| {
-            let (changed, action) = if paused {
-                (queue_pause::pause(conn, queue, who.user.id).await?, "queue.pause")
-            } else {
-                (queue_pause::resume(conn, queue).await?, "queue.resume")
-            };
-            if changed {
-                Entry::new(action, Target::Queue(queue)).by(conn, &who, &context).await?;
-            }
-            Ok(())
-        })
-        .await
+    app.transaction(Scope::Everything, async move |conn| {
+        let (changed, action) = if paused {
+            (queue_pause::pause(conn, queue, who.user.id).await?, "queue.pause")
+        } else {
+            (queue_pause::resume(conn, queue).await?, "queue.resume")
+        };
+        if changed {
+            Entry::new(action, Target::Queue(queue)).by(conn, &who, &context).await?;
+        }
+        Ok(())
     })
     .await?;
     let all = views(&mut *app.db.conn().await?).await?;

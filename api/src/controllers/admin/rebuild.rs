@@ -1,7 +1,7 @@
 use axum::http::{HeaderName, StatusCode, header};
 use clawdeploy_shared::{
     db::{
-        Conn,
+        Conn, Scope,
         image::ImageSource,
         job::{self, Job, NewJob},
     },
@@ -9,7 +9,6 @@ use clawdeploy_shared::{
     openclaw::{git_ref::GitRef, reference::ImageReference, version::OpenclawVersion},
     text::trim,
 };
-use diesel_async::AsyncConnection as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -68,18 +67,13 @@ pub async fn rebuild_image(
     OptionalJson(form): OptionalJson<RebuildImage>,
 ) -> AppResult<(StatusCode, [(HeaderName, String); 1], Json<Rebuilding>)> {
     let payload = form.check()?;
-    let db = app.db.clone();
     let (job, made) = app
-        .change(async move {
-            let mut conn = db.conn().await?;
-            conn.transaction(async |conn| {
-                let (job, made) = enqueue(conn, &who, &context, &payload).await?;
-                if !made && !is_answer_to(&job.payload, &payload) {
-                    return Err(AppError::job_in_progress(job.into()));
-                }
-                Ok((job, made))
-            })
-            .await
+        .transaction(Scope::Everything, async move |conn| {
+            let (job, made) = enqueue(conn, &who, &context, &payload).await?;
+            if !made && !is_answer_to(&job.payload, &payload) {
+                return Err(AppError::job_in_progress(job.into()));
+            }
+            Ok((job, made))
         })
         .await?;
     if made {

@@ -2,10 +2,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use clawdeploy_shared::db::{
+    Scope,
     sweep::{self, Sweep, SweepName},
     worker,
 };
-use diesel_async::AsyncConnection as _;
 use tokio::time::{Instant, sleep};
 
 use crate::{
@@ -35,20 +35,15 @@ pub async fn run_reconciler(app: AppState, Admin(who): Admin, context: RequestCo
 }
 
 async fn request(app: &AppState, who: Principal, context: RequestContext) -> AppResult<DateTime<Utc>> {
-    let db = app.db.clone();
-    app.change(async move {
-        let mut conn = db.conn().await?;
-        conn.transaction(async |conn| {
-            let works = |(worker, alive): &(worker::Worker, bool)| *alive && !worker.draining && !worker.stands_by();
-            if !worker::list(conn).await?.iter().any(works) {
-                let detail = "No worker is there to do it: none is alive, or all stand by. See GET /api/admin/workers.";
-                return Err(AppError::new(ErrorCode::NoWorker, detail));
-            }
-            let requested_at = sweep::request(conn).await?;
-            Entry::new("reconcile.request", Target::Reconciler).by(conn, &who, &context).await?;
-            Ok(requested_at)
-        })
-        .await
+    app.transaction(Scope::Everything, async move |conn| {
+        let works = |(worker, alive): &(worker::Worker, bool)| *alive && !worker.draining && !worker.stands_by();
+        if !worker::list(conn).await?.iter().any(works) {
+            let detail = "No worker is there to do it: none is alive, or all stand by. See GET /api/admin/workers.";
+            return Err(AppError::new(ErrorCode::NoWorker, detail));
+        }
+        let requested_at = sweep::request(conn).await?;
+        Entry::new("reconcile.request", Target::Reconciler).by(conn, &who, &context).await?;
+        Ok(requested_at)
     })
     .await
 }

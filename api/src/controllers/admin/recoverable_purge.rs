@@ -5,7 +5,6 @@ use clawdeploy_shared::{
     ids::InstanceId,
     job::JobKind,
 };
-use diesel_async::AsyncConnection as _;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -40,12 +39,8 @@ pub async fn purge_instance(
     context: RequestContext,
     Path(path): Path<InstancePath>,
 ) -> AppResult<(StatusCode, Json<PurgeRequested>)> {
-    let db = app.db.clone();
     let requested = app
-        .change(async move {
-            let mut conn = db.conn().await?;
-            conn.transaction(async |conn| in_transaction(conn, &who, &context, path.id).await).await
-        })
+        .transaction(Scope::Everything, async move |conn| in_transaction(conn, &who, &context, path.id).await)
         .await?;
     Ok((StatusCode::ACCEPTED, Json(requested)))
 }

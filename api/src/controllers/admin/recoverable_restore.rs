@@ -6,7 +6,6 @@ use clawdeploy_shared::{
     },
     ids::UserId,
 };
-use diesel_async::AsyncConnection as _;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -51,16 +50,12 @@ pub async fn restore_instance(
     let name = checked_name(form.name.as_deref())?;
     let state = app.clone();
     let outcome = app
-        .change(async move {
-            let mut conn = state.db.conn().await?;
-            conn.transaction(async |conn| {
-                let row = recoverable::lock(conn, Scope::Everything, &path.id).await?;
-                let row = row.ok_or_else(|| AppError::not_found("recoverable instance"))?;
-                let owner = owner(conn, &row, form.owner_id).await?;
-                let manifest = manifest(&row, &state.sealer).map_err(AppError::internal)?;
-                Recovery { row, manifest, name, action: "instance.restore" }.run(conn, &who, &context, &owner).await
-            })
-            .await
+        .transaction(Scope::Everything, async move |conn| {
+            let row = recoverable::lock(conn, Scope::Everything, &path.id).await?;
+            let row = row.ok_or_else(|| AppError::not_found("recoverable instance"))?;
+            let owner = owner(conn, &row, form.owner_id).await?;
+            let manifest = manifest(&row, &state.sealer).map_err(AppError::internal)?;
+            Recovery { row, manifest, name, action: "instance.restore" }.run(conn, &who, &context, &owner).await
         })
         .await?;
     Ok(Accepted::of(&app, outcome))

@@ -1,13 +1,12 @@
 use axum::http::{HeaderName, StatusCode, header};
 use clawdeploy_shared::{
     db::{
-        Conn, instance,
+        Conn, Scope, instance,
         job::{self, Job, NewJob},
     },
     ids::InstanceId,
     job::{JobKind, JobStatus},
 };
-use diesel_async::AsyncConnection as _;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
@@ -79,13 +78,8 @@ pub async fn update_all(
 ) -> AppResult<(StatusCode, [(HeaderName, String); 1], Json<UpdatingAll>)> {
     form.exclude.sort();
     form.exclude.dedup();
-    let db = app.db.clone();
-    let (job, build, made) = app
-        .change(async move {
-            let mut conn = db.conn().await?;
-            conn.transaction(async |conn| in_transaction(conn, &who, &context, &form).await).await
-        })
-        .await?;
+    let (job, build, made) =
+        app.transaction(Scope::Everything, async move |conn| in_transaction(conn, &who, &context, &form).await).await?;
     for job in build.iter().chain([&job]).filter(|job| job.status == JobStatus::Queued) {
         app.doorbell.ring(job.queue, job.id);
     }

@@ -1,9 +1,11 @@
 use clawdeploy_shared::{
-    db::version_policy::{self, VersionPolicy},
+    db::{
+        Scope,
+        version_policy::{self, VersionPolicy},
+    },
     openclaw::version,
     text::trim,
 };
-use diesel_async::AsyncConnection as _;
 use serde::Deserialize;
 use serde_json::json;
 use utoipa::ToSchema;
@@ -11,7 +13,7 @@ use utoipa::ToSchema;
 use crate::{
     audit::{Entry, Target},
     auth::Admin,
-    error::{AppError, AppResult},
+    error::AppResult,
     extract::Json,
     middleware::RequestContext,
     state::AppState,
@@ -65,16 +67,11 @@ pub async fn set_version_policy(
         checks.fail("minimumVersion", "required", "is required with refuseStart");
     }
     checks.done()?;
-    let db = app.db.clone();
-    app.change(async move {
-        let mut conn = db.conn().await?;
-        conn.transaction::<_, AppError, _>(async |conn| {
-            let policy = version_policy::set(conn, minimum.as_deref(), form.refuse_start).await?;
-            let detail = json!({ "minimumVersion": policy.minimum_version, "refuseStart": policy.refuse_start });
-            Entry::new("version_policy.set", Target::VersionPolicy).detail(detail).by(conn, &who, &context).await?;
-            Ok(policy)
-        })
-        .await
+    app.transaction(Scope::Everything, async move |conn| {
+        let policy = version_policy::set(conn, minimum.as_deref(), form.refuse_start).await?;
+        let detail = json!({ "minimumVersion": policy.minimum_version, "refuseStart": policy.refuse_start });
+        Entry::new("version_policy.set", Target::VersionPolicy).detail(detail).by(conn, &who, &context).await?;
+        Ok(policy)
     })
     .await
     .map(Json)

@@ -1,6 +1,5 @@
 use axum::http::StatusCode;
-use clawdeploy_shared::db::{Conn, worker};
-use diesel_async::AsyncConnection as _;
+use clawdeploy_shared::db::{Conn, Scope, worker};
 
 use super::{WorkerPath, workers::WorkerView};
 use crate::{
@@ -29,12 +28,8 @@ pub async fn drain_worker(
     if path.id.contains(char::is_control) {
         return Err(AppError::not_found("worker"));
     }
-    let db = app.db.clone();
     let view = app
-        .change(async move {
-            let mut conn = db.conn().await?;
-            conn.transaction(async |conn| in_transaction(conn, &who, &context, &path.id).await).await
-        })
+        .transaction(Scope::Everything, async move |conn| in_transaction(conn, &who, &context, &path.id).await)
         .await?;
     Ok((StatusCode::ACCEPTED, Json(view)))
 }

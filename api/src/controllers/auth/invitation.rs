@@ -1,10 +1,9 @@
 use axum::{http::HeaderMap, response::Response};
 use clawdeploy_shared::{
-    db::{invitation, user},
+    db::{Scope, invitation, user},
     text::trim,
     token::token_hash,
 };
-use diesel_async::AsyncConnection as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -60,25 +59,21 @@ pub async fn accept_invitation(
     let password_hash = app.passwords.hash(form.password).await.map_err(AppError::internal)?;
     let (browser, state) = (Browser::of(&headers), app.clone());
     let answer = app
-        .change(async move {
-            let mut conn = state.db.conn().await?;
-            conn.transaction(async |conn| {
-                let user = invitation::find(conn, &hash).await?.ok_or_else(unknown)?;
-                match prove(conn, &state.sealer, user.id, form.code.as_ref()).await? {
-                    Proof::Given => {}
-                    proof @ (Proof::Missing | Proof::Wrong) => return Err(second_factor_required(proof)),
-                }
-                if !invitation::take(conn, user.id, &hash).await? {
-                    return Err(unknown());
-                }
-                user::set_password(conn, user.id, &password_hash).await?;
-                let opened = session::open(conn, &user, &browser, &context).await?;
-                let who = Principal::of_session(user, opened.id);
-                let entry = Entry::new("user.set_password", Target::User(who.user.id)).owned_by(who.user.id);
-                entry.by(conn, &who, &context).await?;
-                Ok(opened.answer(who.user))
-            })
-            .await
+        .transaction(Scope::Everything, async move |conn| {
+            let user = invitation::find(conn, &hash).await?.ok_or_else(unknown)?;
+            match prove(conn, &state.sealer, user.id, form.code.as_ref()).await? {
+                Proof::Given => {}
+                proof @ (Proof::Missing | Proof::Wrong) => return Err(second_factor_required(proof)),
+            }
+            if !invitation::take(conn, user.id, &hash).await? {
+                return Err(unknown());
+            }
+            user::set_password(conn, user.id, &password_hash).await?;
+            let opened = session::open(conn, &user, &browser, &context).await?;
+            let who = Principal::of_session(user, opened.id);
+            let entry = Entry::new("user.set_password", Target::User(who.user.id)).owned_by(who.user.id);
+            entry.by(conn, &who, &context).await?;
+            Ok(opened.answer(who.user))
         })
         .await?;
     attempt.was_right().await;

@@ -1,10 +1,12 @@
 use axum::{http::HeaderMap, response::Response};
 use clawdeploy_shared::{
-    db::user::{self, User},
+    db::{
+        Scope,
+        user::{self, User},
+    },
     metrics::LOGIN_FAILURES,
     text::email_key,
 };
-use diesel_async::AsyncConnection as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::json;
@@ -133,20 +135,16 @@ async fn sign_in(
     code: Option<SecretString>,
 ) -> AppResult<Result<Response, Proof>> {
     let (state, context, user) = (app.clone(), context.clone(), user.clone());
-    app.change(async move {
-        let mut conn = state.db.conn().await?;
-        conn.transaction::<_, AppError, _>(async |conn| {
-            match prove(conn, &state.sealer, user.id, code.as_ref()).await? {
-                Proof::Given => {}
-                proof @ (Proof::Missing | Proof::Wrong) => return Ok(Err(proof)),
-            }
-            let opened = session::open(conn, &user, &browser, &context).await?;
-            let who = Principal::of_session(user, opened.id);
-            let entry = Entry::new("auth.login", Target::User(who.user.id)).owned_by(who.user.id);
-            entry.by(conn, &who, &context).await?;
-            Ok(Ok(opened.answer(who.user)))
-        })
-        .await
+    app.transaction(Scope::Everything, async move |conn| {
+        match prove(conn, &state.sealer, user.id, code.as_ref()).await? {
+            Proof::Given => {}
+            proof @ (Proof::Missing | Proof::Wrong) => return Ok(Err(proof)),
+        }
+        let opened = session::open(conn, &user, &browser, &context).await?;
+        let who = Principal::of_session(user, opened.id);
+        let entry = Entry::new("auth.login", Target::User(who.user.id)).owned_by(who.user.id);
+        entry.by(conn, &who, &context).await?;
+        Ok(Ok(opened.answer(who.user)))
     })
     .await
 }
@@ -158,9 +156,7 @@ async fn note_failure(
     user: Option<User>,
     reason: &'static str,
 ) -> AppResult<()> {
-    let db = app.db.clone();
-    app.change(async move {
-        let mut conn = db.conn().await?;
+    app.transaction(Scope::Everything, async move |conn| {
         // Some type their password into the wrong field: only what looks like an address is written down.
         let name =
             if email.len() <= 254 && email.contains('@') && !email.contains(char::is_control) { &email } else { "?" };
@@ -169,7 +165,7 @@ async fn note_failure(
             .owned_by(user.as_ref().map(|user| user.id))
             .detail(json!({ "reason": reason }))
             .refused()
-            .by_named(&mut conn, name, Some(&context))
+            .by_named(conn, name, Some(&context))
             .await?;
         Ok(())
     })

@@ -2,13 +2,12 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use clawdeploy_shared::db::{session, token};
-use diesel_async::AsyncConnection as _;
+use clawdeploy_shared::db::{Scope, session, token};
 
 use crate::{
     audit::{Entry, Target},
     auth::{Credential, Principal, cookie},
-    error::{AppError, AppResult},
+    error::AppResult,
     middleware::RequestContext,
     state::AppState,
 };
@@ -16,25 +15,20 @@ use crate::{
 /// Signs out: what was shown, cookie or token, is good for nothing any more
 #[utoipa::path(post, path = "/api/auth/logout", tag = "auth", responses((status = NO_CONTENT)))]
 pub async fn logout(app: AppState, who: Principal, context: RequestContext) -> AppResult<Response> {
-    let db = app.db.clone();
-    app.change(async move {
-        let mut conn = db.conn().await?;
-        conn.transaction::<_, AppError, _>(async |conn| {
-            let entry = match who.credential {
-                Credential::Session(id) => {
-                    session::end(conn, who.user.id, id).await?;
-                    Entry::new("auth.logout", Target::Session(id))
-                }
-                Credential::Token(id) => {
-                    token::revoke(conn, who.user.id, id).await?;
-                    Entry::new("token.revoke", Target::Token(id))
-                }
-                // It is the provider's: nothing here ends it.
-                Credential::Provider { .. } => return Ok(()),
-            };
-            Ok(entry.owned_by(who.user.id).by(conn, &who, &context).await?)
-        })
-        .await
+    app.transaction(Scope::Everything, async move |conn| {
+        let entry = match who.credential {
+            Credential::Session(id) => {
+                session::end(conn, who.user.id, id).await?;
+                Entry::new("auth.logout", Target::Session(id))
+            }
+            Credential::Token(id) => {
+                token::revoke(conn, who.user.id, id).await?;
+                Entry::new("token.revoke", Target::Token(id))
+            }
+            // It is the provider's: nothing here ends it.
+            Credential::Provider { .. } => return Ok(()),
+        };
+        Ok(entry.owned_by(who.user.id).by(conn, &who, &context).await?)
     })
     .await?;
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie::clear())]).into_response())

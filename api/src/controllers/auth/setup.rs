@@ -1,14 +1,13 @@
 use axum::{http::HeaderMap, response::Response};
 use clawdeploy_shared::{
     db::{
-        setup,
+        Scope, setup,
         user::{self, NewUser, Role},
     },
     ids::UserId,
     text::trim,
     token::token_hash,
 };
-use diesel_async::AsyncConnection as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::json;
@@ -68,30 +67,26 @@ pub async fn set_up(
         return Err(over());
     }
     let password_hash = app.passwords.hash(form.password).await.map_err(AppError::internal)?;
-    let (browser, db) = (Browser::of(&headers), app.db.clone());
+    let browser = Browser::of(&headers);
     let answer = app
-        .change(async move {
-            let mut conn = db.conn().await?;
-            conn.transaction(async |conn| {
-                if !setup::take(conn, &hash).await? {
-                    return Err(if setup::is_required(conn).await? { wrong_token() } else { over() });
-                }
-                let new = NewUser {
-                    id: UserId::generate(),
-                    email: &email,
-                    name: "",
-                    password_hash: &password_hash,
-                    role: Role::Admin,
-                };
-                let user = user::insert(conn, &new).await?;
-                let opened = session::open(conn, &user, &browser, &context).await?;
-                let who = Principal::of_session(user, opened.id);
-                let entry = Entry::new("user.create", Target::User(who.user.id)).owned_by(who.user.id);
-                let detail = json!({ "email": email, "role": Role::Admin, "by": "setup token" });
-                entry.detail(detail).by(conn, &who, &context).await?;
-                Ok(opened.answer(who.user))
-            })
-            .await
+        .transaction(Scope::Everything, async move |conn| {
+            if !setup::take(conn, &hash).await? {
+                return Err(if setup::is_required(conn).await? { wrong_token() } else { over() });
+            }
+            let new = NewUser {
+                id: UserId::generate(),
+                email: &email,
+                name: "",
+                password_hash: &password_hash,
+                role: Role::Admin,
+            };
+            let user = user::insert(conn, &new).await?;
+            let opened = session::open(conn, &user, &browser, &context).await?;
+            let who = Principal::of_session(user, opened.id);
+            let entry = Entry::new("user.create", Target::User(who.user.id)).owned_by(who.user.id);
+            let detail = json!({ "email": email, "role": Role::Admin, "by": "setup token" });
+            entry.detail(detail).by(conn, &who, &context).await?;
+            Ok(opened.answer(who.user))
         })
         .await?;
     attempt.was_right().await;

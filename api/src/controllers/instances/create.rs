@@ -48,8 +48,8 @@ pub async fn create_instance(
     DigestedJson { value, sha256 }: DigestedJson<CreateInstance>,
 ) -> AppResult<Accepted> {
     let draft = value.check()?;
-    let creation = Creation { app: app.clone(), who, context, key, sha256, draft };
-    let outcome = app.change(creation.run()).await?;
+    let (scope, creation) = (who.own(), Creation { app: app.clone(), who, context, key, sha256, draft });
+    let outcome = app.transaction(scope, async move |conn| creation.run(conn).await).await?;
     Ok(Accepted::of(&app, outcome))
 }
 
@@ -63,29 +63,23 @@ struct Creation {
 }
 
 impl Creation {
-    async fn run(self) -> AppResult<Outcome> {
-        self.app
-            .db
-            .write(self.who.own(), async |conn| {
-                // Everything that one person creates goes one after the other, so that neither the limit nor a key can be
-                // passed by two requests at once.
-                let owner = user::lock(conn, self.who.user.id).await?;
-                match self.key.earlier(conn, self.who.user.id, &self.sha256).await? {
-                    Earlier::None => {
-                        let wanted = Wanted { memory_mb: self.draft.memory_mb, cpu_millis: self.draft.cpu_millis };
-                        quota::check(conn, &self.app.quotas, &owner, wanted, None).await?;
-                        let (instance, job) = self.insert(conn).await?;
-                        Ok(Outcome::load(conn, instance, job).await?)
-                    }
-                    Earlier::Same(job) => self.replay(conn, *job).await,
-                    Earlier::Other => {
-                        let detail =
-                            "This Idempotency-Key was used for another request. Use a new key for a new request.";
-                        Err(AppError::new(ErrorCode::IdempotencyKeyReused, detail))
-                    }
-                }
-            })
-            .await
+    async fn run(&self, conn: &mut Conn) -> AppResult<Outcome> {
+        // Everything that one person creates goes one after the other, so that neither the limit nor a key can be passed by
+        // two requests at once.
+        let owner = user::lock(conn, self.who.user.id).await?;
+        match self.key.earlier(conn, self.who.user.id, &self.sha256).await? {
+            Earlier::None => {
+                let wanted = Wanted { memory_mb: self.draft.memory_mb, cpu_millis: self.draft.cpu_millis };
+                quota::check(conn, &self.app.quotas, &owner, wanted, None).await?;
+                let (instance, job) = self.insert(conn).await?;
+                Ok(Outcome::load(conn, instance, job).await?)
+            }
+            Earlier::Same(job) => self.replay(conn, *job).await,
+            Earlier::Other => {
+                let detail = "This Idempotency-Key was used for another request. Use a new key for a new request.";
+                Err(AppError::new(ErrorCode::IdempotencyKeyReused, detail))
+            }
+        }
     }
 
     async fn replay(&self, conn: &mut Conn, job: Job) -> AppResult<Outcome> {

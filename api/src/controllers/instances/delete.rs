@@ -37,12 +37,8 @@ pub async fn delete_instance(
     context: RequestContext,
     Path(path): Path<InstancePath>,
 ) -> AppResult<Accepted> {
-    let db = app.db.clone();
-    let outcome = app
-        .change(async move {
-            db.write(who.scope(), async |conn| in_transaction(conn, &who, &context, &path.id).await).await
-        })
-        .await?;
+    let outcome =
+        app.transaction(who.scope(), async move |conn| in_transaction(conn, &who, &context, &path.id).await).await?;
     Ok(Accepted::of(&app, outcome))
 }
 

@@ -49,9 +49,7 @@ pub async fn edit_instance(
 ) -> AppResult<Response> {
     let (state, scope) = (app.clone(), who.scope());
     let edited = app
-        .change(async move {
-            state.db.write(scope, async |conn| in_transaction(conn, &who, &context, &path.id, form, &state).await).await
-        })
+        .transaction(scope, async move |conn| in_transaction(conn, &who, &context, &path.id, form, &state).await)
         .await?;
     match edited {
         Edited::Applying(outcome) => Ok(Accepted::of(&app, *outcome).into_response()),

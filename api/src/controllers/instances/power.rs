@@ -94,12 +94,8 @@ pub(super) async fn accept(
     id: InstanceId,
     power: Power,
 ) -> AppResult<Accepted> {
-    let db = app.db.clone();
-    let outcome = app
-        .change(async move {
-            db.write(who.scope(), async |conn| in_transaction(conn, &who, &context, &id, power).await).await
-        })
-        .await?;
+    let outcome =
+        app.transaction(who.scope(), async move |conn| in_transaction(conn, &who, &context, &id, power).await).await?;
     Ok(Accepted::of(&app, outcome))
 }
 

@@ -38,9 +38,7 @@ pub async fn rollback_instance(
 ) -> AppResult<Accepted> {
     let state = app.clone();
     let outcome = app
-        .change(async move {
-            state.db.write(who.scope(), async |conn| in_transaction(conn, &who, &context, &path.id, &state).await).await
-        })
+        .transaction(who.scope(), async move |conn| in_transaction(conn, &who, &context, &path.id, &state).await)
         .await?;
     Ok(Accepted::of(&app, outcome))
 }

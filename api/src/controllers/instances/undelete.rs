@@ -56,21 +56,15 @@ pub async fn undelete_instance(
     let name = checked_name(form.name.as_deref())?;
     let state = app.clone();
     let outcome = app
-        .change(async move {
-            state
-                .db
-                .write(who.own(), async |conn| {
-                    let owner = user::lock(conn, who.user.id).await?;
-                    let row = recoverable::lock(conn, who.own(), &path.id).await?;
-                    let row = row.ok_or_else(|| AppError::not_found("instance"))?;
-                    let manifest = manifest(&row, &state.sealer).map_err(AppError::internal)?;
-                    let wanted =
-                        Wanted { memory_mb: manifest.settings.memory_mb, cpu_millis: manifest.settings.cpu_millis };
-                    quota::check(conn, &state.quotas, &owner, wanted, None).await?;
-                    let recovery = Recovery { row, manifest, name, action: "instance.undelete" };
-                    recovery.run(conn, &who, &context, &owner).await
-                })
-                .await
+        .transaction(who.own(), async move |conn| {
+            let owner = user::lock(conn, who.user.id).await?;
+            let row = recoverable::lock(conn, who.own(), &path.id).await?;
+            let row = row.ok_or_else(|| AppError::not_found("instance"))?;
+            let manifest = manifest(&row, &state.sealer).map_err(AppError::internal)?;
+            let wanted = Wanted { memory_mb: manifest.settings.memory_mb, cpu_millis: manifest.settings.cpu_millis };
+            quota::check(conn, &state.quotas, &owner, wanted, None).await?;
+            let recovery = Recovery { row, manifest, name, action: "instance.undelete" };
+            recovery.run(conn, &who, &context, &owner).await
         })
         .await?;
     Ok(Accepted::of(&app, outcome))

@@ -54,11 +54,8 @@ pub async fn update_instance(
     Path(path): Path<InstancePath>,
     OptionalJson(form): OptionalJson<UpdateInstance>,
 ) -> AppResult<Accepted> {
-    let db = app.db.clone();
     let outcome = app
-        .change(async move {
-            db.write(who.scope(), async |conn| in_transaction(conn, &who, &context, &path.id, &form).await).await
-        })
+        .transaction(who.scope(), async move |conn| in_transaction(conn, &who, &context, &path.id, &form).await)
         .await?;
     Ok(Accepted::of(&app, outcome))
 }

@@ -37,10 +37,7 @@ pub async fn cancel_job(
 
 /// Cancels a job that the person may see.
 pub async fn cancel(app: &AppState, who: Principal, context: RequestContext, id: JobId) -> AppResult<Job> {
-    let db = app.db.clone();
-    let job = app
-        .change(async move { db.write(who.scope(), async |conn| in_transaction(conn, &who, &context, id).await).await })
-        .await?;
+    let job = app.transaction(who.scope(), async move |conn| in_transaction(conn, &who, &context, id).await).await?;
     // Whoever runs it, or will undo it, looks at once.
     if job.status == JobStatus::Queued {
         app.doorbell.ring(job.queue, job.id);

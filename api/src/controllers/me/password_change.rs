@@ -1,6 +1,5 @@
 use axum::http::StatusCode;
-use clawdeploy_shared::db::{invitation, session, user};
-use diesel_async::AsyncConnection as _;
+use clawdeploy_shared::db::{Scope, invitation, session, user};
 use secrecy::SecretString;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -42,21 +41,16 @@ pub async fn change_password(
     checks.done()?;
     confirm_password(&app, &who, "current", form.current).await?;
     let hash = app.passwords.hash(form.new).await.map_err(AppError::internal)?;
-    let db = app.db.clone();
-    app.change(async move {
-        let mut conn = db.conn().await?;
-        conn.transaction::<_, AppError, _>(async |conn| {
-            let id = who.user.id;
-            let own = match who.credential {
-                Credential::Session(session) => Some(session),
-                _ => None,
-            };
-            user::set_password(conn, id, &hash).await?;
-            invitation::forget(conn, id).await?;
-            session::end_all(conn, id, own).await?;
-            Ok(Entry::new("user.change_password", Target::User(id)).owned_by(id).by(conn, &who, &context).await?)
-        })
-        .await
+    app.transaction(Scope::Everything, async move |conn| {
+        let id = who.user.id;
+        let own = match who.credential {
+            Credential::Session(session) => Some(session),
+            _ => None,
+        };
+        user::set_password(conn, id, &hash).await?;
+        invitation::forget(conn, id).await?;
+        session::end_all(conn, id, own).await?;
+        Ok(Entry::new("user.change_password", Target::User(id)).owned_by(id).by(conn, &who, &context).await?)
     })
     .await?;
     Ok(StatusCode::NO_CONTENT)

@@ -21,16 +21,12 @@ pub async fn end_session(
     context: RequestContext,
     Path(path): Path<SessionPath>,
 ) -> AppResult<StatusCode> {
-    let db = app.db.clone();
-    app.change(async move {
-        db.write(who.own(), async |conn| {
-            if !session::end(conn, who.user.id, path.id).await? {
-                return Err(AppError::not_found("session"));
-            }
-            let entry = Entry::new("session.end", Target::Session(path.id)).owned_by(who.user.id);
-            Ok(entry.by(conn, &who, &context).await?)
-        })
-        .await
+    app.transaction(who.own(), async move |conn| {
+        if !session::end(conn, who.user.id, path.id).await? {
+            return Err(AppError::not_found("session"));
+        }
+        let entry = Entry::new("session.end", Target::Session(path.id)).owned_by(who.user.id);
+        Ok(entry.by(conn, &who, &context).await?)
     })
     .await?;
     Ok(StatusCode::NO_CONTENT)

@@ -17,16 +17,12 @@ use crate::{
     responses((status = NO_CONTENT)),
 )]
 pub async fn close_terminal(app: AppState, who: Principal, Path(path): Path<TerminalPath>) -> AppResult<StatusCode> {
-    let db = app.db.clone();
-    app.change(async move {
-        db.write(who.own(), async |conn| {
-            let found = terminal::find_open(conn, who.user.id, path.id).await?;
-            found.ok_or_else(|| AppError::not_found("terminal"))?;
-            // Its end is in the audit log, from whoever notes it.
-            terminal::close(conn, path.id, TerminalEnd::Closed).await?;
-            Ok(StatusCode::NO_CONTENT)
-        })
-        .await
+    app.transaction(who.own(), async move |conn| {
+        let found = terminal::find_open(conn, who.user.id, path.id).await?;
+        found.ok_or_else(|| AppError::not_found("terminal"))?;
+        // Its end is in the audit log, from whoever notes it.
+        terminal::close(conn, path.id, TerminalEnd::Closed).await?;
+        Ok(StatusCode::NO_CONTENT)
     })
     .await
 }

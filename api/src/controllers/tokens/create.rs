@@ -68,9 +68,8 @@ pub async fn create_token(
 
     let token = api_token();
     let hash = token_hash(token.expose_secret());
-    let db = app.db.clone();
     let about = app
-        .change(async move {
+        .transaction(who.own(), async move |conn| {
             let new = NewApiToken {
                 id: TokenId::generate(),
                 user_id: who.user.id,
@@ -79,16 +78,10 @@ pub async fn create_token(
                 token_hash: hash,
                 expires_at: Some(Utc::now() + TimeDelta::days(days.into())),
             };
-            db.write(who.own(), async |conn| {
-                let about = token::insert(conn, &new).await?;
-                let entry = Entry::new("token.create", Target::Token(about.id)).owned_by(who.user.id);
-                entry
-                    .detail(json!({ "name": about.name, "scope": scope, "days": days }))
-                    .by(conn, &who, &context)
-                    .await?;
-                Ok(about)
-            })
-            .await
+            let about = token::insert(conn, &new).await?;
+            let entry = Entry::new("token.create", Target::Token(about.id)).owned_by(who.user.id);
+            entry.detail(json!({ "name": about.name, "scope": scope, "days": days })).by(conn, &who, &context).await?;
+            Ok(about)
         })
         .await?;
     Ok((StatusCode::CREATED, Json(CreatedToken { about, token: Revealed(token) })))

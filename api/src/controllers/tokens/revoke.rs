@@ -19,16 +19,12 @@ pub async fn revoke_token(
     context: RequestContext,
     Path(path): Path<TokenPath>,
 ) -> AppResult<StatusCode> {
-    let db = app.db.clone();
-    app.change(async move {
-        db.write(who.own(), async |conn| {
-            if !token::revoke(conn, who.user.id, path.id).await? {
-                return Err(AppError::not_found("token"));
-            }
-            let entry = Entry::new("token.revoke", Target::Token(path.id)).owned_by(who.user.id);
-            Ok(entry.by(conn, &who, &context).await?)
-        })
-        .await
+    app.transaction(who.own(), async move |conn| {
+        if !token::revoke(conn, who.user.id, path.id).await? {
+            return Err(AppError::not_found("token"));
+        }
+        let entry = Entry::new("token.revoke", Target::Token(path.id)).owned_by(who.user.id);
+        Ok(entry.by(conn, &who, &context).await?)
     })
     .await?;
     Ok(StatusCode::NO_CONTENT)

@@ -1,12 +1,12 @@
 use axum::http::StatusCode;
 use clawdeploy_shared::{
     db::{
+        Scope,
         person::{self, Person},
         user::{self, NO_PASSWORD, NewUser, Role},
     },
     ids::UserId,
 };
-use diesel_async::AsyncConnection as _;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
@@ -62,21 +62,16 @@ pub async fn create_user(
     let role = checks.word("role", form.role.as_deref(), Role::ALL, Role::User);
     checks.done()?;
     let role = role.unwrap_or(Role::User);
-    let db = app.db.clone();
     let created = app
-        .change(async move {
-            let mut conn = db.conn().await?;
-            conn.transaction::<_, AppError, _>(async |conn| {
-                let id = UserId::generate();
-                let new = NewUser { id, email: &email, name: &name, password_hash: NO_PASSWORD, role };
-                user::insert(conn, &new).await?;
-                let invitation = invite(conn, id).await?;
-                let entry = Entry::new("user.create", Target::User(id)).owned_by(id);
-                entry.detail(json!({ "email": email, "role": role })).by(conn, &who, &context).await?;
-                let user = person::find(conn, id).await?.ok_or_else(|| AppError::not_found("person"))?;
-                Ok(CreatedUser { user, invitation })
-            })
-            .await
+        .transaction(Scope::Everything, async move |conn| {
+            let id = UserId::generate();
+            let new = NewUser { id, email: &email, name: &name, password_hash: NO_PASSWORD, role };
+            user::insert(conn, &new).await?;
+            let invitation = invite(conn, id).await?;
+            let entry = Entry::new("user.create", Target::User(id)).owned_by(id);
+            entry.detail(json!({ "email": email, "role": role })).by(conn, &who, &context).await?;
+            let user = person::find(conn, id).await?.ok_or_else(|| AppError::not_found("person"))?;
+            Ok(CreatedUser { user, invitation })
         })
         .await?;
     Ok((StatusCode::CREATED, Json(created)))

@@ -1,13 +1,12 @@
 use clawdeploy_shared::{
     db::{
-        Conn,
+        Conn, Scope,
         person::{self, Change, Person},
         session,
         user::{Quotas, Role, User},
     },
     ids::UserId,
 };
-use diesel_async::AsyncConnection as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -81,15 +80,10 @@ pub async fn edit_user(
     let role = form.role.as_deref().and_then(|role| checks.word("role", Some(role), Role::ALL, Role::User));
     let quotas = form.quotas.as_ref().map(|quotas| quotas.check(&mut checks));
     checks.done()?;
-    let db = app.db.clone();
     let person = app
-        .change(async move {
-            let mut conn = db.conn().await?;
-            conn.transaction(async |conn| {
-                let change = Change { name: name.as_deref(), role, suspended: form.suspended, quotas };
-                in_transaction(conn, &who, &context, path.id, &change).await
-            })
-            .await
+        .transaction(Scope::Everything, async move |conn| {
+            let change = Change { name: name.as_deref(), role, suspended: form.suspended, quotas };
+            in_transaction(conn, &who, &context, path.id, &change).await
         })
         .await?;
     Ok(Json(person))

@@ -1,8 +1,7 @@
 use clawdeploy_shared::db::{
-    person, second_factor, session,
+    Scope, person, second_factor, session,
     user::{self, NO_PASSWORD},
 };
-use diesel_async::AsyncConnection as _;
 use serde::Deserialize;
 use serde_json::json;
 use utoipa::ToSchema;
@@ -40,27 +39,22 @@ pub async fn reset_password(
     Path(path): Path<UserPath>,
     OptionalJson(form): OptionalJson<ResetPassword>,
 ) -> AppResult<Json<Invitation>> {
-    let db = app.db.clone();
     let invitation = app
-        .change(async move {
-            let mut conn = db.conn().await?;
-            conn.transaction::<_, AppError, _>(async |conn| {
-                let user = person::find_for_update(conn, path.id).await?;
-                let user = user.ok_or_else(|| AppError::not_found("person"))?;
-                user::set_password(conn, user.id, NO_PASSWORD).await?;
-                session::end_all(conn, user.id, None).await?;
-                if form.remove_totp {
-                    second_factor::remove(conn, user.id).await?;
-                }
-                let invitation = invite(conn, user.id).await?;
-                let entry = Entry::new("user.reset_password", Target::User(user.id)).owned_by(user.id);
-                entry
-                    .detail(json!({ "email": user.email, "removeTotp": form.remove_totp }))
-                    .by(conn, &who, &context)
-                    .await?;
-                Ok(invitation)
-            })
-            .await
+        .transaction(Scope::Everything, async move |conn| {
+            let user = person::find_for_update(conn, path.id).await?;
+            let user = user.ok_or_else(|| AppError::not_found("person"))?;
+            user::set_password(conn, user.id, NO_PASSWORD).await?;
+            session::end_all(conn, user.id, None).await?;
+            if form.remove_totp {
+                second_factor::remove(conn, user.id).await?;
+            }
+            let invitation = invite(conn, user.id).await?;
+            let entry = Entry::new("user.reset_password", Target::User(user.id)).owned_by(user.id);
+            entry
+                .detail(json!({ "email": user.email, "removeTotp": form.remove_totp }))
+                .by(conn, &who, &context)
+                .await?;
+            Ok(invitation)
         })
         .await?;
     Ok(Json(invitation))

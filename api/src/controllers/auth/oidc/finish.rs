@@ -2,8 +2,8 @@ use axum::{
     http::{HeaderMap, HeaderValue, header},
     response::Response,
 };
+use clawdeploy_shared::db::Scope;
 use clawdeploy_shared::telemetry::chain;
-use diesel_async::AsyncConnection as _;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 
@@ -15,7 +15,7 @@ use crate::{
         cookie::{self, Presented},
         session::{self, Browser},
     },
-    error::{AppError, AppResult},
+    error::AppResult,
     extract::Query,
     identity::{self, Accounts, Found, Identity, NoEmail, SignIn},
     middleware::RequestContext,
@@ -78,32 +78,27 @@ async fn sign_in_as(
     context: RequestContext,
     browser: Browser,
 ) -> AppResult<Result<HeaderValue, &'static str>> {
-    let db = app.db.clone();
-    app.change(async move {
-        let mut conn = db.conn().await?;
-        conn.transaction::<_, AppError, _>(async |conn| {
-            let mut detail = json!({ "issuer": identity.issuer, "subject": identity.subject });
-            let (user, why) = match identity::person(conn, accounts, &identity, Some(&context)).await? {
-                Found::Somebody(user) => (Some(*user), None),
-                Found::Nobody => (None, None),
-                Found::NoEmail(why) => (None, Some(why)),
-            };
-            let Some(user) = user else {
-                if let Some(why) = why {
-                    detail["reason"] = why.to_string().into();
-                }
-                let name = identity.email.as_deref().unwrap_or("?");
-                let entry = Entry::new("auth.login", Target::Stranger(name)).detail(detail).refused();
-                entry.by_named(conn, name, Some(&context)).await?;
-                return Ok(Err(why.map_or("oidc_unknown_account", NoEmail::code)));
-            };
-            let opened = session::open(conn, &user, &browser, &context).await?;
-            let who = Principal::of_session(user, opened.id);
-            let entry = Entry::new("auth.login", Target::User(who.user.id)).owned_by(who.user.id);
-            entry.detail(detail).by(conn, &who, &context).await?;
-            Ok(Ok(opened.cookie()))
-        })
-        .await
+    app.transaction(Scope::Everything, async move |conn| {
+        let mut detail = json!({ "issuer": identity.issuer, "subject": identity.subject });
+        let (user, why) = match identity::person(conn, accounts, &identity, Some(&context)).await? {
+            Found::Somebody(user) => (Some(*user), None),
+            Found::Nobody => (None, None),
+            Found::NoEmail(why) => (None, Some(why)),
+        };
+        let Some(user) = user else {
+            if let Some(why) = why {
+                detail["reason"] = why.to_string().into();
+            }
+            let name = identity.email.as_deref().unwrap_or("?");
+            let entry = Entry::new("auth.login", Target::Stranger(name)).detail(detail).refused();
+            entry.by_named(conn, name, Some(&context)).await?;
+            return Ok(Err(why.map_or("oidc_unknown_account", NoEmail::code)));
+        };
+        let opened = session::open(conn, &user, &browser, &context).await?;
+        let who = Principal::of_session(user, opened.id);
+        let entry = Entry::new("auth.login", Target::User(who.user.id)).owned_by(who.user.id);
+        entry.detail(detail).by(conn, &who, &context).await?;
+        Ok(Ok(opened.cookie()))
     })
     .await
 }

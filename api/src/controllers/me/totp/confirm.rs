@@ -1,6 +1,8 @@
 use chrono::Utc;
-use clawdeploy_shared::{db::second_factor, totp};
-use diesel_async::AsyncConnection as _;
+use clawdeploy_shared::{
+    db::{Scope, second_factor},
+    totp,
+};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -49,31 +51,27 @@ pub async fn confirm_totp(
     let guess = guess(&app, &who).await?;
     let (id, state) = (who.user.id, app.clone());
     let codes = app
-        .change(async move {
-            let mut conn = state.db.conn().await?;
-            conn.transaction::<_, AppError, _>(async |conn| {
-                let sealed = match second_factor::find(conn, id).await? {
-                    Some((sealed, false)) => sealed,
-                    Some((_, true)) => return Err(enabled()),
-                    None => {
-                        let detail = "No authenticator app is being set up. Begin with POST /api/me/totp.";
-                        return Err(AppError::new(ErrorCode::TotpNotPrepared, detail));
-                    }
-                };
-                let place = id.to_string();
-                let secret = state.sealer.open(&sealed, second_factor::place(&place)).map_err(AppError::internal)?;
-                let code = normal(form.code.expose_secret());
-                let Some(step) = totp::step_of(&secret, &code, Utc::now().timestamp()) else {
-                    return Err(wrong("code", "is not the one that the app shows now; is its clock right?"));
-                };
-                let (codes, hashes) = recovery_codes();
-                if !second_factor::confirm(conn, id, &sealed, step, &hashes).await? {
-                    return Err(enabled());
+        .transaction(Scope::Everything, async move |conn| {
+            let sealed = match second_factor::find(conn, id).await? {
+                Some((sealed, false)) => sealed,
+                Some((_, true)) => return Err(enabled()),
+                None => {
+                    let detail = "No authenticator app is being set up. Begin with POST /api/me/totp.";
+                    return Err(AppError::new(ErrorCode::TotpNotPrepared, detail));
                 }
-                Entry::new("totp.enable", Target::User(id)).owned_by(id).by(conn, &who, &context).await?;
-                Ok(codes)
-            })
-            .await
+            };
+            let place = id.to_string();
+            let secret = state.sealer.open(&sealed, second_factor::place(&place)).map_err(AppError::internal)?;
+            let code = normal(form.code.expose_secret());
+            let Some(step) = totp::step_of(&secret, &code, Utc::now().timestamp()) else {
+                return Err(wrong("code", "is not the one that the app shows now; is its clock right?"));
+            };
+            let (codes, hashes) = recovery_codes();
+            if !second_factor::confirm(conn, id, &sealed, step, &hashes).await? {
+                return Err(enabled());
+            }
+            Entry::new("totp.enable", Target::User(id)).owned_by(id).by(conn, &who, &context).await?;
+            Ok(codes)
         })
         .await?;
     guess.was_right().await;

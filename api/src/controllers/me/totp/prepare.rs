@@ -1,5 +1,7 @@
-use clawdeploy_shared::{db::second_factor, totp};
-use diesel_async::AsyncConnection as _;
+use clawdeploy_shared::{
+    db::{Scope, second_factor},
+    totp,
+};
 use secrecy::SecretString;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -34,13 +36,8 @@ pub async fn prepare_totp(app: AppState, Account(who): Account) -> AppResult<Jso
     let otpauth_url = SecretString::from(totp::url(ISSUER, &who.user.email, &secret));
     let row = who.user.id.to_string();
     let sealed = app.sealer.seal(&secret, second_factor::place(&row)).map_err(AppError::internal)?;
-    let db = app.db.clone();
-    app.change(async move {
-        let mut conn = db.conn().await?;
-        conn.transaction(async |conn| {
-            if second_factor::prepare(conn, who.user.id, &sealed).await? { Ok(()) } else { Err(enabled()) }
-        })
-        .await
+    app.transaction(Scope::Everything, async move |conn| {
+        if second_factor::prepare(conn, who.user.id, &sealed).await? { Ok(()) } else { Err(enabled()) }
     })
     .await?;
     Ok(Json(TotpSecret { secret: Revealed(secret), otpauth_url: Revealed(otpauth_url) }))

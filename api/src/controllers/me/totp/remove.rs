@@ -1,6 +1,5 @@
 use axum::http::StatusCode;
-use clawdeploy_shared::db::second_factor;
-use diesel_async::AsyncConnection as _;
+use clawdeploy_shared::db::{Scope, second_factor};
 use secrecy::SecretString;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -9,7 +8,7 @@ use crate::{
     audit::{Entry, Target},
     auth::Account,
     controllers::me::confirm_password,
-    error::{AppError, AppResult},
+    error::AppResult,
     extract::Json,
     middleware::RequestContext,
     state::AppState,
@@ -33,17 +32,12 @@ pub async fn remove_totp(
     Json(form): Json<RemoveTotp>,
 ) -> AppResult<StatusCode> {
     confirm_password(&app, &who, "password", form.password).await?;
-    let db = app.db.clone();
-    app.change(async move {
-        let mut conn = db.conn().await?;
-        conn.transaction::<_, AppError, _>(async |conn| {
-            if second_factor::remove(conn, who.user.id).await? {
-                let entry = Entry::new("totp.disable", Target::User(who.user.id)).owned_by(who.user.id);
-                entry.by(conn, &who, &context).await?;
-            }
-            Ok(())
-        })
-        .await
+    app.transaction(Scope::Everything, async move |conn| {
+        if second_factor::remove(conn, who.user.id).await? {
+            let entry = Entry::new("totp.disable", Target::User(who.user.id)).owned_by(who.user.id);
+            entry.by(conn, &who, &context).await?;
+        }
+        Ok(())
     })
     .await?;
     Ok(StatusCode::NO_CONTENT)
