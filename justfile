@@ -18,7 +18,11 @@ services:
     mkdir -p .clawdeploy
     scripts/test --services >{{ services }}
 
-# Run the Rust tests whose names contain NAME, after `just services`
+# Run the API's tests whose names contain NAME, after `just services`: no worker, no container
+api name:
+    . {{ services }} && cargo nextest run -p clawdeploy-api {{ name }}
+
+# Run any Rust tests whose names contain NAME, after `just services`
 one name:
     . {{ services }} && cargo nextest run --workspace {{ name }}
 

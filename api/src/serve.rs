@@ -76,7 +76,8 @@ fn listen_for_signals(asked_to_end: CancellationToken) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn run(state: AppState, listener: TcpListener) -> anyhow::Result<()> {
+/// Serves on `listener` until [`App::shutdown`](crate::state::App::shutdown) is cancelled and what was begun has ended.
+pub async fn run(state: AppState, listener: TcpListener) -> anyhow::Result<()> {
     let service: IntoMakeServiceWithConnectInfo<_, SocketAddr> =
         build_app(state.clone()).into_make_service_with_connect_info();
     // Without it each event of a stream waits for the acknowledgement of the one before.

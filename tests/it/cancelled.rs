@@ -1,6 +1,6 @@
 //! What is wanted of an instance once a job on it is cancelled: what was wanted before that was accepted.
 
-use clawdeploy_tests::{TestEnv, WorkerOptions, client::Accepted};
+use clawdeploy_tests::{Installation, TestEnv, WorkerOptions, client::Accepted};
 use diesel_async::{RunQueryDsl as _, SimpleAsyncConnection as _};
 use serde_json::json;
 
@@ -15,7 +15,8 @@ async fn environment() -> (TestEnv, Accepted) {
 }
 
 async fn want(env: &TestEnv, desired: &str) {
-    env.execute(&format!("UPDATE instances SET desired_state = '{desired}', status = 'error'")).await;
+    // As diesel has a method of that name.
+    Installation::execute(env, &format!("UPDATE instances SET desired_state = '{desired}', status = 'error'")).await;
 }
 
 async fn cancelled(env: &TestEnv, job: &str) {

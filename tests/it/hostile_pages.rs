@@ -6,7 +6,7 @@ use clawdeploy_tests::{TestEnv, programs::workspace_root};
 use serde_json::{Value, json};
 use tokio::{process::Command, time::timeout};
 
-use crate::routes::auth::account;
+use crate::support::account;
 
 #[tokio::test]
 async fn they_change_nothing() {

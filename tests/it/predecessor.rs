@@ -10,10 +10,7 @@ use clawdeploy_tests::{
 };
 use serde_json::json;
 
-use crate::{
-    routes::auth::{PASSWORD, account},
-    support::running,
-};
+use crate::support::{PASSWORD, account, running};
 
 /// The flaw, and the tests that hold it: file and name.
 const HELD_BY: [(&str, &str, &[&str]); 12] = [

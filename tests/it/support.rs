@@ -1,9 +1,14 @@
 //! What several modules use.
 
-use std::time::Duration;
+use std::{process::Stdio, time::Duration};
 
-use clawdeploy_tests::{Answer, TestEnv, client::Accepted, wait};
+pub(crate) use clawdeploy_tests::cases::redacted;
+use clawdeploy_tests::{TestEnv, client::Accepted, programs::Program, wait};
 use serde_json::Value;
+use tokio::{io::AsyncWriteExt as _, process::Command};
+
+/// Of every account here.
+pub(crate) const PASSWORD: &str = "canary horse battery";
 
 /// How long a job with the stand-in may take on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(40);
@@ -117,41 +122,21 @@ pub(crate) async fn story(env: &TestEnv, job: &str) -> Vec<String> {
     env.rows(&sql).await.iter().map(entry).collect()
 }
 
-/// Answers to one case each, as lines `case: status code`.
-pub(crate) fn table(cases: &[(&str, Answer)]) -> String {
-    let lines: Vec<_> = cases.iter().map(|(case, answer)| format!("{case}: {}", answer.brief())).collect();
-    lines.join("\n")
+/// An account with a password, made as an operator makes one.
+pub(crate) async fn account(env: &TestEnv, email: &str) {
+    create(env, email, &[]).await;
 }
 
-/// A body with everything that differs from run to run replaced by its kind.
-pub(crate) fn redacted(value: &Value) -> Value {
-    match value {
-        Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), redacted_field(key, value))).collect(),
-        Value::Array(items) => items.iter().map(redacted).collect(),
-        other => other.clone(),
-    }
+/// The same of an administrator.
+pub(crate) async fn administrator(env: &TestEnv, email: &str) {
+    create(env, email, &["--admin"]).await;
 }
 
-fn redacted_field(key: &str, value: &Value) -> Value {
-    let Some(text) = value.as_str() else {
-        return match (key, value) {
-            ("port", Value::Number(_)) => "[port]".into(),
-            ("pid" | "durationMs", Value::Number(_)) => "[number]".into(),
-            (_, other) => redacted(other),
-        };
-    };
-    let shown = match key {
-        "gatewayToken" | "token" => "[token]",
-        "requestId" => "[request]",
-        "dashboardUrl" => "[url]",
-        "nextCursor" => "[cursor]",
-        "host" | "version" => "[this]",
-        "id" | "instanceId" | "targetId" if text.len() == 12 => "[instance]",
-        _ if uuid::Uuid::parse_str(text).is_ok() => "[uuid]",
-        "id" if text.contains('-') => "[worker]",
-        "at" | "since" => "[time]",
-        _ if key.ends_with("At") || key.ends_with("Until") => "[time]",
-        _ => text,
-    };
-    shown.into()
+async fn create(env: &TestEnv, email: &str, more: &[&str]) {
+    let arguments = ["user", "create", "--email", email, "--name", "Eve", "--password-stdin"];
+    let mut command = Command::new(Program::Api.path());
+    command.args(arguments).args(more).env_clear().envs(env.settings().iter().cloned());
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(PASSWORD.as_bytes()).await.unwrap();
+    assert!(child.wait().await.unwrap().success());
 }

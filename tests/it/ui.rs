@@ -10,10 +10,7 @@ use clawdeploy_tests::{FakeMode, TestEnv, programs, settings};
 use diesel_async::SimpleAsyncConnection as _;
 use tokio::{process::Command, time::timeout};
 
-use crate::{
-    routes::auth::{PASSWORD, account},
-    support::say,
-};
+use crate::support::{PASSWORD, account, say};
 
 pub(crate) const EMAIL: &str = "eve@test.example";
 

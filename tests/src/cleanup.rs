@@ -7,6 +7,11 @@ use crate::{database, docker, settings};
 /// Removes containers and networks by label, databases and Redis keys by name.
 pub async fn remove_traces(prefix: &str) -> anyhow::Result<()> {
     docker::remove_deployments(prefix).await?;
+    remove_records(prefix).await
+}
+
+/// Removes databases and Redis keys by name.
+pub async fn remove_records(prefix: &str) -> anyhow::Result<()> {
     database::drop_all(&prefix.replace('-', "_")).await?;
     remove_keys(prefix).await.map(drop)
 }

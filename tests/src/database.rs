@@ -127,16 +127,27 @@ async fn old_templates(conn: &mut AsyncPgConnection) -> anyhow::Result<Vec<Strin
     Ok(names.into_iter().map(|name| name.datname).collect())
 }
 
+/// The same from a runtime of one thread.
+async fn make_template() -> anyhow::Result<()> {
+    let made = tokio::task::spawn_blocking(|| {
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?.block_on(ensure_template())
+    });
+    made.await?
+}
+
 /// Makes a database with the present schema.
 pub async fn create(database: &str) -> anyhow::Result<()> {
     let template = template_name()?;
     let mut conn = maintenance().await?;
+    if names_like(&mut conn, &template).await?.is_empty() {
+        make_template().await?;
+    }
     let version = "SELECT current_setting('server_version_num')::int AS version";
     let Version { version } = diesel::sql_query(version).get_result(&mut conn).await?;
     // Copying files is quicker than logging every block, which is the default since there is a choice.
     let strategy = if version >= 150_000 { "STRATEGY file_copy" } else { "" };
     let sql = format!("CREATE DATABASE {database} TEMPLATE {template} {strategy}");
-    conn.batch_execute(&sql).await.context("run these tests with cargo nextest run: it makes the template first")
+    Ok(conn.batch_execute(&sql).await?)
 }
 
 /// A database for tests that need nothing else; it goes when this is dropped.

@@ -1,6 +1,7 @@
-//! One installation: a database, an API process, worker processes, and everything else that they need.
+//! A whole installation: a database, an API process, worker processes, and everything else that they need.
 
 use std::{
+    ops::Deref,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
@@ -8,13 +9,11 @@ use std::{
 };
 
 use base64::Engine as _;
-use clawdeploy_shared::db::Db;
-use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 use tempfile::TempDir;
 
 use crate::{
-    cleanup, database, fake::FakeMode, postgres_server::PostgresServer, process::Process, programs::Program, settings,
-    slot::Slot, wait,
+    cleanup, database, fake::FakeMode, installation::Installation, postgres_server::PostgresServer, process::Process,
+    programs::Program, settings, slot::Slot,
 };
 
 /// What instances run.
@@ -146,20 +145,14 @@ impl WorkerOptions {
 /// A running installation.
 #[derive(Debug)]
 pub struct TestEnv {
-    /// Deployment label, prefix of Redis keys and, with `_`, name of the database.
-    pub name: String,
-    pub db: Db,
+    pub(crate) installation: Installation,
     /// The instances' files.
     pub data_dir: PathBuf,
-    /// Where the API is.
-    pub base: String,
     pub api: Arc<Process>,
     pub slot: Slot,
     pub image: Image,
     pub(crate) dir: TempDir,
     pub(crate) workers: Mutex<Vec<Arc<Process>>>,
-    pub(crate) database_url: String,
-    secrets: Mutex<Vec<String>>,
     settings: Vec<(String, String)>,
     program: Program,
     pub(crate) finished: bool,
@@ -199,16 +192,12 @@ impl TestEnv {
         let api_port = slot.api_port(0);
         let settings = common_settings(&builder, &slot, &name, dir.path(), &data_dir, &database_url);
         let env = Self {
-            db: database::open_url(&database_url),
-            database_url,
+            installation: Installation::new(name, database_url, format!("http://127.0.0.1:{api_port}")),
             api: Arc::new(start_api(builder.api, "api", api_port, &settings, dir.path())),
-            base: format!("http://127.0.0.1:{api_port}"),
             workers: Mutex::default(),
-            secrets: Mutex::default(),
             finished: false,
             program: builder.api,
             image: builder.image,
-            name,
             data_dir,
             slot,
             dir,
@@ -291,33 +280,16 @@ impl TestEnv {
         &self.settings
     }
 
-    /// A connection of the test's own, for what a pool would not bear.
-    pub async fn connect(&self) -> AsyncPgConnection {
-        AsyncPgConnection::establish(&self.database_url).await.expect("a connection")
-    }
-
-    /// Name of the database.
-    pub fn database(&self) -> String {
-        self.name.replace('-', "_")
-    }
-
     /// A directory for the test's own things.
     pub fn scratch(&self) -> &Path {
         self.dir.path()
     }
+}
 
-    /// A secret that must appear in no log and no story; looked for at the end.
-    pub fn remember_secret(&self, secret: &str) {
-        self.secrets.lock().unwrap().push(secret.to_owned());
-    }
-
-    pub(crate) fn secrets(&self) -> Vec<String> {
-        self.secrets.lock().unwrap().clone()
-    }
-
-    /// Asks until `probe` has an answer, and panics after `within`.
-    pub async fn wait_for<T>(&self, what: &str, within: Duration, probe: impl AsyncFnMut() -> Option<T>) -> T {
-        wait::poll(within, probe).await.unwrap_or_else(|| panic!("waited {within:?} in vain for {what}"))
+impl Deref for TestEnv {
+    type Target = Installation;
+    fn deref(&self) -> &Installation {
+        &self.installation
     }
 }
 
@@ -362,7 +334,8 @@ fn common_settings(
     settings
 }
 
-fn write_secret(path: &Path, text: &str) {
+/// Writes a file that only its owner may read.
+pub fn write_secret(path: &Path, text: &str) {
     use std::io::Write as _;
     let mut file = std::fs::File::create(path).expect("a key file");
     file.set_permissions(std::fs::Permissions::from_mode(0o600)).expect("its mode");

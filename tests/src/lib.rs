@@ -1,15 +1,17 @@
-//! What the tests of the whole stand on: the real programs as processes, on a Postgres database, Redis keys, Docker
+//! What tests stand on. For the tests of the whole: the real programs as processes, on a Postgres database, Redis keys, Docker
 //! containers, ports and directories that belong to one test alone.
 //!
 //! Nothing is mocked. The stand-in is the gateway in the container ([`fake`]), where a test is not about OpenClaw but
 //! about what ClawDeploy does around it; the tests in `real_openclaw` run the real one.
 //!
-//! - [`TestEnv`] is one installation: an API process and any number of worker processes.
+//! - [`TestEnv`] is one installation: an API process and any number of worker processes. What an API in the test's own process
+//!   needs as well is in [`Installation`]; those tests are in `api/tests`.
 //! - [`prepare`](prepare::prepare) makes what all tests share; nextest runs it before them.
 //! - [`oracle`] says what must hold at the end of every test.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 pub mod browser;
+pub mod cases;
 pub mod cleanup;
 pub mod client;
 pub mod clock;
@@ -23,6 +25,7 @@ pub mod firewall;
 pub mod gate;
 pub mod hold;
 pub mod identity_provider;
+pub mod installation;
 mod lock;
 pub mod nginx;
 pub mod oracle;
@@ -46,3 +49,4 @@ pub use client::{Answer, Client};
 pub use env::{Builder, Image, TestEnv, WorkerOptions};
 pub use fake::FakeMode;
 pub use hold::Hold;
+pub use installation::Installation;

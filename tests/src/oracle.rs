@@ -2,17 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use clawdeploy_shared::{
-    db::{
-        DbError, Scope, instance,
-        instance::{InstanceFilter, places},
-    },
-    ids::InstanceId,
-    secret::Sealer,
-};
-use diesel::{QueryableByName, sql_types::Text};
-use diesel_async::RunQueryDsl as _;
-use secrecy::ExposeSecret as _;
+use clawdeploy_shared::ids::InstanceId;
 use serde_json::Value;
 
 use crate::{
@@ -22,26 +12,6 @@ use crate::{
     process::Signal,
     story, wait,
 };
-
-/// In every secret that tests make up; found in a log or a story it is a leak.
-pub const CANARY: &str = "canary";
-
-/// Every table that requests and jobs write, without what changes by looking.
-const TABLES: &str = "SELECT md5(string_agg(t, '|' ORDER BY t)) AS sum FROM ( \
-    SELECT u::text AS t FROM users u UNION ALL SELECT p::text FROM ports p \
-    UNION ALL SELECT (to_jsonb(i) - '{disk_bytes,disk_limit_bytes,disk_measured_at,disk_warned}'::text[])::text FROM instances i \
-    UNION ALL SELECT j::text FROM jobs j UNION ALL SELECT e::text FROM job_events e UNION ALL SELECT a::text FROM audit a \
-    UNION ALL SELECT m::text FROM images m UNION ALL SELECT s::text FROM snapshots s \
-    UNION ALL SELECT r::text FROM rollout_members r UNION ALL SELECT v::text FROM version_policy v \
-    UNION ALL SELECT (w.id, w.user_id, w.expires_at)::text FROM sessions w UNION ALL SELECT z::text FROM setup_tokens z \
-    UNION ALL SELECT n::text FROM invitations n UNION ALL SELECT c::text FROM recovery_codes c \
-    UNION ALL SELECT (k.id, k.user_id, k.name, k.revoked_at, k.expires_at)::text FROM api_tokens k) all_rows";
-
-#[derive(QueryableByName)]
-struct Json {
-    #[diesel(sql_type = Text)]
-    json: String,
-}
 
 /// What there is of an installation outside its database.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -68,38 +38,6 @@ fn names(dir: &std::path::Path) -> Vec<String> {
 }
 
 impl TestEnv {
-    /// Rows of a query, as JSON.
-    pub async fn rows(&self, sql: &str) -> Vec<Value> {
-        let sql = format!("SELECT row_to_json(q)::text AS json FROM ({sql}) q");
-        // A test that cuts every session cuts this one too, which shows with the next query only.
-        let ask = async || -> Result<Vec<Json>, DbError> {
-            Ok(diesel::sql_query(&sql).load(&mut *self.db.conn().await?).await?)
-        };
-        let mut answer = ask().await;
-        for _ in 0..4 {
-            answer = if answer.is_ok() { answer } else { ask().await };
-        }
-        let rows = answer.unwrap();
-        rows.into_iter().map(|row| serde_json::from_str(&row.json).unwrap()).collect()
-    }
-
-    /// The one row of a query.
-    pub async fn row(&self, sql: &str) -> Value {
-        let mut rows = self.rows(sql).await;
-        assert_eq!(rows.len(), 1, "{sql} has {} rows", rows.len());
-        rows.remove(0)
-    }
-
-    /// Runs a statement.
-    pub async fn execute(&self, sql: &str) -> usize {
-        diesel::sql_query(sql).execute(&mut self.db.conn().await.unwrap()).await.unwrap()
-    }
-
-    /// Changes with any change of any row.
-    pub async fn fingerprint(&self) -> String {
-        self.row(TABLES).await["sum"].as_str().unwrap_or_default().to_owned()
-    }
-
     /// Looks at everything outside the database.
     pub async fn world(&self) -> World {
         let (containers, networks) = (docker::containers(&self.name).await, docker::networks(&self.name).await);
@@ -125,37 +63,13 @@ impl TestEnv {
 
     /// Checks what must hold at the end, ends every program, and takes everything away.
     pub async fn finish(mut self) {
-        let no_open_job = async || {
-            let open = self.rows("SELECT id FROM jobs WHERE status IN ('queued', 'running')").await;
-            open.is_empty().then_some(())
-        };
-        self.wait_for("every job to end", Duration::from_secs(30), no_open_job).await;
+        self.wait_for_rest().await;
         self.check_rows().await;
         self.check_world().await;
         self.check_programs().await;
         self.check_secrets().await;
         self.finished = true;
         cleanup::remove_traces(&self.name).await.expect("a clean end");
-    }
-
-    async fn check_rows(&self) {
-        let unbalanced = self.rows("SELECT id, status, leased_by FROM jobs WHERE leased_by IS NOT NULL").await;
-        assert_eq!(unbalanced, Vec::<Value>::new(), "leases without a running job");
-        // Written by holders of a claim only, so the numbers never fall.
-        let fallen = "SELECT * FROM (SELECT job_id, attempt, lag(attempt) OVER (PARTITION BY job_id ORDER BY id) AS before \
-            FROM job_events WHERE attempt > 0) e WHERE attempt < before";
-        assert_eq!(self.rows(fallen).await, Vec::<Value>::new(), "a former holder of a lease wrote to a story");
-        let ends = "SELECT j.id, j.status, count(e.id) AS ends FROM jobs j LEFT JOIN job_events e ON e.job_id = j.id AND e.kind = 'finished' \
-            AND e.id > (SELECT max(id) FROM job_events a WHERE a.job_id = j.id \
-                AND (a.kind = 'accepted' OR a.message LIKE 'Put back by hand%')) \
-            GROUP BY j.id, j.status HAVING count(e.id) <> 1";
-        assert_eq!(self.rows(ends).await, Vec::<Value>::new(), "jobs that did not end exactly once");
-        let stray = "SELECT job_id FROM job_events e WHERE kind <> 'finished' AND kind <> 'accepted' AND EXISTS \
-            (SELECT 1 FROM job_events f WHERE f.job_id = e.job_id AND f.kind = 'finished' AND f.id < e.id) AND NOT EXISTS \
-            (SELECT 1 FROM job_events f WHERE f.job_id = e.job_id AND f.message LIKE 'Put back by hand%')";
-        assert_eq!(self.rows(stray).await, Vec::<Value>::new(), "stories that go on after their end");
-        let between = "SELECT id, status FROM instances WHERE status IN ('pending', 'provisioning', 'stopping', 'deleting', 'updating')";
-        assert_eq!(self.rows(between).await, Vec::<Value>::new(), "instances that hang between two states");
     }
 
     async fn check_world(&self) {
@@ -198,15 +112,6 @@ impl TestEnv {
         assert_eq!((world.trash, world.half_written), (Vec::new(), Vec::new()), "what a removal or a write left");
     }
 
-    /// A session that works may hold a transaction open for a moment; one that was left stays.
-    pub async fn assert_no_open_transaction(&self) {
-        let sessions = "SELECT pid, query FROM pg_stat_activity \
-            WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
-        let none =
-            wait::poll(Duration::from_secs(2), async || self.rows(sessions).await.is_empty().then_some(())).await;
-        assert!(none.is_some(), "open transactions: {:?}", self.rows(sessions).await);
-    }
-
     /// Programs end in order when they are asked to, and leave no session behind that holds a transaction open.
     async fn check_programs(&self) {
         self.assert_no_open_transaction().await;
@@ -228,27 +133,10 @@ impl TestEnv {
     }
 
     async fn check_secrets(&self) {
-        let key_file = self.dir.path().join("key");
-        let sealer = Sealer::from_file(&key_file).unwrap();
-        let mut secrets = self.secrets();
-        secrets.push(CANARY.to_owned());
-        let (mut conn, all) = (self.db.conn().await.unwrap(), InstanceFilter::default());
-        for (instance, _) in instance::list(&mut conn, Scope::Everything, &all, None, 1000).await.unwrap() {
-            let place = places::gateway_token(&instance.id);
-            secrets.push(sealer.open(&instance.gateway_token_sealed, place).unwrap().expose_secret().to_owned());
-        }
-        let told = "SELECT message FROM job_events UNION ALL SELECT error_message FROM jobs UNION ALL SELECT payload::text FROM jobs \
-            UNION ALL SELECT error_message FROM instances UNION ALL SELECT detail::text FROM audit UNION ALL SELECT log FROM images";
-        let mut texts: Vec<(String, String)> =
-            self.rows(told).await.into_iter().map(|row| ("a row".to_owned(), row["message"].to_string())).collect();
-        texts.extend(self.workers().iter().map(|worker| (worker.name.clone(), worker.log())));
-        texts.push(("api".to_owned(), self.api.log()));
-        for (place, text) in &texts {
-            for secret in &secrets {
-                let line = text.lines().find(|line| line.contains(secret.as_str()));
-                assert_eq!(line, None, "{place} tells a secret");
-            }
-        }
+        let mut logs: Vec<(String, String)> =
+            self.workers().iter().map(|worker| (worker.name.clone(), worker.log())).collect();
+        logs.push(("api".to_owned(), self.api.log()));
+        self.check_nothing_tells_a_secret(&self.dir.path().join("key"), logs).await;
     }
 }
 
@@ -257,7 +145,7 @@ impl Drop for TestEnv {
         if self.finished {
             return;
         }
-        let (database_url, name) = (self.database_url.clone(), self.name.clone());
+        let (database_url, name) = (self.installation.database_url().to_owned(), self.name.clone());
         let panicking = std::thread::panicking();
         let workers = self.workers();
         let mut tails: Vec<String> = workers.iter().map(|worker| worker.tail(60)).collect();

@@ -10,9 +10,9 @@ use clawdeploy_shared::{
 };
 use secrecy::ExposeSecret as _;
 
-use crate::{client::Client, env::TestEnv};
+use crate::{client::Client, installation::Installation};
 
-impl TestEnv {
+impl Installation {
     /// Nobody in particular.
     pub fn anon(&self) -> Client {
         Client::new(&self.base, None)

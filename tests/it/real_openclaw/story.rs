@@ -7,8 +7,8 @@ use clawdeploy_tests::{
 use serde_json::Value;
 
 use crate::{
-    routes::auth::account,
     routing::behind,
+    support::account,
     ui::{EMAIL, walk},
 };
 

@@ -131,49 +131,6 @@ async fn what_a_job_waits_for() {
 }
 
 #[tokio::test]
-async fn cancel() {
-    let site = Site::new().await;
-    let made = site.ann.create("first").await;
-    let of = |client, id: &str| bare(client, "POST", &format!("/api/jobs/{id}/cancel"));
-    let cases = vec![
-        ("no token", of(&site.anon, &made.job)),
-        ("somebody else's", of(&site.bob, &made.job)),
-        ("one that is not there", of(&site.ann, NO_UUID)),
-        ("no id", of(&site.ann, "x")),
-    ];
-    insta::assert_snapshot!(site.refusals(cases).await, @r"
-    no token: 401 unauthenticated
-    somebody else's: 404 not_found
-    one that is not there: 404 not_found
-    no id: 400 invalid_path id: invalid
-    ");
-    let answer = site.ann.send(of(&site.ann, &made.job)).await.expect(202);
-    insta::assert_json_snapshot!(redacted(&answer.json), @r#"
-    {
-      "attempt": 0,
-      "cancelRequested": true,
-      "createdAt": "[time]",
-      "dependsOn": null,
-      "error": null,
-      "finishedAt": "[time]",
-      "id": "[uuid]",
-      "instanceId": "[instance]",
-      "kind": "provision",
-      "ownerId": "[uuid]",
-      "progress": 0,
-      "runAt": "[time]",
-      "startedAt": null,
-      "status": "cancelled",
-      "step": null
-    }
-    "#);
-    insta::assert_snapshot!(site.refusals(vec![("once more", of(&site.ann, &made.job))]).await, @"once more: 409 job_finished");
-    let audit = site.env.row("SELECT target_id, detail->>'kind' AS kind FROM audit WHERE action = 'job.cancel'").await;
-    assert_eq!(audit, json!({ "target_id": made.job, "kind": "provision" }));
-    site.env.finish().await;
-}
-
-#[tokio::test]
 async fn events_in_pages() {
     let site = Site::with(TestEnv::builder()).await;
     let made = running(&site.env, "first").await;
@@ -269,37 +226,6 @@ async fn events_as_they_happen() {
     let all = site.ann.get(&path).await.expect(200).json["items"].as_array().unwrap().clone();
     assert_eq!(told, all);
     site.env.finish().await;
-}
-
-#[tokio::test]
-async fn streams_end_with_the_api() {
-    let site = Site::new().await;
-    let made = site.ann.create("first").await;
-    let path = format!("/api/jobs/{}/events", made.job);
-    let reading = tokio::spawn(read(bare(&site.ann, "GET", &path), |_| false));
-    streams(&site, 1).await;
-    site.ann.post_empty(&format!("/api/jobs/{}/cancel", made.job)).await.expect(202);
-    let told = reading.await.unwrap().entries();
-    assert_eq!(told.last().unwrap().2["status"], "cancelled");
-
-    let waiting = site.bob.create("second").await;
-    let path = format!("/api/jobs/{}/events", waiting.job);
-    let reading = tokio::spawn(read(bare(&site.bob, "GET", &path), |_| false));
-    streams(&site, 2).await;
-    assert!(site.env.api.terminate().await.success(), "an open stream does not hold the API up");
-    reading.await.unwrap();
-    site.env.execute("UPDATE jobs SET status = 'cancelled', finished_at = now() WHERE status = 'queued'").await;
-    site.env.execute("DELETE FROM job_events").await;
-    site.env.execute("DELETE FROM jobs").await;
-    site.env.execute("DELETE FROM instances").await;
-    site.env.finish().await;
-}
-
-/// Until as many streams of events have begun.
-async fn streams(site: &Site, begun: usize) {
-    let answered = "path=\"/api/jobs/{id}/events\" status=200";
-    let all = async || (site.env.api.log().matches(answered).count() >= begun).then_some(());
-    site.env.wait_for("the stream to begin", Duration::from_secs(20), all).await;
 }
 
 /// Everything that a job's owner may see of one that fails.

@@ -2,11 +2,8 @@
 
 use std::time::Duration;
 
-use clawdeploy_tests::TestEnv;
+use clawdeploy_tests::{TestEnv, cases::table};
 use serde_json::{Value, json};
-
-use super::{Site, with};
-use crate::support::table;
 
 const SETUP: &str = "/api/auth/setup";
 
@@ -80,13 +77,4 @@ async fn of_many_at_once_one_becomes_the_administrator() {
     }
     assert_eq!((made, env.rows("SELECT id FROM users").await.len()), (1, 1));
     env.finish().await;
-}
-
-#[tokio::test]
-async fn not_where_somebody_is() {
-    let site = Site::new().await;
-    site.env.execute("INSERT INTO setup_tokens (token_hash) VALUES (sha256('canary'))").await;
-    let cases = vec![("somebody is there", with(&site.anon, "POST", SETUP, &form("canary", "eve@test.example")))];
-    insta::assert_snapshot!(site.refusals(cases).await, @"somebody is there: 409 setup_done");
-    site.env.finish().await;
 }

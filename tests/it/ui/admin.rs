@@ -9,8 +9,7 @@ use tempfile::TempDir;
 use super::{EMAIL, walk};
 use crate::{
     builds::support::{Images, Repo, built, file_url, from_repository},
-    routes::auth::administrator,
-    support::wait_job,
+    support::{administrator, wait_job},
 };
 
 /// As long as a name may be.

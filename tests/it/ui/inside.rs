@@ -5,7 +5,7 @@ use std::time::Duration;
 use clawdeploy_tests::{FakeMode, TestEnv};
 
 use super::{EMAIL, walk};
-use crate::routes::auth::account;
+use crate::support::account;
 
 /// A site with somebody who has an account.
 async fn site() -> TestEnv {

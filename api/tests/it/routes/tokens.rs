@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{NO_UUID, Site, bare, with};
-use crate::support::redacted;
+use clawdeploy_tests::cases::redacted;
 
 const PATH: &str = "/api/tokens";
 

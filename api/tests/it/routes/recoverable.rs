@@ -4,7 +4,7 @@ use clawdeploy_shared::db::user::Role;
 use serde_json::json;
 
 use super::{NO_INSTANCE, NO_UUID, Site, bare, with};
-use crate::support::{instance, redacted};
+use clawdeploy_tests::cases::redacted;
 
 const OWN: &str = "/api/instances/deleted";
 const ALL: &str = "/api/admin/recoverable-instances";
@@ -51,6 +51,11 @@ fn purge(id: &str) -> String {
 /// Ends the job by which an instance comes back.
 async fn cancel(site: &Site, job: &str) {
     site.admin.post_empty(&format!("/api/jobs/{job}/cancel")).await.expect(202);
+}
+
+/// An instance as the database has it.
+async fn instance(site: &Site, id: &str) -> serde_json::Value {
+    site.env.row(&format!("SELECT * FROM instances WHERE id = '{id}'")).await
 }
 
 #[tokio::test]
@@ -144,7 +149,7 @@ async fn taken_back() {
     let back = site.ann.post(&path, &json!({ "name": "again" })).await.accepted();
     assert_eq!(back.instance, DELETED);
     assert_eq!(back.answer.header("location"), Some(format!("/api/jobs/{}", back.job).as_str()));
-    let row = instance(&site.env, DELETED).await;
+    let row = instance(&site, DELETED).await;
     assert_eq!((&row["name"], &row["owner_id"]), (&json!("again"), &json!(ann)));
     let cases = vec![
         ("once more", bare(&site.ann, "POST", &path)),
@@ -195,7 +200,7 @@ async fn restored_by_an_administrator() {
     let bob = site.env.user_id("bob", Role::User).await;
     let back = site.admin.post(&path, &json!({ "ownerId": bob, "name": "given" })).await.accepted();
     assert_eq!(back.answer.header("location"), Some(format!("/api/jobs/{}", back.job).as_str()));
-    let row = instance(&site.env, UNCLAIMED).await;
+    let row = instance(&site, UNCLAIMED).await;
     assert_eq!((&row["name"], &row["owner_id"]), (&json!("given"), &json!(bob)));
     assert_eq!(site.ann.get(&format!("/api/instances/{UNCLAIMED}")).await.brief(), "404 not_found");
     let cases = vec![

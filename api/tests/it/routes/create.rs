@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Site, bare, with};
-use crate::support::redacted;
+use clawdeploy_tests::cases::redacted;
 
 const PATH: &str = "/api/instances";
 
@@ -203,8 +203,7 @@ async fn a_name_is_taken_once_for_each_person() {
 
 #[tokio::test]
 async fn a_person_has_so_many_and_no_more() {
-    let site =
-        Site::with(clawdeploy_tests::TestEnv::builder().workers(0).set("CLAWDEPLOY_MAX_INSTANCES_PER_USER", "2")).await;
+    let site = Site::with(&[("CLAWDEPLOY_MAX_INSTANCES_PER_USER", "2")]).await;
     let (one, two) = (site.ann.create("one").await, site.ann.create("two").await);
     let three = with(&site.ann, "POST", PATH, &json!({ "name": "three" }));
     insta::assert_snapshot!(site.refusals(vec![("the third", three)]).await, @"the third: 409 instance_limit");
@@ -225,8 +224,7 @@ async fn a_person_has_so_many_and_no_more() {
 /// Twenty requests at once: the limit holds, and nobody gets an answer that is not one.
 #[tokio::test]
 async fn many_at_once() {
-    let site =
-        Site::with(clawdeploy_tests::TestEnv::builder().workers(0).set("CLAWDEPLOY_MAX_INSTANCES_PER_USER", "5")).await;
+    let site = Site::with(&[("CLAWDEPLOY_MAX_INSTANCES_PER_USER", "5")]).await;
     let mut asked = tokio::task::JoinSet::new();
     for n in 0..20 {
         let ann = site.ann.clone();

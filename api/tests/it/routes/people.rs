@@ -6,7 +6,7 @@ use clawdeploy_tests::Client;
 use serde_json::{Value, json};
 
 use super::{NO_UUID, Site, bare, with};
-use crate::support::redacted;
+use clawdeploy_tests::cases::redacted;
 
 const PATH: &str = "/api/admin/users";
 const ACCEPT: &str = "/api/auth/invitations/accept";

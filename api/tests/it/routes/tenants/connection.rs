@@ -7,7 +7,7 @@ use clawdeploy_shared::{
     db::{Conn, Db, DbError, Scope},
     ids::UserId,
 };
-use clawdeploy_tests::{TestEnv, database};
+use clawdeploy_tests::{Installation, database};
 use diesel::{
     QueryableByName,
     sql_types::{Bool, Int4, Text},
@@ -157,7 +157,7 @@ async fn pid_of(conn: &mut Conn) -> i32 {
     session.pid
 }
 
-async fn stands(env: &TestEnv, pid: i32, how: &str) -> bool {
+async fn stands(env: &Installation, pid: i32, how: &str) -> bool {
     !env.rows(&format!("SELECT pid FROM pg_stat_activity WHERE pid = {pid} AND {how}")).await.is_empty()
 }
 
@@ -165,7 +165,7 @@ async fn stands(env: &TestEnv, pid: i32, how: &str) -> bool {
 /// with another's role on it.
 #[tokio::test]
 async fn people_share_the_connection_of_a_narrow_api() {
-    let site = Site::with(TestEnv::builder().workers(0).set("CLAWDEPLOY_DATABASE_CONNECTIONS", "1")).await;
+    let site = Site::with(&[("CLAWDEPLOY_DATABASE_CONNECTIONS", "1")]).await;
     neighbours(&site).await;
     let everybodys = async || {
         for (client, name) in [(&site.ann, "anns"), (&site.bob, "bobs")] {

@@ -1,6 +1,5 @@
 //! What a person may have.
 
-use clawdeploy_tests::TestEnv;
 use serde_json::{Value, json};
 
 use super::{Site, with};
@@ -85,8 +84,7 @@ async fn a_rollback_does_not_lead_past_the_quota() {
 
 #[tokio::test]
 async fn of_many_creations_at_once_no_more_than_allowed_pass() {
-    let builder = TestEnv::builder().workers(0).set("CLAWDEPLOY_MAX_MEMORY_MB_PER_USER", "6144");
-    let site = Site::with(builder).await;
+    let site = Site::with(&[("CLAWDEPLOY_MAX_MEMORY_MB_PER_USER", "6144")]).await;
     set(&site, "bob", json!({ "instances": 1 })).await;
     let ask = async |client: &clawdeploy_tests::Client| {
         let mut asked = Vec::new();

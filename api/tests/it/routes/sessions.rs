@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{NO_UUID, Site, bare};
-use crate::support::redacted;
+use clawdeploy_tests::cases::redacted;
 
 const PATH: &str = "/api/sessions";
 const PASSWORD: &str = "canary horse battery";
@@ -11,7 +11,7 @@ const PASSWORD: &str = "canary horse battery";
 /// A browser in which `name` is signed in.
 pub(super) async fn browser(site: &Site, name: &str, agent: &str) -> clawdeploy_tests::Client {
     let email = format!("{name}@test.example");
-    super::auth::account(&site.env, &email).await;
+    site.env.account(&email).await;
     let form = json!({ "email": email, "password": PASSWORD });
     let request = site.anon.request("POST".parse().unwrap(), "/api/auth/login").json(&form);
     let answer = site.anon.send(request.header("user-agent", agent)).await.expect(200);

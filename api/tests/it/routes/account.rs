@@ -18,7 +18,7 @@ async fn sign_in(site: &Site, form: &Value) -> Answer {
 
 /// A browser in which Eve is signed in.
 async fn eve(site: &Site) -> Client {
-    super::auth::account(&site.env, EMAIL).await;
+    site.env.account(EMAIL).await;
     site.anon.signed_in(&sign_in(site, &json!({ "email": EMAIL, "password": PASSWORD })).await.expect(200))
 }
 

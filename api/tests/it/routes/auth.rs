@@ -1,40 +1,17 @@
 //! Signing in and out.
 
-use std::process::Stdio;
-
-use clawdeploy_tests::{TestEnv, programs::Program};
 use serde_json::json;
-use tokio::{io::AsyncWriteExt as _, process::Command};
 
 use super::{Site, bare, with};
-use crate::support::redacted;
+use crate::support::PASSWORD;
+use clawdeploy_tests::cases::redacted;
 
 const LOGIN: &str = "/api/auth/login";
-pub(crate) const PASSWORD: &str = "canary horse battery";
-
-/// An account with a password, made as an operator makes one.
-pub(crate) async fn account(env: &TestEnv, email: &str) {
-    create(env, email, &[]).await;
-}
-
-/// The same of an administrator.
-pub(crate) async fn administrator(env: &TestEnv, email: &str) {
-    create(env, email, &["--admin"]).await;
-}
-
-async fn create(env: &TestEnv, email: &str, more: &[&str]) {
-    let arguments = ["user", "create", "--email", email, "--name", "Eve", "--password-stdin"];
-    let mut command = Command::new(Program::Api.path());
-    command.args(arguments).args(more).env_clear().envs(env.settings().iter().cloned());
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(PASSWORD.as_bytes()).await.unwrap();
-    assert!(child.wait().await.unwrap().success());
-}
 
 #[tokio::test]
 async fn in_and_out() {
     let site = Site::new().await;
-    account(&site.env, "eve@test.example").await;
+    site.env.account("eve@test.example").await;
     let answer =
         site.anon.post(LOGIN, &json!({ "email": " Eve@Test.example ", "password": PASSWORD })).await.expect(200);
     let cookie = answer.header("set-cookie").unwrap();
@@ -105,7 +82,7 @@ async fn a_program_signs_out() {
 #[tokio::test]
 async fn a_page_of_another_site_changes_nothing() {
     let site = Site::new().await;
-    account(&site.env, "eve@test.example").await;
+    site.env.account("eve@test.example").await;
     let right = json!({ "email": "eve@test.example", "password": PASSWORD });
     let answer = site.anon.post(LOGIN, &right).await.expect(200);
     let eve = site.anon.signed_in(&answer);
@@ -164,7 +141,7 @@ async fn unacceptable_forms() {
 #[tokio::test]
 async fn wrong_ones_are_all_the_same() {
     let site = Site::new().await;
-    account(&site.env, "eve@test.example").await;
+    site.env.account("eve@test.example").await;
     let suspended = "UPDATE users SET suspended_at = now() WHERE email = 'ann@test.example'";
     site.env.execute(suspended).await;
     let long = "x".repeat(5000);
@@ -188,7 +165,7 @@ async fn wrong_ones_are_all_the_same() {
 #[tokio::test]
 async fn guessing_is_slowed_down() {
     let site = Site::new().await;
-    account(&site.env, "eve@test.example").await;
+    site.env.account("eve@test.example").await;
     let wrong = json!({ "email": "eve@test.example", "password": "canary wrong one" });
     let guess = || with(&site.anon, "POST", LOGIN, &wrong);
     let mut answers = Vec::new();
@@ -206,24 +183,26 @@ async fn guessing_is_slowed_down() {
     site.env.finish().await;
 }
 
-/// Guesses are counted for all API processes together, also while Redis is away.
+/// Guesses are counted for all API processes together.
 #[tokio::test]
 async fn guessing_at_another_process_is_no_way_round() {
-    for redis in [None, Some(("CLAWDEPLOY_REDIS_URL".to_owned(), "redis://127.0.0.1:1/0".to_owned()))] {
-        let site = Site::with(
-            redis.iter().fold(TestEnv::builder().workers(0), |builder, (name, value)| builder.set(name, value)),
-        )
-        .await;
-        let (other, base) = site.env.start_api(1, &[]);
-        let up = async || other.log().contains("Serving").then_some(());
-        site.env.wait_for("the other API", std::time::Duration::from_secs(20), up).await;
-        let wrong = json!({ "email": "eve@test.example", "password": "canary wrong one" });
-        let mut codes = Vec::new();
-        for n in 0..12 {
-            let anon = if n % 2 == 0 { site.anon.clone() } else { site.anon.at(&base) };
-            codes.push(anon.post(LOGIN, &wrong).await.status.as_u16());
-        }
-        assert_eq!(codes, [[401; 10].as_slice(), &[429; 2]].concat(), "{redis:?}");
-        site.env.finish().await;
+    guess_at_two(&[]).await;
+}
+
+#[tokio::test]
+async fn nor_is_it_while_redis_is_away() {
+    guess_at_two(&[("CLAWDEPLOY_REDIS_URL", "redis://127.0.0.1:1/0")]).await;
+}
+
+async fn guess_at_two(settings: &[(&str, &str)]) {
+    let mut site = Site::with(settings).await;
+    let other = site.env.start_another().await;
+    let wrong = json!({ "email": "eve@test.example", "password": "canary wrong one" });
+    let mut codes = Vec::new();
+    for n in 0..12 {
+        let anon = if n % 2 == 0 { site.anon.clone() } else { site.anon.at(&other) };
+        codes.push(anon.post(LOGIN, &wrong).await.status.as_u16());
     }
+    assert_eq!(codes, [[401; 10].as_slice(), &[429; 2]].concat());
+    site.env.finish().await;
 }

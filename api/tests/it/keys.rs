@@ -1,0 +1,51 @@
+//! What the replacement of the key that seals secrets goes by. The replacement itself is in `tests/it/keys.rs`.
+
+use clawdeploy_shared::{
+    db::reseal::{self, Column},
+    secret::{Place, Sealer},
+};
+
+use crate::support::TestApi;
+
+/// None is forgotten: what ends with `sealed` in the database is what `secrets rotate` knows.
+#[tokio::test]
+async fn every_sealed_column_is_known() {
+    let env = TestApi::start(&[]).await;
+    let sql = "SELECT table_name || '.' || column_name AS name FROM information_schema.columns \
+        WHERE table_schema = 'public' AND column_name LIKE '%sealed' ORDER BY 1";
+    let found: Vec<_> = env.rows(sql).await.iter().map(|row| row["name"].as_str().unwrap().to_owned()).collect();
+    let mut known =
+        ["api_key_sealed", "bot_token_sealed", "gateway_token_sealed"].map(|name| format!("instances.{name}")).to_vec();
+    known.extend(reseal::COLUMNS.iter().map(|column| format!("{}.{}", column.table, column.name)));
+    known.sort();
+    assert_eq!(found, known);
+    env.finish().await;
+}
+
+/// A column that stands alone: a value at a time, in batches, what no key opens is told and left.
+#[tokio::test]
+async fn a_column_is_sealed_anew() {
+    let env = TestApi::start(&[]).await;
+    let (old, new): (&[u8], &[u8]) = (&[7; 32], &[8; 32]);
+    let (before, both) = (Sealer::from_key(old).unwrap(), Sealer::from_keys(&[new, old]).unwrap());
+    env.execute("CREATE TABLE things (id int PRIMARY KEY, thing_sealed text)").await;
+    for id in 0..450 {
+        let row = id.to_string();
+        let place = Place { table: "things", column: "thing", row: &row };
+        let sealed = before.seal(&format!("thing {id}").into(), place).unwrap();
+        env.execute(&format!("INSERT INTO things VALUES ({id}, '{sealed}')")).await;
+    }
+    env.execute("UPDATE things SET thing_sealed = NULL WHERE id = 7").await;
+    env.execute("UPDATE things SET thing_sealed = 'v1.00000000.AAAA' WHERE id = 8").await;
+    let things = Column { table: "things", place: "thing", name: "thing_sealed" };
+    let mut conn = env.db.conn().await.unwrap();
+    assert_eq!(reseal::column(&mut conn, &both, things).await.unwrap(), (448, vec!["8".to_owned()]));
+    assert_eq!(reseal::column(&mut conn, &both, things).await.unwrap(), (0, vec!["8".to_owned()]));
+    let after = Sealer::from_key(new).unwrap();
+    let sealed = env.row("SELECT thing_sealed FROM things WHERE id = 449").await;
+    let place = Place { table: "things", column: "thing", row: "449" };
+    let opened = after.open(sealed["thing_sealed"].as_str().unwrap(), place).unwrap();
+    assert_eq!(secrecy::ExposeSecret::expose_secret(&opened), "thing 449");
+    drop(conn);
+    env.finish().await;
+}

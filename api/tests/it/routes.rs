@@ -1,0 +1,59 @@
+//! The routes, each with the same list of cases: well, without a token, somebody else's, missing, unacceptable; and
+//! after every refusal the database is as it was. What needs a worker is in `tests/it/routes`.
+
+use clawdeploy_tests::{
+    Client,
+    cases::{NO_INSTANCE, NO_UUID, bare, with},
+};
+
+use crate::support::TestApi;
+
+mod account;
+mod admin;
+mod audit;
+mod audit_actions;
+mod auth;
+mod authz;
+mod create;
+mod idempotency;
+mod instances;
+mod jobs;
+mod people;
+mod protocol;
+mod queues;
+mod quotas;
+mod recoverable;
+mod rollouts;
+mod sessions;
+mod setup;
+mod tenants;
+mod texts;
+mod tokens;
+mod usage;
+
+/// An API, and who talks to it.
+struct Site {
+    env: TestApi,
+    anon: Client,
+    ann: Client,
+    bob: Client,
+    admin: Client,
+}
+
+impl Site {
+    async fn new() -> Self {
+        Self::with(&[]).await
+    }
+
+    async fn with(settings: &[(&str, &str)]) -> Self {
+        let env = TestApi::start(settings).await;
+        let (anon, ann, bob) = (env.anon(), env.user("ann").await, env.user("bob").await);
+        let admin = env.admin().await;
+        Self { env, anon, ann, bob, admin }
+    }
+
+    /// The cases in a table, after a check that none of them changed a row.
+    async fn refusals(&self, cases: Vec<(&str, reqwest::RequestBuilder)>) -> String {
+        self.env.refusals(cases).await
+    }
+}
