@@ -1,4 +1,4 @@
-//! What the API answers. One file for each request; forms and views that several share are beside them.
+//! What the API answers. One file for each request; forms that several share are beside them, what they show is in [`crate::views`].
 
 pub mod admin;
 pub mod audit;

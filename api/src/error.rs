@@ -15,7 +15,7 @@ use clawdeploy_shared::db::sweep::Sweep;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::controllers::jobs::JobView;
+use crate::views::job::JobView;
 
 mod code;
 mod db;

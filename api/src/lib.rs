@@ -14,6 +14,7 @@ pub mod error;
 pub mod event_stream;
 pub mod extract;
 pub mod identity;
+pub mod image_build;
 pub mod inside;
 pub mod middleware;
 pub mod openapi;
@@ -25,6 +26,7 @@ pub mod router;
 pub mod serve;
 pub mod state;
 pub mod validate;
+pub mod views;
 pub mod web;
 
 pub use self::{config::ApiConfig, router::build_app, serve::serve, state::AppState};

@@ -21,7 +21,11 @@ use clawdeploy_shared::{
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::{controllers::jobs::JobView, extract::Json, state::AppState};
+use crate::{
+    extract::Json,
+    state::AppState,
+    views::{instance::InstanceView, job::JobView},
+};
 
 mod change;
 pub mod changes;
@@ -51,9 +55,8 @@ pub mod undelete;
 pub mod update;
 pub mod usage;
 pub mod usage_query;
-mod view;
 
-pub use self::{change::refuse_stuck, view::InstanceView};
+pub use self::change::refuse_stuck;
 
 /// Which instance.
 #[derive(Debug, Deserialize, IntoParams)]

@@ -8,15 +8,9 @@ pub mod build_log;
 pub mod cancel;
 pub mod events;
 pub mod show;
-mod steps;
 mod stream;
-mod view;
 
-pub use self::{
-    cancel::{desired_without, is_start},
-    steps::Step,
-    view::{Failure, JobDetails, JobView, QueuePlace, serving},
-};
+pub use self::cancel::{desired_without, is_start};
 
 /// Which job.
 #[derive(Debug, Deserialize, IntoParams)]

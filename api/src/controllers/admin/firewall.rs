@@ -1,12 +1,3 @@
-use clawdeploy_shared::db::firewall::{self, Firewall};
+//! The firewall of the machines that workers are on.
 
-use crate::{auth::Admin, error::AppResult, extract::Json, state::AppState};
-
-/// What the last probe of the instances' firewall could reach
-///
-/// A result that is older than five minutes is `unknown`.
-#[utoipa::path(get, path = "/api/admin/firewall", tag = "admin", responses((status = OK, body = Firewall)))]
-pub async fn get_firewall(app: AppState, _: Admin) -> AppResult<Json<Firewall>> {
-    let mut conn = app.db.conn().await?;
-    Ok(Json(firewall::current(&mut conn).await?))
-}
+pub mod show;

@@ -1,13 +1,18 @@
-use clawdeploy_shared::db::image::{self, ImageBuild};
+//! Builds of the OpenClaw image.
 
-use crate::{auth::Admin, error::AppResult, extract::Json, page::Page, state::AppState};
+use clawdeploy_shared::ids::ImageBuildId;
+use serde::Deserialize;
+use utoipa::IntoParams;
 
-/// How many are shown; older ones are of no use to anybody.
-const SHOWN: i64 = 100;
+pub mod list;
+pub mod log;
+pub mod rebuild;
+pub mod show;
 
-/// The latest builds of the OpenClaw image, newest first
-#[utoipa::path(get, path = "/api/admin/images", tag = "admin", responses((status = OK, body = Page<ImageBuild>)))]
-pub async fn list_images(app: AppState, _: Admin) -> AppResult<Json<Page<ImageBuild>>> {
-    let mut conn = app.db.conn().await?;
-    Ok(Json(Page::whole(image::list(&mut conn, SHOWN).await?)))
+/// Which build of the image.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct ImagePath {
+    /// Id of the build
+    pub id: ImageBuildId,
 }

@@ -1,41 +1,4 @@
-use clawdeploy_shared::db::{Scope, user};
-use serde::Serialize;
-use utoipa::ToSchema;
+//! Everybody's instances.
 
-use super::instances_query::InstancesQuery;
-use crate::{
-    auth::Admin,
-    controllers::instances::{InstanceView, list::page},
-    error::AppResult,
-    extract::{Json, Query},
-    page::Page,
-    state::AppState,
-};
-
-/// An instance and whose it is.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct OwnedInstance {
-    #[serde(flatten)]
-    instance: InstanceView,
-    owner_email: Option<String>,
-}
-
-/// Everybody's instances, newest first
-#[utoipa::path(
-    get, path = "/api/admin/instances", tag = "admin", params(InstancesQuery),
-    responses((status = OK, body = Page<OwnedInstance>)),
-)]
-pub async fn list_all_instances(
-    app: AppState,
-    _: Admin,
-    Query(query): Query<InstancesQuery>,
-) -> AppResult<Json<Page<OwnedInstance>>> {
-    let (query, filter) = query.read()?;
-    let Page { items, next_cursor } = page(&app, Scope::Everything, &filter, &query).await?;
-    let owners: Vec<_> = items.iter().map(|instance| instance.owner_id).collect();
-    let emails = user::emails(&mut *app.db.conn().await?, &owners).await?;
-    let owned =
-        |instance: InstanceView| OwnedInstance { owner_email: emails.get(&instance.owner_id).cloned(), instance };
-    Ok(Json(Page { items: items.into_iter().map(owned).collect(), next_cursor }))
-}
+pub mod list;
+pub mod query;

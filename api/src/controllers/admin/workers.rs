@@ -1,41 +1,15 @@
-use clawdeploy_shared::db::worker::{self, Worker};
-use serde::Serialize;
-use utoipa::ToSchema;
+//! The workers.
 
-use crate::{auth::Admin, error::AppResult, extract::Json, page::Page, state::AppState};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
-/// A worker process, and whether it is there.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct WorkerView {
-    #[serde(flatten)]
-    worker: Worker,
-    /// It gave a sign of life a short while ago.
-    alive: bool,
-    /// Why it takes no jobs and repairs nothing; null: it works.
-    standby: Option<StandbyView>,
-}
+pub mod drain;
+pub mod list;
 
-/// Why a worker stands by: its database, data directory and Docker engine do not belong together.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct StandbyView {
-    /// `wrong_database`, `wrong_data_dir`, `wrong_engine` or `data_dir_unreadable`; more may come.
-    code: String,
-    /// For a person, with what to do about it.
-    message: String,
-}
-
-impl WorkerView {
-    pub(super) fn new((mut worker, alive): (Worker, bool)) -> Self {
-        let message = worker.standby_message.take().unwrap_or_default();
-        let standby = worker.standby_code.take().map(|code| StandbyView { code, message });
-        Self { worker, alive, standby }
-    }
-}
-
-/// The workers, newest first; dead ones are shown for a day
-#[utoipa::path(get, path = "/api/admin/workers", tag = "admin", responses((status = OK, body = Page<WorkerView>)))]
-pub async fn list_workers(app: AppState, _: Admin) -> AppResult<Json<Page<WorkerView>>> {
-    let mut conn = app.db.conn().await?;
-    let all = worker::list(&mut conn).await?;
-    Ok(Json(Page::whole(all.into_iter().map(WorkerView::new).collect())))
+/// Which worker.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct WorkerPath {
+    /// Id of the worker
+    pub id: String,
 }

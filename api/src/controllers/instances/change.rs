@@ -13,12 +13,12 @@ use clawdeploy_shared::{
 };
 use serde_json::{Value, json};
 
-use super::view::current;
 use crate::{
     audit::{Entry, Target},
     auth::Principal,
     error::{AppError, AppResult, ErrorCode},
     middleware::RequestContext,
+    views::instance::current,
 };
 
 /// Looks whether a change of this kind is possible, and locks the instance; with the job where the same change is open already.

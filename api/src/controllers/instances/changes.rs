@@ -9,16 +9,14 @@ use clawdeploy_shared::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{
-    InstancePath,
-    view::{Setting, changed},
-};
+use super::InstancePath;
 use crate::{
     auth::Principal,
     error::{AppError, AppResult},
     extract::{Json, Path},
     page::Page,
     state::AppState,
+    views::instance::{Setting, changed},
 };
 
 /// How many are shown; older ones have no way back any more.

@@ -11,10 +11,9 @@ use clawdeploy_shared::{
 use serde_json::json;
 
 use super::{
-    Accepted, InstancePath, InstanceView, Outcome,
+    Accepted, InstancePath, Outcome,
     change::{self, Change, refuse_stuck},
     settings::EditInstance,
-    view::{changed, current},
 };
 use crate::{
     audit::{Entry, Target},
@@ -25,6 +24,7 @@ use crate::{
     quota::{self, Wanted},
     state::AppState,
     validate::Checks,
+    views::instance::{InstanceView, changed, current},
 };
 
 /// Changes the name or the settings of an instance

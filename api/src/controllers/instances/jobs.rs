@@ -6,11 +6,11 @@ use clawdeploy_shared::db::{
 use super::InstancePath;
 use crate::{
     auth::Principal,
-    controllers::jobs::JobView,
     error::{AppError, AppResult},
     extract::{Json, Path, Query},
     page::{Page, PageQuery},
     state::AppState,
+    views::job::JobView,
 };
 
 /// The jobs on an instance, newest first

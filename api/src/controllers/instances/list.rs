@@ -11,13 +11,13 @@ use clawdeploy_shared::{
     ids::InstanceId,
 };
 
-use super::{InstanceView, view::current};
 use crate::{
     auth::Principal,
     error::AppResult,
     extract::{Json, Query},
     page::{Page, PageQuery},
     state::AppState,
+    views::instance::{InstanceView, current},
 };
 
 /// Your instances, newest first

@@ -13,13 +13,14 @@ use clawdeploy_shared::{
 };
 use serde_json::json;
 
-use super::{Accepted, Outcome, change::refuse_stuck, view::current};
+use super::{Accepted, Outcome, change::refuse_stuck};
 use crate::{
     audit::{Entry, Target},
     auth::Principal,
     error::{AppError, AppResult, ErrorCode},
     middleware::RequestContext,
     state::AppState,
+    views::instance::current,
 };
 
 /// What the owner asks for.

@@ -3,13 +3,14 @@ use clawdeploy_shared::{
     instance::InstanceStatus,
 };
 
-use super::{InstancePath, InstanceView, view::current};
+use super::InstancePath;
 use crate::{
     auth::Principal,
     error::{AppError, AppResult},
     extract::{Json, Path},
     reveal::Revealed,
     state::AppState,
+    views::instance::{InstanceView, current},
 };
 
 /// An instance, with the token of its gateway

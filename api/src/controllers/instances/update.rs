@@ -9,9 +9,9 @@ use super::{
 };
 use crate::{
     auth::Principal,
-    controllers::admin::rebuild,
     error::AppResult,
     extract::{OptionalJson, Path},
+    image_build,
     middleware::RequestContext,
     state::AppState,
 };
@@ -71,7 +71,7 @@ async fn in_transaction(
     if let Some(job) = open {
         return Ok(Outcome::load(conn, instance, job).await?.replayed(true));
     }
-    let build = if form.rebuild { Some(rebuild::enqueue(conn, who, context, &json!({})).await?.0) } else { None };
+    let build = if form.rebuild { Some(image_build::enqueue(conn, who, context, &json!({})).await?.0) } else { None };
     let change = Change {
         kind: JobKind::Update,
         payload: json!({ "force": form.force }),

@@ -11,7 +11,7 @@ use clawdeploy_shared::{
 };
 use serde_json::json;
 
-use super::{JobPath, JobView};
+use super::JobPath;
 use crate::{
     audit::{Entry, Target},
     auth::Principal,
@@ -19,6 +19,7 @@ use crate::{
     extract::{Json, Path},
     middleware::RequestContext,
     state::AppState,
+    views::job::JobView,
 };
 
 /// Asks a job to stop

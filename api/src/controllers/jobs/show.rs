@@ -1,11 +1,12 @@
 use clawdeploy_shared::db::job;
 
-use super::{JobDetails, JobPath};
+use super::JobPath;
 use crate::{
     auth::Principal,
     error::{AppError, AppResult},
     extract::{Json, Path},
     state::AppState,
+    views::job::JobDetails,
 };
 
 /// A job, with its steps and its place in the queue

@@ -9,11 +9,11 @@ use clawdeploy_shared::{
     job::JobEventKind,
 };
 
-use super::JobView;
 use crate::{
     error::{AppError, AppResult},
     event_stream::{Chapter, Story},
     state::AppState,
+    views::job::JobView,
 };
 
 /// Entries that are fetched at once.

@@ -10,7 +10,7 @@ use clawdeploy_shared::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::controllers::jobs::JobView;
+use super::job::JobView;
 
 /// A job with what only administrators see of it.
 #[derive(Debug, Serialize, ToSchema)]

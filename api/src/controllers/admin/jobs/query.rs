@@ -62,7 +62,7 @@ impl JobsQuery {
 }
 
 /// `failed,cancelled`
-pub(super) fn separated<'de, D, W>(deserializer: D) -> Result<Vec<W>, D::Error>
+pub(crate) fn separated<'de, D, W>(deserializer: D) -> Result<Vec<W>, D::Error>
 where
     D: Deserializer<'de>,
     W: DeserializeOwned,
@@ -73,7 +73,7 @@ where
 }
 
 /// What to look for; nothing but spaces is nothing.
-pub(super) fn text(q: &str) -> AppResult<Option<String>> {
+pub(crate) fn text(q: &str) -> AppResult<Option<String>> {
     let q = search(q);
     if q.chars().count() > MAX_TEXT_CHARS || q.contains(char::is_control) {
         let message = format!("must be at most {MAX_TEXT_CHARS} characters long, without control characters");

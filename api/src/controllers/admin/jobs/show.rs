@@ -10,13 +10,17 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::job_view::{AdminJob, Names};
 use crate::{
     auth::Admin,
-    controllers::jobs::{JobDetails, JobPath, QueuePlace, Step},
+    controllers::jobs::JobPath,
     error::{AppError, AppResult},
     extract::{Json, Path},
     state::AppState,
+    views::{
+        admin_job::{AdminJob, Names},
+        job::{JobDetails, QueuePlace},
+        steps::Step,
+    },
 };
 
 /// Entries of the story that are shown; a job that has more has long been going round in circles.

@@ -1,7 +1,7 @@
 use axum::http::StatusCode;
 use clawdeploy_shared::db::{Conn, Scope, worker};
 
-use super::{WorkerPath, workers::WorkerView};
+use super::WorkerPath;
 use crate::{
     audit::{Entry, Target},
     auth::{Admin, Principal},
@@ -9,6 +9,7 @@ use crate::{
     extract::{Json, Path},
     middleware::RequestContext,
     state::AppState,
+    views::worker::WorkerView,
 };
 
 /// Asks a worker to take nothing new, and to end when its jobs have

@@ -1,11 +1,6 @@
 use axum::http::{HeaderName, StatusCode, header};
 use clawdeploy_shared::{
-    db::{
-        Conn, Scope,
-        image::ImageSource,
-        job::{self, Job, NewJob},
-    },
-    job::JobKind,
+    db::{Scope, image::ImageSource},
     openclaw::{git_ref::GitRef, reference::ImageReference, version::OpenclawVersion},
     text::trim,
 };
@@ -14,18 +9,15 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::{
-    audit::{Entry, Target},
-    auth::{Admin, Principal},
-    controllers::jobs::JobView,
+    auth::Admin,
     error::{AppError, AppResult},
     extract::{Json, OptionalJson},
+    image_build::enqueue,
     middleware::RequestContext,
     state::AppState,
     validate::Checks,
+    views::job::JobView,
 };
-
-/// At most one build is open at a time, whoever asks for it.
-const DEDUPE_KEY: &str = "image";
 
 /// Which image to build. What is left out is as the workers are set.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -81,26 +73,6 @@ pub async fn rebuild_image(
     }
     let location = [(header::LOCATION, format!("/api/jobs/{}", job.id))];
     Ok((StatusCode::ACCEPTED, location, Json(Rebuilding { job: job.into(), joined: !made })))
-}
-
-/// Queues a build, or joins the one that is open; true: it was queued.
-pub(crate) async fn enqueue(
-    conn: &mut Conn,
-    who: &Principal,
-    context: &RequestContext,
-    payload: &Value,
-) -> AppResult<(Job, bool)> {
-    let new = NewJob {
-        requested_by: Some(who.user.id),
-        payload: payload.clone(),
-        dedupe_key: Some(DEDUPE_KEY),
-        request_id: Some(&context.request_id),
-        ..NewJob::new(JobKind::RebuildImage)
-    };
-    let (job, made) = job::insert_or_join(conn, &new).await?;
-    let detail = json!({ "jobId": job.id, "joined": !made, "payload": payload });
-    Entry::new("image.rebuild", Target::Image).detail(detail).by(conn, who, context).await?;
-    Ok((job, made))
 }
 
 /// Whether a build is what somebody asks for: what is left out may be anything.

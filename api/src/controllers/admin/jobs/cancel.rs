@@ -2,11 +2,12 @@ use axum::http::StatusCode;
 
 use crate::{
     auth::Admin,
-    controllers::jobs::{JobPath, JobView, cancel::cancel},
+    controllers::jobs::{JobPath, cancel::cancel},
     error::AppResult,
     extract::{Json, Path},
     middleware::RequestContext,
     state::AppState,
+    views::job::JobView,
 };
 
 /// Asks anybody's job to stop

@@ -4,8 +4,11 @@ use clawdeploy_shared::{db::instance::InstanceFilter, instance::InstanceStatus};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::jobs_query::{separated, text};
-use crate::{error::AppResult, page::PageQuery};
+use crate::{
+    controllers::admin::jobs::query::{separated, text},
+    error::AppResult,
+    page::PageQuery,
+};
 
 /// Which instances, and which page of them.
 #[derive(Debug, Deserialize, IntoParams)]

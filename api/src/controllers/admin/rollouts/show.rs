@@ -10,10 +10,11 @@ use utoipa::ToSchema;
 
 use crate::{
     auth::Admin,
-    controllers::jobs::{JobPath, JobView},
+    controllers::jobs::JobPath,
     error::{AppError, AppResult},
     extract::{Json, Path},
     state::AppState,
+    views::job::JobView,
 };
 
 /// An update of everything, and how far it is.

@@ -8,7 +8,7 @@ use axum::{
 use clawdeploy_shared::db::audit::{self, AuditEntry, Filter};
 use futures_util::stream;
 
-use super::audit_query::AuditQuery;
+use super::query::AuditQuery;
 use crate::{auth::Admin, error::AppResult, extract::Query, state::AppState};
 
 /// Entries that are read at once.

@@ -17,15 +17,16 @@ use crate::{
     audit::{Entry, Target},
     auth::{Admin, Principal},
     controllers::{
-        admin::update_all::excluded,
+        admin::rollouts::start::excluded,
         instances::refuse_stuck,
-        jobs::{JobPath, JobView, is_start},
+        jobs::{JobPath, is_start},
     },
     error::{AppError, AppResult, ErrorCode},
     extract::{Json, Path},
     middleware::RequestContext,
     quota,
     state::AppState,
+    views::job::JobView,
 };
 
 /// Puts a job that failed or was cancelled back in its queue

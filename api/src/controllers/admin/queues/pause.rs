@@ -3,10 +3,7 @@ use clawdeploy_shared::{
     job::Queue,
 };
 
-use super::{
-    QueuePath,
-    queues::{QueueView, views},
-};
+use super::QueuePath;
 use crate::{
     audit::{Entry, Target},
     auth::{Admin, Principal},
@@ -14,6 +11,7 @@ use crate::{
     extract::{Json, Path},
     middleware::RequestContext,
     state::AppState,
+    views::queue::{QueueView, views},
 };
 
 /// Pauses a queue

@@ -11,16 +11,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 
-use super::rebuild;
 use crate::{
     audit::{Entry, Target},
     auth::{Admin, Principal},
-    controllers::jobs::JobView,
     error::{AppError, AppResult},
     extract::{Json, OptionalJson},
+    image_build,
     middleware::RequestContext,
     state::AppState,
     validate::Checks,
+    views::job::JobView,
 };
 
 /// At most one update of everything is open at a time, whoever asks for it.
@@ -42,7 +42,7 @@ pub struct UpdateAll {
 const EXCLUDED: usize = 1000;
 
 /// Whom an update of everything is not about, as its job says.
-pub(super) fn excluded(job: &Job) -> Vec<InstanceId> {
+pub(crate) fn excluded(job: &Job) -> Vec<InstanceId> {
     serde_json::from_value(job.payload["exclude"].clone()).unwrap_or_default()
 }
 
@@ -102,7 +102,7 @@ async fn in_transaction(
         return Ok((open, None, false));
     }
     check(conn, &form.exclude).await?;
-    let build = if form.rebuild { Some(rebuild::enqueue(conn, who, context, &json!({})).await?.0) } else { None };
+    let build = if form.rebuild { Some(image_build::enqueue(conn, who, context, &json!({})).await?.0) } else { None };
     let new = NewJob {
         requested_by: Some(who.user.id),
         dedupe_key: Some(DEDUPE_KEY),

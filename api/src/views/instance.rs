@@ -16,10 +16,8 @@ use clawdeploy_shared::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{
-    controllers::jobs::{Failure, JobView},
-    reveal::Revealed,
-};
+use super::job::{Failure, JobView};
+use crate::reveal::Revealed;
 
 /// An instance.
 #[derive(Debug, Serialize, ToSchema)]
@@ -128,7 +126,7 @@ text_enum!(
 );
 
 /// In what settings differ.
-pub(super) fn changed(from: &InstanceSettings, to: &InstanceSettings) -> Vec<Setting> {
+pub(crate) fn changed(from: &InstanceSettings, to: &InstanceSettings) -> Vec<Setting> {
     let differences = [
         (from.memory_mb != to.memory_mb, Setting::MemoryMb),
         (from.cpu_millis != to.cpu_millis, Setting::CpuMillis),
@@ -142,7 +140,7 @@ pub(super) fn changed(from: &InstanceSettings, to: &InstanceSettings) -> Vec<Set
 }
 
 /// The job that matters of those open on one instance, in order of arrival: the one that runs, or else the next one.
-pub(super) fn current(open: Vec<Job>) -> Option<Job> {
+pub(crate) fn current(open: Vec<Job>) -> Option<Job> {
     let running = open.iter().position(|job| job.status == JobStatus::Running);
     open.into_iter().nth(running.unwrap_or(0))
 }

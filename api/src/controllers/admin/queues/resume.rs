@@ -1,10 +1,11 @@
-use super::{QueuePath, queue_pause::set_paused, queues::QueueView};
+use super::{QueuePath, pause::set_paused};
 use crate::{
     auth::Admin,
     error::AppResult,
     extract::{Json, Path},
     middleware::RequestContext,
     state::AppState,
+    views::queue::QueueView,
 };
 
 /// Resumes a queue that was paused

@@ -1,0 +1,4 @@
+//! The reconciler, which workers run.
+
+pub mod run;
+pub mod show;

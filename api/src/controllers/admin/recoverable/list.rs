@@ -1,0 +1,65 @@
+use chrono::{DateTime, Utc};
+use clawdeploy_shared::{
+    db::recoverable::{self, Recoverable, RecoverableState},
+    ids::{InstanceId, UserId},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{auth::Admin, error::AppResult, extract::Json, state::AppState};
+
+/// An instance without a row whose files are there.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RecoverableInstance {
+    id: InstanceId,
+    /// What it was called; null: not known.
+    name: Option<String>,
+    state: RecoverableState,
+    /// Why it is listed.
+    reason: String,
+    /// Whose it was; null: not known.
+    owner_id: Option<UserId>,
+    owner_email: Option<String>,
+    /// When it was deleted or found.
+    since: DateTime<Utc>,
+    /// When its files are removed; null: never by itself.
+    expires_at: Option<DateTime<Utc>>,
+    /// Size of its files, in bytes; null: not known.
+    bytes: Option<i64>,
+    /// When the removal of its files was decided; a worker does it in its next pass.
+    purge_requested_at: Option<DateTime<Utc>>,
+}
+
+impl From<Recoverable> for RecoverableInstance {
+    fn from(row: Recoverable) -> Self {
+        Self {
+            id: row.id,
+            name: row.name,
+            state: row.state,
+            reason: row.reason,
+            owner_id: row.owner_id,
+            owner_email: row.owner_email,
+            since: row.since,
+            expires_at: row.expires_at,
+            bytes: row.bytes,
+            purge_requested_at: row.purge_requested_at,
+        }
+    }
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RecoverableInstances {
+    /// Newest first.
+    items: Vec<RecoverableInstance>,
+}
+
+/// Deleted instances whose files are kept, and directories that the database does not know
+#[utoipa::path(
+    get, path = "/api/admin/recoverable-instances", tag = "admin",
+    responses((status = OK, body = RecoverableInstances)),
+)]
+pub async fn list_recoverable_instances(app: AppState, _: Admin) -> AppResult<Json<RecoverableInstances>> {
+    let rows = recoverable::list(&mut *app.db.conn().await?).await?;
+    Ok(Json(RecoverableInstances { items: rows.into_iter().map(RecoverableInstance::from).collect() }))
+}

@@ -1,0 +1,4 @@
+//! Updates of all instances.
+
+pub mod show;
+pub mod start;

@@ -1,0 +1,33 @@
+//! How a worker looks to administrators.
+
+use clawdeploy_shared::db::worker::Worker;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A worker process, and whether it is there.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct WorkerView {
+    #[serde(flatten)]
+    worker: Worker,
+    /// It gave a sign of life a short while ago.
+    alive: bool,
+    /// Why it takes no jobs and repairs nothing; null: it works.
+    standby: Option<StandbyView>,
+}
+
+/// Why a worker stands by: its database, data directory and Docker engine do not belong together.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct StandbyView {
+    /// `wrong_database`, `wrong_data_dir`, `wrong_engine` or `data_dir_unreadable`; more may come.
+    code: String,
+    /// For a person, with what to do about it.
+    message: String,
+}
+
+impl WorkerView {
+    pub(crate) fn new((mut worker, alive): (Worker, bool)) -> Self {
+        let message = worker.standby_message.take().unwrap_or_default();
+        let standby = worker.standby_code.take().map(|code| StandbyView { code, message });
+        Self { worker, alive, standby }
+    }
+}
