@@ -9,7 +9,7 @@ use clawdeploy_shared::{
 use crate::{
     env::Env,
     job::error::StepError,
-    runtime::{GatewayState, GatewayStatus, RuntimeError},
+    runtime::{GatewayState, GatewayStatus, Reference, RuntimeError},
 };
 
 /// What was seen.
@@ -57,8 +57,8 @@ impl From<ObserveError> for StepError {
 pub async fn observe(env: &Env, id: &InstanceId) -> Result<Observed, ObserveError> {
     let found = instance::find(&mut *env.db.conn().await?, Scope::Everything, id).await?;
     let Some((instance, port)) = found else { return Ok(Observed::new(InstanceStatus::Deleting)) };
-    let state = match &instance.container_id {
-        Some(container_id) => env.runtime.state(container_id).await?,
+    let state = match Reference::of(&instance) {
+        Some(container_id) => env.runtime.state(&container_id).await?,
         None => None,
     };
     let Some(state) = state else {

@@ -27,7 +27,9 @@ pub(crate) use self::docker::{Attached, Counters, KILLED, ProbeSpec, RunningExec
 pub use self::{
     docker::{Ending, Finished, LabelledImage, OwnedNetwork},
     error::RuntimeError,
-    gateway::{GatewaySpec, GatewayState, GatewayStatus, InstanceAction, InstanceEvent, NetworkSpec, OwnedGateway},
+    gateway::{
+        GatewaySpec, GatewayState, GatewayStatus, InstanceAction, InstanceEvent, NetworkSpec, OwnedGateway, Reference,
+    },
 };
 
 pub mod docker;
@@ -127,9 +129,9 @@ impl Runtime {
     }
 
     /// State of a gateway; `None`: there is none of this id.
-    pub async fn state(&self, id: &str) -> Result<Option<GatewayState>, RuntimeError> {
+    pub async fn state(&self, id: &Reference) -> Result<Option<GatewayState>, RuntimeError> {
         match self {
-            Self::Docker(docker) => Ok(docker.inspect_state(id).await?),
+            Self::Docker(docker) => Ok(docker.inspect_state(id.as_str()).await?),
         }
     }
 
@@ -141,9 +143,9 @@ impl Runtime {
     }
 
     /// Port of this host that leads to a gateway; `None`: there is no such gateway, or no such port.
-    pub async fn host_port(&self, id: &str) -> Result<Option<u16>, RuntimeError> {
+    pub async fn host_port(&self, id: &Reference) -> Result<Option<u16>, RuntimeError> {
         match self {
-            Self::Docker(docker) => Ok(docker.host_port(id).await?),
+            Self::Docker(docker) => Ok(docker.host_port(id.as_str()).await?),
         }
     }
 
@@ -154,38 +156,38 @@ impl Runtime {
         }
     }
 
-    /// Sees to it that there is the gateway of `spec`, and returns its id. It is not started.
-    pub async fn ensure_gateway(&self, spec: &GatewaySpec) -> Result<String, RuntimeError> {
+    /// Sees to it that there is the gateway of `spec`, and returns it. It is not started.
+    pub async fn ensure_gateway(&self, spec: &GatewaySpec) -> Result<Reference, RuntimeError> {
         match self {
-            Self::Docker(docker) => Ok(docker.ensure_container(spec).await?),
+            Self::Docker(docker) => Ok(Reference::new(docker.ensure_container(spec).await?)),
         }
     }
 
     /// Starts a gateway; one that runs counts as done.
-    pub async fn start(&self, id: &str) -> Result<(), RuntimeError> {
+    pub async fn start(&self, id: &Reference) -> Result<(), RuntimeError> {
         match self {
-            Self::Docker(docker) => Ok(docker.start(id).await?),
+            Self::Docker(docker) => Ok(docker.start(id.as_str()).await?),
         }
     }
 
     /// Stops a gateway, which gets `grace` to end. One that has ended, or is gone, counts as done.
-    pub async fn stop(&self, id: &str, grace: Duration) -> Result<(), RuntimeError> {
+    pub async fn stop(&self, id: &Reference, grace: Duration) -> Result<(), RuntimeError> {
         match self {
-            Self::Docker(docker) => Ok(docker.stop(id, grace).await?),
+            Self::Docker(docker) => Ok(docker.stop(id.as_str(), grace).await?),
         }
     }
 
     /// Removes a gateway, running or not; its files stay.
-    pub async fn remove(&self, id: &str) -> Result<(), RuntimeError> {
+    pub async fn remove(&self, id: &Reference) -> Result<(), RuntimeError> {
         match self {
-            Self::Docker(docker) => Ok(docker.remove(id).await?),
+            Self::Docker(docker) => Ok(docker.remove(id.as_str()).await?),
         }
     }
 
     /// Limits the CPU of a gateway to `millis` thousandths, at once and also while it runs.
-    pub async fn set_cpu(&self, id: &str, millis: i32) -> Result<(), RuntimeError> {
+    pub async fn set_cpu(&self, id: &Reference, millis: i32) -> Result<(), RuntimeError> {
         match self {
-            Self::Docker(docker) => Ok(docker.set_cpu(id, millis).await?),
+            Self::Docker(docker) => Ok(docker.set_cpu(id.as_str(), millis).await?),
         }
     }
 
@@ -236,44 +238,46 @@ impl Runtime {
 impl Runtime {
     /// The last `lines` lines of a gateway's output, oldest first, at most 16 KiB, with `secrets` masked. None where there is
     /// no gateway.
-    pub async fn tail(&self, id: &str, lines: usize, secrets: &[&str]) -> Result<Vec<String>, RuntimeError> {
+    pub async fn tail(&self, id: &Reference, lines: usize, secrets: &[&str]) -> Result<Vec<String>, RuntimeError> {
         match self {
-            Self::Docker(docker) => Ok(docker.tail(id, lines, secrets).await?),
+            Self::Docker(docker) => Ok(docker.tail(id.as_str(), lines, secrets).await?),
         }
     }
 
     /// Lines of a gateway's output, without control characters: those that there are and, where it is followed, those to come.
     pub(crate) async fn log_lines(
         &self,
-        id: &str,
+        id: &Reference,
         arguments: LogArguments,
     ) -> Result<BoxStream<'static, Result<LogLine, RuntimeError>>, RuntimeError> {
         match self {
-            Self::Docker(docker) => Ok(docker.log_lines(id, arguments).await?.map(|line| Ok(line?)).boxed()),
+            Self::Docker(docker) => Ok(docker.log_lines(id.as_str(), arguments).await?.map(|line| Ok(line?)).boxed()),
         }
     }
 
     /// What a running gateway has used since its start; `None`: it does not run, or is not there.
-    pub(crate) async fn counters(&self, id: &str) -> Result<Option<Counters>, RuntimeError> {
+    pub(crate) async fn counters(&self, id: &Reference) -> Result<Option<Counters>, RuntimeError> {
         match self {
-            Self::Docker(docker) => Ok(docker.counters(id).await?),
+            Self::Docker(docker) => Ok(docker.counters(id.as_str()).await?),
         }
     }
 
     /// The same about once a second, until the gateway ends.
     pub(crate) async fn follow_counters(
         &self,
-        id: &str,
+        id: &Reference,
     ) -> Result<BoxStream<'static, Result<Counters, RuntimeError>>, RuntimeError> {
         match self {
-            Self::Docker(docker) => Ok(docker.follow_counters(id).await?.map(|counters| Ok(counters?)).boxed()),
+            Self::Docker(docker) => {
+                Ok(docker.follow_counters(id.as_str()).await?.map(|counters| Ok(counters?)).boxed())
+            }
         }
     }
 
     /// Runs `command` beside a gateway, without a terminal, and waits for its end; it is ended after `limit`.
-    pub async fn exec(&self, id: &str, command: &[&str], limit: Duration) -> Result<Finished, RuntimeError> {
+    pub async fn exec(&self, id: &Reference, command: &[&str], limit: Duration) -> Result<Finished, RuntimeError> {
         match self {
-            Self::Docker(docker) => Ok(docker.exec(id, command, limit).await?),
+            Self::Docker(docker) => Ok(docker.exec(id.as_str(), command, limit).await?),
         }
     }
 
@@ -281,12 +285,12 @@ impl Runtime {
     /// terminal.
     pub(crate) async fn create_exec(
         &self,
-        id: &str,
+        id: &Reference,
         command: &[&str],
         variable: Option<&str>,
     ) -> Result<String, RuntimeError> {
         match self {
-            Self::Docker(docker) => Ok(docker.create_exec(id, command, variable).await?),
+            Self::Docker(docker) => Ok(docker.create_exec(id.as_str(), command, variable).await?),
         }
     }
 
@@ -312,9 +316,9 @@ impl Runtime {
     }
 
     /// Commands that run beside a gateway.
-    pub(crate) async fn running_execs(&self, id: &str) -> Result<Vec<RunningExec>, RuntimeError> {
+    pub(crate) async fn running_execs(&self, id: &Reference) -> Result<Vec<RunningExec>, RuntimeError> {
         match self {
-            Self::Docker(docker) => Ok(docker.running_execs(id).await?),
+            Self::Docker(docker) => Ok(docker.running_execs(id.as_str()).await?),
         }
     }
 }

@@ -37,7 +37,7 @@ use self::{
 };
 use crate::{
     config::{TerminalArgs, TerminalLimits},
-    runtime::Runtime,
+    runtime::{Reference, Runtime},
 };
 
 mod client;
@@ -100,7 +100,7 @@ impl Terminals {
     pub async fn open(
         &self,
         instance: &InstanceId,
-        container: &str,
+        container: &Reference,
         arguments: OpenArguments,
     ) -> Result<(), OpenError> {
         let room = Arc::clone(&self.0.room).try_acquire_owned().map_err(|_| OpenError::Full)?;
@@ -119,7 +119,7 @@ impl Terminals {
         self.held().insert(id, Held { instance: instance.clone(), orders });
         let duration_ms = began.elapsed().as_millis();
         tracing::info!(terminal = %id, %instance, duration_ms, "Opened a terminal");
-        let (terminals, container) = (self.clone(), container.to_owned());
+        let (terminals, container) = (self.clone(), container.clone());
         let session = Session::new(opened, self.0.limits);
         self.0.tasks.spawn(async move {
             let outcome = session.run(received).await;

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     identity::Identity,
-    runtime::Runtime,
+    runtime::{Reference, Runtime},
     storage::{Storage, StorageError},
 };
 
@@ -73,7 +73,8 @@ impl UsageMeter {
 
     async fn look(&self) -> Result<(), DbError> {
         let due = usage::due(&mut *self.db.conn().await?, BATCH).await?;
-        let noted = stream::iter(due).map(|(id, container)| async move { self.note(&id, &container).await });
+        let noted =
+            stream::iter(due).map(|(id, container)| async move { self.note(&id, &Reference::new(container)).await });
         let noted: Vec<Result<(), DbError>> = noted.buffer_unordered(AT_ONCE).collect().await;
         noted.into_iter().collect::<Result<(), DbError>>()?;
         usage::forget_old(&mut *self.db.conn().await?).await?;
@@ -82,7 +83,7 @@ impl UsageMeter {
         Ok(())
     }
 
-    async fn note(&self, id: &InstanceId, container: &str) -> Result<(), DbError> {
+    async fn note(&self, id: &InstanceId, container: &Reference) -> Result<(), DbError> {
         let counters = match self.runtime.counters(container).await {
             Ok(Some(counters)) => counters,
             // Of another engine, or just stopped.

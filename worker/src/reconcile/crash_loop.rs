@@ -37,7 +37,7 @@ use super::SweepError;
 use crate::{
     env::Env,
     job::secrets::Secrets,
-    runtime::{GatewayState, GatewayStatus, InstanceAction, InstanceEvent, KILLED},
+    runtime::{GatewayState, GatewayStatus, InstanceAction, InstanceEvent, KILLED, Reference},
 };
 
 /// Code of the error.
@@ -57,7 +57,7 @@ const LAST_WORDS: usize = 12;
 
 /// How the gateways have ended lately, by the id of their container. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Deaths(Arc<Mutex<HashMap<String, Life>>>);
+pub(super) struct Deaths(Arc<Mutex<HashMap<Reference, Life>>>);
 
 /// The last ten minutes of one container.
 #[derive(Debug, Default)]
@@ -85,28 +85,28 @@ impl Life {
 }
 
 impl Deaths {
-    fn with<R>(&self, container: &str, f: impl FnOnce(&mut Life) -> R) -> R {
+    fn with<R>(&self, container: &Reference, f: impl FnOnce(&mut Life) -> R) -> R {
         // A panic while the lock was held leaves nothing half done that matters.
         let mut lives = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        f(lives.entry(container.to_owned()).or_default())
+        f(lives.entry(container.clone()).or_default())
     }
 
     /// Takes in what Docker told.
     pub(super) fn note(&self, event: &InstanceEvent) {
         match event.action {
-            InstanceAction::Die => self.with(&event.container_id, |life| {
+            InstanceAction::Die => self.with(&event.gateway, |life| {
                 life.deaths.push_back(event.at);
                 life.exit_code = event.exit_code;
                 life.forget_before(event.at - WINDOW);
             }),
-            InstanceAction::Oom => self.with(&event.container_id, |life| life.out_of_memory = Some(event.at)),
-            InstanceAction::Destroy => self.forget(&event.container_id),
+            InstanceAction::Oom => self.with(&event.gateway, |life| life.out_of_memory = Some(event.at)),
+            InstanceAction::Destroy => self.forget(&event.gateway),
             _ => {}
         }
     }
 
     /// Takes in a look at the container.
-    fn look(&self, container: &str, restart_count: i64, at: DateTime<Utc>) {
+    fn look(&self, container: &Reference, restart_count: i64, at: DateTime<Utc>) {
         self.with(container, |life| {
             if let Some((before, count)) = life.look {
                 // It begins again at zero when somebody starts the container.
@@ -121,7 +121,7 @@ impl Deaths {
     }
 
     /// Whether the gateway loops at the last look, counting only what came after `since`.
-    fn is_loop(&self, container: &str, since: Option<DateTime<Utc>>) -> bool {
+    fn is_loop(&self, container: &Reference, since: Option<DateTime<Utc>>) -> bool {
         let counts = |at: DateTime<Utc>| since.is_none_or(|since| at > since);
         self.with(container, |life| {
             let restarts = life.look.map_or(0, |(_, count)| usize::try_from(count).unwrap_or(0));
@@ -131,16 +131,16 @@ impl Deaths {
         })
     }
 
-    fn exit_code(&self, container: &str) -> Option<i64> {
+    fn exit_code(&self, container: &Reference) -> Option<i64> {
         self.with(container, |life| life.exit_code)
     }
 
     /// Whether the kernel has killed a process of it for memory lately.
-    fn out_of_memory(&self, container: &str) -> bool {
+    fn out_of_memory(&self, container: &Reference) -> bool {
         self.with(container, |life| life.out_of_memory.is_some())
     }
 
-    fn forget(&self, container: &str) {
+    fn forget(&self, container: &Reference) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(container);
     }
 }
@@ -152,7 +152,7 @@ pub(super) async fn break_loop(
     instance: &Instance,
     state: &GatewayState,
 ) -> Result<bool, SweepError> {
-    let Some(container) = instance.container_id.as_deref() else { return Ok(false) };
+    let Some(container) = &Reference::of(instance) else { return Ok(false) };
     let id = &instance.id;
     deaths.look(container, state.restart_count, Utc::now());
     let goes_on = matches!(state.status, GatewayStatus::Restarting | GatewayStatus::Running);
@@ -212,7 +212,7 @@ fn message(exit_code: Option<i64>, out_of_memory: bool, last_words: Result<Vec<S
 }
 
 /// The end of the gateway's log, without the instance's secrets, or why it cannot be read.
-async fn last_words(env: &Env, instance: &Instance, container: &str) -> Result<Vec<String>, String> {
+async fn last_words(env: &Env, instance: &Instance, container: &Reference) -> Result<Vec<String>, String> {
     // Not known, they cannot be taken out of it.
     let secrets = Secrets::open(&env.sealer, instance).map_err(|error| error.to_string())?;
     env.runtime.tail(container, LAST_WORDS, &secrets.known()).await.map_err(|error| error.to_string())

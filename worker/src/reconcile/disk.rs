@@ -33,6 +33,7 @@ use super::{SweepError, SweepResult, busy, crash_loop, manifests};
 use crate::{
     env::Env,
     files::Files,
+    runtime::Reference,
     storage::{DiskUse, MOST_ENTRIES, Seen},
 };
 
@@ -177,13 +178,13 @@ async fn stop(
     limit: Option<i64>,
     at_once: bool,
 ) -> Result<bool, SweepError> {
-    let Some(container) = instance.container_id.as_deref() else { return Ok(false) };
+    let Some(container) = Reference::of(instance) else { return Ok(false) };
     let runs = matches!(instance.status, InstanceStatus::Running | InstanceStatus::Starting);
     let in_time = Utc::now() < instance.status_changed_at + GRACE && !at_once;
     if !runs || in_time || !busy(env, [&instance.id]).await?.is_empty() {
         return Ok(false);
     }
-    env.runtime.stop(container, STOP_GRACE).await?;
+    env.runtime.stop(&container, STOP_GRACE).await?;
     let message = format!(
         "{} The gateway was stopped. Start it and free some within {} minutes, or ask an administrator for more room.",
         words(used, limit),

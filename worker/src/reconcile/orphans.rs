@@ -47,7 +47,7 @@ pub(super) async fn sweep(env: &Env) -> SweepResult {
             let message =
                 format!("The container {name} serves no instance, and the database does not show why. It stays.");
             report.reported(code, &container.id, message);
-        } else if old.contains(&container.id) {
+        } else if old.contains(container.id.as_str()) {
             remove_container(env, container, &containers, code, &mut report).await?;
         } else {
             report.watching(code, &container.id, format!("The container {name} serves no instance."));
@@ -147,7 +147,7 @@ impl Rows {
                 gone.insert(id);
             }
         }
-        Ok(Self { served, busy, gone, there: containers.iter().map(|c| c.id.clone()).collect() })
+        Ok(Self { served, busy, gone, there: containers.iter().map(|c| c.id.to_string()).collect() })
     }
 
     /// Whether an instance has neither a row nor a job.
@@ -161,7 +161,7 @@ impl Rows {
         }
         match self.served.get(&container.instance) {
             None => Some("container_without_instance"),
-            Some(served) if served.as_ref() != Some(&container.id) => Some("container_not_in_use"),
+            Some(served) if served.as_deref() != Some(container.id.as_str()) => Some("container_not_in_use"),
             Some(_) => None,
         }
     }

@@ -13,7 +13,7 @@ use clawdeploy_shared::{
 use futures_util::{StreamExt as _, stream};
 
 use super::{SweepError, SweepResult, busy};
-use crate::env::Env;
+use crate::{env::Env, runtime::Reference};
 
 /// Containers that are looked at side by side.
 const SIDE_BY_SIDE: usize = 4;
@@ -46,8 +46,8 @@ pub(super) async fn sweep(env: &Env) -> SweepResult {
 
 /// How the container's port differs from the row's, if it does.
 async fn mismatch(env: &Env, instance: &Instance) -> Result<Option<String>, SweepError> {
-    let Some(container) = &instance.container_id else { return Ok(None) };
-    let Some(bound) = env.runtime.host_port(container).await? else { return Ok(None) };
+    let Some(container) = Reference::of(instance) else { return Ok(None) };
+    let Some(bound) = env.runtime.host_port(&container).await? else { return Ok(None) };
     // The row is read after the container, so that a job which has just made both is not caught between them.
     let row = instance::find(&mut *env.db.conn().await?, Scope::Everything, &instance.id).await?;
     Ok(match row {

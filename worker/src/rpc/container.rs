@@ -3,10 +3,10 @@
 use clawdeploy_shared::{ids::InstanceId, inside::RefusalCode};
 
 use super::refusal::Refused;
-use crate::runtime::{GatewayStatus, Runtime};
+use crate::runtime::{GatewayStatus, Reference, Runtime};
 
 /// Id of the running container of an instance of this deployment. Going by our labels it cannot be anybody else's.
-pub(super) async fn running(runtime: &Runtime, instance: &InstanceId) -> Result<String, Refused> {
+pub(super) async fn running(runtime: &Runtime, instance: &InstanceId) -> Result<Reference, Refused> {
     let found = runtime.gateways_of(instance).await?;
     if found.is_empty() {
         return Err(Refused::new(RefusalCode::NoContainer, "no container of the instance is on this engine"));

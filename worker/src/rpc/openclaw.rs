@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use super::{Rpc, devices::DeviceList, refusal::Refused, runs::Turn};
-use crate::runtime::{Ending, Finished, Runtime};
+use crate::runtime::{Ending, Finished, Reference, Runtime};
 
 /// From a call until its answer. The API waits a little longer, and most proxies a minute.
 const BUDGET: Duration = Duration::from_secs(50);
@@ -25,14 +25,14 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(super) struct Gateway {
     runtime: Runtime,
     instance: InstanceId,
-    container: String,
+    container: Reference,
     deadline: Instant,
     _turn: Turn,
 }
 
 impl Gateway {
     /// Waits for one's turn.
-    pub(super) async fn take(rpc: &Rpc, instance: &InstanceId, container: String) -> Result<Self, Refused> {
+    pub(super) async fn take(rpc: &Rpc, instance: &InstanceId, container: Reference) -> Result<Self, Refused> {
         let deadline = Instant::now() + BUDGET;
         let turn = rpc.runs.turn(instance, PATIENCE).await;
         let turn = turn.ok_or_else(|| Refused::new(RefusalCode::Busy, "other commands are running"))?;

@@ -1,12 +1,39 @@
 //! The words in which gateways are spoken of, whichever engine runs them.
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 use chrono::{DateTime, Utc};
 use clawdeploy_shared::{
+    db::instance::Instance,
     ids::{InstanceId, JobId},
     ports::Subnet,
 };
+
+/// A gateway, by the id that its engine gave it. No other ever gets the same, so that what is asked of one that is gone does not
+/// happen to its successor.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Reference(String);
+
+impl Reference {
+    pub fn new(id: impl Into<String>) -> Self {
+        Self(id.into())
+    }
+
+    /// The gateway that an instance's row names.
+    pub fn of(instance: &Instance) -> Option<Self> {
+        instance.container_id.clone().map(Self)
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 /// Everything that makes one instance's container differ from another's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +87,7 @@ pub enum GatewayStatus {
 /// A container of this deployment, as the list shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnedGateway {
-    pub id: String,
+    pub id: Reference,
     pub name: String,
     pub instance: InstanceId,
     pub status: GatewayStatus,
@@ -106,7 +133,7 @@ pub enum InstanceAction {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstanceEvent {
     pub instance: InstanceId,
-    pub container_id: String,
+    pub gateway: Reference,
     pub action: InstanceAction,
     /// Of a [`InstanceAction::Die`].
     pub exit_code: Option<i64>,

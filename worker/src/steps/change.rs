@@ -25,7 +25,7 @@ use crate::{
         error::{Failure, StepError},
     },
     kill_point::kill_point,
-    runtime::GatewayStatus,
+    runtime::{GatewayStatus, Reference},
 };
 
 /// Space that must be left beside a copy of the files: a gateway that starts writes, too.
@@ -182,8 +182,8 @@ async fn runs(cx: &JobContext, instance: &Instance) -> Result<bool, StepError> {
 
 /// Whether the gateway is up.
 async fn is_up(cx: &JobContext, instance: &Instance) -> Result<bool, StepError> {
-    let Some(container_id) = &instance.container_id else { return Ok(false) };
-    let state = cx.env.runtime.state(container_id).await?;
+    let Some(gateway) = Reference::of(instance) else { return Ok(false) };
+    let state = cx.env.runtime.state(&gateway).await?;
     Ok(state.is_some_and(|s| matches!(s.status, GatewayStatus::Running | GatewayStatus::Restarting)))
 }
 

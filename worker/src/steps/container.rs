@@ -12,7 +12,7 @@ use clawdeploy_shared::{
 use super::{boot, change, port};
 use crate::{
     job::{context::JobContext, error::StepError},
-    runtime::{GatewaySpec, GatewayStatus, NetworkSpec},
+    runtime::{GatewaySpec, GatewayStatus, NetworkSpec, Reference},
 };
 
 /// The image that the container is made from: the one it had, where the engine still has it, else the current one.
@@ -108,7 +108,8 @@ pub(super) async fn create(cx: &JobContext) -> Result<(), StepError> {
     cx.ensure_leased().await?;
     let container_id = cx.env.runtime.ensure_gateway(&spec).await?;
     let version = cx.env.runtime.image_version(&image_id).await?;
-    note_container(cx, Some(Container { id: &container_id, image: &image_id, version: version.as_deref() })).await
+    note_container(cx, Some(Container { id: container_id.as_str(), image: &image_id, version: version.as_deref() }))
+        .await
 }
 
 async fn note_container(cx: &JobContext, container: Option<Container<'_>>) -> Result<(), StepError> {
@@ -144,8 +145,7 @@ pub(super) async fn start_at_once(cx: &JobContext) -> Result<(), StepError> {
 
 async fn start_now(cx: &JobContext) -> Result<(), StepError> {
     let (instance, _) = cx.instance().await?;
-    let container_id = instance
-        .container_id
+    let container_id = Reference::of(&instance)
         .ok_or_else(|| StepError::transient("container_missing", "The container is not there yet."))?;
     // A boot is bound by CPU; it is set back once the gateway answers.
     let boost = cx.env.config.instances.boost_cpu_millis.max(instance.cpu_millis);

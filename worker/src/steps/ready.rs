@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::boot::{self, Patience};
 use crate::{
     job::{context::JobContext, error::StepError},
-    runtime::{GatewayState, GatewayStatus},
+    runtime::{GatewayState, GatewayStatus, Reference},
 };
 
 /// Between two questions.
@@ -47,9 +47,7 @@ pub(super) async fn wait(cx: &JobContext) -> Result<(), StepError> {
 
 async fn wait_in_place(cx: &JobContext) -> Result<(), StepError> {
     let (instance, port) = cx.instance_with_port().await?;
-    let container_id = instance
-        .container_id
-        .clone()
+    let container_id = Reference::of(&instance)
         .ok_or_else(|| StepError::transient("container_missing", "The container is not there yet."))?;
     let gateway = cx.env.runtime.address(port);
     let began = Instant::now();
@@ -85,7 +83,7 @@ async fn wait_in_place(cx: &JobContext) -> Result<(), StepError> {
 }
 
 /// It took too long. Where others booted too, it may be well once they are done.
-async fn too_late(cx: &JobContext, container_id: &str, patience: &Patience) -> StepError {
+async fn too_late(cx: &JobContext, container_id: &Reference, patience: &Patience) -> StepError {
     let waited = patience.elapsed().as_secs();
     if !patience.was_slowed() {
         let reason = format!("The gateway did not answer within {waited} s.");
@@ -122,7 +120,7 @@ fn hopeless(state: Option<GatewayState>, restarts_before: i64) -> Option<(&'stat
 }
 
 /// A failure that ends with what the gateway said last.
-async fn failed(cx: &JobContext, container_id: &str, code: &'static str, reason: &str) -> StepError {
+async fn failed(cx: &JobContext, container_id: &Reference, code: &'static str, reason: &str) -> StepError {
     let secrets = match cx.instance().await.and_then(|(instance, _)| cx.secrets(&instance)) {
         Ok(secrets) => secrets,
         Err(error) => return error,

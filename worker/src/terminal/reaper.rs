@@ -20,7 +20,7 @@ use tokio::{
 };
 
 use super::shell::VARIABLE;
-use crate::runtime::{Runtime, RuntimeError};
+use crate::runtime::{Reference, Runtime, RuntimeError};
 
 const SCRIPT: &str = include_str!("reaper.sh");
 /// Its name among the processes.
@@ -35,7 +35,7 @@ const STRANGERS_LIMIT: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub(super) struct Reapers {
     runtime: Runtime,
-    containers: Arc<StdMutex<HashMap<String, Arc<Mutex<Reaper>>>>>,
+    containers: Arc<StdMutex<HashMap<Reference, Arc<Mutex<Reaper>>>>>,
 }
 
 #[derive(Debug, Default)]
@@ -53,7 +53,7 @@ impl Reapers {
     }
 
     /// Has one there before a terminal begins in `container`. Whoever enters leaves.
-    pub(super) async fn enter(&self, container: &str) -> Result<(), RuntimeError> {
+    pub(super) async fn enter(&self, container: &Reference) -> Result<(), RuntimeError> {
         let reaper = self.of(container);
         let mut reaper = reaper.lock().await;
         reaper.users += 1;
@@ -69,7 +69,7 @@ impl Reapers {
     }
 
     /// Makes the session of a terminal known.
-    pub(super) async fn watch(&self, container: &str, session: u32) {
+    pub(super) async fn watch(&self, container: &Reference, session: u32) {
         let reaper = self.of(container);
         let mut reaper = reaper.lock().await;
         reaper.sessions.push(session);
@@ -77,7 +77,7 @@ impl Reapers {
     }
 
     /// Ends a session, if it is known, and goes with the last terminal.
-    pub(super) async fn leave(&self, container: &str, session: Option<u32>) {
+    pub(super) async fn leave(&self, container: &Reference, session: Option<u32>) {
         let reaper = self.of(container);
         let mut reaper = reaper.lock().await;
         if let Some(session) = session {
@@ -94,7 +94,11 @@ impl Reapers {
     }
 
     /// Ends terminals of which this worker knows nothing but their ids: those of a worker that is gone.
-    pub(super) async fn end_strangers(&self, container: &str, terminals: &[TerminalId]) -> Result<(), RuntimeError> {
+    pub(super) async fn end_strangers(
+        &self,
+        container: &Reference,
+        terminals: &[TerminalId],
+    ) -> Result<(), RuntimeError> {
         let mut input = self.start(container).await?;
         let lines = lines(terminals.iter().map(|id| format!("?{VARIABLE}={id}")));
         let _ = timeout(WRITE_LIMIT, input.write_all(lines.as_bytes())).await;
@@ -104,18 +108,18 @@ impl Reapers {
         Ok(())
     }
 
-    fn of(&self, container: &str) -> Arc<Mutex<Reaper>> {
+    fn of(&self, container: &Reference) -> Arc<Mutex<Reaper>> {
         let mut containers = self.containers.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(containers.entry(container.to_owned()).or_default())
+        Arc::clone(containers.entry(container.clone()).or_default())
     }
 
-    async fn start(&self, container: &str) -> Result<UnixStream, RuntimeError> {
+    async fn start(&self, container: &Reference) -> Result<UnixStream, RuntimeError> {
         let exec = self.runtime.create_exec(container, &["/bin/sh", "-c", SCRIPT, NAME], None).await?;
         Ok(self.runtime.attach_exec(&exec, false).await?.stream)
     }
 
     /// Writes a line to it; to another one, where it was killed by somebody.
-    async fn tell(&self, container: &str, reaper: &mut Reaper, line: &str) {
+    async fn tell(&self, container: &Reference, reaper: &mut Reaper, line: &str) {
         let told = match &mut reaper.input {
             Some(input) => {
                 timeout(WRITE_LIMIT, input.write_all(line.as_bytes())).await.is_ok_and(|wrote| wrote.is_ok())

@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::reaper::Reapers;
-use crate::runtime::{GatewayStatus, KILLED, Runtime, RuntimeError};
+use crate::runtime::{GatewayStatus, KILLED, Reference, Runtime, RuntimeError};
 
 const SCRIPT: &str = r#"printf '\033]7700;%s\007' "$$"
 stty cols "$1" rows "$2" 2>/dev/null
@@ -70,7 +70,7 @@ pub(super) struct Opened {
 pub(super) struct Shell {
     runtime: Runtime,
     exec: String,
-    container: String,
+    container: Reference,
     size: watch::Sender<Size>,
 }
 
@@ -79,7 +79,7 @@ impl Shell {
     pub(super) async fn open(
         runtime: &Runtime,
         reapers: &Reapers,
-        container: &str,
+        container: &Reference,
         arguments: OpenArguments,
     ) -> Result<(Opened, u32), OpenError> {
         let OpenArguments { terminal_id, size, command } = arguments;
@@ -101,7 +101,7 @@ impl Shell {
         reapers.watch(container, pid).await;
         let (size, resized) = watch::channel(size);
         tokio::spawn(resize(runtime.clone(), exec.clone(), resized));
-        let shell = Self { runtime: runtime.clone(), exec, container: container.to_owned(), size };
+        let shell = Self { runtime: runtime.clone(), exec, container: container.clone(), size };
         Ok((Opened { shell, stream, first }, pid))
     }
 

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Terminals, shell::marked};
 use crate::{
     identity::Identity,
-    runtime::{GatewayStatus, RuntimeError},
+    runtime::{GatewayStatus, Reference, RuntimeError},
 };
 
 /// Between two looks at the rows of terminals that are open here.
@@ -124,7 +124,7 @@ impl Terminals {
         Ok(())
     }
 
-    async fn sweep_container(&self, container: &str) -> Result<(), WatchError> {
+    async fn sweep_container(&self, container: &Reference) -> Result<(), WatchError> {
         // First what there is, then which of it is meant to be.
         let running = self.0.runtime.running_execs(container).await?;
         let there: Vec<TerminalId> = running.iter().filter_map(|exec| marked(&exec.arguments)).collect();
@@ -134,7 +134,7 @@ impl Terminals {
         let open = terminal::open_among(&mut *self.0.db.conn().await?, &there).await?;
         let left: Vec<TerminalId> = there.into_iter().filter(|id| !open.contains(id)).collect();
         if !left.is_empty() {
-            tracing::warn!(container, terminals = left.len(), "Ends terminals that were left by another worker");
+            tracing::warn!(%container, terminals = left.len(), "Ends terminals that were left by another worker");
             self.0.reapers.end_strangers(container, &left).await?;
         }
         Ok(())

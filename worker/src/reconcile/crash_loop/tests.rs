@@ -18,7 +18,7 @@ impl Story {
     fn tell(&self, second: i64, action: InstanceAction) {
         self.deaths.note(&InstanceEvent {
             instance: InstanceId::random(),
-            container_id: self.container.to_owned(),
+            gateway: Reference::new(self.container),
             action,
             exit_code: (action == InstanceAction::Die).then_some(1),
             at: Self::at(second),
@@ -26,7 +26,7 @@ impl Story {
     }
 
     fn look(&self, second: i64, restart_count: i64) {
-        self.deaths.look(self.container, restart_count, Self::at(second));
+        self.deaths.look(&Reference::new(self.container), restart_count, Self::at(second));
     }
 
     /// It ends, and the engine's policy starts it for the n-th time in a row.
@@ -40,7 +40,7 @@ impl Story {
     }
 
     fn loops_since(&self, since: Option<i64>) -> bool {
-        self.deaths.is_loop(self.container, since.map(Self::at))
+        self.deaths.is_loop(&Reference::new(self.container), since.map(Self::at))
     }
 }
 
@@ -53,7 +53,7 @@ fn the_fifth_crash_within_ten_minutes_makes_a_loop() {
     }
     story.crash(400, 5);
     assert!(story.loops());
-    assert_eq!(story.deaths.exit_code("first"), Some(1));
+    assert_eq!(story.deaths.exit_code(&Reference::new("first")), Some(1));
 }
 
 #[test]
@@ -141,13 +141,13 @@ fn another_container_begins_a_new_life() {
 fn a_kill_for_memory_is_remembered_for_ten_minutes() {
     let story = Story::new();
     story.crash(0, 1);
-    assert!(!story.deaths.out_of_memory("first"));
+    assert!(!story.deaths.out_of_memory(&Reference::new("first")));
     story.tell(9, InstanceAction::Oom);
     story.crash(10, 2);
     story.crash(609, 3);
-    assert!(story.deaths.out_of_memory("first"), "whatever the engine says of the last end");
+    assert!(story.deaths.out_of_memory(&Reference::new("first")), "whatever the engine says of the last end");
     story.crash(610, 4);
-    assert!(!story.deaths.out_of_memory("first"));
+    assert!(!story.deaths.out_of_memory(&Reference::new("first")));
 }
 
 #[test]

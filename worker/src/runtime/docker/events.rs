@@ -11,7 +11,7 @@ use super::{
     error::DockerError,
     spec::{LABEL_DEPLOYMENT, LABEL_INSTANCE},
 };
-use crate::runtime::{InstanceAction, InstanceEvent};
+use crate::runtime::{InstanceAction, InstanceEvent, Reference};
 
 impl InstanceAction {
     const NAMES: [(&'static str, Self); 7] = [
@@ -60,7 +60,7 @@ fn event_of(message: EventMessage) -> Option<InstanceEvent> {
     let (_, action) = *InstanceAction::NAMES.iter().find(|(known, _)| *known == name)?;
     Some(InstanceEvent {
         instance: attributes.get(LABEL_INSTANCE)?.parse().ok()?,
-        container_id: actor.id?,
+        gateway: Reference::new(actor.id?),
         action,
         exit_code: attributes.get("exitCode").and_then(|code| code.parse().ok()),
         at: message.time_nano.map_or_else(Utc::now, DateTime::from_timestamp_nanos),

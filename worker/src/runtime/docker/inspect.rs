@@ -14,7 +14,7 @@ use super::{
     error::DockerError,
     spec::{LABEL_DEPLOYMENT, LABEL_INSTANCE, LABEL_OPENCLAW_VERSION, LABEL_SPEC},
 };
-use crate::runtime::{GatewayState, GatewayStatus, OwnedGateway};
+use crate::runtime::{GatewayState, GatewayStatus, OwnedGateway, Reference};
 
 impl GatewayStatus {
     pub(super) fn from_engine(status: Option<ContainerStateStatusEnum>) -> Self {
@@ -107,7 +107,7 @@ impl Docker {
 fn owned(summary: ContainerSummary) -> Option<OwnedGateway> {
     let labels = summary.labels.unwrap_or_default();
     Some(OwnedGateway {
-        id: summary.id?,
+        id: Reference::new(summary.id?),
         name: summary.names.and_then(|names| names.into_iter().next()).unwrap_or_default().trim_matches('/').to_owned(),
         instance: labels.get(LABEL_INSTANCE)?.parse().ok()?,
         status: GatewayStatus::from_summary(summary.state),
