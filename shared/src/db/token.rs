@@ -87,12 +87,6 @@ pub async fn revoke(conn: &mut Conn, owner: UserId, id: TokenId) -> Result<bool,
     Ok(diesel::update(target).set(api_tokens::revoked_at.eq(now)).execute(conn).await? > 0)
 }
 
-/// Revokes every token of a person.
-pub async fn revoke_all(conn: &mut Conn, owner: UserId) -> Result<usize, DbError> {
-    let target = api_tokens::table.filter(api_tokens::user_id.eq(owner)).filter(api_tokens::revoked_at.is_null());
-    Ok(diesel::update(target).set(api_tokens::revoked_at.eq(now)).execute(conn).await?)
-}
-
 /// Whose token this is, if it is good now; notes its use, at most once a minute.
 pub async fn authenticate(conn: &mut Conn, token_hash: &[u8]) -> Result<Option<(TokenId, TokenScope, User)>, DbError> {
     let found: Option<(TokenId, TokenScope, bool, User)> = api_tokens::table

@@ -5,7 +5,7 @@ use std::path::Path;
 use bytes::{Buf as _, Bytes, BytesMut};
 use clawdeploy_shared::openclaw::git_ref::GitRef;
 use git2::Oid;
-use hyper::Method;
+use reqwest::Method;
 use tokio::{fs::File, io::AsyncWriteExt as _};
 
 use super::{

@@ -1,25 +1,16 @@
 //! HTTP to where a setting leads, and nowhere else.
 //!
-//! The name is resolved once and every address is looked at; the connection goes to one of just those. No redirect is
-//! followed and no proxy asked, so nothing else decides where it ends. Answers are bounded in size and time.
+//! The name is resolved once and every address is looked at; connections go to just those. Answers are bounded in size and time.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::Arc,
     time::Duration,
 };
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
-use hyper::{Method, Request, StatusCode, body::Incoming, client::conn::http1, header};
-use hyper_util::rt::TokioIo;
-use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpStream, lookup_host},
-    time::timeout,
-};
-use tokio_rustls::TlsConnector;
+use clawdeploy_shared::{http, telemetry::chain};
+use reqwest::{Client, Method, Response, StatusCode, header};
+use tokio::{net::lookup_host, time::timeout};
 use url::{Host, Url};
 
 use super::error::BuildError;
@@ -35,13 +26,14 @@ const SILENCE_LIMIT: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub(super) struct Remote {
     url: Url,
-    addresses: Vec<SocketAddr>,
+    /// Connects to the addresses that were looked at, and to no other.
+    client: Client,
 }
 
 /// An answer, of which at most so many bytes are read.
 #[derive(Debug)]
 pub(super) struct Answer {
-    body: Incoming,
+    body: Response,
     left: u64,
     place: String,
 }
@@ -63,7 +55,14 @@ impl Remote {
         let host = url.host().ok_or_else(|| BuildError::Refused(format!("{url} names no host")))?;
         let port = url.port().unwrap_or(default_port);
         let addresses = addresses(&host.to_owned(), port, allow_private).await?;
-        Ok(Self { url: url.clone(), addresses })
+        let unusable = |why| BuildError::Fetch { place: url.to_string(), why, transient: false };
+        let mut client = http::client().map_err(|error| unusable(chain(&error)))?;
+        // An address that is written out is connected to as it is.
+        if let Host::Domain(name) = host {
+            client = client.resolve_to_addrs(name, &addresses);
+        }
+        let client = client.connect_timeout(CONNECT_LIMIT).user_agent("git/2.0 (clawdeploy)").build();
+        Ok(Self { url: url.clone(), client: client.map_err(|error| unusable(chain(&error)))? })
     }
 
     /// Sends one request; `path` is added to the URL's own. Only 200 is an answer.
@@ -75,8 +74,18 @@ impl Remote {
         body: Vec<u8>,
         cap: u64,
     ) -> Result<Answer, BuildError> {
-        let sent = timeout(ANSWER_LIMIT, self.attempt(method, path, headers, body)).await;
-        let answer = sent.unwrap_or_else(|_| Err(self.failed("it does not answer", true)))?;
+        let mut url = self.url.clone();
+        let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+        url.set_path(&format!("{}{path}", self.url.path().trim_end_matches('/')));
+        url.set_query(query);
+        url.set_fragment(None);
+        let mut request = self.client.request(method, url).body(body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let sent = timeout(ANSWER_LIMIT, request.send()).await;
+        let answer = sent.map_err(|_| self.failed("it does not answer", true))?;
+        let answer = answer.map_err(|error| self.failed(chain(&error.without_url()), true))?;
         let status = answer.status();
         if status.is_redirection() {
             let to = answer.headers().get(header::LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("elsewhere");
@@ -86,67 +95,7 @@ impl Remote {
             let transient = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
             return Err(self.failed(format!("it answers {status}"), transient));
         }
-        Ok(Answer { body: answer.into_body(), left: cap, place: self.place() })
-    }
-
-    async fn attempt(
-        &self,
-        method: Method,
-        path: &str,
-        headers: &[(&'static str, &'static str)],
-        body: Vec<u8>,
-    ) -> Result<hyper::Response<Incoming>, BuildError> {
-        let stream = self.connect().await?;
-        let (mut sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|e| self.failed(e, true))?;
-        // Ends when the answer is dropped.
-        tokio::spawn(connection);
-        let target = format!("{}{path}", self.url.path().trim_end_matches('/'));
-        let host = match self.url.port() {
-            Some(port) => format!("{}:{port}", self.url.host_str().unwrap_or_default()),
-            None => self.url.host_str().unwrap_or_default().to_owned(),
-        };
-        let mut request = Request::builder().method(method).uri(target).header(header::HOST, host);
-        request = request.header(header::USER_AGENT, "git/2.0 (clawdeploy)");
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let request = request.body(Full::new(Bytes::from(body))).map_err(|e| self.failed(e, false))?;
-        sender.send_request(request).await.map_err(|e| self.failed(e, true))
-    }
-
-    async fn connect(&self) -> Result<Box<dyn Stream>, BuildError> {
-        let mut last = None;
-        for address in &self.addresses {
-            match timeout(CONNECT_LIMIT, TcpStream::connect(address)).await {
-                Ok(Ok(stream)) if self.url.scheme() == "https" => {
-                    return timeout(CONNECT_LIMIT, self.secure(stream))
-                        .await
-                        .unwrap_or_else(|_| Err(self.failed("its TLS does not answer", true)));
-                }
-                Ok(Ok(stream)) => return Ok(Box::new(stream)),
-                Ok(Err(error)) => last = Some(error.to_string()),
-                Err(_) => last = Some("no answer".to_owned()),
-            }
-        }
-        Err(self.failed(format!("no connection ({})", last.as_deref().unwrap_or("no address")), true))
-    }
-
-    async fn secure(&self, stream: TcpStream) -> Result<Box<dyn Stream>, BuildError> {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if roots.is_empty() {
-            return Err(self.failed("this machine trusts no authority; install ca-certificates", false));
-        }
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|e| self.failed(e, false))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let host = self.url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-        let name = ServerName::try_from(host).map_err(|e| self.failed(e, false))?;
-        let secured = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
-        Ok(Box::new(secured.map_err(|e| self.failed(e, true))?))
+        Ok(Answer { body: answer, left: cap, place: self.place() })
     }
 
     /// What went wrong, said of this server.
@@ -163,16 +112,14 @@ impl Answer {
     /// The next piece; `None` at the end.
     pub(super) async fn piece(&mut self) -> Result<Option<Bytes>, BuildError> {
         let fetch = |why: String, transient| BuildError::Fetch { place: self.place.clone(), why, transient };
-        loop {
-            let frame = timeout(SILENCE_LIMIT, self.body.frame()).await;
-            let Some(frame) = frame.map_err(|_| fetch("it fell silent".to_owned(), true))? else { return Ok(None) };
-            let Ok(data) = frame.map_err(|e| fetch(e.to_string(), true))?.into_data() else { continue };
-            let Some(left) = self.left.checked_sub(data.len() as u64) else {
-                return Err(fetch("it sends more than a repository of this kind may have".to_owned(), false));
-            };
-            self.left = left;
-            return Ok(Some(data));
-        }
+        let piece = timeout(SILENCE_LIMIT, self.body.chunk()).await;
+        let piece = piece.map_err(|_| fetch("it fell silent".to_owned(), true))?;
+        let Some(data) = piece.map_err(|error| fetch(chain(&error.without_url()), true))? else { return Ok(None) };
+        let Some(left) = self.left.checked_sub(data.len() as u64) else {
+            return Err(fetch("it sends more than a repository of this kind may have".to_owned(), false));
+        };
+        self.left = left;
+        Ok(Some(data))
     }
 
     /// All of it, where it is small.
@@ -184,10 +131,6 @@ impl Answer {
         Ok(whole)
     }
 }
-
-/// A connection, secured or not.
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// The addresses of a host, if every one of them may be connected to.
 pub(super) async fn addresses(host: &Host, port: u16, allow_private: bool) -> Result<Vec<SocketAddr>, BuildError> {
