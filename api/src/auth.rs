@@ -1,4 +1,5 @@
-//! Who asks. A handler that takes a [`Principal`] answers 401 to everybody else, one that takes an [`Admin`] 403.
+//! Authentication. A handler that takes a [`Principal`] answers 401 to unauthenticated requests; one that takes an [`Admin`]
+//! answers 403 to people who are no administrators.
 
 use axum::{
     extract::FromRequestParts,
@@ -93,7 +94,7 @@ impl Principal {
             return Ok(());
         }
         let detail =
-            format!("The token's scope is {}, and this needs {scope}. Make another token for it.", self.rights);
+            format!("The token's scope is {}, but this request needs {scope}. Create another token.", self.rights);
         Err(AppError::new(ErrorCode::InsufficientScope, detail))
     }
 
@@ -157,7 +158,7 @@ async fn by_provider(presented: &str, app: &AppState) -> AppResult<Principal> {
     let provider = app.provider.as_ref().ok_or_else(bad_token)?;
     let (who, expires) = provider.bearer(presented).await.map_err(|error| match error {
         IdentityError::Token(why) => AppError::new(ErrorCode::InvalidToken, format!("The token is refused: {why}.")),
-        error => AppError::new(ErrorCode::Unavailable, "The token cannot be checked now. Try again shortly.")
+        error => AppError::new(ErrorCode::Unavailable, "The token cannot be checked at the moment. Try again shortly.")
             .with_source(error),
     })?;
     let accounts = provider.accounts;
@@ -167,12 +168,12 @@ async fn by_provider(presented: &str, app: &AppState) -> AppResult<Principal> {
     let user = match found {
         Found::Somebody(user) => *user,
         Found::Nobody => {
-            let detail = "The token is good, but nobody here is known by it. Sign in once in a browser, or ask an administrator.";
+            let detail = "The token is valid, but belongs to no account here. Sign in once in a browser, or ask an administrator.";
             return Err(AppError::new(ErrorCode::InvalidToken, detail));
         }
         Found::NoEmail(why) => {
             let detail =
-                format!("The token is good, but nobody here is known by it, and it leads to no account: {why}.");
+                format!("The token is valid, but belongs to no account here, and cannot be linked to one: {why}.");
             return Err(AppError::new(ErrorCode::InvalidToken, detail));
         }
     };
@@ -184,8 +185,8 @@ async fn by_cookie(parts: &Parts, app: &AppState) -> AppResult<Principal> {
         Presented::One(value) => value,
         Presented::Nothing => return Err(unauthenticated()),
         Presented::Several => {
-            let detail = "There are two cookies of our name, and one of them is not ours. Delete the cookies of this \
-                          site and of its parent domain, then sign in again.";
+            let detail = "The request has two session cookies, so it is rejected. Delete the cookies of this site and \
+                          of its parent domain, then sign in again.";
             return Err(AppError::new(ErrorCode::Unauthenticated, detail));
         }
     };
@@ -193,8 +194,8 @@ async fn by_cookie(parts: &Parts, app: &AppState) -> AppResult<Principal> {
     let from = from.map(|ip| ip.to_string());
     let mut conn = app.db.conn().await?;
     let found = db::session::authenticate(&mut conn, &token_hash(presented), from.as_deref()).await?;
-    let (id, user) = found
-        .ok_or_else(|| AppError::new(ErrorCode::Unauthenticated, "You are not signed in any more. Sign in again."))?;
+    let (id, user) =
+        found.ok_or_else(|| AppError::new(ErrorCode::Unauthenticated, "Your session has ended. Sign in again."))?;
     Ok(Principal::of_session(user, id))
 }
 
@@ -222,11 +223,12 @@ impl FromRequestParts<AppState> for Admin {
 }
 
 fn bad_token() -> AppError {
-    AppError::new(ErrorCode::InvalidToken, "The token is unknown, has expired or was revoked. Make another one.")
+    AppError::new(ErrorCode::InvalidToken, "The token is unknown, has expired or was revoked. Create another one.")
 }
 
 fn unauthenticated() -> AppError {
-    let detail = "This needs somebody who is signed in (POST /api/auth/login), or a token of theirs: Authorization: Bearer TOKEN.";
+    let detail =
+        "Authentication is required: sign in (POST /api/auth/login), or send a token (Authorization: Bearer TOKEN).";
     AppError::new(ErrorCode::Unauthenticated, detail)
 }
 

@@ -21,12 +21,12 @@ const PIECE: usize = 32 << 10;
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ImageLog {
-    /// At which byte of the whole log the text begins: what is before it is not kept.
+    /// Byte offset in the whole log at which the text begins; earlier text is not kept.
     pub from: i64,
-    /// At which byte it ends, which is where one goes on.
+    /// Byte offset at which it ends, from which a client continues.
     pub to: i64,
     pub text: String,
-    /// How far the build is, in percent.
+    /// Progress of the build, in percent.
     pub progress: i16,
     pub status: ImageBuildStatus,
 }

@@ -33,7 +33,7 @@ pub enum Command {
     Migrate(DatabaseArgs),
     /// Print the OpenAPI document
     Openapi,
-    /// Fail unless the API on this machine can serve requests
+    /// Check that the API on this machine can serve requests
     Healthcheck(Healthcheck),
     /// Accounts
     #[command(subcommand)]
@@ -41,7 +41,7 @@ pub enum Command {
     /// API tokens
     #[command(subcommand)]
     Token(TokenCommand),
-    /// What is sealed in the database
+    /// Encrypted secrets in the database
     #[command(subcommand)]
     Secrets(SecretsCommand),
     /// The job queue

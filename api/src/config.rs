@@ -12,11 +12,11 @@ use crate::{identity::IdentityArgs, middleware::TrustedProxies, quota::QuotaArgs
 
 #[derive(Debug, Clone, Parser)]
 pub struct ApiConfig {
-    /// Address to listen on; port 0 takes any free one
+    /// Address to listen on; port 0 chooses a free port
     #[arg(long, env = "CLAWDEPLOY_LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
 
-    /// Where people reach this API, if not where it listens: the address in front of it
+    /// URL at which people open the panel, if it differs from the listen address
     #[arg(long, env = "CLAWDEPLOY_PUBLIC_URL")]
     pub public_url: Option<String>,
 
@@ -26,16 +26,15 @@ pub struct ApiConfig {
     #[command(flatten)]
     pub quotas: QuotaArgs,
 
-    /// Terminals that one person may have open
+    /// Maximum number of open terminals per person
     #[arg(long, env = "CLAWDEPLOY_MAX_TERMINALS_PER_USER", default_value_t = 5)]
     pub max_terminals_per_user: u32,
 
-    /// Terminals that may be open in one instance
+    /// Maximum number of open terminals per instance
     #[arg(long, env = "CLAWDEPLOY_MAX_TERMINALS_PER_INSTANCE", default_value_t = 8)]
     pub max_terminals_per_instance: u32,
 
-    /// Proxies in front of this API, as addresses or networks with commas between: what they say of where a request comes
-    /// from (X-Forwarded-For) is believed
+    /// Proxies whose X-Forwarded-For header is trusted: addresses or networks, separated by commas
     #[arg(long, env = "CLAWDEPLOY_TRUSTED_PROXIES", default_value = "", hide_default_value = true)]
     pub trusted_proxies: TrustedProxies,
 

@@ -31,9 +31,9 @@ pub fn warning(public_url: &str, base_domain: &str) -> Option<String> {
     let base = base_domain.trim_end_matches('.').to_ascii_lowercase();
     (registrable(&panel) == registrable(&base)).then(|| {
         format!(
-            "Instances at *.{base} are of the same site as the panel at {panel}: pages that tenants serve count as the \
-             panel's own for SameSite cookies, and can set cookies for it. Give instances a registered domain of their own \
-             (CLAWDEPLOY_BASE_DOMAIN)."
+            "Instances at *.{base} and the panel at {panel} are on the same site: for SameSite cookies, pages that \
+             tenants serve count as the panel's own, and they can set cookies for it. Give instances a registered \
+             domain of their own (CLAWDEPLOY_BASE_DOMAIN)."
         )
     })
 }

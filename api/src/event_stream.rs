@@ -127,7 +127,7 @@ pub fn open<S: Story>(
 /// A slot for one more stream of a person's.
 fn taken(app: &AppState, user: UserId) -> AppResult<Slot> {
     app.streams.take(user).ok_or_else(|| {
-        let detail = format!("You have {MAX_PER_PERSON} event streams open already. Close one first.");
+        let detail = format!("You already have {MAX_PER_PERSON} event streams open. Close one first.");
         AppError::new(ErrorCode::RateLimited, detail).with_retry_after(PING)
     })
 }
@@ -156,10 +156,10 @@ impl<S: Story> Feed<S> {
         match self.app.db.conn().await {
             Ok(mut conn) => match self.who.still_holds(&mut conn).await {
                 Ok(true) => None,
-                Ok(false) => Some("the session or token is not good any more"),
-                Err(_) => Some("it cannot be told whether the session is still good"),
+                Ok(false) => Some("the session or token is no longer valid"),
+                Err(_) => Some("the session cannot be checked"),
             },
-            Err(_) => Some("it cannot be told whether the session is still good"),
+            Err(_) => Some("the session cannot be checked"),
         }
     }
 

@@ -145,7 +145,7 @@ async fn body<S: Send + Sync>(request: Request, state: &S) -> AppResult<axum::bo
             let detail = format!("The body is larger than {} KiB.", BODY_LIMIT_BYTES / 1024);
             AppError::new(ErrorCode::BodyTooLarge, detail)
         }
-        other => AppError::new(ErrorCode::InvalidBody, "The body did not arrive whole.").with_source(other),
+        other => AppError::new(ErrorCode::InvalidBody, "The body is incomplete.").with_source(other),
     })
 }
 
@@ -179,7 +179,7 @@ impl Complaint {
         };
         if let Some(field) = quoted("unknown field `") {
             let known = text.split_once("`, expected ").map_or("nothing", |(_, known)| known);
-            let message = format!("is not known here; expected {known}");
+            let message = format!("is unknown; expected {known}");
             return Self { field: Some(field), code: "unknown_field", message };
         }
         if let Some(field) = quoted("missing field `") {
@@ -228,7 +228,7 @@ mod tests {
     fn rejections_name_the_field() {
         assert_eq!(
             refused(r#"{"name":"a","nmae":1}"#),
-            json!(["unknown_field", "nmae is not known here; expected `name` or `memoryMb`.", "nmae", "unknown_field"])
+            json!(["unknown_field", "nmae is unknown; expected `name` or `memoryMb`.", "nmae", "unknown_field"])
         );
         assert_eq!(refused("{}"), json!(["invalid_body", "name is required.", "name", "required"]));
         assert_eq!(

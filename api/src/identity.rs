@@ -1,4 +1,4 @@
-//! People whom somebody else knows: sign-in by `OpenID` Connect, and tokens (JWT) of the same provider for programs.
+//! `OpenID` Connect sign-in, and bearer tokens (JWT) of the same provider for programs.
 //!
 //! - A token counts where its signature is by a key of the provider (`jwt`, `provider`), and issuer, time and party are
 //!   right. Only what a key is for can be signed with it: RS256 with RSA keys, ES256 with those of the curve P-256.
@@ -34,39 +34,39 @@ pub use self::provider::{IdentityError, Provider, SignIn};
 /// Whom an identity that was never seen before leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Accounts {
-    /// To the account with the e-mail that the provider has verified, if there is one
+    /// Sign in to the existing account with the e-mail that the provider has verified
     Email,
-    /// The same, and to a new account if there is none
+    /// The same; create an account if there is none
     New,
 }
 
 #[derive(Debug, Clone, Args)]
 pub struct IdentityArgs {
-    /// Issuer whose people are let in: its URL, exactly as it calls itself
+    /// URL of the identity provider, exactly as its configuration names the issuer
     #[arg(long, env = "CLAWDEPLOY_OIDC_ISSUER", requires = "oidc_accounts")]
     pub oidc_issuer: Option<String>,
 
-    /// Whom an identity that was never seen before leads to
+    /// Which account a new identity signs in to
     #[arg(long, env = "CLAWDEPLOY_OIDC_ACCOUNTS", value_enum)]
     pub oidc_accounts: Option<Accounts>,
 
-    /// What the issuer calls this panel; without it browsers cannot sign in there
+    /// Client id of this panel at the issuer; required for sign-in in browsers
     #[arg(long, env = "CLAWDEPLOY_OIDC_CLIENT_ID", requires = "public_url")]
     pub oidc_client_id: Option<String>,
 
-    /// With which this panel proves to the issuer what it is
+    /// Client secret of this panel at the issuer
     #[arg(long, env = "CLAWDEPLOY_OIDC_CLIENT_SECRET", hide_env_values = true)]
     pub oidc_client_secret: Option<SecretString>,
 
-    /// What the button to sign in there says
+    /// Label of the sign-in button
     #[arg(long, env = "CLAWDEPLOY_OIDC_NAME", default_value = "Single sign-on")]
     pub oidc_name: String,
 
-    /// Whether the issuer's e-mails count that it does not call verified, because only your directory gives them out
+    /// Trust e-mails that the issuer does not mark as verified, because only your directory assigns them
     #[arg(long, env = "CLAWDEPLOY_OIDC_EMAIL_TRUSTED", default_value = "false", action = ArgAction::Set)]
     pub oidc_email_trusted: bool,
 
-    /// For whom the issuer's tokens that programs may send are made, with commas between: audiences, or authorized parties
+    /// Audiences or authorized parties of the issuer's tokens that are accepted from programs, separated by commas
     #[arg(long, env = "CLAWDEPLOY_OIDC_PARTIES", value_delimiter = ',')]
     pub oidc_parties: Vec<String>,
 }
@@ -86,7 +86,7 @@ pub struct Identity {
 pub enum NoEmail {
     #[error("the provider sends no claim \"email\"")]
     Missing,
-    #[error("the provider's claim \"email\" is no e-mail address")]
+    #[error("the provider's claim \"email\" is not an e-mail address")]
     Invalid,
     #[error("the provider sends no claim \"email_verified\" (or \"xms_edov\")")]
     VerifiedMissing,
@@ -157,7 +157,7 @@ pub async fn person(
         Ok(email) => email,
         Err(why) => {
             let (issuer, subject) = (&who.issuer, &who.subject);
-            tracing::warn!(issuer, subject, "An identity leads to no account: {why}");
+            tracing::warn!(issuer, subject, "An identity cannot be linked to an account: {why}");
             return Ok(Found::NoEmail(*why));
         }
     };

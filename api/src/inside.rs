@@ -134,7 +134,7 @@ impl Inside {
             if !missed.is_passed_over(verb) {
                 return Err(missed.into_error());
             }
-            tracing::warn!(worker = worker.id, %verb, error = clawdeploy_shared::telemetry::chain(&missed), "Passed a worker over");
+            tracing::warn!(worker = worker.id, %verb, error = clawdeploy_shared::telemetry::chain(&missed), "Skipped a worker");
             gone &= matches!(&missed, Missed::Refused(refusal) if refusal.code == RefusalCode::NoContainer);
             last = Some(missed);
         }
@@ -184,8 +184,8 @@ impl Inside {
 
 fn no_worker(last: Option<Missed>) -> AppError {
     let detail = match last {
-        None => "No worker is there to reach the instance. Try again shortly, or tell an administrator.",
-        Some(_) => "No worker could be reached that serves the instance. Try again shortly, or tell an administrator.",
+        None => "No worker is available for the instance. Try again shortly, or tell an administrator.",
+        Some(_) => "No worker for the instance could be reached. Try again shortly, or tell an administrator.",
     };
     let error = AppError::new(ErrorCode::NoWorker, detail).with_retry_after(RETRY_AFTER);
     match last {
@@ -250,7 +250,7 @@ impl Missed {
         let (code, detail) = match &self {
             Self::Lost(_) => (
                 ErrorCode::Unavailable,
-                "The worker ended before it answered, and may have done it: look before asking again.",
+                "The worker ended before it answered; the request may have been carried out. Check before you try again.",
             ),
             Self::Refused(refusal) => match refusal.code {
                 Code::NoContainer | Code::NotRunning => {
@@ -258,17 +258,14 @@ impl Missed {
                 }
                 Code::UnknownRequest => (
                     ErrorCode::PairingRequestNotFound,
-                    "No device waits under this id: it was let in, turned away, or has given up. List the devices again.",
+                    "There is no pairing request with this id: it was approved or rejected, or has expired. List the devices again.",
                 ),
                 Code::UnknownDevice => (ErrorCode::DeviceNotFound, "There is no such device. List the devices again."),
                 Code::Busy => (ErrorCode::GatewayBusy, "The instance is busy with other requests. Try again shortly."),
                 Code::TimedOut => {
                     (ErrorCode::TimedOut, "The instance took too long to answer. It may be busy: try again in a while.")
                 }
-                _ => (
-                    ErrorCode::GatewayFailed,
-                    "OpenClaw could not do it. Try again; if it fails again, restart the instance.",
-                ),
+                _ => (ErrorCode::GatewayFailed, "OpenClaw failed. Try again; if it fails again, restart the instance."),
             },
             _ => (ErrorCode::GatewayFailed, "OpenClaw's answer was not understood."),
         };

@@ -18,17 +18,18 @@ use crate::{
 #[openapi(
     info(
         title = "ClawDeploy",
-        description = "OpenClaw gateways of one's own. What changes an instance is a job: the answer is 202 with the job, \
-                       whose progress `GET /api/jobs/{id}/events` tells. Errors are problems as in RFC 9457, with a stable `code`.",
+        description = "Hosts OpenClaw gateways. Changes to an instance run as jobs: the answer is 202 with the job, \
+                       whose progress is at `GET /api/jobs/{id}/events`. Errors are problem details (RFC 9457) with a \
+                       stable `code`.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     tags(
-        (name = "auth", description = "Signing in and out, and where one is signed in"),
+        (name = "auth", description = "Signing in and out, and sessions"),
         (name = "tokens", description = "Tokens for programs"),
         (name = "instances", description = "OpenClaw gateways"),
-        (name = "devices", description = "Who may use a gateway: the link for its owner's browser, and the pairing of others"),
-        (name = "terminals", description = "Shells inside of instances"),
-        (name = "jobs", description = "What was asked for, and how far it is"),
+        (name = "devices", description = "Access to a gateway: dashboard links and device pairing"),
+        (name = "terminals", description = "Shells in instances"),
+        (name = "jobs", description = "Jobs and their progress"),
         (name = "admin", description = "For administrators"),
         (name = "health", description = "For operators"),
     ),
@@ -45,7 +46,7 @@ pub fn base() -> OpenApi {
 /// Adds what holds for all operations: how one proves who one is, and what errors look like.
 pub fn complete(mut document: OpenApi) -> OpenApi {
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("A token from `POST /api/tokens`"));
-    let cookie = ApiKeyValue::with_description(cookie::NAME, "What `POST /api/auth/login` sets");
+    let cookie = ApiKeyValue::with_description(cookie::NAME, "The cookie that `POST /api/auth/login` sets");
     let components = document.components.get_or_insert_default();
     components.add_security_scheme("token", SecurityScheme::Http(bearer.build()));
     components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));

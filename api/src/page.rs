@@ -16,7 +16,7 @@ const MAX_LIMIT: i64 = 100;
 #[serde(rename_all = "camelCase")]
 pub struct Page<T> {
     pub items: Vec<T>,
-    /// Give it as `cursor` to get the next page; null: this is the last one.
+    /// Pass it as `cursor` to get the next page; null: this is the last page.
     pub next_cursor: Option<String>,
 }
 
@@ -40,7 +40,7 @@ impl<T> Page<T> {
 #[into_params(parameter_in = Query)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PageQuery {
-    /// How many items, at most
+    /// Maximum number of items
     #[param(minimum = 1, maximum = 100, default = 50)]
     pub limit: Option<i64>,
     /// `nextCursor` of the page before
@@ -53,7 +53,7 @@ impl PageQuery {
         let limit = Limit::new(self.limit)?;
         let after = self.cursor.as_deref().map(|text| {
             decode(text).ok_or_else(|| {
-                let detail = "cursor is not one that this list has given; leave it out to begin at the first page.";
+                let detail = "cursor is not valid for this list; omit it to start at the first page.";
                 AppError::new(ErrorCode::InvalidQuery, detail).with_field(
                     "cursor",
                     "invalid",

@@ -16,15 +16,15 @@ use crate::error::{AppError, AppResult, ErrorCode, FieldError};
 /// What people may have for whom nothing else was said. Administrators may have anything.
 #[derive(Debug, Clone, Args)]
 pub struct QuotaArgs {
-    /// Instances that one person may have; admins may have any number
+    /// Maximum number of instances per person; administrators have no limit
     #[arg(long, env = "CLAWDEPLOY_MAX_INSTANCES_PER_USER", default_value_t = 20)]
     pub max_instances_per_user: u32,
 
-    /// Memory that the limits of one person's instances may come to, in MiB
+    /// Maximum total memory limit of one person's instances, in MiB
     #[arg(long, env = "CLAWDEPLOY_MAX_MEMORY_MB_PER_USER")]
     pub max_memory_mb_per_user: Option<u32>,
 
-    /// CPU that the limits of one person's instances may come to, in thousandths of a core
+    /// Maximum total CPU limit of one person's instances, in thousandths of a core
     #[arg(long, env = "CLAWDEPLOY_MAX_CPU_MILLIS_PER_USER")]
     pub max_cpu_millis_per_user: Option<u32>,
 }
@@ -50,7 +50,8 @@ pub async fn check(
     let instances = own(owner.quotas.instances).or(usual(Some(all.max_instances_per_user)));
     if let Some(limit) = instances.filter(|limit| of.is_none() && used.instances >= *limit) {
         let detail = format!(
-            "You have {} instances, and one account may have {limit}. Delete one first; it counts until it is gone.",
+            "You have {} instances, and one account may have {limit}. Delete one first; an instance counts until its \
+             deletion has finished.",
             used.instances
         );
         return Err(AppError::new(ErrorCode::InstanceLimit, detail));
@@ -81,7 +82,7 @@ fn within(field: &'static str, unit: &str, limit: Option<i64>, used: i64, wanted
     let Some(limit) = limit.filter(|limit| used + i64::from(wanted) > *limit) else { return Ok(()) };
     let left = (limit - used).max(0);
     let detail = format!(
-        "One account's instances may have {limit} {unit} together. The others have {used}, so that this one may have {left}."
+        "The instances of one account may have {limit} {unit} in total. The others have {used}, which leaves {left} for this one."
     );
     let field = FieldError::new(field, "quota_exceeded", "is more than is left").with_most(left);
     Err(AppError::new(ErrorCode::QuotaExceeded, detail).with_field_error(field))

@@ -131,11 +131,11 @@ pub fn build_app(state: AppState) -> Router {
 /// What no route has taken: a page or a file of the UI, or nothing.
 async fn no_route(request: Request) -> Response {
     web::answer(&request).unwrap_or_else(|| {
-        let detail = "There is nothing at this address. What there is, is listed at /api/docs/.";
+        let detail = "There is nothing at this address. All addresses are listed at /api/docs/.";
         AppError::new(ErrorCode::NotFound, detail).into_response()
     })
 }
 
 async fn other_method(method: Method) -> AppError {
-    AppError::new(ErrorCode::MethodNotAllowed, format!("{method} is not possible at this address."))
+    AppError::new(ErrorCode::MethodNotAllowed, format!("{method} is not allowed at this address."))
 }

@@ -70,7 +70,7 @@ fn listen_for_signals(asked_to_end: CancellationToken) -> anyhow::Result<()> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        tracing::info!("Asked to end; finishing what was begun");
+        tracing::info!("Shutting down; finishing open requests");
         asked_to_end.cancel();
     });
     Ok(())
@@ -99,7 +99,7 @@ pub async fn run(state: AppState, listener: TcpListener) -> anyhow::Result<()> {
     tokio::select! {
         done = finish => done.inspect(|()| tracing::info!("Ended")),
         () = grace_is_over => {
-            tracing::warn!(grace_seconds = GRACE.as_secs(), "Ended with requests still open");
+            tracing::warn!(grace_seconds = GRACE.as_secs(), "Shut down with requests still open");
             Ok(())
         }
     }

@@ -13,7 +13,7 @@ pub struct DatabaseArgs {
     #[arg(long, env = "CLAWDEPLOY_DATABASE_URL", hide_env_values = true)]
     pub database_url: SecretString,
 
-    /// Connections that this process may open to Postgres
+    /// Maximum number of connections to Postgres
     #[arg(long, env = "CLAWDEPLOY_DATABASE_CONNECTIONS", default_value_t = 10)]
     pub database_connections: usize,
 }
@@ -24,14 +24,14 @@ pub struct RedisArgs {
     #[arg(long, env = "CLAWDEPLOY_REDIS_URL", hide_env_values = true)]
     pub redis_url: SecretString,
 
-    /// What every key of ours in Redis begins with; one for each installation that shares a Redis
+    /// Prefix of all Redis keys; each installation on a shared Redis needs its own
     #[arg(long, env = "CLAWDEPLOY_REDIS_PREFIX", default_value = "clawdeploy")]
     pub redis_prefix: String,
 }
 
 #[derive(Debug, Clone, Args)]
 pub struct SecretArgs {
-    /// File (mode 0600) with the key that seals secrets in the database: 32 bytes in base64
+    /// File (mode 0600) with the key that encrypts secrets in the database: 32 bytes in base64
     #[arg(long, env = "CLAWDEPLOY_KEY_FILE")]
     pub key_file: PathBuf,
 }
@@ -39,7 +39,7 @@ pub struct SecretArgs {
 /// How browsers reach an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Routing {
-    /// At `http://127.0.0.1:{port}`, on this machine only
+    /// At `http://127.0.0.1:{port}`, from this machine only
     Direct,
     /// At `https://{id}.{base domain}`, through nginx
     Nginx,
@@ -51,15 +51,15 @@ pub struct RoutingArgs {
     #[arg(long, env = "CLAWDEPLOY_ROUTING", value_enum, default_value = "direct")]
     pub routing: Routing,
 
-    /// Domain whose sub-domains are the instances
+    /// Domain whose subdomains are the instances
     #[arg(long, env = "CLAWDEPLOY_BASE_DOMAIN", default_value = "claw.a2a.ing")]
     pub base_domain: String,
 
-    /// Port of nginx that browsers open instances at
+    /// Port of nginx at which browsers open instances
     #[arg(long, env = "CLAWDEPLOY_HTTPS_PORT", default_value_t = 443)]
     pub https_port: u16,
 
-    /// Host ports that instances may take
+    /// Range of host ports for instances
     #[arg(long, env = "CLAWDEPLOY_PORT_RANGE", default_value = "10000-20000")]
     pub port_range: PortRange,
 }
@@ -90,11 +90,11 @@ pub enum LogFormat {
 
 #[derive(Debug, Clone, Args)]
 pub struct LogArgs {
-    /// How log lines look
+    /// Log format
     #[arg(long, env = "CLAWDEPLOY_LOG_FORMAT", value_enum, default_value = "text", global = true)]
     pub log_format: LogFormat,
 
-    /// What is logged, as in `info,clawdeploy_worker=debug`
+    /// Log filter, as in `info,clawdeploy_worker=debug`
     #[arg(long, env = "RUST_LOG", default_value = "info,apalis_core=warn", global = true)]
     pub log: String,
 }

@@ -218,16 +218,16 @@ fn revealed<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Devices {
-    /// Waiting to be let in, the newest first.
+    /// Pairing requests, newest first.
     pub pending: Vec<PendingDevice>,
-    /// Let in.
+    /// Paired devices.
     pub paired: Vec<PairedDevice>,
     /// Devices that are not listed: there are too many, or what the gateway says of them was not understood.
     #[serde(default)]
     pub left_out: usize,
 }
 
-/// A device that asks to be let in. All but the ids, the address and the time is what it says of itself.
+/// A pairing request. Everything but the ids, the address and the time is what the device says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PendingDevice {
@@ -240,14 +240,14 @@ pub struct PendingDevice {
     pub client_id: Option<String>,
     #[schema(example = "operator")]
     pub role: Option<String>,
-    /// What it asks to be allowed.
+    /// The scopes that it requests.
     pub scopes: Vec<String>,
-    /// Where it asks from, as the gateway sees it.
+    /// Its address, as the gateway sees it.
     pub remote_ip: Option<String>,
     pub requested_at: Option<DateTime<Utc>>,
 }
 
-/// A device that was let in.
+/// A paired device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PairedDevice {
@@ -259,9 +259,9 @@ pub struct PairedDevice {
     pub client_id: Option<String>,
     #[schema(example = "operator")]
     pub role: Option<String>,
-    /// What it is allowed.
+    /// Its scopes.
     pub scopes: Vec<String>,
-    /// Where it asked from.
+    /// Address of the pairing request.
     pub remote_ip: Option<String>,
     pub approved_at: Option<DateTime<Utc>>,
     pub last_seen_at: Option<DateTime<Utc>>,

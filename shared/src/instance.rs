@@ -3,7 +3,7 @@
 use crate::text_enum;
 
 text_enum!(
-    /// What the owner wants.
+    /// The state that the owner wants.
     DesiredState {
         Running = "running",
         Stopped = "stopped",
@@ -12,7 +12,7 @@ text_enum!(
 );
 
 text_enum!(
-    /// What is so. `running` means that the gateway answers its readiness endpoint, not that a container exists.
+    /// The actual status. `running` means that the gateway answers its readiness endpoint, not that a container exists.
     InstanceStatus {
         /// Accepted, no worker has begun.
         Pending = "pending",

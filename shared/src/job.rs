@@ -39,7 +39,7 @@ text_enum!(
 );
 
 text_enum!(
-    /// How far a job is. A retry is `queued` again, with a later `runAt`.
+    /// Status of a job. A retry is `queued` again, with a later `runAt`.
     JobStatus {
         Queued = "queued",
         Running = "running",

@@ -42,7 +42,7 @@ const SECONDS: [f64; 14] = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 
 
 #[derive(Debug, Clone, Args)]
 pub struct MetricsArgs {
-    /// Private address for Prometheus, as 127.0.0.1:9400; without it there are no metrics
+    /// Private address of the Prometheus endpoint, such as 127.0.0.1:9400; unset: no metrics
     #[arg(long, env = "CLAWDEPLOY_METRICS_LISTEN")]
     pub metrics_listen: Option<SocketAddr>,
 }
@@ -67,6 +67,6 @@ pub fn serve(args: &MetricsArgs) -> Result<(), BuildError> {
     describe_histogram!(DOCKER_CALL_SECONDS, Unit::Seconds, "One call to the Docker engine");
     describe_histogram!(HTTP_REQUEST_SECONDS, Unit::Seconds, "From a request to the head of its answer");
     describe_counter!(LOGIN_FAILURES, Unit::Count, "Attempts to sign in that were refused");
-    tracing::info!(%address, "Metrics are served");
+    tracing::info!(%address, "Serving metrics");
     Ok(())
 }

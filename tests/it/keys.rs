@@ -88,13 +88,13 @@ async fn a_key_is_replaced_while_instances_run() {
     assert_eq!(env.user("ann").await.instance(id).await["gatewayToken"], shown["gatewayToken"], "by the key before");
     let (ok, said) = rotate(&env).await;
     // A gateway token, a bot token, a key and two variables, of which one is in two places.
-    assert!(ok && said.contains("5 secrets were sealed anew, in 1 instances"), "{said}");
+    assert!(ok && said.contains("5 secrets were re-encrypted, in 1 instances"), "{said}");
     let after = sealed(&env, id).await;
     assert!(after.len() == before.len() && after.iter().all(|text| !before.contains(text)), "{after:?}");
     let distinct = |texts: &[String]| texts.iter().collect::<std::collections::BTreeSet<_>>().len();
     assert_eq!(distinct(&after), distinct(&before), "what was equal is equal");
     let (ok, said) = rotate(&env).await;
-    assert!(ok && said.contains("0 secrets were sealed anew, in 0 instances"), "{said}");
+    assert!(ok && said.contains("0 secrets were re-encrypted, in 0 instances"), "{said}");
     assert_eq!(sealed(&env, id).await, after);
 
     // The old key is gone for good, and nobody misses it.

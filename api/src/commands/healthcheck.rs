@@ -15,7 +15,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Args)]
 pub struct Healthcheck {
-    /// Address that the API listens on; one that stands for all addresses is asked on loopback
+    /// Address that the API listens on; a wildcard address is asked on the loopback interface
     #[arg(long, env = "CLAWDEPLOY_LISTEN", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
 }

@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Subcommand)]
 pub enum QueueCommand {
-    /// Send jobs that do nothing, as a request would, and print how long they waited
+    /// Measure the queue: send jobs that do nothing, and print how long they waited
     Check(CheckQueue),
 }
 
@@ -35,7 +35,7 @@ pub struct CheckQueue {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     count: u32,
 
-    /// Milliseconds from one to the next
+    /// Milliseconds between two jobs
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=60_000))]
     gap_ms: u64,
 
@@ -89,7 +89,7 @@ async fn served(db: &Db, jobs: &[JobId]) -> anyhow::Result<Vec<f64>> {
         }
         if began.elapsed() > PATIENCE {
             bail!(
-                "only {} of {} jobs were taken; is a worker alive, and the queue not paused?",
+                "only {} of {} jobs were claimed; check that a worker is alive and the queue is not paused",
                 waits.len(),
                 jobs.len()
             );

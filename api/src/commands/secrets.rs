@@ -27,7 +27,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Subcommand)]
 pub enum SecretsCommand {
-    /// Seal anew whatever another key than the first of the key file has sealed. May be repeated at any time
+    /// Re-encrypt all secrets with the first key of the key file. Can be repeated at any time
     Rotate(Rotate),
 }
 
@@ -95,17 +95,17 @@ async fn rotate(args: Rotate) -> anyhow::Result<()> {
         }
     }
     print_line(&format!(
-        "{} secrets were sealed anew, in {} instances and elsewhere.",
+        "{} secrets were re-encrypted, in {} instances and elsewhere.",
         tally.secrets, tally.instances
     ))?;
     ensure!(
         tally.unreadable.is_empty(),
-        "these cannot be opened with any key of the file, and are as they were: {}",
+        "these cannot be opened with any key of the file, and were left unchanged: {}",
         tally.unreadable.join(", ")
     );
     ensure!(
         busy.is_empty(),
-        "a job is open on these instances, so they are as they were; run this again before you take a key out: {}",
+        "these instances have an open job and were left unchanged; run this again before you remove a key: {}",
         busy.iter().map(InstanceId::as_str).collect::<Vec<_>>().join(", ")
     );
     Ok(())
@@ -135,7 +135,7 @@ fn count(resealed: Result<Resealed, ResealError>, id: &InstanceId, tally: &mut T
         }
         Err(ResealError::Db(error)) => return Err(error.into()),
         Err(error) => {
-            tracing::warn!(instance.id = %id, error = chain(&error), "Could not seal an instance's secrets anew");
+            tracing::warn!(instance.id = %id, error = chain(&error), "Could not re-encrypt an instance's secrets");
             tally.unreadable.push(format!("instance {id}"));
         }
     }

@@ -26,25 +26,25 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub enum TokenCommand {
-    /// Make a token and print it
+    /// Create a token and print it
     Create(CreateToken),
 }
 
 #[derive(Debug, Args)]
 pub struct CreateToken {
-    /// E-mail of the account that the token stands for
+    /// E-mail of the token's account
     #[arg(long)]
     email: String,
 
-    /// To tell the account's tokens apart
+    /// Name of the token
     #[arg(long)]
     name: String,
 
-    /// How far the token goes: read, operate or admin
+    /// Scope of the token: read, operate or admin
     #[arg(long, default_value_t = TokenScope::Admin)]
     scope: TokenScope,
 
-    /// Refused after so many days
+    /// Days until the token expires
     #[arg(long, default_value_t = DEFAULT_DAYS, value_parser = clap::value_parser!(i32).range(i64::from(DAYS.0)..=i64::from(DAYS.1)))]
     expires_days: i32,
 

@@ -28,21 +28,21 @@ pub(super) const ACTOR: &str = "clawdeploy-api";
 
 #[derive(Debug, Subcommand)]
 pub enum UserCommand {
-    /// Make an account; one that is there already stays as it is
+    /// Create an account; an existing account is not changed
     Create(CreateUser),
 }
 
 #[derive(Debug, Args)]
 pub struct CreateUser {
-    /// E-mail, with which the person signs in
+    /// E-mail address, used to sign in
     #[arg(long)]
     email: String,
 
-    /// What the person is called
+    /// Name of the person
     #[arg(long, default_value = "")]
     name: String,
 
-    /// The person may manage the platform and everybody's instances
+    /// Make the person an administrator
     #[arg(long)]
     admin: bool,
 
@@ -50,7 +50,7 @@ pub struct CreateUser {
     #[arg(long, required = true)]
     password_stdin: bool,
 
-    /// If the account is there already, give it this password, forget its authenticator app and sign it out everywhere
+    /// Reset the password of an existing account, remove its authenticator app and end its sessions
     #[arg(long)]
     reset_password: bool,
 

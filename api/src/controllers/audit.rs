@@ -10,9 +10,9 @@ use crate::{
     state::AppState,
 };
 
-/// What you did, and what was done to what is yours, newest first
+/// Your part of the audit log, newest first
 ///
-/// Where somebody else did it, from where is not told.
+/// It holds what you did and what was done to your things. The address of other people is not shown.
 #[utoipa::path(
     get, path = "/api/audit", tag = "auth", params(PageQuery),
     responses((status = OK, body = Page<AuditEntry>)),

@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 use crate::{extract::Json, state::AppState};
 
 text_enum!(
-    /// How something is.
+    /// Health of a part.
     Health {
         Ok = "ok",
         /// Requests are answered, but something does not work as it should.
@@ -39,7 +39,7 @@ text_enum!(
     }
 );
 
-/// That the process answers.
+/// The process answers.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Alive {
     status: Health,
@@ -59,23 +59,23 @@ pub struct Readiness {
 
 #[derive(Debug, Serialize, ToSchema)]
 pub struct WorkersHealth {
-    /// Degraded: there is none, so that jobs wait; one cannot reach its Docker engine; or one stands by.
+    /// Degraded: no worker is alive and jobs wait; a worker cannot reach its Docker engine; or a worker is standing by.
     status: Health,
     /// How many are alive.
     alive: usize,
-    /// How many of those take no jobs, because their database, data directory and engine do not belong together.
+    /// How many of those are standing by, because their database, data directory and engine do not belong together.
     standby: usize,
 }
 
-/// The process answers
+/// Liveness: the process answers
 #[utoipa::path(get, path = "/healthz", tag = "health", security(()), responses((status = OK, body = Alive)))]
 pub async fn healthz() -> Json<Alive> {
     Json(Alive { status: Health::Ok })
 }
 
-/// Whether requests can be served
+/// Readiness: whether requests can be served
 ///
-/// Without Redis or workers the answer is still 200: requests are accepted, only their jobs wait.
+/// The answer is still 200 without Redis or workers: requests are accepted, and their jobs wait.
 #[utoipa::path(
     get, path = "/readyz", tag = "health", security(()),
     responses((status = OK, body = Readiness), (status = SERVICE_UNAVAILABLE, body = Readiness)),

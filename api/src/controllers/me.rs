@@ -16,7 +16,7 @@ use crate::{
 pub mod password_change;
 pub mod totp;
 
-/// Who you are
+/// Your account
 #[utoipa::path(get, path = "/api/me", tag = "auth", responses((status = OK, body = User)))]
 pub async fn get_me(who: Principal) -> Json<User> {
     Json(who.user)
@@ -38,7 +38,7 @@ async fn confirm_password(app: &AppState, who: &Principal, field: &'static str, 
     let stored = user::password_hash(&mut *app.db.conn().await?, who.user.id).await?;
     let stored = Some(stored).filter(|_| given.expose_secret().len() <= password::MAX_BYTES);
     if !app.passwords.verify(given, stored).await.map_err(AppError::internal)? {
-        return Err(wrong(field, "is not your present password"));
+        return Err(wrong(field, "is not your current password"));
     }
     guess.was_right().await;
     Ok(())

@@ -38,15 +38,15 @@ pub struct TerminalPath {
     pub id: TerminalId,
 }
 
-/// How a terminal is to be.
+/// Options of a new terminal.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct DirectQuery {
-    /// Characters in a line; 80 if nothing is said
+    /// Columns; default 80
     pub cols: Option<u16>,
-    /// Lines; 24 if nothing is said
+    /// Rows; default 24
     pub rows: Option<u16>,
-    /// What runs in it; nothing: a shell
+    /// Command to run; default: a shell
     #[param(inline)]
     pub command: Option<TerminalCommand>,
 }

@@ -39,17 +39,17 @@ impl From<diesel::result::Error> for AppError {
 fn conflict(constraint: &str) -> Option<AppError> {
     match constraint {
         "instances_owner_name_unique" => Some(
-            AppError::new(ErrorCode::NameTaken, "There is an instance of this name already. Choose another name.")
+            AppError::new(ErrorCode::NameTaken, "There is already an instance with this name. Choose another name.")
                 .with_field("name", "taken", "is the name of another instance"),
         ),
         "users_email_unique" => {
-            Some(AppError::new(ErrorCode::EmailTaken, "There is an account with this e-mail already.").with_field(
+            Some(AppError::new(ErrorCode::EmailTaken, "There is already an account with this e-mail.").with_field(
                 "email",
                 "taken",
-                "is that of another account",
+                "belongs to another account",
             ))
         }
-        "jobs_open_dedupe" => Some(AppError::new(ErrorCode::JobInProgress, "A job of this kind is open already.")),
+        "jobs_open_dedupe" => Some(AppError::new(ErrorCode::JobInProgress, "A job of this kind is already open.")),
         _ => None,
     }
 }

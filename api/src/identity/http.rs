@@ -1,4 +1,4 @@
-//! Requests to the provider of identities: bounded in time and size.
+//! Requests to the identity provider, with limits on time and size.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub enum HttpError {
     Status(Url, u16),
     #[error("{0} answered with more than {MAX_BYTES} bytes")]
     TooLong(Url),
-    #[error("{0} could not be asked")]
+    #[error("{0} could not be reached")]
     Failed(Url, #[source] Box<dyn std::error::Error + Send + Sync>),
 }
 

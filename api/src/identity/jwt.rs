@@ -20,21 +20,21 @@ const MAX_BYTES: usize = 16 * 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum JwtError {
-    #[error("it is no signed token of a known form")]
+    #[error("it is not a signed token of a known format")]
     Form,
-    #[error("its claim {0:?} is missing, or not of the form that is needed")]
+    #[error("its claim {0:?} is missing or malformed")]
     Claim(&'static str),
-    #[error("its key is not one of the issuer's, or not for this algorithm")]
+    #[error("its key is not one of the issuer's, or does not fit its algorithm")]
     Key,
-    #[error("its signature is wrong")]
+    #[error("its signature is not valid")]
     Signature,
-    #[error("it is of another issuer")]
+    #[error("it is from another issuer")]
     Issuer,
-    #[error("it has expired, or is not good yet")]
+    #[error("it has expired, or is not valid yet")]
     Time,
-    #[error("it is for somebody else")]
+    #[error("it is for another audience")]
     Party,
-    #[error("it belongs to another attempt to sign in")]
+    #[error("it belongs to another sign-in attempt")]
     Nonce,
 }
 

@@ -31,11 +31,11 @@ const KEEP: Duration = Duration::from_hours(1);
 
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
-    #[error("the token is not acceptable")]
+    #[error("the token is not valid")]
     Token(#[from] JwtError),
-    #[error("the provider of identities failed")]
+    #[error("the identity provider failed")]
     Http(#[from] HttpError),
-    #[error("the provider of identities answers with something else than OpenID Connect asks for: {0}")]
+    #[error("the identity provider's answer does not conform to OpenID Connect: {0}")]
     Answer(&'static str),
 }
 
@@ -224,7 +224,7 @@ impl Provider {
                 Err(error @ IdentityError::Token(_)) => return Err(error),
                 // Whoever is known here signs in without an e-mail; of others the missing claim is named.
                 Err(error) => {
-                    tracing::warn!(error = chain(&error), "The provider of identities does not say more of a person");
+                    tracing::warn!(error = chain(&error), "The identity provider's userinfo could not be read");
                 }
             }
         }

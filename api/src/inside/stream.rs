@@ -59,7 +59,7 @@ impl Values {
                 match serde_json::from_slice(&line) {
                     Ok(value) => return Some(value),
                     Err(error) => {
-                        tracing::warn!(%error, "A worker said something that was not understood");
+                        tracing::warn!(%error, "A worker's message was not understood");
                         return None;
                     }
                 }

@@ -81,7 +81,7 @@ impl FromStr for Network {
             Some(prefix) => prefix.parse().ok().filter(|prefix| *prefix <= longest).ok_or_else(wrong)?,
         };
         if prefix == 0 {
-            return Err(format!("{text:?} is everybody, and everybody could claim to be anybody"));
+            return Err(format!("{text:?} contains every address, so that any client could forge its address"));
         }
         Ok(Self { address, prefix })
     }

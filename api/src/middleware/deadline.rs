@@ -23,8 +23,7 @@ pub(super) async fn deadline(request: Request, next: Next) -> Response {
         path.starts_with("/api/instances/") && (path.ends_with("/dashboard-link") || path.contains("/devices"));
     tokio::time::timeout(if inside { INSIDE_DEADLINE } else { DEADLINE }, next.run(request)).await.unwrap_or_else(
         |_| {
-            let detail =
-                "The request took too long. What it asked for may still be carried out: look before asking again.";
+            let detail = "The request took too long. It may still be carried out; check before you try again.";
             AppError::new(ErrorCode::TimedOut, detail).into_response()
         },
     )

@@ -44,8 +44,8 @@ impl OwnOrigin {
         match (told.next().map(|origin| origin.to_str()), told.next()) {
             (Some(Ok(origin)), None) if self.is(origin, headers) => Ok(()),
             _ => {
-                let detail = "Only pages of the panel may do this. If this is one, an administrator has to set \
-                              CLAWDEPLOY_PUBLIC_URL to where people open the panel.";
+                let detail = "Only pages of the panel may do this. If this page is one, an administrator must set \
+                              CLAWDEPLOY_PUBLIC_URL to the panel's URL.";
                 Err(AppError::new(ErrorCode::OriginRefused, detail))
             }
         }
@@ -82,8 +82,9 @@ fn origin_of(url: &str) -> Option<String> {
 
 pub(super) async fn origin(State(own): State<OwnOrigin>, request: Request, next: Next) -> Response {
     if is_refused(&own, request.method(), request.headers()) {
-        let detail = "The request was made by a page of another site, or does not say by which: it needs the header \
-                      Sec-Fetch-Site: same-origin or an Origin that is ours. Programs send a token instead of a cookie.";
+        let detail = "The request comes from a page of another site, or does not say where it comes from: it needs the \
+                      header Sec-Fetch-Site: same-origin, or the Origin of this site. Programs send a token instead of \
+                      a cookie.";
         return AppError::new(ErrorCode::CrossSite, detail).into_response();
     }
     next.run(request).await

@@ -18,7 +18,7 @@ async fn panics_in_the_middle() -> &'static str {
 }
 
 async fn refuses() -> AppResult<()> {
-    Err(AppError::new(ErrorCode::AlreadyStopped, "The instance is stopped already."))
+    Err(AppError::new(ErrorCode::AlreadyStopped, "The instance is already stopped."))
 }
 
 async fn ask(path: &str, request_id: &str) -> (Response, Value) {

@@ -18,19 +18,19 @@ use super::job::JobView;
 pub struct AdminJob {
     #[serde(flatten)]
     pub job: JobView,
-    /// Name of its instance; null: it is on none, or that is gone.
+    /// Name of its instance; null: the job has none, or the instance is gone.
     pub instance_name: Option<String>,
     pub owner_email: Option<String>,
-    /// Who asked for it; null: the system itself.
+    /// The person who requested it; null: the system itself.
     pub requested_by: Option<UserId>,
     pub requested_by_email: Option<String>,
-    /// Tries that ended in an error and were followed by another, since it was accepted or put back by hand.
+    /// Failed attempts that were retried, since the job was accepted or retried by hand.
     pub failures: i32,
-    /// Tries under which the worker vanished, counted alike.
+    /// Attempts whose worker crashed, counted in the same way.
     pub crashes: i32,
-    /// Who runs it; null: nobody.
+    /// The worker that runs it; null: none.
     pub lease: Option<LeaseView>,
-    /// Id of the request that made it, for the logs.
+    /// Id of the request that created it, for the logs.
     pub request_id: Option<String>,
 }
 
@@ -40,7 +40,7 @@ pub struct LeaseView {
     pub worker: String,
     /// If it is not renewed by then, another worker takes the job.
     pub until: DateTime<Utc>,
-    /// What is written with another number than this is refused.
+    /// Writes with any other number are refused.
     pub fence: i64,
 }
 

@@ -27,7 +27,7 @@ pub struct InstanceView {
     pub owner_id: UserId,
     pub name: String,
     pub status: InstanceStatus,
-    /// What the owner wants; with a job under way it differs from `status`.
+    /// The state that the owner wants; it differs from `status` while a job is in progress.
     pub desired_state: DesiredState,
     /// What went wrong; with status `error` only.
     pub error: Option<Failure>,
@@ -37,30 +37,30 @@ pub struct InstanceView {
     pub memory_mb: i32,
     /// CPU limit, in thousandths of a core.
     pub cpu_millis: i32,
-    /// What its files take on the disk, in bytes, measured about once a minute; null: not yet.
+    /// Disk usage of its files, in bytes, measured about once a minute; null: not measured yet.
     pub disk_bytes: Option<i64>,
-    /// How many bytes they may take: at four fifths of it there is a warning in the audit log, at the limit the instance is
-    /// stopped; null: any number.
+    /// Disk limit, in bytes: at four fifths of it the audit log gets a warning, at the limit the instance is stopped; null: no
+    /// limit.
     pub disk_limit_bytes: Option<i64>,
-    /// Names of its environment variables; what they are is not shown.
+    /// Names of its environment variables; values are not shown.
     pub env: Vec<String>,
     /// Settings that were changed and that the container does not have yet: a restart, an update or `applyNow` applies them.
     pub pending_changes: Vec<Setting>,
-    /// Version of OpenClaw that it has; null: not known, or none yet.
+    /// Installed version of OpenClaw; null: not known, or none yet.
     pub openclaw_version: Option<String>,
-    /// Version of OpenClaw that an update leads to, as far as it is built already; null: none is.
+    /// Version of OpenClaw that an update installs, if it has been built; null: none has.
     pub latest_version: Option<String>,
-    /// There is a newer image than the one that it was made from.
+    /// A newer image than the instance's is available.
     pub update_available: bool,
     /// Its version of OpenClaw is known to be vulnerable: update it.
     pub vulnerable: bool,
     /// Port of the gateway on the host; null: none yet.
     pub port: Option<u16>,
-    /// Where the dashboard is opened; while it runs only.
+    /// URL of the dashboard; only while the instance runs.
     pub dashboard_url: Option<String>,
-    /// Token that opens the dashboard: only where a single instance is asked for, while it runs, and by its owner.
+    /// Token that opens the dashboard; shown only to the owner, for a single instance, while it runs.
     pub gateway_token: Option<Revealed>,
-    /// The job that is changing it, or will be next.
+    /// The current job, or the next one.
     pub current_job: Option<JobView>,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,

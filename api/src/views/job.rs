@@ -33,24 +33,24 @@ pub struct JobView {
     pub id: JobId,
     pub kind: JobKind,
     pub status: JobStatus,
-    /// On which instance; it may be gone by now.
+    /// The instance; it may have been deleted since.
     pub instance_id: Option<InstanceId>,
     /// Who may see the job.
     pub owner_id: Option<UserId>,
-    /// Which job has to succeed before this one may begin.
+    /// The job that must succeed before this one can start.
     pub depends_on: Option<JobId>,
     /// Percent.
     pub progress: i16,
-    /// The step under way, or the last one.
+    /// The current step, or the last one.
     pub step: Option<String>,
-    /// How often a worker took it.
+    /// Number of times that a worker has claimed it.
     pub attempt: i64,
-    /// Somebody asked for it to stop.
+    /// Cancellation was requested.
     pub cancel_requested: bool,
-    /// The last error; a job that is tried again has one too.
+    /// The last error; a job that is being retried has one too.
     pub error: Option<Failure>,
     pub created_at: DateTime<Utc>,
-    /// Not before then.
+    /// The earliest time at which it can start.
     pub run_at: DateTime<Utc>,
     pub started_at: Option<DateTime<Utc>>,
     pub finished_at: Option<DateTime<Utc>>,
@@ -85,7 +85,7 @@ pub struct JobDetails {
     pub job: JobView,
     /// The steps that were begun, in their order.
     pub steps: Vec<Step>,
-    /// Where it waits; null: it does not.
+    /// Its place in the queue; null: it is not waiting.
     pub queue: Option<QueuePlace>,
 }
 
@@ -195,11 +195,11 @@ impl Obstacles {
             return (WaitsFor::Docker, message.to_owned());
         }
         if let Some(job) = &self.job {
-            return (WaitsFor::Job, format!("Waits for the {} job before it.", job.kind));
+            return (WaitsFor::Job, format!("Waits for the {} job that it depends on.", job.kind));
         }
         if waiting.run_at > now {
             let seconds = (waiting.run_at - now).num_seconds().max(1);
-            return (WaitsFor::Time, format!("Will be tried again in {seconds} s."));
+            return (WaitsFor::Time, format!("Will be retried in {seconds} s."));
         }
         let message = match self.ahead {
             0 => "Is the next one.".to_owned(),

@@ -19,7 +19,7 @@ use super::job::serving;
 /// Minutes of an hour.
 const MINUTES: usize = 60;
 
-/// What waits in a queue, who serves it, and how it did lately.
+/// A queue with its jobs, workers and recent statistics.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct QueueView {
@@ -82,7 +82,7 @@ pub struct Minute {
     cancelled: i64,
 }
 
-/// So long or shorter, in seconds, took 50, 95 and 99 of a hundred.
+/// 50th, 95th and 99th percentile, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
 pub struct Percentiles {
     p50: f64,

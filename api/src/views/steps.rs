@@ -14,7 +14,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 text_enum!(
-    /// How far a step is.
+    /// Status of a step.
     StepStatus {
         /// To be done, again: the last try did not come through.
         Pending = "pending",

@@ -4,23 +4,23 @@ use clawdeploy_shared::db::worker::Worker;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// A worker process, and whether it is there.
+/// A worker process, and whether it is alive.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct WorkerView {
     #[serde(flatten)]
     worker: Worker,
-    /// It gave a sign of life a short while ago.
+    /// Its last heartbeat is recent.
     alive: bool,
-    /// Why it takes no jobs and repairs nothing; null: it works.
+    /// Why it is standing by; null: it is not.
     standby: Option<StandbyView>,
 }
 
-/// Why a worker stands by: its database, data directory and Docker engine do not belong together.
+/// Why a worker is standing by: its database, data directory and Docker engine do not belong together.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct StandbyView {
     /// `wrong_database`, `wrong_data_dir`, `wrong_engine` or `data_dir_unreadable`; more may come.
     code: String,
-    /// For a person, with what to do about it.
+    /// For people, with what to do about it.
     message: String,
 }
 

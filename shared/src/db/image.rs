@@ -33,7 +33,7 @@ text_enum!(
 );
 
 text_enum!(
-    /// How far a build is.
+    /// Progress of a build.
     ImageBuildStatus {
         Building = "building",
         Ready = "ready",
@@ -61,9 +61,9 @@ pub struct ImageBuild {
     pub requested_by: Option<UserId>,
     pub created_at: DateTime<Utc>,
     pub finished_at: Option<DateTime<Utc>>,
-    /// What was asked for: a version, a branch or tag, a reference in a registry.
+    /// The requested version, branch, tag or registry reference.
     pub reference: Option<String>,
-    /// What that came to, the same for the same content: version and recipe, commit or digest.
+    /// The resolved reference, which identifies the content: version and recipe, commit or digest.
     pub revision: Option<String>,
     /// Percent.
     pub progress: i16,
@@ -71,7 +71,7 @@ pub struct ImageBuild {
     pub duration_ms: Option<i64>,
     /// When the image was removed to make room.
     pub removed_at: Option<DateTime<Utc>>,
-    /// Since when new instances are made from it, or were; null: never.
+    /// Since when new instances use it, or used it; null: never.
     pub current_since: Option<DateTime<Utc>>,
 }
 

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::ids::UserId;
 
-/// A person, and how things stand.
+/// A person as administrators see them.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Person {

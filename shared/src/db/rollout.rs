@@ -12,7 +12,7 @@ use crate::{
 };
 
 text_enum!(
-    /// How far a rollout is with one instance.
+    /// Progress of a rollout on one instance.
     MemberStatus {
         Waiting = "waiting",
         Updating = "updating",
@@ -24,7 +24,7 @@ text_enum!(
 );
 
 text_enum!(
-    /// Whose fault it is that an instance could not be updated.
+    /// What prevented the update of an instance.
     MemberFault {
         /// The image's: with the old one the gateway came up again.
         Image = "image",
@@ -48,7 +48,7 @@ pub struct Member {
     pub update_job_id: Option<JobId>,
     /// Why it failed or was skipped.
     pub error_message: Option<String>,
-    /// Whose fault it is, if it failed.
+    /// The cause, if it failed.
     pub fault: Option<MemberFault>,
     /// Whether its gateway answered when its turn came. Of one that did not, the update says nothing about the image.
     pub ran: bool,

@@ -28,7 +28,7 @@ pub struct Session {
     pub id: SessionId,
     /// What the browser calls itself.
     pub user_agent: String,
-    /// From where it was seen last.
+    /// Address of its last request.
     pub client_ip: Option<String>,
     pub created_at: DateTime<Utc>,
     /// Its last request, to the minute.

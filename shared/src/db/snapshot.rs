@@ -28,7 +28,7 @@ text_enum!(
 );
 
 text_enum!(
-    /// How far a change is.
+    /// Progress of a change.
     SnapshotStatus {
         /// The job is under way.
         Changing = "changing",

@@ -125,7 +125,7 @@ pub struct Sweep {
     /// What that run found.
     #[schema(value_type = Vec<Finding>)]
     pub findings: Value,
-    /// Why that run did not come to its end; null: it did.
+    /// The error of that run; null: it completed.
     pub error: Option<String>,
     /// When the last run that repaired something began.
     pub repaired_at: Option<DateTime<Utc>>,

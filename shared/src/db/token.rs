@@ -17,7 +17,7 @@ use crate::{
 };
 
 text_enum!(
-    /// How far a token goes.
+    /// Scope of a token.
     TokenScope {
         /// Only looks.
         Read = "read",

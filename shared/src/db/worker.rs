@@ -31,9 +31,9 @@ pub struct Worker {
     pub concurrency: i32,
     /// Jobs it runs now.
     pub running: i32,
-    /// It takes nothing new and ends when its jobs have.
+    /// It takes no new jobs, and exits when its jobs have ended.
     pub draining: bool,
-    /// When an administrator asked it to drain; it hears of it with its next sign of life.
+    /// When an administrator asked it to drain; it learns of it with its next heartbeat.
     pub drain_requested_at: Option<DateTime<Utc>>,
     /// Why it cannot reach its Docker engine; null: it can.
     pub docker_error: Option<String>,

@@ -16,7 +16,8 @@ async fn request_ids() {
     assert_eq!(crate::support::job(&site.env, &made.job).await["request_id"], "my-id-1");
     assert_eq!(site.env.row("SELECT request_id FROM audit").await["request_id"], "my-id-1");
     crate::support::wait_job(&site.env, &made.job, "succeeded").await;
-    assert!(site.env.worker(0).log().contains("my-id-1"), "the worker's log names the request");
+    let named = async || site.env.worker(0).log().contains("my-id-1").then_some(());
+    site.env.wait_for("the worker's log to name the request", crate::support::SOON, named).await;
     let request = bare(&site.ann, "GET", "/api/me").header("x-request-id", "a\"b c");
     let answer = site.ann.send(request).await.expect(200);
     assert!(uuid::Uuid::parse_str(answer.header("x-request-id").unwrap()).is_ok());

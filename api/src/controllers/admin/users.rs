@@ -26,7 +26,7 @@ pub struct UserPath {
     pub id: UserId,
 }
 
-/// With this a person sets a password, once, by `POST /api/auth/invitations/accept`.
+/// Lets a person set a password, once, with `POST /api/auth/invitations/accept`.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Invitation {

@@ -37,7 +37,7 @@ pub struct AcceptInvitation {
     code: Option<SecretString>,
 }
 
-/// Sets the password that one was invited to set, and signs in
+/// Accepts an invitation: sets the password and signs in
 #[utoipa::path(
     post, path = "/api/auth/invitations/accept", tag = "auth", request_body = AcceptInvitation, security(()),
     responses((status = OK, body = SignedIn)),
@@ -86,7 +86,6 @@ fn token_key(hash: &[u8]) -> Key {
 }
 
 fn unknown() -> AppError {
-    let detail =
-        "The invitation is unknown, was used already or has expired: it is good for 24 hours. Ask for another one.";
+    let detail = "The invitation is unknown, was already used or has expired: invitations are valid for 24 hours. Ask for another one.";
     AppError::new(ErrorCode::InvalidCredentials, detail)
 }

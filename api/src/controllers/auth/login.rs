@@ -88,11 +88,12 @@ pub(super) fn second_factor_required(proof: Proof) -> AppError {
     match proof {
         Proof::Wrong => AppError::new(
             ErrorCode::InvalidCode,
-            "The code is wrong, or was used already. Take the next one, or a recovery code.",
+            "The code is wrong, or was already used. Use the next one, or a recovery code.",
         ),
-        Proof::Missing | Proof::Given => {
-            AppError::new(ErrorCode::SecondFactorRequired, "Send the code of your authenticator app as well, as code.")
-        }
+        Proof::Missing | Proof::Given => AppError::new(
+            ErrorCode::SecondFactorRequired,
+            "The code of your authenticator app is required as well, in the field code.",
+        ),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
     state::AppState,
 };
 
-/// Signs out: what was shown, cookie or token, is good for nothing any more
+/// Signs out: ends the session, or revokes the token, that the request was made with
 #[utoipa::path(post, path = "/api/auth/logout", tag = "auth", responses((status = NO_CONTENT)))]
 pub async fn logout(app: AppState, who: Principal, context: RequestContext) -> AppResult<Response> {
     app.transaction(Scope::Everything, async move |conn| {

@@ -22,7 +22,7 @@ pub mod start;
 const PLACE: Place<'static> = Place { table: "cookie", column: "oidc", row: "-" };
 
 fn provider(app: &AppState) -> AppResult<&Provider> {
-    let detail = "There is no provider of identities here. Sign in with your password.";
+    let detail = "No identity provider is configured here. Sign in with your password.";
     let provider = app.provider.as_ref().filter(|provider| provider.signs_in());
     provider.ok_or_else(|| AppError::new(ErrorCode::NotFound, detail))
 }
@@ -30,11 +30,11 @@ fn provider(app: &AppState) -> AppResult<&Provider> {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct OidcAnswer {
-    /// What the person is exchanged for
+    /// The authorization code
     code: Option<String>,
-    /// To which attempt it belongs
+    /// The sign-in attempt that the callback belongs to
     state: Option<String>,
-    /// Why there is no code
+    /// The provider's error, if there is no code
     error: Option<String>,
 }
 

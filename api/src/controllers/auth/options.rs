@@ -8,20 +8,20 @@ use crate::{error::AppResult, extract::Json, state::AppState};
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AuthOptions {
-    /// Nobody is there yet: the first administrator is to be made, with the token in the API's log.
+    /// There is no account yet: the first administrator has to be created, with the token in the API's log.
     setup_required: bool,
     /// Another place to sign in at, by `GET /api/auth/oidc/start`.
     oidc: Option<OidcOption>,
 }
 
-/// A provider of identities.
+/// An identity provider.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct OidcOption {
-    /// What people call it
+    /// The name shown on the sign-in page
     name: String,
 }
 
-/// How one can sign in here
+/// The available ways to sign in
 #[utoipa::path(get, path = "/api/auth/options", tag = "auth", security(()), responses((status = OK, body = AuthOptions)))]
 pub async fn get_auth_options(app: AppState) -> AppResult<Json<AuthOptions>> {
     let setup_required = setup::is_required(&mut *app.db.conn().await?).await?;

@@ -30,7 +30,7 @@ use crate::{
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Setup {
-    /// From the log of the API, where it is written at start while there is nobody
+    /// From the API's log, where it is written at start while there is no account
     #[schema(value_type = String, write_only)]
     token: SecretString,
     #[schema(example = "ann@example.com")]
@@ -39,7 +39,7 @@ pub struct Setup {
     password: SecretString,
 }
 
-/// Makes the first administrator, and signs in
+/// Creates the first administrator, and signs in
 ///
 /// Possible once, with the token from the API's log.
 #[utoipa::path(
@@ -94,10 +94,14 @@ pub async fn set_up(
 }
 
 fn over() -> AppError {
-    AppError::new(ErrorCode::SetupDone, "There is an administrator already. Sign in, or ask one for an invitation.")
+    AppError::new(
+        ErrorCode::SetupDone,
+        "There is an administrator already. Sign in, or ask an administrator for an invitation.",
+    )
 }
 
 fn wrong_token() -> AppError {
-    let detail = "The token is not the one in the API's log. It is written there at every start while there is nobody.";
+    let detail =
+        "The token is not the one in the API's log. A token is written there at every start while there is no account.";
     AppError::new(ErrorCode::InvalidCredentials, detail)
 }

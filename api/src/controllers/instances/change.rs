@@ -63,7 +63,7 @@ pub async fn refuse_stuck(conn: &mut Conn, id: &InstanceId) -> AppResult<()> {
 fn possible(instance: &Instance) -> AppResult<()> {
     let refuse = |detail: String| Err(AppError::new(ErrorCode::WrongStatus, detail));
     if instance.desired_state == DesiredState::Deleted {
-        return refuse("The instance is to be deleted. Delete it again if that has failed.".into());
+        return refuse("The instance is being deleted. If that failed, delete it again.".into());
     }
     match instance.status {
         InstanceStatus::Running | InstanceStatus::Stopped | InstanceStatus::Error
@@ -72,7 +72,7 @@ fn possible(instance: &Instance) -> AppResult<()> {
             Ok(())
         }
         InstanceStatus::Stopped | InstanceStatus::Error => {
-            refuse("The instance has no container yet, so there is nothing to exchange. Start it.".into())
+            refuse("The instance has no container yet, so there is nothing to replace. Start it.".into())
         }
         other => refuse(format!("The instance is {other} at the moment. Try again shortly.")),
     }

@@ -22,7 +22,7 @@ use crate::{
 /// How many are shown; older ones have no way back any more.
 const SHOWN: i64 = 50;
 
-/// How far a change is.
+/// Progress of a change.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ChangeStatus {
@@ -64,7 +64,7 @@ pub struct ChangeView {
     pub to_version: Option<String>,
     /// Settings that it changed; null: not known, because a newer version of the platform wrote them.
     pub changed_settings: Option<Vec<Setting>>,
-    /// `POST …/rollback` goes back to what was before this one.
+    /// `POST …/rollback` restores the state before this change.
     pub can_roll_back: bool,
     /// Until when that is possible.
     pub expires_at: Option<DateTime<Utc>>,

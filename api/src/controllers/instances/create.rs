@@ -30,14 +30,14 @@ use crate::{
 
 /// Creates an instance
 ///
-/// The answer comes at once; the job brings the instance up. With an `Idempotency-Key` the same request can be sent
-/// again without making a second instance: the answer is then about the first one, with `Idempotency-Replayed: true`.
+/// The answer comes at once; a job provisions the instance. A request with an `Idempotency-Key` can be repeated without creating
+/// a second instance: the answer then describes the first one, with `Idempotency-Replayed: true`.
 #[utoipa::path(
     post, path = "/api/instances", tag = "instances", request_body = CreateInstance,
     params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 128)),
     responses((
         status = ACCEPTED, body = Accepted,
-        headers(("Location", description = "The job"), ("Idempotency-Replayed", description = "`true`: made by an earlier request")),
+        headers(("Location", description = "The job"), ("Idempotency-Replayed", description = "`true`: created by an earlier request")),
     )),
 )]
 pub async fn create_instance(

@@ -25,10 +25,10 @@ pub struct DashboardLink {
     expires_at: DateTime<Utc>,
 }
 
-/// Makes a link that opens the dashboard as its owner
+/// Creates a link that opens the dashboard as its owner
 ///
-/// For the owner only, while the instance runs. The link opens once, within ten minutes; the browser that opened it is
-/// one of the instance's devices from then on. It takes some seconds, because OpenClaw itself makes it.
+/// For the owner only, while the instance runs. The link can be opened once, within ten minutes; it pairs the browser with the
+/// instance. OpenClaw creates the link, which takes some seconds.
 #[utoipa::path(
     post, path = "/api/instances/{id}/dashboard-link", tag = "devices", params(InstancePath),
     responses((status = OK, body = DashboardLink, headers(("Cache-Control", description = "`no-store`")))),

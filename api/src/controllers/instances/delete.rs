@@ -22,13 +22,13 @@ use crate::{
 
 /// Deletes an instance
 ///
-/// Always accepted: whatever is under way on the instance is cancelled first. Asked again, it answers with the same job. Its files are
-/// kept for a while, and it can be taken back until then (`GET /api/instances/deleted`).
+/// Always accepted: other jobs on the instance are cancelled first. A second request answers with the same job. The files are
+/// kept for a while, and the instance can be restored until then (`GET /api/instances/deleted`).
 #[utoipa::path(
     delete, path = "/api/instances/{id}", tag = "instances", params(InstancePath),
     responses((
         status = ACCEPTED, body = Accepted,
-        headers(("Location", description = "The job"), ("Idempotency-Replayed", description = "`true`: the job was there already")),
+        headers(("Location", description = "The job"), ("Idempotency-Replayed", description = "`true`: the job existed already")),
     )),
 )]
 pub async fn delete_instance(

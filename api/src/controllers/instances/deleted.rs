@@ -39,7 +39,7 @@ pub struct DeletedInstances {
     items: Vec<DeletedInstance>,
 }
 
-/// What you have deleted and can still take back
+/// Your deleted instances that can still be restored
 #[utoipa::path(
     get, path = "/api/instances/deleted", tag = "instances",
     responses((status = OK, body = DeletedInstances)),

@@ -25,7 +25,7 @@ pub mod remove;
 pub struct RequestPath {
     /// Id of the instance
     pub id: InstanceId,
-    /// Id of the request for pairing
+    /// Id of the pairing request
     #[serde(deserialize_with = "crate::extract::parsed")]
     pub request_id: PairingRequestId,
 }

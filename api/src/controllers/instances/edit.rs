@@ -29,14 +29,14 @@ use crate::{
 
 /// Changes the name or the settings of an instance
 ///
-/// Limits, channel, provider and environment need a new container: they are noted, shown as `pendingChanges`, and applied by
-/// the next restart or update. With `applyNow` they are applied at once: the answer is then 202 with the job, and whatever
-/// goes wrong ends with the instance as it was.
+/// Limits, channel, provider and environment need a new container: they are stored, shown as `pendingChanges`, and applied by the
+/// next restart or update. With `applyNow` they are applied at once: the answer is then 202 with the job, and a failure leaves
+/// the instance as it was.
 #[utoipa::path(
     patch, path = "/api/instances/{id}", tag = "instances", params(InstancePath), request_body = EditInstance,
     responses(
-        (status = OK, description = "The instance; what is pending is applied later", body = InstanceView),
-        (status = ACCEPTED, description = "The instance and the job that applies what is pending", body = Accepted,
+        (status = OK, description = "The instance; pending changes are applied later", body = InstanceView),
+        (status = ACCEPTED, description = "The instance, and the job that applies the pending changes", body = Accepted,
          headers(("Location", description = "The job"))),
     ),
 )]

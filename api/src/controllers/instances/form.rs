@@ -24,7 +24,7 @@ pub(super) const DEFAULT_CPU_MILLIS: i32 = 1000;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CreateInstance {
-    /// What you call it; unique among your instances, 1 to 64 characters
+    /// Name; unique among your instances, 1 to 64 characters
     #[serde(default)]
     #[schema(required, min_length = 1, max_length = 64, example = "first")]
     name: String,
@@ -88,7 +88,7 @@ pub(super) fn check_bot_token(checks: &mut Checks, channel: Channel, token: Opti
     const FIELD: &str = "botToken";
     match (channel, token) {
         (Channel::None, Some(_)) => {
-            checks.fail(FIELD, "unexpected", "is given, but no channel: choose channel telegram or discord");
+            checks.fail(FIELD, "unexpected", "needs a channel: telegram or discord");
         }
         (Channel::Telegram | Channel::Discord, None) => {
             checks.fail(FIELD, "required", format!("is required for channel {channel}"));
@@ -116,7 +116,7 @@ pub(super) fn check_bot_token(checks: &mut Checks, channel: Channel, token: Opti
 pub(super) fn check_api_key(checks: &mut Checks, provider: AiProvider, key: Option<&str>) {
     const FIELD: &str = "apiKey";
     match (provider == AiProvider::None, key) {
-        (true, Some(_)) => checks.fail(FIELD, "unexpected", "is given, but no aiProvider: choose one"),
+        (true, Some(_)) => checks.fail(FIELD, "unexpected", "needs an aiProvider"),
         (false, None) => checks.fail(FIELD, "required", format!("is required for aiProvider {provider}")),
         (false, Some(key)) => {
             // It ends up between double quotes in a file that OpenClaw reads: nothing that means something there.

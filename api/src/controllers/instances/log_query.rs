@@ -15,12 +15,12 @@ const MAX_TAIL: u32 = 10_000;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct LogQuery {
-    /// So many of the last lines, up to 10000
+    /// Number of lines from the end, at most 10000
     #[param(default = 500, maximum = 10000)]
     pub tail: Option<u32>,
-    /// Only lines that were printed after this time
+    /// Only lines after this time
     pub since: Option<DateTime<Utc>>,
-    /// Go on with what is printed from now on; true for an event stream, false for a file, if nothing is said
+    /// Continue with new lines; default: true for an event stream, false for a file
     pub follow: Option<bool>,
 }
 

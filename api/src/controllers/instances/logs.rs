@@ -24,15 +24,15 @@ use crate::{
     state::AppState,
 };
 
-/// What the gateway of an instance prints
+/// The log of an instance's gateway
 ///
-/// For the owner only. With `Accept: text/event-stream` each line is an event named `line` with its time, its stream and its text,
-/// and when the gateway has ended there comes one named `end`. A client that was cut off goes on where it was with
-/// `Last-Event-ID`. Otherwise the answer is a file, a line each with its time. Secrets of the instance are masked, and control
-/// characters taken out.
+/// For the owner only. With `Accept: text/event-stream` each line is an event named `line` with its time, its stream and its
+/// text; an event named `end` follows when the gateway has ended. A disconnected client resumes with `Last-Event-ID`. Otherwise
+/// the answer is a text file with one timestamped line each. Secrets of the instance are masked, and control characters are
+/// removed.
 #[utoipa::path(
     get, path = "/api/instances/{id}/logs", tag = "instances",
-    params(InstancePath, LogQuery, ("Last-Event-ID" = Option<i64>, Header, description = "Id of the last event that was seen")),
+    params(InstancePath, LogQuery, ("Last-Event-ID" = Option<i64>, Header, description = "Id of the last event that the client received")),
     responses((status = OK, content((LogLine = "text/event-stream"), (String = "text/plain")))),
 )]
 pub async fn read_logs(

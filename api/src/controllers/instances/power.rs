@@ -65,15 +65,15 @@ impl Power {
             // What never came up has nothing to be started: it is made, from the beginning.
             (Self::Start, Error) if !has_container => Ok(JobKind::Provision),
             (Self::Start, Stopped | Error) => Ok(JobKind::Start),
-            (Self::Start, Running) => refuse(ErrorCode::AlreadyRunning, "The instance is running already."),
+            (Self::Start, Running) => refuse(ErrorCode::AlreadyRunning, "The instance is already running."),
             (Self::Stop, Error) if !has_container => refuse(
                 ErrorCode::WrongStatus,
-                "The instance never came up, there is nothing to stop. Start or delete it.",
+                "The instance never came up, so there is nothing to stop. Start or delete it.",
             ),
             (Self::Stop, Running | Error) => Ok(JobKind::Stop),
             // No job starts it: its gateway ends and is started again, perhaps for ever.
             (Self::Stop, Starting) if has_container => Ok(JobKind::Stop),
-            (Self::Stop, Stopped) => refuse(ErrorCode::AlreadyStopped, "The instance is stopped already."),
+            (Self::Stop, Stopped) => refuse(ErrorCode::AlreadyStopped, "The instance is already stopped."),
             (Self::Restart, Running) => Ok(JobKind::Restart),
             (Self::Restart, Stopped | Error) => {
                 refuse(ErrorCode::WrongStatus, "The instance is not running, so it cannot be restarted. Start it.")
@@ -122,7 +122,7 @@ async fn in_transaction(
         return Err(AppError::job_in_progress(open.into()));
     }
     if instance.desired_state == DesiredState::Deleted {
-        let detail = "The instance is to be deleted. Delete it again if that has failed.";
+        let detail = "The instance is being deleted. If that failed, delete it again.";
         return Err(AppError::new(ErrorCode::WrongStatus, detail));
     }
     refuse_stuck(conn, id).await?;
@@ -164,7 +164,7 @@ async fn refuse_vulnerable(conn: &mut Conn, instance: &Instance) -> AppResult<()
         return Ok(());
     }
     let detail = format!(
-        "OpenClaw {} is known to be vulnerable, and may not be started. Update the instance (POST …/update), then start it.",
+        "OpenClaw {} is known to be vulnerable and may not be started. Update the instance (POST …/update), then start it.",
         instance.openclaw_version.as_deref().unwrap_or_default()
     );
     Err(AppError::new(ErrorCode::VersionRefused, detail))

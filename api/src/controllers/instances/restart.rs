@@ -6,13 +6,12 @@ use crate::{auth::Principal, error::AppResult, extract::Path, middleware::Reques
 
 /// Restarts an instance
 ///
-/// Only one that runs; its files, its port and its token stay. If a restart waits already, the answer is about
-/// that one.
+/// The instance must be running; its files, port and token stay. If a restart is already queued, the answer describes that one.
 #[utoipa::path(
     post, path = "/api/instances/{id}/restart", tag = "instances", params(InstancePath),
     responses((
         status = ACCEPTED, body = Accepted,
-        headers(("Location", description = "The job"), ("Idempotency-Replayed", description = "`true`: the job was there already")),
+        headers(("Location", description = "The job"), ("Idempotency-Replayed", description = "`true`: the job existed already")),
     )),
 )]
 pub async fn restart_instance(

@@ -18,16 +18,16 @@ use crate::{
     state::AppState,
 };
 
-/// Takes an instance back to what it was before its last change
+/// Rolls an instance back to its state before the last change
 ///
-/// Image, settings, configuration and state; the workspace stays. Possible while `GET …/changes` shows a change with
-/// `canRollBack`. A rollback is a change itself, and can be taken back in the same way.
-/// Refused where its limits from then would be more than is left of the quotas.
+/// Restores image, settings, configuration and state; the workspace stays. Possible while `GET …/changes` shows a change with
+/// `canRollBack`. A rollback is itself a change, and can be rolled back in the same way. Refused if the earlier limits would
+/// exceed the owner's quotas.
 #[utoipa::path(
     post, path = "/api/instances/{id}/rollback", tag = "instances", params(InstancePath),
     responses((
         status = ACCEPTED, body = Accepted,
-        headers(("Location", description = "The job"), ("Idempotency-Replayed", description = "`true`: the job was there already")),
+        headers(("Location", description = "The job"), ("Idempotency-Replayed", description = "`true`: the job existed already")),
     )),
 )]
 pub async fn rollback_instance(
@@ -55,7 +55,8 @@ async fn in_transaction(
         return Ok(Outcome::load(conn, instance, job).await?.replayed(true));
     }
     let kept = snapshot::latest_kept(conn, id).await?.ok_or_else(|| {
-        let detail = "Nothing is kept that the instance could be taken back to: it was not changed, or too long ago.";
+        let detail =
+            "There is no earlier state to roll back to: the instance was never changed, or the snapshot has expired.";
         AppError::new(ErrorCode::NoWayBack, detail)
     })?;
     quota::check_rollback(conn, &app.quotas, &instance, &kept).await?;

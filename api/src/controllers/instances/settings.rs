@@ -23,13 +23,13 @@ const MAX_VARIABLES: usize = 50;
 /// Longest value of one, in bytes.
 const MAX_VALUE: usize = 4096;
 
-/// What to change; what is left out stays.
+/// What to change; omitted fields stay as they are.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EditInstance {
     #[schema(min_length = 1, max_length = 64)]
     pub(super) name: Option<String>,
-    /// Chat channel; the one that there was is switched off
+    /// Chat channel; the earlier one is switched off
     #[schema(value_type = Option<Channel>)]
     channel: Option<String>,
     /// Token of the channel's bot; required with another channel
@@ -47,11 +47,11 @@ pub struct EditInstance {
     /// CPU limit, in thousandths of a core
     #[schema(minimum = 250, maximum = 8000)]
     cpu_millis: Option<i64>,
-    /// Environment variables to set, or to take away with null; others stay
+    /// Environment variables to set, or to remove with null; others stay
     #[serde(default)]
     #[schema(value_type = Option<BTreeMap<String, Option<String>>>, write_only)]
     env: BTreeMap<String, Option<SecretString>>,
-    /// Make the container anew with what was changed; otherwise a restart or an update does
+    /// Apply the changes now in a new container; otherwise the next restart or update applies them
     #[serde(default)]
     #[schema(default = false)]
     pub(super) apply_now: bool,
@@ -109,7 +109,8 @@ fn check_env(
     for (name, value) in env {
         let value = value.as_ref().map(SecretString::expose_secret);
         if !is_variable(name) {
-            let message = format!("{name:?} is no name for a variable: write it as MY_VARIABLE, at most 64 characters");
+            let message =
+                format!("{name:?} is not a valid variable name: use the form MY_VARIABLE, at most 64 characters");
             checks.fail(FIELD, "invalid", message);
         } else if let Some(value) = value {
             if is_reserved(name, provider) {
@@ -117,7 +118,7 @@ fn check_env(
             } else if let Some(bad) = BadCharacter::find(value, is_plain) {
                 checks.fail(FIELD, INVALID_CHARACTER, format!("{name} must not contain {bad}"));
             } else if value.is_empty() {
-                checks.fail(FIELD, "invalid", format!("{name} must not be empty; null takes it away"));
+                checks.fail(FIELD, "invalid", format!("{name} must not be empty; null removes it"));
             } else if value.len() > MAX_VALUE {
                 checks.fail(FIELD, "too_long", format!("{name} must be at most {MAX_VALUE} characters long"));
             }
@@ -125,7 +126,7 @@ fn check_env(
     }
     let kept = now.env_sealed.keys().filter(|name| !env.contains_key(*name)).count();
     if kept + env.values().flatten().count() > MAX_VARIABLES {
-        checks.fail(FIELD, "too_many", format!("an instance may have {MAX_VARIABLES} variables"));
+        checks.fail(FIELD, "too_many", format!("an instance may have at most {MAX_VARIABLES} variables"));
     }
 }
 

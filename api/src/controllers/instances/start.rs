@@ -6,13 +6,12 @@ use crate::{auth::Principal, error::AppResult, extract::Path, middleware::Reques
 
 /// Starts an instance
 ///
-/// One that never came up is made again from the beginning. If a job is starting it already, the answer is
-/// about that job.
+/// An instance that never came up is provisioned again. If a job is already starting it, the answer describes that job.
 #[utoipa::path(
     post, path = "/api/instances/{id}/start", tag = "instances", params(InstancePath),
     responses((
         status = ACCEPTED, body = Accepted,
-        headers(("Location", description = "The job"), ("Idempotency-Replayed", description = "`true`: the job was there already")),
+        headers(("Location", description = "The job"), ("Idempotency-Replayed", description = "`true`: the job existed already")),
     )),
 )]
 pub async fn start_instance(

@@ -4,9 +4,10 @@ use clawdeploy_shared::inside::{NoArguments, Verb, usage::Usage};
 use super::{InstancePath, running::own_running};
 use crate::{auth::Principal, error::AppResult, event_stream::live::Live, extract::Path, state::AppState};
 
-/// What an instance uses, once a second
+/// Streams an instance's resource usage, once a second
 ///
-/// For the owner only, while the instance runs: each event is named `stats`. When the gateway has ended there comes one named `end`.
+/// For the owner only, while the instance runs. Each event is named `stats`; an event named `end` follows when the gateway has
+/// ended.
 #[utoipa::path(
     get, path = "/api/instances/{id}/stats", tag = "instances", params(InstancePath),
     responses((status = OK, content((Usage = "text/event-stream")))),

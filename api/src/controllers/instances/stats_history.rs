@@ -20,7 +20,7 @@ pub struct UsageHistory {
     points: Vec<UsagePoint>,
 }
 
-/// What an instance has used in the last day, minute by minute
+/// An instance's resource usage in the last day, per minute
 ///
 /// For the owner only.
 #[utoipa::path(

@@ -6,12 +6,12 @@ use crate::{auth::Principal, error::AppResult, extract::Path, middleware::Reques
 
 /// Stops an instance
 ///
-/// Its files, its port and its token stay. If a job is stopping it already, the answer is about that job.
+/// Its files, port and token stay. If a job is already stopping it, the answer describes that job.
 #[utoipa::path(
     post, path = "/api/instances/{id}/stop", tag = "instances", params(InstancePath),
     responses((
         status = ACCEPTED, body = Accepted,
-        headers(("Location", description = "The job"), ("Idempotency-Replayed", description = "`true`: the job was there already")),
+        headers(("Location", description = "The job"), ("Idempotency-Replayed", description = "`true`: the job existed already")),
     )),
 )]
 pub async fn stop_instance(

@@ -29,18 +29,18 @@ use crate::{
     validate::Checks,
 };
 
-/// How to take an instance back. Everything may be left out.
+/// How to restore an instance. All fields are optional.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct UndeleteInstance {
-    /// Another name, where the old one is taken by now; 1 to 64 characters
+    /// Another name, if the old one is taken; 1 to 64 characters
     #[schema(min_length = 1, max_length = 64)]
     name: Option<String>,
 }
 
-/// Takes a deleted instance back
+/// Restores a deleted instance
 ///
-/// With its files, its token, its settings and its address, as long as `GET /api/instances/deleted` shows it.
+/// Restores files, token, settings and address, as long as `GET /api/instances/deleted` shows the instance.
 #[utoipa::path(
     post, path = "/api/instances/{id}/undelete", tag = "instances", params(InstancePath),
     request_body = Option<UndeleteInstance>,

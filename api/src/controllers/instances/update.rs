@@ -16,14 +16,14 @@ use crate::{
     state::AppState,
 };
 
-/// How to update. Everything may be left out.
+/// How to update. All fields are optional.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct UpdateInstance {
-    /// Whether the image is built from the latest source first; one build serves everybody who asks meanwhile
+    /// Build the image from the latest source first; requests share one build
     #[schema(default = true)]
     rebuild: bool,
-    /// Make the container anew even if it runs the newest image already
+    /// Recreate the container even if it already runs the newest image
     #[schema(default = false)]
     force: bool,
 }
@@ -36,15 +36,15 @@ impl Default for UpdateInstance {
 
 /// Updates OpenClaw in an instance
 ///
-/// Port, token, files and limits stay. What the instance was before is kept for a while (see `GET …/changes`), and whatever
-/// goes wrong ends with the instance as it was. One that is stopped is updated and left stopped. If an update is open
-/// already, the answer is about that one.
+/// Port, token, files and limits stay. The earlier state is kept for a while (see `GET …/changes`), and a failure leaves the
+/// instance as it was. A stopped instance is updated and stays stopped. If an update is already open, the answer describes that
+/// one.
 #[utoipa::path(
     post, path = "/api/instances/{id}/update", tag = "instances", params(InstancePath),
     request_body = Option<UpdateInstance>,
     responses((
         status = ACCEPTED, body = Accepted,
-        headers(("Location", description = "The job"), ("Idempotency-Replayed", description = "`true`: the job was there already")),
+        headers(("Location", description = "The job"), ("Idempotency-Replayed", description = "`true`: the job existed already")),
     )),
 )]
 pub async fn update_instance(

@@ -17,7 +17,7 @@ pub struct UsageOfSeveral {
     items: Vec<RecentUsage>,
 }
 
-/// What some of your instances have used in the last hour, minute by minute
+/// Resource usage of several of your instances in the last hour, per minute
 #[utoipa::path(
     get, path = "/api/instances/usage", tag = "instances", params(UsageQuery),
     responses((status = OK, body = UsageOfSeveral)),

@@ -22,14 +22,14 @@ use crate::{
     state::AppState,
 };
 
-/// What the build prints that a job of yours waits for, or has waited for
+/// The log of the image build that a job waits for, or has waited for
 ///
-/// As `GET /api/admin/images/{id}/log`: with `Accept: text/event-stream` it is told as it is printed, else the answer is what is
-/// kept of it. The stream is there before the build has begun; at its end comes an event named `end` with how the build
-/// ended, without a text. 404 for a job that waits for no build.
+/// Like `GET /api/admin/images/{id}/log`: with `Accept: text/event-stream` the log is streamed as it is written, otherwise the
+/// answer is the log so far. The stream can be opened before the build starts; an event named `end` at its end tells how the
+/// build ended, without a text. 404 for a job that waits for no build.
 #[utoipa::path(
     get, path = "/api/jobs/{id}/build-log", tag = "jobs",
-    params(JobPath, ("Last-Event-ID" = Option<i64>, Header, description = "Id of the last event that was seen")),
+    params(JobPath, ("Last-Event-ID" = Option<i64>, Header, description = "Id of the last event that the client received")),
     responses((status = OK, content((ImageLog = "application/json"), (String = "text/event-stream")))),
 )]
 pub async fn follow_build_log(

@@ -22,9 +22,9 @@ use crate::{
     views::job::JobView,
 };
 
-/// Asks a job to stop
+/// Cancels a job
 ///
-/// A job that waits ends at once; one that runs ends at its next step, and its steps are undone.
+/// A queued job ends at once; a running one stops at its next step, and its steps are undone.
 #[utoipa::path(post, path = "/api/jobs/{id}/cancel", tag = "jobs", params(JobPath), responses((status = ACCEPTED, body = JobView)))]
 pub async fn cancel_job(
     app: AppState,
@@ -55,14 +55,15 @@ async fn in_transaction(conn: &mut Conn, who: &Principal, context: &RequestConte
         return Ok(job);
     }
     if job.kind == JobKind::Unknown {
-        let detail = "The job is of a kind that only a newer version knows. Try again when the update is through.";
+        let detail =
+            "The job's kind is known only to a newer version of ClawDeploy. Try again when the update is complete.";
         return Err(AppError::new(ErrorCode::NotCancellable, detail));
     }
     if job.kind == JobKind::Delete && job.status == JobStatus::Running {
-        return Err(AppError::new(ErrorCode::NotCancellable, "A deletion that has begun cannot be taken back."));
+        return Err(AppError::new(ErrorCode::NotCancellable, "A deletion that has begun cannot be cancelled."));
     }
     let Some(asked) = job::request_cancel(conn, id).await? else {
-        return Err(AppError::new(ErrorCode::JobFinished, "The job is over, there is nothing to cancel."));
+        return Err(AppError::new(ErrorCode::JobFinished, "The job has already ended."));
     };
     settle(conn, &asked).await?;
     Entry::new("job.cancel", Target::Job(id))

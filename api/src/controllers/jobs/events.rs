@@ -14,14 +14,14 @@ use crate::{
     state::AppState,
 };
 
-/// What happened to a job
+/// The events of a job
 ///
-/// With `Accept: text/event-stream` the story is told as it happens: each entry is an event with its id and the entry as
-/// JSON, and when the job is over there comes one named `end` with the job. A client that was cut off goes on where it
-/// was with `Last-Event-ID`. Otherwise the answer is a page of the story so far, oldest first.
+/// With `Accept: text/event-stream` entries are streamed as they happen: each entry is an event with its id and the entry as
+/// JSON; an event named `end` with the job follows when it has ended. A disconnected client resumes with `Last-Event-ID`.
+/// Otherwise the answer is a page of the entries so far, oldest first.
 #[utoipa::path(
     get, path = "/api/jobs/{id}/events", tag = "jobs",
-    params(JobPath, PageQuery, ("Last-Event-ID" = Option<i64>, Header, description = "Id of the last event that was seen")),
+    params(JobPath, PageQuery, ("Last-Event-ID" = Option<i64>, Header, description = "Id of the last event that the client received")),
     responses((status = OK, content((Page<JobEvent> = "application/json"), (String = "text/event-stream")))),
 )]
 pub async fn list_job_events(

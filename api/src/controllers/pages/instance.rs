@@ -54,7 +54,7 @@ impl Notice {
         Self {
             status: StatusCode::NOT_FOUND,
             title: "There is no such instance",
-            text: "Nothing lives at this address. It may be misspelt, or the instance was deleted.",
+            text: "There is no instance at this address. The address may be misspelt, or the instance was deleted.",
             step: None,
             retry_after: None,
             reload_after: None,
@@ -67,28 +67,31 @@ impl Notice {
         };
         let (title, text, retry, reload) = match shown.status {
             Pending | Provisioning | Starting => {
-                ("Starting", "The gateway is on its way. This page opens it as soon as it answers.", 2, Some(2))
+                ("Starting", "The gateway is starting. This page opens it as soon as it answers.", 2, Some(2))
             }
             // Its container is there, nginx does not know yet or the gateway has just gone.
-            Running => {
-                ("One moment", "The gateway does not answer just now. This page tries again by itself.", 3, Some(3))
-            }
+            Running => (
+                "One moment",
+                "The gateway does not answer at the moment. This page tries again by itself.",
+                3,
+                Some(3),
+            ),
             Updating => {
                 ("Updating", "The instance is being updated. This page opens it as soon as it answers.", 5, Some(5))
             }
             Stopping => ("Stopping", "The instance is being stopped.", 10, Some(10)),
-            Stopped => ("Stopped", "The instance is stopped. Its owner starts it in the control panel.", 60, None),
+            Stopped => ("Stopped", "The instance is stopped. Its owner can start it in the control panel.", 60, None),
             Deleting => ("Deleting", "The instance is being deleted.", 60, None),
             // The control panel is being updated.
             Unknown => (
                 "One moment",
-                "The instance cannot be reached just now. This page tries again by itself.",
+                "The instance cannot be reached at the moment. This page tries again by itself.",
                 10,
                 Some(10),
             ),
             Error => (
                 "Out of order",
-                "The instance does not run. Its owner finds the reason in the control panel.",
+                "The instance is not running. Its owner finds the reason in the control panel.",
                 60,
                 None,
             ),

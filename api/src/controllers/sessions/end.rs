@@ -11,7 +11,7 @@ use crate::{
     state::AppState,
 };
 
-/// Signs a browser out: its cookie is refused from now on
+/// Ends a session: its cookie is refused from now on
 #[utoipa::path(
     delete, path = "/api/sessions/{id}", tag = "auth", params(SessionPath), responses((status = NO_CONTENT)),
 )]

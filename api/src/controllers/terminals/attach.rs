@@ -48,9 +48,12 @@ pub async fn attach_terminal(
 /// Why a WebSocket is closed at once: the code, its name and what to say.
 pub(super) type Refusal = (u16, &'static str, &'static str);
 
-const BAD_TICKET: Refusal =
-    (close::TICKET, "invalid_ticket", "The ticket was used, has expired, or is of another terminal. Ask for another.");
-const GONE: Refusal = (close::GONE, "terminal_gone", "The terminal has ended. Open another.");
+const BAD_TICKET: Refusal = (
+    close::TICKET,
+    "invalid_ticket",
+    "The ticket was already used, has expired, or is for another terminal. Request another one.",
+);
+const GONE: Refusal = (close::GONE, "terminal_gone", "The terminal has ended. Open another one.");
 const UNREACHABLE: Refusal =
     (close::AGAIN, "worker_unreachable", "The server that holds the terminal cannot be reached. Try again shortly.");
 
@@ -101,5 +104,5 @@ fn prepared(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
 }
 
 pub(super) fn not_a_websocket() -> AppError {
-    AppError::new(ErrorCode::UpgradeRequired, "Only a WebSocket can be opened at this address.")
+    AppError::new(ErrorCode::UpgradeRequired, "This address accepts only WebSocket connections.")
 }

@@ -9,9 +9,9 @@ use crate::{
     state::AppState,
 };
 
-/// Ends a terminal, and what runs in it
+/// Closes a terminal, and ends what runs in it
 ///
-/// For whoever opened it. It is over within a second.
+/// Only for the person who opened it. It ends within a second.
 #[utoipa::path(
     delete, path = "/api/terminals/{id}", tag = "terminals", params(TerminalPath),
     responses((status = NO_CONTENT)),

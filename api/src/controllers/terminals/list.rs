@@ -22,7 +22,7 @@ pub struct TerminalList {
 
 /// The open terminals of an instance
 ///
-/// For the owner only. One whose browser is gone is among them until nobody has come back for a minute.
+/// For the owner only. A terminal whose browser has disconnected stays open for a minute.
 #[utoipa::path(
     get, path = "/api/instances/{id}/terminals", tag = "terminals", params(InstancePath),
     responses((status = OK, body = TerminalList)),

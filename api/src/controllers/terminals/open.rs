@@ -24,7 +24,7 @@ use crate::{
     state::AppState,
 };
 
-/// How a terminal is to be.
+/// Options of a new terminal.
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct OpenTerminal {
@@ -34,7 +34,7 @@ pub struct OpenTerminal {
     /// Lines, 1 to 500
     #[schema(default = 24)]
     rows: u16,
-    /// What runs in it; nothing: a shell
+    /// Command to run; default: a shell
     command: Option<TerminalCommand>,
 }
 
@@ -62,15 +62,15 @@ pub struct OpenedTerminal {
 
 /// Opens a terminal in an instance
 ///
-/// For the owner only, while the instance runs. Attach to it with a WebSocket at `/api/terminals/{terminalId}/ws`, with the
-/// subprotocols `clawdeploy-term.v1` and `ticket.{ticket}`, from a page of the panel's own origin. Binary messages are what is
-/// typed and what is printed, byte for byte; text messages are JSON. After `{"type":"hello","offset","reset","replay"}` follows what was
-/// printed from `offset` on, and then what is printed. Say `{"type":"ack","offset"}` for each 64 KiB that are on the screen: no more than
-/// 256 KiB are sent ahead. `{"type":"resize","cols","rows"}` and `{"type":"close"}` may be said too; `warning`, `error` and
-/// `{"type":"exit","code"}` are told. Whoever is cut off has a minute to ask for another ticket and to attach again with `?from=` the
-/// offset up to which it has seen everything. Closed with 1000: it ended; 1009: a message of more than 64 KiB; 1012: attach
-/// again; 4001: somebody else attached; 4008: nothing was acknowledged or typed for too long; 4401: the ticket is not good;
-/// 4403: not allowed any more; 4404: gone; 4409: the instance is stopped.
+/// For the owner only, while the instance runs. Attach with a WebSocket at `/api/terminals/{terminalId}/ws`, with the
+/// subprotocols `clawdeploy-term.v1` and `ticket.{ticket}`, from a page of the panel's own origin. Binary messages are input and
+/// output, byte for byte; text messages are JSON. The server sends `{"type":"hello","offset","reset","replay"}`, then the earlier
+/// output from `offset` on, then new output. The client sends `{"type":"ack","offset"}` for each 64 KiB that it has shown; at
+/// most 256 KiB are sent ahead. It may also send `{"type":"resize","cols","rows"}` and `{"type":"close"}`; the server also sends
+/// `warning`, `error` and `{"type":"exit","code"}`. A disconnected client has a minute to get another ticket and to attach again,
+/// with the offset up to which it has seen everything in `?from=`. Close codes: 1000: the terminal ended; 1009: a message was
+/// larger than 64 KiB; 1012: attach again; 4001: another client attached; 4008: nothing was acknowledged or typed for too long;
+/// 4401: the ticket is not valid; 4403: no longer allowed; 4404: the terminal is gone; 4409: the instance is stopped.
 #[utoipa::path(
     post, path = "/api/instances/{id}/terminals", tag = "terminals", params(InstancePath), request_body = OpenTerminal,
     responses((status = CREATED, body = OpenedTerminal)),
@@ -112,7 +112,7 @@ pub(super) async fn open(
         let (of_user, in_instance) = terminal::count_open(conn, who.user.id, &instance.id).await?;
         let own = who.user.quotas.terminals.map_or(i64::from(app.max_terminals_per_user), i64::from);
         if of_user >= own || in_instance >= i64::from(app.max_terminals_per_instance) {
-            return Err(limit("You have as many terminals open as you may. Close one first."));
+            return Err(limit("You have reached the limit of open terminals. Close one first."));
         }
         let new = NewTerminal {
             id,
@@ -140,7 +140,7 @@ pub(super) async fn open(
         // One that was opened all the same ends, since it has no row.
         app.db.write(who.own(), async |conn| terminal::forget(conn, id).await).await?;
         return Err(match error.code() {
-            ErrorCode::GatewayBusy => limit("The servers hold as many terminals as they may. Try again later."),
+            ErrorCode::GatewayBusy => limit("The servers have reached their limit of open terminals. Try again later."),
             ErrorCode::GatewayFailed => {
                 let detail =
                     "The instance could not start a shell. Try again; if it fails again, restart the instance.";

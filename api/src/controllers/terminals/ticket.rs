@@ -8,9 +8,9 @@ use crate::{
     state::AppState,
 };
 
-/// Another ticket for a terminal, to attach to it again
+/// Creates another ticket for a terminal, to attach to it again
 ///
-/// For whoever opened it. A ticket that was given before is void.
+/// Only for the person who opened it. Earlier tickets are no longer valid.
 #[utoipa::path(
     post, path = "/api/terminals/{id}/ticket", tag = "terminals", params(TerminalPath),
     responses((status = OK, body = Ticket)),

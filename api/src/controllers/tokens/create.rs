@@ -32,10 +32,10 @@ pub struct CreateToken {
     #[serde(default)]
     #[schema(required, min_length = 1, max_length = 64, example = "backup script")]
     name: String,
-    /// How far it goes: `read` only looks, `operate` also changes your instances, `admin` does everything you may
+    /// Scope: `read` only reads, `operate` also changes your instances, `admin` does everything that you may do
     #[schema(value_type = Option<TokenScope>, default = "operate")]
     scope: Option<String>,
-    /// Refused after so many days
+    /// Days until the token expires
     #[schema(minimum = 1, maximum = 365, default = 90)]
     expires_in_days: Option<i64>,
 }
@@ -48,7 +48,7 @@ pub struct CreatedToken {
     token: Revealed,
 }
 
-/// Makes a token, for a program
+/// Creates an API token
 #[utoipa::path(
     post, path = "/api/tokens", tag = "tokens", request_body = CreateToken,
     responses((status = CREATED, body = CreatedToken)),

@@ -15,11 +15,11 @@ use crate::{
 pub struct TokenView {
     #[serde(flatten)]
     token: ApiToken,
-    /// The one that this request was made with.
+    /// The token of this request.
     current: bool,
 }
 
-/// Your tokens that are good now, newest first
+/// Your valid API tokens, newest first
 #[utoipa::path(get, path = "/api/tokens", tag = "tokens", responses((status = OK, body = Page<TokenView>)))]
 pub async fn list_tokens(app: AppState, who: Principal) -> AppResult<Json<Page<TokenView>>> {
     let tokens = app.read(who.own(), async |conn| Ok(token::list(conn, who.user.id).await?)).await?;

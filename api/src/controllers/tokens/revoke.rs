@@ -11,7 +11,7 @@ use crate::{
     state::AppState,
 };
 
-/// Revokes a token: it is refused from now on
+/// Revokes an API token
 #[utoipa::path(delete, path = "/api/tokens/{id}", tag = "tokens", params(TokenPath), responses((status = NO_CONTENT)))]
 pub async fn revoke_token(
     app: AppState,

@@ -35,7 +35,7 @@ async fn memory_and_cpu_of_all_instances_together() {
     let refused = site.ann.send(make(2049, 1000)).await;
     insta::assert_snapshot!(
         refused.json["detail"].as_str().unwrap(),
-        @"One account's instances may have 4096 MiB of memory together. The others have 2048, so that this one may have 2048."
+        @"The instances of one account may have 4096 MiB of memory in total. The others have 2048, which leaves 2048 for this one."
     );
     insta::assert_snapshot!(
         refused.json["errors"],

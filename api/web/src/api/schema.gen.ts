@@ -11,7 +11,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Who changed what, newest first */
+        /** The audit log, newest first */
         get: operations["list_audit"];
         put?: never;
         post?: never;
@@ -29,8 +29,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * All entries that match, newest first, as a file
-         * @description `Accept: text/csv` for a table; a line of JSON for each entry otherwise. `limit` and `cursor` do not matter.
+         * Exports all matching entries, newest first
+         * @description The format is CSV with `Accept: text/csv`, otherwise newline-delimited JSON. `limit` and `cursor` are ignored.
          */
         get: operations["export_audit"];
         put?: never;
@@ -49,7 +49,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * What the last probe of the instances' firewall could reach
+         * The result of the last firewall probe
          * @description A result that is older than five minutes is `unknown`.
          */
         get: operations["get_firewall"];
@@ -72,8 +72,8 @@ export interface paths {
         put?: never;
         /**
          * Builds the OpenClaw image
-         * @description One build at a time: whoever asks for the same one meanwhile, or for any, joins it; another one is refused with 409. An
-         *     image whose content is there already is not built again.
+         * @description Only one build is open at a time. A request for the same build, or for any build, joins it; a request for a different one is
+         *     refused with 409. An image that already exists with the same content is not built again.
          */
         post: operations["rebuild_image"];
         delete?: never;
@@ -124,11 +124,11 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * What a build of the OpenClaw image prints
-         * @description With `Accept: text/event-stream` it is told as it is printed: each event is a part of the log, its id the byte at which
-         *     it ends, and when the build is over there comes one named `end` with the build. A client that was cut off goes on where
-         *     it was with `Last-Event-ID`. Otherwise the answer is what is kept of the log so far. Of a long log the beginning is cut
-         *     off; a build that is begun anew begins a new log.
+         * The log of a build of the OpenClaw image
+         * @description With `Accept: text/event-stream` the log is streamed as it is written: each event holds a part of the log, and its id is the
+         *     byte offset at which that part ends. After the build an event named `end` holds the build. A disconnected client resumes with
+         *     `Last-Event-ID`. Without that header the answer is the log so far. The beginning of a long log is dropped; a build that starts
+         *     again starts a new log.
          */
         get: operations["follow_image_log"];
         put?: never;
@@ -180,13 +180,13 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The whole story of a job */
+        /** A job with its complete history */
         get: operations["get_job_story"];
         put?: never;
         post?: never;
         /**
-         * Drops a job that failed or was cancelled, with its story
-         * @description Nothing changes about its instance. That there was such a job stays in the audit log.
+         * Deletes a failed or cancelled job and its history
+         * @description Its instance does not change. The audit log keeps a record of the job.
          */
         delete: operations["drop_job"];
         options?: never;
@@ -203,7 +203,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Asks anybody's job to stop */
+        /** Cancels any job */
         post: operations["cancel_any_job"];
         delete?: never;
         options?: never;
@@ -221,8 +221,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Puts a job that failed or was cancelled back in its queue
-         * @description One that could not be undone (`undo_failed`) goes on being undone, and then ends as it would have.
+         * Retries a failed or cancelled job
+         * @description A job whose undo failed (`undo_failed`) continues its undo, and then ends as it would have.
          */
         post: operations["retry_job"];
         delete?: never;
@@ -238,7 +238,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The queues: what waits in them, who serves them, and how they did in the last hour */
+        /** The queues, with their jobs, workers and statistics of the last hour */
         get: operations["list_queues"];
         put?: never;
         post?: never;
@@ -259,7 +259,7 @@ export interface paths {
         put?: never;
         /**
          * Pauses a queue
-         * @description What runs goes on; nothing new is taken until the queue is resumed. Asked again, nothing changes.
+         * @description Running jobs continue; no new job starts until the queue is resumed. Pausing a paused queue has no effect.
          */
         post: operations["pause_queue"];
         delete?: never;
@@ -278,8 +278,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Resumes a queue that was paused
-         * @description The workers look within a second. Asked again, nothing changes.
+         * Resumes a paused queue
+         * @description Workers notice within a second. Resuming a queue that is not paused has no effect.
          */
         post: operations["resume_queue"];
         delete?: never;
@@ -295,13 +295,14 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The reconciler's sweeps, and what the last run of each found */
+        /** The reconciler's sweeps, with the findings of each sweep's last run */
         get: operations["list_sweeps"];
         put?: never;
         /**
-         * Compares rows with the world now, and repairs or reports each difference
-         * @description The answer comes when every sweep has run, and tells what each found. If that takes longer than 15 s it is 504 with those
-         *     that have run (`sweeps`); the others go on. Without a worker that could do it the answer is 503 at once.
+         * Runs the reconciler now
+         * @description The reconciler compares the database with the Docker engine and the disk, and repairs or reports each difference. The answer
+         *     comes when every sweep has run, and holds the findings. After 15 s it is 504 with the finished sweeps (`sweeps`); the others
+         *     continue. It is 503 at once if no worker is available.
          */
         post: operations["run_reconciler"];
         delete?: never;
@@ -338,8 +339,8 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Removes the files of an instance that could be brought back, and what still runs of it, for good
-         * @description Asked again, nothing changes. Refused once the instance is being restored.
+         * Permanently removes a recoverable instance: its files, and its container if one still runs
+         * @description A second request has no effect. Refused once the instance is being restored.
          */
         delete: operations["purge_instance"];
         options?: never;
@@ -357,8 +358,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Brings an instance back: a deleted one, or the one of a directory that the database does not know
-         * @description With its files, its token, its settings and its address, as far as they are known. Quotas do not stand in the way.
+         * Restores a deleted instance, or one found on disk that the database does not know
+         * @description Restores files, token, settings and address, as far as they are known. Quotas are not checked.
          */
         post: operations["restore_instance"];
         delete?: never;
@@ -378,10 +379,11 @@ export interface paths {
         put?: never;
         /**
          * Updates every instance
-         * @description In waves: one, then a tenth, then the rest, and last those that failed last time or do not run. Each instance by a job of its
-         *     own, which ends as an update does: up to date, or as it was. A failure counts against the image if the gateway comes up again
-         *     with the old one. Two of these, of two people's instances and more than a tenth of those that tried the image, stop
-         *     it. Cancelled like any other job: what is under way is rolled back.
+         * @description Updates run in waves: one instance, then a tenth, then the rest, and last the instances that failed last time or do not run. A
+         *     job of its own updates each instance; on failure the instance is rolled back. A failure counts against the image if the
+         *     gateway starts again with the old one. The rollout stops after two such failures if they affect instances of two people and
+         *     more than a tenth of the instances that tried the image. It can be cancelled like any other job; updates in progress are
+         *     rolled back.
          */
         post: operations["update_all"];
         delete?: never;
@@ -397,7 +399,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** How far an update of everything is, with each instance */
+        /** The progress of an update of all instances */
         get: operations["get_rollout"];
         put?: never;
         post?: never;
@@ -414,12 +416,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Everybody, the newest first */
+        /** All people, newest first */
         get: operations["list_users"];
         put?: never;
         /**
-         * Makes an account, and an invitation with which the person sets a password
-         * @description The invitation is good for 24 hours; another one is made by `POST /api/admin/users/{id}/reset-password`.
+         * Creates an account, and an invitation to set its password
+         * @description The invitation is valid for 24 hours; `POST /api/admin/users/{id}/reset-password` creates another one.
          */
         post: operations["create_user"];
         delete?: never;
@@ -441,7 +443,7 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
-        /** Changes what a person may do */
+        /** Changes a person's name, role, quotas or suspension */
         patch: operations["edit_user"];
         trace?: never;
     };
@@ -455,8 +457,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Takes a person's password away, and makes an invitation with which the person sets another
-         * @description The person is signed out everywhere. Tokens stay: programs go on.
+         * Resets a person's password: creates an invitation to set a new one
+         * @description The person is signed out everywhere. API tokens stay valid.
          */
         post: operations["reset_password"];
         delete?: never;
@@ -476,7 +478,7 @@ export interface paths {
         get: operations["get_version_policy"];
         /**
          * Sets which versions of OpenClaw may be started
-         * @description Instances with an older version are shown as `vulnerable`. What runs goes on running.
+         * @description Instances with an older version are shown as `vulnerable`. Running instances keep running.
          */
         put: operations["set_version_policy"];
         post?: never;
@@ -493,7 +495,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The workers, newest first; dead ones are shown for a day */
+        /** The workers, newest first; dead workers are shown for a day */
         get: operations["list_workers"];
         put?: never;
         post?: never;
@@ -513,8 +515,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Asks a worker to take nothing new, and to end when its jobs have
-         * @description It hears of it with its next sign of life, within seconds. Asked again, nothing changes.
+         * Drains a worker: it takes no new jobs, and exits when its jobs have ended
+         * @description The worker learns of it with its next heartbeat, within seconds. A second request has no effect.
          */
         post: operations["drain_worker"];
         delete?: never;
@@ -531,8 +533,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * What you did, and what was done to what is yours, newest first
-         * @description Where somebody else did it, from where is not told.
+         * Your part of the audit log, newest first
+         * @description It holds what you did and what was done to your things. The address of other people is not shown.
          */
         get: operations["list_own_audit"];
         put?: never;
@@ -552,7 +554,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Sets the password that one was invited to set, and signs in */
+        /** Accepts an invitation: sets the password and signs in */
         post: operations["accept_invitation"];
         delete?: never;
         options?: never;
@@ -590,7 +592,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Signs out: what was shown, cookie or token, is good for nothing any more */
+        /** Signs out: ends the session, or revokes the token, that the request was made with */
         post: operations["logout"];
         delete?: never;
         options?: never;
@@ -606,10 +608,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Comes back from the provider of identities, and signs in
-         * @description The browser goes on to the panel; where it did not succeed, to `/sign-in?error=` with `oidc_refused`, `oidc_failed`,
-         *     `oidc_unknown_account`, or what keeps an identity that was never seen before from leading to an account:
-         *     `oidc_email_missing`, `oidc_email_verified_missing` (claims that the provider does not send), `oidc_email_unverified`.
+         * Callback of the identity provider; signs in
+         * @description The browser is redirected to the panel; on failure to `/sign-in?error=` with `oidc_refused`, `oidc_failed`,
+         *     `oidc_unknown_account`, or the reason why a new identity cannot be linked to an account: `oidc_email_missing`,
+         *     `oidc_email_verified_missing` (claims that the provider does not send), `oidc_email_unverified`.
          */
         get: operations["finish_oidc"];
         put?: never;
@@ -628,8 +630,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Goes to the provider of identities, to sign in there
-         * @description Where it does not answer as it should, to `/sign-in?error=oidc_unavailable`.
+         * Redirects to the identity provider to sign in
+         * @description Redirects to `/sign-in?error=oidc_unavailable` if the provider is not available.
          */
         get: operations["start_oidc"];
         put?: never;
@@ -647,7 +649,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** How one can sign in here */
+        /** The available ways to sign in */
         get: operations["get_auth_options"];
         put?: never;
         post?: never;
@@ -667,7 +669,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Makes the first administrator, and signs in
+         * Creates the first administrator, and signs in
          * @description Possible once, with the token from the API's log.
          */
         post: operations["set_up"];
@@ -689,8 +691,8 @@ export interface paths {
         put?: never;
         /**
          * Creates an instance
-         * @description The answer comes at once; the job brings the instance up. With an `Idempotency-Key` the same request can be sent
-         *     again without making a second instance: the answer is then about the first one, with `Idempotency-Replayed: true`.
+         * @description The answer comes at once; a job provisions the instance. A request with an `Idempotency-Key` can be repeated without creating
+         *     a second instance: the answer then describes the first one, with `Idempotency-Replayed: true`.
          */
         post: operations["create_instance"];
         delete?: never;
@@ -706,7 +708,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What you have deleted and can still take back */
+        /** Your deleted instances that can still be restored */
         get: operations["list_deleted_instances"];
         put?: never;
         post?: never;
@@ -723,7 +725,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What some of your instances have used in the last hour, minute by minute */
+        /** Resource usage of several of your instances in the last hour, per minute */
         get: operations["get_usage"];
         put?: never;
         post?: never;
@@ -749,17 +751,17 @@ export interface paths {
         post?: never;
         /**
          * Deletes an instance
-         * @description Always accepted: whatever is under way on the instance is cancelled first. Asked again, it answers with the same job. Its files are
-         *     kept for a while, and it can be taken back until then (`GET /api/instances/deleted`).
+         * @description Always accepted: other jobs on the instance are cancelled first. A second request answers with the same job. The files are
+         *     kept for a while, and the instance can be restored until then (`GET /api/instances/deleted`).
          */
         delete: operations["delete_instance"];
         options?: never;
         head?: never;
         /**
          * Changes the name or the settings of an instance
-         * @description Limits, channel, provider and environment need a new container: they are noted, shown as `pendingChanges`, and applied by
-         *     the next restart or update. With `applyNow` they are applied at once: the answer is then 202 with the job, and whatever
-         *     goes wrong ends with the instance as it was.
+         * @description Limits, channel, provider and environment need a new container: they are stored, shown as `pendingChanges`, and applied by the
+         *     next restart or update. With `applyNow` they are applied at once: the answer is then 202 with the job, and a failure leaves
+         *     the instance as it was.
          */
         patch: operations["edit_instance"];
         trace?: never;
@@ -791,9 +793,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Makes a link that opens the dashboard as its owner
-         * @description For the owner only, while the instance runs. The link opens once, within ten minutes; the browser that opened it is
-         *     one of the instance's devices from then on. It takes some seconds, because OpenClaw itself makes it.
+         * Creates a link that opens the dashboard as its owner
+         * @description For the owner only, while the instance runs. The link can be opened once, within ten minutes; it pairs the browser with the
+         *     instance. OpenClaw creates the link, which takes some seconds.
          */
         post: operations["create_dashboard_link"];
         delete?: never;
@@ -810,9 +812,9 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The devices of an instance: those that wait to be let in, and those that were
-         * @description For the owner only, while the instance runs. What a device says of itself is not to be trusted: compare its request id
-         *     with the one that the device shows.
+         * The paired devices of an instance, and its pairing requests
+         * @description For the owner only, while the instance runs. Do not trust what a device says of itself: compare its request id with the one
+         *     that the device shows.
          */
         get: operations["list_devices"];
         put?: never;
@@ -833,7 +835,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Shuts a device out that was let in */
+        /** Removes a paired device */
         delete: operations["remove_device"];
         options?: never;
         head?: never;
@@ -849,7 +851,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Lets a device in that waits */
+        /** Approves a pairing request */
         post: operations["approve_device"];
         delete?: never;
         options?: never;
@@ -866,7 +868,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Turns a device away that waits; it may ask again */
+        /** Rejects a pairing request; the device may ask again */
         post: operations["reject_device"];
         delete?: never;
         options?: never;
@@ -899,11 +901,11 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * What the gateway of an instance prints
-         * @description For the owner only. With `Accept: text/event-stream` each line is an event named `line` with its time, its stream and its text,
-         *     and when the gateway has ended there comes one named `end`. A client that was cut off goes on where it was with
-         *     `Last-Event-ID`. Otherwise the answer is a file, a line each with its time. Secrets of the instance are masked, and control
-         *     characters taken out.
+         * The log of an instance's gateway
+         * @description For the owner only. With `Accept: text/event-stream` each line is an event named `line` with its time, its stream and its
+         *     text; an event named `end` follows when the gateway has ended. A disconnected client resumes with `Last-Event-ID`. Otherwise
+         *     the answer is a text file with one timestamped line each. Secrets of the instance are masked, and control characters are
+         *     removed.
          */
         get: operations["read_logs"];
         put?: never;
@@ -925,8 +927,7 @@ export interface paths {
         put?: never;
         /**
          * Restarts an instance
-         * @description Only one that runs; its files, its port and its token stay. If a restart waits already, the answer is about
-         *     that one.
+         * @description The instance must be running; its files, port and token stay. If a restart is already queued, the answer describes that one.
          */
         post: operations["restart_instance"];
         delete?: never;
@@ -945,10 +946,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Takes an instance back to what it was before its last change
-         * @description Image, settings, configuration and state; the workspace stays. Possible while `GET …/changes` shows a change with
-         *     `canRollBack`. A rollback is a change itself, and can be taken back in the same way.
-         *     Refused where its limits from then would be more than is left of the quotas.
+         * Rolls an instance back to its state before the last change
+         * @description Restores image, settings, configuration and state; the workspace stays. Possible while `GET …/changes` shows a change with
+         *     `canRollBack`. A rollback is itself a change, and can be rolled back in the same way. Refused if the earlier limits would
+         *     exceed the owner's quotas.
          */
         post: operations["rollback_instance"];
         delete?: never;
@@ -968,8 +969,7 @@ export interface paths {
         put?: never;
         /**
          * Starts an instance
-         * @description One that never came up is made again from the beginning. If a job is starting it already, the answer is
-         *     about that job.
+         * @description An instance that never came up is provisioned again. If a job is already starting it, the answer describes that job.
          */
         post: operations["start_instance"];
         delete?: never;
@@ -986,8 +986,9 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * What an instance uses, once a second
-         * @description For the owner only, while the instance runs: each event is named `stats`. When the gateway has ended there comes one named `end`.
+         * Streams an instance's resource usage, once a second
+         * @description For the owner only, while the instance runs. Each event is named `stats`; an event named `end` follows when the gateway has
+         *     ended.
          */
         get: operations["follow_stats"];
         put?: never;
@@ -1006,7 +1007,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * What an instance has used in the last day, minute by minute
+         * An instance's resource usage in the last day, per minute
          * @description For the owner only.
          */
         get: operations["get_stats_history"];
@@ -1029,7 +1030,7 @@ export interface paths {
         put?: never;
         /**
          * Stops an instance
-         * @description Its files, its port and its token stay. If a job is stopping it already, the answer is about that job.
+         * @description Its files, port and token stay. If a job is already stopping it, the answer describes that job.
          */
         post: operations["stop_instance"];
         delete?: never;
@@ -1047,8 +1048,8 @@ export interface paths {
         };
         /**
          * Opens a terminal in an instance and attaches to it, in one WebSocket
-         * @description For the owner only, while the instance runs. What is said is what is said to a terminal that was opened by
-         *     `POST /api/instances/{id}/terminals`. Programs show their token as always; a browser has to come from a page of the panel's own.
+         * @description For the owner only, while the instance runs. The messages are those of a terminal that was opened with `POST
+         *     /api/instances/{id}/terminals`. Programs authenticate with their token; a browser must come from a page of the panel.
          */
         get: operations["open_terminal_directly"];
         put?: never;
@@ -1068,21 +1069,21 @@ export interface paths {
         };
         /**
          * The open terminals of an instance
-         * @description For the owner only. One whose browser is gone is among them until nobody has come back for a minute.
+         * @description For the owner only. A terminal whose browser has disconnected stays open for a minute.
          */
         get: operations["list_terminals"];
         put?: never;
         /**
          * Opens a terminal in an instance
-         * @description For the owner only, while the instance runs. Attach to it with a WebSocket at `/api/terminals/{terminalId}/ws`, with the
-         *     subprotocols `clawdeploy-term.v1` and `ticket.{ticket}`, from a page of the panel's own origin. Binary messages are what is
-         *     typed and what is printed, byte for byte; text messages are JSON. After `{"type":"hello","offset","reset","replay"}` follows what was
-         *     printed from `offset` on, and then what is printed. Say `{"type":"ack","offset"}` for each 64 KiB that are on the screen: no more than
-         *     256 KiB are sent ahead. `{"type":"resize","cols","rows"}` and `{"type":"close"}` may be said too; `warning`, `error` and
-         *     `{"type":"exit","code"}` are told. Whoever is cut off has a minute to ask for another ticket and to attach again with `?from=` the
-         *     offset up to which it has seen everything. Closed with 1000: it ended; 1009: a message of more than 64 KiB; 1012: attach
-         *     again; 4001: somebody else attached; 4008: nothing was acknowledged or typed for too long; 4401: the ticket is not good;
-         *     4403: not allowed any more; 4404: gone; 4409: the instance is stopped.
+         * @description For the owner only, while the instance runs. Attach with a WebSocket at `/api/terminals/{terminalId}/ws`, with the
+         *     subprotocols `clawdeploy-term.v1` and `ticket.{ticket}`, from a page of the panel's own origin. Binary messages are input and
+         *     output, byte for byte; text messages are JSON. The server sends `{"type":"hello","offset","reset","replay"}`, then the earlier
+         *     output from `offset` on, then new output. The client sends `{"type":"ack","offset"}` for each 64 KiB that it has shown; at
+         *     most 256 KiB are sent ahead. It may also send `{"type":"resize","cols","rows"}` and `{"type":"close"}`; the server also sends
+         *     `warning`, `error` and `{"type":"exit","code"}`. A disconnected client has a minute to get another ticket and to attach again,
+         *     with the offset up to which it has seen everything in `?from=`. Close codes: 1000: the terminal ended; 1009: a message was
+         *     larger than 64 KiB; 1012: attach again; 4001: another client attached; 4008: nothing was acknowledged or typed for too long;
+         *     4401: the ticket is not valid; 4403: no longer allowed; 4404: the terminal is gone; 4409: the instance is stopped.
          */
         post: operations["open_terminal"];
         delete?: never;
@@ -1101,8 +1102,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Takes a deleted instance back
-         * @description With its files, its token, its settings and its address, as long as `GET /api/instances/deleted` shows it.
+         * Restores a deleted instance
+         * @description Restores files, token, settings and address, as long as `GET /api/instances/deleted` shows the instance.
          */
         post: operations["undelete_instance"];
         delete?: never;
@@ -1122,9 +1123,9 @@ export interface paths {
         put?: never;
         /**
          * Updates OpenClaw in an instance
-         * @description Port, token, files and limits stay. What the instance was before is kept for a while (see `GET …/changes`), and whatever
-         *     goes wrong ends with the instance as it was. One that is stopped is updated and left stopped. If an update is open
-         *     already, the answer is about that one.
+         * @description Port, token, files and limits stay. The earlier state is kept for a while (see `GET …/changes`), and a failure leaves the
+         *     instance as it was. A stopped instance is updated and stays stopped. If an update is already open, the answer describes that
+         *     one.
          */
         post: operations["update_instance"];
         delete?: never;
@@ -1158,10 +1159,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * What the build prints that a job of yours waits for, or has waited for
-         * @description As `GET /api/admin/images/{id}/log`: with `Accept: text/event-stream` it is told as it is printed, else the answer is what is
-         *     kept of it. The stream is there before the build has begun; at its end comes an event named `end` with how the build
-         *     ended, without a text. 404 for a job that waits for no build.
+         * The log of the image build that a job waits for, or has waited for
+         * @description Like `GET /api/admin/images/{id}/log`: with `Accept: text/event-stream` the log is streamed as it is written, otherwise the
+         *     answer is the log so far. The stream can be opened before the build starts; an event named `end` at its end tells how the
+         *     build ended, without a text. 404 for a job that waits for no build.
          */
         get: operations["follow_build_log"];
         put?: never;
@@ -1182,8 +1183,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Asks a job to stop
-         * @description A job that waits ends at once; one that runs ends at its next step, and its steps are undone.
+         * Cancels a job
+         * @description A queued job ends at once; a running one stops at its next step, and its steps are undone.
          */
         post: operations["cancel_job"];
         delete?: never;
@@ -1200,10 +1201,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * What happened to a job
-         * @description With `Accept: text/event-stream` the story is told as it happens: each entry is an event with its id and the entry as
-         *     JSON, and when the job is over there comes one named `end` with the job. A client that was cut off goes on where it
-         *     was with `Last-Event-ID`. Otherwise the answer is a page of the story so far, oldest first.
+         * The events of a job
+         * @description With `Accept: text/event-stream` entries are streamed as they happen: each entry is an event with its id and the entry as
+         *     JSON; an event named `end` with the job follows when it has ended. A disconnected client resumes with `Last-Event-ID`.
+         *     Otherwise the answer is a page of the entries so far, oldest first.
          */
         get: operations["list_job_events"];
         put?: never;
@@ -1221,7 +1222,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Who you are */
+        /** Your account */
         get: operations["get_me"];
         put?: never;
         post?: never;
@@ -1261,11 +1262,11 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Begins to set up an authenticator app
-         * @description Nothing changes until a code of it is confirmed.
+         * Starts the set-up of an authenticator app
+         * @description Signing in does not change until a code is confirmed.
          */
         post: operations["prepare_totp"];
-        /** Removes the authenticator app: from now on the password alone signs in */
+        /** Removes the authenticator app: signing in needs only the password */
         delete: operations["remove_totp"];
         options?: never;
         head?: never;
@@ -1281,7 +1282,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Ends the set-up of an authenticator app: from now on signing in needs its codes */
+        /** Confirms an authenticator app: signing in needs its codes from now on */
         post: operations["confirm_totp"];
         delete?: never;
         options?: never;
@@ -1296,7 +1297,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The browsers in which you are signed in, the one seen last first */
+        /** Your sessions in browsers, most recently used first */
         get: operations["list_sessions"];
         put?: never;
         post?: never;
@@ -1316,7 +1317,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Signs a browser out: its cookie is refused from now on */
+        /** Ends a session: its cookie is refused from now on */
         delete: operations["end_session"];
         options?: never;
         head?: never;
@@ -1334,8 +1335,8 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Ends a terminal, and what runs in it
-         * @description For whoever opened it. It is over within a second.
+         * Closes a terminal, and ends what runs in it
+         * @description Only for the person who opened it. It ends within a second.
          */
         delete: operations["close_terminal"];
         options?: never;
@@ -1353,8 +1354,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Another ticket for a terminal, to attach to it again
-         * @description For whoever opened it. A ticket that was given before is void.
+         * Creates another ticket for a terminal, to attach to it again
+         * @description Only for the person who opened it. Earlier tickets are no longer valid.
          */
         post: operations["create_terminal_ticket"];
         delete?: never;
@@ -1370,10 +1371,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Your tokens that are good now, newest first */
+        /** Your valid API tokens, newest first */
         get: operations["list_tokens"];
         put?: never;
-        /** Makes a token, for a program */
+        /** Creates an API token */
         post: operations["create_token"];
         delete?: never;
         options?: never;
@@ -1391,7 +1392,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Revokes a token: it is refused from now on */
+        /** Revokes an API token */
         delete: operations["revoke_token"];
         options?: never;
         head?: never;
@@ -1405,7 +1406,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The process answers */
+        /** Liveness: the process answers */
         get: operations["healthz"];
         put?: never;
         post?: never;
@@ -1423,8 +1424,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Whether requests can be served
-         * @description Without Redis or workers the answer is still 200: requests are accepted, only their jobs wait.
+         * Readiness: whether requests can be served
+         * @description The answer is still 200 without Redis or workers: requests are accepted, and their jobs wait.
          */
         get: operations["readyz"];
         put?: never;
@@ -1455,19 +1456,19 @@ export interface components {
         AdminJob: components["schemas"]["JobView"] & {
             /**
              * Format: int32
-             * @description Tries under which the worker vanished, counted alike.
+             * @description Attempts whose worker crashed, counted in the same way.
              */
             crashes: number;
             /**
              * Format: int32
-             * @description Tries that ended in an error and were followed by another, since it was accepted or put back by hand.
+             * @description Failed attempts that were retried, since the job was accepted or retried by hand.
              */
             failures: number;
-            /** @description Name of its instance; null: it is on none, or that is gone. */
+            /** @description Name of its instance; null: the job has none, or the instance is gone. */
             instanceName?: string | null;
             lease?: components["schemas"]["LeaseView"] | null;
             ownerEmail?: string | null;
-            /** @description Id of the request that made it, for the logs. */
+            /** @description Id of the request that created it, for the logs. */
             requestId?: string | null;
             requestedBy?: components["schemas"]["UserId"] | null;
             requestedByEmail?: string | null;
@@ -1477,7 +1478,7 @@ export interface components {
          * @enum {string}
          */
         AiProvider: "none" | "anthropic" | "openai" | "gemini" | "openrouter";
-        /** @description That the process answers. */
+        /** @description The process answers. */
         Alive: {
             status: components["schemas"]["Health"];
         };
@@ -1516,7 +1517,7 @@ export interface components {
         /** @description How one can sign in. */
         AuthOptions: {
             oidc?: components["schemas"]["OidcOption"] | null;
-            /** @description Nobody is there yet: the first administrator is to be made, with the token in the API's log. */
+            /** @description There is no account yet: the first administrator has to be created, with the token in the API's log. */
             setupRequired: boolean;
         };
         ChangePassword: {
@@ -1529,7 +1530,7 @@ export interface components {
          */
         ChangeReason: "update" | "rollback" | "settings";
         /**
-         * @description How far a change is.
+         * @description Progress of a change.
          * @enum {string}
          */
         ChangeStatus: "changing" | "kept" | "rolled_back" | "stuck" | "unknown";
@@ -1540,7 +1541,7 @@ export interface components {
              * @description Their size, in bytes.
              */
             bytes?: number | null;
-            /** @description `POST …/rollback` goes back to what was before this one. */
+            /** @description `POST …/rollback` restores the state before this change. */
             canRollBack: boolean;
             /** @description Settings that it changed; null: not known, because a newer version of the platform wrote them. */
             changedSettings?: components["schemas"]["Setting"][] | null;
@@ -1635,7 +1636,7 @@ export interface components {
              */
             memoryMb?: number | null;
             /**
-             * @description What you call it; unique among your instances, 1 to 64 characters
+             * @description Name; unique among your instances, 1 to 64 characters
              * @example first
              */
             name: string;
@@ -1643,7 +1644,7 @@ export interface components {
         CreateToken: {
             /**
              * Format: int64
-             * @description Refused after so many days
+             * @description Days until the token expires
              * @default 90
              */
             expiresInDays?: number | null;
@@ -1661,7 +1662,7 @@ export interface components {
              * @example ann@example.com
              */
             email: string;
-            /** @description What the person is called */
+            /** @description Name of the person */
             name?: string;
             /** @default user */
             role?: components["schemas"]["Role"] | null;
@@ -1703,7 +1704,7 @@ export interface components {
             items: components["schemas"]["DeletedInstance"][];
         };
         /**
-         * @description What the owner wants.
+         * @description The state that the owner wants.
          * @enum {string}
          */
         DesiredState: "running" | "stopped" | "deleted";
@@ -1713,18 +1714,18 @@ export interface components {
         Devices: {
             /** @description Devices that are not listed: there are too many, or what the gateway says of them was not understood. */
             leftOut?: number;
-            /** @description Let in. */
+            /** @description Paired devices. */
             paired: components["schemas"]["PairedDevice"][];
-            /** @description Waiting to be let in, the newest first. */
+            /** @description Pairing requests, newest first. */
             pending: components["schemas"]["PendingDevice"][];
         };
-        /** @description What to change; what is left out stays. */
+        /** @description What to change; omitted fields stay as they are. */
         EditInstance: {
             aiProvider?: components["schemas"]["AiProvider"] | null;
             /** @description Key of the model provider; required with another provider */
             apiKey?: string | null;
             /**
-             * @description Make the container anew with what was changed; otherwise a restart or an update does
+             * @description Apply the changes now in a new container; otherwise the next restart or update applies them
              * @default false
              */
             applyNow?: boolean;
@@ -1736,7 +1737,7 @@ export interface components {
              * @description CPU limit, in thousandths of a core
              */
             cpuMillis?: number | null;
-            /** @description Environment variables to set, or to take away with null; others stay */
+            /** @description Environment variables to set, or to remove with null; others stay */
             env?: {
                 [key: string]: string | null;
             } | null;
@@ -1763,12 +1764,15 @@ export interface components {
             /** Format: int64 */
             terminals?: number | null;
         };
-        /** @description What to change; what is left out stays. */
+        /** @description What to change; omitted fields stay as they are. */
         EditUser: {
             name?: string | null;
             quotas?: components["schemas"]["EditQuotas"] | null;
             role?: components["schemas"]["Role"] | null;
-            /** @description Keeps the person out, or lets the person in again. What is open ends within two seconds; instances go on running. */
+            /**
+             * @description Suspends the person, or ends the suspension. Open sessions, streams and terminals end within two seconds; instances keep
+             *     running.
+             */
             suspended?: boolean | null;
         };
         /**
@@ -1834,7 +1838,7 @@ export interface components {
          */
         FirewallState: "ok" | "open" | "off" | "unknown";
         /**
-         * @description How something is.
+         * @description Health of a part.
          * @enum {string}
          */
         Health: "ok" | "degraded" | "down";
@@ -1844,7 +1848,7 @@ export interface components {
             createdAt: string;
             /**
              * Format: date-time
-             * @description Since when new instances are made from it, or were; null: never.
+             * @description Since when new instances use it, or used it; null: never.
              */
             currentSince?: string | null;
             /**
@@ -1864,7 +1868,7 @@ export interface components {
              * @description Percent.
              */
             progress: number;
-            /** @description What was asked for: a version, a branch or tag, a reference in a registry. */
+            /** @description The requested version, branch, tag or registry reference. */
             reference?: string | null;
             /**
              * Format: date-time
@@ -1872,7 +1876,7 @@ export interface components {
              */
             removedAt?: string | null;
             requestedBy?: components["schemas"]["UserId"] | null;
-            /** @description What that came to, the same for the same content: version and recipe, commit or digest. */
+            /** @description The resolved reference, which identifies the content: version and recipe, commit or digest. */
             revision?: string | null;
             /**
              * Format: int64
@@ -1890,7 +1894,7 @@ export interface components {
          */
         ImageBuildId: string;
         /**
-         * @description How far a build is.
+         * @description Progress of a build.
          * @enum {string}
          */
         ImageBuildStatus: "building" | "ready" | "failed" | "cancelled";
@@ -1898,19 +1902,19 @@ export interface components {
         ImageLog: {
             /**
              * Format: int64
-             * @description At which byte of the whole log the text begins: what is before it is not kept.
+             * @description Byte offset in the whole log at which the text begins; earlier text is not kept.
              */
             from: number;
             /**
              * Format: int32
-             * @description How far the build is, in percent.
+             * @description Progress of the build, in percent.
              */
             progress: number;
             status: components["schemas"]["ImageBuildStatus"];
             text: string;
             /**
              * Format: int64
-             * @description At which byte it ends, which is where one goes on.
+             * @description Byte offset at which it ends, from which a client continues.
              */
             to: number;
         };
@@ -1927,7 +1931,7 @@ export interface components {
          */
         InstanceId: string;
         /**
-         * @description What is so. `running` means that the gateway answers its readiness endpoint, not that a container exists.
+         * @description The actual status. `running` means that the gateway answers its readiness endpoint, not that a container exists.
          * @enum {string}
          */
         InstanceStatus: "pending" | "provisioning" | "running" | "stopping" | "stopped" | "starting" | "updating" | "deleting" | "error";
@@ -1943,27 +1947,27 @@ export interface components {
             /** Format: date-time */
             createdAt: string;
             currentJob?: components["schemas"]["JobView"] | null;
-            /** @description Where the dashboard is opened; while it runs only. */
+            /** @description URL of the dashboard; only while the instance runs. */
             dashboardUrl?: string | null;
-            /** @description What the owner wants; with a job under way it differs from `status`. */
+            /** @description The state that the owner wants; it differs from `status` while a job is in progress. */
             desiredState: components["schemas"]["DesiredState"];
             /**
              * Format: int64
-             * @description What its files take on the disk, in bytes, measured about once a minute; null: not yet.
+             * @description Disk usage of its files, in bytes, measured about once a minute; null: not measured yet.
              */
             diskBytes?: number | null;
             /**
              * Format: int64
-             * @description How many bytes they may take: at four fifths of it there is a warning in the audit log, at the limit the instance is
-             *     stopped; null: any number.
+             * @description Disk limit, in bytes: at four fifths of it the audit log gets a warning, at the limit the instance is stopped; null: no
+             *     limit.
              */
             diskLimitBytes?: number | null;
-            /** @description Names of its environment variables; what they are is not shown. */
+            /** @description Names of its environment variables; values are not shown. */
             env: string[];
             error?: components["schemas"]["Failure"] | null;
             gatewayToken?: components["schemas"]["Revealed"] | null;
             id: components["schemas"]["InstanceId"];
-            /** @description Version of OpenClaw that an update leads to, as far as it is built already; null: none is. */
+            /** @description Version of OpenClaw that an update installs, if it has been built; null: none has. */
             latestVersion?: string | null;
             /**
              * Format: int32
@@ -1971,7 +1975,7 @@ export interface components {
              */
             memoryMb: number;
             name: string;
-            /** @description Version of OpenClaw that it has; null: not known, or none yet. */
+            /** @description Installed version of OpenClaw; null: not known, or none yet. */
             openclawVersion?: string | null;
             ownerId: components["schemas"]["UserId"];
             /** @description Settings that were changed and that the container does not have yet: a restart, an update or `applyNow` applies them. */
@@ -1984,14 +1988,14 @@ export interface components {
             status: components["schemas"]["InstanceStatus"];
             /** Format: date-time */
             statusChangedAt: string;
-            /** @description There is a newer image than the one that it was made from. */
+            /** @description A newer image than the instance's is available. */
             updateAvailable: boolean;
             /** Format: date-time */
             updatedAt: string;
             /** @description Its version of OpenClaw is known to be vulnerable: update it. */
             vulnerable: boolean;
         };
-        /** @description With this a person sets a password, once, by `POST /api/auth/invitations/accept`. */
+        /** @description Lets a person set a password, once, with `POST /api/auth/invitations/accept`. */
         Invitation: {
             /** Format: date-time */
             expiresAt: string;
@@ -2048,11 +2052,11 @@ export interface components {
          */
         JobKind: "provision" | "start" | "stop" | "restart" | "delete" | "rebuild_image" | "update" | "rollback" | "recreate" | "update_all" | "restore" | "noop";
         /**
-         * @description How far a job is. A retry is `queued` again, with a later `runAt`.
+         * @description Status of a job. A retry is `queued` again, with a later `runAt`.
          * @enum {string}
          */
         JobStatus: "queued" | "running" | "succeeded" | "failed" | "cancelled";
-        /** @description All there is to know about a job. */
+        /** @description A job with everything that is known of it. */
         JobStory: components["schemas"]["AdminJob"] & {
             /** Format: date-time */
             cancelRequestedAt?: string | null;
@@ -2060,7 +2064,7 @@ export interface components {
             events: components["schemas"]["JobEvent"][];
             /** @description There are more events than are shown; `GET /api/jobs/{id}/events` has them all. */
             moreEvents: boolean;
-            /** @description What it was told to do; never a secret. */
+            /** @description The job's arguments; never a secret. */
             payload: Record<string, never>;
             queue?: components["schemas"]["QueuePlace"] | null;
             /** @description The steps that were begun, in their order. */
@@ -2071,10 +2075,10 @@ export interface components {
         JobView: {
             /**
              * Format: int64
-             * @description How often a worker took it.
+             * @description Number of times that a worker has claimed it.
              */
             attempt: number;
-            /** @description Somebody asked for it to stop. */
+            /** @description Cancellation was requested. */
             cancelRequested: boolean;
             /** Format: date-time */
             createdAt: string;
@@ -2093,13 +2097,13 @@ export interface components {
             progress: number;
             /**
              * Format: date-time
-             * @description Not before then.
+             * @description The earliest time at which it can start.
              */
             runAt: string;
             /** Format: date-time */
             startedAt?: string | null;
             status: components["schemas"]["JobStatus"];
-            /** @description The step under way, or the last one. */
+            /** @description The current step, or the last one. */
             step?: string | null;
         };
         KindView: components["schemas"]["Counts"] & {
@@ -2121,7 +2125,7 @@ export interface components {
         LeaseView: {
             /**
              * Format: int64
-             * @description What is written with another number than this is refused.
+             * @description Writes with any other number are refused.
              */
             fence: number;
             /**
@@ -2171,12 +2175,12 @@ export interface components {
             wave: number;
         };
         /**
-         * @description Whose fault it is that an instance could not be updated.
+         * @description What prevented the update of an instance.
          * @enum {string}
          */
         MemberFault: "image" | "instance" | "platform";
         /**
-         * @description How far a rollout is with one instance.
+         * @description Progress of a rollout on one instance.
          * @enum {string}
          */
         MemberStatus: "waiting" | "updating" | "updated" | "failed" | "skipped";
@@ -2194,12 +2198,12 @@ export interface components {
             /** @description Null: it is gone. */
             name?: string | null;
         };
-        /** @description A provider of identities. */
+        /** @description An identity provider. */
         OidcOption: {
-            /** @description What people call it */
+            /** @description The name shown on the sign-in page */
             name: string;
         };
-        /** @description How a terminal is to be. */
+        /** @description Options of a new terminal. */
         OpenTerminal: {
             /**
              * Format: int32
@@ -2225,7 +2229,7 @@ export interface components {
          * @enum {string}
          */
         Outcome: "success" | "failure";
-        /** @description An instance and whose it is. */
+        /** @description An instance with its owner. */
         OwnedInstance: components["schemas"]["InstanceView"] & {
             ownerEmail?: string | null;
         };
@@ -2234,24 +2238,24 @@ export interface components {
             items: (components["schemas"]["JobView"] & {
                 /**
                  * Format: int32
-                 * @description Tries under which the worker vanished, counted alike.
+                 * @description Attempts whose worker crashed, counted in the same way.
                  */
                 crashes: number;
                 /**
                  * Format: int32
-                 * @description Tries that ended in an error and were followed by another, since it was accepted or put back by hand.
+                 * @description Failed attempts that were retried, since the job was accepted or retried by hand.
                  */
                 failures: number;
-                /** @description Name of its instance; null: it is on none, or that is gone. */
+                /** @description Name of its instance; null: the job has none, or the instance is gone. */
                 instanceName?: string | null;
                 lease?: components["schemas"]["LeaseView"] | null;
                 ownerEmail?: string | null;
-                /** @description Id of the request that made it, for the logs. */
+                /** @description Id of the request that created it, for the logs. */
                 requestId?: string | null;
                 requestedBy?: components["schemas"]["UserId"] | null;
                 requestedByEmail?: string | null;
             })[];
-            /** @description Give it as `cursor` to get the next page; null: this is the last one. */
+            /** @description Pass it as `cursor` to get the next page; null: this is the last page. */
             nextCursor?: string | null;
         };
         /** @description One page of a list. */
@@ -2275,7 +2279,7 @@ export interface components {
                 targetId: string;
                 targetKind: string;
             }[];
-            /** @description Give it as `cursor` to get the next page; null: this is the last one. */
+            /** @description Pass it as `cursor` to get the next page; null: this is the last page. */
             nextCursor?: string | null;
         };
         /** @description One page of a list. */
@@ -2286,7 +2290,7 @@ export interface components {
                  * @description Their size, in bytes.
                  */
                 bytes?: number | null;
-                /** @description `POST …/rollback` goes back to what was before this one. */
+                /** @description `POST …/rollback` restores the state before this change. */
                 canRollBack: boolean;
                 /** @description Settings that it changed; null: not known, because a newer version of the platform wrote them. */
                 changedSettings?: components["schemas"]["Setting"][] | null;
@@ -2322,7 +2326,7 @@ export interface components {
                 /** @description Version of OpenClaw after; null: not known. */
                 toVersion?: string | null;
             }[];
-            /** @description Give it as `cursor` to get the next page; null: this is the last one. */
+            /** @description Pass it as `cursor` to get the next page; null: this is the last page. */
             nextCursor?: string | null;
         };
         /** @description One page of a list. */
@@ -2332,7 +2336,7 @@ export interface components {
                 createdAt: string;
                 /**
                  * Format: date-time
-                 * @description Since when new instances are made from it, or were; null: never.
+                 * @description Since when new instances use it, or used it; null: never.
                  */
                 currentSince?: string | null;
                 /**
@@ -2352,7 +2356,7 @@ export interface components {
                  * @description Percent.
                  */
                 progress: number;
-                /** @description What was asked for: a version, a branch or tag, a reference in a registry. */
+                /** @description The requested version, branch, tag or registry reference. */
                 reference?: string | null;
                 /**
                  * Format: date-time
@@ -2360,7 +2364,7 @@ export interface components {
                  */
                 removedAt?: string | null;
                 requestedBy?: components["schemas"]["UserId"] | null;
-                /** @description What that came to, the same for the same content: version and recipe, commit or digest. */
+                /** @description The resolved reference, which identifies the content: version and recipe, commit or digest. */
                 revision?: string | null;
                 /**
                  * Format: int64
@@ -2372,7 +2376,7 @@ export interface components {
                 /** @description Version of OpenClaw; null: not known before it is built. */
                 version?: string | null;
             }[];
-            /** @description Give it as `cursor` to get the next page; null: this is the last one. */
+            /** @description Pass it as `cursor` to get the next page; null: this is the last page. */
             nextCursor?: string | null;
         };
         /** @description One page of a list. */
@@ -2388,27 +2392,27 @@ export interface components {
                 /** Format: date-time */
                 createdAt: string;
                 currentJob?: components["schemas"]["JobView"] | null;
-                /** @description Where the dashboard is opened; while it runs only. */
+                /** @description URL of the dashboard; only while the instance runs. */
                 dashboardUrl?: string | null;
-                /** @description What the owner wants; with a job under way it differs from `status`. */
+                /** @description The state that the owner wants; it differs from `status` while a job is in progress. */
                 desiredState: components["schemas"]["DesiredState"];
                 /**
                  * Format: int64
-                 * @description What its files take on the disk, in bytes, measured about once a minute; null: not yet.
+                 * @description Disk usage of its files, in bytes, measured about once a minute; null: not measured yet.
                  */
                 diskBytes?: number | null;
                 /**
                  * Format: int64
-                 * @description How many bytes they may take: at four fifths of it there is a warning in the audit log, at the limit the instance is
-                 *     stopped; null: any number.
+                 * @description Disk limit, in bytes: at four fifths of it the audit log gets a warning, at the limit the instance is stopped; null: no
+                 *     limit.
                  */
                 diskLimitBytes?: number | null;
-                /** @description Names of its environment variables; what they are is not shown. */
+                /** @description Names of its environment variables; values are not shown. */
                 env: string[];
                 error?: components["schemas"]["Failure"] | null;
                 gatewayToken?: components["schemas"]["Revealed"] | null;
                 id: components["schemas"]["InstanceId"];
-                /** @description Version of OpenClaw that an update leads to, as far as it is built already; null: none is. */
+                /** @description Version of OpenClaw that an update installs, if it has been built; null: none has. */
                 latestVersion?: string | null;
                 /**
                  * Format: int32
@@ -2416,7 +2420,7 @@ export interface components {
                  */
                 memoryMb: number;
                 name: string;
-                /** @description Version of OpenClaw that it has; null: not known, or none yet. */
+                /** @description Installed version of OpenClaw; null: not known, or none yet. */
                 openclawVersion?: string | null;
                 ownerId: components["schemas"]["UserId"];
                 /** @description Settings that were changed and that the container does not have yet: a restart, an update or `applyNow` applies them. */
@@ -2429,14 +2433,14 @@ export interface components {
                 status: components["schemas"]["InstanceStatus"];
                 /** Format: date-time */
                 statusChangedAt: string;
-                /** @description There is a newer image than the one that it was made from. */
+                /** @description A newer image than the instance's is available. */
                 updateAvailable: boolean;
                 /** Format: date-time */
                 updatedAt: string;
                 /** @description Its version of OpenClaw is known to be vulnerable: update it. */
                 vulnerable: boolean;
             }[];
-            /** @description Give it as `cursor` to get the next page; null: this is the last one. */
+            /** @description Pass it as `cursor` to get the next page; null: this is the last page. */
             nextCursor?: string | null;
         };
         /** @description One page of a list. */
@@ -2468,7 +2472,7 @@ export interface components {
                 progress?: number | null;
                 step?: string | null;
             }[];
-            /** @description Give it as `cursor` to get the next page; null: this is the last one. */
+            /** @description Pass it as `cursor` to get the next page; null: this is the last page. */
             nextCursor?: string | null;
         };
         /** @description One page of a list. */
@@ -2476,10 +2480,10 @@ export interface components {
             items: {
                 /**
                  * Format: int64
-                 * @description How often a worker took it.
+                 * @description Number of times that a worker has claimed it.
                  */
                 attempt: number;
-                /** @description Somebody asked for it to stop. */
+                /** @description Cancellation was requested. */
                 cancelRequested: boolean;
                 /** Format: date-time */
                 createdAt: string;
@@ -2498,16 +2502,16 @@ export interface components {
                 progress: number;
                 /**
                  * Format: date-time
-                 * @description Not before then.
+                 * @description The earliest time at which it can start.
                  */
                 runAt: string;
                 /** Format: date-time */
                 startedAt?: string | null;
                 status: components["schemas"]["JobStatus"];
-                /** @description The step under way, or the last one. */
+                /** @description The current step, or the last one. */
                 step?: string | null;
             }[];
-            /** @description Give it as `cursor` to get the next page; null: this is the last one. */
+            /** @description Pass it as `cursor` to get the next page; null: this is the last page. */
             nextCursor?: string | null;
         };
         /** @description One page of a list. */
@@ -2515,7 +2519,7 @@ export interface components {
             items: (components["schemas"]["InstanceView"] & {
                 ownerEmail?: string | null;
             })[];
-            /** @description Give it as `cursor` to get the next page; null: this is the last one. */
+            /** @description Pass it as `cursor` to get the next page; null: this is the last page. */
             nextCursor?: string | null;
         };
         /** @description One page of a list. */
@@ -2537,7 +2541,7 @@ export interface components {
                  */
                 lastSeenAt?: string | null;
             })[];
-            /** @description Give it as `cursor` to get the next page; null: this is the last one. */
+            /** @description Pass it as `cursor` to get the next page; null: this is the last page. */
             nextCursor?: string | null;
         };
         /** @description One page of a list. */
@@ -2558,16 +2562,16 @@ export interface components {
                 /** @description Workers that are alive and take jobs from it. */
                 workers: number;
             })[];
-            /** @description Give it as `cursor` to get the next page; null: this is the last one. */
+            /** @description Pass it as `cursor` to get the next page; null: this is the last page. */
             nextCursor?: string | null;
         };
         /** @description One page of a list. */
         Page_SessionView: {
             items: (components["schemas"]["Session"] & {
-                /** @description The one that this request was made in. */
+                /** @description The session of this request. */
                 current: boolean;
             })[];
-            /** @description Give it as `cursor` to get the next page; null: this is the last one. */
+            /** @description Pass it as `cursor` to get the next page; null: this is the last page. */
             nextCursor?: string | null;
         };
         /** @description One page of a list. */
@@ -2583,7 +2587,7 @@ export interface components {
                  * @description How long that run took, in milliseconds.
                  */
                 durationMs?: number | null;
-                /** @description Why that run did not come to its end; null: it did. */
+                /** @description The error of that run; null: it completed. */
                 error?: string | null;
                 /** @description What that run found. */
                 findings: components["schemas"]["Finding"][];
@@ -2608,29 +2612,29 @@ export interface components {
                 /** @description Worker that ran it. */
                 worker?: string | null;
             }[];
-            /** @description Give it as `cursor` to get the next page; null: this is the last one. */
+            /** @description Pass it as `cursor` to get the next page; null: this is the last page. */
             nextCursor?: string | null;
         };
         /** @description One page of a list. */
         Page_TokenView: {
             items: (components["schemas"]["ApiToken"] & {
-                /** @description The one that this request was made with. */
+                /** @description The token of this request. */
                 current: boolean;
             })[];
-            /** @description Give it as `cursor` to get the next page; null: this is the last one. */
+            /** @description Pass it as `cursor` to get the next page; null: this is the last page. */
             nextCursor?: string | null;
         };
         /** @description One page of a list. */
         Page_WorkerView: {
             items: (components["schemas"]["Worker"] & {
-                /** @description It gave a sign of life a short while ago. */
+                /** @description Its last heartbeat is recent. */
                 alive: boolean;
                 standby?: components["schemas"]["StandbyView"] | null;
             })[];
-            /** @description Give it as `cursor` to get the next page; null: this is the last one. */
+            /** @description Pass it as `cursor` to get the next page; null: this is the last page. */
             nextCursor?: string | null;
         };
-        /** @description A device that was let in. */
+        /** @description A paired device. */
         PairedDevice: {
             /** Format: date-time */
             approvedAt?: string | null;
@@ -2646,11 +2650,11 @@ export interface components {
             lastSeenAt?: string | null;
             /** @example Linux x86_64 */
             platform?: string | null;
-            /** @description Where it asked from. */
+            /** @description Address of the pairing request. */
             remoteIp?: string | null;
             /** @example operator */
             role?: string | null;
-            /** @description What it is allowed. */
+            /** @description Its scopes. */
             scopes: string[];
         };
         /**
@@ -2658,7 +2662,7 @@ export interface components {
          * @description Id that OpenClaw gave to a request for pairing.
          */
         PairingRequestId: string;
-        /** @description A device that asks to be let in. All but the ids, the address and the time is what it says of itself. */
+        /** @description A pairing request. Everything but the ids, the address and the time is what the device says of itself. */
         PendingDevice: {
             /**
              * @description The program.
@@ -2668,17 +2672,17 @@ export interface components {
             deviceId: components["schemas"]["DeviceId"];
             /** @example Linux x86_64 */
             platform?: string | null;
-            /** @description Where it asks from, as the gateway sees it. */
+            /** @description Its address, as the gateway sees it. */
             remoteIp?: string | null;
             requestId: components["schemas"]["PairingRequestId"];
             /** Format: date-time */
             requestedAt?: string | null;
             /** @example operator */
             role?: string | null;
-            /** @description What it asks to be allowed. */
+            /** @description The scopes that it requests. */
             scopes: string[];
         };
-        /** @description So long or shorter, in seconds, took 50, 95 and 99 of a hundred. */
+        /** @description 50th, 95th and 99th percentile, in seconds. */
         Percentiles: {
             /** Format: double */
             p50: number;
@@ -2687,7 +2691,7 @@ export interface components {
             /** Format: double */
             p99: number;
         };
-        /** @description A person, and how things stand. */
+        /** @description A person as administrators see them. */
         Person: components["schemas"]["User"] & {
             /**
              * Format: int64
@@ -2733,7 +2737,7 @@ export interface components {
              */
             type: string;
         };
-        /** @description A removal that a worker does in its next pass. */
+        /** @description A requested removal, which a worker carries out in its next pass. */
         PurgeRequested: {
             id: components["schemas"]["InstanceId"];
             /** Format: date-time */
@@ -2760,7 +2764,7 @@ export interface components {
             /** @description Workers that are alive and serve the queue. */
             workers: number;
         };
-        /** @description What waits in a queue, who serves it, and how it did lately. */
+        /** @description A queue with its jobs, workers and recent statistics. */
         QueueView: components["schemas"]["Counts"] & {
             /** @description The same by kind, for kinds that there are any of, open or ended in the last hour. */
             kinds: components["schemas"]["KindView"][];
@@ -2807,9 +2811,9 @@ export interface components {
             status: components["schemas"]["Health"];
             workers: components["schemas"]["WorkersHealth"];
         };
-        /** @description Which image to build. What is left out is as the workers are set. */
+        /** @description Which image to build. Omitted fields take the workers' settings. */
         RebuildImage: {
-            /** @description Build although the same content is there already, and take no step from an earlier build */
+            /** @description Build even if the same content exists, and without the build cache */
             force?: boolean;
             /**
              * @description Branch, tag or commit for the source git; image, by tag or digest, for the source registry
@@ -2825,7 +2829,7 @@ export interface components {
         };
         Rebuilding: {
             job: components["schemas"]["JobView"];
-            /** @description Somebody had asked for the same before: this is the job of that request. */
+            /** @description The request joined an open job, which is this one. */
             joined: boolean;
         };
         /**
@@ -2847,11 +2851,11 @@ export interface components {
             bytes?: number | null;
             /**
              * Format: date-time
-             * @description When its files are removed; null: never by itself.
+             * @description When its files are removed; null: never automatically.
              */
             expiresAt?: string | null;
             id: components["schemas"]["InstanceId"];
-            /** @description What it was called; null: not known. */
+            /** @description Its name; null: not known. */
             name?: string | null;
             ownerEmail?: string | null;
             ownerId?: components["schemas"]["UserId"] | null;
@@ -2887,15 +2891,15 @@ export interface components {
         };
         ResetPassword: {
             /**
-             * @description Also forget the authenticator app, for who has lost it together with the recovery codes
+             * @description Also remove the authenticator app, for people who have lost it together with the recovery codes
              * @default false
              */
             removeTotp?: boolean;
         };
-        /** @description How to bring an instance back. Everything may be left out that is known. */
+        /** @description How to restore an instance. Known values may be omitted. */
         RestoreInstance: {
             /**
-             * @description What it is called; by default what it was called, or its id; 1 to 64 characters
+             * @description Name; default: the earlier name, or the id; 1 to 64 characters
              * @default null
              */
             name?: string | null;
@@ -2924,7 +2928,7 @@ export interface components {
         };
         /** @description A browser that is signed in, as its owner sees it. */
         Session: {
-            /** @description From where it was seen last. */
+            /** @description Address of its last request. */
             clientIp?: string | null;
             /** Format: date-time */
             createdAt: string;
@@ -2945,7 +2949,7 @@ export interface components {
          */
         SessionId: string;
         SessionView: components["schemas"]["Session"] & {
-            /** @description The one that this request was made in. */
+            /** @description The session of this request. */
             current: boolean;
         };
         /** @description Which versions of OpenClaw are known to be vulnerable, and what follows. */
@@ -2970,7 +2974,7 @@ export interface components {
             /** @example ann@example.com */
             email: string;
             password: string;
-            /** @description From the log of the API, where it is written at start while there is nobody */
+            /** @description From the API's log, where it is written at start while there is no account */
             token: string;
         };
         /** @description Who is signed in now. */
@@ -2989,11 +2993,11 @@ export interface components {
          * @enum {string}
          */
         SnapshotMethod: "reflink" | "copy";
-        /** @description Why a worker stands by: its database, data directory and Docker engine do not belong together. */
+        /** @description Why a worker is standing by: its database, data directory and Docker engine do not belong together. */
         StandbyView: {
             /** @description `wrong_database`, `wrong_data_dir`, `wrong_engine` or `data_dir_unreadable`; more may come. */
             code: string;
-            /** @description For a person, with what to do about it. */
+            /** @description For people, with what to do about it. */
             message: string;
         };
         /** @description A step of a job. */
@@ -3012,7 +3016,7 @@ export interface components {
             status: components["schemas"]["StepStatus"];
         };
         /**
-         * @description How far a step is.
+         * @description Status of a step.
          * @enum {string}
          */
         StepStatus: "pending" | "running" | "done" | "failed" | "undone";
@@ -3028,7 +3032,7 @@ export interface components {
              * @description How long that run took, in milliseconds.
              */
             durationMs?: number | null;
-            /** @description Why that run did not come to its end; null: it did. */
+            /** @description The error of that run; null: it completed. */
             error?: string | null;
             /** @description What that run found. */
             findings: components["schemas"]["Finding"][];
@@ -3097,26 +3101,26 @@ export interface components {
          */
         TokenId: string;
         /**
-         * @description How far a token goes.
+         * @description Scope of a token.
          * @enum {string}
          */
         TokenScope: "read" | "operate" | "admin";
         /** @description A token. The token itself was shown once and is not stored. */
         TokenView: components["schemas"]["ApiToken"] & {
-            /** @description The one that this request was made with. */
+            /** @description The token of this request. */
             current: boolean;
         };
         /** @description What an authenticator app needs. */
         TotpSecret: {
             /** @description The same for a QR code */
             otpauthUrl: components["schemas"]["Revealed"];
-            /** @description In base32, for whoever types it in */
+            /** @description In base32, to be typed in */
             secret: components["schemas"]["Revealed"];
         };
-        /** @description How to take an instance back. Everything may be left out. */
+        /** @description How to restore an instance. All fields are optional. */
         UndeleteInstance: {
             /**
-             * @description Another name, where the old one is taken by now; 1 to 64 characters
+             * @description Another name, if the old one is taken; 1 to 64 characters
              * @default null
              */
             name?: string | null;
@@ -3126,28 +3130,28 @@ export interface components {
          * @enum {string}
          */
         Unwinding: "failed" | "cancelled";
-        /** @description How to update everything. Everything may be left out. */
+        /** @description How to update all instances. All fields are optional. */
         UpdateAll: {
             /**
-             * @description Instances that are left as they are
+             * @description Instances to exclude
              * @default []
              */
             exclude?: components["schemas"]["InstanceId"][];
             /**
-             * @description Whether the image is built from the latest source first
+             * @description Build the image from the latest source first
              * @default true
              */
             rebuild?: boolean;
         };
-        /** @description How to update. Everything may be left out. */
+        /** @description How to update. All fields are optional. */
         UpdateInstance: {
             /**
-             * @description Make the container anew even if it runs the newest image already
+             * @description Recreate the container even if it already runs the newest image
              * @default false
              */
             force?: boolean;
             /**
-             * @description Whether the image is built from the latest source first; one build serves everybody who asks meanwhile
+             * @description Build the image from the latest source first; requests share one build
              * @default true
              */
             rebuild?: boolean;
@@ -3155,7 +3159,7 @@ export interface components {
         UpdatingAll: {
             /** @description The job; `GET /api/admin/update-all/{id}` tells how far it is with each instance */
             job: components["schemas"]["JobView"];
-            /** @description Somebody had asked for the same before: this is the job of that request. */
+            /** @description The request joined an open job, which is this one. */
             joined: boolean;
         };
         /** @description What an instance uses. */
@@ -3278,10 +3282,10 @@ export interface components {
             dockerError?: string | null;
             /**
              * Format: date-time
-             * @description When an administrator asked it to drain; it hears of it with its next sign of life.
+             * @description When an administrator asked it to drain; it learns of it with its next heartbeat.
              */
             drainRequestedAt?: string | null;
-            /** @description It takes nothing new and ends when its jobs have. */
+            /** @description It takes no new jobs, and exits when its jobs have ended. */
             draining: boolean;
             /** Format: date-time */
             heartbeatAt: string;
@@ -3299,18 +3303,18 @@ export interface components {
             startedAt: string;
             version: string;
         };
-        /** @description A worker process, and whether it is there. */
+        /** @description A worker process, and whether it is alive. */
         WorkerView: components["schemas"]["Worker"] & {
-            /** @description It gave a sign of life a short while ago. */
+            /** @description Its last heartbeat is recent. */
             alive: boolean;
             standby?: components["schemas"]["StandbyView"] | null;
         };
         WorkersHealth: {
             /** @description How many are alive. */
             alive: number;
-            /** @description How many of those take no jobs, because their database, data directory and engine do not belong together. */
+            /** @description How many of those are standing by, because their database, data directory and engine do not belong together. */
             standby: number;
-            /** @description Degraded: there is none, so that jobs wait; one cannot reach its Docker engine; or one stands by. */
+            /** @description Degraded: no worker is alive and jobs wait; a worker cannot reach its Docker engine; or a worker is standing by. */
             status: components["schemas"]["Health"];
         };
     };
@@ -3325,17 +3329,17 @@ export interface operations {
     list_audit: {
         parameters: {
             query?: {
-                /** @description How many items, at most */
+                /** @description Maximum number of items */
                 limit?: number;
                 /** @description `nextCursor` of the page before */
                 cursor?: string;
-                /** @description E-mail of whoever did it */
+                /** @description E-mail of the person who did it */
                 actor?: string;
-                /** @description As `instance.create`, or `instance` for everything that is done to one */
+                /** @description An action such as `instance.create`, or `instance` for all actions on instances */
                 action?: string;
                 targetKind?: string;
                 targetId?: string;
-                /** @description Id of the person whose it was */
+                /** @description Id of the owner */
                 ownerId?: string;
                 outcome?: components["schemas"]["Outcome"];
                 /** @description From this moment on */
@@ -3372,17 +3376,17 @@ export interface operations {
     export_audit: {
         parameters: {
             query?: {
-                /** @description How many items, at most */
+                /** @description Maximum number of items */
                 limit?: number;
                 /** @description `nextCursor` of the page before */
                 cursor?: string;
-                /** @description E-mail of whoever did it */
+                /** @description E-mail of the person who did it */
                 actor?: string;
-                /** @description As `instance.create`, or `instance` for everything that is done to one */
+                /** @description An action such as `instance.create`, or `instance` for all actions on instances */
                 action?: string;
                 targetKind?: string;
                 targetId?: string;
-                /** @description Id of the person whose it was */
+                /** @description Id of the owner */
                 ownerId?: string;
                 outcome?: components["schemas"]["Outcome"];
                 /** @description From this moment on */
@@ -3546,7 +3550,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Id of the last event that was seen */
+                /** @description Id of the last event that the client received */
                 "Last-Event-ID"?: number | null;
             };
             path: {
@@ -3581,13 +3585,13 @@ export interface operations {
     list_all_instances: {
         parameters: {
             query?: {
-                /** @description How many items, at most */
+                /** @description Maximum number of items */
                 limit?: number;
                 /** @description `nextCursor` of the page before */
                 cursor?: string;
-                /** @description Those in one of these statuses, separated by commas */
+                /** @description Only those with one of these statuses, separated by commas */
                 status?: components["schemas"]["InstanceStatus"][];
-                /** @description Those with this text in their name, their id or their owner's e-mail */
+                /** @description Only those whose name, id or owner's e-mail contains this text */
                 q?: string;
             };
             header?: never;
@@ -3619,18 +3623,18 @@ export interface operations {
     list_all_jobs: {
         parameters: {
             query?: {
-                /** @description How many items, at most */
+                /** @description Maximum number of items */
                 limit?: number;
                 /** @description `nextCursor` of the page before */
                 cursor?: string;
-                /** @description Those in one of these statuses, separated by commas */
+                /** @description Only those with one of these statuses, separated by commas */
                 status?: components["schemas"]["JobStatus"][];
                 kind?: components["schemas"]["JobKind"];
-                /** @description Those on this instance */
+                /** @description Only those on this instance */
                 instance?: components["schemas"]["InstanceId"];
-                /** @description Those of this person: an id or an e-mail */
+                /** @description Only those of this person, given by id or e-mail */
                 owner?: string;
-                /** @description Those with this text in their error or their instance's id, or whose own id begins with it */
+                /** @description Only those whose error or instance id contains this text, or whose own id begins with it */
                 q?: string;
             };
             header?: never;
@@ -4105,7 +4109,7 @@ export interface operations {
     list_users: {
         parameters: {
             query?: {
-                /** @description How many items, at most */
+                /** @description Maximum number of items */
                 limit?: number;
                 /** @description `nextCursor` of the page before */
                 cursor?: string;
@@ -4367,7 +4371,7 @@ export interface operations {
     list_own_audit: {
         parameters: {
             query?: {
-                /** @description How many items, at most */
+                /** @description Maximum number of items */
                 limit?: number;
                 /** @description `nextCursor` of the page before */
                 cursor?: string;
@@ -4494,11 +4498,11 @@ export interface operations {
     finish_oidc: {
         parameters: {
             query?: {
-                /** @description What the person is exchanged for */
+                /** @description The authorization code */
                 code?: string;
-                /** @description To which attempt it belongs */
+                /** @description The sign-in attempt that the callback belongs to */
                 state?: string;
-                /** @description Why there is no code */
+                /** @description The provider's error, if there is no code */
                 error?: string;
             };
             header?: never;
@@ -4507,7 +4511,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description To the panel */
+            /** @description Redirect to the panel */
             303: {
                 headers: {
                     [name: string]: unknown;
@@ -4534,7 +4538,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description To the provider */
+            /** @description Redirect to the provider */
             303: {
                 headers: {
                     [name: string]: unknown;
@@ -4617,7 +4621,7 @@ export interface operations {
     list_instances: {
         parameters: {
             query?: {
-                /** @description How many items, at most */
+                /** @description Maximum number of items */
                 limit?: number;
                 /** @description `nextCursor` of the page before */
                 cursor?: string;
@@ -4666,7 +4670,7 @@ export interface operations {
             /** @description Accepted */
             202: {
                 headers: {
-                    /** @description `true`: made by an earlier request */
+                    /** @description `true`: created by an earlier request */
                     "Idempotency-Replayed"?: string;
                     /** @description The job */
                     Location?: string;
@@ -4795,7 +4799,7 @@ export interface operations {
             /** @description Accepted */
             202: {
                 headers: {
-                    /** @description `true`: the job was there already */
+                    /** @description `true`: the job existed already */
                     "Idempotency-Replayed"?: string;
                     /** @description The job */
                     Location?: string;
@@ -4832,7 +4836,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The instance; what is pending is applied later */
+            /** @description The instance; pending changes are applied later */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4841,7 +4845,7 @@ export interface operations {
                     "application/json": components["schemas"]["InstanceView"];
                 };
             };
-            /** @description The instance and the job that applies what is pending */
+            /** @description The instance, and the job that applies the pending changes */
             202: {
                 headers: {
                     /** @description The job */
@@ -5000,7 +5004,7 @@ export interface operations {
             path: {
                 /** @description Id of the instance */
                 id: components["schemas"]["InstanceId"];
-                /** @description Id of the request for pairing */
+                /** @description Id of the pairing request */
                 requestId: components["schemas"]["PairingRequestId"];
             };
             cookie?: never;
@@ -5034,7 +5038,7 @@ export interface operations {
             path: {
                 /** @description Id of the instance */
                 id: components["schemas"]["InstanceId"];
-                /** @description Id of the request for pairing */
+                /** @description Id of the pairing request */
                 requestId: components["schemas"]["PairingRequestId"];
             };
             cookie?: never;
@@ -5062,7 +5066,7 @@ export interface operations {
     list_instance_jobs: {
         parameters: {
             query?: {
-                /** @description How many items, at most */
+                /** @description Maximum number of items */
                 limit?: number;
                 /** @description `nextCursor` of the page before */
                 cursor?: string;
@@ -5099,15 +5103,15 @@ export interface operations {
     read_logs: {
         parameters: {
             query?: {
-                /** @description So many of the last lines, up to 10000 */
+                /** @description Number of lines from the end, at most 10000 */
                 tail?: number;
-                /** @description Only lines that were printed after this time */
+                /** @description Only lines after this time */
                 since?: string;
-                /** @description Go on with what is printed from now on; true for an event stream, false for a file, if nothing is said */
+                /** @description Continue with new lines; default: true for an event stream, false for a file */
                 follow?: boolean;
             };
             header?: {
-                /** @description Id of the last event that was seen */
+                /** @description Id of the last event that the client received */
                 "Last-Event-ID"?: number | null;
             };
             path: {
@@ -5154,7 +5158,7 @@ export interface operations {
             /** @description Accepted */
             202: {
                 headers: {
-                    /** @description `true`: the job was there already */
+                    /** @description `true`: the job existed already */
                     "Idempotency-Replayed"?: string;
                     /** @description The job */
                     Location?: string;
@@ -5190,7 +5194,7 @@ export interface operations {
             /** @description Accepted */
             202: {
                 headers: {
-                    /** @description `true`: the job was there already */
+                    /** @description `true`: the job existed already */
                     "Idempotency-Replayed"?: string;
                     /** @description The job */
                     Location?: string;
@@ -5226,7 +5230,7 @@ export interface operations {
             /** @description Accepted */
             202: {
                 headers: {
-                    /** @description `true`: the job was there already */
+                    /** @description `true`: the job existed already */
                     "Idempotency-Replayed"?: string;
                     /** @description The job */
                     Location?: string;
@@ -5326,7 +5330,7 @@ export interface operations {
             /** @description Accepted */
             202: {
                 headers: {
-                    /** @description `true`: the job was there already */
+                    /** @description `true`: the job existed already */
                     "Idempotency-Replayed"?: string;
                     /** @description The job */
                     Location?: string;
@@ -5350,11 +5354,11 @@ export interface operations {
     open_terminal_directly: {
         parameters: {
             query?: {
-                /** @description Characters in a line; 80 if nothing is said */
+                /** @description Columns; default 80 */
                 cols?: number;
-                /** @description Lines; 24 if nothing is said */
+                /** @description Rows; default 24 */
                 rows?: number;
-                /** @description What runs in it; nothing: a shell */
+                /** @description Command to run; default: a shell */
                 command?: "openclaw configure" | "openclaw onboard" | "openclaw doctor" | "openclaw channels add";
             };
             header?: never;
@@ -5509,7 +5513,7 @@ export interface operations {
             /** @description Accepted */
             202: {
                 headers: {
-                    /** @description `true`: the job was there already */
+                    /** @description `true`: the job existed already */
                     "Idempotency-Replayed"?: string;
                     /** @description The job */
                     Location?: string;
@@ -5566,7 +5570,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Id of the last event that was seen */
+                /** @description Id of the last event that the client received */
                 "Last-Event-ID"?: number | null;
             };
             path: {
@@ -5633,13 +5637,13 @@ export interface operations {
     list_job_events: {
         parameters: {
             query?: {
-                /** @description How many items, at most */
+                /** @description Maximum number of items */
                 limit?: number;
                 /** @description `nextCursor` of the page before */
                 cursor?: string;
             };
             header?: {
-                /** @description Id of the last event that was seen */
+                /** @description Id of the last event that the client received */
                 "Last-Event-ID"?: number | null;
             };
             path: {

@@ -16,9 +16,9 @@ const BATCH: i64 = 500;
 
 const COLUMNS: &str = "id,at,actorId,actor,action,targetKind,targetId,ownerId,outcome,clientIp,requestId,detail\r\n";
 
-/// All entries that match, newest first, as a file
+/// Exports all matching entries, newest first
 ///
-/// `Accept: text/csv` for a table; a line of JSON for each entry otherwise. `limit` and `cursor` do not matter.
+/// The format is CSV with `Accept: text/csv`, otherwise newline-delimited JSON. `limit` and `cursor` are ignored.
 #[utoipa::path(
     get, path = "/api/admin/audit/export", tag = "admin", params(AuditQuery),
     responses((status = OK, content((String = "application/x-ndjson"), (String = "text/csv")))),
@@ -78,7 +78,7 @@ async fn part(
     let rows = match rows.await {
         Ok(rows) => rows,
         Err(error) => {
-            tracing::warn!(error = clawdeploy_shared::telemetry::chain(&error), "Broke off an export of the audit log");
+            tracing::warn!(error = clawdeploy_shared::telemetry::chain(&error), "Aborted an export of the audit log");
             return Some((Err(io::Error::other("the database failed")), None));
         }
     };

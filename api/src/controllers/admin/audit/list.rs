@@ -9,7 +9,7 @@ use crate::{
     state::AppState,
 };
 
-/// Who changed what, newest first
+/// The audit log, newest first
 #[utoipa::path(
     get, path = "/api/admin/audit", tag = "admin", params(AuditQuery),
     responses((status = OK, body = Page<AuditEntry>)),

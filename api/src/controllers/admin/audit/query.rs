@@ -18,18 +18,18 @@ use crate::{
 #[into_params(parameter_in = Query)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AuditQuery {
-    /// How many items, at most
+    /// Maximum number of items
     #[param(minimum = 1, maximum = 100, default = 50)]
     limit: Option<i64>,
     /// `nextCursor` of the page before
     cursor: Option<String>,
-    /// E-mail of whoever did it
+    /// E-mail of the person who did it
     actor: Option<String>,
-    /// As `instance.create`, or `instance` for everything that is done to one
+    /// An action such as `instance.create`, or `instance` for all actions on instances
     action: Option<String>,
     target_kind: Option<String>,
     target_id: Option<String>,
-    /// Id of the person whose it was
+    /// Id of the owner
     owner_id: Option<String>,
     #[param(value_type = Option<Outcome>)]
     outcome: Option<String>,

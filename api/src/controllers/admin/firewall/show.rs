@@ -2,7 +2,7 @@ use clawdeploy_shared::db::firewall::{self, Firewall};
 
 use crate::{auth::Admin, error::AppResult, extract::Json, state::AppState};
 
-/// What the last probe of the instances' firewall could reach
+/// The result of the last firewall probe
 ///
 /// A result that is older than five minutes is `unknown`.
 #[utoipa::path(get, path = "/api/admin/firewall", tag = "admin", responses((status = OK, body = Firewall)))]

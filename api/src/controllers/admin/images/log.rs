@@ -19,15 +19,15 @@ use crate::{
     state::AppState,
 };
 
-/// What a build of the OpenClaw image prints
+/// The log of a build of the OpenClaw image
 ///
-/// With `Accept: text/event-stream` it is told as it is printed: each event is a part of the log, its id the byte at which
-/// it ends, and when the build is over there comes one named `end` with the build. A client that was cut off goes on where
-/// it was with `Last-Event-ID`. Otherwise the answer is what is kept of the log so far. Of a long log the beginning is cut
-/// off; a build that is begun anew begins a new log.
+/// With `Accept: text/event-stream` the log is streamed as it is written: each event holds a part of the log, and its id is the
+/// byte offset at which that part ends. After the build an event named `end` holds the build. A disconnected client resumes with
+/// `Last-Event-ID`. Without that header the answer is the log so far. The beginning of a long log is dropped; a build that starts
+/// again starts a new log.
 #[utoipa::path(
     get, path = "/api/admin/images/{id}/log", tag = "admin",
-    params(ImagePath, ("Last-Event-ID" = Option<i64>, Header, description = "Id of the last event that was seen")),
+    params(ImagePath, ("Last-Event-ID" = Option<i64>, Header, description = "Id of the last event that the client received")),
     responses((status = OK, content((ImageLog = "application/json"), (String = "text/event-stream")))),
 )]
 pub async fn follow_image_log(

@@ -19,11 +19,11 @@ use crate::{
     views::job::JobView,
 };
 
-/// Which image to build. What is left out is as the workers are set.
+/// Which image to build. Omitted fields take the workers' settings.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RebuildImage {
-    /// Where OpenClaw comes from; left out with a version: release
+    /// Source of OpenClaw; default: release if a version is given
     #[schema(value_type = Option<ImageSource>)]
     source: Option<String>,
     /// Version of OpenClaw, for the source release
@@ -32,7 +32,7 @@ pub struct RebuildImage {
     /// Branch, tag or commit for the source git; image, by tag or digest, for the source registry
     #[schema(example = "main")]
     reference: Option<String>,
-    /// Build although the same content is there already, and take no step from an earlier build
+    /// Build even if the same content exists, and without the build cache
     #[serde(default)]
     force: bool,
 }
@@ -40,14 +40,14 @@ pub struct RebuildImage {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Rebuilding {
     job: JobView,
-    /// Somebody had asked for the same before: this is the job of that request.
+    /// The request joined an open job, which is this one.
     joined: bool,
 }
 
 /// Builds the OpenClaw image
 ///
-/// One build at a time: whoever asks for the same one meanwhile, or for any, joins it; another one is refused with 409. An
-/// image whose content is there already is not built again.
+/// Only one build is open at a time. A request for the same build, or for any build, joins it; a request for a different one is
+/// refused with 409. An image that already exists with the same content is not built again.
 #[utoipa::path(
     post, path = "/api/admin/image/rebuild", tag = "admin", request_body = Option<RebuildImage>,
     responses((status = ACCEPTED, body = Rebuilding, headers(("Location", description = "The job")))),
@@ -95,7 +95,7 @@ impl RebuildImage {
         }
         if let Some(version) = self.version.as_deref().map(trim) {
             if source.is_some_and(|source| source != ImageSource::Release) {
-                checks.fail("version", "unexpected", "is for the source release only");
+                checks.fail("version", "unexpected", "is only for the source release");
             } else if let Err(error) = OpenclawVersion::parse(version) {
                 checks.fail("version", "invalid", format!("is not usable: {error}"));
             }
@@ -105,9 +105,9 @@ impl RebuildImage {
             let bad = match source {
                 Some(ImageSource::Git) => GitRef::parse(reference).err().map(|error| error.to_string()),
                 Some(ImageSource::Registry) => reference.parse::<ImageReference>().err().map(|error| error.to_string()),
-                Some(ImageSource::Release) => Some("a release is named by its version".to_owned()),
+                Some(ImageSource::Release) => Some("a release is given by its version".to_owned()),
                 None if self.source.is_some() => None,
-                None | Some(ImageSource::Unknown) => Some("say of which source it is".to_owned()),
+                None | Some(ImageSource::Unknown) => Some("needs a source".to_owned()),
             };
             if let Some(why) = bad {
                 checks.fail("reference", "invalid", format!("is not usable: {why}"));

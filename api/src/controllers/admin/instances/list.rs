@@ -13,7 +13,7 @@ use crate::{
     views::instance::InstanceView,
 };
 
-/// An instance and whose it is.
+/// An instance with its owner.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OwnedInstance {

@@ -15,16 +15,16 @@ use crate::{
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct InstancesQuery {
-    /// How many items, at most
+    /// Maximum number of items
     #[param(minimum = 1, maximum = 100, default = 50)]
     limit: Option<i64>,
     /// `nextCursor` of the page before
     cursor: Option<String>,
-    /// Those in one of these statuses, separated by commas
+    /// Only those with one of these statuses, separated by commas
     #[param(value_type = Option<Vec<InstanceStatus>>, style = Form, explode = false)]
     #[serde(default, deserialize_with = "separated")]
     status: Vec<InstanceStatus>,
-    /// Those with this text in their name, their id or their owner's e-mail
+    /// Only those whose name, id or owner's e-mail contains this text
     #[param(max_length = 200)]
     q: Option<String>,
 }

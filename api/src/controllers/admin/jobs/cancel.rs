@@ -10,7 +10,7 @@ use crate::{
     views::job::JobView,
 };
 
-/// Asks anybody's job to stop
+/// Cancels any job
 #[utoipa::path(
     post, path = "/api/admin/jobs/{id}/cancel", tag = "admin", params(JobPath),
     responses((status = ACCEPTED, body = JobView)),

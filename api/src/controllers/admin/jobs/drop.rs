@@ -16,9 +16,9 @@ use crate::{
     state::AppState,
 };
 
-/// Drops a job that failed or was cancelled, with its story
+/// Deletes a failed or cancelled job and its history
 ///
-/// Nothing changes about its instance. That there was such a job stays in the audit log.
+/// Its instance does not change. The audit log keeps a record of the job.
 #[utoipa::path(
     delete, path = "/api/admin/jobs/{id}", tag = "admin", params(JobPath), responses((status = NO_CONTENT)),
 )]
@@ -42,7 +42,7 @@ async fn in_transaction(conn: &mut Conn, who: &Principal, context: &RequestConte
         return Err(AppError::new(ErrorCode::JobInProgress, detail).with_job(dependent.into()));
     }
     if snapshot::is_under_way(conn, id).await? {
-        let detail = "The change that the job began is not undone, and its undo can only go on with the job. Retry it.";
+        let detail = "The job's change has not been undone, and only this job can undo it. Retry the job.";
         return Err(AppError::new(ErrorCode::UndoFailed, detail));
     }
     if !job::delete_dead(conn, id).await? {

@@ -25,21 +25,21 @@ const MAX_TEXT_CHARS: usize = 200;
 #[into_params(parameter_in = Query)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct JobsQuery {
-    /// How many items, at most
+    /// Maximum number of items
     #[param(minimum = 1, maximum = 100, default = 50)]
     limit: Option<i64>,
     /// `nextCursor` of the page before
     cursor: Option<String>,
-    /// Those in one of these statuses, separated by commas
+    /// Only those with one of these statuses, separated by commas
     #[param(value_type = Option<Vec<JobStatus>>, style = Form, explode = false)]
     #[serde(default, deserialize_with = "separated")]
     status: Vec<JobStatus>,
     kind: Option<JobKind>,
-    /// Those on this instance
+    /// Only those on this instance
     instance: Option<InstanceId>,
-    /// Those of this person: an id or an e-mail
+    /// Only those of this person, given by id or e-mail
     owner: Option<String>,
-    /// Those with this text in their error or their instance's id, or whose own id begins with it
+    /// Only those whose error or instance id contains this text, or whose own id begins with it
     #[param(max_length = 200)]
     q: Option<String>,
 }

@@ -29,9 +29,9 @@ use crate::{
     views::job::JobView,
 };
 
-/// Puts a job that failed or was cancelled back in its queue
+/// Retries a failed or cancelled job
 ///
-/// One that could not be undone (`undo_failed`) goes on being undone, and then ends as it would have.
+/// A job whose undo failed (`undo_failed`) continues its undo, and then ends as it would have.
 #[utoipa::path(
     post, path = "/api/admin/jobs/{id}/retry", tag = "admin", params(JobPath),
     responses((status = ACCEPTED, body = JobView)),
@@ -95,7 +95,7 @@ async fn is_to_be_undone(conn: &mut Conn, dead: &Job) -> AppResult<bool> {
 }
 
 fn not_retryable(status: JobStatus) -> AppError {
-    let detail = format!("The job is {status}. Only one that failed or was cancelled can be tried again.");
+    let detail = format!("The job is {status}. Only a failed or cancelled job can be retried.");
     AppError::new(ErrorCode::JobNotRetryable, detail)
 }
 
@@ -118,7 +118,7 @@ async fn make_way(conn: &mut Conn, dead: &Job, id: &InstanceId, undo: bool, app:
     let desired = match dead.kind {
         JobKind::Delete => DesiredState::Deleted,
         _ if instance.desired_state == DesiredState::Deleted => {
-            let detail = "The instance is to be deleted, so nothing else can be done to it. Retry the delete job.";
+            let detail = "The instance is being deleted, so no other job can run on it. Retry the delete job.";
             return Err(AppError::new(ErrorCode::WrongStatus, detail));
         }
         _ if undo => return Ok(()),

@@ -26,7 +26,7 @@ use crate::{
 /// Entries of the story that are shown; a job that has more has long been going round in circles.
 const EVENTS: i64 = 5000;
 
-/// All there is to know about a job.
+/// A job with everything that is known of it.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct JobStory {
@@ -34,12 +34,12 @@ pub struct JobStory {
     job: AdminJob,
     /// The steps that were begun, in their order.
     steps: Vec<Step>,
-    /// Where it waits; null: it does not.
+    /// Its place in the queue; null: it is not waiting.
     queue: Option<QueuePlace>,
-    /// What it was told to do; never a secret.
+    /// The job's arguments; never a secret.
     #[schema(value_type = Object)]
     payload: Value,
-    /// The only way it can still end, since its steps are being undone; null: it is not.
+    /// The status in which it will end once its steps are undone; null: they are not being undone.
     unwinding_to: Option<Unwinding>,
     cancel_requested_at: Option<DateTime<Utc>>,
     /// What happened, oldest first.
@@ -48,7 +48,7 @@ pub struct JobStory {
     more_events: bool,
 }
 
-/// The whole story of a job
+/// A job with its complete history
 #[utoipa::path(
     get, path = "/api/admin/jobs/{id}", tag = "admin", params(JobPath),
     responses((status = OK, body = JobStory)),

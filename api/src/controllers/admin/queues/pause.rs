@@ -16,7 +16,7 @@ use crate::{
 
 /// Pauses a queue
 ///
-/// What runs goes on; nothing new is taken until the queue is resumed. Asked again, nothing changes.
+/// Running jobs continue; no new job starts until the queue is resumed. Pausing a paused queue has no effect.
 #[utoipa::path(
     post, path = "/api/admin/queues/{queue}/pause", tag = "admin", params(QueuePath),
     responses((status = OK, body = QueueView)),

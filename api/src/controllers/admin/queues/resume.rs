@@ -8,9 +8,9 @@ use crate::{
     views::queue::QueueView,
 };
 
-/// Resumes a queue that was paused
+/// Resumes a paused queue
 ///
-/// The workers look within a second. Asked again, nothing changes.
+/// Workers notice within a second. Resuming a queue that is not paused has no effect.
 #[utoipa::path(
     post, path = "/api/admin/queues/{queue}/resume", tag = "admin", params(QueuePath),
     responses((status = OK, body = QueueView)),

@@ -24,10 +24,11 @@ const POLL: Duration = Duration::from_millis(200);
 /// How long the sweeps get; less than a request may take.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Compares rows with the world now, and repairs or reports each difference
+/// Runs the reconciler now
 ///
-/// The answer comes when every sweep has run, and tells what each found. If that takes longer than 15 s it is 504 with those
-/// that have run (`sweeps`); the others go on. Without a worker that could do it the answer is 503 at once.
+/// The reconciler compares the database with the Docker engine and the disk, and repairs or reports each difference. The answer
+/// comes when every sweep has run, and holds the findings. After 15 s it is 504 with the finished sweeps (`sweeps`); the others
+/// continue. It is 503 at once if no worker is available.
 #[utoipa::path(post, path = "/api/admin/reconcile", tag = "admin", responses((status = OK, body = Page<Sweep>)))]
 pub async fn run_reconciler(app: AppState, Admin(who): Admin, context: RequestContext) -> AppResult<Json<Page<Sweep>>> {
     let requested_at = request(&app, who, context).await?;
@@ -38,7 +39,7 @@ async fn request(app: &AppState, who: Principal, context: RequestContext) -> App
     app.transaction(Scope::Everything, async move |conn| {
         let works = |(worker, alive): &(worker::Worker, bool)| *alive && !worker.draining && !worker.stands_by();
         if !worker::list(conn).await?.iter().any(works) {
-            let detail = "No worker is there to do it: none is alive, or all stand by. See GET /api/admin/workers.";
+            let detail = "No worker is available: none is alive, or all are standing by. See GET /api/admin/workers.";
             return Err(AppError::new(ErrorCode::NoWorker, detail));
         }
         let requested_at = sweep::request(conn).await?;
@@ -74,10 +75,8 @@ fn missing(sweeps: &[Sweep], requested_at: DateTime<Utc>) -> Vec<SweepName> {
 
 fn unfinished(sweeps: Vec<Sweep>, missing: &[SweepName], requested_at: DateTime<Utc>) -> AppError {
     let names: Vec<_> = missing.iter().map(ToString::to_string).collect();
-    let detail = format!(
-        "Not every sweep has run in time. Still to come: {}. They go on; see GET /api/admin/reconcile.",
-        names.join(", ")
-    );
+    let detail =
+        format!("Some sweeps have not run in time: {}. They continue; see GET /api/admin/reconcile.", names.join(", "));
     let done = sweeps.into_iter().filter(|sweep| sweep.has_run_since(requested_at)).collect();
     AppError::reconcile_unfinished(detail, done)
 }
@@ -118,7 +117,7 @@ mod tests {
 
         let problem = serde_json::to_value(unfinished(sweeps, &late, at).problem("r")).unwrap();
         assert_eq!((&problem["status"], &problem["code"]), (&json!(504), &json!("reconcile_unfinished")));
-        let to_come = format!("Still to come: drift, doorbells, {gone}.");
+        let to_come = format!("have not run in time: drift, doorbells, {gone}.");
         assert!(problem["detail"].as_str().unwrap().contains(&to_come), "{problem}");
         assert_eq!(problem["sweeps"].as_array().map(Vec::len), Some(SweepName::ALL.len() - 3));
     }

@@ -13,17 +13,17 @@ use crate::{auth::Admin, error::AppResult, extract::Json, state::AppState};
 #[serde(rename_all = "camelCase")]
 pub struct RecoverableInstance {
     id: InstanceId,
-    /// What it was called; null: not known.
+    /// Its name; null: not known.
     name: Option<String>,
     state: RecoverableState,
     /// Why it is listed.
     reason: String,
-    /// Whose it was; null: not known.
+    /// Its owner; null: not known.
     owner_id: Option<UserId>,
     owner_email: Option<String>,
     /// When it was deleted or found.
     since: DateTime<Utc>,
-    /// When its files are removed; null: never by itself.
+    /// When its files are removed; null: never automatically.
     expires_at: Option<DateTime<Utc>>,
     /// Size of its files, in bytes; null: not known.
     bytes: Option<i64>,

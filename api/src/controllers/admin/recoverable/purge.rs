@@ -18,7 +18,7 @@ use crate::{
     state::AppState,
 };
 
-/// A removal that a worker does in its next pass.
+/// A requested removal, which a worker carries out in its next pass.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PurgeRequested {
@@ -26,9 +26,9 @@ pub struct PurgeRequested {
     purge_requested_at: DateTime<Utc>,
 }
 
-/// Removes the files of an instance that could be brought back, and what still runs of it, for good
+/// Permanently removes a recoverable instance: its files, and its container if one still runs
 ///
-/// Asked again, nothing changes. Refused once the instance is being restored.
+/// A second request has no effect. Refused once the instance is being restored.
 #[utoipa::path(
     delete, path = "/api/admin/recoverable-instances/{id}", tag = "admin", params(InstancePath),
     responses((status = ACCEPTED, body = PurgeRequested)),
@@ -58,7 +58,7 @@ async fn in_transaction(
         if let Some(job) = open.into_iter().find(|job| job.kind == JobKind::Restore) {
             return Err(AppError::job_in_progress(job.into()));
         }
-        let detail = format!("The instance is there, as {}. Delete it instead.", instance.name);
+        let detail = format!("The instance exists, as {}. Delete it instead.", instance.name);
         return Err(AppError::new(ErrorCode::WrongStatus, detail));
     }
     let requested = recoverable::request_purge(conn, &id).await?;

@@ -21,20 +21,20 @@ use crate::{
     state::AppState,
 };
 
-/// How to bring an instance back. Everything may be left out that is known.
+/// How to restore an instance. Known values may be omitted.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct RestoreInstance {
-    /// Whose it becomes; by default whose it was
+    /// Id of the new owner; default: the earlier owner
     owner_id: Option<UserId>,
-    /// What it is called; by default what it was called, or its id; 1 to 64 characters
+    /// Name; default: the earlier name, or the id; 1 to 64 characters
     #[schema(min_length = 1, max_length = 64)]
     name: Option<String>,
 }
 
-/// Brings an instance back: a deleted one, or the one of a directory that the database does not know
+/// Restores a deleted instance, or one found on disk that the database does not know
 ///
-/// With its files, its token, its settings and its address, as far as they are known. Quotas do not stand in the way.
+/// Restores files, token, settings and address, as far as they are known. Quotas are not checked.
 #[utoipa::path(
     post, path = "/api/admin/recoverable-instances/{id}/restore", tag = "admin", params(InstancePath),
     request_body = Option<RestoreInstance>,
@@ -64,14 +64,18 @@ pub async fn restore_instance(
 /// The account that gets it, locked.
 async fn owner(conn: &mut Conn, row: &Recoverable, asked: Option<UserId>) -> AppResult<User> {
     let unknown = |detail: &'static str, code: &'static str| {
-        Err(AppError::new(ErrorCode::ValidationFailed, detail).with_field("ownerId", code, "names no account"))
+        Err(AppError::new(ErrorCode::ValidationFailed, detail).with_field(
+            "ownerId",
+            code,
+            "is not the id of an account",
+        ))
     };
     let Some(id) = asked.or(row.owner_id) else {
-        return unknown("Nobody knows whose the instance was. Say whose it becomes: ownerId.", "required");
+        return unknown("The instance's owner is not known. Give the new owner's id as ownerId.", "required");
     };
     match user::lock(conn, id).await {
         Err(error) if error.is_not_found() => {
-            unknown("There is no such account. Say whose the instance becomes: ownerId.", "unknown_value")
+            unknown("There is no such account. Give the new owner's id as ownerId.", "unknown_value")
         }
         other => Ok(other?),
     }

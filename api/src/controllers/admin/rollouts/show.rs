@@ -42,7 +42,7 @@ pub struct NamedMember {
     name: Option<String>,
 }
 
-/// How far an update of everything is, with each instance
+/// The progress of an update of all instances
 #[utoipa::path(
     get, path = "/api/admin/update-all/{id}", tag = "admin", params(JobPath),
     responses((status = OK, body = Rollout)),

@@ -26,14 +26,14 @@ use crate::{
 /// At most one update of everything is open at a time, whoever asks for it.
 const DEDUPE_KEY: &str = "update_all";
 
-/// How to update everything. Everything may be left out.
+/// How to update all instances. All fields are optional.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct UpdateAll {
-    /// Whether the image is built from the latest source first
+    /// Build the image from the latest source first
     #[schema(default = true)]
     rebuild: bool,
-    /// Instances that are left as they are
+    /// Instances to exclude
     #[schema(max_items = 1000)]
     exclude: Vec<InstanceId>,
 }
@@ -56,16 +56,17 @@ impl Default for UpdateAll {
 pub struct UpdatingAll {
     /// The job; `GET /api/admin/update-all/{id}` tells how far it is with each instance
     job: JobView,
-    /// Somebody had asked for the same before: this is the job of that request.
+    /// The request joined an open job, which is this one.
     joined: bool,
 }
 
 /// Updates every instance
 ///
-/// In waves: one, then a tenth, then the rest, and last those that failed last time or do not run. Each instance by a job of its
-/// own, which ends as an update does: up to date, or as it was. A failure counts against the image if the gateway comes up again
-/// with the old one. Two of these, of two people's instances and more than a tenth of those that tried the image, stop
-/// it. Cancelled like any other job: what is under way is rolled back.
+/// Updates run in waves: one instance, then a tenth, then the rest, and last the instances that failed last time or do not run. A
+/// job of its own updates each instance; on failure the instance is rolled back. A failure counts against the image if the
+/// gateway starts again with the old one. The rollout stops after two such failures if they affect instances of two people and
+/// more than a tenth of the instances that tried the image. It can be cancelled like any other job; updates in progress are
+/// rolled back.
 #[utoipa::path(
     post, path = "/api/admin/update-all", tag = "admin", request_body = Option<UpdateAll>,
     responses((status = ACCEPTED, body = UpdatingAll, headers(("Location", description = "The job")))),
@@ -125,7 +126,7 @@ async fn check(conn: &mut Conn, exclude: &[InstanceId]) -> AppResult<()> {
     } else {
         let known = instance::names(conn, &exclude.iter().collect::<Vec<_>>()).await?;
         if let Some(id) = exclude.iter().find(|id| !known.contains_key(*id)) {
-            checks.fail("exclude", "unknown", format!("names an instance that there is not: {id}"));
+            checks.fail("exclude", "unknown", format!("contains an instance that does not exist: {id}"));
         }
     }
     checks.done()

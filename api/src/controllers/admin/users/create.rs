@@ -28,7 +28,7 @@ pub struct CreateUser {
     /// With which the person signs in
     #[schema(example = "ann@example.com")]
     email: String,
-    /// What the person is called
+    /// Name of the person
     #[serde(default)]
     #[schema(max_length = 64)]
     name: String,
@@ -43,9 +43,9 @@ pub struct CreatedUser {
     invitation: Invitation,
 }
 
-/// Makes an account, and an invitation with which the person sets a password
+/// Creates an account, and an invitation to set its password
 ///
-/// The invitation is good for 24 hours; another one is made by `POST /api/admin/users/{id}/reset-password`.
+/// The invitation is valid for 24 hours; `POST /api/admin/users/{id}/reset-password` creates another one.
 #[utoipa::path(
     post, path = "/api/admin/users", tag = "admin", request_body = CreateUser,
     responses((status = CREATED, body = CreatedUser)),

@@ -22,7 +22,7 @@ use crate::{
     validate::Checks,
 };
 
-/// What to change; what is left out stays.
+/// What to change; omitted fields stay as they are.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EditUser {
@@ -30,7 +30,8 @@ pub struct EditUser {
     name: Option<String>,
     #[schema(value_type = Option<Role>)]
     role: Option<String>,
-    /// Keeps the person out, or lets the person in again. What is open ends within two seconds; instances go on running.
+    /// Suspends the person, or ends the suspension. Open sessions, streams and terminals end within two seconds; instances keep
+    /// running.
     suspended: Option<bool>,
     /// All of them at once: what is left out or null is what the installation allows
     quotas: Option<EditQuotas>,
@@ -63,7 +64,7 @@ impl EditQuotas {
     }
 }
 
-/// Changes what a person may do
+/// Changes a person's name, role, quotas or suspension
 #[utoipa::path(
     patch, path = "/api/admin/users/{id}", tag = "admin", params(UserPath), request_body = EditUser,
     responses((status = OK, body = Person)),
@@ -99,7 +100,7 @@ async fn in_transaction(
     let user = person::find_for_update(conn, id).await?.ok_or_else(|| AppError::not_found("person"))?;
     let stops_administrating = change.role == Some(Role::User) || change.suspended == Some(true);
     if user.role == Role::Admin && stops_administrating && !person::has_other_admin(conn, id).await? {
-        let detail = "This is the last administrator: make another one first.";
+        let detail = "This is the last administrator. Make another person an administrator first.";
         return Err(AppError::new(ErrorCode::LastAdmin, detail));
     }
     person::change(conn, id, change).await?;

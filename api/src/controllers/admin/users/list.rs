@@ -11,7 +11,7 @@ use crate::{
     state::AppState,
 };
 
-/// Everybody, the newest first
+/// All people, newest first
 #[utoipa::path(
     get, path = "/api/admin/users", tag = "admin", params(PageQuery),
     responses((status = OK, body = Page<Person>)),

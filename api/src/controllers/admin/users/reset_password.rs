@@ -19,15 +19,15 @@ use crate::{
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ResetPassword {
-    /// Also forget the authenticator app, for who has lost it together with the recovery codes
+    /// Also remove the authenticator app, for people who have lost it together with the recovery codes
     #[serde(default)]
     #[schema(default = false)]
     remove_totp: bool,
 }
 
-/// Takes a person's password away, and makes an invitation with which the person sets another
+/// Resets a person's password: creates an invitation to set a new one
 ///
-/// The person is signed out everywhere. Tokens stay: programs go on.
+/// The person is signed out everywhere. API tokens stay valid.
 #[utoipa::path(
     post, path = "/api/admin/users/{id}/reset-password", tag = "admin", params(UserPath),
     request_body = Option<ResetPassword>, responses((status = OK, body = Invitation)),

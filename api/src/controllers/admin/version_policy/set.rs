@@ -35,7 +35,7 @@ pub struct SetVersionPolicy {
 
 /// Sets which versions of OpenClaw may be started
 ///
-/// Instances with an older version are shown as `vulnerable`. What runs goes on running.
+/// Instances with an older version are shown as `vulnerable`. Running instances keep running.
 #[utoipa::path(
     put, path = "/api/admin/version-policy", tag = "admin", request_body = SetVersionPolicy,
     responses((status = OK, body = VersionPolicy)),
@@ -49,11 +49,7 @@ pub async fn set_version_policy(
     let mut checks = Checks::default();
     let minimum = form.minimum_version.map(|minimum| trim(&minimum).to_owned());
     if minimum.as_deref().is_some_and(|minimum| !version::is_comparable(minimum)) {
-        checks.fail(
-            "minimumVersion",
-            "invalid",
-            "must be a version that others can be compared with, such as 2026.9.6",
-        );
+        checks.fail("minimumVersion", "invalid", "must be a comparable version, such as 2026.9.6");
     }
     if form.refuse_start && minimum.is_none() {
         checks.fail("minimumVersion", "required", "is required with refuseStart");

@@ -12,9 +12,9 @@ use crate::{
     views::worker::WorkerView,
 };
 
-/// Asks a worker to take nothing new, and to end when its jobs have
+/// Drains a worker: it takes no new jobs, and exits when its jobs have ended
 ///
-/// It hears of it with its next sign of life, within seconds. Asked again, nothing changes.
+/// The worker learns of it with its next heartbeat, within seconds. A second request has no effect.
 #[utoipa::path(
     post, path = "/api/admin/workers/{id}/drain", tag = "admin", params(WorkerPath),
     responses((status = ACCEPTED, body = WorkerView)),

@@ -2,7 +2,7 @@ use clawdeploy_shared::db::worker;
 
 use crate::{auth::Admin, error::AppResult, extract::Json, page::Page, state::AppState, views::worker::WorkerView};
 
-/// The workers, newest first; dead ones are shown for a day
+/// The workers, newest first; dead workers are shown for a day
 #[utoipa::path(get, path = "/api/admin/workers", tag = "admin", responses((status = OK, body = Page<WorkerView>)))]
 pub async fn list_workers(app: AppState, _: Admin) -> AppResult<Json<Page<WorkerView>>> {
     let mut conn = app.db.conn().await?;

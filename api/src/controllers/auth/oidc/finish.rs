@@ -22,14 +22,14 @@ use crate::{
     state::AppState,
 };
 
-/// Comes back from the provider of identities, and signs in
+/// Callback of the identity provider; signs in
 ///
-/// The browser goes on to the panel; where it did not succeed, to `/sign-in?error=` with `oidc_refused`, `oidc_failed`,
-/// `oidc_unknown_account`, or what keeps an identity that was never seen before from leading to an account:
-/// `oidc_email_missing`, `oidc_email_verified_missing` (claims that the provider does not send), `oidc_email_unverified`.
+/// The browser is redirected to the panel; on failure to `/sign-in?error=` with `oidc_refused`, `oidc_failed`,
+/// `oidc_unknown_account`, or the reason why a new identity cannot be linked to an account: `oidc_email_missing`,
+/// `oidc_email_verified_missing` (claims that the provider does not send), `oidc_email_unverified`.
 #[utoipa::path(
     get, path = "/api/auth/oidc/callback", tag = "auth", security(()), params(OidcAnswer),
-    responses((status = SEE_OTHER, description = "To the panel")),
+    responses((status = SEE_OTHER, description = "Redirect to the panel")),
 )]
 pub async fn finish_oidc(
     app: AppState,
@@ -47,7 +47,7 @@ pub async fn finish_oidc(
     let who = match provider.end(&sign_in, &code).await {
         Ok(who) => who,
         Err(error) => {
-            tracing::warn!(error = chain(&error), "Could not sign somebody in at the provider of identities");
+            tracing::warn!(error = chain(&error), "Could not sign in through the identity provider");
             return Ok(back_at_the_door("oidc_failed"));
         }
     };

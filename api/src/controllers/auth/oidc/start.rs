@@ -10,18 +10,18 @@ use crate::{
     state::AppState,
 };
 
-/// Goes to the provider of identities, to sign in there
+/// Redirects to the identity provider to sign in
 ///
-/// Where it does not answer as it should, to `/sign-in?error=oidc_unavailable`.
+/// Redirects to `/sign-in?error=oidc_unavailable` if the provider is not available.
 #[utoipa::path(
     get, path = "/api/auth/oidc/start", tag = "auth", security(()),
-    responses((status = SEE_OTHER, description = "To the provider")),
+    responses((status = SEE_OTHER, description = "Redirect to the provider")),
 )]
 pub async fn start_oidc(app: AppState) -> AppResult<Response> {
     let (url, sign_in) = match provider(&app)?.begin().await {
         Ok(begun) => begun,
         Err(error) => {
-            tracing::warn!(error = chain(&error), "The provider of identities does not answer as it should");
+            tracing::warn!(error = chain(&error), "The identity provider is not available");
             return Ok(back_at_the_door("oidc_unavailable"));
         }
     };

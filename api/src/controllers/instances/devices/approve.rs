@@ -12,7 +12,7 @@ use crate::{
     state::AppState,
 };
 
-/// Lets a device in that waits
+/// Approves a pairing request
 #[utoipa::path(
     post, path = "/api/instances/{id}/devices/{requestId}/approve", tag = "devices", params(RequestPath),
     responses((status = OK, body = PairedDevice)),

@@ -8,10 +8,10 @@ use crate::{
     state::AppState,
 };
 
-/// The devices of an instance: those that wait to be let in, and those that were
+/// The paired devices of an instance, and its pairing requests
 ///
-/// For the owner only, while the instance runs. What a device says of itself is not to be trusted: compare its request id
-/// with the one that the device shows.
+/// For the owner only, while the instance runs. Do not trust what a device says of itself: compare its request id with the one
+/// that the device shows.
 #[utoipa::path(
     get, path = "/api/instances/{id}/devices", tag = "devices", params(InstancePath),
     responses((status = OK, body = Devices)),

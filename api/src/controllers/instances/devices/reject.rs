@@ -13,7 +13,7 @@ use crate::{
     state::AppState,
 };
 
-/// Turns a device away that waits; it may ask again
+/// Rejects a pairing request; the device may ask again
 #[utoipa::path(
     post, path = "/api/instances/{id}/devices/{requestId}/reject", tag = "devices", params(RequestPath),
     responses((status = NO_CONTENT)),

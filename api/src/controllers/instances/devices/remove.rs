@@ -13,7 +13,7 @@ use crate::{
     state::AppState,
 };
 
-/// Shuts a device out that was let in
+/// Removes a paired device
 #[utoipa::path(
     delete, path = "/api/instances/{id}/devices/{deviceId}", tag = "devices", params(DevicePath),
     responses((status = NO_CONTENT)),

@@ -37,7 +37,7 @@ pub struct RecoveryCodes {
     recovery_codes: Vec<Revealed>,
 }
 
-/// Ends the set-up of an authenticator app: from now on signing in needs its codes
+/// Confirms an authenticator app: signing in needs its codes from now on
 #[utoipa::path(
     post, path = "/api/me/totp/confirm", tag = "auth", request_body = ConfirmTotp,
     responses((status = OK, body = RecoveryCodes)),
@@ -56,7 +56,7 @@ pub async fn confirm_totp(
                 Some((sealed, false)) => sealed,
                 Some((_, true)) => return Err(enabled()),
                 None => {
-                    let detail = "No authenticator app is being set up. Begin with POST /api/me/totp.";
+                    let detail = "No authenticator app is being set up. Start with POST /api/me/totp.";
                     return Err(AppError::new(ErrorCode::TotpNotPrepared, detail));
                 }
             };
@@ -64,7 +64,7 @@ pub async fn confirm_totp(
             let secret = state.sealer.open(&sealed, second_factor::place(&place)).map_err(AppError::internal)?;
             let code = normal(form.code.expose_secret());
             let Some(step) = totp::step_of(&secret, &code, Utc::now().timestamp()) else {
-                return Err(wrong("code", "is not the one that the app shows now; is its clock right?"));
+                return Err(wrong("code", "is not the app's current code; check the clock of its device"));
             };
             let (codes, hashes) = recovery_codes();
             if !second_factor::confirm(conn, id, &sealed, step, &hashes).await? {

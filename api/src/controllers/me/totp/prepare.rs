@@ -21,15 +21,15 @@ const ISSUER: &str = "ClawDeploy";
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TotpSecret {
-    /// In base32, for whoever types it in
+    /// In base32, to be typed in
     secret: Revealed,
     /// The same for a QR code
     otpauth_url: Revealed,
 }
 
-/// Begins to set up an authenticator app
+/// Starts the set-up of an authenticator app
 ///
-/// Nothing changes until a code of it is confirmed.
+/// Signing in does not change until a code is confirmed.
 #[utoipa::path(post, path = "/api/me/totp", tag = "auth", responses((status = OK, body = TotpSecret)))]
 pub async fn prepare_totp(app: AppState, Account(who): Account) -> AppResult<Json<TotpSecret>> {
     let secret = totp::secret();

@@ -21,7 +21,7 @@ pub struct RemoveTotp {
     password: SecretString,
 }
 
-/// Removes the authenticator app: from now on the password alone signs in
+/// Removes the authenticator app: signing in needs only the password
 #[utoipa::path(
     delete, path = "/api/me/totp", tag = "auth", request_body = RemoveTotp, responses((status = NO_CONTENT)),
 )]
