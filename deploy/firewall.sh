@@ -7,25 +7,25 @@ usage() {
   cat <<'END'
 Usage: deploy/firewall.sh print | apply | check | watch | remove
 
-What instances send may leave for the internet, and for nothing else: not to this machine (Postgres, Redis, the API,
-the workers, Docker), not to other instances, not to private networks, not to a cloud's metadata address. What is
-asked of them from here is answered. Rules are in a chain of this installation's own, to which INPUT and DOCKER-USER
-lead for what comes from the instances' addresses; of other rules only FORWARD is seen to lead to DOCKER-USER. Where
-Docker uses nftables itself, which has no DOCKER-USER, they are in an nftables table of this installation's own.
-Instances have IPv4 only, and so have the rules.
+Limits instances to the internet: they cannot reach this machine (Postgres, Redis, the API, the workers, Docker), other
+instances, private networks or a cloud's metadata address. Replies to connections from this machine are allowed. The
+rules are in a chain of this installation, to which INPUT and DOCKER-USER jump for packets from the instances'
+addresses. Of other rules, the script only makes sure that FORWARD jumps to DOCKER-USER. If Docker itself uses nftables,
+which has no DOCKER-USER, the rules are in an nftables table of this installation. Instances have IPv4 only, and so do
+the rules.
 
-  print    shows the rules and changes nothing
-  apply    puts them in force; once more where anything differs
-  check    succeeds where they are in force as they should be, and says what is missing otherwise
-  watch    goes on checking, and puts back what is missing, until it is told to end (SIGTERM)
-  remove   takes them away
+  print    show the rules and change nothing
+  apply    put the rules in force, again if anything differs
+  check    succeed if the rules are in force and complete; otherwise say what is missing
+  watch    check repeatedly and restore what is missing, until stopped (SIGTERM)
+  remove   remove the rules
   --help
 
 Settings: CLAWDEPLOY_FIREWALL (on; off: apply, check and watch do nothing), CLAWDEPLOY_NETWORK_POOL (10.210.0.0/15: the
 instances' addresses), CLAWDEPLOY_DEPLOYMENT (clawdeploy: names the chain), CLAWDEPLOY_FIREWALL_ALLOW (addresses or
-networks that instances may reach all the same, with commas between), CLAWDEPLOY_FIREWALL_DNS (name servers that they
-may ask; by default those of this machine), CLAWDEPLOY_FIREWALL_BACKEND (auto; iptables or nftables: what Docker uses),
-CLAWDEPLOY_FIREWALL_WATCH_SECONDS (15: between two checks of watch).
+networks that instances may reach anyway, separated by commas), CLAWDEPLOY_FIREWALL_DNS (name servers that they may
+query; by default those of this machine), CLAWDEPLOY_FIREWALL_BACKEND (auto; iptables or nftables: what Docker uses),
+CLAWDEPLOY_FIREWALL_WATCH_SECONDS (15: time between two checks of watch).
 END
 }
 

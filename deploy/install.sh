@@ -7,24 +7,23 @@ usage() {
 Usage: deploy/install.sh [--binaries DIR] [--workers N] [--unprivileged-worker] [--dry-run]
        deploy/install.sh --uninstall [--purge --yes] [--dry-run]
 
-Installs packages, users, settings with secrets, a database, a Redis, programs, units, the instances' firewall, the
-nginx site and a first administrator, whose password is shown once. Run again it changes only what is missing or
-different: that is also the way to a newer version. Settings that are there are never changed; they lie in
-/etc/clawdeploy.
+Installs packages, users, settings with secrets, a database, a Redis, programs, systemd units, the instances' firewall,
+the nginx site and a first administrator, whose password is shown once. Run it again at any time, also to upgrade: it
+changes only what is missing or different, and never an existing setting. Settings are in /etc/clawdeploy.
 
-  --binaries DIR         where clawdeploy-api and clawdeploy-worker are (target/release)
-  --workers N            how many workers this machine runs (1, or as many as it runs already)
-  --unprivileged-worker  workers with a user name of their own instead of root's (see deploy/systemd)
-  --admin-email ADDRESS  of the first administrator (admin@ the base domain)
-  --uninstall            removes programs, units and the nginx site; data, settings and packages stay
-  --purge                with --uninstall: removes every instance with its data, the database and the settings too
-  --yes                  no question asked by --purge
-  --dry-run              says what would be done and does nothing
+  --binaries DIR         directory of clawdeploy-api and clawdeploy-worker (target/release)
+  --workers N            number of workers on this machine (1, or as many as it already runs)
+  --unprivileged-worker  run workers as a user of their own instead of root (see deploy/systemd)
+  --admin-email ADDRESS  email address of the first administrator (admin@ the base domain)
+  --uninstall            remove programs, units and the nginx site; data, settings and packages stay
+  --purge                with --uninstall: also remove every instance with its data, the database and the settings
+  --yes                  do not ask before --purge
+  --dry-run              print the changes and make none
   --help
 
-Settings, at the first run: CLAWDEPLOY_BASE_DOMAIN (claw.a2a.ing), CLAWDEPLOY_PUBLIC_URL (https://panel. and the base
-domain; better one of another domain), CLAWDEPLOY_LISTEN (127.0.0.1:8080), CLAWDEPLOY_DATA_DIR (/data/clawdeploy),
-CLAWDEPLOY_DATABASE_URL and CLAWDEPLOY_REDIS_URL (services of this machine's own).
+Settings, on the first run: CLAWDEPLOY_BASE_DOMAIN (claw.a2a.ing), CLAWDEPLOY_PUBLIC_URL (https://panel. and the base
+domain; better use another domain), CLAWDEPLOY_LISTEN (127.0.0.1:8080), CLAWDEPLOY_DATA_DIR (/data/clawdeploy),
+CLAWDEPLOY_DATABASE_URL and CLAWDEPLOY_REDIS_URL (default: services on this machine).
 END
 }
 

@@ -6,18 +6,18 @@ usage() {
   cat <<'END'
 Usage: scripts/build-openclaw-image.sh [--source git|release] [--tag TAG] [--if-missing] [--remake-base]
 
-Builds the image that instances run and tags it TAG (openclaw:local). Running ClawDeploy, an admin does the same with
-POST /api/admin/image/rebuild.
+Builds the image that instances run and tags it TAG (openclaw:local). While ClawDeploy runs, an administrator can do the
+same with POST /api/admin/image/rebuild.
 
-  --source git      the Dockerfile of OpenClaw's own repository, cloned to /opt/openclaw-src unless it is there already.
-                    Ten minutes, 6 GiB of memory, an engine with BuildKit. This is the default
-  --source release  the npm package, by deploy/openclaw/Dockerfile; also tagged openclaw:VERSION. A minute
-  --tag TAG         another name than openclaw:local
-  --if-missing      do nothing when TAG is there
-  --remake-base     with release: make the base image from packages again (it is only made where no image registry
+  --source git      build the Dockerfile of OpenClaw's own repository, cloned to /opt/openclaw-src unless it is there.
+                    Takes ten minutes, 6 GiB of memory and an engine with BuildKit. This is the default
+  --source release  install the npm package with deploy/openclaw/Dockerfile; also tags openclaw:VERSION. Takes a minute
+  --tag TAG         use another name than openclaw:local
+  --if-missing      do nothing if TAG exists
+  --remake-base     with release: build the base image from packages again (it is only built if no image registry
                     answers)
 
-What is cloned stays as it is; for a newer OpenClaw: git -C /opt/openclaw-src pull.
+An existing clone is not updated. For a newer OpenClaw: git -C /opt/openclaw-src pull.
 
 Settings: CLAWDEPLOY_OPENCLAW_REPOSITORY, CLAWDEPLOY_OPENCLAW_SRC (/opt/openclaw-src), CLAWDEPLOY_OPENCLAW_VERSION
 (2026.9.6), CLAWDEPLOY_OPENCLAW_BASE_IMAGE, CLAWDEPLOY_DOCKER_HOST, CLAWDEPLOY_NPM_REGISTRY,

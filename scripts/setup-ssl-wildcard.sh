@@ -6,24 +6,25 @@ usage() {
   cat <<'END'
 Usage: scripts/setup-ssl-wildcard.sh [--staging | --server URL] [--dry-run] [OPTION...]
 
-Gets a certificate for the base domain and everything directly below it (claw.a2a.ing and *.claw.a2a.ing), installs what
-that needs, and has nginx take each renewed one. Run again at any time: a certificate that is good for another month is
-left as it is.
+Gets a certificate for the base domain and all names directly below it (claw.a2a.ing and *.claw.a2a.ing), installs the
+tools for that, and makes nginx load each renewed one. You can run it again at any time: a certificate that is valid for
+another month is left as it is.
 
-The API token needs the permission Zone:DNS:Edit for the domain's zone. It is read from CLOUDFLARE_API_TOKEN, from the
-credentials file of an earlier run, or asked for; it is never an argument.
+The API token needs the permission Zone:DNS:Edit for the domain's zone. It is read from CLOUDFLARE_API_TOKEN or the
+credentials file of an earlier run, or the script asks for it; it is never an argument.
 
-  --also NAME          for this name too, such as the site's; its zone must be the token's as well. May be said again
-  --staging            from Let's Encrypt's test authority, which browsers do not trust and which has no strict limits
-  --server URL         from another ACME authority (its directory)
-  --dry-run            goes the whole way at the test authority and keeps nothing
-  --config-dir DIR     where certificates and credentials lie (/etc/letsencrypt)
-  --nginx-config FILE  the main configuration of the nginx that is reloaded (the one it was built with)
-  --nginx-container C  that nginx is in this container, such as clawdeploy-nginx of deploy/compose
+  --also NAME          include this name too, such as that of the panel; the token must cover its zone. Repeatable
+  --staging            use Let's Encrypt's test authority, which browsers do not trust and which has no strict limits
+  --server URL         use another ACME authority (its directory URL)
+  --dry-run            do everything at the test authority and keep nothing
+  --config-dir DIR     directory of certificates and credentials (/etc/letsencrypt)
+  --nginx-config FILE  main configuration of the nginx to reload (the one it was built with)
+  --nginx-container C  nginx runs in this container, such as clawdeploy-nginx of deploy/compose
   --help
 
-Settings: CLOUDFLARE_API_TOKEN, CLAWDEPLOY_BASE_DOMAIN (claw.a2a.ing), CLAWDEPLOY_ACME_EMAIL (where the authority writes
-to; nobody), CLAWDEPLOY_DNS_PROPAGATION_SECONDS (30: between setting a DNS record and asking for the check).
+Settings: CLOUDFLARE_API_TOKEN, CLAWDEPLOY_BASE_DOMAIN (claw.a2a.ing), CLAWDEPLOY_ACME_EMAIL (where the authority sends
+email; default: none), CLAWDEPLOY_DNS_PROPAGATION_SECONDS (30: wait between setting a DNS record and asking for the
+check).
 END
 }
 

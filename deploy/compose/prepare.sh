@@ -6,23 +6,23 @@ usage() {
   cat <<'END'
 Usage: deploy/compose/prepare.sh --site HOST [OPTION...]
 
-Run again at any time: secrets and settings that are there stay, nginx's configuration is rendered anew. Then:
+You can run it again at any time: existing secrets and settings stay, and the nginx configuration is rendered anew. Then:
 
   docker compose --project-directory deploy/compose up -d --build
 
-  --site HOST           name of the panel; better one of another domain than the instances'
-  --certificate FILE    for HOST, the base domain and everything directly below it, with its chain
+  --site HOST           host name of the panel; better in another domain than the instances
+  --certificate FILE    certificate for HOST, the base domain and all names directly below it, with its chain
                         (/etc/letsencrypt/live/{base domain}/fullchain.pem)
   --key FILE            its key (privkey.pem beside it)
-  --hsts SECONDS        tells browsers to use HTTPS only, for so long (not said)
+  --hsts SECONDS        tell browsers to use HTTPS only, for this long (default: not sent)
   --help
 
-Settings, at the first run: CLAWDEPLOY_BASE_DOMAIN (claw.a2a.ing), CLAWDEPLOY_DATA_DIR (/data/clawdeploy),
+Settings, on the first run: CLAWDEPLOY_BASE_DOMAIN (claw.a2a.ing), CLAWDEPLOY_DATA_DIR (/data/clawdeploy),
 CLAWDEPLOY_HTTPS_PORT (443), CLAWDEPLOY_HTTP_PORT (80; 0: none), CLAWDEPLOY_API_PORT (8080), CLAWDEPLOY_PROBE_PORT (8079),
 CLAWDEPLOY_POSTGRES_PORT (15432), CLAWDEPLOY_REDIS_PORT (16379), CLAWDEPLOY_SUBNET (172.30.210.0/24),
 CLAWDEPLOY_IMAGE_SOURCE (git), CLAWDEPLOY_PORT_RANGE (10000-20000), and the names of images: CLAWDEPLOY_POSTGRES_IMAGE,
-CLAWDEPLOY_REDIS_IMAGE, CLAWDEPLOY_RUNTIME_IMAGE (debian:bookworm-slim), CLAWDEPLOY_OPENCLAW_BASE_IMAGE. Later they are
-changed in deploy/compose/.env.
+CLAWDEPLOY_REDIS_IMAGE, CLAWDEPLOY_RUNTIME_IMAGE (debian:bookworm-slim), CLAWDEPLOY_OPENCLAW_BASE_IMAGE. To change them
+later, edit deploy/compose/.env.
 END
 }
 

@@ -7,25 +7,26 @@ usage() {
 Usage: deploy/nginx/render.sh --base-domain DOMAIN --site HOST --certificate FILE --key FILE --map FILE [OPTION...]
        deploy/nginx/render.sh --empty-map
 
-Without --standalone the output belongs in nginx's `http` block, as a file of sites-available. nginx then also needs
-`worker_shutdown_timeout 2h;` outside of it, so that old workers with open WebSockets end some day.
+Without --standalone, the output belongs in nginx's `http` block, as a file in sites-available. nginx then also needs
+`worker_shutdown_timeout 2h;` outside of it, so that old workers with open WebSockets end eventually.
 
   --base-domain DOMAIN   instances are at {id}.DOMAIN (CLAWDEPLOY_BASE_DOMAIN)
-  --site HOST            name of the site itself
-  --certificate FILE     for HOST, DOMAIN and *.DOMAIN, with its chain
+  --site HOST            host name of the panel
+  --certificate FILE     certificate for HOST, DOMAIN and *.DOMAIN, with its chain
   --key FILE             its key
-  --map FILE             the worker's map (CLAWDEPLOY_NGINX_MAP); must exist: --empty-map prints a first one
+  --map FILE             the worker's map (CLAWDEPLOY_NGINX_MAP); must exist: --empty-map prints an initial one
   --api ADDRESS          where the API listens (127.0.0.1:8080)
-  --probe ADDRESS        where nginx tells the worker which map it has (127.0.0.1:8079)
+  --probe ADDRESS        where nginx tells the worker which map it has loaded (127.0.0.1:8079)
   --https-port PORT      (443)
   --http-port PORT       (80); 0: no redirect from HTTP
-  --listen ADDRESS       address to listen on, such as 127.0.0.1 or '[::]'; may be said again (all of IPv4)
-  --hsts SECONDS         tells browsers to use HTTPS only, for so long; only with a certificate that they trust (not said)
-  --standalone DIR       a whole configuration, with pid file and temporary files in DIR
-  --error-log FILE       of such a one (stderr)
-  --user NAME            its workers' user, where the master is root
-  --shutdown-timeout T   when its old workers end in spite of open connections (2h)
-  --workers N            (auto)
+  --listen ADDRESS       address to listen on, such as 127.0.0.1 or '[::]'; repeatable (all of IPv4)
+  --hsts SECONDS         tell browsers to use HTTPS only, for this long; only with a certificate that they trust
+                         (default: not sent)
+  --standalone DIR       render a whole configuration, with pid file and temporary files in DIR
+  --error-log FILE       with --standalone: error log (stderr)
+  --user NAME            with --standalone: user of the nginx workers, if the master is root
+  --shutdown-timeout T   with --standalone: when old nginx workers end despite open connections (2h)
+  --workers N            with --standalone: number of nginx workers (auto)
   --help
 END
 }
