@@ -68,7 +68,7 @@ list() {
   local -a parts=()
   IFS=', ' read -ra parts <<<"${!1:-}"
   for part in "${parts[@]}"; do
-    is_network "$part" || die "$1: '$part' is no IPv4 address or network." "Write them as 192.168.1.10,10.20.0.0/16."
+    is_network "$part" || die "$1: '$part' is not an IPv4 address or network." "Write them as 192.168.1.10,10.20.0.0/16."
     canonical "$part"
   done
 }
@@ -359,7 +359,7 @@ watch() {
     if ! missing=$(bash "$SELF" check 2>&1); then
       printf 'not in force: %s\n' "${missing//$'\n'/; }"
       if bash "$SELF" apply && bash "$SELF" check; then printf 'the rules are in force again\n'
-      else printf 'error: the rules could not be put back; trying again in %s s\n' "$WATCH_SECONDS" >&2; fi
+      else printf 'error: the rules could not be restored; trying again in %s s\n' "$WATCH_SECONDS" >&2; fi
     fi
     # A signal ends a wait, and not a sleep.
     sleep "$WATCH_SECONDS" &
@@ -367,7 +367,7 @@ watch() {
     wait "$sleeper" || true
     kill "$sleeper" 2>/dev/null || true
   done
-  printf 'ended; the rules stay\n'
+  printf 'stopped; the rules stay\n'
 }
 
 mode=${1:-}
@@ -378,18 +378,18 @@ case $mode in
     exit 0
     ;;
   *)
-    printf 'error: say print, apply, check, watch or remove\nSee %s --help.\n' "${0##*/}" >&2
+    printf 'error: expected print, apply, check, watch or remove\nSee %s --help.\n' "${0##*/}" >&2
     exit 2
     ;;
 esac
 if [[ ${CLAWDEPLOY_FIREWALL:-on} == off && $mode =~ ^(apply|check|watch)$ ]]; then exit 0; fi
 POOL=${CLAWDEPLOY_NETWORK_POOL:-10.210.0.0/15}
-is_network "$POOL" || die "CLAWDEPLOY_NETWORK_POOL: '$POOL' is no IPv4 network." "Write it as 10.210.0.0/15."
+is_network "$POOL" || die "CLAWDEPLOY_NETWORK_POOL: '$POOL' is not an IPv4 network." "Write it as 10.210.0.0/15."
 POOL=$(canonical "$POOL")
 WATCH_SECONDS=${CLAWDEPLOY_FIREWALL_WATCH_SECONDS:-15}
-[[ $WATCH_SECONDS =~ ^[1-9][0-9]?$ ]] || die "CLAWDEPLOY_FIREWALL_WATCH_SECONDS: '$WATCH_SECONDS' is no number from 1 to 99."
+[[ $WATCH_SECONDS =~ ^[1-9][0-9]?$ ]] || die "CLAWDEPLOY_FIREWALL_WATCH_SECONDS: '$WATCH_SECONDS' is not a number from 1 to 99."
 [[ ${CLAWDEPLOY_FIREWALL_BACKEND:-auto} =~ ^(auto|iptables|nftables)$ ]] ||
-  die "CLAWDEPLOY_FIREWALL_BACKEND: '$CLAWDEPLOY_FIREWALL_BACKEND' is none of auto, iptables and nftables."
+  die "CLAWDEPLOY_FIREWALL_BACKEND: '$CLAWDEPLOY_FIREWALL_BACKEND' is not auto, iptables or nftables."
 deployment=${CLAWDEPLOY_DEPLOYMENT:-clawdeploy}
 digest=$(printf '%s' "$deployment" | sha256sum)
 # iptables allows 28 characters.
@@ -403,9 +403,9 @@ readonly -a FROM=(INPUT DOCKER-USER FORWARD)
 if [[ $mode != print ]]; then
   ((EUID == 0)) || die "this needs root."
   if [[ $(backend) == nftables ]]; then
-    command -v nft >/dev/null || die "there is no nft here." "Install it: apt-get install nftables"
+    command -v nft >/dev/null || die "nft is not installed." "Install it: apt-get install nftables"
   else
-    command -v iptables-restore >/dev/null || die "there is no iptables here." "Install it: apt-get install iptables"
+    command -v iptables-restore >/dev/null || die "iptables is not installed." "Install it: apt-get install iptables"
   fi
 fi
 "$mode"

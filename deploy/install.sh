@@ -63,11 +63,11 @@ install_all() {
 }
 
 check_machine() {
-  have apt-get || die "this is neither Debian nor Ubuntu." "deploy/compose runs everything in containers instead; docs/operations.md says how."
+  have apt-get || die "this is neither Debian nor Ubuntu." "Use deploy/compose, which runs everything in containers: see docs/operations.md."
   local name
   for name in api worker; do
     [[ -x $binaries/clawdeploy-$name ]] || die "there is no $binaries/clawdeploy-$name." \
-      "Build it (npm ci and npm run build in api/web, then cargo build --release -p clawdeploy-api -p clawdeploy-worker), or say where it is with --binaries."
+      "Build it (npm ci and npm run build in api/web, then cargo build --release -p clawdeploy-api -p clawdeploy-worker), or name its directory with --binaries."
   done
   "$binaries/clawdeploy-api" --version >/dev/null || die "$binaries/clawdeploy-api does not run on this machine."
 }
@@ -81,12 +81,12 @@ summary() {
   url=$(env_get "$API_ENV" CLAWDEPLOY_PUBLIC_URL)
   if ((changes == 0)); then say "nothing had to be changed"; else say "$changes change(s) made"; fi
   if ((${#todo[@]})); then
-    printf '\nLeft for you:\n' >&2
+    printf '\nWhat is left to do:\n' >&2
     printf '  - %s\n' "${todo[@]}" >&2
   fi
   printf '\nClawDeploy: %s\n' "$url"
   if [[ -n $password ]]; then
-    printf '  Email     %s\n  Password  %s\nThe password is shown this once. Change it after you have signed in.\n' \
+    printf '  Email     %s\n  Password  %s\nThe password is shown only once. Change it after you sign in.\n' \
       "$admin_email" "$password"
   fi
 }

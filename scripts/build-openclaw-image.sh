@@ -63,10 +63,10 @@ done
 clone_ensure() {
   local -r repository=${CLAWDEPLOY_OPENCLAW_REPOSITORY:-https://github.com/openclaw/openclaw.git}
   if [[ -e $1/.git ]]; then
-    say "$1 is there already; not cloned again"
+    say "$1 already exists; not cloned again"
     return
   fi
-  [[ ! -e $1 || -z $(ls -A -- "$1") ]] || die "$1 is there and is no clone." \
+  [[ ! -e $1 || -z $(ls -A -- "$1") ]] || die "$1 exists and is not a clone." \
     "Move it away, or say with CLAWDEPLOY_OPENCLAW_SRC where the clone is to be."
   say "cloning $repository to $1"
   # Beside its place first: what was cut off would be taken for a clone the next time.
@@ -84,17 +84,17 @@ git_image_build() {
   say "building $2 from $1 at $(git -C "$1" rev-parse --short HEAD); log: $log"
   if ! (cd -- "$1" && docker build -t "$2" -f Dockerfile .) >"$log" 2>&1; then
     log_tail "$log" 30
-    die "building the OpenClaw image failed." "The whole log is in $log." \
+    die "building the OpenClaw image failed." "The full log is in $log." \
       "Where it asks for BuildKit: install docker-buildx, or let a worker build it, which needs no plugin." \
       "--source release needs neither BuildKit nor a large machine."
   fi
-  say "image $2 is there ($(docker image inspect --format '{{.Size}}' "$2" | awk '{ printf "%.2f GB", $1 / 1e9 }'))"
+  say "image $2 is ready ($(docker image inspect --format '{{.Size}}' "$2" | awk '{ printf "%.2f GB", $1 / 1e9 }'))"
 }
 
 need_root "${arguments[@]}"
 engine_ensure
 if [[ $if_missing == yes ]] && image_exists "$tag"; then
-  say "image $tag is there already"
+  say "image $tag already exists"
   exit 0
 fi
 need_disk "$(docker info --format '{{.DockerRootDir}}')" "${CLAWDEPLOY_MIN_DISK_MIB:-6144}"

@@ -56,7 +56,7 @@ token_read() {
     read -rsp "Cloudflare API token (not shown): " TOKEN
     printf '\n' >&2
   fi
-  [[ -z $TOKEN ]] || token_form "$TOKEN" || die "this is no Cloudflare API token." \
+  [[ -z $TOKEN ]] || token_form "$TOKEN" || die "this is not a Cloudflare API token." \
     "It has only letters, digits, '-' and '_'. A Global API Key is not taken: it may do everything in the account."
 }
 
@@ -92,7 +92,7 @@ nginx_reload() {
   if ! grep -qF "$live/fullchain.pem" <("${nginx[@]}" -T 2>/dev/null); then
     note "nginx does not use it yet; deploy/install.sh sets that up"
   elif RENEWED_LINEAGE=$live "$hook" 2>"$config_dir/hook.log"; then
-    note "nginx has it"
+    note "nginx uses it"
   else
     log_tail "$config_dir/hook.log"
     warn "nginx could not be reloaded with the new certificate; see nginx -t"
@@ -114,7 +114,7 @@ certificate_from() { grep -qxF "server = $1" "$config_dir/renewal/$domain.conf" 
 # certificate_good: it is there, for the right names, from the right authority, for another month.
 certificate_good() {
   [[ -s $live/fullchain.pem && -s $live/privkey.pem ]] || return 1
-  certificate_is -checkend "$GOOD_FOR_SECONDS" || { say "the certificate ends within 30 days"; return 1; }
+  certificate_is -checkend "$GOOD_FOR_SECONDS" || { say "the certificate expires within 30 days"; return 1; }
   if [[ $(certificate_names) != "$(printf '%s\n' "${names[@]}" | sort)" ]]; then
     say "the certificate is for other names"
     return 1
@@ -151,7 +151,7 @@ certbot_run() {
 
 # certbot_advice LOG: ends the script with what to do about what certbot said.
 certbot_advice() {
-  local -a advice=("Its messages stand above, all of them in ${config_dir/#\/etc\/letsencrypt/\/var\/log\/letsencrypt}.")
+  local -a advice=("Its messages are above; the full log is in ${config_dir/#\/etc\/letsencrypt/\/var\/log\/letsencrypt}.")
   if grep -qE 'Invalid (API Token|access token|request headers)|[^0-9](6003|9109|10000)[^0-9]' "$1"; then
     advice=("Cloudflare refuses the token. Make a new one (Zone:DNS:Edit) and run this with CLOUDFLARE_API_TOKEN set.")
   elif grep -q 'Unable to determine zone_id' "$1"; then
@@ -188,16 +188,16 @@ main() {
   if [[ -n $TOKEN ]]; then credentials_write "$credentials"; else chmod 0600 "$credentials"; fi
   if certificate_good; then
     hook_write
-    say "there is a good certificate for ${names[*]} already, in $live"
-    note "it $(openssl x509 -noout -enddate -in "$live/fullchain.pem" | sed 's/notAfter=/ends on /'); certbot renews it"
+    say "there is already a valid certificate for ${names[*]}, in $live"
+    note "it $(openssl x509 -noout -enddate -in "$live/fullchain.pem" | sed 's/notAfter=/expires on /'); certbot renews it"
     return
   fi
   if [[ $server == "$LETS_ENCRYPT_STAGING" ]] && certificate_from "$LETS_ENCRYPT" && certificate_is -checkend 0; then
-    die "there is a certificate that browsers trust; one of the test authority would replace it." "To try: --dry-run"
+    die "there is a certificate that browsers trust; a test certificate would replace it." "To test, use --dry-run."
   fi
   say "asking $server for ${names[*]}"
   certbot_run "$credentials"
-  certificate_good || die "certbot ended well, but there is no good certificate in $live."
+  certificate_good || die "certbot succeeded, but there is no valid certificate in $live."
   hook_write
   say "the certificate is in $live"
   nginx_reload
@@ -231,10 +231,10 @@ while (($#)); do
   shift
 done
 for name in "$domain" "${also[@]}"; do
-  [[ $name =~ ^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}$ ]] || usage_error "this is no domain: $name"
+  [[ $name =~ ^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}$ ]] || usage_error "this is not a domain: $name"
 done
 readonly names=("$domain" "*.$domain" "${also[@]}")
-[[ $propagation =~ ^[0-9]{1,4}$ ]] || usage_error "CLAWDEPLOY_DNS_PROPAGATION_SECONDS is no number of seconds: $propagation"
+[[ $propagation =~ ^[0-9]{1,4}$ ]] || usage_error "CLAWDEPLOY_DNS_PROPAGATION_SECONDS is not a number of seconds: $propagation"
 [[ -z $server || $staging == no ]] || usage_error "--staging and --server exclude each other"
 [[ $server =~ ^(https://[^[:space:]]+)?$ ]] || usage_error "--server needs an https:// address"
 [[ $config_dir == /* && $nginx_config =~ ^(/.*)?$ ]] || usage_error "--config-dir and --nginx-config need absolute paths"
@@ -246,7 +246,7 @@ readonly credentials=$config_dir/cloudflare.ini live=$config_dir/live/$domain
 readonly hook=$config_dir/renewal-hooks/deploy/clawdeploy-nginx
 nginx=(nginx)
 if [[ -n $nginx_container ]]; then
-  [[ $nginx_container =~ ^[A-Za-z0-9][A-Za-z0-9_.-]*$ ]] || usage_error "this is no container's name: $nginx_container"
+  [[ $nginx_container =~ ^[A-Za-z0-9][A-Za-z0-9_.-]*$ ]] || usage_error "this is not a container name: $nginx_container"
   nginx=(docker exec "$nginx_container" nginx)
   # Where deploy/compose has it.
   nginx_config=${nginx_config:-/etc/clawdeploy/nginx/nginx.conf}

@@ -42,7 +42,7 @@ file_put() {
 
 # directory_ensure PATH MODE
 directory_ensure() {
-  if [[ ! -d $1 ]]; then change "making $1" install -d -m "$2" -- "$1"; fi
+  if [[ ! -d $1 ]]; then change "creating $1" install -d -m "$2" -- "$1"; fi
 }
 
 # setting_ensure FILE KEY VALUE: where the file does not have that setting yet.
@@ -56,11 +56,11 @@ setting() { env_get "$WORKER_ENV" "$1" || printf '%s\n' "${!1:-$2}"; }
 # user_ensure NAME [GROUP]: a system user that cannot log in.
 user_ensure() {
   if ! getent passwd "$1" >/dev/null; then
-    change "making the user $1" useradd --system --user-group --no-create-home --home-dir /nonexistent \
+    change "creating the user $1" useradd --system --user-group --no-create-home --home-dir /nonexistent \
       --shell /usr/sbin/nologin "$1"
   fi
   if [[ -n ${2:-} ]] && ! id -nG "$1" 2>/dev/null | grep -qw -- "$2"; then
-    change "putting $1 into the group $2" usermod --append --groups "$2" "$1"
+    change "adding $1 to the group $2" usermod --append --groups "$2" "$1"
   fi
 }
 

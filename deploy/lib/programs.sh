@@ -25,7 +25,7 @@ keys_ensure() {
     cat -- "$ETC/api.key" >"$key"
   else
     head -c 32 /dev/urandom | base64 >"$key"
-    todo+=("keep a copy of $ETC/worker.key apart from the database's: what it has sealed opens with nothing else")
+    todo+=("keep a copy of $ETC/worker.key apart from the database backup: nothing else opens what it has sealed")
   fi
   file_ensure "$key" "$ETC/api.key" 0600 clawdeploy-api:clawdeploy-api
   file_ensure "$key" "$ETC/worker.key" 0600 "$owner:$owner"
@@ -51,7 +51,7 @@ units_install() {
   file_ensure "$from/clawdeploy.tmpfiles.conf" /usr/lib/tmpfiles.d/clawdeploy.conf 0644
   if [[ $unprivileged == yes ]]; then
     file_ensure "$from/unprivileged-worker.conf" "$UNITS/clawdeploy-worker@.service.d/unprivileged.conf" 0644
-    visudo -qcf "$ROOT/deploy/sudoers/clawdeploy" || die "deploy/sudoers/clawdeploy is not in sudo's form."
+    visudo -qcf "$ROOT/deploy/sudoers/clawdeploy" || die "deploy/sudoers/clawdeploy is not a valid sudoers file."
     file_ensure "$ROOT/deploy/sudoers/clawdeploy" /etc/sudoers.d/clawdeploy 0440
   fi
   data=$(setting CLAWDEPLOY_DATA_DIR /data/clawdeploy)
@@ -82,33 +82,33 @@ firewall_ensure() {
   file_ensure "$ROOT/deploy/firewall.sh" "$FIREWALL" 0755
   file_ensure "$ROOT/deploy/systemd/clawdeploy-firewall.service" "$UNITS/clawdeploy-firewall.service" 0644
   if ! unit_enabled clawdeploy-firewall.service; then
-    change "having clawdeploy-firewall.service start at boot" unit_enable clawdeploy-firewall.service
+    change "enabling clawdeploy-firewall.service at boot" unit_enable clawdeploy-firewall.service
   fi
   if [[ $dry_run == yes ]] || ! firewall check; then
-    change "keeping instances away from this machine (deploy/firewall.sh print shows the rules)" firewall_apply
+    change "applying the firewall rules of the instances (deploy/firewall.sh print shows them)" firewall_apply
   fi
   if with_systemd && { ((changes > before)) || ! systemctl --quiet is-active clawdeploy-firewall.service; } &&
     [[ $(setting CLAWDEPLOY_FIREWALL on) != off ]]; then
-    change "watching over the rules (clawdeploy-firewall.service)" firewall_watch
+    change "starting to watch the firewall rules (clawdeploy-firewall.service)" firewall_watch
   fi
 }
 
 firewall_apply() {
   if ! firewall apply; then
-    todo+=("put the firewall of the instances in force: $FIREWALL apply (its message stands above)")
+    todo+=("apply the firewall rules of the instances: $FIREWALL apply (its message is above)")
   fi
 }
 
 firewall_watch() {
   systemctl daemon-reload
   if ! systemctl restart clawdeploy-firewall.service; then
-    todo+=("have clawdeploy-firewall.service run: journalctl -u clawdeploy-firewall says why it does not")
+    todo+=("start clawdeploy-firewall.service: journalctl -u clawdeploy-firewall says why it does not run")
   fi
 }
 
 firewall_remove() {
   if with_systemd; then systemctl stop clawdeploy-firewall.service 2>/dev/null || true; fi
-  if { have iptables || have nft; } && ! firewall remove; then warn "the firewall of the instances could not be removed"; fi
+  if { have iptables || have nft; } && ! firewall remove; then warn "the firewall rules of the instances could not be removed"; fi
   remove "$UNITS/multi-user.target.wants/clawdeploy-firewall.service" "$UNITS/clawdeploy-firewall.service" "$FIREWALL"
 }
 
@@ -127,7 +127,7 @@ as_api() (
 admin_first() {
   local said new
   if [[ $dry_run == yes ]]; then
-    if [[ ! -f $API_ENV ]]; then change "making the administrator $admin_email"; fi
+    if [[ ! -f $API_ENV ]]; then change "creating the administrator $admin_email"; fi
     return
   fi
   new=$(random_hex 12)
@@ -135,7 +135,7 @@ admin_first() {
     die "the database could not be set up." "$said"
   if [[ $said == *" was created "* ]]; then
     password=$new
-    change "making the administrator $admin_email" true
+    change "creating the administrator $admin_email" true
   fi
 }
 
@@ -160,11 +160,11 @@ programs_run() {
 
   local unit
   for unit in "${wanted[@]}"; do
-    if ! unit_enabled "$unit"; then change "having $unit start at boot" unit_enable "$unit"; fi
+    if ! unit_enabled "$unit"; then change "enabling $unit at boot" unit_enable "$unit"; fi
   done
   last=$workers
   for number in $enabled; do
-    if ((number > last)); then change "ending worker $number" worker_end "$number"; fi
+    if ((number > last)); then change "stopping worker $number" worker_end "$number"; fi
   done
   if [[ $dry_run == yes ]]; then return; fi
   if ! with_systemd; then
@@ -176,7 +176,7 @@ programs_run() {
   if [[ -n $restart_workers ]]; then systemctl restart "${workers_wanted[@]}"; fi
   systemctl start clawdeploy.target "${wanted[@]}"
   wait_for 30 as_api healthcheck ||
-    die "the API does not become ready." "$(as_api healthcheck 2>&1 || true)" "journalctl -u clawdeploy-api says more."
+    die "the API did not become ready." "$(as_api healthcheck 2>&1 || true)" "journalctl -u clawdeploy-api says more."
   standby_tell
 }
 

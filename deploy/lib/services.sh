@@ -24,7 +24,7 @@ packages_wanted() {
 service_up() {
   if with_systemd; then
     if ! systemctl is-enabled --quiet "$1" || ! systemctl is-active --quiet "$1"; then
-      change "starting $1, now and at every boot" systemctl enable --quiet --now "$1"
+      change "starting $1 and enabling it at boot" systemctl enable --quiet --now "$1"
     fi
   elif [[ -x /etc/init.d/$1 ]] && ! service "$1" status >/dev/null 2>&1; then
     change "starting $1" service "$1" start
@@ -59,8 +59,8 @@ settings_common() {
   setting_ensure "$WORKER_ENV" CLAWDEPLOY_DATA_DIR "$(setting CLAWDEPLOY_DATA_DIR /data/clawdeploy)"
   if [[ -z $admin_email ]]; then admin_email=admin@$domain; fi
   if [[ $(registrable "$(host_of "$public")") == "$(registrable "$domain")" ]]; then
-    todo+=("the panel ($public) and the instances (*.$domain) share a domain: what an instance serves counts as the panel's
-    own site in browsers. Better give the instances another domain: CLAWDEPLOY_BASE_DOMAIN.")
+    todo+=("the panel ($public) and the instances (*.$domain) share a domain: browsers treat an instance's pages as
+    part of the panel's site. Better give the instances another domain: CLAWDEPLOY_BASE_DOMAIN.")
   fi
 }
 
@@ -84,19 +84,19 @@ postgres_ensure() {
   fi
   service_up postgresql
   if [[ $dry_run == yes ]] && ! as_postgres -c 'SELECT 1' >/dev/null 2>&1; then
-    change "making the database clawdeploy and its role"
+    change "creating the database clawdeploy and its role"
     for file in "$API_ENV" "$WORKER_ENV"; do setting_ensure "$file" CLAWDEPLOY_DATABASE_URL "postgres://..."; done
     return
   fi
   wait_for 30 as_postgres -c 'SELECT 1' || die "the machine's Postgres does not answer." "See: pg_lsclusters"
   if [[ -z $url ]]; then
     password=$(random_hex 24)
-    change "making the database role clawdeploy" database_role "$password"
+    change "creating the database role clawdeploy" database_role "$password"
     url=postgres://clawdeploy:$password@127.0.0.1:$(as_postgres -c 'SHOW port')/clawdeploy
   fi
   tenant_role_ensure
   if [[ $(as_postgres -c "SELECT 1 FROM pg_database WHERE datname = 'clawdeploy'") != 1 ]]; then
-    change "making the database clawdeploy" as_postgres -c 'CREATE DATABASE clawdeploy OWNER clawdeploy ENCODING UTF8 TEMPLATE template0'
+    change "creating the database clawdeploy" as_postgres -c 'CREATE DATABASE clawdeploy OWNER clawdeploy ENCODING UTF8 TEMPLATE template0'
   fi
   for file in "$API_ENV" "$WORKER_ENV"; do setting_ensure "$file" CLAWDEPLOY_DATABASE_URL "$url"; done
 }
@@ -111,11 +111,11 @@ database_role() {
 # tenant_role_ensure: the role under which people's rows are asked for. The programs say what it may.
 tenant_role_ensure() {
   if [[ $(as_postgres -c "SELECT 1 FROM pg_roles WHERE rolname = 'clawdeploy_tenant'") != 1 ]]; then
-    change "making the database role clawdeploy_tenant" as_postgres -c 'CREATE ROLE clawdeploy_tenant NOLOGIN'
+    change "creating the database role clawdeploy_tenant" as_postgres -c 'CREATE ROLE clawdeploy_tenant NOLOGIN'
   fi
   if [[ $(as_postgres -c "SELECT 1 FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid JOIN pg_roles u ON u.oid = m.member
     WHERE r.rolname = 'clawdeploy_tenant' AND u.rolname = 'clawdeploy'") != 1 ]]; then
-    change "letting clawdeploy take that role" as_postgres -c 'GRANT clawdeploy_tenant TO clawdeploy'
+    change "granting that role to clawdeploy" as_postgres -c 'GRANT clawdeploy_tenant TO clawdeploy'
   fi
 }
 
@@ -169,7 +169,7 @@ nginx_map_ensure() {
   map=$(setting CLAWDEPLOY_NGINX_MAP /var/lib/clawdeploy/nginx/clawdeploy-ports.conf)
   if worker_has_name; then owner=clawdeploy-worker; fi
   if [[ ! -d ${map%/*} || $(stat -c %U -- "${map%/*}") != "$owner" ]]; then
-    change "making ${map%/*}" install -d -o "$owner" -g "$owner" -m 0755 -- "${map%/*}"
+    change "creating ${map%/*}" install -d -o "$owner" -g "$owner" -m 0755 -- "${map%/*}"
   fi
   if [[ ! -e $map && -x $ROOT/deploy/nginx/render.sh ]]; then
     temp=$(mktemp)
@@ -195,7 +195,7 @@ nginx_site_write() {
   if [[ ! -L $NGINX_LINK ]]; then change "enabling the nginx site" ln -s -- "$NGINX_SITE" "$NGINX_LINK"; fi
   if ((changes > before)) && [[ $dry_run == no ]] && ! nginx -t -q; then
     rm -f -- "$NGINX_LINK"
-    die "nginx does not take the site; it is disabled again." "nginx -t says why, after: ln -s $NGINX_SITE $NGINX_LINK"
+    die "nginx rejects the site; it is disabled again." "nginx -t says why, after: ln -s $NGINX_SITE $NGINX_LINK"
   fi
   service_up nginx
   if ((changes > before)) && [[ $dry_run == no ]]; then nginx -s reload; fi

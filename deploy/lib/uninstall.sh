@@ -24,19 +24,19 @@ uninstall() {
 
   if [[ $purge == yes ]]; then
     purge_all "$data" "$deployment"
-    say "ClawDeploy is gone with its data; packages and certificates stay"
+    say "ClawDeploy and its data are removed; packages and certificates stay"
   else
     say "ClawDeploy is uninstalled. What stays:"
     note "settings and the key in $ETC, the instances' files in $data, the database clawdeploy, Redis in $REDIS_DATA,"
     note "the instances' containers (docker ps --filter label=clawdeploy.deployment=$deployment) and packages."
-    note "deploy/install.sh takes all that up again; deploy/install.sh --uninstall --purge removes it."
+    note "deploy/install.sh uses all that again; deploy/install.sh --uninstall --purge removes it."
   fi
 }
 
 # purge_confirm DATA
 purge_confirm() {
   if [[ $yes == yes ]]; then return; fi
-  [[ -t 0 ]] || die "--purge removes every instance with its data." "Say that you mean it: --uninstall --purge --yes"
+  [[ -t 0 ]] || die "--purge removes every instance with its data." "To confirm: --uninstall --purge --yes"
   local answer
   read -rp "Remove every instance with its data in $1, the database and the key? [y/N] " answer
   [[ $answer == [yY]* ]] || die "nothing was removed."
@@ -47,16 +47,16 @@ purge_all() {
   if docker version >/dev/null 2>&1; then
     purge_docker "$2"
   elif have docker; then
-    todo+=("no Docker engine answers: remove what has the label clawdeploy.deployment=$2 there")
-    warn "no Docker engine answers: containers with the label clawdeploy.deployment=$2 are left"
+    todo+=("no Docker engine answers: remove the containers and networks with the label clawdeploy.deployment=$2 by hand")
+    warn "no Docker engine answers: containers with the label clawdeploy.deployment=$2 stay"
   fi
   local url
   url=$(env_get "$API_ENV" CLAWDEPLOY_DATABASE_URL || true)
   if [[ $url == postgres://clawdeploy:*@127.0.0.1:*/clawdeploy ]]; then
     change "removing the database clawdeploy and its role" purge_database
   elif [[ -n $url ]]; then
-    warn "the database of CLAWDEPLOY_DATABASE_URL is not this machine's own: it is left"
-    note "it belonged to $1, which is removed: workers with another directory stand by until clawdeploy-worker adopt"
+    warn "the database of CLAWDEPLOY_DATABASE_URL is not on this machine's own Postgres: it stays"
+    note "it belongs to $1, which is removed: workers with another directory stand by until you run clawdeploy-worker adopt"
   fi
   if [[ -f $REDIS_CONF ]] && with_systemd; then
     change "stopping its Redis" systemctl disable --quiet --now redis-server@clawdeploy

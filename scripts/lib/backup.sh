@@ -8,14 +8,14 @@ DATABASE_URL='' KEY_FILE='' DATA_DIR='' DEPLOYMENT=''
 
 # installation_read FILE: the settings of a worker, as deploy/install.sh and scripts/up write them.
 installation_read() {
-  [[ -r $1 ]] || die "there are no settings in $1." "Say where the worker's settings are: --settings FILE"
+  [[ -r $1 ]] || die "there are no settings in $1." "Name the file with the worker's settings: --settings FILE"
   DATABASE_URL=$(env_get "$1" CLAWDEPLOY_DATABASE_URL) || die "$1 has no CLAWDEPLOY_DATABASE_URL."
   KEY_FILE=$(env_get "$1" CLAWDEPLOY_KEY_FILE) || die "$1 has no CLAWDEPLOY_KEY_FILE."
   DATA_DIR=$(env_get "$1" CLAWDEPLOY_DATA_DIR || printf '/data/clawdeploy\n')
   DEPLOYMENT=$(env_get "$1" CLAWDEPLOY_DEPLOYMENT || printf 'clawdeploy\n')
   DOCKER_HOST=$(env_get "$1" CLAWDEPLOY_DOCKER_HOST || printf 'unix:///var/run/docker.sock\n')
   export DOCKER_HOST
-  [[ $DATA_DIR == /?* && $DATABASE_URL == postgres*://* ]] || die "$1 holds no settings of a worker."
+  [[ $DATA_DIR == /?* && $DATABASE_URL == postgres*://* ]] || die "$1 has no worker settings."
 }
 
 # in_database PROGRAM ARGUMENT...: a program of Postgres's on that database. The password goes by a file that only we read:

@@ -24,7 +24,7 @@ base_image_ensure() {
   elif say "pulling $OFFICIAL_BASE" && timeout 300 docker pull --quiet "$OFFICIAL_BASE" >/dev/null 2>&1; then
     BASE_IMAGE=$OFFICIAL_BASE
   else
-    say "no image registry answers: making the base image from packages"
+    say "no image registry answers: building the base image from packages"
     base_image_make
     # shellcheck disable=SC2034 # read by whoever called this
     BASE_IMAGE=$LOCAL_BASE
@@ -43,11 +43,11 @@ base_image_make() {
     base_debian "$work" && base_node "$work" && base_trim "$work/root" && base_import "$work"
   ) >"$log" 2>&1; then
     log_tail "$log" 30
-    die "making the base image failed." "The whole log is in $log." \
+    die "building the base image failed." "The full log is in $log." \
       "It needs Debian's packages (debootstrap, apt) and the npm registry; or set CLAWDEPLOY_OPENCLAW_BASE_IMAGE to a" \
       "Debian image with Node >= $NODE_FLOOR, npm and a user 'node' with uid 1000 that this engine has or can pull."
   fi
-  say "base image $LOCAL_BASE is there"
+  say "base image $LOCAL_BASE is ready"
 }
 
 # base_image_discard ROOT: removes a half-made tree, but never what something is mounted on.

@@ -122,7 +122,7 @@ bench_queue() {
       rate[$subject $workers]=$BENCH_RATE
     done
   done
-  say "ring to handler, one idle worker, 500 jobs at 20 ms"
+  say "ring to handler, one idle worker, 500 jobs 20 ms apart"
   bench_queue_fresh
   (bench_program api migrate) 2>/dev/null
   bench_workers 1

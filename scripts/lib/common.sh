@@ -93,15 +93,15 @@ need_disk() {
   mkdir -p -- "$1"
   free=$(free_mib "$1")
   ((free >= $2)) || die "$1 has $free MiB free; at least $2 MiB are needed." \
-    "Free some space (\`docker system df\` shows what images take), or set CLAWDEPLOY_MIN_DISK_MIB to accept less."
+    "Free some space (\`docker system df\` shows what images use), or set CLAWDEPLOY_MIN_DISK_MIB to accept less."
 }
 
 # need_root ARGUMENTS...: goes on as root. Without root the script starts itself again through sudo, with the same
 # arguments and the CLAWDEPLOY_, DOCKER_, CHAOS_ and proxy settings of the caller.
 need_root() {
   ((EUID != 0)) || return 0
-  have sudo || die "this needs root, and there is no sudo here." "Run it as root: su -c '$0 $*'"
-  say "not root: going on with sudo"
+  have sudo || die "this needs root, and sudo is not installed." "Run it as root: su -c '$0 $*'"
+  say "not root: continuing with sudo"
   local keep
   keep=$(compgen -e | grep -E '^(CLAWDEPLOY_|DOCKER_|CHAOS_|CLOUDFLARE_API_TOKEN$|https?_proxy$|HTTPS?_PROXY$|no_proxy$|NO_PROXY$|CI$)' | paste -sd, -)
   exec sudo ${keep:+"--preserve-env=$keep"} -- "$BASH" "$0" "$@"
@@ -130,8 +130,8 @@ give_back() {
 # that a reader never sees half a file.
 env_put() {
   local -r file=$1 key=$2 value=$3
-  [[ $key =~ ^[A-Z][A-Z0-9_]*$ ]] || die "not a settings name: $key"
-  [[ $value != *[$'\n'\'\"\\\$\`]* ]] || die "the value of $key has a character that a settings file cannot hold."
+  [[ $key =~ ^[A-Z][A-Z0-9_]*$ ]] || die "invalid setting name: $key"
+  [[ $value != *[$'\n'\'\"\\\$\`]* ]] || die "the value of $key contains a character that is not allowed in a settings file."
   local temp
   mkdir -p -- "$(dirname -- "$file")"
   temp=$(umask 077 && mktemp -- "$file.XXXXXX")
@@ -222,7 +222,7 @@ only_one() {
   give_back "$STATE"
   exec 9>"$STATE/lock"
   if ! flock --nonblock 9; then
-    say "another run is at work on $STATE; waiting for it"
+    say "another run is using $STATE; waiting for it"
     flock --timeout 1800 9 || die "another run still holds $STATE/lock after half an hour."
   fi
 }

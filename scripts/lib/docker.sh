@@ -36,14 +36,14 @@ engine_ensure() {
   if ! engine_answers; then
     log_tail "$STATE/log/dockerd.log"
     die "the Docker engine does not answer." \
-      "It needs a kernel with overlayfs, cgroups and iptables, and the right to use them (a container usually has not)."
+      "It needs a kernel with overlayfs, cgroups and iptables, and permission to use them (most containers lack it)."
   fi
 }
 
 # engine_stop: ends the engine only if engine_ensure started it. Its containers end with it.
 engine_stop() {
   if running dockerd; then
-    say "stopping the dockerd that was started here"
+    say "stopping the dockerd that this script started"
     # It first stops its containers, and a gateway may take a minute to end what it does.
     pid_stop "$STATE/run/dockerd.pid" 90
   fi
@@ -66,8 +66,8 @@ openclaw_image_build() {
     --build-arg "OPENCLAW_VERSION=$version" "${args[@]}" --tag "$1" --tag "openclaw:$version" \
     "$ROOT/deploy/openclaw" >"$log" 2>&1; then
     log_tail "$log" 30
-    die "building the OpenClaw image failed." "The whole log is in $log." \
+    die "building the OpenClaw image failed." "The full log is in $log." \
       "The build fetches packages with apt and npm from inside a container: check that containers reach the network."
   fi
-  say "image $1 is there ($(docker image inspect --format '{{.Size}}' "$1" | awk '{ printf "%.2f GB", $1 / 1e9 }'))"
+  say "image $1 is ready ($(docker image inspect --format '{{.Size}}' "$1" | awk '{ printf "%.2f GB", $1 / 1e9 }'))"
 }

@@ -34,7 +34,7 @@ nginx_certificate() {
   (umask 077 && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 397 \
     -keyout "$key.new" -out "$certificate.new" -subj "/CN=$NGINX_BASE_DOMAIN" \
     -addext "subjectAltName=DNS:$NGINX_BASE_DOMAIN,DNS:*.$NGINX_BASE_DOMAIN,DNS:$NGINX_SITE" \
-    -addext 'extendedKeyUsage=serverAuth' 2>/dev/null) || die "openssl could not make a certificate in $NGINX_HOME."
+    -addext 'extendedKeyUsage=serverAuth' 2>/dev/null) || die "openssl could not create a certificate in $NGINX_HOME."
   mv -f -- "$key.new" "$key"
   mv -f -- "$certificate.new" "$certificate"
   chmod 0644 "$certificate"
@@ -56,7 +56,7 @@ nginx_start() {
     --certificate "$NGINX_HOME/certificate.pem" --key "$NGINX_HOME/key.pem" \
     --map "$NGINX_HOME/map/clawdeploy-ports.conf" --api "$(env_get "$env" CLAWDEPLOY_LISTEN)" \
     --https-port "$(env_get "$env" NGINX_PORT)" --http-port 0 --probe "$(env_get "$env" CLAWDEPLOY_NGINX_PROBE)" \
-    >"$NGINX_HOME/nginx.conf.new" || die "the configuration of nginx could not be rendered."
+    >"$NGINX_HOME/nginx.conf.new" || die "the nginx configuration could not be rendered."
   cmp -s "$NGINX_HOME/nginx.conf.new" "$NGINX_HOME/nginx.conf" || changed=yes
   mv -f -- "$NGINX_HOME/nginx.conf.new" "$NGINX_HOME/nginx.conf"
   if running nginx; then

@@ -23,14 +23,14 @@ packages_ensure() {
     package_there "$name" || missing+=("$name")
   done
   ((${#missing[@]})) || return 0
-  have apt-get || die "missing: ${missing[*]}" "There is no apt here. Install them with this system's package manager."
+  have apt-get || die "missing: ${missing[*]}" "This system has no apt. Install them with its package manager."
   say "installing ${missing[*]}"
   local -r log=$STATE/log/apt.log
   mkdir -p -- "$STATE/log"
   if ! packages_install "${missing[@]}" >"$log" 2>&1; then
     log_tail "$log"
-    die "installing packages failed: ${missing[*]}" "The whole log is in $log." \
-      "Another package manager may be at work, or this machine may not reach its package sources: try apt-get update."
+    die "installing packages failed: ${missing[*]}" "The full log is in $log." \
+      "Another package manager may be running, or this machine cannot reach its package sources: try apt-get update."
   fi
   packages_quiet "${missing[@]}"
 }
@@ -78,8 +78,8 @@ cargo_ensure() {
   else
     rustup_install
   fi
-  cargo_answers || die "rustup is here, but cargo does not answer." \
-    "Its message stands above. Run this again when it is mended, or install a toolchain as https://rustup.rs says."
+  cargo_answers || die "rustup is installed, but cargo does not work." \
+    "Its message is above. Fix that and run this again, or install a toolchain as described at https://rustup.rs."
 }
 
 # cargo_answers: rustup fetches the toolchain at the first time, and says what it does.
@@ -95,7 +95,7 @@ rustup_target() {
   case $(uname -m) in
     x86_64) echo x86_64-unknown-linux-gnu 4acc9acc76d5079515b46346a485974457b5a79893cfb01112423c89aeb5aa10 ;;
     aarch64) echo aarch64-unknown-linux-gnu 9732d6c5e2a098d3521fca8145d826ae0aaa067ef2385ead08e6feac88fa5792 ;;
-    *) die "rustup cannot be installed on $(uname -m) by itself." "Install a Rust toolchain as https://rustup.rs says." ;;
+    *) die "this script cannot install rustup on $(uname -m)." "Install a Rust toolchain as described at https://rustup.rs." ;;
   esac
 }
 
@@ -112,12 +112,12 @@ rustup_install() {
     --output "$dir/rustup-init" \
     "${RUSTUP_UPDATE_ROOT:-https://static.rust-lang.org/rustup}/archive/$RUSTUP_VERSION/$target/rustup-init"; then
     rm -rf --one-file-system -- "$dir"
-    die "rustup could not be downloaded; the reason stands above." \
-      "Where this machine may not reach static.rust-lang.org, RUSTUP_UPDATE_ROOT and RUSTUP_DIST_SERVER name a mirror."
+    die "rustup could not be downloaded; the reason is above." \
+      "If this machine cannot reach static.rust-lang.org, name a mirror with RUSTUP_UPDATE_ROOT and RUSTUP_DIST_SERVER."
   fi
   if ! sha256sum --check --status <<<"$checksum  $dir/rustup-init"; then
     rm -rf --one-file-system -- "$dir"
-    die "what was downloaded is not rustup $RUSTUP_VERSION: its checksum is another one. It was not run, and is removed."
+    die "the download is not rustup $RUSTUP_VERSION: its checksum does not match. It was removed and not run."
   fi
   as_developer chmod +x "$dir/rustup-init"
   as_developer "$dir/rustup-init" -y --quiet --no-modify-path --profile minimal --default-toolchain none
@@ -127,7 +127,7 @@ rustup_install() {
 # nextest_ensure: the test runner, from crates.io.
 nextest_ensure() {
   as_developer cargo nextest --version >/dev/null 2>&1 && return
-  say "installing cargo-nextest (compiles for some minutes)"
+  say "installing cargo-nextest (takes some minutes to compile)"
   as_developer cargo install --locked --quiet cargo-nextest ||
     die "installing cargo-nextest failed." "Install it by hand: cargo install --locked cargo-nextest"
 }
@@ -136,7 +136,7 @@ nextest_ensure() {
 fuzz_ensure() {
   packages_ensure g++
   as_developer cargo fuzz --version >/dev/null 2>&1 && return
-  say "installing cargo-fuzz (compiles for a minute)"
+  say "installing cargo-fuzz (takes a minute to compile)"
   as_developer cargo install --locked --quiet cargo-fuzz ||
     die "installing cargo-fuzz failed." "Install it by hand: cargo install --locked cargo-fuzz"
 }
@@ -149,7 +149,7 @@ python_tool() {
     say "installing $2 $3 from PyPI"
     mkdir -p -- "$home"
     if ! { python3 -m venv "$home" && "$home/bin/pip" install --quiet --disable-pip-version-check "$2==$3"; } >&2; then
-      die "$2 could not be installed." "This machine may not reach PyPI."
+      die "$2 could not be installed." "Check that this machine can reach PyPI."
     fi
     touch "$mark"
   fi
@@ -162,7 +162,7 @@ browser_ensure() {
   packages_ensure chromium npm
   local -r installed=$ROOT/tests/browser/node_modules/.package-lock.json
   if [[ $installed -nt $ROOT/tests/browser/package-lock.json ]]; then return; fi
-  say "installing what tests/browser needs from npm"
+  say "installing the npm packages of tests/browser"
   as_developer npm ci --prefix "$ROOT/tests/browser" --no-audit --no-fund >&2 ||
-    die "npm ci failed in tests/browser." "This machine may not reach the npm registry."
+    die "npm ci failed in tests/browser." "Check that this machine can reach the npm registry."
 }

@@ -34,7 +34,7 @@ phase_over() {
 phase_beside() {
   BESIDE=$1 BESIDE_FROM=$SECONDS
   shift
-  say "== $BESIDE, beside what follows"
+  say "== $BESIDE, in the background"
   mkdir -p -- "$STATE/log"
   "$@" >"$STATE/log/beside.log" 2>&1 &
   BESIDE_PID=$!
@@ -61,7 +61,7 @@ phase_abandon() {
 # phase_table: what each phase took.
 phase_table() {
   if ((${#PHASES[@]})); then
-    say "how long it took, in seconds:"
+    say "time per phase, in seconds:"
     printf '%s\n' "${PHASES[@]}" | awk '{ n = $1; sub(/^[0-9]+ /, ""); printf "          %5d  %s\n", n, $0 }' >&2
   fi
 }
@@ -163,6 +163,6 @@ fuzz_targets() {
     fuzz_cargo run --sanitizer none "$target" "corpus/$target" "seeds/$target" -- \
       -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -verbosity=0 || failed+=("$target")
   done
-  ((${#failed[@]} == 0)) || die "fuzz targets failed: ${failed[*]}" "What they failed with is in fuzz/artifacts; cargo fuzz run TARGET FILE repeats it."
+  ((${#failed[@]} == 0)) || die "fuzz targets failed: ${failed[*]}" "The failing inputs are in fuzz/artifacts; cargo fuzz run TARGET FILE repeats a failure."
   say "every fuzz target passed"
 }

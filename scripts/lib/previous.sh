@@ -5,7 +5,7 @@
 previous_commit() {
   local commit
   commit=$(sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$ROOT/tests/previous-release")
-  [[ $commit =~ ^[0-9a-f]{40}$ ]] || die "tests/previous-release has to name one commit, in full; it says '$commit'."
+  [[ $commit =~ ^[0-9a-f]{40}$ ]] || die "tests/previous-release must contain one full commit hash, but contains '$commit'."
   printf '%s\n' "$commit"
 }
 
@@ -15,7 +15,7 @@ previous_source() {
   if [[ -d $dir/source ]]; then return; fi
   as_developer git -C "$ROOT" cat-file -e "$commit^{commit}" 2>/dev/null ||
     die "this clone does not have the commit $commit, which tests/previous-release names." \
-      "A shallow clone has the newest only: git fetch --unshallow, or git fetch origin $commit"
+      "A shallow clone has only the newest commits: git fetch --unshallow, or git fetch origin $commit"
   as_developer rm -rf --one-file-system -- "$dir/source.new"
   as_developer mkdir -p -- "$dir/source.new"
   # Times of today: by those of the commit cargo would take what it finds built for newer.
@@ -49,6 +49,6 @@ previous_build() {
   previous_dependencies "$dir"
   as_developer cargo build --manifest-path "$dir/source/Cargo.toml" --target-dir "$dir/target" --locked --quiet --bins \
     -p clawdeploy-api -p clawdeploy-worker --features clawdeploy-worker/failpoints >&2 ||
-    die "the release before, $commit, does not build; the compiler's messages stand above."
+    die "the previous release, $commit, does not build; the compiler's messages are above."
   printf '%s\n' "$dir/target/debug"
 }

@@ -34,7 +34,7 @@ services_home_remove() {
 own_port() {
   local port
   if ! port=$(env_get "$1" "$2") || port_taken "$port"; then
-    port=$(free_port "$3") || die "no free port from $3 on." "Stop something that listens there."
+    port=$(free_port "$3") || die "there is no free port from $3 on." "Stop a program that listens there."
     env_put "$1" "$2" "$port"
   fi
   printf '%s\n' "$port"
@@ -67,14 +67,14 @@ postgres_start() {
       >"$STATE/log/initdb.log" 2>&1 </dev/null); then
       log_tail "$STATE/log/initdb.log"
       rm -rf --one-file-system -- "$home"
-      die "Postgres could not make its cluster in $home."
+      die "Postgres could not create its cluster in $home."
     fi
     rm -f -- "$home/password"
   else
     # A cluster belongs to the major version that made it, though a newer one may be installed by now.
     bin=/usr/lib/postgresql/$(cat "$home/data/PG_VERSION")/bin
-    [[ -x $bin/postgres ]] || die "the data in $home was made by Postgres ${bin//[^0-9]/}, which is gone." \
-      "Install that version again, or start afresh: scripts/up --wipe"
+    [[ -x $bin/postgres ]] || die "the data in $home belongs to Postgres ${bin//[^0-9]/}, which is no longer installed." \
+      "Install that version again, or start over: scripts/up --wipe"
   fi
 
   port=$(own_port "$env" POSTGRES_PORT "$POSTGRES_FIRST_PORT")

@@ -20,7 +20,7 @@ deployment() { env_get "$ENV_FILE" CLAWDEPLOY_DEPLOYMENT; }
 settings_ensure() {
   if [[ ! -s $KEY_FILE ]]; then
     (umask 077 && head -c 32 /dev/urandom | base64 >"$KEY_FILE")
-    if env_get "$ENV_FILE" CLAWDEPLOY_KEY_FILE >/dev/null; then warn "made a new $KEY_FILE: secrets sealed with another key stay unreadable"; fi
+    if env_get "$ENV_FILE" CLAWDEPLOY_KEY_FILE >/dev/null; then warn "created a new $KEY_FILE: secrets sealed with another key cannot be read"; fi
   fi
   # Tells this stack's containers from another's on the same engine.
   env_keep "$ENV_FILE" CLAWDEPLOY_DEPLOYMENT local_name >/dev/null
@@ -46,10 +46,10 @@ settings_listen() {
   local listen
   if [[ -n ${CLAWDEPLOY_LISTEN:-} ]]; then
     listen=$CLAWDEPLOY_LISTEN
-    [[ $listen =~ :[0-9]+$ ]] || die "CLAWDEPLOY_LISTEN is '$listen'; it has to look like 127.0.0.1:8080."
+    [[ $listen =~ :[0-9]+$ ]] || die "CLAWDEPLOY_LISTEN is '$listen'; it must look like 127.0.0.1:8080."
     if port_taken "${listen##*:}"; then
       die "port ${listen##*:} is taken; the API cannot listen on $listen." \
-        "See who has it: ss -ltnp 'sport = :${listen##*:}'. Or choose another with CLAWDEPLOY_LISTEN."
+        "See which program uses it: ss -ltnp 'sport = :${listen##*:}'. Or set another one with CLAWDEPLOY_LISTEN."
     fi
   else
     listen=127.0.0.1:$(own_port "$ENV_FILE" API_PORT "$API_FIRST_PORT")
@@ -100,7 +100,7 @@ programs_build() {
   cargo_ensure
   say "building ClawDeploy (some minutes the first time)"
   as_developer cargo build --manifest-path "$ROOT/Cargo.toml" --profile "$BUILD_PROFILE" --locked \
-    -p clawdeploy-api -p clawdeploy-worker || die "the build failed; the compiler's messages stand above."
+    -p clawdeploy-api -p clawdeploy-worker || die "the build failed; the compiler's messages are above."
 }
 
 # programs_install: copies them to where the services run, so that a build does not pull a program from under its feet.
@@ -209,7 +209,7 @@ firewall() (
 # firewall_ensure: now, and again whenever something takes them away.
 firewall_ensure() {
   if ! firewall check 2>/dev/null; then
-    firewall apply || warn "instances can reach this machine: deploy/firewall.sh could not keep them away"
+    firewall apply || warn "instances can reach this machine: deploy/firewall.sh could not apply its rules"
   fi
   # With the settings and the script of today.
   pid_stop "$STATE/run/firewall.pid" 10
@@ -248,7 +248,7 @@ standby_tell() {
   if [[ $standby =~ ^[0-9]+$ ]] && ((standby > 0)); then
     grep -h 'This worker stands by' "$STATE"/log/worker-*.log | tail -n 1 >&2 || true
     die "$standby worker(s) stand by: their database, data directory and Docker engine do not belong together." \
-      "The line above says why and what to do; the settings are in $ENV_FILE. To begin anew: scripts/up --wipe."
+      "The line above says why and what to do; the settings are in $ENV_FILE. To start over: scripts/up --wipe."
   fi
 }
 
@@ -265,10 +265,10 @@ admin_ensure() {
     as_api user create --email "$email" --name Admin --admin --password-stdin >"$log" 2>&1 || true
   if ! token=$(as_api token create --email "$email" --name scripts/up 2>>"$log"); then
     log_tail "$log"
-    die "could not make an API token for $email."
+    die "could not create an API token for $email."
   fi
   env_put "$ENV_FILE" CLAWDEPLOY_TOKEN "$token"
-  api GET /api/me >/dev/null || die "the API refuses the token it just made."
+  api GET /api/me >/dev/null || die "the API refuses the token that it just created."
 }
 
 # job_wait ID SECONDS: follows a job to its end, with a line for each step. Fails with the job's error.
@@ -302,8 +302,8 @@ openclaw_image_ensure() {
   local image answer
   image=${CLAWDEPLOY_IMAGE:-openclaw:local}
   if image_exists "$image"; then return; fi
-  say "a worker builds $image (a minute or two)"
-  answer=$(api POST /api/admin/image/rebuild) || die "the API did not take the order to build the image."
+  say "a worker is building $image (a minute or two)"
+  answer=$(api POST /api/admin/image/rebuild) || die "the API refused to build the image."
   if ! job_wait "$(jq -r '.job.id? // .job' <<<"$answer")" 1800; then
     log_tail "$STATE/log/worker-1.log"
     die "building the OpenClaw image failed." "scripts/build-openclaw-image.sh --source release builds the same image by hand." \

@@ -23,7 +23,7 @@ node_ensure() {
     mkdir -p -- "${home%/*}"
     npm install --prefix "${home%/*}" --silent --no-package-lock --no-save --no-audit --no-fund \
       "node-linux-$arch@$WEB_NODE_RANGE" "npm@$WEB_NPM_RANGE" >&2 ||
-      die "npm could not install Node." "This machine may not reach the npm registry. Or install Node $WEB_NODE_FLOOR or later by hand."
+      die "npm could not install Node." "Check that this machine can reach the npm registry, or install Node $WEB_NODE_FLOOR or later by hand."
   fi
   PATH=$home/node-linux-$arch/bin:$home/.bin:$PATH
   node_is_new || die "Node $(node --version) is too old for the web UI." "Install $WEB_NODE_FLOOR or later."
@@ -43,7 +43,7 @@ web_install() {
   node_ensure
   if [[ $WEB/node_modules/.package-lock.json -nt $WEB/package-lock.json ]]; then return; fi
   web_npm ci --no-audit --no-fund >&2 ||
-    die "npm ci failed in api/web." "This machine may not reach the npm registry."
+    die "npm ci failed in api/web." "Check that this machine can reach the npm registry."
 }
 
 # web_build: the UI, for api/build.rs to put into the program; not if what it is made of is as it was.
@@ -52,7 +52,7 @@ web_build() {
   now=$(web_sources | sha256sum)
   if [[ $(cat "$WEB/dist/.sources" 2>/dev/null) == "$now" ]]; then return; fi
   web_install
-  web_npm run --silent build -- --logLevel warn >&2 || die "building the web UI failed; what Vite says stands above."
+  web_npm run --silent build -- --logLevel warn >&2 || die "building the web UI failed; Vite's messages are above."
   printf '%s\n' "$now" | as_developer tee "$WEB/dist/.sources" >/dev/null
 }
 
@@ -66,5 +66,5 @@ web_sources() {
 
 # web_check: style, types, and whether the client is the one that the OpenAPI document describes.
 web_check() {
-  web_npm run --silent check >&2 || die "api/web is not clean." "npm run fix mends style, npm run api makes the client anew."
+  web_npm run --silent check >&2 || die "the checks of api/web failed." "npm run fix fixes style, npm run api generates the client again."
 }

@@ -146,6 +146,6 @@ time.sleep(60)"
   sleep 0.3
   before=$SECONDS
   run only_one
-  [[ $status -eq 0 && $output == *"another run is at work"* ]]
+  [[ $status -eq 0 && $output == *"another run is using"* ]]
   [[ $((SECONDS - before)) -ge 1 ]]
 }

@@ -74,10 +74,10 @@ WATCH='said=$(mktemp); CLAWDEPLOY_FIREWALL_WATCH_SECONDS=1 bash "$FIREWALL" watc
   for setting in NETWORK_POOL=x 'NETWORK_POOL=10.0.0.0/15 -j ACCEPT' NETWORK_POOL=10.0.0.300 FIREWALL_ALLOW=host.example \
     FIREWALL_ALLOW=10.0.0.0/33 'FIREWALL_DNS=1.1.1.1;id'; do
     inside "export 'CLAWDEPLOY_$setting'; if fw apply; then exit 9; fi; iptables -S"
-    [[ $status -eq 0 && $output == *"is no IPv4"* && $output != *"CLAWDEPLOY-"* ]] || { echo "$setting: $output"; false; }
+    [[ $status -eq 0 && $output == *"is not an IPv4"* && $output != *"CLAWDEPLOY-"* ]] || { echo "$setting: $output"; false; }
   done
   run bash "$FIREWALL" open
-  [[ $status -eq 2 && $output == *"say print, apply, check, watch or remove"* ]]
+  [[ $status -eq 2 && $output == *"expected print, apply, check, watch or remove"* ]]
 }
 
 @test "check says which of all that is missing, and apply puts it back" {

@@ -36,14 +36,14 @@ image() { docker image inspect --format '{{.Id}}' "$TAG"; }
   [[ $status -eq 0 && $output == *"not cloned again"* ]] || { echo "$output"; return 1; }
   [[ $(image) != "$first" ]]
   run "$SCRIPT" --tag "$TAG" --if-missing
-  [[ $status -eq 0 && $output == *"is there already"* ]]
+  [[ $status -eq 0 && $output == *"already exists"* ]]
 }
 
 @test "what is no clone is not touched, and a failing build says why" {
   mkdir "$CLAWDEPLOY_OPENCLAW_SRC"
   touch "$CLAWDEPLOY_OPENCLAW_SRC/mine"
   run "$SCRIPT" --tag "$TAG"
-  [[ $status -eq 1 && $output == *"is no clone"* && -e $CLAWDEPLOY_OPENCLAW_SRC/mine ]]
+  [[ $status -eq 1 && $output == *"is not a clone"* && -e $CLAWDEPLOY_OPENCLAW_SRC/mine ]]
   rm -r "$CLAWDEPLOY_OPENCLAW_SRC"
   printf 'FROM scratch\nCOPY nothing /\n' >"$BATS_TEST_TMPDIR/upstream/Dockerfile"
   commit broken

@@ -34,5 +34,5 @@ source_of() {
 
 @test "anything but a whole commit is refused" {
   source_of main
-  [[ $status -ne 0 && $output == *"has to name one commit"* ]] || { echo "$output"; false; }
+  [[ $status -ne 0 && $output == *"must contain one full commit hash"* ]] || { echo "$output"; false; }
 }

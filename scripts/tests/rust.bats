@@ -41,7 +41,7 @@ END
 
 @test "what has another checksum is not run" {
   run rustup_install
-  [[ $status -ne 0 && $output == *"not rustup"* ]]
+  [[ $status -ne 0 && $output == *"is not rustup"* ]]
   [[ ! -e $HOME/.cargo ]]
 }
 

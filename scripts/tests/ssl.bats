@@ -85,7 +85,7 @@ serves_the_new() { [[ $(served "any.$DOMAIN") == "$(serial)" ]]; }
 
 @test "what is no token is refused before anything is asked" {
   CLOUDFLARE_API_TOKEN='not a token' ssl
-  [[ $status -eq 1 && $output == *"no Cloudflare API token"* ]]
+  [[ $status -eq 1 && $output == *"not a Cloudflare API token"* ]]
   [[ ! -e $CONFIG ]]
 }
 
@@ -123,7 +123,7 @@ serves_the_new() { [[ $(served "any.$DOMAIN") == "$(serial)" ]]; }
 @test "run again, it leaves a good certificate as it is and needs no token" {
   before=$(serial)
   ssl
-  [[ $status -eq 0 && $output == *"good certificate"*"already"* ]]
+  [[ $status -eq 0 && $output == *"already a valid certificate"* ]]
   [[ $(serial) == "$before" ]]
 }
 
@@ -180,7 +180,7 @@ END
   before=$(serial)
   sed -i 's,^server = .*,server = https://acme.example.test/dir,' "$CONFIG/renewal/$DOMAIN.conf"
   ssl
-  [[ $status -eq 0 && $output == *"from another authority"*"nginx has it"* ]]
+  [[ $status -eq 0 && $output == *"from another authority"*"nginx uses it"* ]]
   [[ $(serial) != "$before" ]]
   wait_for 60 serves_the_new
 }
@@ -202,7 +202,7 @@ END
   printf '#!/bin/sh\necho "$*" >>"%s"\n' "$bin/asked" >"$bin/docker"
   chmod +x "$bin/docker"
   ssl --nginx-container 'x; true' --also "panel.$ZONE"
-  [[ $status -eq 2 && $output == *"no container's name"* ]]
+  [[ $status -eq 2 && $output == *"not a container name"* ]]
   PATH=$bin:$PATH ssl --nginx-container front --also "panel.$ZONE"
   [[ $status -eq 0 ]]
   PATH=$bin:$PATH certbot renew --force-renewal --no-random-sleep-on-renew --config-dir "$CONFIG" \

@@ -128,7 +128,7 @@ wipe() {
   cp "$KEY" "$HERE/kept"
   wipe
   restore
-  [[ $status -eq 1 && $output == *"key that was kept apart"* && ! -e $DATA ]]
+  [[ $status -eq 1 && $output == *"key that you keep elsewhere"* && ! -e $DATA ]]
   install -m 0600 "$HERE/kept" "$KEY"
   restore
   [[ $status -eq 0 ]]
@@ -137,7 +137,7 @@ wipe() {
 @test "a living installation is not overwritten, unless it is meant; then its files are kept aside" {
   backup
   restore
-  [[ $status -eq 1 && $output == *"accounts already"*"--force"* ]]
+  [[ $status -eq 1 && $output == *"already has accounts"*"--force"* ]]
   query "UPDATE users SET name = 'since'"
   echo new >"$DATA/$ID/config/since"
   restore --force
@@ -159,7 +159,7 @@ wipe() {
   export CLAWDEPLOY_BINARIES=${CLAWDEPLOY_TEST_BINARIES:-$ROOT/target/debug}
   restore --force
   [[ $status -eq 0 ]] || { echo "$output"; false; }
-  [[ $output == *"newer than the backup, and kept: $newer, made since of a@example.test"*"recoverable adopt $newer"* ]]
+  [[ $output == *"newer than the backup and kept: $newer, made since of a@example.test"*"recoverable adopt $newer"* ]]
   [[ $(cat "$DATA/$newer/workspace/note") == mine && -d $DATA/.snapshots/$newer/kept && -d $DATA/.quarantine/q12345678901/files ]]
   [[ $(query 'SELECT count(*) FROM instances') == 0 ]]
   restore --force --adopt
@@ -193,10 +193,10 @@ wipe() {
   query "INSERT INTO workers (id, host, pid, version, queues, concurrency) VALUES ('w', 'h', 1, 'v', '{}', 1)"
   query "UPDATE workers SET heartbeat_at = now() + interval '1 minute'"
   restore --force
-  [[ $status -eq 1 && $output == *"worker is at work"* ]]
+  [[ $status -eq 1 && $output == *"worker is still running"* ]]
   made=$MADE
   backup
-  [[ $status -eq 1 && $stderr == *"worker is at work"* && -d $made ]]
+  [[ $status -eq 1 && $stderr == *"worker is still running"* && -d $made ]]
 }
 
 @test "a damaged backup changes nothing" {

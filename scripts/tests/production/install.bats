@@ -53,8 +53,8 @@ setting_of() { on_machine bash -c "sed -n \"s/^$2='\\(.*\\)'/\\1/p\" /etc/clawde
   before=$(everything)
   install_sh --dry-run
   [[ $status -eq 0 ]]
-  for what in "installing " "making the user clawdeploy-api" "setting CLAWDEPLOY_DATABASE_URL" "would be made" \
-    "writing /etc/systemd/system/clawdeploy-api.service" "making the administrator"; do
+  for what in "installing " "creating the user clawdeploy-api" "setting CLAWDEPLOY_DATABASE_URL" "would be made" \
+    "writing /etc/systemd/system/clawdeploy-api.service" "creating the administrator"; do
     [[ $output == *"$what"* ]] || { echo "missing: $what"; false; }
   done
   [[ $(everything) == "$before" ]]
@@ -144,7 +144,7 @@ setting_of() { on_machine bash -c "sed -n \"s/^$2='\\(.*\\)'/\\1/p\" /etc/clawde
   install_sh --admin-email boss@example.test
   [[ $output == *"nothing had to be changed"* ]]
   install_sh --admin-email boss@example.test --workers 1
-  [[ $output == *"ending worker 3"* ]]
+  [[ $output == *"stopping worker 3"* ]]
   run on_machine ls /etc/systemd/system/clawdeploy.target.wants
   [[ $output != *"@2"* && $output == *"@1"* ]]
 }
