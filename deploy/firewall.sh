@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Keeps instances away from this machine, from each other and from private networks, by rules of the kernel's packet filter.
+# Blocks instances from this machine, from each other and from private networks, with rules of the kernel's packet filter.
 set -Eeuo pipefail
 shopt -s inherit_errexit
 
@@ -36,8 +36,8 @@ die() {
   exit 1
 }
 
-# What is no part of the internet: this network, private, shared, link-local with the metadata address, benchmarks,
-# groups and what is reserved.
+# Addresses that are not part of the internet: this network, private, shared, link-local with the metadata address,
+# benchmarking, multicast and reserved ones.
 readonly -a PRIVATE=(0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.168.0.0/16
   198.18.0.0/15 224.0.0.0/4 240.0.0.0/4)
 readonly REFUSE='REJECT --reject-with icmp-admin-prohibited'
@@ -62,7 +62,7 @@ canonical() {
   printf '%d.%d.%d.%d/%d\n' $((number >> 24 & 255)) $((number >> 16 & 255)) $((number >> 8 & 255)) $((number & 255)) "$bits"
 }
 
-# list SETTING: its parts, a line each; dies of one that is no address.
+# list SETTING: prints its parts, one per line; exits if one is not an address.
 list() {
   local part
   local -a parts=()
@@ -73,8 +73,8 @@ list() {
   done
 }
 
-# name_servers: what the engine has containers ask. One on the loopback is this machine's own, which asks others: systemd
-# keeps a list of those.
+# name_servers: the name servers that the engine gives to containers. One on the loopback is this machine's own and forwards
+# to others, which systemd lists.
 name_servers() {
   if [[ -n ${CLAWDEPLOY_FIREWALL_DNS:-} ]]; then
     list CLAWDEPLOY_FIREWALL_DNS
@@ -91,7 +91,7 @@ name_servers() {
   done
 }
 
-# backend: what filters what instances send. Docker's own tables show it while Docker runs; before, its settings do.
+# backend: which backend Docker filters with. Docker's own tables show it while Docker runs; before that, its settings do.
 backend() {
   local setting=${CLAWDEPLOY_FIREWALL_BACKEND:-auto}
   if [[ $setting != auto ]]; then
@@ -111,7 +111,7 @@ iptables_of_docker() { command -v iptables >/dev/null && tables -n -L DOCKER >/d
 
 # --- iptables ---------------------------------------------------------------------------------------------------------
 
-# rules: of the chain, without the last.
+# rules: the rules of the chain, without the last.
 rules() {
   local network protocol servers allowed
   servers=$(name_servers)
@@ -128,7 +128,7 @@ rules() {
   for network in "${PRIVATE[@]}"; do printf -- '-A %s -d %s -j %s\n' "$CHAIN" "$network" "$REFUSE"; done
 }
 
-# whole_chain: all rules; the last one's comment says which they are.
+# whole_chain: all rules; the comment of the last identifies them.
 whole_chain() {
   local text digest
   text=$(rules)
@@ -137,7 +137,7 @@ whole_chain() {
   printf -- '-A %s -m comment --comment %s-%s -j RETURN\n' "$CHAIN" "$COMMENT" "${digest:0:12}"
 }
 
-# jump FROM: what has to be among the first rules there.
+# jump FROM: the rule that has to be among the first there.
 jump() {
   if [[ $1 == FORWARD ]]; then
     printf -- '-j DOCKER-USER\n'
@@ -148,10 +148,10 @@ jump() {
 
 tables() { iptables -w 10 "$@"; }
 
-# rules_of CHAIN: as they are now.
+# rules_of CHAIN: its current rules.
 rules_of() { tables -S "$1" 2>/dev/null | tr -d '"' | grep '^-A' || true; }
 
-# place FROM: first: the jump is there, and nothing before it can let anything pass; later; missing.
+# place FROM: prints first (the jump is there, and no rule before it can accept anything), later or missing.
 place() {
   local rule wanted
   wanted="-A $1 $(jump "$1")"
@@ -162,7 +162,7 @@ place() {
         printf '%s\n' "$found"
         return
         ;;
-      # Those of other installations, and what only refuses or counts.
+      # Jumps of other installations, and rules that only reject or count.
       *' -j CLAWDEPLOY-'* | *' -j DROP' | *' -j REJECT'* | *' -j LOG'* | *' -j NFLOG'*) ;;
       ?*) found=later ;;
     esac
@@ -170,15 +170,15 @@ place() {
   printf 'missing\n'
 }
 
-# jumps_elsewhere FROM: rules there that lead to the chain, but for other addresses.
+# jumps_elsewhere FROM: rules there that jump to the chain for other addresses.
 jumps_elsewhere() { rules_of "$1" | grep -- "-j $CHAIN\$" | grep -vF -- "-s $POOL " || true; }
 
-# other_backend: the program of the other kind of iptables, where that has a chain of ours: left behind by a change of
-# what iptables is. What it refuses is refused as well, so it would outlive `remove` and a change of the settings.
+# other_backend: the program of the other iptables variant, if that has a chain of ours, left behind by a switch of variants.
+# Its rules still reject packets, so they would outlive `remove` and a change of settings.
 other_backend() {
   local other=iptables-nft
   if [[ $(iptables --version) == *nf_tables* ]]; then
-    # Asked only where it is in use: to ask loads its module.
+    # Query it only if it is in use: a query loads its kernel module.
     grep -qsx filter /proc/net/ip_tables_names || return 0
     other=iptables-legacy
   fi
@@ -214,9 +214,9 @@ iptables_apply() {
   local from rule text other
   local -a words=()
   text=$(whole_chain)
-  # The engine leads through it once it runs, and leaves what is in it alone.
+  # Once the engine runs, it jumps through this chain and leaves its contents alone.
   if ! tables -n -L DOCKER-USER >/dev/null 2>&1; then tables -N DOCKER-USER; fi
-  # The chain in one step: there is no moment without its rules.
+  # Replace the chain in one step: there is no moment without its rules.
   printf '*filter\n:%s - [0:0]\n%s\nCOMMIT\n' "$CHAIN" "$text" | iptables-restore -w 10 --noflush
   for from in "${FROM[@]}"; do
     case $(place "$from") in
@@ -224,7 +224,7 @@ iptables_apply() {
         read -ra words <<<"$(jump "$from")"
         tables -I "$from" 1 "${words[@]}"
         ;;
-      # Out and in again in one step, likewise.
+      # Remove and insert it in one step, for the same reason.
       later)
         printf '*filter\n-D %s %s\n-I %s 1 %s\nCOMMIT\n' "$from" "$(jump "$from")" "$from" "$(jump "$from")" |
           iptables-restore -w 10 --noflush
@@ -240,7 +240,7 @@ iptables_apply() {
   if [[ -n $other ]]; then iptables_remove_by "$other"; fi
 }
 
-# iptables_remove_by PROGRAM: what is ours in that program's tables.
+# iptables_remove_by PROGRAM: removes our rules from that program's tables.
 iptables_remove_by() (
   tables() { "$program" -w 10 "$@"; }
   program=$1
@@ -269,8 +269,8 @@ iptables_remove() {
 
 # --- nftables ---------------------------------------------------------------------------------------------------------
 
-# nft_table: the table of this installation. Chains of other tables are asked as well, whatever they say: what is refused
-# in any of them is refused. So nothing has to come first, and Docker's tables can come and go.
+# nft_table: the table of this installation. The kernel evaluates the chains of all tables, and a packet that one rejects is
+# rejected. So the order does not matter, and Docker's tables can come and go.
 nft_table() {
   local network servers allowed digest
   servers=$(name_servers)
@@ -304,11 +304,11 @@ nftables_gaps() {
   fi
 }
 
-# nft_normal: without what nft's versions write differently.
+# nft_normal: without the differences between nft versions.
 nft_normal() { sed -E 's/^[[:space:]]+//; s/priority filter - 10/priority -10/; s/established,related/related,established/; s/icmp type //; /^$/d'; }
 
 nftables_apply() {
-  # In one step: there is no moment without the rules.
+  # Replace it in one step: there is no moment without the rules.
   printf 'table ip %s\ndelete table ip %s\n%s\n' "$TABLE" "$TABLE" "$(nft_table)" | nft -f -
 }
 
@@ -318,7 +318,7 @@ nftables_remove() { if nft list table ip "$TABLE" >/dev/null 2>&1; then nft dele
 
 print() { "$(backend)_print"; }
 
-# apply: also takes away what is of the other kind of rules, once Docker uses these.
+# apply: also removes rules of the other backend, once Docker uses this one.
 apply() {
   local kind
   kind=$(backend)
@@ -350,7 +350,7 @@ remove() {
   if command -v nft >/dev/null; then nftables_remove; fi
 }
 
-# watch: each look in a process of its own, so that one that fails ends no other.
+# watch: runs each check in its own process, so that a failure does not end the watch.
 watch() {
   local ended='' missing sleeper
   trap 'ended=yes' TERM INT
@@ -361,7 +361,7 @@ watch() {
       if bash "$SELF" apply && bash "$SELF" check; then printf 'the rules are in force again\n'
       else printf 'error: the rules could not be restored; trying again in %s s\n' "$WATCH_SECONDS" >&2; fi
     fi
-    # A signal ends a wait, and not a sleep.
+    # A signal interrupts wait, but not sleep.
     sleep "$WATCH_SECONDS" &
     sleeper=$!
     wait "$sleeper" || true

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs ClawDeploy on this Debian or Ubuntu machine for good: services of the system, units, nginx.
+# Installs ClawDeploy for production on this Debian or Ubuntu machine: system services, units, nginx.
 set -Eeuo pipefail
 
 usage() {
@@ -126,7 +126,7 @@ done
 [[ $purge == no || $mode == uninstall ]] || usage_error "--purge goes with --uninstall"
 
 need_root "${arguments[@]}"
-# Secrets written from here on belong to root, not to whoever called sudo.
+# Secrets written from here on belong to root, not to the user who called sudo.
 unset SUDO_USER
 umask 022
 if [[ $mode == uninstall ]]; then uninstall; else install_all; fi

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the image of OpenClaw by hand, without ClawDeploy: the way back when no worker can do it, and what tests use.
+# Builds the OpenClaw image by hand, without ClawDeploy: for tests, and if no worker can build it.
 set -Eeuo pipefail
 
 usage() {

@@ -1,18 +1,18 @@
 # shellcheck shell=bash
-# How the installer changes a machine: only where something is missing or different, said and counted, or only said with
-# --dry-run. Needs common.sh.
+# How the installer changes a machine: only what is missing or different. Each change is printed and counted; with --dry-run
+# it is only printed. Needs common.sh.
 #
 # shellcheck disable=SC2034,SC2154 # install.sh sets what is read here, and reads what is set
 
-# Where the settings are: of the API, of every worker.
+# The settings of the API and of all workers.
 readonly ETC=/etc/clawdeploy
 readonly API_ENV=$ETC/api.env WORKER_ENV=$ETC/worker.env
 
 changes=0
-# What a person has to do.
+# What is left for a person to do.
 todo=()
 
-# change WHAT COMMAND...: does it, or says that it would be done.
+# change WHAT COMMAND...: makes the change, or prints it with --dry-run.
 change() {
   local -r what=$1
   shift
@@ -27,7 +27,7 @@ change() {
 
 with_systemd() { [[ -d /run/systemd/system ]]; }
 
-# file_ensure SOURCE TARGET MODE [OWNER]: a file with that content. Written beside and renamed.
+# file_ensure SOURCE TARGET MODE [OWNER]: makes sure that TARGET has that content. Writes a new file and renames it.
 file_ensure() {
   local -r owner=${4:-root:root}
   if [[ -f $2 && $(stat -c '%a %U:%G' -- "$2") == "${3#0} $owner" ]] && cmp -s -- "$1" "$2"; then return; fi
@@ -45,15 +45,15 @@ directory_ensure() {
   if [[ ! -d $1 ]]; then change "creating $1" install -d -m "$2" -- "$1"; fi
 }
 
-# setting_ensure FILE KEY VALUE: where the file does not have that setting yet.
+# setting_ensure FILE KEY VALUE: adds the setting if the file does not have it yet.
 setting_ensure() {
   if ! env_get "$1" "$2" >/dev/null; then change "setting $2 in $1" env_put "$1" "$2" "$3"; fi
 }
 
-# setting KEY DEFAULT: as it is, as the caller wants it, or by default.
+# setting KEY DEFAULT: the value in the worker's file, else the caller's, else the default.
 setting() { env_get "$WORKER_ENV" "$1" || printf '%s\n' "${!1:-$2}"; }
 
-# user_ensure NAME [GROUP]: a system user that cannot log in.
+# user_ensure NAME [GROUP]: makes sure that there is a system user that cannot log in.
 user_ensure() {
   if ! getent passwd "$1" >/dev/null; then
     change "creating the user $1" useradd --system --user-group --no-create-home --home-dir /nonexistent \
@@ -64,7 +64,7 @@ user_ensure() {
   fi
 }
 
-# remove PATH...: what is there of it.
+# remove PATH...: removes the paths that exist.
 remove() {
   local path
   for path in "$@"; do

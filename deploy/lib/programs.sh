@@ -4,15 +4,15 @@
 # shellcheck disable=SC2034,SC2154 # install.sh sets what is read here, and reads what is set
 
 readonly BIN=/usr/local/bin UNITS=/etc/systemd/system FIREWALL=/usr/local/sbin/clawdeploy-firewall
-# What has to be started anew.
+# What has to be restarted or reloaded.
 restart_api='' restart_workers='' reload_units=''
-# Of the administrator who was made in this run.
+# Password of the administrator, if this run created one.
 password=''
 
-# worker_has_name: workers run under a user name of their own, by this run's wish or an earlier one's.
+# worker_has_name: workers run as their own user, because this run or an earlier one asked for it.
 worker_has_name() { [[ $unprivileged == yes || -f $UNITS/clawdeploy-worker@.service.d/unprivileged.conf ]]; }
 
-# keys_ensure: the key that seals secrets, once for each user who reads it.
+# keys_ensure: makes sure that the key that seals secrets exists, in one copy for each user who reads it.
 keys_ensure() {
   local owner=root key
   if worker_has_name; then owner=clawdeploy-worker; fi
@@ -66,7 +66,7 @@ units_install() {
   if ((changes > before)); then reload_units=yes restart_api=yes restart_workers=yes; fi
 }
 
-# firewall VERB: the rules that keep instances away from this machine, by the workers' settings.
+# firewall VERB: runs deploy/firewall.sh with the workers' settings.
 firewall() (
   local name
   for name in CLAWDEPLOY_FIREWALL CLAWDEPLOY_NETWORK_POOL CLAWDEPLOY_DEPLOYMENT CLAWDEPLOY_FIREWALL_ALLOW \
@@ -76,7 +76,7 @@ firewall() (
   exec bash "$ROOT/deploy/firewall.sh" "$1"
 )
 
-# firewall_ensure: now, where this machine lets us, and at every boot.
+# firewall_ensure: applies the rules now, if this machine allows it, and at every boot.
 firewall_ensure() {
   local -r before=$changes
   file_ensure "$ROOT/deploy/firewall.sh" "$FIREWALL" 0755
@@ -112,7 +112,7 @@ firewall_remove() {
   remove "$UNITS/multi-user.target.wants/clawdeploy-firewall.service" "$UNITS/clawdeploy-firewall.service" "$FIREWALL"
 }
 
-# as_api ARGUMENT...: the API's program under the API's name and settings, for a command.
+# as_api ARGUMENT...: runs a command of the API's program with the API's user and settings.
 as_api() (
   set -a
   # shellcheck disable=SC1090 # what setting_ensure wrote
@@ -123,7 +123,7 @@ as_api() (
     --inh-caps=-all "$BIN/clawdeploy-api" "$@"
 )
 
-# admin_first: brings the database up to date, and makes the first administrator.
+# admin_first: migrates the database and creates the first administrator.
 admin_first() {
   local said new
   if [[ $dry_run == yes ]]; then
@@ -147,8 +147,8 @@ workers_enabled() {
   done | sort -n
 }
 
-# programs_run: starts what is down and restarts what changed, the API first: it brings the database up to date, and
-# workers of the version before work on with that.
+# programs_run: starts what is down and restarts what changed, the API first: it migrates the database, and workers of the
+# previous version keep working with that.
 programs_run() {
   local number last enabled
   enabled=$(workers_enabled)
@@ -180,7 +180,7 @@ programs_run() {
   standby_tell
 }
 
-# standby_tell: a worker whose database, data directory and engine do not belong together does nothing, and is no success.
+# standby_tell: a worker whose database, data directory and engine do not belong together does nothing, so report it.
 standby_tell() {
   have curl || return 0
   local -r url=http://$(env_get "$API_ENV" CLAWDEPLOY_LISTEN || printf 127.0.0.1:8080)/readyz
@@ -195,7 +195,7 @@ standby_tell() {
   fi
 }
 
-# The links are what `systemctl enable` makes; without a systemd that runs there need not be a systemctl either.
+# The same links as `systemctl enable` creates. If systemd does not run, there may be no systemctl either.
 unit_link() {
   local name=$1
   if [[ $name == clawdeploy.target || $name == clawdeploy-firewall.service ]]; then

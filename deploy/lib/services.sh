@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What ClawDeploy stands on: packages, Postgres, Redis, settings, nginx. Needs changes.sh and packages.sh.
+# What ClawDeploy depends on: packages, Postgres, Redis, settings, nginx. Needs changes.sh and packages.sh.
 #
 # shellcheck disable=SC2034,SC2154 # install.sh sets what is read here, and reads what is set
 
@@ -20,7 +20,7 @@ packages_wanted() {
   if ((${#missing[@]})); then change "installing ${missing[*]}" packages_ensure "${missing[@]}"; fi
 }
 
-# service_up NAME: now and at every boot.
+# service_up NAME: starts it now and at every boot.
 service_up() {
   if with_systemd; then
     if ! systemctl is-enabled --quiet "$1" || ! systemctl is-active --quiet "$1"; then
@@ -36,7 +36,7 @@ directories_ensure() {
   directory_ensure "$(setting CLAWDEPLOY_DATA_DIR /data/clawdeploy)" 0711
 }
 
-# settings_common: what both programs have to agree on, and what each has besides.
+# settings_common: settings that both programs share, and those of each.
 settings_common() {
   local domain public listen file
   domain=$(setting CLAWDEPLOY_BASE_DOMAIN claw.a2a.ing)
@@ -48,7 +48,7 @@ settings_common() {
   done
   setting_ensure "$API_ENV" CLAWDEPLOY_LISTEN "$listen"
   setting_ensure "$API_ENV" CLAWDEPLOY_PUBLIC_URL "$public"
-  # Workers are root, or may do this one thing as root.
+  # Workers are root, or may run this one command as root.
   if [[ $unprivileged == yes ]]; then
     setting_ensure "$WORKER_ENV" CLAWDEPLOY_NGINX_RELOAD 'sudo -n /usr/sbin/nginx -s reload'
   else
@@ -64,15 +64,15 @@ settings_common() {
   fi
 }
 
-# public_url DOMAIN: where the site is; below the instances' domain unless somebody says another.
+# public_url DOMAIN: URL of the panel; below the instances' domain unless it is set.
 public_url() { printf '%s\n' "${CLAWDEPLOY_PUBLIC_URL:-https://panel.$1}"; }
 
 host_of() { sed -E 's,^https?://,,; s,[:/].*,,' <<<"$1"; }
 
-# registrable HOST: its last two labels. Some domains have three; this is for a warning.
+# registrable HOST: its last two labels. Some registrable domains have three; this is only for a warning.
 registrable() { awk -F. '{ print $(NF - 1) "." $NF }' <<<"$1"; }
 
-# as_postgres ARGUMENT...: psql as the machine's own Postgres superuser. SQL comes by standard input: it may hold secrets.
+# as_postgres ARGUMENT...: psql as the superuser of the machine's Postgres. SQL with secrets comes on standard input.
 as_postgres() { (cd / && runuser -u postgres -- psql --no-psqlrc -qtAX -v ON_ERROR_STOP=1 "$@"); }
 
 postgres_ensure() {
@@ -101,14 +101,14 @@ postgres_ensure() {
   for file in "$API_ENV" "$WORKER_ENV"; do setting_ensure "$file" CLAWDEPLOY_DATABASE_URL "$url"; done
 }
 
-# database_role PASSWORD: which is hexadecimal.
+# database_role PASSWORD: creates or alters the role. The password is hexadecimal.
 database_role() {
   local verb=CREATE
   if [[ $(as_postgres -c "SELECT 1 FROM pg_roles WHERE rolname = 'clawdeploy'") == 1 ]]; then verb=ALTER; fi
   as_postgres <<<"$verb ROLE clawdeploy LOGIN PASSWORD '$1'"
 }
 
-# tenant_role_ensure: the role under which people's rows are asked for. The programs say what it may.
+# tenant_role_ensure: the role for queries of a user's own rows. The programs grant its permissions.
 tenant_role_ensure() {
   if [[ $(as_postgres -c "SELECT 1 FROM pg_roles WHERE rolname = 'clawdeploy_tenant'") != 1 ]]; then
     change "creating the database role clawdeploy_tenant" as_postgres -c 'CREATE ROLE clawdeploy_tenant NOLOGIN'
@@ -145,7 +145,7 @@ redis_ensure() {
   fi
 }
 
-# nginx_site_ensure: the site and the instances' sub-domains, once there is a certificate for them.
+# nginx_site_ensure: sets up the panel and the instances' subdomains, once there is a certificate for them.
 nginx_site_ensure() {
   local domain site live
   domain=$(setting CLAWDEPLOY_BASE_DOMAIN claw.a2a.ing)
@@ -163,7 +163,7 @@ nginx_site_ensure() {
   fi
 }
 
-# nginx_map_ensure: the directory in which workers tell nginx the instances' ports, with a first map.
+# nginx_map_ensure: creates the directory of the map with the instances' ports, and an initial map.
 nginx_map_ensure() {
   local map temp owner=root
   map=$(setting CLAWDEPLOY_NGINX_MAP /var/lib/clawdeploy/nginx/clawdeploy-ports.conf)
@@ -179,7 +179,7 @@ nginx_map_ensure() {
   fi
 }
 
-# nginx_site_write DOMAIN SITE LIVE: through the templates, and only if nginx takes it.
+# nginx_site_write DOMAIN SITE LIVE: renders the site from the templates, and keeps it only if nginx accepts it.
 nginx_site_write() {
   local -r before=$changes
   local temp
@@ -188,7 +188,7 @@ nginx_site_write() {
     --map "$(setting CLAWDEPLOY_NGINX_MAP /var/lib/clawdeploy/nginx/clawdeploy-ports.conf)" \
     --api "$(env_get "$API_ENV" CLAWDEPLOY_LISTEN)" --probe "$(setting CLAWDEPLOY_NGINX_PROBE 127.0.0.1:8079)" >"$temp"
   file_ensure "$temp" "$NGINX_SITE" 0644
-  # Outside of its http block, where Debian's nginx takes it from. Old workers with open WebSockets end some day.
+  # Debian's nginx reads this outside of its http block. It ends old workers with open WebSockets.
   printf 'worker_shutdown_timeout 2h;\n' >"$temp"
   file_ensure "$temp" "$NGINX_MAIN" 0644
   rm -f -- "$temp"

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Takes an installation away again. Needs changes.sh, services.sh and programs.sh.
+# Removes an installation. Needs changes.sh, services.sh and programs.sh.
 #
 # shellcheck disable=SC2034,SC2154 # install.sh sets what is read here, and reads what is set
 
@@ -10,7 +10,7 @@ uninstall() {
   if [[ $purge == yes && $dry_run == no ]]; then purge_confirm "$data"; fi
 
   if with_systemd && systemctl is-active --quiet 'clawdeploy*'; then
-    # Workers hand back what they do.
+    # Workers hand back their jobs.
     change "stopping ClawDeploy" systemctl stop clawdeploy.target 'clawdeploy-worker@*' clawdeploy-api.service
   fi
   remove "$UNITS"/clawdeploy.target.wants "$UNITS"/multi-user.target.wants/clawdeploy.target \
@@ -18,7 +18,7 @@ uninstall() {
     /usr/lib/sysusers.d/clawdeploy.conf /usr/lib/tmpfiles.d/clawdeploy.conf /etc/sudoers.d/clawdeploy \
     "$BIN"/clawdeploy-{api,worker}
   nginx_site_remove
-  # Instances that stay are kept where they are as long as they run.
+  # Without --purge, instances keep running, so the firewall rules stay.
   if [[ $purge == yes && $dry_run == no ]]; then firewall_remove; fi
   if with_systemd && [[ $dry_run == no ]]; then systemctl daemon-reload; fi
 
@@ -66,11 +66,11 @@ purge_all() {
   for name in clawdeploy-api clawdeploy-worker; do
     if getent passwd "$name" >/dev/null; then change "removing the user $name" userdel "$name"; fi
   done
-  # Last: it has the log of this script.
+  # Last, because it contains the log of this script.
   remove "$STATE"
 }
 
-# purge_docker DEPLOYMENT: containers and networks of this installation, and nobody else's.
+# purge_docker DEPLOYMENT: removes the containers and networks of this installation, and no others.
 purge_docker() {
   local -a ids=()
   mapfile -t ids < <(docker ps --all --quiet --filter "label=clawdeploy.deployment=$1")
@@ -81,6 +81,6 @@ purge_docker() {
 
 purge_database() {
   as_postgres -c 'DROP DATABASE IF EXISTS clawdeploy' && as_postgres -c 'DROP ROLE IF EXISTS clawdeploy' || return 1
-  # It is the whole server's, and stays where another database uses it.
+  # The role belongs to the whole server, and stays if another database uses it.
   as_postgres -c 'DROP ROLE IF EXISTS clawdeploy_tenant' 2>/dev/null || true
 }

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# The image under OpenClaw's: a Debian with Node. Usually the official one from an image registry. Where none answers, the
-# same thing is made here, from Debian's packages (debootstrap) and from the Node binary that the npm registry carries.
+# The base of the OpenClaw image: Debian with Node. Usually the official image from a registry. If no registry answers, this
+# builds the same from Debian packages (debootstrap) and the Node binary in the npm registry.
 #
 # Needs common.sh, packages.sh and docker.sh.
 
@@ -12,8 +12,8 @@ readonly NODE_RANGE=24
 readonly NODE_FLOOR=24.16.0
 readonly NPM_RANGE=11
 
-# base_image_ensure: makes sure that a base image is on the engine and sets BASE_IMAGE to its name.
-# CLAWDEPLOY_OPENCLAW_BASE_IMAGE, when the caller sets it, is taken as it is.
+# base_image_ensure: makes sure that the engine has a base image, and sets BASE_IMAGE to its name. If the caller sets
+# CLAWDEPLOY_OPENCLAW_BASE_IMAGE, that image is used as it is.
 base_image_ensure() {
   if [[ -n ${CLAWDEPLOY_OPENCLAW_BASE_IMAGE:-} ]]; then
     BASE_IMAGE=$CLAWDEPLOY_OPENCLAW_BASE_IMAGE
@@ -31,7 +31,7 @@ base_image_ensure() {
   fi
 }
 
-# base_image_make: builds LOCAL_BASE anew. Downloads are kept in $STATE/cache.
+# base_image_make: builds LOCAL_BASE again. Downloads are kept in $STATE/cache.
 base_image_make() {
   packages_ensure debootstrap debian-archive-keyring npm
   local -r work=$STATE/cache/base-image log=$STATE/log/base-image.log
@@ -50,7 +50,7 @@ base_image_make() {
   say "base image $LOCAL_BASE is ready"
 }
 
-# base_image_discard ROOT: removes a half-made tree, but never what something is mounted on.
+# base_image_discard ROOT: removes an unfinished tree, but never one with a mount in it.
 base_image_discard() {
   if mountpoint -q "$1/proc" 2>/dev/null; then umount "$1/proc"; fi
   rm -rf --one-file-system -- "$1"
@@ -60,7 +60,7 @@ base_image_discard() {
 base_debian() {
   local -r root=$1/root
   local mirror security
-  # The mirror this machine uses itself, when it runs the same release; else debootstrap's own choice.
+  # This machine's own mirror, if it runs the same release; otherwise debootstrap's default.
   mirror=$(base_mirror "$BASE_SUITE")
   debootstrap --variant=minbase --include=ca-certificates --cache-dir="$1/debs" "$BASE_SUITE" "$root" ${mirror:+"$mirror"}
 
@@ -71,8 +71,8 @@ base_debian() {
   printf 'deb %s %s main\n' "$mirror" "$BASE_SUITE" "$mirror" "$BASE_SUITE-updates" \
     "${security%/}" "$BASE_SUITE-security" >"$root/etc/apt/sources.list"
 
-  # A machine behind a proxy, or with a clock of its own, has apt settings without which no download works. Credentials
-  # stay out: tenants can read the image.
+  # On a machine behind a proxy or with a wrong clock, downloads may work only with its apt settings. Credentials stay out,
+  # because tenants can read the image.
   apt-config dump | grep -E '^Acquire::(https?|Check-)[^ ]* "' | grep -vE '://[^/]*@' \
     >"$root/etc/apt/apt.conf.d/90machine" || true
   # As in the official image: no documents, no translations.
@@ -94,14 +94,14 @@ END
   DEBIAN_FRONTEND=noninteractive chroot "$root" apt-get dist-upgrade --yes
 }
 
-# base_mirror SUITE: where this machine's apt fetches that Debian suite from; nothing when it does not.
+# base_mirror SUITE: the mirror from which this machine's apt fetches that Debian suite; nothing if it does not.
 base_mirror() {
   # shellcheck disable=SC2016 # apt's own placeholders
   apt-get indextargets --format '$(ORIGIN) $(CODENAME) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
     awk -v suite="$1" '$1 == "Debian" && $2 == suite && $3 == "main" && $4 ~ /^http/ { print $4; exit }'
 }
 
-# base_node WORK: Node, npm and the user `node` into WORK/root. The npm client of this machine does the download.
+# base_node WORK: adds Node, npm and the user `node` to WORK/root. This machine's npm client downloads them.
 base_node() {
   local -r root=$1/root
   local arch node npm version
@@ -140,15 +140,15 @@ base_trim() {
     "$1"/etc/resolv.conf "$1"/etc/hostname "$1"/etc/machine-id
 }
 
-# base_import WORK: WORK/root as the image LOCAL_BASE.
+# base_import WORK: imports WORK/root as the image LOCAL_BASE.
 base_import() {
   local version
   local -a changes=()
   version=$(chroot "$1/root" node --version)
   changes+=(--change "LABEL clawdeploy.image=base clawdeploy.node.version=${version#v}")
   changes+=(--change 'CMD ["node"]')
-  # Node brings its own list of authorities. Where this machine trusts more of them, because a proxy signs its outgoing
-  # connections, npm during the build and the gateway afterwards have to trust them too.
+  # Node has its own list of authorities. If this machine trusts more, because a proxy signs its outgoing connections, then
+  # npm during the build and the gateway afterwards must trust them too.
   if compgen -G "$1/root/usr/local/share/ca-certificates/*.crt" >/dev/null; then
     changes+=(--change 'ENV NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt')
   fi

@@ -1,16 +1,16 @@
 # shellcheck shell=bash
 # scripts/bench create. Needs common.sh, docker.sh and stack.sh.
 #
-# Both sides end at the same thing, seen from outside: the gateway's /startupz answers 200 on its port of 127.0.0.1. The
-# clock of our side begins before the HTTP request, so that it holds everything: request, database, queue, files, network,
-# container. The plain side gets its config directory for nothing.
+# Both sides end at the same event, seen from outside: the gateway's /startupz answers 200 on its port of 127.0.0.1. Our
+# clock starts before the HTTP request and so includes everything: request, database, queue, files, network, container. The
+# time to create the plain side's config directory is not counted.
 
 # The limits of an instance by default (GET /api/instances/{id} has no say in them).
 readonly -a BENCH_LIMITS=(--init --memory 2g --cpus 1)
 readonly BENCH_FIRST_PORT=21000
 readonly BENCH_PATIENCE=180
 
-# What is there right now and has to go, however this ends.
+# What exists now and must be removed, however this ends.
 BENCH_INSTANCE='' BENCH_CONTAINER='' BENCH_DIR='' BENCH_RESULTS=''
 
 bench_cleanup() {
@@ -43,12 +43,12 @@ bench_ours() {
     port=$(api GET "/api/instances/$BENCH_INSTANCE" | jq -r '(.instance? // .).port')
     (($(now_ms) - begin < BENCH_PATIENCE * 1000)) || die "instance $BENCH_INSTANCE got no port."
   done
-  # Behind nginx OpenClaw answers only for a client that is named, and not on this machine.
+  # Behind nginx, OpenClaw answers only if a client is named that is not on this machine.
   local -a client=()
   if [[ $(env_get "$ENV_FILE" CLAWDEPLOY_ROUTING) == nginx ]]; then client=(--header 'X-Forwarded-For: 203.0.113.7'); fi
   answers "$port" "${client[@]}" || die "instance $BENCH_INSTANCE does not answer." "See the job: GET /api/jobs/$job"
   ready=$(now_ms)
-  # The job's end comes a moment after the gateway's first answer; its story is complete then.
+  # The job ends a moment after the gateway's first answer; then its history is complete.
   job_wait "$job" "$BENCH_PATIENCE" 2>/dev/null
   bench_story "$job" | jq -c --argjson ready "$((ready - begin))" '. + { side: "clawdeploy", ready: $ready }'
   answer=$(api DELETE "/api/instances/$BENCH_INSTANCE")
@@ -108,11 +108,11 @@ bench_create() {
   BENCH_RESULTS=$(mktemp)
   trap 'bench_cleanup; rm -f -- "$BENCH_RESULTS"' EXIT
   for ((round = 1; round <= $1; round++)); do
-    # Whoever comes second finds warmer caches: take turns.
+    # The second side finds warmer caches: take turns.
     if ((round % 2)); then sides='ours plain'; else sides='plain ours'; fi
     for side in $sides; do
       say "round $round of $1: $side"
-      # Not in $(...): what has to be cleaned up must be known here.
+      # Not in $(...): this shell must know what to clean up.
       "bench_$side" "$round" >>"$BENCH_RESULTS"
     done
   done

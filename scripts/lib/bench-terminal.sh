@@ -1,9 +1,9 @@
 # shellcheck shell=bash
 # scripts/bench terminal. Needs common.sh and stack.sh.
 #
-# All sides are read by the same program, and begin in the same container: a shell through ClawDeploy's API and a worker, one
-# through Docker's API alone and, where ttyd is installed, one through `docker exec` in it. What the kernel's terminal and Docker
-# take is in all of them. Debian 12 has no ttyd: https://github.com/tsl0922/ttyd says how it is built.
+# The same program reads all sides, and all run in the same container: a shell through ClawDeploy's API and a worker, one
+# through Docker's API alone and, if ttyd is installed, one through ttyd and `docker exec`. All include the time of the
+# kernel's terminal and of Docker. Debian 12 has no ttyd: https://github.com/tsl0922/ttyd explains how to build it.
 
 BENCH_INSTANCE='' BENCH_RESULTS=''
 
@@ -13,7 +13,7 @@ bench_terminal_cleanup() {
   pid_stop "$STATE/run/ttyd.pid" 5
 }
 
-# bench_ttyd PORT: with a shell in the instance's container for whoever comes.
+# bench_ttyd PORT: serves a shell in the instance's container to any client.
 bench_ttyd() {
   spawn ttyd ttyd --interface 127.0.0.1 --port "$1" --writable --max-clients 1 \
     docker --host "$DOCKER_HOST" exec --interactive --tty "claw-$BENCH_INSTANCE" sh

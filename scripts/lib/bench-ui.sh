@@ -1,12 +1,12 @@
 # shellcheck shell=bash
 # scripts/bench ui. Needs common.sh, packages.sh, services.sh, stack.sh and bench-queue.sh.
 #
-# The instances are rows without containers, in a database of their own, with an API of its own beside the stack's: the same
-# program, on the same Postgres and Redis. No worker serves that database. The stack's workers would not believe such rows for
-# long (an instance that is being updated without a job at work is stuck, one without files is measured again and again), and
-# would have to be stopped; so they go on, and what a run leaves behind is at most a database that the next one drops.
+# The instances are rows without containers, in a separate database with a separate API beside the stack's: the same program,
+# on the same Postgres and Redis. No worker serves that database. The stack's workers would change such rows (an instance
+# that is updating without a running job is stuck, one without files is measured again and again), so they would have to be
+# stopped. With a separate database they keep running, and a run leaves behind at most a database that the next run drops.
 #
-# The browser runs on the same machine and speaks HTTP/1.1 with the API, without nginx: what is measured is the UI, not a network.
+# The browser runs on the same machine and speaks HTTP/1.1 with the API, without nginx: this measures the UI, not a network.
 
 readonly BENCH_UI_INSTANCES=${BENCH_UI_INSTANCES:-1000}
 readonly BENCH_UI_EMAIL=bench@clawdeploy.local

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
-# What every script here uses: messages, settings in files, processes in the background, ports.
+# Used by every script: messages, settings files, background processes, ports.
 #
-# A script that sources this file has `set -Eeuo pipefail` on and may set STATE before. Functions that answer with a
-# value print it on standard output and nothing else there; everything meant for a person goes to standard error.
+# A script that sources this file sets `set -Eeuo pipefail` and may set STATE first. Functions that return a value print it
+# to standard output and nothing else there. Messages for people go to standard error.
 
 ROOT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)
 # Everything the scripts keep: data, secrets, logs, pid files, caches.
@@ -13,16 +13,16 @@ STARTED_AT=$SECONDS
 
 # --- messages ---------------------------------------------------------------------------------------------------------
 
-# say TEXT...: one line for the person, with the seconds since the script began.
+# say TEXT...: prints one line with the seconds since the script started.
 say() { printf '%6d s  %s\n' "$((SECONDS - STARTED_AT))" "$*" >&2; }
 
-# note TEXT...: a line below the one before.
+# note TEXT...: prints a line that continues the previous one.
 note() { printf '          %s\n' "$*" >&2; }
 
 # warn TEXT...
 warn() { printf '%6d s  warning: %s\n' "$((SECONDS - STARTED_AT))" "$*" >&2; }
 
-# die WHAT [WHAT_TO_DO...]: ends the script. Says what is wrong, then what to do, a line each.
+# die WHAT [WHAT_TO_DO...]: exits. Says what is wrong, then what to do, one line each.
 die() {
   printf '\nerror: %s\n' "$1" >&2
   shift
@@ -31,13 +31,13 @@ die() {
   exit 1
 }
 
-# usage_error TEXT: a mistake in the arguments; exit code 2 tells it from a failure.
+# usage_error TEXT: a mistake in the arguments. Exit code 2 distinguishes it from a failure.
 usage_error() {
   printf 'error: %s\nSee %s --help.\n' "$1" "${0##*/}" >&2
   exit 2
 }
 
-# log_tail FILE [LINES]: the end of a log, indented, for a failure's message.
+# log_tail FILE [LINES]: prints the end of a log, indented, after a failure.
 log_tail() {
   if [[ -s $1 ]]; then
     printf '  --- the end of %s ---\n' "$1" >&2
@@ -49,7 +49,7 @@ log_tail() {
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# wait_for SECONDS COMMAND...: repeats a command until it succeeds; 1 when the time is over.
+# wait_for SECONDS COMMAND...: repeats a command until it succeeds; returns 1 when the time is up.
 wait_for() {
   local -r until=$((SECONDS + $1))
   shift
@@ -62,7 +62,7 @@ wait_for() {
 # random_hex BYTES
 random_hex() { od -An -N "$1" -tx1 /dev/urandom | tr -d ' \n'; }
 
-# port_taken PORT: something listens on it, on whatever address. Reads the kernel's table (state 0A is LISTEN), because
+# port_taken PORT: something listens on it, on any address. Reads the kernel's table (state 0A is LISTEN), because
 # a connection attempt would miss a listener on another address.
 port_taken() {
   local hex
@@ -71,7 +71,7 @@ port_taken() {
     /proc/net/tcp /proc/net/tcp6 2>/dev/null
 }
 
-# free_port FIRST [LAST]: the first port from FIRST on that nothing listens on.
+# free_port FIRST [LAST]: prints the first free port from FIRST on.
 free_port() {
   local port
   local -r last=${2:-$(($1 + 200))}
@@ -84,7 +84,7 @@ free_port() {
   return 1
 }
 
-# free_mib DIRECTORY: what its file system still has, in MiB.
+# free_mib DIRECTORY: free space of its file system, in MiB.
 free_mib() { df --output=avail -m -- "$1" | tail -n 1 | tr -d ' '; }
 
 # need_disk DIRECTORY MIB
@@ -96,8 +96,8 @@ need_disk() {
     "Free some space (\`docker system df\` shows what images use), or set CLAWDEPLOY_MIN_DISK_MIB to accept less."
 }
 
-# need_root ARGUMENTS...: goes on as root. Without root the script starts itself again through sudo, with the same
-# arguments and the CLAWDEPLOY_, DOCKER_, CHAOS_ and proxy settings of the caller.
+# need_root ARGUMENTS...: continues as root. If not root, the script runs itself again with sudo, with the same arguments
+# and the caller's CLAWDEPLOY_, DOCKER_, CHAOS_ and proxy settings.
 need_root() {
   ((EUID != 0)) || return 0
   have sudo || die "this needs root, and sudo is not installed." "Run it as root: su -c '$0 $*'"
@@ -107,8 +107,8 @@ need_root() {
   exec sudo ${keep:+"--preserve-env=$keep"} -- "$BASH" "$0" "$@"
 }
 
-# as_developer COMMAND...: runs it as whoever called sudo, so that what it builds belongs to them and their toolchain is
-# found; plainly when nobody did.
+# as_developer COMMAND...: runs it as the user who called sudo, so that they own what it builds and their toolchain is
+# found. Without sudo, runs it as the current user.
 as_developer() {
   if ((EUID == 0)) && [[ -n ${SUDO_USER:-} && $SUDO_USER != root ]]; then
     local home
@@ -119,15 +119,15 @@ as_developer() {
   fi
 }
 
-# give_back PATH...: to whoever called sudo, who is to read it without.
+# give_back PATH...: makes the user who called sudo the owner, so that they can read it without sudo.
 give_back() {
   if [[ -n ${SUDO_USER:-} ]]; then chown -- "$SUDO_USER:" "$@"; fi
 }
 
 # --- settings in a file -----------------------------------------------------------------------------------------------
 
-# env_put FILE KEY VALUE: sets one line of a KEY='VALUE' file that only its owner reads. Written beside and renamed, so
-# that a reader never sees half a file.
+# env_put FILE KEY VALUE: sets one line of a KEY='VALUE' file that only its owner can read. Writes a temporary file and
+# renames it, so that a reader never sees a partial file.
 env_put() {
   local -r file=$1 key=$2 value=$3
   [[ $key =~ ^[A-Z][A-Z0-9_]*$ ]] || die "invalid setting name: $key"
@@ -141,7 +141,7 @@ env_put() {
   mv -f -- "$temp" "$file"
 }
 
-# env_get FILE KEY: its value; 1 when it has none.
+# env_get FILE KEY: prints its value; returns 1 if there is none.
 env_get() {
   local line
   line=$(grep -m 1 "^$2=" -- "$1" 2>/dev/null) || return 1
@@ -150,7 +150,7 @@ env_get() {
   printf '%s\n' "${line%\'}"
 }
 
-# env_keep FILE KEY COMMAND...: the value in the file, or what COMMAND prints, which is stored first.
+# env_keep FILE KEY COMMAND...: prints the value in the file. If there is none, stores what COMMAND prints first.
 env_keep() {
   local -r file=$1 key=$2
   shift 2
@@ -163,15 +163,15 @@ env_keep() {
 }
 
 # --- background processes ---------------------------------------------------------------------------------------------
-# A pid file holds the pid and the moment the process began (clock ticks since boot): after a crash or a reboot the
-# number may belong to somebody else, and nobody else's process is ever signalled.
+# A pid file holds the pid and the start time of the process (clock ticks since boot). After a crash or a reboot, the pid may
+# belong to another process, and no other process may ever be signaled.
 
-# process_stat PID N: the Nth of the fields that follow the command name in proc(5)'s stat.
+# process_stat PID N: the Nth field after the command name in proc(5)'s stat.
 process_stat() {
   local stat
   local -a fields
   stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
-  # The name stands in brackets and may hold spaces, and brackets.
+  # The name is in parentheses and may contain spaces and parentheses.
   read -r -a fields <<<"${stat##*) }"
   printf '%s\n' "${fields[$2 - 1]}"
 }
@@ -185,13 +185,13 @@ pid_put() {
   printf '%s %s\n' "$2" "$(process_start "$2")" >"$1"
 }
 
-# pid_alive FILE: prints the pid when that very process still runs.
+# pid_alive FILE: prints the pid if that same process still runs.
 pid_alive() {
   local pid start now
   read -r pid start 2>/dev/null <"$1" || return 1
   now=$(process_start "$pid") || return 1
   [[ -n $start && $now == "$start" ]] || return 1
-  # A zombie no longer runs; whoever started it has not looked yet.
+  # A zombie no longer runs; its parent has not collected it yet.
   [[ $(process_stat "$pid" 1) != Z ]] || return 1
   printf '%s\n' "$pid"
 }
@@ -202,7 +202,7 @@ running() { pid_alive "$STATE/run/$1.pid" >/dev/null; }
 # pid_gone FILE
 pid_gone() { ! pid_alive "$1" >/dev/null; }
 
-# pid_stop FILE SECONDS [SIGNAL]: asks the process to end, waits, then ends it. The file is removed.
+# pid_stop FILE SECONDS [SIGNAL]: asks the process to exit, waits, then kills it. Removes the file.
 pid_stop() {
   local pid
   if pid=$(pid_alive "$1"); then
@@ -216,7 +216,7 @@ pid_stop() {
   rm -f -- "$1"
 }
 
-# only_one: waits until no other run works on this state directory. Held (as file descriptor 9) until the script ends.
+# only_one: waits until no other run uses this state directory. Holds the lock (file descriptor 9) until the script ends.
 only_one() {
   mkdir -p -- "$STATE"
   give_back "$STATE"

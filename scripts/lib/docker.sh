@@ -1,20 +1,20 @@
 # shellcheck shell=bash
-# The Docker engine, and the image of OpenClaw built by hand. Needs common.sh and packages.sh.
+# The Docker engine, and building the OpenClaw image by hand. Needs common.sh and packages.sh.
 
-# Which engine everything here talks to; the docker command reads it too.
+# The engine that all scripts use; the docker command reads it too.
 export DOCKER_HOST=${CLAWDEPLOY_DOCKER_HOST:-${DOCKER_HOST:-unix:///var/run/docker.sock}}
 
 engine_answers() { timeout 10 docker version --format '{{.Server.Version}}' >/dev/null 2>&1; }
 
-# engine_settled: it answers, or the one that was started here has given up.
+# engine_settled: the engine answers, or the one that this script started has exited.
 engine_settled() {
   engine_answers || { [[ -f $STATE/run/dockerd.pid ]] && ! running dockerd; }
 }
 
 image_exists() { docker image inspect "$1" >/dev/null 2>&1; }
 
-# engine_ensure: uses the engine that answers. Starts one when none does: the service where systemd runs, a dockerd of
-# our own elsewhere, which engine_stop ends again.
+# engine_ensure: uses the engine that answers. If none does, starts one: the service if systemd runs, otherwise our own
+# dockerd, which engine_stop stops again.
 engine_ensure() {
   packages_ensure docker.io iptables ca-certificates
   if engine_answers; then return; fi
@@ -26,7 +26,7 @@ engine_ensure() {
     systemctl start docker.service || die "the docker service does not start." "journalctl -u docker says why."
   elif ! running dockerd; then
     say "starting dockerd (no engine answers, no systemd)"
-    # Left behind by an engine that was killed; a running one would have answered or still holds it.
+    # Left behind by a killed engine; a running one would have answered or would still hold it.
     if [[ -s /var/run/docker.pid ]] && ! kill -0 "$(cat /var/run/docker.pid)" 2>/dev/null; then
       rm -f /var/run/docker.pid
     fi
@@ -40,19 +40,19 @@ engine_ensure() {
   fi
 }
 
-# engine_stop: ends the engine only if engine_ensure started it. Its containers end with it.
+# engine_stop: stops the engine only if engine_ensure started it. Its containers stop with it.
 engine_stop() {
   if running dockerd; then
     say "stopping the dockerd that this script started"
-    # It first stops its containers, and a gateway may take a minute to end what it does.
+    # It stops its containers first, and a gateway may take a minute to finish its work.
     pid_stop "$STATE/run/dockerd.pid" 90
   fi
 }
 
-# openclaw_version: the release that is built when nobody says another.
+# openclaw_version: the release to build by default.
 openclaw_version() { printf '%s\n' "${CLAWDEPLOY_OPENCLAW_VERSION:-2026.9.6}"; }
 
-# openclaw_image_build TAG: builds deploy/openclaw/Dockerfile without ClawDeploy. BASE_IMAGE says on what.
+# openclaw_image_build TAG: builds deploy/openclaw/Dockerfile on BASE_IMAGE, without ClawDeploy.
 openclaw_image_build() {
   local version log
   local -a args=()
@@ -61,7 +61,7 @@ openclaw_image_build() {
   if [[ -n ${CLAWDEPLOY_NPM_REGISTRY:-} ]]; then args+=(--build-arg "NPM_CONFIG_REGISTRY=$CLAWDEPLOY_NPM_REGISTRY"); fi
   mkdir -p -- "$STATE/log"
   say "building $1 (OpenClaw $version on $BASE_IMAGE); log: $log"
-  # The Dockerfile has no BuildKit feature, and an engine without buildx refuses to build with it.
+  # The Dockerfile uses no BuildKit features, and an engine without buildx refuses to build with BuildKit.
   if ! DOCKER_BUILDKIT=0 docker build --force-rm --build-arg "BASE_IMAGE=$BASE_IMAGE" \
     --build-arg "OPENCLAW_VERSION=$version" "${args[@]}" --tag "$1" --tag "openclaw:$version" \
     "$ROOT/deploy/openclaw" >"$log" 2>&1; then

@@ -1,14 +1,14 @@
 # shellcheck shell=bash
-# A private nginx: on 127.0.0.1, on free ports, with a certificate of its own making, under $STATE/nginx. The machine's own
-# nginx and /etc/nginx are never asked, changed or stopped. Needs common.sh, packages.sh and services.sh.
+# A private nginx under $STATE/nginx: on 127.0.0.1, on free ports, with a self-signed certificate. The machine's own nginx
+# and /etc/nginx are never read, changed or stopped. Needs common.sh, packages.sh and services.sh.
 
 readonly NGINX_HOME=$STATE/nginx
-# Names below .localhost lead to this machine in every browser. Site and instances are of different sites there.
+# Names below .localhost resolve to this machine in every browser. The panel and the instances are different sites there.
 readonly NGINX_BASE_DOMAIN=claw.localhost NGINX_SITE=clawdeploy.localhost
-# Above those of instances (10000-20000), below those that the kernel hands out.
+# Above the instances' ports (10000-20000), below the ephemeral ports of the kernel.
 readonly NGINX_FIRST_PORT=8443 NGINX_FIRST_PROBE=28079
 
-# nginx_settings ENV_FILE: what the programs need to know of it.
+# nginx_settings ENV_FILE: the settings that the programs need.
 nginx_settings() {
   local -r env=$1
   packages_ensure nginx openssl
@@ -27,7 +27,7 @@ nginx_settings() {
 
 nginx_program() { PATH=$PATH:/usr/sbin command -v nginx; }
 
-# nginx_certificate: for the site, the bare domain and every instance; made once, and again a month before it ends.
+# nginx_certificate: for the panel, the base domain and every instance; created once, and again a month before it expires.
 nginx_certificate() {
   local -r certificate=$NGINX_HOME/certificate.pem key=$NGINX_HOME/key.pem
   if [[ -s $key ]] && openssl x509 -in "$certificate" -noout -checkend 2592000 >/dev/null 2>&1; then return; fi
@@ -40,7 +40,7 @@ nginx_certificate() {
   chmod 0644 "$certificate"
 }
 
-# nginx_start ENV_FILE: unless it runs; one that runs takes up what has changed in its configuration.
+# nginx_start ENV_FILE: starts nginx unless it runs; a running nginx reloads a changed configuration.
 nginx_start() {
   local -r env=$1 program=$(nginx_program)
   local user=www-data changed=

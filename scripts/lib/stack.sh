@@ -16,13 +16,13 @@ deployment() { env_get "$ENV_FILE" CLAWDEPLOY_DEPLOYMENT; }
 
 # --- settings ---------------------------------------------------------------------------------------------------------
 
-# settings_ensure: everything the programs need to know, into ENV_FILE. Secrets are made once.
+# settings_ensure: writes all settings of the programs to ENV_FILE. Secrets are created once.
 settings_ensure() {
   if [[ ! -s $KEY_FILE ]]; then
     (umask 077 && head -c 32 /dev/urandom | base64 >"$KEY_FILE")
     if env_get "$ENV_FILE" CLAWDEPLOY_KEY_FILE >/dev/null; then warn "created a new $KEY_FILE: secrets sealed with another key cannot be read"; fi
   fi
-  # Tells this stack's containers from another's on the same engine.
+  # Distinguishes this stack's containers from those of another stack on the same engine.
   env_keep "$ENV_FILE" CLAWDEPLOY_DEPLOYMENT local_name >/dev/null
   env_keep "$ENV_FILE" CLAWDEPLOY_ADMIN_EMAIL printf '%s\n' "${CLAWDEPLOY_ADMIN_EMAIL:-admin@clawdeploy.local}" >/dev/null
   env_keep "$ENV_FILE" CLAWDEPLOY_ADMIN_PASSWORD random_hex 12 >/dev/null
@@ -59,8 +59,8 @@ settings_listen() {
   env_put "$ENV_FILE" CLAWDEPLOY_PUBLIC_URL "${CLAWDEPLOY_PUBLIC_URL:-http://127.0.0.1:${listen##*:}}"
 }
 
-# settings_for NAME: the environment of api or worker-N, a KEY=VALUE a line: what the caller has set, then what the file says. Neither
-# program sees the admin's credentials, and the API nothing of Docker or the disk.
+# settings_for NAME: the environment of api or worker-N, one KEY=VALUE per line: the caller's settings, then those of the file.
+# Neither program sees the administrator's credentials, and the API sees nothing about Docker or the disk.
 settings_for() {
   local key value
   local -A settings=([PATH]=/usr/sbin:/usr/bin:/sbin:/bin [RUST_LOG]=${RUST_LOG:-info,apalis_core=warn})
@@ -74,7 +74,7 @@ settings_for() {
     unset 'settings[CLAWDEPLOY_DOCKER_HOST]' 'settings[CLAWDEPLOY_DATA_DIR]'
     settings[CLAWDEPLOY_KEY_FILE]=$(services_home)/api/key
   fi
-  # Each process needs an address of its own: the API has the one that was asked for, worker N the Nth port after it.
+  # Each process needs its own address: the API gets the one in the setting, worker N the Nth port after it.
   local -r metrics=${settings[CLAWDEPLOY_METRICS_LISTEN]:-}
   if [[ -n $metrics && $1 == worker-* ]]; then
     settings[CLAWDEPLOY_METRICS_LISTEN]=${metrics%:*}:$((${metrics##*:} + ${1#worker-}))
@@ -84,10 +84,10 @@ settings_for() {
 
 # --- programs ---------------------------------------------------------------------------------------------------------
 
-# Compiled in minutes, and by whoever runs the tests already: quick enough for a few people. Production is built with release.
+# Compiles in minutes, and the tests use the same build: fast enough for a few users. Production uses release.
 readonly BUILD_PROFILE=${CLAWDEPLOY_BUILD_PROFILE:-dev}
 
-# programs_home: where cargo puts what it builds with the profile.
+# programs_home: cargo's output directory for the profile.
 programs_home() {
   case $BUILD_PROFILE in
     dev) printf '%s\n' "$ROOT/target/debug" ;;
@@ -95,7 +95,7 @@ programs_home() {
   esac
 }
 
-# programs_build: both programs, as the person who called. Cargo shows how far it is.
+# programs_build: builds both programs as the calling user. Cargo shows the progress.
 programs_build() {
   cargo_ensure
   say "building ClawDeploy (some minutes the first time)"
@@ -103,7 +103,7 @@ programs_build() {
     -p clawdeploy-api -p clawdeploy-worker || die "the build failed; the compiler's messages are above."
 }
 
-# programs_install: copies them to where the services run, so that a build does not pull a program from under its feet.
+# programs_install: copies the programs to where the services run, so that a build does not replace a running program.
 programs_install() {
   local name home built
   home=$(services_home)
@@ -127,26 +127,26 @@ with_settings() (
   local -a settings=()
   mapfile -t settings < <(settings_for "$1")
   shift
-  # Not through `env NAME=VALUE`: arguments of a process are no secret, its environment is.
+  # Not through `env NAME=VALUE`: every user can read a process's arguments, but not its environment.
   for key in $(compgen -e); do export -n "${key?}"; done
   for key in "${settings[@]}"; do export "${key?}"; done
   "$@"
 )
 
-# api_command: what runs the API's program without rights, as the words of COMMAND.
+# api_command: sets COMMAND to the command that runs the API's program without privileges.
 api_command() {
   COMMAND=(setpriv "--reuid=$API_UID" "--regid=$API_UID" --clear-groups --no-new-privs --bounding-set=-all --inh-caps=-all
     "$(services_home)/bin/clawdeploy-api")
 }
 
-# as_api ARGUMENTS...: the API's program in the foreground.
+# as_api ARGUMENTS...: runs the API's program in the foreground.
 as_api() {
   local -a COMMAND=()
   api_command
   with_settings api "${COMMAND[@]}" "$@"
 }
 
-# program_start NAME COMMAND...: unless it runs already with the same program and the same settings.
+# program_start NAME COMMAND...: starts it unless it already runs with the same program and settings.
 program_start() {
   local -r name=$1 program=${1%%-*} mark=$STATE/run/$1.mark
   shift
@@ -171,7 +171,7 @@ api_start() {
   program_start api "${COMMAND[@]}" serve
 }
 
-# workers_start COUNT: so many workers and no more.
+# workers_start COUNT: makes exactly COUNT workers run.
 workers_start() {
   local number file name
   for file in "$STATE"/run/worker-*.pid; do
@@ -184,7 +184,7 @@ workers_start() {
   done
 }
 
-# programs_stop: workers first, all at once: each hands back what it does within its grace time.
+# programs_stop: stops workers first, all at once: each hands back its jobs within its grace period.
 programs_stop() {
   local file
   local -a stopping=()
@@ -199,19 +199,19 @@ programs_stop() {
   pid_stop "$STATE/run/firewall.pid" 10
 }
 
-# firewall VERB: the rules that keep this stack's instances away from this machine.
+# firewall VERB: runs deploy/firewall.sh for this stack's instances.
 firewall() (
   export CLAWDEPLOY_DEPLOYMENT
   CLAWDEPLOY_DEPLOYMENT=$(deployment)
   exec bash "$ROOT/deploy/firewall.sh" "$1"
 )
 
-# firewall_ensure: now, and again whenever something takes them away.
+# firewall_ensure: applies the rules now, and again whenever something removes them.
 firewall_ensure() {
   if ! firewall check 2>/dev/null; then
     firewall apply || warn "instances can reach this machine: deploy/firewall.sh could not apply its rules"
   fi
-  # With the settings and the script of today.
+  # Restart it with the current settings and script.
   pid_stop "$STATE/run/firewall.pid" 10
   if [[ ${CLAWDEPLOY_FIREWALL:-on} == off ]]; then return; fi
   CLAWDEPLOY_DEPLOYMENT=$(deployment) spawn firewall bash "$ROOT/deploy/firewall.sh" watch
@@ -225,7 +225,7 @@ api() {
   local -r method=$1 path=$2
   shift 2
   local answer status
-  # The token goes through a file descriptor: arguments of a process are no secret.
+  # The token is passed through a file descriptor: every user can read a process's arguments.
   answer=$(curl --silent --show-error --max-time 30 --request "$method" --header 'Accept: application/json' \
     --header @<(printf 'Authorization: Bearer %s\n' "$(env_get "$ENV_FILE" CLAWDEPLOY_TOKEN)") \
     --write-out '\n%{http_code}' "$@" "$(api_url)$path") || return 1
@@ -254,12 +254,12 @@ standby_tell() {
 
 worker_seen() { [[ $(curl --silent --max-time 5 "$(api_url)/readyz" | jq -r '.workers.alive > 0') == true ]]; }
 
-# admin_ensure: an account and an API token for whoever runs this.
+# admin_ensure: makes sure that there is an administrator account and an API token.
 admin_ensure() {
   local email token
   email=$(env_get "$ENV_FILE" CLAWDEPLOY_ADMIN_EMAIL)
   if api GET /api/me >/dev/null 2>&1; then return; fi
-  # An account that is there already has the password of the settings file; only its token was lost or has expired.
+  # An existing account has the password of the settings file; only its token was lost or has expired.
   local -r log=$STATE/log/admin.log
   env_get "$ENV_FILE" CLAWDEPLOY_ADMIN_PASSWORD |
     as_api user create --email "$email" --name Admin --admin --password-stdin >"$log" 2>&1 || true
@@ -271,7 +271,7 @@ admin_ensure() {
   api GET /api/me >/dev/null || die "the API refuses the token that it just created."
 }
 
-# job_wait ID SECONDS: follows a job to its end, with a line for each step. Fails with the job's error.
+# job_wait ID SECONDS: follows a job until it ends, with a line for each step. Fails with the job's error.
 job_wait() {
   local job seen='' now status
   local -r until=$((SECONDS + $2))
@@ -297,7 +297,7 @@ job_wait() {
   return 1
 }
 
-# openclaw_image_ensure: has a worker build the image of OpenClaw, unless the engine has one.
+# openclaw_image_ensure: makes a worker build the OpenClaw image, unless the engine has one.
 openclaw_image_ensure() {
   local image answer
   image=${CLAWDEPLOY_IMAGE:-openclaw:local}

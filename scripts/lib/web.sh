@@ -1,13 +1,13 @@
 # shellcheck shell=bash
-# The web UI: a Node that builds it, its packages, its build. Needs common.sh and packages.sh.
+# The web UI: Node, npm packages, build. Needs common.sh and packages.sh.
 
 readonly WEB=$ROOT/api/web
-# What Vite asks for.
+# What Vite needs.
 readonly WEB_NODE_FLOOR=20.19.0
-# What is fetched where the machine has an older one, as Debian 12 does.
+# What is installed if the machine's Node is older, as in Debian 12.
 readonly WEB_NODE_RANGE=24 WEB_NPM_RANGE=11
 
-# node_ensure: a Node that is new enough, and its npm, first in PATH: this machine's, or npm's own package of it.
+# node_ensure: puts a recent Node and its npm first in PATH: this machine's, or the one from npm's package.
 node_ensure() {
   packages_ensure npm
   if node_is_new; then return; fi
@@ -35,10 +35,10 @@ node_is_new() {
   [[ $(printf '%s\n' "$WEB_NODE_FLOOR" "${version#v}" | sort -V | head -n 1) == "$WEB_NODE_FLOOR" ]]
 }
 
-# web_npm ARGUMENT...: npm in the UI's directory, as whoever builds.
+# web_npm ARGUMENT...: runs npm in the UI's directory, as the user who builds.
 web_npm() { as_developer npm --prefix "$WEB" "$@"; }
 
-# web_install: what the UI is made of and with, exactly as its lock file says.
+# web_install: installs the UI's packages exactly as in its lock file.
 web_install() {
   node_ensure
   if [[ $WEB/node_modules/.package-lock.json -nt $WEB/package-lock.json ]]; then return; fi
@@ -46,7 +46,7 @@ web_install() {
     die "npm ci failed in api/web." "Check that this machine can reach the npm registry."
 }
 
-# web_build: the UI, for api/build.rs to put into the program; not if what it is made of is as it was.
+# web_build: builds the UI, which api/build.rs embeds into the program; skipped if no source has changed.
 web_build() {
   local now
   now=$(web_sources | sha256sum)
