@@ -194,20 +194,20 @@ iptables_print() {
 iptables_gaps() {
   local from other
   if ! diff -q <(whole_chain) <(rules_of "$CHAIN") >/dev/null; then
-    if tables -n -L "$CHAIN" >/dev/null 2>&1; then printf 'the chain %s has other rules than it should\n' "$CHAIN"
+    if tables -n -L "$CHAIN" >/dev/null 2>&1; then printf 'the chain %s has the wrong rules\n' "$CHAIN"
     else printf 'there is no chain %s\n' "$CHAIN"; fi
   fi
   for from in "${FROM[@]}"; do
     local to=$CHAIN
     if [[ $from == FORWARD ]]; then to=DOCKER-USER; fi
     case $(place "$from") in
-      missing) printf '%s does not lead to %s\n' "$from" "$to" ;;
-      later) printf 'in %s other rules come before the one that leads to %s\n' "$from" "$to" ;;
+      missing) printf '%s does not jump to %s\n' "$from" "$to" ;;
+      later) printf 'in %s other rules come before the jump to %s\n' "$from" "$to" ;;
     esac
-    if [[ -n $(jumps_elsewhere "$from") ]]; then printf '%s leads to %s for other addresses too\n' "$from" "$CHAIN"; fi
+    if [[ -n $(jumps_elsewhere "$from") ]]; then printf '%s jumps to %s for other addresses too\n' "$from" "$CHAIN"; fi
   done
   other=$(other_backend)
-  if [[ -n $other ]]; then printf '%s has a chain %s of another time\n' "$other" "$CHAIN"; fi
+  if [[ -n $other ]]; then printf '%s has an old chain %s\n' "$other" "$CHAIN"; fi
 }
 
 iptables_apply() {
@@ -300,7 +300,7 @@ nftables_gaps() {
   if ! now=$(nft list table ip "$TABLE" 2>/dev/null); then
     printf 'there is no nftables table %s\n' "$TABLE"
   elif ! diff -q <(nft_normal <<<"$(nft_table)") <(nft_normal <<<"$now") >/dev/null; then
-    printf 'the nftables table %s has other rules than it should\n' "$TABLE"
+    printf 'the nftables table %s has the wrong rules\n' "$TABLE"
   fi
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A wildcard certificate from Let's Encrypt for the instances' domain, proven to it through Cloudflare's DNS.
+# Gets a wildcard certificate from Let's Encrypt for the instances' domain, validated through Cloudflare DNS.
 set -Eeuo pipefail
 
 usage() {
@@ -36,18 +36,18 @@ source "$ROOT/scripts/lib/packages.sh"
 
 readonly LETS_ENCRYPT=https://acme-v02.api.letsencrypt.org/directory
 readonly LETS_ENCRYPT_STAGING=https://acme-staging-v02.api.letsencrypt.org/directory
-# Let's Encrypt's certificates live for 90 days, and certbot renews them 30 days before their end.
+# Let's Encrypt certificates are valid for 90 days, and certbot renews them 30 days before they expire.
 readonly GOOD_FOR_SECONDS=$((30 * 24 * 3600))
 # Debian's certbot takes some seconds; DNS may take minutes to be seen everywhere.
 readonly CERTBOT_SECONDS=900
 
-# token_form TOKEN: what Cloudflare gives out looks like.
+# token_form TOKEN: it looks like a Cloudflare API token.
 token_form() { [[ $1 =~ ^[A-Za-z0-9_-]{20,200}$ ]]; }
 
-# token_read: the token into TOKEN; empty when the credentials file of an earlier run is to be used.
+# token_read: reads the token into TOKEN; empty if the credentials file of an earlier run is used.
 token_read() {
   TOKEN=${CLOUDFLARE_API_TOKEN:-}
-  # Whatever is started from here on has no need of it; certbot reads the file.
+  # Child processes do not need it; certbot reads the file.
   unset CLOUDFLARE_API_TOKEN
   if [[ -z $TOKEN && ! -s $credentials ]]; then
     [[ -t 0 ]] || die "there is no Cloudflare API token." \
@@ -60,7 +60,7 @@ token_read() {
     "It has only letters, digits, '-' and '_'. A Global API Key is not taken: it may do everything in the account."
 }
 
-# credentials_write FILE: for certbot's plugin, readable by root alone.
+# credentials_write FILE: writes the file for certbot's plugin, readable by root only.
 credentials_write() {
   local temp
   temp=$(umask 077 && mktemp -- "$1.XXXXXX")
@@ -68,7 +68,7 @@ credentials_write() {
   mv -f -- "$temp" "$1"
 }
 
-# hook_write: what certbot runs after each renewal. nginx goes on with the old certificate if its configuration is broken.
+# hook_write: writes the hook that certbot runs after each renewal. If the nginx configuration is broken, nginx keeps the old certificate.
 hook_write() {
   local temp command
   command=$(printf '%q ' "${nginx[@]}")
@@ -87,7 +87,7 @@ END
   if cmp -s -- "$temp" "$hook"; then rm -f -- "$temp"; else mv -f -- "$temp" "$hook"; fi
 }
 
-# nginx_reload: takes the new certificate at once, where an nginx runs already that is set up for it.
+# nginx_reload: loads the new certificate at once, if an nginx that is set up for it already runs.
 nginx_reload() {
   if ! grep -qF "$live/fullchain.pem" <("${nginx[@]}" -T 2>/dev/null); then
     note "nginx does not use it yet; deploy/install.sh sets that up"
@@ -100,10 +100,10 @@ nginx_reload() {
   rm -f -- "$config_dir/hook.log"
 }
 
-# certificate_is TEST...: of the certificate that is there, as openssl checks it.
+# certificate_is TEST...: runs an openssl check of the existing certificate.
 certificate_is() { openssl x509 -noout -in "$live/fullchain.pem" "$@" >/dev/null 2>&1; }
 
-# certificate_names: what it is for, one name a line, sorted.
+# certificate_names: its names, one per line, sorted.
 certificate_names() {
   openssl x509 -noout -ext subjectAltName -in "$live/fullchain.pem" | grep -o 'DNS:[^,]*' | cut -c 5- | sort
 }
@@ -111,7 +111,7 @@ certificate_names() {
 # certificate_from AUTHORITY
 certificate_from() { grep -qxF "server = $1" "$config_dir/renewal/$domain.conf" 2>/dev/null; }
 
-# certificate_good: it is there, for the right names, from the right authority, for another month.
+# certificate_good: it exists, for the right names, from the right authority, and is valid for another month.
 certificate_good() {
   [[ -s $live/fullchain.pem && -s $live/privkey.pem ]] || return 1
   certificate_is -checkend "$GOOD_FOR_SECONDS" || { say "the certificate expires within 30 days"; return 1; }
@@ -125,7 +125,7 @@ certificate_good() {
   fi
 }
 
-# certbot_run: the certificate, with certbot's words when there is none.
+# certbot_run: gets the certificate; prints certbot's output if that fails.
 certbot_run() {
   local name
   local -a arguments=(certonly --non-interactive --agree-tos --cert-name "$domain" --dns-cloudflare --dns-cloudflare-credentials "$1"
@@ -149,7 +149,7 @@ certbot_run() {
   rm -f -- "$log"
 }
 
-# certbot_advice LOG: ends the script with what to do about what certbot said.
+# certbot_advice LOG: exits with advice about certbot's error.
 certbot_advice() {
   local -a advice=("Its messages are above; the full log is in ${config_dir/#\/etc\/letsencrypt/\/var\/log\/letsencrypt}.")
   if grep -qE 'Invalid (API Token|access token|request headers)|[^0-9](6003|9109|10000)[^0-9]' "$1"; then
@@ -184,7 +184,7 @@ main() {
     return
   fi
 
-  # Kept even if what follows fails: the next run need not ask again.
+  # Keep it even if the rest fails, so that the next run need not ask again.
   if [[ -n $TOKEN ]]; then credentials_write "$credentials"; else chmod 0600 "$credentials"; fi
   if certificate_good; then
     hook_write

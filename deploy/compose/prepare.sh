@@ -51,16 +51,16 @@ while (($#)); do
     *) fail "unknown argument: $1; see --help" ;;
   esac
 done
-[[ $EUID == 0 ]] || fail "run this as root: the key gets an owner of its own"
+[[ $EUID == 0 ]] || fail "run this as root: it changes the owner of the key"
 command -v openssl >/dev/null || fail "openssl is missing: apt-get install openssl"
 
-# setting NAME DEFAULT: what is set in .env, in the environment, or else the default; written down at the first run.
+# setting NAME DEFAULT: the value in .env, else in the environment, else the default; stored in .env on the first run.
 setting() {
   local value
   value=$(sed -n "s/^$1=//p" "$env")
   if [[ -z $value ]]; then
     value=${!1:-$2}
-    # The file is read by docker compose, which replaces dollars and takes quotes off.
+    # docker compose reads the file; it expands dollar signs and removes quotes.
     [[ $value =~ ^[A-Za-z0-9._:/@+=,-]*$ ]] || fail "$1 cannot be '$value'"
     if [[ -n $value ]]; then printf '%s=%s\n' "$1" "$value" >>"$env"; fi
   fi
@@ -74,7 +74,7 @@ setting COMPOSE_PROJECT_NAME clawdeploy
 setting CLAWDEPLOY_BASE_DOMAIN claw.a2a.ing
 setting CLAWDEPLOY_SITE "$site"
 [[ -n $CLAWDEPLOY_SITE ]] || fail "--site is missing; see --help"
-[[ -z $site || $site == "$CLAWDEPLOY_SITE" ]] || fail "the site is $CLAWDEPLOY_SITE by now; change it in $env"
+[[ -z $site || $site == "$CLAWDEPLOY_SITE" ]] || fail "the site is already $CLAWDEPLOY_SITE; change it in $env"
 setting CLAWDEPLOY_HTTPS_PORT 443
 setting CLAWDEPLOY_HTTP_PORT 80
 port=:$CLAWDEPLOY_HTTPS_PORT
@@ -93,7 +93,7 @@ for name in CLAWDEPLOY_POSTGRES_IMAGE CLAWDEPLOY_REDIS_IMAGE CLAWDEPLOY_RUNTIME_
   CLAWDEPLOY_BINARIES CLAWDEPLOY_NGINX_CONTAINER CLAWDEPLOY_DEPLOYMENT; do
   if [[ -n ${!name:-} ]]; then setting "$name" ''; fi
 done
-# Secrets are made here and nowhere else, so that there is no default of them.
+# Secrets are generated only here, so that they have no default.
 for name in CLAWDEPLOY_POSTGRES_PASSWORD CLAWDEPLOY_REDIS_PASSWORD; do
   setting "$name" "$(openssl rand -hex 24)"
 done
@@ -103,7 +103,7 @@ key=${key:-${certificate%/*}/privkey.pem}
 for file in "$certificate" "$key"; do
   [[ -s $file ]] || fail "there is no $file; scripts/setup-ssl-wildcard.sh gets a certificate"
 done
-# letsencrypt's live/ holds links into archive/, so all of it is seen by nginx; another directory as it is.
+# letsencrypt's live/ has links into archive/, so nginx gets the whole directory; another directory is used as it is.
 if [[ $certificate == /etc/letsencrypt/* ]]; then setting CLAWDEPLOY_CERTIFICATES /etc/letsencrypt; else
   setting CLAWDEPLOY_CERTIFICATES "${certificate%/*}"
 fi
@@ -111,7 +111,7 @@ fi
 mkdir -p -- "$CLAWDEPLOY_DATA_DIR"
 if [[ ! -s $state/secret.key ]]; then openssl rand -base64 32 >"$state/secret.key"; fi
 chown "$API_USER:$API_USER" -- "$state/secret.key"
-# Workers make sockets in there for their group, which is the API's.
+# Workers create sockets there for their group, which is also the API's.
 chown "0:$API_USER" -- "$state/run"
 chmod 0750 -- "$state/run"
 if [[ ! -s $state/map/clawdeploy-ports.conf ]]; then
@@ -121,7 +121,7 @@ fi
   --site "$CLAWDEPLOY_SITE" --certificate "$certificate" --key "$key" --map /var/lib/clawdeploy/nginx/clawdeploy-ports.conf \
   --api "127.0.0.1:$CLAWDEPLOY_API_PORT" --probe "127.0.0.1:$CLAWDEPLOY_PROBE_PORT" \
   --https-port "$CLAWDEPLOY_HTTPS_PORT" --http-port "$CLAWDEPLOY_HTTP_PORT" ${hsts:+--hsts "$hsts"} >"$state/nginx/nginx.conf"
-# Read by another user than the one who may look into state/.
+# Redis reads this as another user, who has no access to state/.
 umask 022
 cat >"$state/redis.conf" <<END
 # Written by prepare.sh. What is in here can be rebuilt from Postgres; nothing of it may be dropped to make room.
@@ -134,7 +134,7 @@ END
 chmod 0644 -- "$state/redis.conf"
 
 cat <<END
-Ready. Settings are in $env, the key in $state/secret.key: keep a copy of both elsewhere.
+Ready. The settings are in $env, the key is in $state/secret.key: keep copies of both elsewhere.
 
   docker compose --project-directory $here up -d --build
   docker compose --project-directory $here exec api clawdeploy-api user create --email you@example.com --name You --admin --password-stdin

@@ -83,12 +83,12 @@ WATCH='said=$(mktemp); CLAWDEPLOY_FIREWALL_WATCH_SECONDS=1 bash "$FIREWALL" watc
 @test "check says which of all that is missing, and apply puts it back" {
   missing 'iptables -F' "the chain CLAWDEPLOY-"
   missing 'iptables -F "$chain"' "the chain CLAWDEPLOY-"
-  missing 'iptables -F INPUT' "INPUT does not lead to CLAWDEPLOY-"
-  missing 'iptables -F DOCKER-USER' "DOCKER-USER does not lead to CLAWDEPLOY-"
-  missing 'iptables -F FORWARD' "FORWARD does not lead to DOCKER-USER"
+  missing 'iptables -F INPUT' "INPUT does not jump to CLAWDEPLOY-"
+  missing 'iptables -F DOCKER-USER' "DOCKER-USER does not jump to CLAWDEPLOY-"
+  missing 'iptables -F FORWARD' "FORWARD does not jump to DOCKER-USER"
   missing 'iptables -F; iptables -X' "there is no chain CLAWDEPLOY-"
   # As many rules as before, and the last one says that they are the right ones.
-  missing 'iptables -R "$chain" 4 -d 10.210.0.0/15 -j ACCEPT' "has other rules than it should"
+  missing 'iptables -R "$chain" 4 -d 10.210.0.0/15 -j ACCEPT' "has the wrong rules"
 }
 
 @test "a rule that comes first and lets something pass is seen, and comes second" {

@@ -77,7 +77,7 @@ site() { curl --silent --insecure --max-time 60 --resolve panel.test:29543:127.0
   run -2 prepare --site panel.test
   [[ $output == *"there is no /etc/letsencrypt/live/claws.test/fullchain.pem; scripts/setup-ssl-wildcard.sh"* ]]
   run -2 prepare --site other.test
-  [[ $output == *"the site is panel.test by now"* ]]
+  [[ $output == *"the site is already panel.test"* ]]
 }
 
 @test "prepare makes secrets once, for those who need them" {
