@@ -197,7 +197,7 @@ async fn links_lead_nowhere() {
             |entry: &std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with(&format!("{name}.kept-"));
         let kept = std::fs::read_dir(&config).unwrap().map(Result::unwrap).find(kept).expect("a kept link");
         assert_eq!(std::fs::read_link(kept.path()).unwrap(), victim);
-        assert!(told.contains(&format!("{name} is kept as {}", kept.file_name().to_string_lossy())), "{told}");
+        assert!(told.contains(&format!("Renamed {name} to {}", kept.file_name().to_string_lossy())), "{told}");
     }
     crate::support::deleted(&env, &made.instance).await;
     assert_eq!(tokio::fs::read_to_string(&victim).await.unwrap(), "precious");

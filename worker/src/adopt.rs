@@ -61,25 +61,25 @@ pub async fn adopt(config: AdoptConfig) -> anyhow::Result<()> {
     let args = &config.instances;
     let dir = args.data_dir.display();
     // A directory that is not there is rather a mistake than to be made.
-    ensure!(args.data_dir.is_dir(), "there is no directory {dir} (CLAWDEPLOY_DATA_DIR)");
+    ensure!(args.data_dir.is_dir(), "{dir} is not a directory (CLAWDEPLOY_DATA_DIR)");
     let storage = Storage::open(&args.data_dir).await.with_context(|| format!("the data directory {dir}"))?;
     let docker = Docker::connect(&args.docker_host, &args.deployment)?;
     let engine = timeout(WAIT, docker.engine_id(true))
         .await
-        .with_context(|| format!("the Docker engine at {} does not answer", args.docker_host))??
+        .with_context(|| format!("the Docker engine at {} did not answer", args.docker_host))??
         .with_context(|| format!("the Docker engine at {} has no id", args.docker_host))?;
     let db = Db::new(&config.database).context("Postgres (CLAWDEPLOY_DATABASE_URL)")?;
     let found = Found::look(&db, &storage).await.context("Postgres (CLAWDEPLOY_DATABASE_URL)")?;
     found.tell(&config, &engine)?;
     if found.belongs(&engine) {
-        return say("They belong together already; nothing was changed.");
+        return say("They already belong together. Nothing was changed.");
     }
     if !config.yes && !confirmed()? {
-        bail!("nothing was changed; to make them belong together: the same with --yes");
+        bail!("nothing was changed; add --yes to bind them to each other");
     }
     let mark = write(&db, &storage, &engine).await?;
     say(&format!(
-        "They belong together now, as installation {}. Workers that stand by notice it within seconds; none has to be restarted.",
+        "They now belong together, as installation {}. Workers on standby notice within seconds and need no restart.",
         mark.installation
     ))
 }
@@ -95,7 +95,7 @@ async fn write(db: &Db, storage: &Storage, engine: &str) -> anyhow::Result<Mark>
         storage.set_mark(mark).await?;
         Ok(mark)
     });
-    written.await.context("the identities could not be written; do it again")
+    written.await.context("could not write the identities; run the command again")
 }
 
 impl Found {
@@ -104,7 +104,7 @@ impl Found {
         let mut conn = db.conn().await?;
         // An unreadable one counts as none: it is replaced.
         let mark = storage.mark().await.unwrap_or_else(|error| {
-            tracing::warn!(error = chain(&error), "What the directory belongs to cannot be read");
+            tracing::warn!(error = chain(&error), "Could not read the data directory's identity");
             None
         });
         if !installation::has_table(&mut conn).await? {
@@ -148,15 +148,12 @@ impl Found {
         say(&format!("  installation    {}", id(self.mark.map(|mark| mark.installation.to_string()))))?;
         say(&format!("  data directory  {}", id(self.mark.map(|mark| mark.data_dir.to_string()))))?;
         let (all, unknown) = (directories.len(), strangers.len());
-        say(&format!(
-            "  instances       {all}; {unknown} of them unknown to the database{}",
-            list(&strangers, unknown)
-        ))?;
+        say(&format!("  instances       {all}; {unknown} of them not in the database{}", list(&strangers, unknown)))?;
         say(&format!("Docker engine {}", args.docker_host))?;
         say(&format!("  id              {engine}"))?;
         if self.at_work > 0 && !self.belongs(engine) {
             say(&format!(
-                "{} worker(s) are at work on what belongs to this database so far. Those with another directory or engine will stand by.",
+                "{} worker(s) use what the database is bound to now. Those with another directory or engine will stand by.",
                 self.at_work
             ))?;
         }
@@ -181,7 +178,7 @@ fn confirmed() -> anyhow::Result<bool> {
         return Ok(false);
     }
     let mut out = std::io::stdout().lock();
-    write!(out, "Type {WORD} to make them belong together: ").and_then(|()| out.flush())?;
+    write!(out, "Type {WORD} to bind them to each other: ").and_then(|()| out.flush())?;
     drop(out);
     let mut answer = String::new();
     stdin.lock().read_line(&mut answer).context("cannot read the answer")?;

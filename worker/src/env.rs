@@ -62,7 +62,7 @@ impl Env {
         let usage = UsageMeter::new(runtime.clone(), storage.clone(), db.clone());
         let identity = Identity::new(db.clone(), storage.clone(), runtime.clone(), &config.instances);
         if let Err(error) = identity.check(true).await {
-            tracing::warn!(error = chain(&error), "Could not look at what belongs together yet");
+            tracing::warn!(error = chain(&error), "Could not check the identities yet");
         }
         let routes = Routes::start(&config, db.clone(), identity.clone()).context("the HTTP client")?;
         Ok(Self {

@@ -155,7 +155,7 @@ impl Identity {
                 () = draining.cancelled() => return,
             }
             if let Err(error) = self.check(false).await {
-                tracing::debug!(error = chain(&error), "Could not look at what belongs together");
+                tracing::debug!(error = chain(&error), "Could not check the identities");
             }
         }
     }
@@ -167,9 +167,9 @@ impl Identity {
         let _turn = self.0.looking.lock().await;
         let standing = match self.look(thorough).await {
             Ok(standing) => standing,
-            Err(error) if !error.is_transient() && !self.has_table().await? => Standing::Standby(
-                self.0.place.standby(StandbyCode::WrongDatabase, "The database holds no installation."),
-            ),
+            Err(error) if !error.is_transient() && !self.has_table().await? => {
+                Standing::Standby(self.0.place.standby(StandbyCode::WrongDatabase, "The database has no installation."))
+            }
             Err(error) => return Err(error),
         };
         let belongs = matches!(standing, Standing::Belongs(_));

@@ -95,12 +95,12 @@ pub async fn run(config: WorkerConfig) -> anyhow::Result<()> {
         _ = interrupt.recv() => {}
         () = env.draining.cancelled() => {}
     }
-    tracing::info!(running = active.len(), "Draining: taking nothing new");
+    tracing::info!(running = active.len(), "Draining: taking no new jobs");
     env.draining.cancel();
     tasks.close();
     let ended = async { tokio::join!(tasks.wait(), rpc.closed(), env.terminals.close_all()) };
     if tokio::time::timeout(env.config.engine.grace, ended).await.is_err() {
-        tracing::warn!(running = active.len(), "The grace time is over; leaving the rest to other workers");
+        tracing::warn!(running = active.len(), "The grace period is over; leaving the rest to other workers");
         active.lose_overdue(Duration::ZERO);
         let _ = tokio::time::timeout(Duration::from_secs(1), tasks.wait()).await;
     }
@@ -108,8 +108,8 @@ pub async fn run(config: WorkerConfig) -> anyhow::Result<()> {
     beats.abort();
     let gone: Result<(), DbError> = async { worker::remove(&mut *env.db.conn().await?, &env.worker).await }.await;
     if let Err(error) = gone {
-        tracing::warn!(error = chain(&error), "Could not sign off");
+        tracing::warn!(error = chain(&error), "Could not unregister the worker");
     }
-    tracing::info!("Worker ended");
+    tracing::info!("Worker stopped");
     Ok(())
 }

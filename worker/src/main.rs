@@ -5,7 +5,7 @@ use clawdeploy_shared::{config::LogArgs, telemetry};
 use clawdeploy_worker::commands::Command;
 
 #[derive(Debug, Parser)]
-#[command(name = "clawdeploy-worker", version, about = "Does ClawDeploy's work on Docker")]
+#[command(name = "clawdeploy-worker", version, about = "Runs ClawDeploy's jobs on Docker")]
 struct Cli {
     #[command(flatten)]
     log: LogArgs,

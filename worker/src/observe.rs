@@ -38,9 +38,9 @@ impl Observed {
 
 #[derive(Debug, thiserror::Error)]
 pub enum ObserveError {
-    #[error("the database failed")]
+    #[error("a database query failed")]
     Db(#[from] DbError),
-    #[error("Docker failed")]
+    #[error("a call to Docker failed")]
     Runtime(#[from] RuntimeError),
 }
 
@@ -64,7 +64,8 @@ pub async fn observe(env: &Env, id: &InstanceId) -> Result<Observed, ObserveErro
     let Some(state) = state else {
         return Ok(Observed::error(
             "container_gone",
-            "The container was removed by somebody else. Start the instance to make it again; its files are still there.",
+            "Something other than ClawDeploy removed the container. Start the instance to recreate it; its files \
+             are still there.",
         ));
     };
     let mut seen = judge(&state);
@@ -88,7 +89,7 @@ fn judge(state: &GatewayState) -> Observed {
         GatewayStatus::Running => Observed::new(InstanceStatus::Running),
         GatewayStatus::Paused => Observed::error(
             "container_paused",
-            "The container was paused by somebody else. Start the instance to go on.",
+            "Something other than ClawDeploy paused the container. Start the instance to resume it.",
         ),
         // One that goes on so is stopped by the reconciler's breaker.
         GatewayStatus::Restarting => Observed::new(InstanceStatus::Starting),
@@ -103,7 +104,7 @@ fn judge(state: &GatewayState) -> Observed {
         GatewayStatus::Exited | GatewayStatus::Created | GatewayStatus::Dead | GatewayStatus::Removing => {
             Observed::error(
                 "gateway_exited",
-                format!("The gateway ended by itself (exit code {code}). Look at its log, then start it."),
+                format!("The gateway exited (exit code {code}). Look at its log, then start it."),
             )
         }
     }

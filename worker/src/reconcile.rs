@@ -68,17 +68,17 @@ const ORPHAN_AGE: Duration = Duration::from_mins(1);
 /// Why a sweep did not come to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
-    #[error("the database failed")]
+    #[error("a database query failed")]
     Db(#[from] DbError),
-    #[error("Docker failed")]
+    #[error("a call to Docker failed")]
     Runtime(#[from] RuntimeError),
-    #[error("the instances' files could not be worked on")]
+    #[error("a file operation failed")]
     Storage(#[from] StorageError),
-    #[error("it did not end within {} s", .0.as_secs())]
+    #[error("it took longer than {} s", .0.as_secs())]
     TooSlow(Duration),
-    #[error("an earlier run has been going on for {} s", .0.as_secs())]
+    #[error("an earlier run has been going for {} s", .0.as_secs())]
     StillRunning(Duration),
-    #[error("it met a bug")]
+    #[error("it panicked")]
     Panicked(#[source] JoinError),
 }
 
@@ -149,7 +149,7 @@ impl Reconciler {
                 () = self.env.draining.cancelled() => return,
             }
             if let Err(error) = self.pass_if_due(period).await {
-                tracing::warn!(error = chain(&error), "Could not reconcile");
+                tracing::warn!(error = chain(&error), "The reconciler pass failed");
             }
         }
     }

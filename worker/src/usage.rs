@@ -65,8 +65,8 @@ impl UsageMeter {
             }
             match timeout(LOOK_LIMIT, self.look()).await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(error = chain(&error), "Could not note what instances use"),
-                Err(_) => tracing::warn!("Noting what instances use took too long"),
+                Ok(Err(error)) => tracing::warn!(error = chain(&error), "Could not record the usage of instances"),
+                Err(_) => tracing::warn!("Recording the usage of instances took too long"),
             }
         }
     }

@@ -17,7 +17,7 @@ export async function reconciler() {
   const files = page.getByRole('listitem').filter({ has: page.getByRole('heading', { name: /^Files/ }) });
   const finding = files.getByRole('listitem').filter({ hasText: STRAY });
   await finding.getByText('Reported', { exact: true }).waitFor();
-  await finding.getByText('The database does not know this directory.').waitFor();
+  await finding.getByText('This directory is not in the database.').waitFor();
   await page.getByRole('listitem').filter({ hasText: /^Ports/ }).getByText('No problems found.').waitFor();
   await look('admin-reconciler');
   await open('Recovery');

@@ -255,7 +255,7 @@ async fn a_failure_is_told() {
     insta::assert_json_snapshot!(redacted(&shown["error"]), @r#"
     {
       "code": "gateway_not_ready",
-      "message": "The gateway did not answer within 1 s. Its last words:\nfake gateway: listening on 18789"
+      "message": "The gateway did not answer within 1 s. Its last output:\nfake gateway: listening on 18789"
     }
     "#);
     site.env.finish().await;

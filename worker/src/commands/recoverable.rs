@@ -93,11 +93,11 @@ async fn adopt(args: Adopt) -> anyhow::Result<()> {
     let mut conn = db.conn().await?;
     conn.transaction::<_, anyhow::Error, _>(async |conn| {
         let row = recoverable::lock(conn, Scope::Everything, &args.id).await?;
-        let row = row.with_context(|| format!("{} cannot be brought back: it is not listed", args.id))?;
+        let row = row.with_context(|| format!("{} cannot be restored: it is not listed", args.id))?;
         let owner = owner(conn, &row, args.owner.as_deref()).await?;
         let Some(manifest) = row.manifest() else {
             bail!(
-                "nothing is known of {} but its files; bring it back in the administration, which gives it a new token",
+                "only the files of {} are left; restore it in the administration UI, which gives it a new token",
                 row.id
             )
         };
@@ -105,7 +105,7 @@ async fn adopt(args: Adopt) -> anyhow::Result<()> {
         let restore = Restore { owner, name, manifest: &manifest, requested_by: None, request_id: None };
         let restored = recoverable::restore(conn, &restore).await;
         let (_, job) =
-            restored.with_context(|| format!("cannot add {name}; if the name is taken, choose another: --name"))?;
+            restored.with_context(|| format!("cannot add {name}; if the name is taken, choose another with --name"))?;
         let entry = NewAuditEntry {
             actor_id: None,
             actor: "clawdeploy-worker",
@@ -128,11 +128,11 @@ async fn adopt(args: Adopt) -> anyhow::Result<()> {
 async fn owner(conn: &mut Conn, row: &Recoverable, email: Option<&str>) -> anyhow::Result<UserId> {
     if let Some(email) = email {
         let found = user::find_by_email(conn, email).await?;
-        return Ok(found.with_context(|| format!("there is no account {email}"))?.0.id);
+        return Ok(found.with_context(|| format!("no account has the e-mail address {email}"))?.0.id);
     }
     let known = match row.owner_id {
         Some(id) => user::emails(conn, &[id]).await?.into_keys().next(),
         None => None,
     };
-    known.with_context(|| format!("the owner of {} has no account here; say whose it becomes: --owner EMAIL", row.id))
+    known.with_context(|| format!("the owner of {} has no account here; name the new owner with --owner EMAIL", row.id))
 }

@@ -54,7 +54,7 @@ async fn write(db: Db, worker: String, mut entries: mpsc::Receiver<Entry>) {
         let ended = async { lease::succeed_many(&mut *db.conn().await?, &worker, &leases).await };
         let ended: Result<Vec<JobId>, DbError> = timeout(LIMIT, ended).await.unwrap_or(Err(DbError::Timeout));
         let ended = ended.unwrap_or_else(|error| {
-            tracing::warn!(error = chain(&error), jobs = batch.len(), "Could not end jobs");
+            tracing::warn!(error = chain(&error), jobs = batch.len(), "Could not write the end of jobs");
             Vec::new()
         });
         for (lease, answer) in batch.drain(..) {

@@ -71,7 +71,7 @@ impl Dispatcher {
         if unheard.is_some()
             && let Err(error) = self.give_back_unheard(Duration::ZERO).await
         {
-            tracing::warn!(queue = %self.queue, error = chain(&error), "Could not look for claims without an answer");
+            tracing::warn!(queue = %self.queue, error = chain(&error), "Could not look for lost claims");
         }
     }
 
@@ -94,7 +94,7 @@ impl Dispatcher {
                 Ok(()) if until <= Instant::now() => *unheard = None,
                 Ok(()) => {}
                 Err(error) => {
-                    tracing::warn!(queue = %self.queue, error = chain(&error), "Could not look for claims without an answer");
+                    tracing::warn!(queue = %self.queue, error = chain(&error), "Could not look for lost claims");
                     *unheard = Some(self.may_arrive_until());
                     return;
                 }
@@ -111,7 +111,7 @@ impl Dispatcher {
             let claimed = match claimed.unwrap_or(Err(DbError::Timeout)) {
                 Ok(claimed) => claimed,
                 Err(error) => {
-                    tracing::warn!(queue = %self.queue, error = chain(&error), "Could not look for jobs");
+                    tracing::warn!(queue = %self.queue, error = chain(&error), "Could not claim jobs");
                     *unheard = Some(self.may_arrive_until());
                     return;
                 }
@@ -121,13 +121,13 @@ impl Dispatcher {
                 self.spawn(job, asked_at);
             }
             for error in &claimed.unreadable {
-                tracing::error!(queue = %self.queue, error = chain(error), "Claimed a job that cannot be read; giving it back");
+                tracing::error!(queue = %self.queue, error = chain(error), "Claimed a job that this version cannot read; giving it back");
             }
             // What could be read is in `active` by now.
             if !claimed.unreadable.is_empty()
                 && let Err(error) = self.give_back_unheard(UNREADABLE_DELAY).await
             {
-                tracing::warn!(queue = %self.queue, error = chain(&error), "Could not give back what cannot be read");
+                tracing::warn!(queue = %self.queue, error = chain(&error), "Could not give back unreadable jobs");
                 *unheard = Some(self.may_arrive_until());
                 return;
             }
@@ -150,7 +150,7 @@ impl Dispatcher {
         };
         let given = timeout(self.env.config.engine.lease, give).await.unwrap_or(Err(DbError::Timeout))?;
         for job in given {
-            tracing::warn!(job.id = %job, queue = %self.queue, "Gave a job back, the answer to whose claim was lost or could not be read");
+            tracing::warn!(job.id = %job, queue = %self.queue, "Gave back a job: the response to its claim was lost or could not be read");
             if delay.is_zero() {
                 self.env.doorbell.ring(self.queue, job);
             }

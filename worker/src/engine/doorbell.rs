@@ -62,7 +62,7 @@ pub async fn listen(env: Env, dispatcher: Dispatcher) {
         if started.elapsed() > Duration::from_secs(30) {
             backoff = Duration::from_millis(100);
         }
-        tracing::warn!(queue = %dispatcher.queue, error = ?ended.err(), "The doorbell is out of order; listening again");
+        tracing::warn!(queue = %dispatcher.queue, error = ?ended.err(), "Lost the doorbell; listening again");
         let jitter = rand::rng().random_range(0.5..1.0);
         tokio::select! {
             () = tokio::time::sleep(backoff.mul_f64(jitter)) => {}

@@ -74,7 +74,7 @@ async fn check_dependency(cx: &JobContext) -> Result<(), StepError> {
     match needed {
         Some(needed) if needed.status != JobStatus::Succeeded => {
             let reason = needed.error_message.unwrap_or_else(|| format!("it was {}", needed.status));
-            let message = format!("The {} that this job depends on did not succeed: {reason}", needed.kind);
+            let message = format!("The {} job that this job depends on did not succeed: {reason}", needed.kind);
             Err(StepError::permanent("dependency_failed", message))
         }
         _ => Ok(()),
@@ -90,8 +90,8 @@ async fn check_stuck(cx: &JobContext) -> Result<(), StepError> {
         Some(stuck) => Err(StepError::permanent(
             lease::UNDO_FAILED,
             format!(
-                "An earlier change of the instance could not be undone. An administrator retries its job (POST \
-                 /api/admin/jobs/{}/retry) first.",
+                "An earlier change of the instance could not be undone. An administrator must retry its job first \
+                 (POST /api/admin/jobs/{}/retry).",
                 stuck.job_id
             ),
         )),
@@ -106,6 +106,6 @@ async fn set_status(cx: &JobContext, status: InstanceStatus, fault: Option<Fault
         return Ok(());
     }
     let (instance, _) = cx.instance().await?;
-    let message = format!("An instance that is {} cannot become {status}.", instance.status);
+    let message = format!("An instance in status {} cannot become {status}.", instance.status);
     Err(StepError::permanent("illegal_transition", message))
 }

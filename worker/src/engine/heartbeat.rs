@@ -38,7 +38,7 @@ pub async fn renew_leases(env: Env, active: Active, reap_from: watch::Sender<Rea
         // The database cannot tell us, but by our own clock these leases have run out: others may act by now.
         let lost = active.lose_overdue(lease);
         if lost > 0 {
-            tracing::error!(jobs = lost, "Leases ran out unrenewed; stopping their jobs");
+            tracing::error!(jobs = lost, "Leases expired before they could be renewed; stopping their jobs");
         }
     }
 }
@@ -102,7 +102,7 @@ pub async fn beat(env: Env, active: Active, host: String, address: Address) {
                 env.draining.cancel();
             }
             Ok(_) => {}
-            Err(error) => tracing::warn!(error = chain(&error), "Could not write a sign of life"),
+            Err(error) => tracing::warn!(error = chain(&error), "Could not write the heartbeat"),
         }
     }
 }

@@ -34,7 +34,7 @@ pub async fn run(env: Env, dispatchers: Vec<Dispatcher>, reap_from: watch::Recei
         let may_reap = reap_from.borrow().is_some_and(|from| from <= Instant::now());
         // One that takes longer may be late: the database stood still meanwhile, and the holders are first.
         if may_reap && let Err(error) = within(env.config.engine.lease / 3, reap(&env)).await {
-            tracing::warn!(error = chain(&error), "Could not take back leases");
+            tracing::warn!(error = chain(&error), "Could not reap expired leases");
             continue;
         }
         for dispatcher in &dispatchers {
@@ -49,7 +49,7 @@ pub async fn run(env: Env, dispatchers: Vec<Dispatcher>, reap_from: watch::Recei
 
 async fn reap(env: &Env) -> Result<(), DbError> {
     for lost in lease::reap(&mut *env.db.conn().await?).await? {
-        tracing::warn!(job.id = %lost.id, job.crashes = lost.crashes, worker = lost.worker, "Took a job back from a vanished worker");
+        tracing::warn!(job.id = %lost.id, job.crashes = lost.crashes, worker = lost.worker, "Took back a job from a worker that vanished");
         metrics::counter!(LEASES_REAPED).increment(1);
         env.doorbell.ring(lost.queue, lost.id);
     }
@@ -62,11 +62,11 @@ async fn chores(env: &Env, dispatchers: &[Dispatcher]) {
         tracing::warn!(error = chain(&error), "Could not measure the queues");
     }
     if let Err(error) = within(lease, gauges::firewall(env)).await {
-        tracing::warn!(error = chain(&error), "Could not read how the firewall is");
+        tracing::warn!(error = chain(&error), "Could not read the state of the firewall");
     }
     for dispatcher in dispatchers {
         if let Err(error) = prune::prune(&env.doorbell, dispatcher.queue).await {
-            tracing::debug!(error = chain(&error), "Could not take finished rings out of Redis");
+            tracing::debug!(error = chain(&error), "Could not remove finished rings from Redis");
         }
     }
     let forgotten = within(lease, async { worker::forget_dead(&mut *env.db.conn().await?).await });

@@ -57,7 +57,7 @@ pub async fn run(env: Env, job: Job, lease: Lease, signals: Signals, completions
     let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(job.id = %id, job.kind = %kind, job.attempt = attempt, instance.id = instance_id, request.id = request_id, outcome, duration_ms, error, "Job attempt ended");
     if matches!(left, Ok(Left::LeaseLost)) && signals.lost.is_cancelled() && give_back_late(&env, &lease).await {
-        tracing::warn!(job.id = %id, "Gave a job back whose lease could not be renewed");
+        tracing::warn!(job.id = %id, "Gave back a job whose lease could not be renewed");
         env.doorbell.ring(queue, id);
     }
     if matches!(left, Ok(Left::HandedBack)) || (env.draining.is_cancelled() && matches!(left, Ok(Left::Ended(_)))) {
@@ -76,7 +76,7 @@ async fn give_back_late(env: &Env, lease: &Lease) -> bool {
         match tokio::time::timeout(limit, given).await {
             Ok(Ok(given)) => return given,
             Ok(Err(error)) => {
-                tracing::debug!(job.id = %lease.job, error = chain(&error), "Could not give a job back yet");
+                tracing::debug!(job.id = %lease.job, error = chain(&error), "Could not give the job back yet");
                 tokio::time::sleep(limit / 10).await;
             }
             Err(_) => {}
@@ -95,9 +95,9 @@ pub async fn after_panic(env: &Env, job: &Job, lease: &Lease, panic: &tokio::tas
         signals: Signals::default(),
         cancellable: false,
     };
-    let failure = Failure { code: "panic", message: "The worker met a bug while it ran the job.".into(), source: None };
+    let failure = Failure { code: "panic", message: "A bug in the worker interrupted the job.".into(), source: None };
     if let Err(error) = panicked(&cx, StepError::Transient(failure)).await {
-        tracing::warn!(job.id = %job.id, error = chain(&error), "Could not write down a failed attempt");
+        tracing::warn!(job.id = %job.id, error = chain(&error), "Could not record a failed attempt");
     }
 }
 

@@ -68,7 +68,7 @@ pub(super) async fn failed(cx: &JobContext, error: StepError) -> Result<Left, St
         return Ok(Left::Retry);
     }
     lease::give_up_undo(&mut conn, &cx.lease, cx.job.instance_id.as_ref(), &message).await?;
-    tracing::error!(job.id = %cx.job.id, error = chain(&error), "An undo was given up");
+    tracing::error!(job.id = %cx.job.id, error = chain(&error), "Gave up on an undo");
     cx.env.routes.nudge();
     Ok(Left::Ended(JobStatus::Failed))
 }
@@ -94,7 +94,7 @@ async fn conclude(cx: &JobContext, plan: &Plan) -> Result<Left, StepError> {
     let message = row.error_message.unwrap_or_else(|| "The job failed.".into());
     if row.unwinding_to == Some(Unwinding::Cancelled) {
         let fault = Fault { code: "cancelled", message: "The job was cancelled before the instance was ready." };
-        end(cx, plan.cancelled, JobStatus::Cancelled, "Cancelled, and what was done is undone", Some(fault)).await?;
+        end(cx, plan.cancelled, JobStatus::Cancelled, "Cancelled and undone", Some(fault)).await?;
         Ok(Left::Ended(JobStatus::Cancelled))
     } else {
         let fault = Fault { code: row.error_code.as_deref().unwrap_or("job_failed"), message: &message };

@@ -103,16 +103,16 @@ impl Place {
                 "If this is the wrong database, correct CLAWDEPLOY_DATABASE_URL and restart the worker."
             }
             StandbyCode::WrongDataDir => {
-                "If a disk is not mounted, mount it; if this is the wrong directory, correct CLAWDEPLOY_DATA_DIR and \
-                 restart the worker."
+                "If a disk is not mounted, mount it. If this is the wrong directory, correct CLAWDEPLOY_DATA_DIR \
+                 and restart the worker."
             }
             StandbyCode::WrongEngine => {
                 "If this is the wrong engine, correct CLAWDEPLOY_DOCKER_HOST and restart the worker."
             }
-            StandbyCode::DataDirUnreadable => "Look at the disk and at the file .identity in the directory.",
+            StandbyCode::DataDirUnreadable => "Check the disk and the file .identity in the directory.",
         };
         let message = format!(
-            "{what} {mistake} If they are meant to belong together from now on, run, with the worker's settings: {}",
+            "{what} {mistake} To bind them to each other, run this with the worker's settings: {}",
             self.command()
         );
         Standby { code, message }
@@ -126,7 +126,7 @@ impl Place {
 
     pub(crate) fn unreadable(&self, error: &StorageError) -> Standby {
         let what =
-            format!("What the data directory {} belongs to cannot be read: {}.", self.data_dir.display(), chain(error));
+            format!("The identity of the data directory {} cannot be read: {}.", self.data_dir.display(), chain(error));
         self.standby(StandbyCode::DataDirUnreadable, &what)
     }
 
@@ -135,21 +135,21 @@ impl Place {
         let dir: &Path = &self.data_dir;
         let what = match (code, row, mark) {
             (StandbyCode::WrongDatabase, Some(row), Some(mark)) => format!(
-                "The data directory {} belongs to the installation {}, and the database is that of {}.",
+                "The data directory {} belongs to installation {}, but the database belongs to installation {}.",
                 dir.display(),
                 mark.installation,
                 row.id
             ),
             (StandbyCode::WrongDatabase, _, Some(mark)) => format!(
-                "The data directory {} belongs to the installation {}, and the database belongs to none yet.",
+                "The data directory {} belongs to installation {}, but the database belongs to none yet.",
                 dir.display(),
                 mark.installation
             ),
             (_, _, Some(_)) => {
-                format!("The data directory {} is not the one that this installation uses.", dir.display())
+                format!("This installation uses another data directory than {}.", dir.display())
             }
             (_, _, None) => format!(
-                "The data directory {} says of no installation that it belongs to it, and the database's has another one.",
+                "The data directory {} has no identity, and the database is bound to another directory.",
                 dir.display()
             ),
         };
@@ -160,10 +160,10 @@ impl Place {
     pub(crate) fn doubtful(&self, code: StandbyCode, facts: &Facts) -> Standby {
         let dir = self.data_dir.display();
         let what = if code == StandbyCode::WrongDataDir {
-            format!("The data directory {dir} is empty, and the database knows {} instances.", facts.instances)
+            format!("The data directory {dir} is empty, but the database has {} instances.", facts.instances)
         } else {
             format!(
-                "The data directory {dir} holds {} instances, of which the database knows none.",
+                "The data directory {dir} holds {} instances, none of which is in the database.",
                 facts.directories.len()
             )
         };
@@ -172,7 +172,7 @@ impl Place {
 
     pub(crate) fn other_engine(&self, bound: &str, found: &str) -> Standby {
         let what = format!(
-            "The Docker engine at {} has the id {found}, and this installation uses the one with {bound}.",
+            "The Docker engine at {} has the id {found}, but this installation uses the engine {bound}.",
             self.docker_host
         );
         self.standby(StandbyCode::WrongEngine, &what)

@@ -78,7 +78,7 @@ impl JobContext {
         self.job
             .instance_id
             .as_ref()
-            .ok_or_else(|| StepError::permanent("job_without_instance", "The job names no instance."))
+            .ok_or_else(|| StepError::permanent("job_without_instance", "The job has no instance."))
     }
 
     /// The instance as it is now, and its port.
@@ -87,13 +87,13 @@ impl JobContext {
         let mut conn = self.env.db.conn().await?;
         instance::find(&mut conn, Scope::Everything, id)
             .await?
-            .ok_or_else(|| StepError::permanent("instance_gone", "The instance does not exist any more."))
+            .ok_or_else(|| StepError::permanent("instance_gone", "The instance no longer exists."))
     }
 
     /// As [`Self::instance`], for steps that come after a port was reserved.
     pub async fn instance_with_port(&self) -> Result<(Instance, u16), StepError> {
         let (instance, port) = self.instance().await?;
-        let port = port.ok_or_else(|| StepError::transient("port_missing", "The instance holds no port yet."))?;
+        let port = port.ok_or_else(|| StepError::transient("port_missing", "The instance has no port yet."))?;
         Ok((instance, port))
     }
 
@@ -103,7 +103,7 @@ impl JobContext {
         pool.subnet(range, port).ok_or_else(|| {
             StepError::permanent(
                 "network_pool_too_small",
-                format!("No network is left for port {port}. An administrator gives the workers a larger CLAWDEPLOY_NETWORK_POOL."),
+                format!("No network is left for port {port}. An administrator must give the workers a larger CLAWDEPLOY_NETWORK_POOL."),
             )
         })
     }

@@ -31,13 +31,13 @@ pub enum StepError {
     #[error("{0}")]
     Satisfied(String),
     /// The job belongs to another worker by now: stop, touch nothing.
-    #[error("the lease on the job is lost")]
+    #[error("the lease on the job was lost")]
     LeaseLost,
     /// Somebody asked for the job to end, and the step found a safe point.
     #[error("cancelled")]
     Cancelled,
     /// The worker is about to end or stands by, and the step found a safe point.
-    #[error("the worker takes no more work")]
+    #[error("the worker is draining or standing by")]
     Draining,
 }
 
@@ -80,7 +80,7 @@ impl From<DbError> for StepError {
     fn from(error: DbError) -> Self {
         let failure = Failure {
             code: "database_failed",
-            message: "The database failed in the middle of the job.".into(),
+            message: "A database query failed during the job.".into(),
             source: Some(error.into()),
         };
         Self::Transient(failure)
@@ -107,22 +107,22 @@ impl From<clawdeploy_shared::secret::SecretError> for StepError {
         Self::Permanent(Failure {
             code: "secret_unreadable",
             message:
-                "A secret of the instance cannot be opened: the worker's key file is not the one it was sealed with. \
-                      An administrator gives api and workers the same key."
+                "A secret of the instance cannot be decrypted: it was sealed with a key that is not in the worker's \
+                 key file. An administrator must give the API and the workers the same keys."
                     .into(),
             source: Some(error.into()),
         })
     }
 }
 
-const DISK_FULL: &str = "The server's disk is full. An administrator frees space, then the job can be retried.";
+const DISK_FULL: &str = "The server's disk is full. An administrator must free space; then retry the job.";
 
 impl From<clawdeploy_shared::db::instance::UnknownSetting> for StepError {
     fn from(error: clawdeploy_shared::db::instance::UnknownSetting) -> Self {
         Self::Permanent(Failure {
             code: "unknown_setting",
-            message: "The instance has a setting that this version of the worker does not know. An administrator updates the \
-                      workers, then retries the job."
+            message: "The instance has a setting that this version of the worker does not know. An administrator \
+                      must update the workers; then retry the job."
                 .into(),
             source: Some(error.into()),
         })
@@ -134,7 +134,7 @@ impl From<StorageError> for StepError {
         if error.is_disk_full() {
             Self::Permanent(Failure { code: "disk_full", message: DISK_FULL.into(), source: Some(error.into()) })
         } else {
-            let message = format!("The instance's files could not be worked on: {error}.");
+            let message = format!("A file operation on the instance failed: {error}.");
             Self::Transient(Failure { code: "storage_failed", message, source: Some(error.into()) })
         }
     }
@@ -147,18 +147,16 @@ impl From<RuntimeError> for StepError {
         } else if error.is_disk_full() {
             (true, "disk_full", DISK_FULL.to_owned())
         } else if error.is_name_taken() {
-            let message = format!(
-                "{error}. An administrator removes or renames what holds the name, then the job can be retried."
-            );
+            let message = format!("{error}. An administrator must remove or rename it; then retry the job.");
             (true, "container_name_taken", message)
         } else if error.is_port_taken() {
-            (false, "port_taken", "Another program on the server holds the port; another port is tried.".to_owned())
+            (false, "port_taken", "Another program on the server uses the port; trying another port.".to_owned())
         } else if error.is_subnet_taken() {
-            let message = "A network on the server overlaps with the instance's; another one is tried. If that goes on, an \
-                           administrator gives the workers a free CLAWDEPLOY_NETWORK_POOL.";
+            let message = "A network on the server overlaps with the instance's; trying another one. If this goes \
+                           on, an administrator must give the workers a free CLAWDEPLOY_NETWORK_POOL.";
             (false, "network_taken", message.to_owned())
         } else {
-            let words = error.message().unwrap_or("it said no more");
+            let words = error.message().unwrap_or("no details");
             (false, "docker_failed", format!("{error}: {words}."))
         };
         let failure = Failure { code, message, source: Some(error.into()) };

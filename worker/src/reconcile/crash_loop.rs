@@ -199,13 +199,13 @@ fn message(exit_code: Option<i64>, out_of_memory: bool, last_words: Result<Vec<S
     let killed = if out_of_memory { ", out of memory" } else { "" };
     let code = exit_code.map(|code| format!(" (last with exit code {code}{killed})")).unwrap_or_default();
     let last = match last_words {
-        Ok(words) if words.is_empty() => "It said nothing.".to_owned(),
-        Ok(words) => format!("Its last words:\n{}", words.join("\n")),
+        Ok(words) if words.is_empty() => "It printed nothing.".to_owned(),
+        Ok(words) => format!("Its last output:\n{}", words.join("\n")),
         // That it was stopped stands without them, and silence would be another finding.
-        Err(why) => format!("Its last words could not be read: {why}."),
+        Err(why) => format!("Its last output could not be read: {why}."),
     };
     format!(
-        "The gateway ended {LIMIT} times within {} minutes{code}, so it was stopped. Look at its log, mend the \
+        "The gateway exited {LIMIT} times within {} minutes{code}, so it was stopped. Look at its log, fix the \
          configuration, then start it. {last}",
         WINDOW.num_minutes()
     )

@@ -43,16 +43,15 @@ pub(super) async fn sweep(env: &Env) -> SweepResult {
     let found = Finder::of(env).find().await?;
     let mut report = SweepReport::of(found.directories.len() + found.kept.len());
     for id in &found.unclaimed {
-        let message = "The database does not know this directory. It stays where it is until an administrator restores or \
-            purges it.";
+        let message = "This directory is not in the database. It stays until an administrator restores or purges it.";
         report.reported("directory_without_instance", id, message);
     }
     for id in &found.lost {
-        report.repaired("quarantine_without_row", id, "It lay in the quarantine and was not listed; now it is.");
+        report.repaired("quarantine_without_row", id, "It was in the quarantine but not listed. It is listed now.");
     }
     let directories: HashSet<&InstanceId> = found.directories.iter().collect();
     for id in found.kept.iter().filter(|id| directories.contains(id)) {
-        let message = "The quarantine has files of an id that has others in the data directory. Both stay.";
+        let message = "The quarantine and the data directory both hold files of this id. Both stay.";
         report.reported("kept_twice", id, message);
     }
     drop_rows(env, &found.listed, &directories, &found.kept, &mut report).await?;
@@ -166,7 +165,7 @@ async fn drop_rows(
             report.repaired(
                 "files_gone",
                 id,
-                "Its files are gone, so it cannot be brought back and is not listed any more.",
+                "Its files are gone, so it can no longer be restored and was removed from the list.",
             );
         }
     }
@@ -179,7 +178,7 @@ async fn purge(env: &Env, report: &mut SweepReport) -> Result<(), SweepError> {
         match purge_one(env, &id).await {
             Ok(false) => {}
             Ok(true) => {
-                report.repaired("purged", &id, "Its files had expired, or were to be purged, and were removed.");
+                report.repaired("purged", &id, "Its files had expired or were due to be purged. They were removed.");
             }
             Err(error) if error.is_hopeless() => return Err(error),
             Err(error) => {

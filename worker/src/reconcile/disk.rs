@@ -128,7 +128,7 @@ async fn check(env: &Env, instance: &Instance, left: Duration, report: &mut Swee
         report.watching(
             "measured_in_part",
             &instance.id,
-            "Its files changed while they were measured, or are too many.",
+            "Its files changed during the measurement, or there are too many of them.",
         );
     }
     match verdict {
@@ -186,7 +186,8 @@ async fn stop(
     }
     env.runtime.stop(&container, STOP_GRACE).await?;
     let message = format!(
-        "{} The gateway was stopped. Start it and free some within {} minutes, or ask an administrator for more room.",
+        "{} The gateway was stopped. Start it and free some space within {} minutes, or ask an administrator for a \
+         higher limit.",
         words(used, limit),
         GRACE.num_minutes()
     );
@@ -198,7 +199,7 @@ fn words(used: DiskUse, limit: Option<i64>) -> String {
         return format!("It has more than {MOST_ENTRIES} files.");
     }
     let mib = i64::try_from(used.bytes).unwrap_or(i64::MAX) / MIB;
-    format!("Its files take {mib} MiB of the {} MiB that it may have.", limit.unwrap_or_default() / MIB)
+    format!("Its files take {mib} MiB of the {} MiB allowed.", limit.unwrap_or_default() / MIB)
 }
 
 #[cfg(test)]

@@ -39,7 +39,7 @@ pub(super) async fn sweep(env: &Env) -> SweepResult {
             report.reported(
                 "queue_unserved",
                 queue,
-                format!("No worker serves the queue {queue}; {jobs} jobs wait in it."),
+                format!("No worker serves the queue {queue}, where {jobs} jobs wait."),
             );
         }
     }
@@ -48,7 +48,8 @@ pub(super) async fn sweep(env: &Env) -> SweepResult {
     for job in overdue {
         if let Err(error) = env.doorbell.try_ring(job.queue, job.id).await {
             // The others would fail as well, each after a while.
-            let message = format!("Redis cannot be rung ({}); workers look by themselves meanwhile.", chain(&error));
+            let message =
+                format!("Redis does not take rings ({}). Workers still find due jobs by polling.", chain(&error));
             report.reported("doorbell_out_of_order", &job.queue, message);
             break;
         }

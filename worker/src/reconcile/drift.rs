@@ -68,7 +68,7 @@ pub(super) async fn watch(env: &Env, deaths: &Deaths) {
         let mut events = match env.runtime.events().await {
             Ok(events) => events,
             Err(error) => {
-                tracing::warn!(error = chain(&error), "Could not listen to Docker's events");
+                tracing::warn!(error = chain(&error), "Could not subscribe to Docker's events");
                 tokio::time::sleep(RECONNECT).await;
                 continue;
             }
@@ -80,14 +80,14 @@ pub(super) async fn watch(env: &Env, deaths: &Deaths) {
             };
             match event {
                 Some(Ok(event)) => {
-                    tracing::debug!(instance.id = %event.instance, action = ?event.action, "Docker told of a change");
+                    tracing::debug!(instance.id = %event.instance, action = ?event.action, "Docker reported a change");
                     deaths.note(&event);
                     if event.action != InstanceAction::Oom {
                         check(env, deaths, &event.instance).await;
                     }
                 }
                 Some(Err(error)) => {
-                    tracing::warn!(error = chain(&error), "Docker's events ended");
+                    tracing::warn!(error = chain(&error), "The stream of Docker's events ended");
                     break;
                 }
                 None => break,
@@ -101,12 +101,12 @@ pub(super) async fn watch(env: &Env, deaths: &Deaths) {
 async fn check(env: &Env, deaths: &Deaths, id: &InstanceId) {
     match correct(env, deaths, id).await {
         Ok(Some(Correction { from, to, error })) => {
-            tracing::info!(instance.id = %id, %from, %to, error, "An instance changed by itself");
+            tracing::info!(instance.id = %id, %from, %to, error, "Corrected the status of an instance");
         }
         Ok(None) => {}
         // The sweep says so if it goes on.
         Err(error @ SweepError::Runtime(_)) => {
-            tracing::debug!(instance.id = %id, error = chain(&error), "Could not look at a container");
+            tracing::debug!(instance.id = %id, error = chain(&error), "Could not inspect a container");
         }
         Err(error) => tracing::warn!(instance.id = %id, error = chain(&error), "Could not check an instance"),
     }
@@ -125,16 +125,16 @@ pub(super) async fn sweep(env: &Env, deaths: &Deaths) -> SweepResult {
                 report.repaired(
                     &code,
                     id,
-                    format!("Its gateway crashed again and again and was stopped; it is {to} now."),
+                    format!("Its gateway kept crashing and was stopped. Its status is now {to}."),
                 );
             }
             Ok(Some(Correction { from, to, error })) => {
                 let why = error.map(|code| format!(" ({code})")).unwrap_or_default();
-                report.repaired("status_corrected", id, format!("It was {from} by its row and is {to}{why}."));
+                report.repaired("status_corrected", id, format!("Its status was {from} and is now {to}{why}."));
             }
             Ok(None) => {}
             Err(error) if error.is_hopeless() => return Err(error),
-            Err(error) => report.reported("not_checked", id, format!("It could not be looked at: {}.", chain(&error))),
+            Err(error) => report.reported("not_checked", id, format!("It could not be checked: {}.", chain(&error))),
         }
     }
     Ok(report)

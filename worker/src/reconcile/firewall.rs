@@ -76,8 +76,8 @@ async fn probe_and_keep(env: &Env) -> Result<Firewall, SweepError> {
         let message = message.as_deref().unwrap_or_default();
         match state {
             FirewallState::Open => tracing::error!(message, "The instances' firewall is open"),
-            FirewallState::Unknown => tracing::warn!(message, "The instances' firewall could not be tried"),
-            FirewallState::Ok | FirewallState::Off => tracing::info!("The instances' firewall is in force"),
+            FirewallState::Unknown => tracing::warn!(message, "Could not test the instances' firewall"),
+            FirewallState::Ok | FirewallState::Off => tracing::info!("The instances' firewall works"),
         }
     }
     Ok(Firewall { state, checked_at: None, message })
@@ -120,14 +120,14 @@ async fn try_probe(env: &Env) -> Result<i64, Failure> {
     let settings = &env.config.instances;
     let Some(place) = settings.network_pool.probe_place(env.config.routing.port_range) else {
         return Err(Failure::Reason(
-            "CLAWDEPLOY_NETWORK_POOL has no addresses left for the probe: the ports of CLAWDEPLOY_PORT_RANGE take all of \
-             them. Set a larger pool, or fewer ports."
+            "CLAWDEPLOY_NETWORK_POOL has no addresses left for the probe: the ports of CLAWDEPLOY_PORT_RANGE take \
+             all of them. Set a larger pool or a smaller port range."
                 .to_owned(),
         ));
     };
     let image = &env.config.image.image;
     let Some(image_id) = env.runtime.image_id(image).await? else {
-        return Err(Failure::Reason(format!("There is no image {image} yet to run the probe with. Build it.")));
+        return Err(Failure::Reason(format!("There is no image {image} to run the probe with. Build it first.")));
     };
     env.runtime.ensure_probe_networks(&place).await?;
     let (here, beside) = (listen(place.home.gateway).await?, listen(place.neighbour.gateway).await?);
@@ -141,8 +141,8 @@ async fn try_probe(env: &Env) -> Result<i64, Failure> {
 async fn listen(gateway: Ipv4Addr) -> Result<TcpListener, Failure> {
     TcpListener::bind((gateway, 0)).await.map_err(|error| {
         Failure::Reason(format!(
-            "The worker cannot listen on {gateway}, the host's end of the probe's network ({error}). It has to run in the \
-             network of the Docker engine's host."
+            "The worker cannot listen on {gateway}, the host's address on the probe's network ({error}). It has to \
+             run in the network namespace of the Docker engine's host."
         ))
     })
 }
@@ -160,7 +160,7 @@ fn command(place: &ProbePlace, here: SocketAddr, beside: SocketAddr) -> Vec<Stri
 fn judge(code: i64) -> (FirewallState, Option<String>) {
     let Some(open) = code.checked_sub(RAN).filter(|open| (0..8).contains(open)) else {
         let message = format!(
-            "The probe ended with code {code} before it had tried anything. It needs `node` in the image that instances run."
+            "The probe exited with code {code} before it tried anything. It needs `node` in the instances' image."
         );
         return (FirewallState::Unknown, Some(message));
     };
@@ -169,8 +169,9 @@ fn judge(code: i64) -> (FirewallState, Option<String>) {
         return (FirewallState::Ok, None);
     }
     let message = format!(
-        "Instances can reach {}. `clawdeploy-firewall check` (deploy/firewall.sh) on the host says what is missing, \
-         `clawdeploy-firewall apply` puts it back; `clawdeploy-firewall.service` does that by itself: see whether it runs.",
+        "Instances can reach {}. On the host, `clawdeploy-firewall check` (deploy/firewall.sh) shows what is \
+         missing and `clawdeploy-firewall apply` restores it. `clawdeploy-firewall.service` does that by itself: \
+         check whether it runs.",
         reached.join(", ")
     );
     (FirewallState::Open, Some(message))

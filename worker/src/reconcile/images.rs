@@ -31,7 +31,14 @@ pub(super) async fn sweep(env: &Env) -> SweepResult {
     let labelled = env.runtime.list_labelled_images().await?;
     let mut report = SweepReport::of(failed + labelled.len());
     if failed > 0 {
-        report.repaired("build_given_up", "images", format!("{failed} builds were under way and nobody was at work."));
+        report.repaired(
+            "build_given_up",
+            "images",
+            format!(
+                "{failed} builds were marked as running although no \
+                                                             worker was building them. They were marked as failed."
+            ),
+        );
     }
     let Some(needed) = needed(env).await? else { return Ok(report) };
     let own = image::own(&mut *env.db.conn().await?).await?;
@@ -47,7 +54,7 @@ pub(super) async fn sweep(env: &Env) -> SweepResult {
         };
         match env.runtime.remove_own_image(&found.id, tags).await.map_err(SweepError::from) {
             Ok(true) => {
-                let message = format!("Nothing needs it; {} MB were freed at most.", found.size_bytes / 1_000_000);
+                let message = format!("Nothing needs it. Up to {} MB were freed.", found.size_bytes / 1_000_000);
                 report.repaired("image_removed", &found.id, message);
                 gone.push(found.id.clone());
             }

@@ -52,10 +52,8 @@ pub(super) async fn story(
     state: RecoverableState,
 ) -> Result<Story, SweepError> {
     let what = match state {
-        RecoverableState::Deleted => {
-            "It was found in the quarantine, and the database does not say when it was deleted."
-        }
-        RecoverableState::Unclaimed => "The database does not know this directory.",
+        RecoverableState::Deleted => "It was found in the quarantine. The database does not say when it was deleted.",
+        RecoverableState::Unclaimed => "This directory is not in the database.",
     };
     let read = storage.read_manifest(id).await?;
     let manifest = read.and_then(|bytes| Manifest::from_bytes(&bytes, id));
@@ -65,8 +63,8 @@ pub(super) async fn story(
         return Ok(Story { manifest: Some(manifest.clone()), reason: what.to_owned() });
     }
     let why = match &manifest {
-        Some(_) => "The secrets in its manifest cannot be opened with the keys of this installation",
-        None => "It has no manifest that can be read",
+        Some(_) => "The secrets in its manifest cannot be decrypted with this installation's keys",
+        None => "It has no readable manifest",
     };
     let file = match state {
         RecoverableState::Deleted => storage.read_quarantined_config(id, CONFIG_FILE, CONFIG_CAP).await,
@@ -75,7 +73,7 @@ pub(super) async fn story(
     let config = match file {
         Ok(file) => file.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok()),
         Err(error) => {
-            tracing::warn!(instance.id = %id, error = chain(&error), "Cannot read the configuration of an unknown instance");
+            tracing::warn!(instance.id = %id, error = chain(&error), "Could not read the configuration of an unknown instance");
             None
         }
     };
@@ -86,7 +84,7 @@ pub(super) async fn story(
     };
     let reason = match found {
         Some(_) => format!("{what} {why}; its gateway token was read from {CONFIG_FILE}."),
-        None => format!("{what} {why}, and {CONFIG_FILE} cannot be read either: it will get a new gateway token."),
+        None => format!("{what} {why}, and {CONFIG_FILE} cannot be read either. It will get a new gateway token."),
     };
     Ok(Story { manifest: found, reason })
 }

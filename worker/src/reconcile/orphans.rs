@@ -45,12 +45,12 @@ pub(super) async fn sweep(env: &Env) -> SweepResult {
         let name = &container.name;
         if !rows.shows_why(container) {
             let message =
-                format!("The container {name} serves no instance, and the database does not show why. It stays.");
+                format!("The container {name} belongs to no instance, and the database does not show why. It stays.");
             report.reported(code, &container.id, message);
         } else if old.contains(container.id.as_str()) {
             remove_container(env, container, &containers, code, &mut report).await?;
         } else {
-            report.watching(code, &container.id, format!("The container {name} serves no instance."));
+            report.watching(code, &container.id, format!("The container {name} belongs to no instance."));
         }
     }
 
@@ -61,12 +61,12 @@ pub(super) async fn sweep(env: &Env) -> SweepResult {
         let (code, of) = ("network_without_instance", &network.instance);
         if !rows.gone.contains(of) {
             let message =
-                format!("The network of {of} serves no instance, and the database does not show why. It stays.");
+                format!("The network of {of} belongs to no instance, and the database does not show why. It stays.");
             report.reported(code, &network.id, message);
         } else if old.contains(&network.id) {
             remove_network(env, network, &mut report).await?;
         } else {
-            report.watching(code, &network.id, format!("The network of {of} serves no instance."));
+            report.watching(code, &network.id, format!("The network of {of} belongs to no instance."));
         }
     }
     Ok(report)
@@ -87,12 +87,13 @@ async fn remove_container(
     let name = &container.name;
     match env.runtime.remove(&container.id).await.map_err(SweepError::from) {
         Ok(()) => {
-            let message = format!("The container {name} served no instance and was removed.");
+            let message = format!("The container {name} belonged to no instance and was removed.");
             report.repaired(code, &container.id, message);
         }
         Err(error) if error.is_hopeless() => return Err(error),
         Err(error) => {
-            let message = format!("The container {name} serves no instance and cannot be removed: {}.", chain(&error));
+            let message =
+                format!("The container {name} belongs to no instance and cannot be removed: {}.", chain(&error));
             report.reported("orphan_stays", &container.id, message);
         }
     }
@@ -107,16 +108,17 @@ async fn remove_network(env: &Env, network: &OwnedNetwork, report: &mut SweepRep
     let of = &network.instance;
     match env.runtime.remove_unused_network(network).await.map_err(SweepError::from) {
         Ok(true) => {
-            let message = format!("The network of {of} served no instance and was removed.");
+            let message = format!("The network of {of} belonged to no instance and was removed.");
             report.repaired("network_without_instance", &network.id, message);
         }
         Ok(false) => {
-            let message = format!("The network of {of} serves no instance, but a container is attached to it.");
+            let message = format!("The network of {of} belongs to no instance, but a container is attached to it.");
             report.reported("network_in_use", &network.id, message);
         }
         Err(error) if error.is_hopeless() => return Err(error),
         Err(error) => {
-            let message = format!("The network of {of} serves no instance and cannot be removed: {}.", chain(&error));
+            let message =
+                format!("The network of {of} belongs to no instance and cannot be removed: {}.", chain(&error));
             report.reported("orphan_stays", &network.id, message);
         }
     }

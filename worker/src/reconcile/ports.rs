@@ -27,7 +27,7 @@ pub(super) async fn sweep(env: &Env) -> SweepResult {
     instances.retain(|instance| instance.container_id.is_some());
     let mut report = SweepReport::of(freed.len() + instances.len());
     for port in freed {
-        report.repaired("refusal_over", &port, format!("The port {port} may be given out again."));
+        report.repaired("refusal_over", &port, format!("The port {port} can be used again."));
     }
 
     let looks: Vec<_> = instances.iter().map(|i| async move { (i, mismatch(env, i).await) }).collect();
@@ -53,7 +53,7 @@ async fn mismatch(env: &Env, instance: &Instance) -> Result<Option<String>, Swee
     Ok(match row {
         Some((now, held)) if now.container_id == instance.container_id && held != Some(bound) => {
             let held = held.map_or_else(|| "none".to_owned(), |port| port.to_string());
-            Some(format!("Its container binds the port {bound}, its row holds {held}. Restart it to put that right."))
+            Some(format!("Its container binds port {bound}, but its row has {held}. Restart the instance to fix this."))
         }
         _ => None,
     })

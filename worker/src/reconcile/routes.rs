@@ -29,12 +29,12 @@ pub(super) async fn sweep(env: &Env) -> SweepResult {
     match &applied.pending {
         Some(error) => {
             let map = env.config.nginx.nginx_map.display();
-            report.reported("route_pending", &map, format!("nginx does not have the newest routes: {}.", chain(error)));
+            report.reported("route_pending", &map, format!("nginx does not have the latest routes: {}.", chain(error)));
             route::prolong_refusals(&mut *env.db.conn().await?).await?;
         }
         None if applied.changed || applied.reloaded => {
             let map = env.config.nginx.nginx_map.display();
-            report.repaired("routes", &map, format!("nginx has the routes of {} instances now.", applied.routed));
+            report.repaired("routes", &map, format!("nginx now has the routes of {} instances.", applied.routed));
         }
         None => {}
     }

@@ -36,7 +36,7 @@ pub(super) async fn sweep(env: &Env) -> SweepResult {
     let mut report = SweepReport::of(found.len());
     for (instance, name) in found {
         let Some(id) = parsed(&name) else {
-            report.reported("not_a_snapshot", &name, "It lies among the snapshots and is none.");
+            report.reported("not_a_snapshot", &name, "It is in the snapshot directory but is not a snapshot.");
             continue;
         };
         if busy.contains(&instance) || needed.contains(&id) {
@@ -45,12 +45,12 @@ pub(super) async fn sweep(env: &Env) -> SweepResult {
         // What is left of an instance that went, unless its files are there after all.
         let gone = !rows.contains_key(&instance) && gone.contains(&instance) && !storage.exists(&instance).await?;
         if !gone && !known.contains(&id) {
-            let message = format!("The database does not know this snapshot of {instance}. It stays.");
+            let message = format!("This snapshot of {instance} is not in the database. It stays.");
             report.reported("snapshot_unknown", &name, message);
             continue;
         }
         match storage.remove_snapshot(&instance, id).await {
-            Ok(()) => report.repaired("snapshot_expired", &name, "It was not needed any more and was removed."),
+            Ok(()) => report.repaired("snapshot_expired", &name, "It was no longer needed and was removed."),
             Err(error) => {
                 report.reported("snapshot_stays", &name, format!("It cannot be removed: {}.", chain(&error)));
             }

@@ -78,17 +78,16 @@ pub(super) async fn sweep(env: &Env) -> SweepResult {
         match look(env, &instance).await {
             Ok(Seen::Drift) => continue,
             Ok(Seen::Boots) if !overdue.contains(&instance.id) => {
-                report.watching(
-                    "booting",
-                    &instance.id,
-                    "Its gateway boots by itself and does not answer yet.".to_owned(),
-                );
+                report.watching("booting", &instance.id, "Its gateway is booting and does not answer yet.".to_owned());
                 continue;
             }
             Ok(Seen::Boots | Seen::Nothing) => {}
             Err(ObserveError::Runtime(error)) => {
-                let message =
-                    format!("It is {}, and its container cannot be looked at: {}.", instance.status, chain(&error));
+                let message = format!(
+                    "Its status is {}, and its container cannot be inspected: {}.",
+                    instance.status,
+                    chain(&error)
+                );
                 report.watching("not_checked", &instance.id, message);
                 continue;
             }
@@ -109,27 +108,31 @@ fn tell(report: &mut SweepReport, instance: &Instance, verdict: &Verdict) {
     match verdict {
         Verdict::Enqueue(kind) => {
             let message = format!(
-                "Its status was {status}, {desired_state} is wanted, and no job was at work: a {kind} was enqueued."
+                "Its status was {status}, but {desired_state} is wanted and no job was open. A {kind} job was queued."
             );
             report.repaired("stuck", id, message);
         }
         Verdict::GiveUp => {
-            let message =
-                format!("Its status was {status} again although a job was made to repair it; it is in error now.");
+            let message = format!("Its status was {status} again after a repair job. It was set to error.");
             report.reported("stuck", id, message);
         }
         Verdict::Wait => {
-            let message = format!("Its status is {status}, {desired_state} is wanted; another job is made later.");
+            let message = format!(
+                "Its status is {status}, but {desired_state} is wanted. Another repair job will \
+                                   be queued later."
+            );
             report.watching("stuck", id, message);
         }
         Verdict::Leave => {
             let message = format!(
-                "Its status is {status}, {desired_state} is wanted, and its last job brought workers down. Find out why, then retry it."
+                "Its status is {status}, but {desired_state} is wanted. Its last job crashed workers. Find out why, \
+                 then retry that job."
             );
             report.reported("worker_crashed", id, message);
         }
         Verdict::Newer => {
-            let message = "A newer version of ClawDeploy has changed it, and this one does not know its status: it is left alone.";
+            let message = "A newer version of ClawDeploy changed it, and this version does not know its status. It \
+                           is left alone.";
             report.watching("newer_version", id, message);
         }
     }
@@ -182,7 +185,8 @@ async fn settle(env: &Env, stuck: &Instance) -> Result<Option<(Verdict, Option<J
         let job = match verdict {
             Verdict::Enqueue(kind) => {
                 if !can_begin(kind, stuck.status) {
-                    let message = "No job was at work on the instance although one should have been. It is being repaired.";
+                    let message = "The instance was in the middle of a change, but no job was open. It is being \
+                                   repaired.";
                     let fault = Fault { code: "stuck", message };
                     instance::set_status(conn, id, InstanceStatus::Error, Some(fault)).await?;
                 }
@@ -190,8 +194,8 @@ async fn settle(env: &Env, stuck: &Instance) -> Result<Option<(Verdict, Option<J
             }
             Verdict::GiveUp => {
                 let message = format!(
-                    "The instance stayed {} although a job was made to repair it. Start, stop or delete it; if that does not \
-                     help, an administrator looks at its jobs.",
+                    "The instance stayed {} after a repair job. Start, stop or delete it. If that does not help, ask \
+                     an administrator to look at its jobs.",
                     stuck.status
                 );
                 let fault = Fault { code: "stuck", message: &message };

@@ -30,15 +30,15 @@ pub(super) async fn sweep(env: &Env) -> SweepResult {
     let mut report = SweepReport::of(trash.len());
     for (name, owner) in &trash {
         if owner.as_ref().is_some_and(|owner| busy.contains(owner)) {
-            report.watching("being_removed", name, "A job is at work on the instance that it belongs to.");
+            report.watching("being_removed", name, "A job is running on its instance.");
             continue;
         }
         if !owner.as_ref().is_some_and(|owner| known.contains(owner)) {
-            report.reported("trash_unknown", name, "The database does not say why it lies in the trash. It stays.");
+            report.reported("trash_unknown", name, "The database does not show why it is in the trash. It stays.");
             continue;
         }
         match storage.discard(name).await {
-            Ok(()) => report.repaired("removal_cut_short", name, "A removal that was cut short was finished."),
+            Ok(()) => report.repaired("removal_cut_short", name, "An interrupted removal was finished."),
             Err(error) => report.reported("trash_stays", name, format!("It cannot be removed: {}.", chain(&error))),
         }
     }

@@ -69,7 +69,7 @@ pub(super) async fn take_turn(cx: &JobContext, at_once: bool) -> Result<(), Step
         if told.is_none_or(|(before, at)| before != news && at.elapsed() > TELL_AGAIN) {
             told = Some((news, Instant::now()));
             cx.log(&format!(
-                "Waiting for its turn to boot: {booting} gateways are booting, and {ahead} wait before it"
+                "Waiting for its turn to boot: {booting} gateways are booting and {ahead} are ahead of it"
             ))
             .await?;
         }
@@ -79,7 +79,7 @@ pub(super) async fn take_turn(cx: &JobContext, at_once: bool) -> Result<(), Step
         }
     }
     match told {
-        Some(_) => cx.log(&format!("Its turn after {:.0} s", began.elapsed().as_secs_f64())).await,
+        Some(_) => cx.log(&format!("Got its turn after {:.0} s", began.elapsed().as_secs_f64())).await,
         None => Ok(()),
     }
 }

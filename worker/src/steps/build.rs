@@ -80,7 +80,7 @@ pub(super) async fn build_image(cx: &JobContext) -> Result<(), StepError> {
     if let Some(build) = builds::ready_by(&mut *cx.env.db.conn().await?, cx.job.id).await?
         && cx.env.runtime.image_id(build.image_id.as_deref().unwrap_or_default()).await?.is_some()
     {
-        return cx.log("It was built already, and its worker died afterwards").await;
+        return cx.log("The image was already built by a worker that crashed afterwards").await;
     }
     let reference = order.source.reference();
     let new = NewBuild {
@@ -123,7 +123,7 @@ pub(super) async fn build_image(cx: &JobContext) -> Result<(), StepError> {
             cx.log(&format!("Built {}, {said}{} MB", built.image_id, built.size_bytes / 1_000_000)).await
         }
         (Err(_), Err(stopped)) => {
-            fail(cx, id, ImageBuildStatus::Cancelled, "The build was stopped.").await?;
+            fail(cx, id, ImageBuildStatus::Cancelled, "The build was cancelled.").await?;
             Err(stopped)
         }
         (Err(Trouble::Build(error)), Ok(())) => {
@@ -167,16 +167,17 @@ fn order(cx: &JobContext) -> Result<Order, StepError> {
             image: match &payload.reference {
                 Some(reference) => reference.parse().map_err(|e| bad(&e))?,
                 None => settings.openclaw_registry_image.clone().ok_or_else(|| {
-                    bad(&"Which image is not said; an administrator sets CLAWDEPLOY_OPENCLAW_REGISTRY_IMAGE, or names one")
+                    bad(&"No image was named. An administrator must set CLAWDEPLOY_OPENCLAW_REGISTRY_IMAGE or name \
+                          one in the request")
                 })?,
             },
             allow_private: settings.source_allow_private,
         }),
-        ImageSource::Unknown => return Err(bad(&"The image's source is one that this version does not know")),
+        ImageSource::Unknown => return Err(bad(&"This version does not know the image's source")),
     };
     let target: ImageReference = settings.image.parse().map_err(|e| bad(&e))?;
     if target.digest().is_some() {
-        return Err(bad(&"CLAWDEPLOY_IMAGE is a digest, and no build can be given one; it has to be a tag"));
+        return Err(bad(&"CLAWDEPLOY_IMAGE is a digest, which a build cannot be tagged with; it must be a tag"));
     }
     let memory_bytes = settings.build_memory_mib.saturating_mul(1 << 20).min(i64::MAX.unsigned_abs());
     Ok(Order { source, target, limits: BuildLimits { memory_bytes, no_cache: payload.force }, force: payload.force })
@@ -200,7 +201,7 @@ async fn make(
         cx.fenced(async |conn| Ok(builds::note_made(conn, build.id, &image_id, &tags).await?)).await?;
         builder.make_current(&image_id, &resolved).await?;
         cx.fenced(async |conn| Ok(builds::note_current(conn, build.id).await?)).await?;
-        cx.log(&format!("The same is already there, built before: {image_id}")).await?;
+        cx.log(&format!("The same image is already there: {image_id}")).await?;
         return Ok(Made::Found);
     }
     builder.check_room(&cx.env.config.instances.data_dir, cx.env.config.image.min_disk_mib).await?;

@@ -59,7 +59,7 @@ impl Target {
 fn unreadable(error: serde_json::Error) -> StepError {
     StepError::Permanent(Failure {
         code: "invalid_payload",
-        message: "What the job is to do cannot be read.".into(),
+        message: "The job's payload cannot be read.".into(),
         source: Some(error.into()),
     })
 }
@@ -67,7 +67,7 @@ fn unreadable(error: serde_json::Error) -> StepError {
 /// The row of this job's change.
 async fn current(cx: &JobContext) -> Result<Snapshot, StepError> {
     let found = snapshot::of_job(&mut *cx.env.db.conn().await?, cx.job.id).await?;
-    found.ok_or_else(|| StepError::permanent("change_missing", "What the job changes was not written down."))
+    found.ok_or_else(|| StepError::permanent("change_missing", "The job has no record of what it changes."))
 }
 
 /// Looks at what there is and what is to be, and writes both down.
@@ -98,7 +98,7 @@ pub(super) async fn prepare(cx: &JobContext) -> Result<(), StepError> {
     if same && !payload.force && !payload.start && cx.job.kind != JobKind::Rollback {
         settle_pending(cx, &instance).await?;
         let version = to.version.as_deref().unwrap_or("of unknown version");
-        return Err(StepError::Satisfied(format!("It is as it should be already: OpenClaw {version}")));
+        return Err(StepError::Satisfied(format!("Nothing to change: it already has OpenClaw {version}")));
     }
     let ran_before = if payload.start { is_up(cx, &instance).await? } else { runs(cx, &instance).await? };
     let runs_after = ran_before || payload.start;
@@ -138,11 +138,11 @@ async fn target(cx: &JobContext, instance: &Instance, payload: &Payload) -> Resu
     if cx.job.kind == JobKind::Rollback {
         let id = payload
             .snapshot_id
-            .ok_or_else(|| StepError::permanent("no_way_back", "The job does not say what to go back to."))?;
+            .ok_or_else(|| StepError::permanent("no_way_back", "The job does not name a snapshot to roll back to."))?;
         let kept = snapshot::find_kept(&mut *cx.env.db.conn().await?, id).await?;
-        let kept = kept.filter(|kept| kept.instance_id == instance.id).ok_or_else(|| {
-            StepError::permanent("no_way_back", "What the job would go back to is not kept any more.")
-        })?;
+        let kept = kept
+            .filter(|kept| kept.instance_id == instance.id)
+            .ok_or_else(|| StepError::permanent("no_way_back", "The snapshot to roll back to no longer exists."))?;
         let image = image(cx, Some(kept.from_image.clone())).await?;
         return Ok(Target {
             image,
@@ -165,7 +165,7 @@ async fn target(cx: &JobContext, instance: &Instance, payload: &Payload) -> Resu
 /// The image of that id, and no other.
 pub(super) async fn image(cx: &JobContext, image_id: Option<String>) -> Result<String, StepError> {
     let image_id = image_id.ok_or_else(|| {
-        let message = "It is not known which image the instance was made from. Start it once, then try again.";
+        let message = "The image of the instance is not known. Start it once, then try again.";
         StepError::permanent("image_missing", message)
     })?;
     match cx.env.runtime.image_id(&image_id).await {
@@ -192,7 +192,7 @@ pub(super) async fn check_policy(cx: &JobContext, version: Option<&str>) -> Resu
     let policy = version_policy::get(&mut *cx.env.db.conn().await?).await?;
     if policy.refuses(version) {
         let message = format!(
-            "OpenClaw {} is known to be vulnerable, and may not be started. An administrator builds a newer image.",
+            "OpenClaw {} is known to be vulnerable and may not be started. An administrator must build a newer image.",
             version.unwrap_or_default()
         );
         return Err(StepError::permanent("version_refused", message));
@@ -206,8 +206,8 @@ async fn check_space(cx: &JobContext) -> Result<(), StepError> {
     let free = cx.env.files.free_bytes().await?;
     if free < needed {
         let message = format!(
-            "The way back needs {} MB on the server's disk, and {} MB are free. An administrator frees space, then the \
-             job can be retried. Nothing was changed.",
+            "The snapshot needs {} MB on the server's disk, but only {} MB are free. An administrator must free \
+             space; then retry the job. Nothing was changed.",
             needed / 1_000_000,
             free / 1_000_000
         );
@@ -248,7 +248,8 @@ pub(super) async fn take_snapshot(cx: &JobContext) -> Result<(), StepError> {
     };
     cx.fenced(async |conn| Ok(snapshot::note_taken(conn, cx.job.id, taken).await?)).await?;
     let (files, megabytes) = (taken.files, taken.bytes / 1_000_000);
-    cx.log(&format!("Kept {files} files, {megabytes} MB, in {} ms ({})", taken.duration_ms, taken.method)).await
+    cx.log(&format!("Took a snapshot of {files} files, {megabytes} MB, in {} ms ({})", taken.duration_ms, taken.method))
+        .await
 }
 
 /// Puts the files of an earlier change in the place of those that there are.
@@ -309,7 +310,7 @@ pub(super) async fn keep(cx: &JobContext) -> Result<(), StepError> {
     match down {
         #[expect(clippy::cast_precision_loss, reason = "milliseconds, shown with one decimal")]
         Some(down) => cx.log(&format!("The gateway was down for {:.1} s", down as f64 / 1000.0)).await,
-        None => cx.log("The instance was stopped, and is left so").await,
+        None => cx.log("The instance was stopped and stays stopped").await,
     }
 }
 
@@ -368,7 +369,7 @@ pub(super) async fn resume_gateway(cx: &JobContext) -> Result<(), StepError> {
         Ok(()) => true,
         // It is as it was before; what that is shows in the instance's status.
         Err(StepError::Permanent(failure)) => {
-            cx.log(&format!("The gateway does not answer as it was before either: {failure}")).await?;
+            cx.log(&format!("The gateway does not answer with the old image either: {failure}")).await?;
             if failure.code == ready::SLOW {
                 return Ok(());
             }
@@ -385,10 +386,7 @@ pub(super) async fn forget(cx: &JobContext) -> Result<(), StepError> {
     // A job that found nothing to do, or could not begin, has written nothing down.
     let Some(change) = snapshot::of_job(&mut *cx.env.db.conn().await?, cx.job.id).await? else { return Ok(()) };
     if !change.is_spent() {
-        return Err(StepError::permanent(
-            "files_not_put_back",
-            "The files were not put back, so what was kept of them stays.",
-        ));
+        return Err(StepError::permanent("files_not_put_back", "The files were not restored, so the snapshot stays."));
     }
     cx.ensure_leased().await?;
     cx.env.files.remove_snapshot(&change.instance_id, change.id).await?;

@@ -42,8 +42,9 @@ async fn not_older(cx: &JobContext, image: &str, had: Option<&str>) -> Result<()
     match (version, had) {
         (Some(version), Some(had)) if is_older(&version, had) => {
             let message = format!(
-                "The instance had OpenClaw {had}, whose image is not on the server any more, and {version} cannot read its \
-                 state. An administrator builds a newer image (POST /api/admin/image/rebuild), then start the instance."
+                "The instance ran OpenClaw {had}, whose image is no longer on the server, and {version} cannot read \
+                 its state. An administrator must build a newer image (POST /api/admin/image/rebuild); then start \
+                 the instance."
             );
             Err(StepError::permanent("image_too_old", message))
         }
@@ -53,7 +54,8 @@ async fn not_older(cx: &JobContext, image: &str, had: Option<&str>) -> Result<()
 
 pub(super) fn image_missing(image: &str) -> StepError {
     let message = format!(
-        "The image {image} is not on the server. An administrator builds it (POST /api/admin/image/rebuild), then the job can be retried."
+        "The image {image} is not on the server. An administrator must build it (POST /api/admin/image/rebuild); \
+         then retry the job."
     );
     StepError::permanent("image_missing", message)
 }
@@ -146,7 +148,7 @@ pub(super) async fn start_at_once(cx: &JobContext) -> Result<(), StepError> {
 async fn start_now(cx: &JobContext) -> Result<(), StepError> {
     let (instance, _) = cx.instance().await?;
     let container_id = Reference::of(&instance)
-        .ok_or_else(|| StepError::transient("container_missing", "The container is not there yet."))?;
+        .ok_or_else(|| StepError::transient("container_missing", "The container does not exist yet."))?;
     // A boot is bound by CPU; it is set back once the gateway answers.
     let boost = cx.env.config.instances.boost_cpu_millis.max(instance.cpu_millis);
     cx.ensure_leased().await?;
@@ -178,7 +180,7 @@ pub(super) async fn start_again(cx: &JobContext) -> Result<(), StepError> {
 /// The way back of a start: what ran before goes on. Only a start finds one running: other jobs stop it first.
 pub(super) async fn stop_what_was_started(cx: &JobContext) -> Result<(), StepError> {
     if cx.job.kind == JobKind::Start && !boot::has_started(cx).await? {
-        return cx.log("Its container is left as it is: this job has not started it").await;
+        return cx.log("Left the container as it is: this job did not start it").await;
     }
     stop(cx).await
 }

@@ -83,7 +83,7 @@ async fn write_openclaw_json(
     };
     let is_blank = existing.as_deref().is_some_and(json5::is_blank);
     if is_blank {
-        cx.log("openclaw.json is empty; it is written anew").await?;
+        cx.log("openclaw.json is empty; writing a new one").await?;
     }
     let text = if let Some(existing) = existing.filter(|_| !is_blank) {
         let mut change = ConfigChange::platform(settings);
@@ -147,13 +147,13 @@ async fn read(cx: &JobContext, id: &InstanceId, name: &str) -> Result<Content, S
         Err(StorageError::Unsafe { what, .. }) => {
             // Told first: once it is moved, nobody would know why.
             cx.log(&format!(
-                "{name} is not read, because it is {what}. It is kept beside, under a name that begins with {name}.kept-, \
-                 and a new {name} is written"
+                "{name} cannot be used because it is {what}. It will be renamed to {name}.kept-…, and a new {name} \
+                 will be written"
             ))
             .await?;
             cx.ensure_leased().await?;
             let kept = cx.env.files.keep_config_file(id, name).await?;
-            cx.log(&format!("{name} is kept as {kept}")).await?;
+            cx.log(&format!("Renamed {name} to {kept}")).await?;
             Ok(Content::Missing)
         }
         Err(error) => Err(error.into()),
@@ -183,18 +183,18 @@ async fn work<T: Send + 'static>(work: impl FnOnce() -> Result<T, EditError> + S
 fn unreadable(error: &EditError) -> StepError {
     let (place, what) = match error {
         EditError::Unreadable(at) => (format!("line {}, column {}", at.line, at.column), at.what.clone()),
-        EditError::NoObject => ("line 1, column 1".to_owned(), "there is no object {…} around it".to_owned()),
+        EditError::NoObject => ("line 1, column 1".to_owned(), "it has no top-level object {…}".to_owned()),
         EditError::Wrong => {
-            let message = "openclaw.json could not be changed without changing more than was asked for, so it was left as it \
-                           is. Write it in a simpler way, in a terminal, and try again.";
+            let message = "openclaw.json could not be changed without also changing other parts, so it was left as \
+                           it is. Simplify it in a terminal, then try again.";
             return StepError::permanent("config_failed", message);
         }
     };
     StepError::permanent(
         "config_unreadable",
         format!(
-            "openclaw.json cannot be read at {place}: {what}. The file was left as it is. Correct it and try again: in a \
-             terminal while the instance runs; where it does not run, an administrator can edit the file on the server."
+            "openclaw.json cannot be parsed at {place}: {what}. The file was left as it is. Fix it in a terminal \
+             and try again; if the instance does not run, an administrator can edit the file on the server."
         ),
     )
 }
@@ -203,7 +203,7 @@ fn too_large(name: &str) -> StepError {
     StepError::permanent(
         if name == CONFIG_FILE { "config_too_large" } else { "env_too_large" },
         format!(
-            "{name} is larger than {} MiB, so it was left as it is. Make it smaller, in a terminal, and try again.",
+            "{name} is larger than {} MiB, so it was left as it is. Make it smaller in a terminal, then try again.",
             CAP >> 20
         ),
     )

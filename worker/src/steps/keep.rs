@@ -25,8 +25,9 @@ pub(super) async fn take_files_back(cx: &JobContext) -> Result<(), StepError> {
     take_back(cx).await?;
     let id = cx.instance_id()?;
     if !cx.env.files.exists(id).await? {
-        let message = "The files of this instance are not on this server, neither in the data directory nor in its \
-            quarantine. An administrator puts them back, from a backup say, and retries the job; or delete the instance.";
+        let message = "The files of this instance are not on this server, neither in the data directory nor in the \
+                       quarantine. An administrator must put them back, for example from a backup, and retry the \
+                       job. Otherwise, delete the instance.";
         return Err(StepError::permanent("files_gone", message));
     }
     cx.ensure_leased().await?;
@@ -38,7 +39,8 @@ async fn take_back(cx: &JobContext) -> Result<(), StepError> {
     cx.ensure_leased().await?;
     cx.env.files.take_back(id).await?;
     if cx.env.files.is_quarantined(id).await? {
-        cx.log("Files of an earlier life of this instance stay in the quarantine; it has others already").await?;
+        cx.log("The data directory already has files of this instance, so the older ones stay in the quarantine")
+            .await?;
         return Ok(());
     }
     cx.fenced(async |conn| Ok(recoverable::settle(conn, id).await?)).await
@@ -48,7 +50,7 @@ async fn take_back(cx: &JobContext) -> Result<(), StepError> {
 pub(super) async fn remove_new_directories(cx: &JobContext) -> Result<(), StepError> {
     cx.ensure_leased().await?;
     if !cx.env.files.remove_if_made_by(cx.instance_id()?, cx.job.id).await? {
-        cx.log("The instance's files are older than this job, and stay").await?;
+        cx.log("The instance's files are older than this job and stay").await?;
     }
     Ok(())
 }

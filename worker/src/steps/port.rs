@@ -11,7 +11,7 @@ pub(super) async fn reserve(cx: &JobContext) -> Result<(), StepError> {
     let reserved: Option<u16> = cx.fenced(async |conn| Ok(port::reserve(conn, id, range).await?)).await?;
     let port = reserved.ok_or_else(|| {
         let message = format!(
-            "Every port from {} to {} is taken. An administrator widens CLAWDEPLOY_PORT_RANGE or deletes instances.",
+            "Every port from {} to {} is taken. An administrator must widen CLAWDEPLOY_PORT_RANGE or delete instances.",
             range.first, range.last
         );
         StepError::permanent("no_free_port", message)

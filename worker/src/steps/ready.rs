@@ -48,7 +48,7 @@ pub(super) async fn wait(cx: &JobContext) -> Result<(), StepError> {
 async fn wait_in_place(cx: &JobContext) -> Result<(), StepError> {
     let (instance, port) = cx.instance_with_port().await?;
     let container_id = Reference::of(&instance)
-        .ok_or_else(|| StepError::transient("container_missing", "The container is not there yet."))?;
+        .ok_or_else(|| StepError::transient("container_missing", "The container does not exist yet."))?;
     let gateway = cx.env.runtime.address(port);
     let began = Instant::now();
     let mut patience = Patience::new(cx.env.config.instances.ready_within);
@@ -111,8 +111,8 @@ fn hopeless(state: Option<GatewayState>, restarts_before: i64) -> Option<(&'stat
     if restarts >= enough || (ended && (code == EXIT_CONFIG || state.status != GatewayStatus::Restarting)) {
         let killed = if state.oom_killed { ", out of memory" } else { "" };
         let reason = match state.exit_code {
-            Some(code) => format!("The gateway ended while it started (exit code {code}{killed})."),
-            None => format!("The gateway ended {restarts} times while it started."),
+            Some(code) => format!("The gateway exited during its start (exit code {code}{killed})."),
+            None => format!("The gateway exited {restarts} times during its start."),
         };
         return Some(("gateway_exited", reason));
     }
@@ -126,10 +126,10 @@ async fn failed(cx: &JobContext, container_id: &Reference, code: &'static str, r
         Err(error) => return error,
     };
     let message = match cx.env.runtime.tail(container_id, LAST_WORDS, &secrets.known()).await {
-        Ok(words) if words.is_empty() => format!("{reason} It said nothing."),
-        Ok(words) => format!("{reason} Its last words:\n{}", words.join("\n")),
+        Ok(words) if words.is_empty() => format!("{reason} It printed nothing."),
+        Ok(words) => format!("{reason} Its last output:\n{}", words.join("\n")),
         // The reason stands without them, and silence would be another finding.
-        Err(error) => format!("{reason} Its last words could not be read: {error}."),
+        Err(error) => format!("{reason} Its last output could not be read: {error}."),
     };
     StepError::permanent(code, message)
 }

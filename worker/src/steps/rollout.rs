@@ -73,7 +73,7 @@ fn judge(tally: &Tally) -> Option<Stop> {
 
 pub(super) async fn update_all(cx: &JobContext) -> Result<(), StepError> {
     let payload: Payload = serde_json::from_value(cx.job.payload.clone()).map_err(|error| {
-        StepError::permanent("invalid_payload", format!("What the job is to do cannot be read: {error}."))
+        StepError::permanent("invalid_payload", format!("The job's payload cannot be read: {error}."))
     })?;
     let reference = &cx.env.config.image.image;
     let image = cx.env.runtime.image_id(reference).await?.ok_or_else(|| container::image_missing(reference))?;
@@ -131,7 +131,7 @@ fn failure(members: &[Member], stop: Option<Stop>, stuck: i64) -> StepError {
     let telling = failed.iter().find(|m| m.fault == Some(blamed)).or(failed.first());
     let reason = telling.and_then(|m| m.error_message.as_deref()).unwrap_or("no reason was given");
     let (code, end) = match stop {
-        Some(Stop::Image) => ("rollout_failed", format!("The image is taken to be bad; {waiting} were not touched.")),
+        Some(Stop::Image) => ("rollout_failed", format!("The image seems to be broken; {waiting} were not touched.")),
         Some(Stop::Platform) => {
             ("rollout_failed", format!("Something is wrong with the server; {waiting} were not touched."))
         }
@@ -140,7 +140,7 @@ fn failure(members: &[Member], stop: Option<Stop>, stuck: i64) -> StepError {
     let back = match stuck {
         0 => "They were rolled back.".to_owned(),
         stuck => {
-            format!("Of these, {stuck} could not be rolled back either, and an administrator has to retry their jobs.")
+            format!("{stuck} of these could not be rolled back either; an administrator must retry their jobs.")
         }
     };
     let message = format!(
@@ -192,16 +192,19 @@ async fn look(cx: &JobContext) -> Result<Vec<Member>, StepError> {
 
 fn explained(fault: MemberFault) -> &'static str {
     match fault {
-        MemberFault::Image => "failed because of the image, for it came up again with the old one.",
-        MemberFault::Instance => "failed because of itself: it does not come up with the old image either.",
-        MemberFault::Platform => "failed because of the server; the image is not to blame.",
+        MemberFault::Image => "failed because of the image: it came up again with the old one.",
+        MemberFault::Instance => {
+            "failed because of the instance itself: it does not come up with the old image \
+                                  either."
+        }
+        MemberFault::Platform => "failed because of the server, not the image.",
     }
 }
 
 /// How an update's end counts, if it has ended.
 fn ended(job: Option<Job>, ran: bool, came_back: Option<bool>) -> Option<Ended> {
     let end = |status, message: Option<&str>| Some(Ended { status, fault: None, message: message.map(str::to_owned) });
-    let Some(job) = job else { return end(MemberStatus::Skipped, Some("Its job was dropped.")) };
+    let Some(job) = job else { return end(MemberStatus::Skipped, Some("Its job was deleted.")) };
     match job.status {
         JobStatus::Queued | JobStatus::Running | JobStatus::Unknown => None,
         JobStatus::Succeeded => end(MemberStatus::Updated, None),
@@ -227,17 +230,18 @@ fn fault(code: &str, ran: bool, came_back: Option<bool>) -> MemberFault {
 
 /// Queues the update of one member.
 async fn begin(cx: &JobContext, id: &InstanceId) -> Result<(), StepError> {
-    let made: Option<JobId> = cx.fenced(async |conn| {
+    let made: Option<JobId> = cx
+        .fenced(async |conn| {
             let found = instance::find_for_update(conn, Scope::Everything, id).await?;
             let Some(instance) = found.filter(|i| i.desired_state != DesiredState::Deleted) else {
-                let gone = Some("It was deleted meanwhile.");
+                let gone = Some("It was deleted in the meantime.");
                 rollout::end(conn, cx.job.id, id, MemberStatus::Skipped, gone, None).await?;
                 return Ok(None);
             };
             if let Some(stuck) = snapshot::stuck_on(conn, id).await? {
                 let why = format!(
-                    "An earlier change of it could not be undone, and it is left so until an administrator retries that job \
-                     ({}).",
+                    "An earlier change of it could not be undone. It stays as it is until an administrator retries \
+                     that job ({}).",
                     stuck.job_id
                 );
                 rollout::end(conn, cx.job.id, id, MemberStatus::Skipped, Some(&why), None).await?;
@@ -245,7 +249,7 @@ async fn begin(cx: &JobContext, id: &InstanceId) -> Result<(), StepError> {
             }
             if instance.status == InstanceStatus::Error {
                 let why = instance.error_message.as_deref().unwrap_or("no reason was given");
-                let broken = format!("It was in error before, and is left so: {why}");
+                let broken = format!("It was already in error and stays so: {why}");
                 rollout::end(conn, cx.job.id, id, MemberStatus::Skipped, Some(&broken), None).await?;
                 return Ok(None);
             }
@@ -269,7 +273,7 @@ async fn begin(cx: &JobContext, id: &InstanceId) -> Result<(), StepError> {
 
 /// The way back: what was not begun is left as it is, and what is under way is rolled back and awaited.
 pub(super) async fn leave_rest(cx: &JobContext) -> Result<(), StepError> {
-    let why = "The update of everything ended before its turn.";
+    let why = "The rollout ended before its turn.";
     cx.fenced(async |conn| Ok(rollout::skip_waiting(conn, cx.job.id, why).await?)).await?;
     loop {
         let members = look(cx).await?;

@@ -38,7 +38,7 @@ pub(super) async fn close(cx: &JobContext) -> Result<(), StepError> {
     // nginx may still send people there: nobody else gets the port until that is over.
     let id = cx.instance_id()?;
     cx.fenced(async |conn| Ok(port::refuse(conn, id).await?)).await?;
-    cx.log("The port is not given out again before nginx has let go of it").await
+    cx.log("The port stays reserved until nginx has removed the route").await
 }
 
 /// Whether nginx has what the rows say now.
@@ -51,7 +51,7 @@ async fn settle(cx: &JobContext) -> Result<bool, StepError> {
         }
     };
     let Some(error) = &applied.pending else { return Ok(true) };
-    tracing::warn!(job.id = %cx.job.id, error = chain(error), "The address of an instance is pending");
-    cx.log(&format!("nginx does not know yet ({error}); the reconciler goes on trying")).await?;
+    tracing::warn!(job.id = %cx.job.id, error = chain(error), "The route of an instance is pending");
+    cx.log(&format!("nginx does not have the route yet ({error}); the reconciler will try again")).await?;
     Ok(false)
 }
