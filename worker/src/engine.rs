@@ -1,11 +1,11 @@
-//! The job engine: how jobs that wait in Postgres come to run here, each on one worker at a time.
+//! The job engine: runs the jobs that are queued in Postgres, each on one worker at a time.
 //!
-//! - [`doorbell`] listens to Redis and only says "look".
-//! - [`dispatch`] claims due jobs while there is room and spawns each as a task of its own, so that nothing that
-//!   happens to Redis, or to the future that rang, can cancel work.
-//! - [`heartbeat`] renews the leases of what runs, and says that this worker lives.
-//! - [`reaper`] takes back the leases of vanished workers and looks for work that no ring announced.
-//! - [`completion`] ends jobs that concern no instance, many in one statement.
+//! - [`doorbell`] listens to Redis and tells the dispatcher to look for work.
+//! - [`dispatch`] claims due jobs while there is room and spawns each as a task of its own, so that neither a Redis
+//!   failure nor a cancelled ring handler can cancel work.
+//! - [`heartbeat`] renews the leases of running jobs and writes the worker's heartbeat.
+//! - [`reaper`] takes back the leases of vanished workers and polls for work whose ring was lost.
+//! - [`completion`] ends jobs without an instance in batches.
 //! - [`runner`] runs one claimed job: `forward` through its steps, or back through their undos (`undo`).
 
 pub mod active;

@@ -1,6 +1,6 @@
-//! A job as its steps see it: what they are given, how they fail, and how they are told to stop.
+//! What the steps of a job are given, how they fail, and how they are told to stop.
 //!
-//! How jobs come here and are taken through their steps is the engine's ([`crate::engine`]), which steps know nothing of.
+//! The engine ([`crate::engine`]) claims jobs and runs their steps. Steps do not know the engine.
 
 pub mod context;
 pub mod error;

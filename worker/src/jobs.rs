@@ -1,7 +1,6 @@
-//! What each kind of job consists of: a list of steps, each with the way back.
+//! The plan of each kind of job: a list of steps, each with its undo.
 //!
-//! Plans are data. How they are run, written down, taken up again after a crash and undone is the same for all and
-//! lives in [`crate::engine`].
+//! Plans are data. [`crate::engine`] runs, records, resumes and undoes all of them in the same way.
 
 use clawdeploy_shared::{instance::InstanceStatus, job::JobKind};
 
@@ -22,10 +21,10 @@ mod update_all;
 #[derive(Debug, Clone, Copy)]
 pub struct PlannedStep {
     pub step: Step,
-    /// The way back, for a job that is cancelled or fails for good. It looks at the world, so it is right whether the
-    /// step was done, half done or not at all.
+    /// Undoes the step when the job is cancelled or fails for good. It checks what is there, so it works whether the
+    /// step was done, half done or not run at all.
     pub undo: Option<Undo>,
-    /// Not run again by a later attempt once it is done: running it twice is not the same as running it once.
+    /// A later attempt skips the step once it is done, because it is not idempotent.
     pub once: bool,
 }
 
@@ -43,31 +42,31 @@ impl PlannedStep {
     }
 }
 
-/// What becomes of the instance when its job ends.
+/// What happens to the instance when its job ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It has this status.
+    /// Set this status.
     Status(InstanceStatus),
-    /// Whatever its container shows.
+    /// Set the status that its container shows.
     AsObserved,
-    /// Its row goes.
+    /// Delete its row.
     Forgotten,
-    /// The job is on no instance.
+    /// The job has no instance.
     None,
 }
 
-/// A kind of job.
+/// A kind of job as data.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
     /// Status of the instance while the job runs.
     pub during: Option<InstanceStatus>,
     pub steps: &'static [PlannedStep],
     pub succeeded: Outcome,
-    /// After it was cancelled and undone.
+    /// After the job was cancelled and undone.
     pub cancelled: Outcome,
-    /// After it failed and was undone.
+    /// After the job failed and was undone.
     pub failed: Outcome,
-    /// Whether a request to cancel is obeyed once the job has begun.
+    /// Whether a cancel is obeyed after the job has begun.
     pub cancellable: bool,
 }
 
@@ -84,7 +83,7 @@ pub fn plan(kind: JobKind) -> &'static Plan {
         JobKind::Rollback => &recreate::ROLLBACK,
         JobKind::UpdateAll => &update_all::PLAN,
         JobKind::Restore => &restore::PLAN,
-        // A kind that this version does not know is never claimed: `lease::claim` asks for known ones only.
+        // `lease::claim` only claims kinds that this version knows, so it never claims `Unknown`.
         JobKind::Noop | JobKind::Unknown => &noop::PLAN,
     }
 }

@@ -1,5 +1,5 @@
-//! What jobs are made of. Each step looks at the world first and does what is missing, so that any of them may be run
-//! again by another worker after a crash; each undo does nothing where there is nothing to undo.
+//! The steps that plans consist of. A step checks what is there and does only what is missing, so another worker can
+//! run it again after a crash. An undo does nothing where there is nothing to undo.
 
 use crate::job::{context::JobContext, error::StepError};
 
@@ -44,7 +44,7 @@ pub enum Step {
     UpdateAll,
 }
 
-/// The way back from a step.
+/// Undoes a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Undo {
     ReleasePort,
@@ -62,7 +62,7 @@ pub enum Undo {
 }
 
 impl Step {
-    /// Its name in a job's story.
+    /// The step's name in the job's log.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::FindImage => "find_image",
@@ -126,7 +126,7 @@ impl Step {
         }
     }
 
-    /// What a person reads while the step runs.
+    /// What users see while the step runs.
     pub fn title(self) -> &'static str {
         match self {
             Self::FindImage => "Looking for the OpenClaw image",
@@ -156,7 +156,8 @@ impl Step {
         }
     }
 
-    /// Its usual share of a job's time, to show progress; a boot takes ten seconds, most of the rest milliseconds.
+    /// The step's usual share of a job's time, for the progress display. A boot takes ten seconds, most other steps
+    /// milliseconds.
     pub fn weight(self) -> u32 {
         match self {
             Self::WaitUntilReady | Self::WaitForGateway | Self::BuildImage | Self::UpdateAll => 80,
@@ -171,7 +172,7 @@ impl Step {
 }
 
 impl Undo {
-    /// Its name in a job's story.
+    /// The undo's name in the log.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::ReleasePort => "release_port",

@@ -362,7 +362,7 @@ pub async fn give_back_late(conn: &mut Conn, lease: &Lease) -> Result<bool, DbEr
 /// attempt) that it did hear of.
 ///
 /// Not while a claim of the queue is under way, whose jobs nobody has heard of yet.
-pub async fn give_back_unheard(
+pub async fn give_back_lost_claims(
     conn: &mut Conn,
     queue: Queue,
     worker: &str,

@@ -1,4 +1,4 @@
-//! The jobs that run in this process, so that the heartbeat can reach them.
+//! The jobs that run in this process, for the heartbeat to renew and signal.
 
 use std::{
     collections::HashMap,
@@ -16,7 +16,7 @@ use crate::job::signals::Signals;
 struct Claim {
     attempt: i64,
     signals: Signals,
-    /// When the claim or its last renewal was asked for: from then on the lease counts, by this process's clock.
+    /// When the claim or its last renewal was sent. The lease counts from then, by this process's clock.
     asked_at: Instant,
 }
 
@@ -26,11 +26,11 @@ pub struct Active(Arc<Mutex<HashMap<JobId, Claim>>>);
 
 impl Active {
     fn with<R>(&self, f: impl FnOnce(&mut HashMap<JobId, Claim>) -> R) -> R {
-        // A panic while the lock was held leaves nothing half done in a map.
+        // A panic under the lock cannot leave the map half changed.
         f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Registers a claim that was asked for at `asked_at`; the guard takes it out again.
+    /// Registers a claim that was sent at `asked_at`. Dropping the guard removes it.
     pub fn enter(&self, lease: &Lease, asked_at: Instant) -> (Signals, ActiveGuard) {
         let signals = Signals::default();
         let claim = Claim { attempt: lease.attempt, signals: signals.clone(), asked_at };
@@ -46,7 +46,7 @@ impl Active {
         self.len() == 0
     }
 
-    /// Every running claim. One that is lost runs no more, and is not to be kept alive.
+    /// Every claim whose lease this worker still holds. Lost ones are left out: they must not be renewed.
     pub fn snapshot(&self) -> Vec<(JobId, i64, Signals)> {
         self.with(|jobs| {
             let held = jobs.iter().filter(|(_, claim)| !claim.signals.lost.is_cancelled());
@@ -54,12 +54,12 @@ impl Active {
         })
     }
 
-    /// Every claim that has been heard of and is not over, lost ones included.
+    /// Every registered claim, including those whose lease was lost.
     pub fn claims(&self) -> Vec<(JobId, i64)> {
         self.with(|jobs| jobs.iter().map(|(id, claim)| (*id, claim.attempt)).collect())
     }
 
-    /// Notes that a claim was renewed, as asked for at `asked_at`.
+    /// Records that a claim was renewed by a request sent at `asked_at`.
     pub fn renewed(&self, job: JobId, attempt: i64, asked_at: Instant) {
         self.with(|jobs| {
             if let Some(claim) = jobs.get_mut(&job).filter(|claim| claim.attempt == attempt) {
@@ -68,7 +68,7 @@ impl Active {
         });
     }
 
-    /// Tells the jobs whose lease has run out by this process's clock; answers how many those are.
+    /// Signals the jobs whose lease has expired by this process's clock and returns how many there are.
     pub fn lose_overdue(&self, lease: Duration) -> usize {
         self.with(|jobs| {
             let overdue = jobs.values().filter(|c| c.asked_at.elapsed() > lease && !c.signals.lost.is_cancelled());
@@ -77,7 +77,7 @@ impl Active {
     }
 }
 
-/// Takes a job out of the registry when its task ends, however it ends.
+/// Removes a job from the registry when its task ends.
 #[derive(Debug)]
 pub struct ActiveGuard {
     active: Active,
@@ -88,7 +88,7 @@ pub struct ActiveGuard {
 impl Drop for ActiveGuard {
     fn drop(&mut self) {
         self.active.with(|jobs| {
-            // The same job may have been claimed here again meanwhile.
+            // This worker may have claimed the same job again in the meantime.
             if jobs.get(&self.job).is_some_and(|claim| claim.attempt == self.attempt) {
                 jobs.remove(&self.job);
             }

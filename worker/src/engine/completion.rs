@@ -1,7 +1,7 @@
-//! Ends jobs that concern no instance, many in one statement.
+//! Ends jobs without an instance in batches.
 //!
-//! A job on an instance ends in one transaction with what its end means there. Others need only their own row written, and
-//! while one statement is under way the next ones gather: the busier the worker, the larger the batch, with no timer.
+//! The end of a job on an instance changes the instance in the same transaction. Other jobs only need their own row
+//! written, so while one statement runs the next ones gather. The batch grows with the load and needs no timer.
 
 use std::time::Duration;
 
@@ -18,30 +18,30 @@ use tokio::{
     time::timeout,
 };
 
-/// Jobs that one statement ends at most.
+/// Most jobs that one statement ends.
 const BATCH: usize = 256;
 
-/// For one statement, and a connection for it.
+/// Limit for one statement, including waiting for a connection.
 const LIMIT: Duration = Duration::from_secs(15);
 
 type Entry = (Lease, oneshot::Sender<bool>);
 
-/// Handle on the batch; one for the process.
+/// Handle on the batch. There is one batch for each process.
 #[derive(Debug, Clone)]
 pub struct CompletionBatch(mpsc::Sender<Entry>);
 
 impl CompletionBatch {
-    /// Starts the task that writes; it ends with the last handle.
+    /// Starts the writing task, which ends when the last handle is dropped.
     pub fn start(db: Db, worker: String) -> Self {
         let (sender, receiver) = mpsc::channel(BATCH);
         tokio::spawn(write(db, worker, receiver));
         Self(sender)
     }
 
-    /// Ends a job as succeeded.
+    /// Marks a job as succeeded.
     pub async fn succeed(&self, lease: Lease) -> Result<(), LeaseError> {
         let (answer, answered) = oneshot::channel();
-        // Where nobody answers, nothing was written: the lease runs out, and another attempt ends the job.
+        // No answer means that nothing was written: the lease expires and another attempt ends the job.
         let _ = self.0.send((lease, answer)).await;
         if answered.await.unwrap_or(false) { Ok(()) } else { Err(LeaseError::Lost) }
     }
@@ -58,7 +58,7 @@ async fn write(db: Db, worker: String, mut entries: mpsc::Receiver<Entry>) {
             Vec::new()
         });
         for (lease, answer) in batch.drain(..) {
-            // Who asked may be gone by now; the row is written all the same.
+            // The caller may be gone. The row is written all the same.
             let _ = answer.send(ended.contains(&lease.job));
         }
     }

@@ -1,9 +1,10 @@
-//! Claims due jobs while there is room, and spawns each as a task of its own.
+//! Claims due jobs while there is room and spawns each as a task of its own.
 //!
-//! A claim whose answer is lost has taken jobs all the same, in the name of a worker that knows nothing of them. To everybody
-//! else that would look like a crash under those jobs. So after each claim that failed, what runs in this worker's name and was
-//! never heard of is given back before anything else is claimed, for as long as the claim may still arrive at the database.
-//! A job in an answer that this version cannot read is given back as well, and looked at again only after a while.
+//! A claim whose response is lost may still commit. The database then has jobs running on a worker that does not know
+//! them, and after the lease they would count as crashes. So after a failed claim the dispatcher gives back every job
+//! that the database lists for this worker and queue but that is not registered here. It does so before each further
+//! claim, until the lost claim can no longer commit. A job that this version cannot read is given back too, with a
+//! delay.
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,14 +27,14 @@ use tokio_util::task::TaskTracker;
 use super::{active::Active, completion::CompletionBatch, runner};
 use crate::env::Env;
 
-/// Jobs claimed by one statement at most. Enough to make the statement's cost small beside the jobs', few enough to leave
-/// work for others.
+/// Most jobs that one statement claims. Large enough that the statement's cost is small beside the jobs', small enough
+/// to leave work for other workers.
 const CLAIM_BATCH: usize = 32;
 
-/// When a job that could not be read may be claimed again: by then a newer worker may have taken it.
+/// Delay before a job that could not be read may be claimed again, so that a newer worker can take it.
 const UNREADABLE_DELAY: Duration = Duration::from_mins(1);
 
-/// The part of the engine that serves one queue.
+/// Serves one queue.
 #[derive(Debug, Clone)]
 pub struct Dispatcher {
     pub queue: Queue,
@@ -51,31 +52,31 @@ impl Dispatcher {
         Self { queue, env, room, look: Arc::new(Notify::new()), active, tasks, completions }
     }
 
-    /// Says that there may be work. Said twice before it was looked, it is looked once.
+    /// Asks the dispatcher to look for work. Requests made before it looks are merged.
     pub fn look(&self) {
         self.look.notify_one();
     }
 
-    /// Looks whenever told to, until the worker drains.
+    /// Looks whenever asked to, until the worker drains.
     pub async fn run(self) {
-        // A draining worker waits for this as for a running job: what is claimed in that moment has to be handed back.
+        // A draining worker must wait for a claim that is under way, to hand its jobs back.
         let _underway = self.tasks.token();
-        let mut unheard = None;
+        let mut lost_claims_until = None;
         loop {
             tokio::select! {
                 biased;
                 () = self.env.draining.cancelled() => break,
-                () = self.look.notified() => self.take_all(&mut unheard).await,
+                () = self.look.notified() => self.claim_all(&mut lost_claims_until).await,
             }
         }
-        if unheard.is_some()
-            && let Err(error) = self.give_back_unheard(Duration::ZERO).await
+        if lost_claims_until.is_some()
+            && let Err(error) = self.give_back_lost_claims(Duration::ZERO).await
         {
             tracing::warn!(queue = %self.queue, error = chain(&error), "Could not look for lost claims");
         }
     }
 
-    /// Waits until one more job could be taken, or the worker is draining.
+    /// Waits until there is room for one more job, or the worker drains.
     pub async fn wait_for_room(&self) {
         tokio::select! {
             _ = self.room.acquire() => {}
@@ -83,19 +84,19 @@ impl Dispatcher {
         }
     }
 
-    /// Claims and spawns until nothing is due or there is no more room. Until `unheard`, there may be claims that came to
-    /// nobody's ears.
-    async fn take_all(&self, unheard: &mut Option<Instant>) {
+    /// Claims and spawns until nothing is due or there is no room. Until `lost_claims_until`, a claim whose
+    /// response was lost may still commit.
+    async fn claim_all(&self, lost_claims_until: &mut Option<Instant>) {
         if !self.env.identity.belongs() {
             return;
         }
-        if let Some(until) = *unheard {
-            match self.give_back_unheard(Duration::ZERO).await {
-                Ok(()) if until <= Instant::now() => *unheard = None,
+        if let Some(until) = *lost_claims_until {
+            match self.give_back_lost_claims(Duration::ZERO).await {
+                Ok(()) if until <= Instant::now() => *lost_claims_until = None,
                 Ok(()) => {}
                 Err(error) => {
                     tracing::warn!(queue = %self.queue, error = chain(&error), "Could not look for lost claims");
-                    *unheard = Some(self.may_arrive_until());
+                    *lost_claims_until = Some(self.commit_deadline());
                     return;
                 }
             }
@@ -106,13 +107,13 @@ impl Dispatcher {
                 return;
             }
             let asked_at = Instant::now();
-            // An answer that comes later than that tells of leases that have run out.
+            // A later response would only list leases that have expired.
             let claimed = timeout(self.env.config.engine.lease, self.claim(wanted)).await;
             let claimed = match claimed.unwrap_or(Err(DbError::Timeout)) {
                 Ok(claimed) => claimed,
                 Err(error) => {
                     tracing::warn!(queue = %self.queue, error = chain(&error), "Could not claim jobs");
-                    *unheard = Some(self.may_arrive_until());
+                    *lost_claims_until = Some(self.commit_deadline());
                     return;
                 }
             };
@@ -123,12 +124,12 @@ impl Dispatcher {
             for error in &claimed.unreadable {
                 tracing::error!(queue = %self.queue, error = chain(error), "Claimed a job that this version cannot read; giving it back");
             }
-            // What could be read is in `active` by now.
+            // The readable ones are in `active` by now.
             if !claimed.unreadable.is_empty()
-                && let Err(error) = self.give_back_unheard(UNREADABLE_DELAY).await
+                && let Err(error) = self.give_back_lost_claims(UNREADABLE_DELAY).await
             {
                 tracing::warn!(queue = %self.queue, error = chain(&error), "Could not give back unreadable jobs");
-                *unheard = Some(self.may_arrive_until());
+                *lost_claims_until = Some(self.commit_deadline());
                 return;
             }
             if taken < wanted {
@@ -137,16 +138,16 @@ impl Dispatcher {
         }
     }
 
-    /// How long what was sent just now, and given up, may lie on the way to a database that stood still.
-    fn may_arrive_until(&self) -> Instant {
+    /// When a request that was given up just now can no longer commit, even if the database stood still.
+    fn commit_deadline(&self) -> Instant {
         Instant::now() + self.env.config.engine.lease
     }
 
-    /// Gives back what claims have taken whose answers were lost. No claim of this queue is under way meanwhile.
-    async fn give_back_unheard(&self, delay: Duration) -> Result<(), DbError> {
+    /// Gives back the jobs of lost claims. Must not run while a claim of this queue is under way.
+    async fn give_back_lost_claims(&self, delay: Duration) -> Result<(), DbError> {
         let give = async {
             let mut conn = self.env.db.conn().await?;
-            lease::give_back_unheard(&mut conn, self.queue, &self.env.worker, &self.active.claims(), delay).await
+            lease::give_back_lost_claims(&mut conn, self.queue, &self.env.worker, &self.active.claims(), delay).await
         };
         let given = timeout(self.env.config.engine.lease, give).await.unwrap_or(Err(DbError::Timeout))?;
         for job in given {
@@ -160,14 +161,14 @@ impl Dispatcher {
 
     async fn claim(&self, limit: usize) -> Result<lease::Claimed, DbError> {
         let mut conn = self.env.db.conn().await?;
-        // Over the very connection that claims: behind its address there may be another database by now.
+        // Checked on the connection that claims: its address may lead to another database by now.
         if !self.env.identity.is_of(&mut conn).await? {
             return Ok(lease::Claimed::default());
         }
         let claimed =
             lease::claim(&mut conn, self.queue, &self.env.worker, self.env.config.engine.lease, limit).await?;
         for job in &claimed.jobs {
-            // Two clocks at worst; close enough for a histogram, and nothing is decided by it.
+            // Compares two clocks, which is good enough for a histogram. Nothing is decided by it.
             let waited = (chrono::Utc::now() - job.run_at).to_std().unwrap_or_default();
             metrics::histogram!(JOB_WAIT_SECONDS, "kind" => job.kind.as_str()).record(waited);
         }
@@ -176,18 +177,18 @@ impl Dispatcher {
 
     fn spawn(&self, job: Job, asked_at: Instant) {
         let lease = Lease { job: job.id, attempt: job.attempt, worker: self.env.worker.to_string() };
-        // At once, not in the task: from its claim on the heartbeat has to know the job.
+        // Registered here and not in the task: the heartbeat must know the job from its claim on.
         let (signals, guard) = self.active.enter(&lease, asked_at);
         let permit = Arc::clone(&self.room).try_acquire_owned();
         let dispatcher = self.clone();
         self.tasks.spawn(async move {
-            // Only one who waits for room can have the permit in this moment, and gives it back at once.
+            // Only a task in `wait_for_room` can hold the permit now, and it releases it at once.
             let permit = match permit {
                 Ok(permit) => Ok(permit),
                 Err(_) => Arc::clone(&dispatcher.room).acquire_owned().await,
             };
             let env = dispatcher.env.clone();
-            // A task of its own, so that a panic in a step becomes a failed attempt and not the end of the worker.
+            // A task of its own, so that a panic in a step fails one attempt and does not end the worker.
             let completions = dispatcher.completions.clone();
             let run = tokio::spawn(runner::run(env.clone(), job.clone(), lease.clone(), signals, completions));
             if let Err(panic) = run.await {
@@ -195,8 +196,8 @@ impl Dispatcher {
             }
             drop(guard);
             drop(permit);
-            // There may be more: a full queue drains without being rung for each job, and what waited behind this one on
-            // its instance is due now.
+            // There may be more: a full queue is not rung for each job, and a job that waited for this one on its
+            // instance is due now.
             dispatcher.look();
         });
     }

@@ -1,8 +1,8 @@
-//! Listens to the doorbell of one queue, through apalis, for as long as the worker takes jobs.
+//! Listens to the doorbell of one queue, through apalis, while the worker takes jobs.
 //!
-//! The handler only says "look" and waits until there is room for one more, so that a full worker leaves further rings
-//! to others. apalis ends its worker on any trouble with Redis; a supervisor builds a new one, under a new name, because
-//! the old name counts as taken until its last heartbeat is old enough.
+//! The handler only asks the dispatcher to look and waits until there is room for one more job, so a full worker leaves
+//! further rings to others. apalis stops its worker on any Redis error. A supervisor then starts a new one under a new
+//! name, because the old name stays taken until its heartbeat expires.
 
 use std::{
     pin::Pin,
@@ -30,10 +30,10 @@ use super::dispatch::Dispatcher;
 use crate::env::Env;
 use crate::identity::Identity;
 
-/// How often Redis is asked although nobody rang.
+/// How often Redis is polled without a ring.
 const IDLE_POLL: Duration = Duration::from_secs(1);
 
-/// Longest wait between two tries to listen again.
+/// Longest delay before listening again.
 const MAX_BACKOFF: Duration = Duration::from_secs(5);
 
 /// Listens until the worker drains.
@@ -44,7 +44,7 @@ pub async fn listen(env: Env, dispatcher: Dispatcher) {
     let mut backoff = Duration::from_millis(100);
     let mut round = 0_u32;
     while !env.draining.is_cancelled() {
-        // Rings that a worker takes while it stands by would be lost to the others.
+        // A ring that a worker takes while it stands by would be lost to the others.
         tokio::select! {
             () = env.identity.works() => {}
             () = env.draining.cancelled() => break,
@@ -75,7 +75,7 @@ pub async fn listen(env: Env, dispatcher: Dispatcher) {
 
 type ServeFuture = Pin<Box<dyn Future<Output = Result<(), BoxDynError>> + Send>>;
 
-// Boxed: the type of an apalis worker is too deep for the compiler to prove `Send` through.
+// Boxed: the compiler cannot prove `Send` through the deeply nested type of an apalis worker.
 fn serve(env: &Env, dispatcher: &Dispatcher, name: String, announced: watch::Receiver<u64>) -> ServeFuture {
     let backend = env.doorbell.storage(dispatcher.queue).poll_with_strategy(Wake::new(announced));
     let worker = WorkerBuilder::new(name).backend(backend).data(dispatcher.clone()).concurrency(1).build(answer);
@@ -94,20 +94,20 @@ async fn until(draining: CancellationToken, identity: Identity) -> Result<(), st
     Ok(())
 }
 
-/// Somebody rang. Which job it was for does not matter: the oldest that is due goes first.
+/// Handles a ring. Which job it was for does not matter: the oldest due job goes first.
 async fn answer(_ring: Ring, dispatcher: Data<Dispatcher>) -> Result<(), BoxDynError> {
     dispatcher.look();
     dispatcher.wait_for_room().await;
     Ok(())
 }
 
-/// Passes on what is published on the wake-up channel, and subscribes again whenever that ends.
+/// Forwards messages from the wake-up channel and subscribes again whenever the subscription ends.
 async fn forward_wakes(doorbell: Doorbell, channel: String, announce: watch::Sender<u64>) {
     loop {
         if let Ok(mut subscription) = doorbell.client().get_async_pubsub().await
             && subscription.subscribe(&channel).await.is_ok()
         {
-            // Whatever was published before the subscription is found by this one look.
+            // Covers everything published before the subscription.
             announce.send_modify(|n| *n += 1);
             let mut messages = subscription.on_message();
             while messages.next().await.is_some() {
@@ -118,10 +118,10 @@ async fn forward_wakes(doorbell: Doorbell, channel: String, announce: watch::Sen
     }
 }
 
-/// Polls Redis when a ring was announced, and once in a while all the same.
+/// Polls Redis when a ring was announced, and at intervals without one.
 ///
-/// Both sources are polled until they are pending: only then is this worker's waker registered with them. (The
-/// intervals that come with apalis are not, and lose wake-ups.)
+/// Both sources are polled until they are pending, since only then is this worker's waker registered with them. (The
+/// intervals that come with apalis do not do so and lose wake-ups.)
 struct Wake(Mutex<(Announcements, Interval)>);
 
 type Announcements = Pin<Box<dyn Stream<Item = ()> + Send>>;

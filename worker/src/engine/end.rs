@@ -1,4 +1,4 @@
-//! How a job is left: ended, with what that means for its instance, or handed back.
+//! How an attempt leaves a job: ended, with the change to its instance, or handed back.
 
 use clawdeploy_shared::{
     db::{instance, instance::Fault, job, lease, snapshot},
@@ -15,7 +15,7 @@ use crate::{
     steps::keep,
 };
 
-/// How a job was left.
+/// How an attempt left its job.
 #[derive(Debug)]
 pub(super) enum Left {
     Ended(JobStatus),
@@ -24,7 +24,7 @@ pub(super) enum Left {
     LeaseLost,
 }
 
-/// Ends a job all of whose steps are done.
+/// Ends a job whose steps are all done.
 pub(super) async fn succeed(
     cx: &JobContext,
     plan: &Plan,
@@ -37,7 +37,7 @@ pub(super) async fn succeed(
     }
 }
 
-/// Ends the job and says what that means for its instance, in one transaction.
+/// Ends the job and changes its instance accordingly, in one transaction.
 pub(super) async fn end(
     cx: &JobContext,
     outcome: Outcome,
@@ -52,7 +52,8 @@ pub(super) async fn end(
     let kept = outcome == Outcome::Forgotten && keep::has_kept_files(cx).await?;
     kill_point(cx.job.kind.as_str(), "end", "before");
     cx.fenced(async |conn| {
-        // A request that was accepted after the last look is obeyed too: it has said already what the instance is to be.
+        // A cancel that was accepted after the last check is obeyed too: it has already changed the instance's desired
+        // state.
         if status == JobStatus::Succeeded
             && jobs::plan(cx.job.kind).cancellable
             && job::cancel_requested(conn, cx.job.id).await?
@@ -60,7 +61,7 @@ pub(super) async fn end(
             return Err(StepError::Cancelled);
         }
         match (outcome, &observed, &cx.job.instance_id) {
-            // A job that was refused for it must not hide that there is something to repair.
+            // A job that was refused because of a stuck change must not hide that the instance needs a repair.
             (outcome, _, Some(id))
                 if outcome != Outcome::Forgotten
                     && snapshot::stuck_on(conn, id).await?.is_some_and(|s| s.job_id != cx.job.id) => {}
@@ -85,7 +86,7 @@ pub(super) async fn end(
     Ok(())
 }
 
-/// Lets another worker go on with a job, for this one is told to leave.
+/// Hands the job to another worker, because this one drains or stands by.
 pub(super) async fn hand_back(cx: &JobContext) -> Result<Left, StepError> {
     lease::hand_back(&mut *cx.env.db.conn().await?, &cx.lease).await?;
     Ok(Left::HandedBack)

@@ -1,7 +1,7 @@
 //! Takes a job through its steps, first to last.
 //!
-//! Every step is written down before it begins and after it ended, in writes that fail once the lease is lost. What a
-//! later attempt does is decided from these entries and from the world, never from this process's memory.
+//! Each step is recorded before it begins and after it ends, by writes that fail once the lease is lost. A later
+//! attempt decides from these entries and from what it finds, never from this process's memory.
 
 use std::{collections::HashSet, time::Instant};
 
@@ -18,14 +18,14 @@ use crate::{
     kill_point::kill_point,
 };
 
-/// Does what is left of the plan. Fails at the first step that does.
+/// Runs the remaining steps of the plan and stops at the first that fails.
 pub(super) async fn run(cx: &JobContext, plan: &Plan) -> Result<(), StepError> {
     check_dependency(cx).await?;
     check_stuck(cx).await?;
     if let Some(status) = plan.during {
         set_status(cx, status, None).await?;
     }
-    // Only an earlier attempt can have done something already.
+    // Only a later attempt can find steps done.
     let done = if cx.job.attempt > 1 { entries(cx, JobEventKind::StepDone).await? } else { HashSet::new() };
     let total: u32 = plan.steps.iter().map(|s| s.step.weight()).sum();
     let mut weight = 0;
@@ -67,7 +67,7 @@ async fn run_step(cx: &JobContext, planned: &PlannedStep, before: i16, after: i1
     }
 }
 
-/// Fails if the job that this one depends on did not succeed. (It has ended, or this one had not been claimed.)
+/// Fails if the job that this one depends on did not succeed. It has ended, or this job could not have been claimed.
 async fn check_dependency(cx: &JobContext) -> Result<(), StepError> {
     let Some(id) = cx.job.depends_on else { return Ok(()) };
     let needed = job::find(&mut *cx.env.db.conn().await?, Scope::Everything, id).await?;
@@ -81,8 +81,8 @@ async fn check_dependency(cx: &JobContext) -> Result<(), StepError> {
     }
 }
 
-/// Fails where an earlier change of the instance could not be undone: image and files may not fit together, and what was
-/// kept before it is still needed. Only a deletion needs neither.
+/// Fails if an earlier change of the instance could not be undone: image and files may not match, and its snapshot is
+/// still needed. Only a delete needs neither.
 async fn check_stuck(cx: &JobContext) -> Result<(), StepError> {
     let Some(id) = cx.job.instance_id.as_ref().filter(|_| cx.job.kind != JobKind::Delete) else { return Ok(()) };
     let stuck = snapshot::stuck_on(&mut *cx.env.db.conn().await?, id).await?;

@@ -1,4 +1,4 @@
-//! What Prometheus is told of the installation, whichever worker is asked.
+//! Gauges for Prometheus about the whole installation. Every worker exports the same values.
 
 use std::collections::HashMap;
 
@@ -14,11 +14,11 @@ use clawdeploy_shared::{
 
 use crate::env::Env;
 
-/// Tells Prometheus how the queues stand.
+/// Exports how many jobs each queue holds.
 pub(super) async fn queues(env: &Env) -> Result<(), DbError> {
     let counts = queue_stats::counts(&mut *env.db.conn().await?).await?;
     let mut oldest: HashMap<&str, f64> = Queue::ALL.iter().map(|queue| (queue.as_str(), 0.0)).collect();
-    // Every kind, so that one of which nothing is left goes back to zero.
+    // Every kind, so that the gauge of an empty one returns to zero.
     for kind in JobKind::ALL {
         let queue = kind.queue().as_str();
         let count = counts.iter().find(|count| count.kind == *kind);
@@ -36,7 +36,7 @@ pub(super) async fn queues(env: &Env) -> Result<(), DbError> {
     Ok(())
 }
 
-/// Tells Prometheus how the instances' firewall is, whichever worker has looked.
+/// Exports the state of the instances' firewall, whichever worker tested it.
 pub(super) async fn firewall(env: &Env) -> Result<(), DbError> {
     let now = firewall::current(&mut *env.db.conn().await?).await?.state;
     for state in FirewallState::ALL {

@@ -1,7 +1,7 @@
-//! Keeps what runs here alive: renews its leases, and the worker's own row.
+//! Renews the leases of this worker's jobs and writes the worker's heartbeat.
 //!
-//! Leases are renewed at a third of their length, so that two renewals may fail before anything is lost. A renewal that fails
-//! also tells the [reaper](super::reaper) to wait.
+//! Leases are renewed at a third of their length, so that two renewals may fail before a lease is lost. A failed
+//! renewal also tells the [reaper](super::reaper) to wait.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -21,7 +21,7 @@ use tokio::{
 use super::{active::Active, reaper::ReapFrom};
 use crate::env::Env;
 
-/// Renews until the tracked tasks are done; `main` aborts it then.
+/// Renews leases until the tracked tasks are done; `main` then aborts it.
 pub async fn renew_leases(env: Env, active: Active, reap_from: watch::Sender<ReapFrom>) {
     let lease = env.config.engine.lease;
     let mut tick = interval(lease / 3);
@@ -35,7 +35,7 @@ pub async fn renew_leases(env: Env, active: Active, reap_from: watch::Sender<Rea
                 reap_from.send_replace(None);
             }
         }
-        // The database cannot tell us, but by our own clock these leases have run out: others may act by now.
+        // The database cannot be asked, but by this process's clock these leases have expired and others may act.
         let lost = active.lose_overdue(lease);
         if lost > 0 {
             tracing::error!(jobs = lost, "Leases expired before they could be renewed; stopping their jobs");
@@ -44,7 +44,7 @@ pub async fn renew_leases(env: Env, active: Active, reap_from: watch::Sender<Rea
 }
 
 async fn renew_once(env: &Env, active: &Active) -> Result<(), DbError> {
-    // Taken before the query: what is claimed meanwhile is not missed in its answer.
+    // Taken before the query, so that jobs claimed in the meantime do not count as lost.
     let running = active.snapshot();
     let asked_at = Instant::now();
     let jobs: Vec<_> = running.iter().map(|(job, ..)| *job).collect();
@@ -59,14 +59,14 @@ async fn renew_once(env: &Env, active: &Active) -> Result<(), DbError> {
                     signals.cancel.cancel();
                 }
             }
-            // Ended in this moment, or lost; for one that ended the signal goes nowhere.
+            // The job just ended or its lease is lost. A signal to an ended job has no effect.
             None => signals.lost.cancel(),
         }
     }
     Ok(())
 }
 
-/// Tells the other workers and the admins that this one lives.
+/// Writes the heartbeat that other workers and administrators see.
 pub async fn beat(env: Env, active: Active, host: String, address: Address) {
     let mut tick = interval(Duration::from_secs(2));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -107,7 +107,7 @@ pub async fn beat(env: Env, active: Active, host: String, address: Address) {
     }
 }
 
-/// A connection that is dead without a word would be waited for as long as the kernel believes in it.
+/// Limits a query. Without it, a dead connection would block for as long as the kernel keeps it.
 pub(super) async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, DbError>>) -> Result<T, DbError> {
     timeout(limit, work).await.unwrap_or(Err(DbError::Timeout))
 }

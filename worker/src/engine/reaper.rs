@@ -1,7 +1,7 @@
-//! Takes over what vanished workers left, and looks for due jobs that no ring announced.
+//! Takes back the jobs of vanished workers and polls for due jobs whose ring was lost.
 //!
-//! After a silence of the database, which the [renewals](super::heartbeat) notice, it leaves leases alone until their holders
-//! have had the time to renew them: most of them ran out because nobody could.
+//! After an outage of the database, which the [renewals](super::heartbeat) notice, it leaves leases alone until their
+//! holders have had time to renew them: most leases expired because nobody could renew them.
 
 use std::time::Duration;
 
@@ -18,10 +18,10 @@ use tokio::{
 use super::{dispatch::Dispatcher, gauges, heartbeat::within, prune};
 use crate::env::Env;
 
-/// From when on leases that ran out are taken back; never while the database does not answer.
+/// When expired leases may be taken back; `None` while the database does not answer.
 pub type ReapFrom = Option<Instant>;
 
-/// Takes back leases and looks for work until the worker drains.
+/// Takes back leases and polls for work until the worker drains.
 pub async fn run(env: Env, dispatchers: Vec<Dispatcher>, reap_from: watch::Receiver<ReapFrom>) {
     let mut tick = interval(env.config.engine.sweep);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -32,7 +32,7 @@ pub async fn run(env: Env, dispatchers: Vec<Dispatcher>, reap_from: watch::Recei
             continue;
         }
         let may_reap = reap_from.borrow().is_some_and(|from| from <= Instant::now());
-        // One that takes longer may be late: the database stood still meanwhile, and the holders are first.
+        // A slow query may mean that the database stood still, and then the holders renew first.
         if may_reap && let Err(error) = within(env.config.engine.lease / 3, reap(&env)).await {
             tracing::warn!(error = chain(&error), "Could not reap expired leases");
             continue;

@@ -1,5 +1,5 @@
-//! Runs one claimed job: on through its steps (`forward`) or back through their undos (`undo`), and decides what its
-//! attempt came to.
+//! Runs one claimed job, `forward` through its steps or back through their undos (`undo`), and decides what follows
+//! from the attempt.
 
 use std::time::{Duration, Instant};
 
@@ -31,16 +31,17 @@ use crate::{
     jobs::{self, Plan},
 };
 
-/// How long the database may be away before its jobs are taken for crashed.
+/// How long a worker tries to give a job back during an outage of the database. After that the reaper counts it as a
+/// crash.
 const GIVE_BACK_WITHIN: Duration = Duration::from_mins(10);
 
-/// Runs a claimed job until it ends, is to be tried again, or is somebody else's.
+/// Runs a claimed job until it ends, is to be retried, or its lease is lost.
 pub async fn run(env: Env, job: Job, lease: Lease, signals: Signals, completions: CompletionBatch) {
     let began = Instant::now();
     let (id, kind, attempt) = (job.id, job.kind, job.attempt);
     let instance_id = job.instance_id.as_ref().map(ToString::to_string);
     let (queue, request_id) = (job.queue, job.request_id.clone());
-    // On the heap: it holds the state of every step.
+    // Boxed: the future holds the state of every step.
     let left = Box::pin(attempt_once(&env, job, lease.clone(), signals.clone(), completions)).await;
     let outcome = match &left {
         Ok(Left::Ended(status)) => status.as_str(),
@@ -61,13 +62,13 @@ pub async fn run(env: Env, job: Job, lease: Lease, signals: Signals, completions
         env.doorbell.ring(queue, id);
     }
     if matches!(left, Ok(Left::HandedBack)) || (env.draining.is_cancelled() && matches!(left, Ok(Left::Ended(_)))) {
-        // It, or what waited behind it on its instance, is due now and not for this worker.
+        // This job, or the next one on its instance, is due now, and this worker takes no more.
         env.doorbell.ring(queue, id);
     }
 }
 
-/// Gives a job back that was stopped because its lease could not be renewed, as soon as the database answers again. Whoever
-/// does not get to it leaves it to the reaper, for whom the worker has crashed.
+/// Gives back a job that was stopped because its lease could not be renewed, once the database answers again. If that
+/// takes too long, the reaper takes the job back and counts a crash.
 async fn give_back_late(env: &Env, lease: &Lease) -> bool {
     let limit = env.config.engine.lease;
     let until = Instant::now() + GIVE_BACK_WITHIN;
@@ -85,7 +86,7 @@ async fn give_back_late(env: &Env, lease: &Lease) -> bool {
     false
 }
 
-/// What becomes of a job whose step panicked: a failed attempt like any other.
+/// Handles a panic in a step as a failed attempt.
 pub async fn after_panic(env: &Env, job: &Job, lease: &Lease, panic: &tokio::task::JoinError) {
     tracing::error!(job.id = %job.id, job.kind = %job.kind, error = chain(panic), "A job panicked");
     let cx = JobContext {
@@ -102,7 +103,7 @@ pub async fn after_panic(env: &Env, job: &Job, lease: &Lease, panic: &tokio::tas
 }
 
 async fn panicked(cx: &JobContext, error: StepError) -> Result<Left, StepError> {
-    // Decided in this very attempt, perhaps.
+    // This attempt may have decided to undo the job before it panicked.
     let row = job::find(&mut *cx.env.db.conn().await?, Scope::Everything, cx.job.id).await?;
     if row.is_some_and(|row| row.unwinding_to.is_some()) {
         undo::failed(cx, error).await
@@ -121,7 +122,7 @@ async fn attempt_once(
     let plan = jobs::plan(job.kind);
     let begun = job.attempt > 1;
     let lost = signals.lost.clone();
-    // A job that has not begun may be cancelled whatever its kind.
+    // A job that has not begun can be cancelled whatever its kind.
     let cancelled = job.cancel_requested_at.is_some() && (plan.cancellable || !begun);
     let undoing = job.unwinding_to;
     let cx = JobContext { env: env.clone(), cancellable: plan.cancellable && undoing.is_none(), job, lease, signals };
@@ -134,7 +135,7 @@ async fn attempt_once(
             return undo::decide(&cx, plan, Unwinding::Cancelled, None).await;
         }
         let went = forward::run(&cx, plan).await;
-        // What it does from here on is its end or the way back, and that is not given up half way.
+        // From here on the attempt ends or undoes the job, and a cancel must not interrupt that.
         let cx = JobContext { cancellable: false, ..cx };
         let ended = match went {
             Ok(()) => succeed(&cx, plan, &completions, "Done").await,
@@ -144,9 +145,9 @@ async fn attempt_once(
         match ended {
             Ok(()) => Ok(Left::Ended(JobStatus::Succeeded)),
             Err(StepError::Cancelled) => undo::decide(&cx, plan, Unwinding::Cancelled, None).await,
-            // What the engine did not show is looked at again, as in any step.
+            // The engine could not be observed: retry, as for any step.
             Err(error) if error.is_of_runtime() => failed(&cx, error).await,
-            // The work is done; that this could not be written is no failed attempt at it.
+            // The work is done, so failing to record it is not a failed attempt.
             Err(error) => Err(error),
         }
     };
@@ -162,7 +163,7 @@ async fn attempt_once(
     }
 }
 
-/// What becomes of a job whose steps did not all succeed.
+/// Decides what follows when a step did not succeed.
 async fn stopped(cx: &JobContext, plan: &Plan, error: StepError) -> Result<Left, StepError> {
     match error {
         StepError::Cancelled => undo::decide(cx, plan, Unwinding::Cancelled, None).await,
@@ -171,7 +172,7 @@ async fn stopped(cx: &JobContext, plan: &Plan, error: StepError) -> Result<Left,
     }
 }
 
-/// An attempt ended in an error: the job is tried again, or it can only fail.
+/// Retries the job after an error, or begins to undo it.
 async fn failed(cx: &JobContext, error: StepError) -> Result<Left, StepError> {
     let (failure, permanent) = match error {
         StepError::Transient(failure) => (failure, false),

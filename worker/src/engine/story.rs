@@ -1,4 +1,4 @@
-//! What is written down of a job's steps, and read again by later attempts.
+//! Writes the entries about a job's steps and reads those of earlier attempts.
 
 use std::collections::HashSet;
 
@@ -12,15 +12,15 @@ use clawdeploy_shared::{
 
 use crate::job::context::JobContext;
 
-/// Names of the steps that have an entry of this kind, in any attempt since the job was accepted.
+/// Names of the steps that have an entry of this kind, from any attempt since the job was last accepted.
 pub(super) async fn entries(cx: &JobContext, kind: JobEventKind) -> Result<HashSet<String>, DbError> {
     let events = job_event::list(&mut *cx.env.db.conn().await?, cx.job.id, 0, i64::MAX).await?;
-    // A job that an admin put back begins anew.
+    // A job that an administrator retried starts over.
     let anew = events.iter().rposition(|e| e.kind == JobEventKind::Accepted).unwrap_or(0);
     Ok(events.into_iter().skip(anew).filter(|e| e.kind == kind).filter_map(|e| e.step).collect())
 }
 
-/// An entry about a step.
+/// Makes an entry about a step.
 pub(super) fn event<'a>(
     cx: &JobContext,
     kind: JobEventKind,

@@ -1,7 +1,7 @@
 //! Takes a job back through the undos of its steps, last to first, once it can only fail or be cancelled.
 //!
-//! Which steps are undone follows from what is written down, so any attempt can go on with it. An undo that fails is tried
-//! again; one that is given up leaves everything as it is, until an administrator retries the job.
+//! The entries of the job say which steps to undo, so any attempt can continue. A failed undo is retried. If it is
+//! given up, everything stays as it is until an administrator retries the job.
 
 use clawdeploy_shared::{
     db::{Scope, instance::Fault, job, lease},
@@ -20,7 +20,7 @@ use crate::{
     steps::Undo,
 };
 
-/// From here on the job can only end in one way.
+/// Records how the job will end and begins to undo it. This cannot be reversed.
 pub(super) async fn decide(
     cx: &JobContext,
     plan: &Plan,
@@ -31,7 +31,7 @@ pub(super) async fn decide(
     run(cx, plan).await
 }
 
-/// Undoes the steps that were begun, last first, and ends the job.
+/// Undoes the begun steps, last first, and ends the job.
 pub(super) async fn run(cx: &JobContext, plan: &Plan) -> Result<Left, StepError> {
     let begun = entries(cx, JobEventKind::StepStarted).await?;
     for planned in plan.steps.iter().rev().filter(|planned| begun.contains(planned.step.as_str())) {
@@ -47,19 +47,19 @@ pub(super) async fn run(cx: &JobContext, plan: &Plan) -> Result<Left, StepError>
                 tracing::warn!(job.id = %cx.job.id, undo = undo.as_str(), error = chain(&error), "An undo failed");
                 let message = error.to_string();
                 cx.note(&event(cx, JobEventKind::StepFailed, planned.step.as_str(), &message, None)).await?;
-                // The undos that are left count on this one, so none of them is run.
+                // The remaining undos depend on this one, so none of them runs.
                 return failed(cx, error).await;
             }
         }
     }
     match conclude(cx, plan).await {
-        // What the instance shows could not be looked at, or written.
+        // The instance could not be observed or its row not be written.
         Err(error @ (StepError::Transient(_) | StepError::Permanent(_))) => failed(cx, error).await,
         other => other,
     }
 }
 
-/// A job could not be undone this time: it is tried again, or given up.
+/// Retries the undo later, or gives it up.
 pub(super) async fn failed(cx: &JobContext, error: StepError) -> Result<Left, StepError> {
     let message = error.to_string();
     let away = is_away(cx, &error).await;
@@ -73,8 +73,8 @@ pub(super) async fn failed(cx: &JobContext, error: StepError) -> Result<Left, St
     Ok(Left::Ended(JobStatus::Failed))
 }
 
-/// Whether an undo failed because something could not be reached. An engine that did not answer in time may only have
-/// been busy with this one thing; then it answers another question.
+/// Whether an undo failed because a service was unreachable. After a timeout the engine is pinged: it may only have
+/// been busy with this one call.
 async fn is_away(cx: &JobContext, error: &StepError) -> bool {
     error.is_unreachable() || (error.is_runtime_timeout() && cx.env.runtime.ping().await.is_err())
 }
@@ -87,7 +87,7 @@ async fn undo_step(cx: &JobContext, undo: Undo) -> Result<(), StepError> {
     undo.run(cx).await
 }
 
-/// Writes how an undone job ended, from what its row says.
+/// Ends an undone job as its row says.
 async fn conclude(cx: &JobContext, plan: &Plan) -> Result<Left, StepError> {
     let row =
         job::find(&mut *cx.env.db.conn().await?, Scope::Everything, cx.job.id).await?.ok_or(StepError::LeaseLost)?;

@@ -1,4 +1,4 @@
-//! What a step is given: the job, the right to act in its name, and the ways in which it can be told to stop.
+//! What a step is given: the job, its lease, and the signals to stop.
 
 use clawdeploy_shared::{
     db::{
@@ -23,39 +23,39 @@ pub struct JobContext {
     pub job: Job,
     pub lease: Lease,
     pub signals: Signals,
-    /// Whether a request to cancel is obeyed; not while the job is being undone already.
+    /// Whether a cancel is obeyed. Not while the job is being undone.
     pub cancellable: bool,
 }
 
 impl JobContext {
-    /// A safe point: fails if the job is to stop here.
+    /// A safe point: fails if the job must stop here.
     pub fn check(&self) -> Result<(), StepError> {
         if self.signals.lost.is_cancelled() {
             Err(StepError::LeaseLost)
         } else if self.cancellable && self.signals.cancel.is_cancelled() {
             Err(StepError::Cancelled)
         } else if self.env.draining.is_cancelled() || !self.env.identity.belongs() {
-            // What is handed back here goes on elsewhere, or here once database, directory and engine belong together.
+            // Another worker continues, or this one once database, directory and engine belong together.
             Err(StepError::Draining)
         } else {
             Ok(())
         }
     }
 
-    /// Writes in the job's name, in one transaction that holds the lease: an error takes back all of it.
+    /// Runs `writes` in one transaction that holds the lease. An error rolls back all of it.
     ///
-    /// Fails with [`StepError::LeaseLost`], and writes nothing, once somebody else may have the job. Queries that are given a
-    /// [`Lease`] do the same by themselves, and need no more than a connection.
+    /// Fails with [`StepError::LeaseLost`], and writes nothing, once another worker may have the job. Queries that take
+    /// a [`Lease`] check it themselves and only need a connection.
     pub async fn fenced<T>(&self, writes: impl AsyncFnOnce(&mut Conn) -> Result<T, StepError>) -> Result<T, StepError> {
         let mut conn = self.env.db.conn().await?;
         lease::fenced(&mut conn, &self.lease, writes).await
     }
 
-    /// The last look before a change that cannot be fenced, to Docker or to files: the lease must still be good, by the
-    /// database's clock. It holds nothing, so what is written to the database goes through [`Self::fenced`] instead.
+    /// Checks, by the database's clock, that the lease is still good. Call it right before a change that cannot be
+    /// fenced: to Docker or to files. It holds nothing, so writes to the database go through [`Self::fenced`] instead.
     ///
-    /// A worker that stood still for longer than its lease goes on in the middle of a step, before its heartbeat has noticed
-    /// anything. What it would stop or remove then is what its successor has made.
+    /// A worker that stood still for longer than its lease resumes in the middle of a step, before its heartbeat
+    /// notices. It would then stop or remove what its successor made.
     pub async fn ensure_leased(&self) -> Result<(), StepError> {
         if !self.env.identity.belongs() {
             return Err(StepError::Draining);
@@ -64,7 +64,7 @@ impl JobContext {
         Ok(lease::hold(&mut conn, &self.lease).await?)
     }
 
-    /// Waits until [`Self::check`] would fail; for loops that wait for something else.
+    /// Waits until [`Self::check`] would fail. For loops that wait for something else.
     pub async fn told_to_stop(&self) {
         tokio::select! {
             () = self.signals.lost.cancelled() => {}
@@ -81,7 +81,7 @@ impl JobContext {
             .ok_or_else(|| StepError::permanent("job_without_instance", "The job has no instance."))
     }
 
-    /// The instance as it is now, and its port.
+    /// The instance as it is now, with its port.
     pub async fn instance(&self) -> Result<(Instance, Option<u16>), StepError> {
         let id = self.instance_id()?;
         let mut conn = self.env.db.conn().await?;
@@ -90,14 +90,14 @@ impl JobContext {
             .ok_or_else(|| StepError::permanent("instance_gone", "The instance no longer exists."))
     }
 
-    /// As [`Self::instance`], for steps that come after a port was reserved.
+    /// Like [`Self::instance`], for steps after a port was reserved.
     pub async fn instance_with_port(&self) -> Result<(Instance, u16), StepError> {
         let (instance, port) = self.instance().await?;
         let port = port.ok_or_else(|| StepError::transient("port_missing", "The instance has no port yet."))?;
         Ok((instance, port))
     }
 
-    /// The network that goes with a port.
+    /// The network that belongs to a port.
     pub fn subnet(&self, port: u16) -> Result<Subnet, StepError> {
         let (pool, range) = (self.env.config.instances.network_pool, self.env.config.routing.port_range);
         pool.subnet(range, port).ok_or_else(|| {
@@ -112,7 +112,7 @@ impl JobContext {
         Ok(Secrets::open(&self.env.sealer, instance)?)
     }
 
-    /// What the instance's files are made from.
+    /// The settings that the instance's files are rendered from.
     pub fn gateway_settings<'a>(
         &'a self,
         instance: &'a Instance,
@@ -136,18 +136,18 @@ impl JobContext {
         })
     }
 
-    /// Adds a line to the job's story.
+    /// Adds a line to the job's log.
     pub async fn log(&self, message: &str) -> Result<(), StepError> {
         self.note(&NewJobEvent::new(self.job.id, self.lease.attempt, JobEventKind::Log, message)).await
     }
 
-    /// Adds a line that belongs to a step.
+    /// Adds a line about a step to the job's log.
     pub async fn log_step(&self, step: &str, message: &str) -> Result<(), StepError> {
         let event = NewJobEvent::new(self.job.id, self.lease.attempt, JobEventKind::Log, message);
         self.note(&NewJobEvent { step: Some(step), ..event }).await
     }
 
-    /// Adds a line and says how far the job is, in percent.
+    /// Adds a line to the job's log and sets its progress, in percent.
     pub async fn log_progress(&self, message: &str, progress: i16) -> Result<(), StepError> {
         let event = NewJobEvent::new(self.job.id, self.lease.attempt, JobEventKind::Log, message);
         self.note(&NewJobEvent { progress: Some(progress), ..event }).await

@@ -1,4 +1,4 @@
-//! Why a step did not succeed, and what that means for its job.
+//! Why a step failed, and what that means for its job.
 
 use clawdeploy_shared::db::{DbError, lease::LeaseError};
 
@@ -6,7 +6,7 @@ use crate::{runtime::RuntimeError, storage::StorageError};
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
-/// What went wrong, for a person and for a program.
+/// A failure, described for people and for programs.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct Failure {
@@ -18,25 +18,25 @@ pub struct Failure {
     pub source: Option<Source>,
 }
 
-/// How a step ended other than well.
+/// How a step ended if it did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
-    /// It may pass: the job is tried again, after a while and not for ever.
+    /// May pass: the job is retried, with a delay and a limit.
     #[error("{0}")]
     Transient(Failure),
-    /// It will not pass by itself: the job fails now.
+    /// Will not pass by itself: the job fails now.
     #[error("{0}")]
     Permanent(Failure),
-    /// What the job is for is so already: the steps that are left are not needed.
+    /// The job's goal is already met: the remaining steps are not needed.
     #[error("{0}")]
     Satisfied(String),
-    /// The job belongs to another worker by now: stop, touch nothing.
+    /// Another worker may have the job: stop and touch nothing.
     #[error("the lease on the job was lost")]
     LeaseLost,
-    /// Somebody asked for the job to end, and the step found a safe point.
+    /// The job was asked to end, and the step reached a safe point.
     #[error("cancelled")]
     Cancelled,
-    /// The worker is about to end or stands by, and the step found a safe point.
+    /// The worker drains or stands by, and the step reached a safe point.
     #[error("the worker is draining or standing by")]
     Draining,
 }
@@ -46,7 +46,7 @@ impl StepError {
         Self::Permanent(Failure { code, message: message.into(), source: None })
     }
 
-    /// Whether the engine, the database or the disk could not be reached, which says nothing about the step.
+    /// Whether the engine, the database or the disk could not be reached, which tells nothing about the step.
     pub fn is_unreachable(&self) -> bool {
         let (Self::Transient(failure) | Self::Permanent(failure)) = self else { return false };
         let Some(source) = &failure.source else { return false };
@@ -60,12 +60,12 @@ impl StepError {
         self.runtime().is_some_and(RuntimeError::is_timeout)
     }
 
-    /// Whether it came from the engine.
+    /// Whether the engine caused the error.
     pub fn is_of_runtime(&self) -> bool {
         self.runtime().is_some()
     }
 
-    /// What the engine said, where that is the source.
+    /// The engine's error, if that is the source.
     fn runtime(&self) -> Option<&RuntimeError> {
         let (Self::Transient(failure) | Self::Permanent(failure)) = self else { return None };
         failure.source.as_ref()?.downcast_ref()

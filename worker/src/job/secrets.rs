@@ -1,4 +1,4 @@
-//! The secrets of an instance, opened for a step.
+//! The secrets of an instance, decrypted for a step.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use clawdeploy_shared::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
-/// Whether the secrets of a manifest can be opened with the keys of this installation.
+/// Whether this installation's keys can decrypt the secrets of a manifest.
 pub fn opens(sealer: &Sealer, manifest: &Manifest) -> bool {
     let id = &manifest.id;
     let settings = |settings: &InstanceSettings| {
@@ -26,13 +26,13 @@ pub fn opens(sealer: &Sealer, manifest: &Manifest) -> bool {
         && manifest.pending_settings.as_ref().is_none_or(settings)
 }
 
-/// Secrets of an instance, opened.
+/// The decrypted secrets of an instance.
 #[derive(Debug)]
 pub struct Secrets {
     pub gateway_token: SecretString,
     pub bot_token: Option<SecretString>,
     pub api_key: Option<SecretString>,
-    /// Environment variables of the owner's.
+    /// The owner's environment variables.
     pub env: BTreeMap<String, SecretString>,
 }
 
@@ -52,7 +52,7 @@ impl Secrets {
         })
     }
 
-    /// Everything that must not be passed on with what a gateway says.
+    /// Every secret that must be masked in the output of a gateway.
     pub fn known(&self) -> Vec<&str> {
         let own = [Some(&self.gateway_token), self.bot_token.as_ref(), self.api_key.as_ref()];
         own.into_iter().flatten().chain(self.env.values()).map(ExposeSecret::expose_secret).collect()

@@ -1,12 +1,12 @@
-//! How the outside reaches a job that runs.
+//! The signals that reach a running job.
 
 use tokio_util::sync::CancellationToken;
 
-/// What a running job listens to. Clones are the same.
+/// Signals to a running job. Clones share their state.
 #[derive(Debug, Clone, Default)]
 pub struct Signals {
-    /// The lease is gone: stop at once, touch nothing more.
+    /// The lease is lost: stop at once and touch nothing more.
     pub lost: CancellationToken,
-    /// Somebody asked for the job to end: stop at the next safe point and undo.
+    /// The job was asked to end: stop at the next safe point and undo.
     pub cancel: CancellationToken,
 }

@@ -1,8 +1,8 @@
-//! That no step writes past the fence.
+//! Checks that no step writes past the fence.
 
 use std::{fs, path::Path};
 
-/// Files of steps and of what runs them: whatever these write, they write in a job's name.
+/// Sources of the steps and of what runs them. All their writes are made for a job.
 const IN_A_JOBS_NAME: [&str; 6] =
     ["steps", "job", "engine/forward.rs", "engine/undo.rs", "engine/end.rs", "engine/runner.rs"];
 
@@ -14,13 +14,13 @@ fn sources(path: &Path) -> Vec<(String, String)> {
     vec![(path.display().to_string(), fs::read_to_string(path).unwrap())]
 }
 
-/// Queries that write, as `table::query(`: those of the tables' files whose body does.
+/// Queries whose body writes, as `table::query(`.
 fn writes() -> Vec<String> {
     let tables = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/src/db");
     let mut found = Vec::new();
     for (path, text) in sources(&tables) {
         let table = Path::new(&path).file_stem().unwrap().to_str().unwrap().to_owned();
-        // What is imported under another name.
+        // Imported under another name.
         let names = if table == "image" { vec!["builds".to_owned(), table] } else { vec![table] };
         for query in text.split("\npub async fn ").skip(1) {
             let body = &query[..query.find("\n}\n").unwrap_or(query.len())];
@@ -44,15 +44,15 @@ fn what_is_written_in_a_jobs_name_is_fenced() {
     for (path, text) in IN_A_JOBS_NAME.iter().flat_map(|part| sources(&root.join(part))) {
         for write in &writes {
             for (at, _) in text.match_indices(write.as_str()) {
-                // A longer name that ends like this one.
+                // The end of a longer name.
                 if text[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_') {
                     continue;
                 }
                 seen += 1;
                 let arguments = text[at + write.len()..].trim_start();
                 let arguments = arguments.split(';').next().unwrap();
-                // `conn` is what `fenced` hands in; a query that is given the lease holds it itself; and what is given all of
-                // the job is a step's own function of the same name.
+                // `conn` comes from `fenced`; a query that is given the lease checks it itself; a function that is
+                // given the whole `cx` is a step's own function of the same name.
                 let fenced =
                     arguments.starts_with("conn,") || arguments.contains("lease") || arguments.starts_with("cx");
                 assert!(fenced, "{path}: {write}{arguments}; does not go through `JobContext::fenced`");

@@ -1,4 +1,4 @@
-//! Everything of an instance goes; what remains is the audit log and its jobs.
+//! Deletes an instance. Its audit entries and jobs remain.
 
 use clawdeploy_shared::instance::InstanceStatus;
 
@@ -14,10 +14,11 @@ pub(super) const PLAN: Plan = Plan {
         PlannedStep::new(Step::RemoveNetwork),
         PlannedStep::new(Step::RemoveDirectories),
     ],
-    // The port goes with the row, last: nobody else gets it while anything of this instance might answer there.
+    // The row is deleted last and frees the port: another instance must not get it while this one might still answer
+    // there.
     succeeded: Outcome::Forgotten,
     cancelled: Outcome::AsObserved,
     failed: Outcome::Status(InstanceStatus::Error),
-    // What is gone cannot be brought back, so once it has begun it goes on to its end.
+    // A deletion cannot be undone, so once begun it continues to its end.
     cancellable: false,
 };

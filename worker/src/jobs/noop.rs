@@ -1,4 +1,4 @@
-//! Does nothing. What it takes is what the engine itself takes: for benchmarks, and to see that a queue is served.
+//! Does nothing, so its duration is the engine's own. For benchmarks, and to check that a queue is served.
 
 use super::{Outcome, Plan};
 

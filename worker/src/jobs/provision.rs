@@ -1,4 +1,4 @@
-//! From a row to a gateway that answers. A provision that fails leaves nothing behind but the row, in `error`.
+//! Takes a new row to a gateway that answers. A failed provision leaves only the row, in `error`.
 
 use clawdeploy_shared::instance::InstanceStatus;
 

@@ -1,22 +1,22 @@
-//! A container is exchanged for one from another image, or with other settings, and there is a way back.
+//! Replaces a container by one with another image or other settings, and can roll back.
 //!
-//! OpenClaw migrates its state forward when it starts, so going back to the old image alone would not be a way back:
-//! configuration and state are kept while the gateway stands still, and are put back with it. Until the new gateway
-//! answers, whatever goes wrong, a cancel included, ends with image, settings and files as they were, and with a gateway
-//! that runs if it ran before. The old container need not be kept for that: its root file system is read-only, so the
-//! image, the row and the files are all there is to it.
+//! OpenClaw migrates its state forward when it starts, so the old image alone cannot be a rollback: a snapshot of
+//! configuration and state is taken while the gateway is stopped and restored with the old image. If anything goes
+//! wrong before the new gateway answers, or the job is cancelled, image, settings and files are as before, and the
+//! gateway runs if it ran before. The old container is not kept: its root file system is read-only, so the image, the
+//! row and the files describe it completely.
 
 use clawdeploy_shared::instance::InstanceStatus;
 
 use super::{Outcome, Plan, PlannedStep};
 use crate::steps::{Step, Undo};
 
-// What is updating is not routed: its status says so, and these only see to it that nginx knows in time.
+// The status already takes an updating instance out of the routes. These steps only wait until nginx has reloaded.
 const UNROUTE: PlannedStep = PlannedStep::new(Step::Unroute);
 const ROUTE: PlannedStep = PlannedStep::undone_by(Step::Route, Undo::Unroute);
 const PREPARE: PlannedStep = PlannedStep::undone_by(Step::PrepareChange, Undo::ForgetChange);
-// Once, these three: an attempt that takes over must neither stop nor remove what the one before it made, and must not
-// take what a new gateway has migrated for what there was before.
+// These three run once: a later attempt must not stop or remove what an earlier one made, nor take a snapshot of files
+// that a new gateway has already migrated.
 const STOP: PlannedStep = PlannedStep::once(Step::StopGateway, Some(Undo::ResumeGateway));
 const SNAPSHOT: PlannedStep = PlannedStep::once(Step::TakeSnapshot, Some(Undo::PutFilesBack));
 const REMOVE: PlannedStep = PlannedStep::once(Step::RemoveContainer, None);
@@ -48,7 +48,7 @@ pub(super) const PLAN: Plan = Plan {
     cancellable: true,
 };
 
-/// The same, to what an earlier change has kept.
+/// The same change, to the snapshot of an earlier one.
 pub(super) const ROLLBACK: Plan = Plan {
     steps: &[
         PREPARE,
@@ -56,7 +56,7 @@ pub(super) const ROLLBACK: Plan = Plan {
         STOP,
         SNAPSHOT,
         REMOVE,
-        // Once: the gateway may have begun to write.
+        // Once, because the gateway may have begun to write.
         PlannedStep::once(Step::RestoreFiles, None),
         PlannedStep::new(Step::ApplyChange),
         PlannedStep::new(Step::ReservePort),

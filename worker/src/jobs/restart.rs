@@ -1,4 +1,4 @@
-//! Stop and start as one job.
+//! Stops and starts an instance in one job.
 
 use clawdeploy_shared::instance::InstanceStatus;
 
@@ -9,7 +9,7 @@ pub(super) const PLAN: Plan = Plan {
     during: Some(InstanceStatus::Starting),
     steps: &[
         PlannedStep::new(Step::Unroute),
-        // Once: an attempt that takes over after a crash must not stop what the one before it started.
+        // Once: after a crash, a later attempt must not stop what an earlier one started.
         PlannedStep::once(Step::StopContainer, Some(Undo::StartContainer)),
         PlannedStep::new(Step::FindImage),
         PlannedStep::new(Step::ReservePort),

@@ -1,5 +1,6 @@
-//! Brings an instance back whose files were kept, or whose directory was found: as it was, under its id. Where it does not come up
-//! its files stay in their place and the row in `error`, from where it can be started or deleted like any other.
+//! Restores a deleted instance from its kept files, or an unclaimed directory, under the same id. If the gateway does
+//! not answer, the files stay in place and the row stays in `error`, from where the instance can be started or deleted
+//! like any other.
 
 use clawdeploy_shared::instance::InstanceStatus;
 
@@ -10,7 +11,7 @@ pub(super) const PLAN: Plan = Plan {
     during: Some(InstanceStatus::Provisioning),
     steps: &[
         PlannedStep::new(Step::FindImage),
-        // That of an unclaimed one may run, on a port and a network that the database knows nothing of.
+        // The container of an unclaimed directory may run, with a port and a network that the database does not know.
         PlannedStep::once(Step::StopContainer, None),
         PlannedStep::new(Step::ReservePort),
         PlannedStep::new(Step::TakeFilesBack),

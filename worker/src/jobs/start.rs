@@ -1,5 +1,5 @@
-//! From a stopped instance to a gateway that answers. Whatever is missing is made again: a container that somebody
-//! removed, a network, a port that a stranger took meanwhile. The files and the token stay.
+//! Takes a stopped instance to a gateway that answers, and makes whatever is missing: a container that somebody
+//! removed, a network, a port that another program took. Files and token stay.
 
 use clawdeploy_shared::instance::InstanceStatus;
 

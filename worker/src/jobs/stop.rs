@@ -1,4 +1,4 @@
-//! From running to stopped; files, port and container stay.
+//! Stops a running instance. Its files, port and container stay.
 
 use clawdeploy_shared::instance::InstanceStatus;
 
@@ -7,7 +7,7 @@ use crate::steps::Step;
 
 pub(super) const PLAN: Plan = Plan {
     during: Some(InstanceStatus::Stopping),
-    // What is stopping is not routed any more, and nginx knows before anybody is cut off.
+    // A stopping instance is not routed, and nginx knows before connections end.
     steps: &[PlannedStep::new(Step::Unroute), PlannedStep::new(Step::StopContainer)],
     succeeded: Outcome::Status(InstanceStatus::Stopped),
     cancelled: Outcome::AsObserved,

@@ -1,4 +1,4 @@
-//! Updates every instance that runs another image than the newest: first one, then a tenth, then the rest.
+//! Updates every instance that does not run the newest image: first one, then a tenth, then the rest.
 
 use super::{Outcome, Plan, PlannedStep};
 use crate::steps::{Step, Undo};

@@ -1,11 +1,11 @@
-//! Boots in turn, and patience with those that are slow because many boot at once.
+//! Limits how many gateways boot at once, and waits longer for each while many do.
 //!
-//! A boot is bound by CPU. Gateways that we start wait for a place (`CLAWDEPLOY_BOOTS_AT_ONCE`), over all workers; what boots by
-//! itself, as everything does after a reboot of the host, takes a place too. What is running already, and what an undo brings back,
-//! does not wait.
+//! A boot is bound by CPU. Gateways that jobs start wait for a slot (`CLAWDEPLOY_BOOTS_AT_ONCE`, over all workers).
+//! Gateways that boot by themselves, as all do after a reboot of the host, take a slot too. Running gateways and those
+//! that an undo starts do not wait.
 //!
-//! Whoever waits for a gateway counts time by its share of the CPU: while six gateways boot on two cores, three seconds
-//! count as one. So the limit means the same work whatever the load, and is at most [`MOST_SLOWDOWN`] times as long.
+//! Waiting for a gateway is measured in its share of the CPU: while six gateways boot on two cores, three seconds count
+//! as one. The limit thus allows the same work under any load, and is at most [`MOST_SLOWDOWN`] times as long.
 
 use clawdeploy_shared::{
     db::{
@@ -23,38 +23,38 @@ use crate::{
     runtime::RuntimeError,
 };
 
-/// Between two requests for a place.
+/// Delay between two requests for a slot.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
-/// Between two lines in the story that say for how many it waits.
+/// Delay between two log lines about the wait.
 const TELL_AGAIN: Duration = Duration::from_secs(10);
 
-/// Whoever has waited so long goes on: a slow boot is better than none.
+/// Longest wait for a slot. After that the job continues, because a slow boot is better than none.
 const MOST_WAIT: Duration = Duration::from_mins(10);
 
-/// How much slower than alone a boot may be.
+/// Most that a boot may be slowed down by others.
 const MOST_SLOWDOWN: f64 = 6.0;
 
-/// Between two looks at how many boot.
+/// Delay between two counts of booting gateways.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// From so much more time than it would have taken alone, a boot was slow because of the others.
+/// Ratio of a boot's time to its time alone above which a boot counts as slowed down by others.
 const SLOWED: f64 = 1.25;
 
-/// Cores of the engine.
+/// CPU cores of the engine.
 async fn cores(env: &Env) -> Result<i64, RuntimeError> {
     Ok(i64::from(env.runtime.cpu_millis().await? / 1000).max(1))
 }
 
 async fn places(env: &Env) -> Result<i64, RuntimeError> {
     Ok(match env.config.instances.boots_at_once {
-        // As many as one worker runs jobs by itself: part of a boot is waiting for the disk.
+        // As many as a worker's default concurrency: part of a boot is waiting for the disk.
         0 => (2 * cores(env).await?).max(4),
         places => i64::from(places),
     })
 }
 
-/// Waits until the gateway may be booted. `at_once`: it only counts.
+/// Waits until the gateway may boot. With `at_once` it is only counted and does not wait.
 pub(super) async fn take_turn(cx: &JobContext, at_once: bool) -> Result<(), StepError> {
     let places = places(&cx.env).await?;
     let began = Instant::now();
@@ -84,12 +84,12 @@ pub(super) async fn take_turn(cx: &JobContext, at_once: bool) -> Result<(), Step
     }
 }
 
-/// The gateway has booted, or is not waited for any more.
+/// Releases the slot: the gateway has booted or is no longer waited for.
 pub(super) async fn leave(cx: &JobContext) -> Result<(), StepError> {
     Ok(boot::leave(&mut *cx.env.db.conn().await?, &cx.lease).await?)
 }
 
-/// How much slower than alone gateways boot now.
+/// How much slower gateways boot now than one alone.
 pub(crate) async fn slowdown(env: &Env) -> Result<f64, ObserveError> {
     let booting = boot::count(&mut *env.db.conn().await?).await?;
     Ok(of(booting, cores(env).await?))
@@ -100,11 +100,11 @@ fn of(booting: i64, cores: i64) -> f64 {
     (booting as f64 / cores as f64).clamp(1.0, MOST_SLOWDOWN)
 }
 
-/// How long is waited for a gateway.
+/// How long to wait for a gateway.
 #[derive(Debug)]
 pub(super) struct Patience {
     budget: Duration,
-    /// What it would have taken if it had booted alone.
+    /// Elapsed time, divided by the slowdown: about what the boot would have taken alone.
     spent: Duration,
     elapsed: Duration,
     at: Instant,
@@ -117,7 +117,7 @@ impl Patience {
         Self { budget, spent: Duration::ZERO, elapsed: Duration::ZERO, at: Instant::now(), looked: None, slowdown: 1.0 }
     }
 
-    /// Whether to wait on.
+    /// Whether to continue waiting.
     pub(super) async fn lasts(&mut self, env: &Env) -> Result<bool, StepError> {
         if self.looked.is_none_or(|looked| looked.elapsed() > LOOK) {
             self.slowdown = slowdown(env).await?;
@@ -134,7 +134,7 @@ impl Patience {
         self.spent += time.div_f64(self.slowdown);
     }
 
-    /// Whether others are to blame for its end.
+    /// Whether other boots explain the delay.
     pub(super) fn was_slowed(&self) -> bool {
         self.elapsed.as_secs_f64() > SLOWED * self.spent.as_secs_f64()
     }
@@ -147,34 +147,34 @@ impl Patience {
 /// The step that starts the container.
 const START: &str = "start_container";
 
-/// What its story says where the container ran before, and where it is about to be started. Later attempts, and other workers, look
-/// for these very words.
+/// Log lines that say that the container was already running, or that the job is about to start it. Later attempts and
+/// other workers compare these exact strings.
 const FOUND_RUNNING: &str = "Its container runs already; it is waited for, and left running whatever comes of that";
 const STARTING: &str = "Starting it";
 
-/// Who it was that started the container of a job.
+/// Who started the container of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Starter {
-    /// It ran when the job first looked.
+    /// It was running when the job first looked.
     Others,
-    /// This job, or it was about to.
+    /// This job started it, or was about to.
     Job,
-    /// The job has neither seen it nor touched it yet.
+    /// The job has not seen the container yet.
     Nobody,
 }
 
-/// Writes down that a start found its container running, so that its undo does not stop it. What an attempt finds may be what
-/// an earlier one has started.
+/// Records that a start found its container running, so that the undo does not stop it. A later attempt may find what
+/// an earlier one started, so only the first record counts.
 pub(super) async fn note_found_running(cx: &JobContext) -> Result<(), StepError> {
     note_first(cx, FOUND_RUNNING).await
 }
 
-/// Writes down that a start is about to start its container, before it does.
+/// Records that a start is about to start its container. Must be called before it does.
 pub(super) async fn note_starting(cx: &JobContext) -> Result<(), StepError> {
     note_first(cx, STARTING).await
 }
 
-/// Whatever was noted first stays so.
+/// Only the first record counts.
 async fn note_first(cx: &JobContext, words: &str) -> Result<(), StepError> {
     match starter(cx).await? {
         Starter::Nobody => cx.log_step(START, words).await,
@@ -182,7 +182,7 @@ async fn note_first(cx: &JobContext, words: &str) -> Result<(), StepError> {
     }
 }
 
-/// Whether this job has started its container, or was about to.
+/// Whether this job started its container or was about to.
 pub(super) async fn has_started(cx: &JobContext) -> Result<bool, StepError> {
     Ok(starter(cx).await? == Starter::Job)
 }
@@ -192,7 +192,7 @@ async fn starter(cx: &JobContext) -> Result<Starter, StepError> {
     Ok(starter_in(events.iter().map(|event| (event.kind, event.step.as_deref(), event.message.as_str()))))
 }
 
-/// From the story since the job was accepted or put back: whichever comes first.
+/// Reads the first record since the job was accepted or retried.
 fn starter_in<'a>(story: impl Iterator<Item = (JobEventKind, Option<&'a str>, &'a str)>) -> Starter {
     let mut starter = Starter::Nobody;
     for (kind, step, message) in story {
@@ -201,7 +201,7 @@ fn starter_in<'a>(story: impl Iterator<Item = (JobEventKind, Option<&'a str>, &'
             _ if step != Some(START) || starter != Starter::Nobody => {}
             JobEventKind::Log if message == FOUND_RUNNING => starter = Starter::Others,
             JobEventKind::Log if message == STARTING => starter = Starter::Job,
-            // An older worker, which did not say so before.
+            // Written by an older worker, which recorded nothing before the start.
             JobEventKind::StepDone => starter = Starter::Job,
             _ => {}
         }
@@ -227,7 +227,7 @@ mod tests {
         patience.pass(Duration::from_mins(5));
         assert_eq!(patience.spent, Duration::from_secs(100));
         assert!(patience.was_slowed());
-        // The others are done: now all of it counts.
+        // The other boots are done, so all of it counts.
         patience.slowdown = 1.0;
         patience.pass(Duration::from_secs(80));
         assert_eq!(patience.spent, patience.budget);
@@ -248,13 +248,13 @@ mod tests {
             // The first attempt failed before it saw the container.
             (vec![begun, failed], Starter::Nobody),
             (vec![begun, failed, begun, found], Starter::Others),
-            // A later one finds what an earlier one has started.
+            // A later attempt finds what an earlier one started.
             (vec![begun, starting, failed, begun], Starter::Job),
             (vec![begun, (StepDone, Some(START), ""), begun], Starter::Job),
             (vec![begun, found, (StepDone, Some(START), "")], Starter::Others),
             (vec![begun, (Log, Some(START), "other words")], Starter::Nobody),
             (vec![begun, (Log, None, STARTING)], Starter::Nobody),
-            // Put back by an administrator.
+            // Retried by an administrator.
             (vec![begun, starting, (Accepted, None, ""), begun], Starter::Nobody),
         ] {
             assert_eq!(starter_in(story.iter().copied()), starter, "{story:?}");

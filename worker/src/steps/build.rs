@@ -1,4 +1,4 @@
-//! Builds the image that all instances share, and keeps its log.
+//! Builds the image that all instances share and stores its log.
 
 use clawdeploy_shared::{
     db::image::{self as builds, ImageBuild, ImageBuildStatus, ImageSource, NewBuild},
@@ -25,13 +25,13 @@ use crate::{
     runtime::Runtime,
 };
 
-/// What is kept of a build's log: its last 256 KiB.
+/// Most bytes of a build's log that are stored: its end.
 const LOG_CAP: usize = 256 << 10;
 
-/// Between two writes of the log; each is also a look at whether the build is still wanted.
+/// Delay between two writes of the log. Each write also checks whether the build is still wanted.
 const FLUSH: Duration = Duration::from_secs(1);
 
-/// Arguments of the job. What is left out is as the settings say.
+/// Arguments of the job. Missing ones come from the settings.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Payload {
@@ -46,18 +46,18 @@ struct Order {
     source: Source,
     target: ImageReference,
     limits: BuildLimits,
-    /// Also where the same content is there already.
+    /// Build even if the same content already exists.
     force: bool,
 }
 
-/// How there is an image.
+/// How the image was obtained.
 enum Made {
-    /// The same content was there already.
+    /// The engine already had the same content.
     Found,
     Built(BuiltImage),
 }
 
-/// Why there is no image: the build's own reason, or the job's.
+/// Why there is no image: an error of the build, or of the job.
 enum Trouble {
     Build(BuildError),
     Step(StepError),
@@ -89,7 +89,7 @@ pub(super) async fn build_image(cx: &JobContext) -> Result<(), StepError> {
         reference: &reference,
         requested_by: cx.job.requested_by,
     };
-    // The entry is the job's, not the attempt's: one that comes too late would begin a finished build again.
+    // The row belongs to the job, not the attempt. A late insert would restart a finished build.
     let id = cx.fenced(async |conn| Ok(builds::begin(conn, new).await?)).await?;
     cx.log(&format!("Building OpenClaw {reference} ({})", order.source.kind())).await?;
 
@@ -103,17 +103,17 @@ pub(super) async fn build_image(cx: &JobContext) -> Result<(), StepError> {
             }
         }
     };
-    // Joined, not raced: when the job is told to stop the build is cancelled first, and its end awaited.
+    // Joined, not raced: when the job must stop, the build is cancelled first and then awaited.
     let (made, followed) = tokio::join!(work, follow(cx, id, received, &cancel));
     cx.ensure_leased().await?;
     match (made, followed) {
-        // Its successor builds it once more, or finds it.
+        // The successor builds the image again or finds it.
         (Ok(_), Err(StepError::LeaseLost)) => Err(StepError::LeaseLost),
         (Ok(Made::Found), followed) => {
             cx.fenced(async |conn| Ok(builds::forget(conn, id).await?)).await?;
             followed
         }
-        // Only now: of a build that is over the whole log is written.
+        // Only now, because the whole log of a finished build is written.
         (Ok(Made::Built(built)), followed) => {
             let version = built.version.as_deref();
             cx.fenced(async |conn| Ok(builds::finish(conn, id, &built.image_id, built.size_bytes, version).await?))
@@ -183,7 +183,7 @@ fn order(cx: &JobContext) -> Result<Order, StepError> {
     Ok(Order { source, target, limits: BuildLimits { memory_bytes, no_cache: payload.force }, force: payload.force })
 }
 
-/// Makes the image, or finds it made, and has new instances made from it.
+/// Builds or finds the image and makes it the one for new instances.
 async fn make(
     cx: &JobContext,
     id: ImageBuildId,
@@ -210,13 +210,13 @@ async fn make(
     let built = builder.produce(&resolved, &order.limits).await?;
     let tags = builder.tags(&resolved);
     cx.ensure_leased().await?;
-    // First: an image that is not in the table is nobody's, whatever its tags say.
+    // First: an image that is not in the table has no owner, whatever its tags say.
     cx.fenced(async |conn| Ok(builds::note_made(conn, id, &built.image_id, &tags).await?)).await?;
     builder.make_current(&built.image_id, &resolved).await?;
     Ok(Made::Built(built))
 }
 
-/// The image of this content, where the engine has it.
+/// The image with this content, if the engine has it.
 async fn there_already(
     cx: &JobContext,
     source: ImageSource,
@@ -234,19 +234,19 @@ async fn there_already(
     Ok(None)
 }
 
-/// What is kept of the output.
+/// The stored part of the output.
 #[derive(Debug, Default)]
 struct Log {
     text: String,
-    /// Bytes that were cut off at its beginning.
+    /// Bytes cut off at the beginning.
     cut: usize,
     percent: u8,
     step: String,
-    /// Images of single steps, until they are written down.
+    /// Images of single steps that are not recorded yet.
     step_images: Vec<String>,
 }
 
-/// Writes down what the build prints, until it ends; cancels it when the job is to stop.
+/// Stores the output until the build ends, and cancels the build when the job must stop.
 async fn follow(
     cx: &JobContext,
     id: ImageBuildId,
@@ -265,7 +265,7 @@ async fn follow(
                 }
                 None => break Ok(()),
             },
-            // A step may say nothing for minutes; what came before it is to be seen.
+            // A step may print nothing for minutes, so earlier output is written in the meantime.
             () = sleep_until(written + FLUSH), if news => {}
             () = cx.told_to_stop(), if !cancel.is_cancelled() => cancel.cancel(),
         }
@@ -281,12 +281,12 @@ async fn follow(
             }
         }
     };
-    // The build waits for its updates to be taken: let it come to its end.
+    // The build blocks until its updates are received: let it end.
     while let Some(update) = updates.recv().await {
         log.take(update);
     }
     if let Err(StepError::LeaseLost) = result {
-        // The row is its successor's by now.
+        // The row belongs to the successor by now.
         return result;
     }
     flush(cx, id, &mut log).await?;

@@ -1,7 +1,7 @@
-//! The steps of a change that keeps a way back; `jobs/recreate.rs` says in which order and why.
+//! The steps of a change that can be rolled back. `jobs/recreate.rs` gives their order and the reasons.
 //!
-//! What is gone back to is written down in the table `snapshots` before anything is touched. From then on every step, and
-//! every undo, goes by that row and never by what it finds, because an earlier attempt may have changed that.
+//! The row in the table `snapshots` is written before anything is touched. Every later step and every undo goes by that
+//! row and not by what it finds, because an earlier attempt may have changed that.
 
 use clawdeploy_shared::{
     db::{
@@ -28,22 +28,22 @@ use crate::{
     runtime::{GatewayStatus, Reference},
 };
 
-/// Space that must be left beside a copy of the files: a gateway that starts writes, too.
+/// Free space to leave beside the copy of the files: a starting gateway writes, too.
 const SPARE_BYTES: u64 = 256 << 20;
 
 /// Arguments of the job.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Payload {
-    /// An update even if the instance runs the newest image already.
+    /// Update even if the instance already runs the newest image.
     force: bool,
-    /// The owner asked for a start, so the gateway runs afterwards, and does not if the job is undone.
+    /// The owner asked for a start: the gateway runs afterwards, but not if the job is undone.
     start: bool,
-    /// What a rollback goes back to.
+    /// The snapshot to roll back to.
     snapshot_id: Option<SnapshotId>,
 }
 
-/// What the container is to be made from.
+/// What the container will be made from.
 struct Target {
     image: String,
     version: Option<String>,
@@ -64,21 +64,21 @@ fn unreadable(error: serde_json::Error) -> StepError {
     })
 }
 
-/// The row of this job's change.
+/// The `snapshots` row of this job.
 async fn current(cx: &JobContext) -> Result<Snapshot, StepError> {
     let found = snapshot::of_job(&mut *cx.env.db.conn().await?, cx.job.id).await?;
     found.ok_or_else(|| StepError::permanent("change_missing", "The job has no record of what it changes."))
 }
 
-/// Looks at what there is and what is to be, and writes both down.
+/// Determines the current and the wanted state and records both.
 pub(super) async fn prepare(cx: &JobContext) -> Result<(), StepError> {
     let begun = snapshot::of_job(&mut *cx.env.db.conn().await?, cx.job.id).await?;
     match begun {
-        // Of an earlier attempt, and possibly half done.
+        // From an earlier attempt, possibly half done.
         Some(change) if change.status == SnapshotStatus::Changing => return Ok(()),
-        // The same, done but for its end. To forget it would take the way back from its owner.
+        // From an earlier attempt that was done but for its end. Forgetting it would lose the owner's rollback.
         Some(change) if change.status == SnapshotStatus::Kept && is_of_this_life(cx, &change).await? => return Ok(()),
-        // Of an earlier life of the job, which somebody put back.
+        // From before an administrator retried the job.
         Some(_) => {
             cx.fenced(async |conn| Ok(snapshot::forget(conn, cx.job.id).await?)).await?;
         }
@@ -126,7 +126,7 @@ pub(super) async fn prepare(cx: &JobContext) -> Result<(), StepError> {
     cx.log(&format!("From {} to {}", name(&from), name(&to))).await
 }
 
-/// Whether the change was begun since the job was accepted, or put back by somebody, the last time.
+/// Whether the change began after the job was last accepted or retried.
 async fn is_of_this_life(cx: &JobContext, change: &Snapshot) -> Result<bool, StepError> {
     let story = job_event::list_milestones(&mut *cx.env.db.conn().await?, cx.job.id).await?;
     let accepted = story.iter().rfind(|event| event.kind == JobEventKind::Accepted);
@@ -162,7 +162,7 @@ async fn target(cx: &JobContext, instance: &Instance, payload: &Payload) -> Resu
     })
 }
 
-/// The image of that id, and no other.
+/// Exactly the image with that id.
 pub(super) async fn image(cx: &JobContext, image_id: Option<String>) -> Result<String, StepError> {
     let image_id = image_id.ok_or_else(|| {
         let message = "The image of the instance is not known. Start it once, then try again.";
@@ -175,7 +175,7 @@ pub(super) async fn image(cx: &JobContext, image_id: Option<String>) -> Result<S
     }
 }
 
-/// Whether the gateway is up, or its owner wants it to be.
+/// Whether the gateway is up or its owner wants it to be.
 async fn runs(cx: &JobContext, instance: &Instance) -> Result<bool, StepError> {
     Ok(instance.desired_state == DesiredState::Running || is_up(cx, instance).await?)
 }
@@ -187,7 +187,7 @@ async fn is_up(cx: &JobContext, instance: &Instance) -> Result<bool, StepError> 
     Ok(state.is_some_and(|s| matches!(s.status, GatewayStatus::Running | GatewayStatus::Restarting)))
 }
 
-/// Refuses to start a version of OpenClaw that an administrator has forbidden.
+/// Refuses to start a version of OpenClaw that the policy forbids.
 pub(super) async fn check_policy(cx: &JobContext, version: Option<&str>) -> Result<(), StepError> {
     let policy = version_policy::get(&mut *cx.env.db.conn().await?).await?;
     if policy.refuses(version) {
@@ -200,7 +200,7 @@ pub(super) async fn check_policy(cx: &JobContext, version: Option<&str>) -> Resu
     Ok(())
 }
 
-/// Before anything is stopped: whether the files can be kept at all.
+/// Checks, before anything is stopped, that the disk has room for a snapshot.
 async fn check_space(cx: &JobContext) -> Result<(), StepError> {
     let needed = cx.env.files.snapshot_size(cx.instance_id()?).await?.bytes + SPARE_BYTES;
     let free = cx.env.files.free_bytes().await?;
@@ -226,7 +226,7 @@ pub(super) async fn take_snapshot(cx: &JobContext) -> Result<(), StepError> {
     let began = Instant::now();
     cx.ensure_leased().await?;
     let cancel = CancellationToken::new();
-    // A job that is given up in the middle ends the copying, too.
+    // Dropping the future also ends the copying.
     let _guard = cancel.clone().drop_guard();
     let taking = cx.env.files.take_snapshot(&change.instance_id, change.id, &cancel);
     tokio::pin!(taking);
@@ -234,7 +234,7 @@ pub(super) async fn take_snapshot(cx: &JobContext) -> Result<(), StepError> {
         taken = &mut taking => taken?,
         () = cx.told_to_stop() => {
             cancel.cancel();
-            // Its end is awaited: whoever comes after must not find it at work.
+            // Awaited, so that no successor finds it at work.
             let taken = taking.await;
             cx.check()?;
             taken?
@@ -252,7 +252,7 @@ pub(super) async fn take_snapshot(cx: &JobContext) -> Result<(), StepError> {
         .await
 }
 
-/// Puts the files of an earlier change in the place of those that there are.
+/// Replaces the current files by those of an earlier snapshot.
 pub(super) async fn restore_files(cx: &JobContext) -> Result<(), StepError> {
     let payload: Payload = serde_json::from_value(cx.job.payload.clone()).map_err(unreadable)?;
     let Some(kept) = payload.snapshot_id else { return Ok(()) };
@@ -278,7 +278,7 @@ async fn set_source(cx: &JobContext, source: ContainerSource<'_>) -> Result<(), 
     .await
 }
 
-/// The settings that this change replaces by others in the instance's files, if it does.
+/// The settings that this change replaces in the instance's files, if any.
 pub(super) async fn replaced_settings(cx: &JobContext) -> Result<Option<InstanceSettings>, StepError> {
     if !cx.job.kind.is_change() || cx.job.kind == JobKind::Rollback {
         return Ok(None);
@@ -297,7 +297,7 @@ pub(super) async fn wait_for_gateway(cx: &JobContext) -> Result<(), StepError> {
     if current(cx).await?.was_running { ready::wait(cx).await } else { Ok(()) }
 }
 
-/// The change is done, and what was kept is the way back.
+/// Ends the change. Its snapshot becomes the rollback.
 pub(super) async fn keep(cx: &JobContext) -> Result<(), StepError> {
     let change = current(cx).await?;
     let window = cx.env.config.instances.rollback_window;
@@ -314,13 +314,13 @@ pub(super) async fn keep(cx: &JobContext) -> Result<(), StepError> {
     }
 }
 
-/// Where the instance has all that its owner wants, nothing is pending.
+/// Clears the pending marks if the instance has everything that its owner wants.
 async fn settle_pending(cx: &JobContext, instance: &Instance) -> Result<(), StepError> {
     let has = serde_json::to_value(instance.settings()).map_err(unreadable)?;
     cx.fenced(async |conn| Ok(instance::clear_pending(conn, &instance.id, &has).await?)).await
 }
 
-/// The way back of keeping a way back: the change is under way again, and what it has applied is pending again.
+/// Undo of [`keep`]: the change is under way again, and what it applied is pending again.
 pub(super) async fn reopen(cx: &JobContext) -> Result<(), StepError> {
     let change = current(cx).await?;
     cx.fenced(async |conn| {
@@ -333,17 +333,17 @@ pub(super) async fn reopen(cx: &JobContext) -> Result<(), StepError> {
     .await
 }
 
-/// The way back of a snapshot: the files are again what they were when it was taken.
+/// Undo of [`take_snapshot`]: restores the files as they were then.
 pub(super) async fn put_files_back(cx: &JobContext) -> Result<(), StepError> {
     let change = current(cx).await?;
     if change.restored_at.is_some() {
         return Ok(());
     }
-    // Nothing may write there meanwhile, whoever started it.
+    // Nothing may write there in the meantime, whoever started it.
     container::stop(cx).await?;
     cx.ensure_leased().await?;
     match cx.env.files.restore_snapshot(&change.instance_id, change.id, false).await {
-        // One that was never complete: nothing was changed after it, so there is nothing to put back.
+        // The snapshot was never completed, so nothing was changed after it and there is nothing to restore.
         Err(error) if error.is_not_found() && change.files.is_none() => return Ok(()),
         other => other?,
     }
@@ -351,7 +351,7 @@ pub(super) async fn put_files_back(cx: &JobContext) -> Result<(), StepError> {
     cx.fenced(async |conn| Ok(snapshot::note_restored(conn, cx.job.id).await?)).await
 }
 
-/// The way back of a stop: image and settings as before, and a gateway that runs if it ran.
+/// Undo of [`stop_gateway`]: restores image and settings, and starts the gateway if it ran.
 pub(super) async fn resume_gateway(cx: &JobContext) -> Result<(), StepError> {
     let change = current(cx).await?;
     let settings = change.from_settings().map_err(unreadable)?;
@@ -367,7 +367,7 @@ pub(super) async fn resume_gateway(cx: &JobContext) -> Result<(), StepError> {
     container::start_at_once(cx).await?;
     let came_back = match ready::wait(cx).await {
         Ok(()) => true,
-        // It is as it was before; what that is shows in the instance's status.
+        // The old state is restored. If the gateway does not answer, the instance's status shows it.
         Err(StepError::Permanent(failure)) => {
             cx.log(&format!("The gateway does not answer with the old image either: {failure}")).await?;
             if failure.code == ready::SLOW {
@@ -377,13 +377,13 @@ pub(super) async fn resume_gateway(cx: &JobContext) -> Result<(), StepError> {
         }
         Err(other) => return Err(other),
     };
-    // Tells an update of everything whose fault the failure was.
+    // Tells a rollout what caused the failure.
     cx.fenced(async |conn| Ok(snapshot::note_came_back(conn, cx.job.id, came_back).await?)).await
 }
 
-/// Everything is as before; what was kept for it goes.
+/// Everything is as before. Removes the snapshot.
 pub(super) async fn forget(cx: &JobContext) -> Result<(), StepError> {
-    // A job that found nothing to do, or could not begin, has written nothing down.
+    // A job that found nothing to do, or could not begin, recorded nothing.
     let Some(change) = snapshot::of_job(&mut *cx.env.db.conn().await?, cx.job.id).await? else { return Ok(()) };
     if !change.is_spent() {
         return Err(StepError::permanent("files_not_put_back", "The files were not restored, so the snapshot stays."));

@@ -1,7 +1,7 @@
 //! The container of an instance and its network.
 //!
-//! Whatever changes a container names it by its id, so that a worker that was too slow cannot hit a successor's. That is
-//! not enough where the successor goes on with the same container, so the lease is looked at once more before each change.
+//! Changes address containers by id, so that a late worker cannot hit its successor's container. The successor may
+//! continue with the same container, so the lease is also checked before each change.
 
 use clawdeploy_shared::{
     db::instance::{self, Container},
@@ -15,11 +15,11 @@ use crate::{
     runtime::{GatewaySpec, GatewayStatus, NetworkSpec, Reference},
 };
 
-/// The image that the container is made from: the one it had, where the engine still has it, else the current one.
+/// The image for the container: the instance's own if the engine still has it, else the current one.
 async fn image(cx: &JobContext) -> Result<String, StepError> {
     let (instance, _) = cx.instance().await?;
     if cx.job.kind.is_change() {
-        // No other will do: its state may be of a version that only this one can read.
+        // No other image will do: only this version may be able to read the state.
         return change::image(cx, instance.image_id).await;
     }
     if cx.job.kind != JobKind::Provision
@@ -60,7 +60,7 @@ pub(super) fn image_missing(image: &str) -> StepError {
     StepError::permanent("image_missing", message)
 }
 
-/// Finds the image, and whether it may be started.
+/// Finds the image and checks that it may be started.
 pub(super) async fn find_image(cx: &JobContext) -> Result<(), StepError> {
     let image = image(cx).await?;
     let version = cx.env.runtime.image_version(&image).await?;
@@ -77,7 +77,8 @@ pub(super) async fn create_network(cx: &JobContext) -> Result<(), StepError> {
     cx.ensure_leased().await?;
     match cx.env.runtime.ensure_network(&spec).await {
         Err(error) if error.is_subnet_taken() => {
-            // A stranger's network is in the way of this port's; the next attempt takes another port, and its network.
+            // Another network overlaps with this port's. The next attempt takes another port and with it another
+            // network.
             port::refuse(cx).await?;
             Err(error.into())
         }
@@ -119,7 +120,7 @@ async fn note_container(cx: &JobContext, container: Option<Container<'_>>) -> Re
     cx.fenced(async |conn| Ok(instance::set_container(conn, id, container).await?)).await
 }
 
-/// Starts the container as soon as it is its turn to boot.
+/// Starts the container once there is a slot to boot.
 pub(super) async fn start(cx: &JobContext) -> Result<(), StepError> {
     let runs = cx
         .env
@@ -139,7 +140,7 @@ pub(super) async fn start(cx: &JobContext) -> Result<(), StepError> {
     start_now(cx).await
 }
 
-/// The same without waiting, for what has to come back.
+/// Starts the container without waiting for a slot.
 pub(super) async fn start_at_once(cx: &JobContext) -> Result<(), StepError> {
     boot::take_turn(cx, true).await?;
     start_now(cx).await
@@ -149,13 +150,13 @@ async fn start_now(cx: &JobContext) -> Result<(), StepError> {
     let (instance, _) = cx.instance().await?;
     let container_id = Reference::of(&instance)
         .ok_or_else(|| StepError::transient("container_missing", "The container does not exist yet."))?;
-    // A boot is bound by CPU; it is set back once the gateway answers.
+    // A boot is bound by CPU. The limit is reset once the gateway answers.
     let boost = cx.env.config.instances.boost_cpu_millis.max(instance.cpu_millis);
     cx.ensure_leased().await?;
     cx.env.runtime.set_cpu(&container_id, boost).await?;
     match cx.env.runtime.start(&container_id).await {
         Err(error) if error.is_port_taken() => {
-            // The next attempt takes another port, and with it another network.
+            // The next attempt takes another port and with it another network.
             cx.ensure_leased().await?;
             cx.env.runtime.remove(&container_id).await?;
             note_container(cx, None).await?;
@@ -166,18 +167,20 @@ async fn start_now(cx: &JobContext) -> Result<(), StepError> {
     }
 }
 
-/// The way back of a restart: what was stopped runs again. A container that is gone is not made again here.
+/// Undo of a restart: starts what was stopped. Does not recreate a missing container.
 pub(super) async fn start_again(cx: &JobContext) -> Result<(), StepError> {
     if cx.env.runtime.gateways_of(cx.instance_id()?).await?.is_empty() {
         return Ok(());
     }
-    // A stopped container knows its network by id: had that been removed meanwhile, starting alone would fail.
+    // A stopped container refers to its network by id. If the network was removed in the meantime, a plain start would
+    // fail.
     create_network(cx).await?;
     create(cx).await?;
     start_at_once(cx).await
 }
 
-/// The way back of a start: what ran before goes on. Only a start finds one running: other jobs stop it first.
+/// Undo of a start: stops the container if this job started it. Only a start can find its container running; other jobs
+/// stop it first.
 pub(super) async fn stop_what_was_started(cx: &JobContext) -> Result<(), StepError> {
     if cx.job.kind == JobKind::Start && !boot::has_started(cx).await? {
         return cx.log("Left the container as it is: this job did not start it").await;

@@ -1,8 +1,8 @@
 //! The files of an instance: `openclaw.json` and `.env`.
 //!
-//! Both files are the owner's as well as ours. What is in them is changed in place and never thrown away: a file that
-//! cannot be changed fails the job, with what to do about it, and the gateway is left as it is. What is no plain file, a
-//! link for instance, is not followed; it is moved aside.
+//! Both files belong to the owner as well as to us. They are edited in place and never discarded: if a file cannot be
+//! edited, the job fails, says what to do, and leaves the gateway as it is. Anything but a plain file, such as a link,
+//! is not followed but moved aside.
 
 use std::collections::BTreeSet;
 
@@ -27,13 +27,13 @@ use crate::{
     storage::StorageError,
 };
 
-/// Larger files are not read; the ones that OpenClaw writes are a few KiB.
+/// Larger files are not read. Those that OpenClaw writes are a few KiB.
 const CAP: u64 = 8 << 20;
-/// Files that are read at the same time. A large one takes many times its size in memory for a moment.
+/// Most files read at once. Parsing a large one takes many times its size in memory.
 static READERS: Semaphore = Semaphore::const_new(2);
 
-/// Fails if `openclaw.json` could not be changed, for steps that would stop the gateway first. It is not looked at where the
-/// job brings another one along.
+/// Fails if `openclaw.json` cannot be edited. For steps that would stop the gateway first. Skipped if the job restores
+/// another file in its place.
 pub(super) async fn check(cx: &JobContext) -> Result<(), StepError> {
     if cx.job.kind == JobKind::Rollback {
         return Ok(());
@@ -41,7 +41,7 @@ pub(super) async fn check(cx: &JobContext) -> Result<(), StepError> {
     let id = cx.instance_id()?;
     let text = match cx.env.files.read_config_file(id, CONFIG_FILE, CAP).await {
         Ok(Some(bytes)) => text(bytes)?,
-        // Those are seen to when the file is written.
+        // `write_config` handles those.
         Ok(None) | Err(StorageError::Unsafe { .. }) => return Ok(()),
         Err(StorageError::TooBig { .. }) => return Err(too_large(CONFIG_FILE)),
         Err(error) => return Err(error.into()),
@@ -52,12 +52,12 @@ pub(super) async fn check(cx: &JobContext) -> Result<(), StepError> {
     work(move || json5::edit::parse_object(&text).map(drop)).await
 }
 
-/// As [`check`], where a stop is the first half of a restart.
+/// Like [`check`], for a stop that is the first half of a restart.
 pub(super) async fn check_before_restart(cx: &JobContext) -> Result<(), StepError> {
     if cx.job.kind == JobKind::Restart { check(cx).await } else { Ok(()) }
 }
 
-/// Writes the files of a new instance; in those of an old one puts the platform's part right and leaves the rest.
+/// Writes the files of a new instance. In existing ones it only updates the platform's part.
 pub(super) async fn write_config(cx: &JobContext) -> Result<(), StepError> {
     let (instance, port) = cx.instance_with_port().await?;
     let secrets = cx.secrets(&instance)?;
@@ -125,27 +125,27 @@ async fn write_env(
             openclaw::change_env_file(&existing, &before, &variables)
         }
         (Content::TooLarge, Some(_)) => return Err(too_large(ENV_FILE)),
-        // Nothing in it is to be changed.
+        // Nothing to change.
         (Content::Bytes(_) | Content::TooLarge, None) => return Ok(()),
     };
     Ok(cx.env.files.write_config_file(id, ENV_FILE, text.expose_secret().to_vec()).await?)
 }
 
-/// What is under the name of a file.
+/// What a file's name refers to.
 enum Content {
     Missing,
     Bytes(Vec<u8>),
     TooLarge,
 }
 
-/// Reads a file. What is there and is no plain file is moved aside, and counts as missing from then on.
+/// Reads a file. Anything but a plain file is moved aside and then counts as missing.
 async fn read(cx: &JobContext, id: &InstanceId, name: &str) -> Result<Content, StepError> {
     match cx.env.files.read_config_file(id, name, CAP).await {
         Ok(None) => Ok(Content::Missing),
         Ok(Some(bytes)) => Ok(Content::Bytes(bytes)),
         Err(StorageError::TooBig { .. }) => Ok(Content::TooLarge),
         Err(StorageError::Unsafe { what, .. }) => {
-            // Told first: once it is moved, nobody would know why.
+            // Logged first: after the move, the reason would be lost.
             cx.log(&format!(
                 "{name} cannot be used because it is {what}. It will be renamed to {name}.kept-…, and a new {name} \
                  will be written"
@@ -160,7 +160,7 @@ async fn read(cx: &JobContext, id: &InstanceId, name: &str) -> Result<Content, S
     }
 }
 
-/// The text of an `openclaw.json`.
+/// Decodes the text of an `openclaw.json`.
 fn text(bytes: Vec<u8>) -> Result<String, StepError> {
     String::from_utf8(bytes).map_err(|error| {
         let valid = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]);
@@ -170,7 +170,7 @@ fn text(bytes: Vec<u8>) -> Result<String, StepError> {
     })
 }
 
-/// Reads a text on a thread where that may take its time.
+/// Parses on a thread where that may take its time.
 async fn work<T: Send + 'static>(work: impl FnOnce() -> Result<T, EditError> + Send + 'static) -> Result<T, StepError> {
     // The semaphore is never closed.
     let _permit = READERS.acquire().await.ok();

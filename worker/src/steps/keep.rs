@@ -1,5 +1,4 @@
-//! An instance's files beyond the life of its row: the manifest beside them, the quarantine that a delete moves them to, and the
-//! way back.
+//! Keeps an instance's files beyond its row: the manifest beside them, the quarantine after a delete, and the way back.
 
 use clawdeploy_shared::{
     db::{Conn, DbError, recoverable},
@@ -11,8 +10,8 @@ use crate::job::{
     error::{Failure, StepError},
 };
 
-/// Makes the directories, or takes them back out of the quarantine: a database that was restored from an older dump may know an
-/// instance that was deleted since, and an empty one in its place would be a lost one.
+/// Creates the directories, or moves them back from the quarantine: a database restored from an older dump may list an
+/// instance that was deleted since, and empty directories in their place would lose its files.
 pub(super) async fn create_directories(cx: &JobContext) -> Result<(), StepError> {
     take_back(cx).await?;
     let id = cx.instance_id()?;
@@ -20,7 +19,7 @@ pub(super) async fn create_directories(cx: &JobContext) -> Result<(), StepError>
     Ok(cx.env.files.create_for(id, cx.job.id).await?)
 }
 
-/// Takes the files of an instance that is restored back to where they belong; those of an unclaimed one are there.
+/// Moves the files of a restored instance back. Those of an unclaimed one are already in place.
 pub(super) async fn take_files_back(cx: &JobContext) -> Result<(), StepError> {
     take_back(cx).await?;
     let id = cx.instance_id()?;
@@ -46,7 +45,7 @@ async fn take_back(cx: &JobContext) -> Result<(), StepError> {
     cx.fenced(async |conn| Ok(recoverable::settle(conn, id).await?)).await
 }
 
-/// The way back of [`create_directories`]: what this very job has made goes; files of an instance that ran before stay.
+/// Undo of [`create_directories`]: removes what this job made. Files of an instance that ran before stay.
 pub(super) async fn remove_new_directories(cx: &JobContext) -> Result<(), StepError> {
     cx.ensure_leased().await?;
     if !cx.env.files.remove_if_made_by(cx.instance_id()?, cx.job.id).await? {
@@ -55,7 +54,7 @@ pub(super) async fn remove_new_directories(cx: &JobContext) -> Result<(), StepEr
     Ok(())
 }
 
-/// Moves the files into the quarantine, or removes them where nothing is to be kept.
+/// Moves the files to the quarantine, or removes them if there is nothing to keep.
 pub(super) async fn remove_directories(cx: &JobContext) -> Result<(), StepError> {
     let (id, files) = (cx.instance_id()?, &cx.env.files);
     if cx.env.config.instances.deleted_keep.is_zero() {
@@ -69,7 +68,7 @@ pub(super) async fn remove_directories(cx: &JobContext) -> Result<(), StepError>
     Ok(())
 }
 
-/// Writes the manifest as the instance's row is now.
+/// Writes the manifest from the instance's current row.
 pub(super) async fn write_manifest(cx: &JobContext) -> Result<(), StepError> {
     let id = cx.instance_id()?;
     let Some(manifest) = recoverable::manifest_of(&mut *cx.env.db.conn().await?, id).await? else { return Ok(()) };
@@ -85,12 +84,12 @@ pub(super) async fn write_manifest(cx: &JobContext) -> Result<(), StepError> {
     Ok(())
 }
 
-/// Whether files of an instance that is about to lose its row are kept.
+/// Whether files are kept of an instance whose row is about to be deleted.
 pub async fn has_kept_files(cx: &JobContext) -> Result<bool, StepError> {
     Ok(cx.env.files.is_quarantined(cx.instance_id()?).await?)
 }
 
-/// Notes what is kept of an instance, in the transaction that removes its row.
+/// Records what is kept of an instance, in the transaction that deletes its row.
 pub async fn note_deleted(conn: &mut Conn, cx: &JobContext, id: &InstanceId, kept: bool) -> Result<(), DbError> {
     if !kept {
         return recoverable::forget(conn, id).await;

@@ -4,7 +4,7 @@ use clawdeploy_shared::db::port;
 
 use crate::job::{context::JobContext, error::StepError};
 
-/// Takes a port, or keeps the one that the instance has.
+/// Reserves a port, or keeps the one that the instance has.
 pub(super) async fn reserve(cx: &JobContext) -> Result<(), StepError> {
     let id = cx.instance_id()?;
     let range = cx.env.config.routing.port_range;
@@ -19,13 +19,13 @@ pub(super) async fn reserve(cx: &JobContext) -> Result<(), StepError> {
     cx.subnet(port).map(|_| ())
 }
 
-/// Gives the port up.
+/// Releases the port.
 pub(super) async fn release(cx: &JobContext) -> Result<(), StepError> {
     let id = cx.instance_id()?;
     cx.fenced(async |conn| Ok(port::release(conn, id).await?)).await
 }
 
-/// Gives the port up because a stranger on the host has it.
+/// Releases the port because another program on the host uses it.
 pub(super) async fn refuse(cx: &JobContext) -> Result<(), StepError> {
     let id = cx.instance_id()?;
     cx.fenced(async |conn| Ok(port::refuse(conn, id).await?)).await

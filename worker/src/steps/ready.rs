@@ -1,4 +1,4 @@
-//! Waits until the gateway answers, and says why when it does not.
+//! Waits until the gateway answers, and explains why if it does not.
 
 use std::time::Duration;
 
@@ -10,28 +10,30 @@ use crate::{
     runtime::{GatewayState, GatewayStatus, Reference},
 };
 
-/// Between two questions.
+/// Delay between two requests to the gateway.
 const POLL: Duration = Duration::from_millis(100);
 
-/// Between two looks at the container.
+/// Delay between two inspections of the container.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// OpenClaw's exit code for a configuration or state that it will not start with; trying again cannot help.
+/// OpenClaw's exit code for a configuration or state that it refuses. A retry cannot help.
 const EXIT_CONFIG: i64 = 78;
 
-/// A gateway that ended this often while it started will go on so.
+/// A gateway that exits this often during its start will not recover.
 const MAX_RESTARTS: i64 = 2;
 
-/// So often if Docker has just started it once more: while it runs, it is not known what it ended with before. The next looks tell.
+/// The limit while Docker has just started it once more: the previous exit code is not known while it runs. Later
+/// inspections tell.
 const MAX_RESTARTS_UNTOLD: i64 = 5;
 
-/// Code of a gateway that did not answer in time because many others were booting.
+/// Code for a gateway that did not answer in time because many others were booting.
 pub(super) const SLOW: &str = "gateway_slow";
 
 /// Lines of the gateway's log that a failure shows.
 const LAST_WORDS: usize = 12;
 
-/// Waits that went on for too long because others booted too, before the job fails: each is several times as long as usual.
+/// Attempts that may run out of time because other gateways boot too, before the job fails. Each is several times as
+/// long as usual.
 const SLOW_TRIES: i32 = 3;
 
 pub(super) async fn wait(cx: &JobContext) -> Result<(), StepError> {
@@ -39,7 +41,7 @@ pub(super) async fn wait(cx: &JobContext) -> Result<(), StepError> {
     match &waited {
         Ok(()) => boot::leave(cx).await?,
         Err(StepError::LeaseLost) => {}
-        // Why it failed matters more than that its place is free later.
+        // The failure matters more than releasing the slot a little later.
         Err(_) => drop(boot::leave(cx).await),
     }
     waited
@@ -63,7 +65,8 @@ async fn wait_in_place(cx: &JobContext) -> Result<(), StepError> {
         if Instant::now() >= next_look {
             next_look = Instant::now() + LOOK;
             let seen = hopeless(cx.env.runtime.state(&container_id).await?, restarts_before);
-            // A container that is being removed ends first: one more look tells it from a gateway that ended by itself.
+            // A container exits before it is removed: look again to tell a removal from a gateway that exited by
+            // itself.
             let sure = ended || !matches!(seen, Some(("gateway_exited", _)));
             ended = seen.is_some();
             if let Some((code, reason)) = seen.filter(|_| sure) {
@@ -82,7 +85,7 @@ async fn wait_in_place(cx: &JobContext) -> Result<(), StepError> {
     cx.log(&format!("The gateway answered after {:.1} s", began.elapsed().as_secs_f64())).await
 }
 
-/// It took too long. Where others booted too, it may be well once they are done.
+/// The failure of a gateway that took too long. If others booted too, a retry may succeed.
 async fn too_late(cx: &JobContext, container_id: &Reference, patience: &Patience) -> StepError {
     let waited = patience.elapsed().as_secs();
     if !patience.was_slowed() {
@@ -96,7 +99,7 @@ async fn too_late(cx: &JobContext, container_id: &Reference, patience: &Patience
     }
 }
 
-/// Why waiting longer is of no use, if it is not: a code and a sentence.
+/// A code and a sentence if waiting longer cannot help.
 fn hopeless(state: Option<GatewayState>, restarts_before: i64) -> Option<(&'static str, String)> {
     let Some(state) = state else {
         return Some(("container_gone", "The container was removed while its gateway started.".into()));
@@ -119,7 +122,7 @@ fn hopeless(state: Option<GatewayState>, restarts_before: i64) -> Option<(&'stat
     None
 }
 
-/// A failure that ends with what the gateway said last.
+/// A failure that ends with the gateway's last output.
 async fn failed(cx: &JobContext, container_id: &Reference, code: &'static str, reason: &str) -> StepError {
     let secrets = match cx.instance().await.and_then(|(instance, _)| cx.secrets(&instance)) {
         Ok(secrets) => secrets,
@@ -128,7 +131,7 @@ async fn failed(cx: &JobContext, container_id: &Reference, code: &'static str, r
     let message = match cx.env.runtime.tail(container_id, LAST_WORDS, &secrets.known()).await {
         Ok(words) if words.is_empty() => format!("{reason} It printed nothing."),
         Ok(words) => format!("{reason} Its last output:\n{}", words.join("\n")),
-        // The reason stands without them, and silence would be another finding.
+        // The reason holds without the output.
         Err(error) => format!("{reason} Its last output could not be read: {error}."),
     };
     StepError::permanent(code, message)

@@ -1,12 +1,13 @@
-//! Updates every instance, in waves: one, then a tenth, then the rest, and last those that are in trouble already.
+//! Updates every instance in waves: one, then a tenth, then the rest, and last those that already have problems.
 //!
-//! A failure counts against the image only if the gateway ran before and comes up again with the old image. If the old one does
-//! not come up either, the fault is the instance's own, and says nothing about the others: tenants own their configuration, and must
-//! not be able to hold back an update of everybody. For the same reason a stop takes failures of two people's instances,
-//! where there are two; `judge` says how many. Until one gateway has come up with the new image, instances are tried one at a time.
+//! A failure counts against the image only if the gateway ran before and comes up again with the old image. If the old
+//! one does not come up either, the instance itself is at fault, and that says nothing about the others: tenants own
+//! their configuration and must not be able to block a rollout. For the same reason, stopping takes failures of
+//! instances of two owners, if there are two; see `judge`. Until one gateway has come up with the new image, instances
+//! are tried one at a time.
 //!
-//! Each instance is updated by a job of its own, which rolls back by itself; this one only makes them and watches. What it
-//! has made is in the table `rollout_members`, so that another worker can go on with it.
+//! Each instance is updated by a job of its own, which rolls back by itself. The rollout only queues and watches these
+//! jobs. Its state is in the table `rollout_members`, so another worker can continue it.
 
 use std::time::Duration;
 
@@ -27,34 +28,35 @@ use serde_json::json;
 use super::container;
 use crate::job::{context::JobContext, error::StepError};
 
-/// Instances that are updated side by side: their boots are bound by CPU.
+/// Instances updated at once: boots are bound by CPU.
 const SIDE_BY_SIDE: usize = 4;
 
-/// So many failures of the image stop it, if they are also more than a tenth of those that tried it.
+/// This many failures of the image stop the rollout, if they are also more than a tenth of the instances that tried it.
 const IMAGE_FAILURES: i64 = 2;
 
-/// So many failures of the platform stop it, if they are also more than half of all: rather Docker or the disk is in trouble.
+/// This many failures of the platform stop the rollout, if they are also more than half of all: probably Docker or the
+/// disk has a problem.
 const PLATFORM_FAILURES: i64 = 3;
 
-/// Between two looks at the jobs of a wave.
+/// Delay between two checks of a wave's jobs.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Arguments of the job.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Payload {
-    /// Whom it is not about.
+    /// Instances to leave out.
     exclude: Vec<InstanceId>,
 }
 
-/// Why nothing more is begun.
+/// Why the rollout stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stop {
     Image,
     Platform,
 }
 
-/// Whether there is reason to stop.
+/// Whether the rollout must stop.
 fn judge(tally: &Tally) -> Option<Stop> {
     let Tally { proved, failed_by_image, failed_by_platform, owners, .. } = *tally;
     let of_several = |failing: i64| owners < 2 || failing >= 2;
@@ -101,7 +103,7 @@ pub(super) async fn update_all(cx: &JobContext) -> Result<(), StepError> {
             return Err(failure(&members, stop, tally.stuck));
         }
         if stop.is_none() {
-            // The wave under way: the first that is not at its end.
+            // The current wave: the first with open members.
             let open = |m: &&Member| matches!(m.status, MemberStatus::Waiting | MemberStatus::Updating);
             let wave = members.iter().filter(open).map(|m| m.wave).min();
             let next = members.iter().filter(|m| Some(m.wave) == wave && m.status == MemberStatus::Waiting);
@@ -117,13 +119,13 @@ pub(super) async fn update_all(cx: &JobContext) -> Result<(), StepError> {
     }
 }
 
-/// `stop`: it did not go to its end. `stuck`: so many are not as they were before.
+/// `stop`: why the rollout stopped early, if it did. `stuck`: how many instances could not be rolled back.
 fn failure(members: &[Member], stop: Option<Stop>, stuck: i64) -> StepError {
     let failed: Vec<_> = members.iter().filter(|m| m.status == MemberStatus::Failed).collect();
     let by = |fault| failed.iter().filter(|m| m.fault == Some(fault)).count();
     let waiting = members.iter().filter(|m| m.status == MemberStatus::Waiting).count();
     let names: Vec<_> = failed.iter().map(|m| m.instance_id.as_str()).take(10).collect();
-    // What stopped it is what is to be read first.
+    // The message begins with what stopped the rollout.
     let blamed = match stop {
         Some(Stop::Platform) => MemberFault::Platform,
         _ => MemberFault::Image,
@@ -155,14 +157,14 @@ fn failure(members: &[Member], stop: Option<Stop>, stuck: i64) -> StepError {
     StepError::permanent(code, message)
 }
 
-/// How an update ended.
+/// How the update of a member ended.
 struct Ended {
     status: MemberStatus,
     fault: Option<MemberFault>,
     message: Option<String>,
 }
 
-/// The members as they are now: those whose job has ended have ended.
+/// The members now. Records the result of those whose job has ended.
 async fn look(cx: &JobContext) -> Result<Vec<Member>, StepError> {
     let mut members = rollout::members(&mut *cx.env.db.conn().await?, cx.job.id).await?;
     for member in members.iter_mut().filter(|m| m.status == MemberStatus::Updating) {
@@ -201,7 +203,7 @@ fn explained(fault: MemberFault) -> &'static str {
     }
 }
 
-/// How an update's end counts, if it has ended.
+/// The result of an update, if it has ended.
 fn ended(job: Option<Job>, ran: bool, came_back: Option<bool>) -> Option<Ended> {
     let end = |status, message: Option<&str>| Some(Ended { status, fault: None, message: message.map(str::to_owned) });
     let Some(job) = job else { return end(MemberStatus::Skipped, Some("Its job was deleted.")) };
@@ -216,13 +218,13 @@ fn ended(job: Option<Job>, ran: bool, came_back: Option<bool>) -> Option<Ended> 
     }
 }
 
-/// Whose fault a failed update is. `code` is why it failed, `ran` whether the gateway answered before it, `came_back` whether it
-/// did again after it.
+/// What caused a failed update. `code` is its error code, `ran` whether the gateway answered before it, `came_back`
+/// whether it did so again after the undo.
 fn fault(code: &str, ran: bool, came_back: Option<bool>) -> MemberFault {
     match (code, came_back) {
         ("gateway_exited" | "gateway_not_ready", Some(true)) if ran => MemberFault::Image,
         ("gateway_exited" | "gateway_not_ready", Some(_)) => MemberFault::Instance,
-        // Its files cannot be worked on as its owner has left them.
+        // Its owner left its files in a state that cannot be edited.
         _ if code.starts_with("config_") => MemberFault::Instance,
         _ => MemberFault::Platform,
     }
@@ -271,7 +273,7 @@ async fn begin(cx: &JobContext, id: &InstanceId) -> Result<(), StepError> {
     Ok(())
 }
 
-/// The way back: what was not begun is left as it is, and what is under way is rolled back and awaited.
+/// Undo of the rollout: leaves waiting members as they are, and cancels and awaits running updates.
 pub(super) async fn leave_rest(cx: &JobContext) -> Result<(), StepError> {
     let why = "The rollout ended before its turn.";
     cx.fenced(async |conn| Ok(rollout::skip_waiting(conn, cx.job.id, why).await?)).await?;

@@ -1,7 +1,7 @@
-//! The address of an instance at nginx.
+//! The route of an instance at nginx.
 //!
-//! What is routed follows from the rows; these steps see to it that nginx knows before the job goes on. Where nginx is not
-//! there or does not take the map up, no job fails for it: the reconciler goes on trying, and says so.
+//! The rows determine the routes. These steps wait until nginx has them. No job fails because of nginx: if it is
+//! missing or does not take the map, the reconciler tries again and reports it.
 
 use std::time::Duration;
 
@@ -16,13 +16,13 @@ use crate::job::{context::JobContext, error::StepError};
 /// How long a job waits for nginx.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Opens the address of a gateway that answers.
+/// Opens the route of a gateway that answers.
 pub(super) async fn open(cx: &JobContext) -> Result<(), StepError> {
     if !cx.env.routes.are_kept() {
         return Ok(());
     }
     let (instance, port) = cx.instance_with_port().await?;
-    // An update of an instance that was stopped ends with a stopped one.
+    // The update of a stopped instance ends with a stopped one.
     if !cx.env.probe.is_ready(cx.env.runtime.address(port)).await {
         return Ok(());
     }
@@ -30,18 +30,18 @@ pub(super) async fn open(cx: &JobContext) -> Result<(), StepError> {
     settle(cx).await.map(drop)
 }
 
-/// Closes the address of an instance whose status says that it is not routed any more.
+/// Closes the route of an instance that its status no longer routes.
 pub(super) async fn close(cx: &JobContext) -> Result<(), StepError> {
     if !cx.env.routes.are_kept() || settle(cx).await? || cx.job.kind != JobKind::Delete {
         return Ok(());
     }
-    // nginx may still send people there: nobody else gets the port until that is over.
+    // nginx may still send requests there: keep the port reserved until it has let go.
     let id = cx.instance_id()?;
     cx.fenced(async |conn| Ok(port::refuse(conn, id).await?)).await?;
     cx.log("The port stays reserved until nginx has removed the route").await
 }
 
-/// Whether nginx has what the rows say now.
+/// Whether nginx has the current routes.
 async fn settle(cx: &JobContext) -> Result<bool, StepError> {
     let applied = tokio::select! {
         applied = cx.env.routes.settle(PATIENCE) => applied,
