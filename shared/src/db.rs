@@ -1,11 +1,11 @@
-//! Postgres: the truth. One file per table, each with its rows and its queries.
+//! Postgres, the source of truth. One file for each table, with its rows and queries.
 //!
-//! - Queries that a person may cause start from a [`Scope`], which only an authenticated principal yields. What a person
-//!   asks for as an owner is asked in a transaction that sees nothing else ([`Db::read`], [`Db::write`]): policies on the
-//!   tables' rows say the same once more, so that a query that forgets its scope finds nothing.
-//! - Times are compared on the database's clock only.
-//! - A transaction never runs in a future that somebody else may drop (an HTTP handler is dropped when its client
-//!   goes away): callers spawn it.
+//! - Queries on a person's behalf start from a [`Scope`], which only an authenticated principal yields. An owner's
+//!   queries run in a transaction that sees nothing else ([`Db::read`], [`Db::write`]): row-level security repeats the
+//!   check, so that a query that forgets its scope finds nothing.
+//! - Times are compared by the database's clock only.
+//! - A transaction never runs in a future that may be dropped. An HTTP handler is dropped when its client disconnects,
+//!   so callers spawn the transaction.
 
 use std::{sync::Arc, time::Duration};
 
@@ -66,36 +66,37 @@ pub mod worker;
 
 pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations");
 
-/// Any number; the same in every process, so that one migrates while the others wait.
+/// An arbitrary number, the same in every process: one migrates while the others wait.
 const MIGRATION_LOCK: i64 = 0x636c_6177;
 
-/// How long one statement may take in Postgres before it gives up.
+/// Time limit of a statement in Postgres.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long to wait for a connection, a free one or a new one.
+/// Time limit for a connection from the pool, whether free or new.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a session says that is ended from outside (57P01), where it has the time to say something. Diesel passes on the
-/// words only, and has no kind for it.
+/// What Postgres says when it ends a session from outside (57P01) and has time to say it. Diesel passes on only the
+/// text and has no error kind for it.
 const LAST_WORDS: [&str; 2] =
     ["terminating connection due to administrator command", "terminating connection due to unexpected postmaster exit"];
 
-/// How long the other side may leave what was sent to it unacknowledged. The kernel alone would wait for a quarter of an
-/// hour, and a pool hands out connections to a host that is gone for as long.
+/// How long sent data may stay unacknowledged. The kernel alone would wait for a quarter of an hour, and the pool would
+/// hand out connections to a dead host for as long.
 const DEAD_AFTER: Duration = Duration::from_secs(10);
 
-/// Says that claims choose by kind (`db/lease.rs`): a trigger keeps jobs of newer kinds from programs that do not.
+/// Tells a trigger that this program claims by kind (`db/lease.rs`). The trigger keeps jobs of newer kinds from
+/// programs that do not.
 const CLAIMS_BY_KIND: &str = "SET clawdeploy.claims = 'by_kind'";
 
-/// Makes the role under which people's rows are asked for, and says what it may.
+/// Creates the role for people's queries and its rights.
 const TENANT_RIGHTS: &str = include_str!("db/tenant.sql");
 
 pub type Conn = AsyncPgConnection;
 
-/// A connection that goes back to its pool.
+/// A connection that returns to its pool.
 pub type Pooled = Object<Conn>;
 
-/// Where the database is, with the time limits of a connection to it.
+/// Reads the address of the database and sets the time limits of its connections.
 fn target(args: &DatabaseArgs) -> Result<Target, DbError> {
     let unusable =
         |error: UrlError| DbError::Settings(format!("CLAWDEPLOY_DATABASE_URL: {}", crate::telemetry::chain(&error)));
@@ -109,7 +110,7 @@ fn json(value: &impl serde::Serialize) -> Result<serde_json::Value, DbError> {
     serde_json::to_value(value).map_err(|e| DbError::Query(diesel::result::Error::SerializationError(e.into())))
 }
 
-/// A text as a LIKE pattern that matches just that text.
+/// Escapes a text for a LIKE pattern that matches exactly that text.
 fn escape_like(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -127,7 +128,7 @@ pub enum DbError {
     Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("the database did not answer in time")]
     Timeout,
-    /// What the settings say cannot work, however long one waits.
+    /// A setting that cannot work, so waiting does not help.
     #[error("{0}")]
     Settings(String),
     #[error("a query failed")]
@@ -146,7 +147,7 @@ impl From<ConnectError> for DbError {
 }
 
 impl DbError {
-    /// The constraint that the write would have broken.
+    /// The constraint that the write violated.
     pub fn broken_constraint(&self) -> Option<&str> {
         match self {
             Self::Query(diesel::result::Error::DatabaseError(
@@ -159,7 +160,7 @@ impl DbError {
         }
     }
 
-    /// Whether the row that was asked for is not there.
+    /// Whether the requested row does not exist.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Query(diesel::result::Error::NotFound))
     }
@@ -181,7 +182,7 @@ impl DbError {
     }
 }
 
-/// Handle on the database; clones share its pool.
+/// Handle on the database. Clones share its pool.
 #[derive(Clone)]
 pub struct Db {
     pool: Pool<Conn>,
@@ -194,7 +195,7 @@ impl std::fmt::Debug for Db {
     }
 }
 
-/// Prepares a pool; nothing is connected yet.
+/// Creates a pool without connecting.
 fn pool(args: &DatabaseArgs, target: &Arc<Target>) -> Result<Pool<Conn>, DbError> {
     let setup: Arc<str> = format!(
         "SET statement_timeout = {}; SET idle_in_transaction_session_timeout = 30000; {CLAIMS_BY_KIND}",
@@ -202,7 +203,7 @@ fn pool(args: &DatabaseArgs, target: &Arc<Target>) -> Result<Pool<Conn>, DbError
     )
     .into();
     let mut config = ManagerConfig::default();
-    // A closed connection is noticed without asking the server on every checkout.
+    // Detects a closed connection without a query at every checkout.
     config.recycling_method = RecyclingMethod::Fast;
     let target = Arc::clone(target);
     config.custom_setup = Box::new(move |_| {
@@ -213,7 +214,7 @@ fn pool(args: &DatabaseArgs, target: &Arc<Target>) -> Result<Pool<Conn>, DbError
             Ok(conn)
         })
     });
-    // The set-up knows where to connect.
+    // The set-up function knows the address.
     Pool::builder(AsyncDieselConnectionManager::<Conn>::new_with_config("", config))
         .max_size(args.database_connections)
         .runtime(Runtime::Tokio1)
@@ -225,13 +226,13 @@ fn pool(args: &DatabaseArgs, target: &Arc<Target>) -> Result<Pool<Conn>, DbError
 }
 
 impl Db {
-    /// Prepares the pool; nothing is connected yet.
+    /// Creates the pool without connecting.
     pub fn new(args: &DatabaseArgs) -> Result<Self, DbError> {
         let target = Arc::new(target(args)?);
         Ok(Self { pool: pool(args, &target)?, target })
     }
 
-    /// A connection that sees everything: for the system itself, and for whoever administrates.
+    /// A connection that sees everything, for the system and for administrators.
     pub async fn conn(&self) -> Result<Pooled, DbError> {
         self.pool.get().await.map_err(|e| match e {
             deadpool::managed::PoolError::Timeout(_) => DbError::Timeout,
@@ -239,12 +240,12 @@ impl Db {
         })
     }
 
-    /// Brings the schema and the rights of people's connections up to date, one process at a time.
+    /// Migrates the schema and the rights of the tenant role, one process at a time.
     ///
-    /// Needs the multi-threaded runtime: diesel's migrations block the thread they run on.
+    /// Needs the multi-threaded runtime, because diesel's migrations block their thread.
     pub async fn migrate(&self) -> Result<(), DbError> {
         pooler::refuse_shared_sessions(&self.target).await?;
-        // A connection of its own: a migration may take longer than a statement is given in the pool.
+        // A connection of its own, because a migration may exceed the pool's statement timeout.
         let mut conn = tokio::time::timeout(CONNECT_TIMEOUT, self.target.connect())
             .await
             .map_err(|_| DbError::Timeout)?
@@ -256,11 +257,11 @@ impl Db {
             tracing::info!(migration = %version, "Migrated the database");
         }
         harness.into_inner().batch_execute(TENANT_RIGHTS).await?;
-        // The lock goes with the connection.
+        // Closing the connection releases the lock.
         Ok(())
     }
 
-    /// As [`Self::migrate`], waiting up to `patience` for a Postgres that is not up yet.
+    /// Like [`Self::migrate`], but waits up to `patience` for Postgres to come up.
     pub async fn migrate_when_up(&self, patience: Duration) -> Result<(), DbError> {
         let began = std::time::Instant::now();
         loop {

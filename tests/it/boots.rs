@@ -14,7 +14,7 @@ use diesel_async::SimpleAsyncConnection as _;
 use crate::leases::{LONG, SHORT, Tables};
 
 /// Of a person; of nobody.
-const PERSON: Ask = Ask { places: 1, by_system: false, at_once: false };
+const PERSON: Ask = Ask { slots: 1, by_system: false, at_once: false };
 const SYSTEM: Ask = Ask { by_system: true, ..PERSON };
 
 /// Asks; fails where the lease is lost.
@@ -59,7 +59,7 @@ async fn in_the_order_in_which_they_asked() {
     leave(&tables, &first).await;
     assert_eq!(ask(&tables, &third, PERSON).await, waits(0, 1), "however often it asks");
     assert_eq!(ask(&tables, &second, PERSON).await, Turn::Admitted);
-    assert_eq!(ask(&tables, &third, Ask { places: 2, ..PERSON }).await, Turn::Admitted, "as many as there are places");
+    assert_eq!(ask(&tables, &third, Ask { slots: 2, ..PERSON }).await, Turn::Admitted, "as many as there are slots");
     assert_eq!(booting(&tables).await, 2);
 }
 
@@ -159,7 +159,7 @@ async fn a_place_is_not_for_ever() {
 async fn the_last_place_is_given_once() {
     let tables = Tables::new().await;
     let leases: [Lease; 6] = claimed(&tables, "a", LONG).await;
-    let asked = leases.iter().map(|lease| ask(&tables, lease, Ask { places: 2, ..PERSON }));
+    let asked = leases.iter().map(|lease| ask(&tables, lease, Ask { slots: 2, ..PERSON }));
     let admitted = futures_util::future::join_all(asked).await.into_iter().filter(|turn| *turn == Turn::Admitted);
     assert_eq!(admitted.count(), 2);
 }

@@ -157,7 +157,7 @@ async fn a_pooler_of_transactions_ends_both_programs() {
         let ended = run(&env, program, &[command], "", &changes).await;
         let told = text(&ended.stderr);
         assert_eq!(ended.status.code(), Some(1), "{program:?}: {told}");
-        for needle in [VARIABLE, "Locks of migrations and of the reconciler", "Set pool_mode=session"] {
+        for needle in [VARIABLE, "Migration and reconciler locks", "Set pool_mode=session"] {
             assert!(told.contains(needle), "{program:?}: {needle}: {told}");
         }
         assert!(!told.contains("postgres://"), "{program:?}: {told}");

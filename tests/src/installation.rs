@@ -129,12 +129,12 @@ impl Installation {
         assert_eq!(self.rows(fallen).await, Vec::<Value>::new(), "a former holder of a lease wrote to a story");
         let ends = "SELECT j.id, j.status, count(e.id) AS ends FROM jobs j LEFT JOIN job_events e ON e.job_id = j.id AND e.kind = 'finished' \
             AND e.id > (SELECT max(id) FROM job_events a WHERE a.job_id = j.id \
-                AND (a.kind = 'accepted' OR a.message LIKE 'Put back by hand%')) \
+                AND (a.kind = 'accepted' OR a.message LIKE 'Retried by an administrator%')) \
             GROUP BY j.id, j.status HAVING count(e.id) <> 1";
         assert_eq!(self.rows(ends).await, Vec::<Value>::new(), "jobs that did not end exactly once");
         let stray = "SELECT job_id FROM job_events e WHERE kind <> 'finished' AND kind <> 'accepted' AND EXISTS \
             (SELECT 1 FROM job_events f WHERE f.job_id = e.job_id AND f.kind = 'finished' AND f.id < e.id) AND NOT EXISTS \
-            (SELECT 1 FROM job_events f WHERE f.job_id = e.job_id AND f.message LIKE 'Put back by hand%')";
+            (SELECT 1 FROM job_events f WHERE f.job_id = e.job_id AND f.message LIKE 'Retried by an administrator%')";
         assert_eq!(self.rows(stray).await, Vec::<Value>::new(), "stories that go on after their end");
         let between = "SELECT id, status FROM instances WHERE status IN ('pending', 'provisioning', 'stopping', 'deleting', 'updating')";
         assert_eq!(self.rows(between).await, Vec::<Value>::new(), "instances that hang between two states");

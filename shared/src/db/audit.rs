@@ -1,4 +1,4 @@
-//! Who changed what.
+//! The audit log: who changed what.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -58,32 +58,32 @@ pub struct NewAuditEntry<'a> {
     pub outcome: Outcome,
 }
 
-/// Adds an entry, in the transaction of the change itself.
+/// Adds an entry. Call it in the transaction of the change.
 pub async fn insert(conn: &mut Conn, entry: &NewAuditEntry<'_>) -> Result<(), DbError> {
     diesel::insert_into(audit::table).values(entry).execute(conn).await?;
     Ok(())
 }
 
-/// Which entries; what is `None` does not matter.
+/// Filter for entries. `None` matches everything.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// What this person did, and what was done to what is this person's.
+    /// What this person did, and what was done to their things.
     pub about: Option<UserId>,
     /// Actor, by e-mail or name.
     pub actor: Option<String>,
-    /// `noun.verb`, or a noun with everything that is done to it.
+    /// `noun.verb`, or a noun for everything done to it.
     pub action: Option<String>,
     pub target_kind: Option<String>,
     pub target_id: Option<String>,
     pub owner: Option<UserId>,
     pub outcome: Option<Outcome>,
-    /// From this moment on.
+    /// From this time on.
     pub from: Option<DateTime<Utc>>,
-    /// Before this moment.
+    /// Before this time.
     pub until: Option<DateTime<Utc>>,
 }
 
-/// A page, newest first: those before `before`.
+/// A page of entries before `before`, newest first.
 pub async fn list(
     conn: &mut Conn,
     filter: &Filter,
@@ -98,7 +98,7 @@ pub async fn list(
         query = query.filter(audit::actor_id.is_not_distinct_from(id).or(audit::owner_id.is_not_distinct_from(id)));
     }
     if let Some(actor) = &filter.actor {
-        // Addresses are written down in their normal form, and were not always.
+        // Addresses are stored in their normal form now but were not always.
         query = query.filter(audit::actor.eq_any([actor.clone(), email_key(actor)]));
     }
     match filter.action.as_deref() {

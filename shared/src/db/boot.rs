@@ -1,8 +1,8 @@
-//! Who may boot a gateway now. Boots are bound by CPU: many at once are all slow, so they are admitted in turn, over all workers
-//! of the engine.
+//! Decides who may boot a gateway. Boots are bound by CPU: many at once are all slow, so boots are admitted in turn,
+//! over all workers of the engine.
 //!
-//! A place is taken by each job that was admitted, and by each gateway that boots by itself, as all do after a reboot of the
-//! host. A row is valid while that attempt of its job runs, so what a lost worker held is free as soon as its lease has run out.
+//! Each admitted job takes a slot, and so does each gateway that boots by itself, as all do after a reboot of the host.
+//! A row is valid while that attempt of its job runs, so a lost worker's slot is free once its lease expires.
 
 use diesel::{prelude::*, sql_types};
 use diesel_async::{AsyncConnection as _, RunQueryDsl};
@@ -13,33 +13,33 @@ use super::{
     schema::boots,
 };
 
-/// Any number; the same in every process, so that one asks after the other.
+/// An arbitrary number, the same in every process, so that requests are handled one after the other.
 const LOCK: i64 = 0x0063_6c61_7762_6f6f;
 
-/// A boot that takes longer waits for something else than CPU, and frees its place. Nobody can keep others waiting by gateways that
-/// never answer.
-const PLACE_SECONDS: f64 = 60.0;
+/// A boot that takes longer waits for something other than CPU, and its slot is freed. So gateways that never answer
+/// cannot block others.
+const SLOT_SECONDS: f64 = 60.0;
 
-/// Answer to whoever wants to boot a gateway.
+/// Answer to a request for a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
     Admitted,
     Waits {
         /// Gateways that boot now.
         booting: i64,
-        /// Others that wait and come before.
+        /// Jobs that wait and come first.
         ahead: i64,
     },
 }
 
-/// How to ask.
+/// A request for a slot.
 #[derive(Debug, Clone, Copy)]
 pub struct Ask {
     /// Gateways that may boot at once.
-    pub places: i64,
-    /// Nobody asked for the job: people's go first.
+    pub slots: i64,
+    /// The system made the job. Jobs of people go first.
     pub by_system: bool,
-    /// It does not wait, and only counts.
+    /// Do not wait; only count the boot.
     pub at_once: bool,
 }
 
@@ -53,9 +53,9 @@ struct Now {
     admitted: bool,
 }
 
-/// Asks for a place to boot in. Whoever has to wait asks again, and keeps the turn meanwhile.
+/// Requests a slot to boot. A job that has to wait asks again and keeps its turn.
 pub async fn ask(conn: &mut Conn, lease: &Lease, ask: Ask) -> Result<Turn, LeaseError> {
-    // Not `fenced`: the job's row would be locked, and its renewal wait, for as long as others ask.
+    // Not `fenced`: that would lock the job's row, and renewals would wait for other requests.
     conn.transaction::<_, LeaseError, _>(async |conn| {
         diesel::sql_query("SELECT pg_advisory_xact_lock($1)").bind::<sql_types::Int8, _>(LOCK).execute(conn).await?;
         lease::hold(conn, lease).await?;
@@ -85,11 +85,11 @@ pub async fn ask(conn: &mut Conn, lease: &Lease, ask: Ask) -> Result<Turn, Lease
              FROM boots AS own WHERE own.job_id = $1",
         )
         .bind::<sql_types::Uuid, _>(lease.job)
-        .bind::<sql_types::Float8, _>(PLACE_SECONDS)
+        .bind::<sql_types::Float8, _>(SLOT_SECONDS)
         .get_result(conn)
         .await?;
         if !now.admitted {
-            if !ask.at_once && now.booting + now.ahead >= ask.places {
+            if !ask.at_once && now.booting + now.ahead >= ask.slots {
                 return Ok(Turn::Waits { booting: now.booting, ahead: now.ahead });
             }
             diesel::update(boots::table.find(lease.job))
@@ -102,7 +102,7 @@ pub async fn ask(conn: &mut Conn, lease: &Lease, ask: Ask) -> Result<Turn, Lease
     .await
 }
 
-/// Frees the place of a job.
+/// Frees a job's slot.
 pub async fn leave(conn: &mut Conn, lease: &Lease) -> Result<(), LeaseError> {
     lease::fenced::<_, LeaseError>(conn, lease, async |conn| {
         diesel::delete(boots::table.find(lease.job)).execute(conn).await?;
@@ -111,7 +111,7 @@ pub async fn leave(conn: &mut Conn, lease: &Lease) -> Result<(), LeaseError> {
     .await
 }
 
-/// How many gateways boot now, those included that take longer than usual.
+/// How many gateways boot now, including those that take longer than usual.
 pub async fn count(conn: &mut Conn) -> Result<i64, super::DbError> {
     #[derive(QueryableByName)]
     struct Booting {

@@ -1,4 +1,4 @@
-//! How Postgres is connected to: plainly or by TLS, as `sslmode` in the database's URL says, with libpq's meaning.
+//! Connects to Postgres, plainly or by TLS, according to `sslmode` in the database's URL with libpq's meaning.
 //!
 //! | `sslmode` | encrypted | the server's certificate |
 //! |---|---|---|
@@ -8,8 +8,8 @@
 //! | `verify-ca` | yes | comes from `sslrootcert`, or one that the system trusts |
 //! | `verify-full` | yes | the same, and is for the host in the URL |
 //!
-//! Without `sslmode` it is `disable` for this machine's own Postgres and `prefer` for any other. Unlike libpq's, `prefer` does
-//! not try a second time without TLS after a handshake that failed.
+//! The default is `disable` for this machine's own Postgres and `prefer` for any other. Unlike libpq's, `prefer` does
+//! not retry without TLS after a failed handshake.
 
 use std::{
     fmt::Write as _,
@@ -43,7 +43,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream as Encrypted};
 /// Why the database's URL cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum UrlError {
-    #[error("it is not usable")]
+    #[error("it cannot be used")]
     Syntax(#[source] tokio_postgres::Error),
     #[error("sslmode={0:?} is unknown; it is disable, prefer, require, verify-ca or verify-full")]
     Mode(String),
@@ -62,7 +62,7 @@ pub enum UrlError {
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// It is of no use to try again: a setting has to be changed.
+    /// A setting must be changed, so a retry does not help.
     #[error("{advice} ({problem})")]
     Settings { advice: &'static str, problem: String },
     #[error("no connection")]
@@ -84,7 +84,7 @@ impl Mode {
     fn parse(word: &str) -> Result<Self, UrlError> {
         Ok(match word {
             "disable" => Self::Disable,
-            // libpq's `allow` begins without TLS; a little better does no harm.
+            // libpq's `allow` starts without TLS. Starting with TLS does no harm.
             "allow" | "prefer" => Self::Prefer,
             "require" => Self::Require,
             "verify-ca" => Self::VerifyCa,
@@ -94,7 +94,7 @@ impl Mode {
     }
 }
 
-/// The database's URL, read.
+/// The parsed URL of the database.
 #[derive(Clone)]
 pub struct Target {
     config: Config,
@@ -108,7 +108,7 @@ impl std::fmt::Debug for Target {
 }
 
 impl Target {
-    /// Reads a URL, and the certificates that it names.
+    /// Parses a URL and loads the certificates that it names.
     pub fn parse(url: &str) -> Result<Self, UrlError> {
         let (rest, named) = take_ours(url)?;
         let mut config: Config = rest.parse().map_err(UrlError::Syntax)?;
@@ -118,7 +118,7 @@ impl Target {
             None if is_local(&config) => Mode::Disable,
             None => Mode::Prefer,
         };
-        // Nobody listens in on a socket of this machine, and libpq has no TLS there either.
+        // Nobody can listen in on a local socket, and libpq does not use TLS there either.
         if config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_))) {
             mode = Mode::Disable;
         }
@@ -137,7 +137,7 @@ impl Target {
         Ok(Self { config, tls })
     }
 
-    /// The settings of a connection, for time limits.
+    /// The connection settings, for setting time limits.
     pub fn config_mut(&mut self) -> &mut Config {
         &mut self.config
     }
@@ -156,7 +156,7 @@ impl Target {
         made.map_err(ConnectError::Diesel)
     }
 
-    /// A connection without diesel, which prepares no statements.
+    /// A plain connection without diesel, which prepares no statements.
     pub(super) async fn connect_plainly(&self) -> Result<Client, ConnectError> {
         Ok(match &self.tls {
             None => {
@@ -182,15 +182,15 @@ impl From<ConnectError> for diesel::ConnectionError {
     }
 }
 
-/// Says what to change, where that is known.
+/// Says what to change, if that is known.
 fn explain(error: tokio_postgres::Error) -> ConnectError {
     let problem = crate::telemetry::chain(&error);
     let settings = |advice| ConnectError::Settings { advice, problem: problem.clone() };
     if problem.contains("server does not support TLS") {
-        return settings("the database server does not offer TLS: switch it on there, or change sslmode");
+        return settings("the database server does not offer TLS: enable it there, or change sslmode");
     }
     if problem.contains("no pg_hba.conf entry") && problem.contains("no encryption") {
-        return settings("the database server wants TLS: add sslmode=require, or better verify-full, to the URL");
+        return settings("the database server requires TLS: add sslmode=require, or better verify-full, to the URL");
     }
     let Some(tls) = rustls_error(&error) else { return ConnectError::Failed(error) };
     match tls {
@@ -200,10 +200,11 @@ fn explain(error: tokio_postgres::Error) -> ConnectError {
             "the database server's certificate is for another host: correct the host in the URL, or the certificate",
         ),
         rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => settings(
-            "the database server's certificate is of an authority that is not trusted: name its certificate with sslrootcert",
+            "the database server's certificate is from an untrusted authority: name the authority's certificate with \
+             sslrootcert",
         ),
         rustls::Error::InvalidCertificate(_) => {
-            settings("the database server's certificate is not good; see sslmode and sslrootcert")
+            settings("the database server's certificate is not valid; see sslmode and sslrootcert")
         }
         _ => ConnectError::Failed(error),
     }
@@ -229,7 +230,7 @@ struct Named {
     root_cert: Option<String>,
 }
 
-/// Takes the parameters out of the URL that `tokio_postgres` does not know.
+/// Removes the parameters from the URL that `tokio_postgres` does not know.
 fn take_ours(url: &str) -> Result<(String, Named), UrlError> {
     let Some((base, query)) = url.split_once('?') else { return Ok((url.to_owned(), Named::default())) };
     let (mut rest, mut named) = (base.to_owned(), Named::default());
@@ -249,7 +250,7 @@ fn take_ours(url: &str) -> Result<(String, Named), UrlError> {
     Ok((rest, named))
 }
 
-/// A value without its percent signs.
+/// Decodes percent-encoding.
 fn decoded(value: &str) -> String {
     let bytes = value.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
@@ -296,7 +297,7 @@ fn roots(file: Option<String>, mode: &'static str) -> Result<RootCertStore, UrlE
     if roots.is_empty() { Err(UrlError::NoRootCert(file)) } else { Ok(roots) }
 }
 
-/// `prefer` and `require`: any certificate will do. What is signed by its key still has to be.
+/// `prefer` and `require`: accepts any certificate, but still verifies that the server has its key.
 #[derive(Debug)]
 struct Anybody(Arc<CryptoProvider>);
 
@@ -335,7 +336,7 @@ impl ServerCertVerifier for Anybody {
     }
 }
 
-/// `verify-ca`: the authority has to be right, the name does not.
+/// `verify-ca`: checks the authority but not the host name.
 #[derive(Debug)]
 struct AnyName(Arc<WebPkiServerVerifier>);
 
@@ -349,7 +350,7 @@ impl ServerCertVerifier for AnyName {
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         match self.0.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
-            // The name is looked at last, when everything else was found good.
+            // The name is checked last, after everything else was found valid.
             Err(rustls::Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) => Ok(ServerCertVerified::assertion()),
@@ -390,7 +391,7 @@ struct Handshake {
     name: ServerName<'static>,
 }
 
-/// An encrypted connection. It offers no channel binding: SCRAM goes without, as with most poolers.
+/// An encrypted connection. It offers no channel binding: SCRAM works without, as with most poolers.
 struct Stream<S>(Encrypted<S>);
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> MakeTlsConnect<S> for MakeTls {

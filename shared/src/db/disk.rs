@@ -1,4 +1,4 @@
-//! What instances' files take, as it was measured last.
+//! The last measured size of instances' files.
 
 use std::time::Duration;
 
@@ -28,8 +28,8 @@ struct Id {
     id: InstanceId,
 }
 
-/// Instances that were not measured within `every`, the longest waiting first, at most `limit` of them. Not those that have no
-/// files yet, or soon none any more.
+/// Instances not measured within `every`, the longest waiting first, at most `limit`. Leaves out instances without
+/// files and those being deleted.
 pub async fn due(conn: &mut Conn, every: Duration, limit: i64) -> Result<Vec<Instance>, DbError> {
     let without = [InstanceStatus::Pending, InstanceStatus::Provisioning, InstanceStatus::Deleting];
     let ids: Vec<Id> = diesel::sql_query(
@@ -51,7 +51,7 @@ pub async fn due(conn: &mut Conn, every: Duration, limit: i64) -> Result<Vec<Ins
         .await?)
 }
 
-/// Keeps a measurement. It is no change of the instance: `updated_at` stays.
+/// Stores a measurement. It does not count as a change of the instance: `updated_at` stays.
 pub async fn keep(conn: &mut Conn, id: &InstanceId, measured: Measured) -> Result<(), DbError> {
     diesel::update(instances::table.find(id))
         .set((
@@ -65,7 +65,7 @@ pub async fn keep(conn: &mut Conn, id: &InstanceId, measured: Measured) -> Resul
     Ok(())
 }
 
-/// Has an instance wait for its next turn although it could not be measured.
+/// Moves an instance to the end of the queue although it could not be measured.
 pub async fn pass_over(conn: &mut Conn, id: &InstanceId) -> Result<(), DbError> {
     diesel::update(instances::table.find(id)).set(instances::disk_measured_at.eq(now)).execute(conn).await?;
     Ok(())

@@ -1,4 +1,4 @@
-//! What the last probe of the instances' firewall found.
+//! The result of the last probe of the instances' firewall.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use super::{Conn, DbError};
 use crate::text_enum;
 
-/// A result that is older than this says nothing about now.
+/// An older result says nothing about the present.
 const STALE: Duration = Duration::from_mins(5);
 
 text_enum!(
@@ -70,7 +70,7 @@ async fn row(conn: &mut Conn, every: Duration) -> Result<Option<Row>, DbError> {
     Ok(row)
 }
 
-/// How the firewall is now, as far as is known.
+/// The current state of the firewall, as far as known.
 pub async fn current(conn: &mut Conn) -> Result<Firewall, DbError> {
     let unknown = |checked_at, message: &str| Firewall {
         state: FirewallState::Unknown,
@@ -78,20 +78,20 @@ pub async fn current(conn: &mut Conn) -> Result<Firewall, DbError> {
         message: Some(message.to_owned()),
     };
     Ok(match row(conn, STALE).await? {
-        None => unknown(None, "No worker has looked yet."),
+        None => unknown(None, "No worker has tested it yet."),
         Some(Row { kept, stale: true, .. }) => {
-            unknown(kept.checked_at, "No worker has looked for more than five minutes. See whether one runs.")
+            unknown(kept.checked_at, "No worker has tested it for more than five minutes. Check whether a worker runs.")
         }
         Some(Row { kept, .. }) => kept,
     })
 }
 
-/// The last result where it still counts: it is younger than `every`, and nobody has asked for a new one since.
+/// The last result if it is younger than `every` and nobody has asked for a new one since.
 pub async fn recent(conn: &mut Conn, every: Duration) -> Result<Option<Firewall>, DbError> {
     Ok(row(conn, every).await?.filter(|row| !row.due).map(|row| row.kept))
 }
 
-/// Keeps a result in place of the last one.
+/// Replaces the stored result.
 pub async fn record(conn: &mut Conn, worker: &str, state: FirewallState, message: Option<&str>) -> Result<(), DbError> {
     diesel::sql_query(
         "INSERT INTO firewall (state, message, worker, checked_at) VALUES ($1, $2, $3, clock_timestamp()) \

@@ -1,4 +1,4 @@
-//! Who a person is at a provider of identities: found by issuer and subject, never by an e-mail alone.
+//! Links people to identities of an identity provider. They are found by issuer and subject, never by e-mail alone.
 
 use diesel::{dsl::now, prelude::*};
 use diesel_async::RunQueryDsl;
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::ids::UserId;
 
-/// The person of an identity, suspended or not; notes that it was used, at most once a minute.
+/// The person with this identity, even if suspended. Records its use at most once a minute.
 pub async fn find(conn: &mut Conn, issuer: &str, subject: &str) -> Result<Option<User>, DbError> {
     let found = identities::table
         .inner_join(users::table)
@@ -30,7 +30,7 @@ pub async fn find(conn: &mut Conn, issuer: &str, subject: &str) -> Result<Option
     Ok(Some(user))
 }
 
-/// Notes whose identity this is; false: it is somebody's already.
+/// Links an identity to a person. False: it is already linked.
 pub async fn add(conn: &mut Conn, issuer: &str, subject: &str, user: UserId) -> Result<bool, DbError> {
     let values = (identities::issuer.eq(issuer), identities::subject.eq(subject), identities::user_id.eq(user));
     let added = diesel::insert_into(identities::table).values(values).on_conflict_do_nothing();

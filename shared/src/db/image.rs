@@ -75,7 +75,7 @@ pub struct ImageBuild {
     pub current_since: Option<DateTime<Utc>>,
 }
 
-/// What a build is to be made from.
+/// What to build from.
 #[derive(Debug, Clone, Copy)]
 pub struct NewBuild<'a> {
     pub job: JobId,
@@ -85,7 +85,7 @@ pub struct NewBuild<'a> {
     pub requested_by: Option<UserId>,
 }
 
-/// Begins the build of a job, or begins it again after its worker died.
+/// Begins the build of a job, or restarts it after its worker died.
 pub async fn begin(conn: &mut Conn, new: NewBuild<'_>) -> Result<ImageBuildId, DbError> {
     Ok(diesel::insert_into(images::table)
         .values((
@@ -109,7 +109,7 @@ pub async fn begin(conn: &mut Conn, new: NewBuild<'_>) -> Result<ImageBuildId, D
             images::progress.eq(0),
             images::error_message.eq(None::<String>),
             images::finished_at.eq(None::<DateTime<Utc>>),
-            // What an attempt made whose worker was lost, and what is made now, is another image.
+            // The image of a lost attempt differs from the one built now.
             images::image_id.eq(None::<String>),
             images::step_images.eq(sql::<Array<Text>>(
                 "CASE WHEN images.image_id IS NULL THEN images.step_images \
@@ -121,7 +121,7 @@ pub async fn begin(conn: &mut Conn, new: NewBuild<'_>) -> Result<ImageBuildId, D
         .await?)
 }
 
-/// Notes what a build came to: its content, and the version of OpenClaw where that is known before.
+/// Records what the reference resolved to, and the version of OpenClaw if it is already known.
 pub async fn resolved(conn: &mut Conn, id: ImageBuildId, revision: &str, version: Option<&str>) -> Result<(), DbError> {
     diesel::update(images::table.find(id))
         .set((images::revision.eq(revision), images::version.eq(version)))
@@ -130,13 +130,13 @@ pub async fn resolved(conn: &mut Conn, id: ImageBuildId, revision: &str, version
     Ok(())
 }
 
-/// Forgets a build that was not needed: its content is there already.
+/// Deletes a build that was not needed because the same content exists.
 pub async fn forget(conn: &mut Conn, id: ImageBuildId) -> Result<(), DbError> {
     diesel::delete(images::table.find(id)).execute(conn).await?;
     Ok(())
 }
 
-/// The newest image of this content that was built and, as far as is known, is still there.
+/// The newest image of this content that is built and, as far as known, still exists.
 pub async fn ready_of(conn: &mut Conn, source: ImageSource, revision: &str) -> Result<Option<ImageBuild>, DbError> {
     Ok(images::table
         .filter(images::source.eq(source).and(images::revision.eq(revision)))
@@ -148,7 +148,7 @@ pub async fn ready_of(conn: &mut Conn, source: ImageSource, revision: &str) -> R
         .optional()?)
 }
 
-/// What the build of a job made, where it has made an image: its worker died afterwards.
+/// The image of a job whose worker died after building it.
 pub async fn ready_by(conn: &mut Conn, job: JobId) -> Result<Option<ImageBuild>, DbError> {
     Ok(images::table
         .filter(images::job_id.eq(job).and(images::status.eq(ImageBuildStatus::Ready)))
@@ -159,7 +159,7 @@ pub async fn ready_by(conn: &mut Conn, job: JobId) -> Result<Option<ImageBuild>,
         .optional()?)
 }
 
-/// Notes which image a build has made, and its tags, before it gets them: only what is written down here is ours.
+/// Records the image of a build and its tags before it is tagged: only recorded images are ours.
 pub async fn note_made(conn: &mut Conn, id: ImageBuildId, image_id: &str, tags: &[String]) -> Result<(), DbError> {
     diesel::sql_query(
         "UPDATE images SET image_id = $2, \
@@ -173,10 +173,10 @@ pub async fn note_made(conn: &mut Conn, id: ImageBuildId, image_id: &str, tags: 
     Ok(())
 }
 
-/// Most images of steps that are written down of a build: its Dockerfile is not ours, and may print anything.
+/// Most step images recorded for a build. Its Dockerfile is not ours and may print anything.
 const STEP_IMAGES: i32 = 1000;
 
-/// Notes images that single steps of a build have made, by the beginning of their ids.
+/// Records the images of single steps of a build, by the prefix of their ids.
 pub async fn add_step_images(conn: &mut Conn, id: ImageBuildId, made: &[String]) -> Result<(), DbError> {
     diesel::sql_query("UPDATE images SET step_images = (step_images || $2)[1:$3] WHERE id = $1")
         .bind::<sql_types::Uuid, _>(id)
@@ -187,7 +187,7 @@ pub async fn add_step_images(conn: &mut Conn, id: ImageBuildId, made: &[String])
     Ok(())
 }
 
-/// Of these beginnings of image ids, those that steps of our builds have made.
+/// Those of these image id prefixes that steps of our builds made.
 pub async fn made_by_steps(conn: &mut Conn, ids: &[String]) -> Result<Vec<String>, DbError> {
     #[derive(QueryableByName)]
     struct Made {
@@ -203,7 +203,7 @@ pub async fn made_by_steps(conn: &mut Conn, ids: &[String]) -> Result<Vec<String
     Ok(made.into_iter().map(|made| made.id).collect())
 }
 
-/// An image that one of our builds made and that, as far as is known, is still there.
+/// An image that one of our builds made and that, as far as known, still exists.
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = images, check_for_backend(diesel::pg::Pg))]
 pub struct OwnImage {
@@ -216,8 +216,8 @@ pub struct OwnImage {
 }
 
 impl OwnImage {
-    /// The tags that we gave it. `repository` is where tags go; those of builds before they were written down are told from
-    /// what was built.
+    /// The tags that we gave it. `repository` is where tags go. For builds from before tags were recorded, they are
+    /// derived from what was built.
     pub fn tags(&self, repository: &str) -> Vec<String> {
         if !self.tags.is_empty() {
             return self.tags.clone();
@@ -230,14 +230,14 @@ impl OwnImage {
             ImageSource::Release => self.version.clone(),
             ImageSource::Git => self.revision.as_ref().map(|revision| format!("git-{}", of(revision))),
             ImageSource::Registry => self.revision.as_ref().map(|revision| format!("registry-{}", of(revision))),
-            // A newer version writes its tags down.
+            // A newer version records its tags.
             ImageSource::Unknown => None,
         };
         tag.into_iter().map(|tag| format!("{repository}:{tag}")).collect()
     }
 }
 
-/// What is ours: the images that our builds made and nobody has removed.
+/// Our images: built by us and not removed.
 pub async fn own(conn: &mut Conn) -> Result<Vec<OwnImage>, DbError> {
     Ok(images::table
         .filter(images::image_id.is_not_null().and(images::removed_at.is_null()))
@@ -246,13 +246,13 @@ pub async fn own(conn: &mut Conn) -> Result<Vec<OwnImage>, DbError> {
         .await?)
 }
 
-/// Notes that the tag which instances are made from names this image now.
+/// Records that the tag for new instances now names this image.
 pub async fn note_current(conn: &mut Conn, id: ImageBuildId) -> Result<(), DbError> {
     diesel::update(images::table.find(id)).set(images::current_since.eq(now)).execute(conn).await?;
     Ok(())
 }
 
-/// Replaces what is kept of the log; `offset` is how many bytes were cut off at its beginning.
+/// Replaces the stored log. `offset` is how many bytes were cut off at its beginning.
 pub async fn set_log(conn: &mut Conn, id: ImageBuildId, log: &str, offset: i64, progress: i16) -> Result<(), DbError> {
     diesel::update(images::table.find(id))
         .set((images::log.eq(log), images::log_offset.eq(offset), images::progress.eq(progress)))
@@ -263,7 +263,7 @@ pub async fn set_log(conn: &mut Conn, id: ImageBuildId, log: &str, offset: i64, 
 
 const SINCE_BEGIN: &str = "(extract(epoch FROM now() - created_at) * 1000)::bigint";
 
-/// Ends a build that made an image, which is the current one from now on.
+/// Ends a build that made an image. The image becomes the current one.
 pub async fn finish(
     conn: &mut Conn,
     id: ImageBuildId,
@@ -288,7 +288,7 @@ pub async fn finish(
     Ok(())
 }
 
-/// Ends a build that made none.
+/// Ends a build that made no image.
 pub async fn fail(conn: &mut Conn, id: ImageBuildId, status: ImageBuildStatus, message: &str) -> Result<(), DbError> {
     diesel::update(images::table.find(id))
         .set((
@@ -302,7 +302,7 @@ pub async fn fail(conn: &mut Conn, id: ImageBuildId, status: ImageBuildStatus, m
     Ok(())
 }
 
-/// Ends the builds whose job has ended without saying so: its worker died, and nobody tried again.
+/// Ends the builds whose job has ended without ending them: the worker died and nobody retried.
 pub async fn fail_abandoned(conn: &mut Conn) -> Result<usize, DbError> {
     Ok(diesel::sql_query(
         "UPDATE images SET status = 'failed', finished_at = now(), \
@@ -314,7 +314,7 @@ pub async fn fail_abandoned(conn: &mut Conn) -> Result<usize, DbError> {
     .await?)
 }
 
-/// Notes that images are no longer on the engine.
+/// Records that images are no longer on the engine.
 pub async fn note_removed(conn: &mut Conn, image_ids: &[String]) -> Result<(), DbError> {
     diesel::update(images::table.filter(images::image_id.eq_any(image_ids).and(images::removed_at.is_null())))
         .set(images::removed_at.eq(now))
@@ -333,12 +333,12 @@ pub async fn find(conn: &mut Conn, id: ImageBuildId) -> Result<Option<ImageBuild
     Ok(images::table.find(id).select(ImageBuild::as_select()).first(conn).await.optional()?)
 }
 
-/// The build that a job makes or made; `None`: it has not begun, or was not needed.
+/// The build of a job. `None`: it has not begun or was not needed.
 pub async fn of_job(conn: &mut Conn, job: JobId) -> Result<Option<ImageBuildId>, DbError> {
     Ok(images::table.filter(images::job_id.eq(job)).select(images::id).first(conn).await.optional()?)
 }
 
-/// What is kept of a build's log, from the byte `from` of the whole log on: the text, and at which byte it begins.
+/// The stored log from byte `from` of the whole log on: the text, and the byte at which it begins.
 pub async fn log_from(conn: &mut Conn, id: ImageBuildId, from: i64) -> Result<Option<(String, i64)>, DbError> {
     let row: Option<(String, i64)> =
         images::table.find(id).select((images::log, images::log_offset)).first(conn).await.optional()?;
@@ -349,12 +349,12 @@ pub async fn log_from(conn: &mut Conn, id: ImageBuildId, from: i64) -> Result<Op
     }))
 }
 
-/// The image that the tag was last set to and that is still there: what an update leads to.
+/// The image that the tag was last set to and that still exists: the target of an update.
 pub async fn latest_ready(conn: &mut Conn) -> Result<Option<ImageBuild>, DbError> {
     Ok(newest_ready(conn, 1).await?.into_iter().next())
 }
 
-/// The images that were current last and are still there, the current one first.
+/// The images that were current last and still exist, the current one first.
 pub async fn newest_ready(conn: &mut Conn, count: i64) -> Result<Vec<ImageBuild>, DbError> {
     Ok(images::table
         .filter(images::status.eq(ImageBuildStatus::Ready).and(images::removed_at.is_null()))
@@ -365,7 +365,7 @@ pub async fn newest_ready(conn: &mut Conn, count: i64) -> Result<Vec<ImageBuild>
         .await?)
 }
 
-/// Whether a build is under way or waits to be.
+/// Whether a build is running or queued.
 pub async fn is_building(conn: &mut Conn) -> Result<bool, DbError> {
     let open = jobs::kind.eq(JobKind::RebuildImage).and(jobs::status.eq_any([JobStatus::Queued, JobStatus::Running]));
     Ok(diesel::select(diesel::dsl::exists(jobs::table.filter(open))).get_result(conn).await?)

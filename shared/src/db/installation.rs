@@ -1,7 +1,7 @@
-//! The identity of the installation: which data directory and which Docker engine belong to this database.
+//! The identity of the installation: the data directory and the Docker engine that belong to this database.
 //!
-//! A worker compares it with what it was given (`worker/src/identity.rs`). The row is made first and names no directory; a
-//! directory is bound to it in a transaction that holds the row, so that of two workers that start at once one decides.
+//! A worker compares it with its own settings (`worker/src/identity.rs`). The row is created without a directory. A
+//! directory is bound in a transaction that locks the row, so that one of two workers that start at once decides.
 
 use diesel::{dsl::now, prelude::*, sql_types};
 use diesel_async::RunQueryDsl;
@@ -46,18 +46,18 @@ struct Yes {
     yes: bool,
 }
 
-/// The row, if there is one.
+/// The row, if it exists.
 pub async fn find(conn: &mut Conn) -> Result<Option<Installation>, DbError> {
     Ok(installation::table.select(Installation::as_select()).first(conn).await.optional()?)
 }
 
-/// Whether the database has a place for it: not before its schema is up to date.
+/// Whether the table exists. It does not before the schema is migrated.
 pub async fn has_table(conn: &mut Conn) -> Result<bool, DbError> {
     let sql = "SELECT to_regclass('public.installation') IS NOT NULL AS yes";
     Ok(diesel::sql_query(sql).get_result::<Yes>(conn).await?.yes)
 }
 
-/// Makes the row, if there is none.
+/// Creates the row if it does not exist.
 pub async fn ensure(conn: &mut Conn) -> Result<(), DbError> {
     diesel::insert_into(installation::table)
         .values(installation::id.eq(InstallationId(uuid::Uuid::new_v4())))
@@ -72,7 +72,7 @@ pub async fn lock(conn: &mut Conn) -> Result<Installation, DbError> {
     Ok(installation::table.select(Installation::as_select()).for_update().first(conn).await?)
 }
 
-/// Binds a data directory. The row is locked.
+/// Binds a data directory. The caller holds the row's lock.
 pub async fn bind_data_dir(conn: &mut Conn, data_dir: DataDirId) -> Result<(), DbError> {
     diesel::update(installation::table).set(installation::data_dir.eq(data_dir)).execute(conn).await?;
     Ok(())
@@ -87,7 +87,7 @@ pub async fn bind_engine(conn: &mut Conn, engine: &str) -> Result<(), DbError> {
     Ok(())
 }
 
-/// Says anew what belongs to this database. The row is locked.
+/// Replaces the bound directory and engine. The caller holds the row's lock.
 pub async fn adopt(conn: &mut Conn, data_dir: DataDirId, engine: &str) -> Result<(), DbError> {
     diesel::update(installation::table)
         .set((installation::data_dir.eq(data_dir), installation::engine.eq(engine), installation::adopted_at.eq(now)))
@@ -96,23 +96,23 @@ pub async fn adopt(conn: &mut Conn, data_dir: DataDirId, engine: &str) -> Result
     Ok(())
 }
 
-/// How many instances the database knows.
+/// How many instances the database has.
 pub async fn count_instances(conn: &mut Conn) -> Result<i64, DbError> {
     Ok(instances::table.count().get_result(conn).await?)
 }
 
-/// Whether the database knows an instance that had a container: its files must be somewhere.
+/// Whether the database has an instance that had a container, so its files must be somewhere.
 pub async fn has_files_somewhere(conn: &mut Conn) -> Result<bool, DbError> {
     let with = instances::table.filter(instances::container_id.is_not_null());
     Ok(diesel::select(diesel::dsl::exists(with)).get_result(conn).await?)
 }
 
-/// Those of some instances that the database knows.
+/// Those of these instances that are in the database.
 pub async fn known_among(conn: &mut Conn, ids: &[InstanceId]) -> Result<Vec<InstanceId>, DbError> {
     Ok(instances::table.filter(instances::id.eq_any(ids)).select(instances::id).load(conn).await?)
 }
 
-/// The instances of a database whose schema may be of any version, or not there at all.
+/// The instances of a database whose schema may be of any version or missing.
 pub async fn known_of_any_version(conn: &mut Conn) -> Result<Vec<InstanceId>, DbError> {
     let sql = "SELECT to_regclass('public.instances') IS NOT NULL AS yes";
     if !diesel::sql_query(sql).get_result::<Yes>(conn).await?.yes {
@@ -121,7 +121,7 @@ pub async fn known_of_any_version(conn: &mut Conn) -> Result<Vec<InstanceId>, Db
     Ok(instances::table.select(instances::id).load(conn).await?)
 }
 
-/// Some of the instances whose files should be there and that are none of `ids`, at most `limit`.
+/// At most `limit` instances that should have files but are not among `ids`.
 pub async fn without_directory(conn: &mut Conn, ids: &[InstanceId], limit: i64) -> Result<Vec<InstanceId>, DbError> {
     Ok(instances::table
         .filter(instances::id.ne_all(ids))

@@ -55,7 +55,7 @@ pub struct Instance {
     pub disk_warned: bool,
 }
 
-/// What its owner can change of an instance later on. Secrets are sealed for the instance's own columns.
+/// The settings of an instance that its owner can change. Secrets are sealed for the instance's own columns.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InstanceSettings {
@@ -76,7 +76,7 @@ pub struct InstanceSettings {
 pub struct UnknownSetting(&'static str);
 
 impl Instance {
-    /// The settings that the container was made with.
+    /// The settings of the current container.
     pub fn settings(&self) -> InstanceSettings {
         InstanceSettings {
             memory_mb: self.memory_mb,
@@ -90,8 +90,8 @@ impl Instance {
         }
     }
 
-    /// As [`Self::settings`], for whoever makes a container or a way back from them: nothing may be made of settings that a
-    /// newer version has written and this one would leave out.
+    /// Like [`Self::settings`], for making a container or a snapshot. Fails on settings of a newer version, which this
+    /// one would drop.
     pub fn known_settings(&self) -> Result<InstanceSettings, UnknownSetting> {
         if self.channel == Channel::Unknown {
             return Err(UnknownSetting("chat channel"));
@@ -102,7 +102,7 @@ impl Instance {
         Ok(self.settings())
     }
 
-    /// The settings that its owner wants.
+    /// The settings that the owner wants.
     pub fn wanted_settings(&self) -> Result<InstanceSettings, serde_json::Error> {
         match &self.pending_settings {
             Some(pending) => serde_json::from_value(pending.clone()),
@@ -128,7 +128,7 @@ pub struct NewInstance<'a> {
     pub cpu_millis: i32,
 }
 
-/// Where each secret of an instance is stored, for sealing.
+/// The place of each secret of an instance, for sealing.
 pub mod places {
     use super::{InstanceId, Place};
 
@@ -140,12 +140,12 @@ pub mod places {
         Place { table: "instances", column: "api_key", row: id.as_str() }
     }
 
-    /// `column` is that of [`env_column`].
+    /// `column` comes from [`env_column`].
     pub fn env<'a>(id: &'a InstanceId, column: &'a str) -> Place<'a> {
         Place { table: "instances", column, row: id.as_str() }
     }
 
-    /// An environment variable is sealed for its name, too.
+    /// An environment variable is sealed for its name as well.
     pub fn env_column(name: &str) -> String {
         format!("env.{name}")
     }
@@ -155,7 +155,7 @@ pub mod places {
     }
 }
 
-/// Adds an instance; the constraint `instances_owner_name_unique` tells that the owner has one of that name.
+/// Adds an instance. Violating `instances_owner_name_unique` means that the owner already has one of that name.
 pub async fn insert(conn: &mut Conn, instance: &NewInstance<'_>) -> Result<Instance, DbError> {
     Ok(diesel::insert_into(instances::table)
         .values(instance)
@@ -166,7 +166,7 @@ pub async fn insert(conn: &mut Conn, instance: &NewInstance<'_>) -> Result<Insta
 
 type Boxed<'a> = instances::BoxedQuery<'a, diesel::pg::Pg>;
 
-/// The instances that a scope may see, as a query to go on with.
+/// The instances that a scope may see, as a query to extend.
 fn visible<'a>(scope: Scope) -> Boxed<'a> {
     let query = instances::table.into_boxed();
     match scope {
@@ -175,7 +175,7 @@ fn visible<'a>(scope: Scope) -> Boxed<'a> {
     }
 }
 
-/// An instance and the port it holds, if the scope may see it.
+/// An instance and its port, if the scope may see it.
 pub async fn find(conn: &mut Conn, scope: Scope, id: &InstanceId) -> Result<Option<(Instance, Option<u16>)>, DbError> {
     let found =
         visible(scope).filter(instances::id.eq(id)).select(Instance::as_select()).first(conn).await.optional()?;
@@ -184,23 +184,23 @@ pub async fn find(conn: &mut Conn, scope: Scope, id: &InstanceId) -> Result<Opti
     Ok(Some((instance, port)))
 }
 
-/// As [`find`], with the row locked until the transaction ends, so that what was seen stays so.
+/// Like [`find`], but locks the row until the transaction ends.
 pub async fn find_for_update(conn: &mut Conn, scope: Scope, id: &InstanceId) -> Result<Option<Instance>, DbError> {
     let locked: Option<Instance> =
         instances::table.find(id).for_update().select(Instance::as_select()).first(conn).await.optional()?;
     Ok(locked.filter(|instance| scope.owner().is_none_or(|owner| owner == instance.owner_id)))
 }
 
-/// Which instances a list has; by default all.
+/// Filter for a list of instances. By default all.
 #[derive(Debug, Clone, Default)]
 pub struct InstanceFilter {
-    /// Those in one of these; none: in any.
+    /// Only those in one of these. Empty: any.
     pub statuses: Vec<InstanceStatus>,
-    /// Those with this in their name, id or owner's e-mail, in whatever case.
+    /// Only those with this in their name, id or owner's e-mail, ignoring case.
     pub text: Option<String>,
 }
 
-/// A page, newest first, of those that were made before `before` (time and id of the last one seen).
+/// A page of instances created before `before` (time and id of the last one seen), newest first.
 pub async fn list(
     conn: &mut Conn,
     scope: Scope,
@@ -246,7 +246,7 @@ pub async fn list(
         .collect())
 }
 
-/// Everything in a status that a container should exist for, or might: what a sweep compares with Docker.
+/// Everything in a status with which a container should or may exist: what a sweep compares with Docker.
 pub async fn list_by_status(conn: &mut Conn, statuses: &[InstanceStatus]) -> Result<Vec<Instance>, DbError> {
     Ok(instances::table
         .filter(instances::status.eq_any(statuses))
@@ -256,7 +256,7 @@ pub async fn list_by_status(conn: &mut Conn, statuses: &[InstanceStatus]) -> Res
         .await?)
 }
 
-/// Which container serves each of some instances; those that have no row are missing.
+/// The container ids of these instances. Missing: there is no row.
 pub async fn containers(
     conn: &mut Conn,
     ids: &[&InstanceId],
@@ -269,7 +269,7 @@ pub async fn containers(
     Ok(rows.into_iter().collect())
 }
 
-/// The names of some instances; those that are gone are missing.
+/// The names of these instances. Missing: there is no row.
 pub async fn names(
     conn: &mut Conn,
     ids: &[&InstanceId],
@@ -279,20 +279,20 @@ pub async fn names(
     Ok(rows.into_iter().collect())
 }
 
-/// What a person's instances come to, those that are being deleted included.
+/// The resources of a person's instances, including those being deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, QueryableByName)]
 pub struct Usage {
     #[diesel(sql_type = diesel::sql_types::BigInt)]
     pub instances: i64,
-    /// Of their limits the highest that each may come to: those that it has, those that are pending, and those on either
-    /// side of a change that is under way or is still to be undone.
+    /// The highest limit that each instance may reach: current, pending, and on both sides of a change that is under
+    /// way or still to be undone.
     #[diesel(sql_type = diesel::sql_types::BigInt)]
     pub memory_mb: i64,
     #[diesel(sql_type = diesel::sql_types::BigInt)]
     pub cpu_millis: i64,
 }
 
-/// What the instances of a person come to, one of them left out if so asked.
+/// The resources of a person's instances, optionally without one of them.
 pub async fn usage_of(conn: &mut Conn, owner: UserId, without: Option<&InstanceId>) -> Result<Usage, DbError> {
     let query = format!(
         "SELECT count(*) AS instances, coalesce(sum(peak.memory_mb), 0)::bigint AS memory_mb, \
@@ -306,7 +306,7 @@ pub async fn usage_of(conn: &mut Conn, owner: UserId, without: Option<&InstanceI
         .await?)
 }
 
-/// The highest limits that an instance may come to by what was accepted already; nulls are left out of the greatest.
+/// The highest limits that an instance may reach by what was already accepted. `greatest` ignores nulls.
 const PEAK: &str = "CROSS JOIN LATERAL ( \
        SELECT greatest(instances.memory_mb, (instances.pending_settings->>'memoryMb')::integer, \
                 max((side.settings->>'memoryMb')::integer)) AS memory_mb, \
@@ -320,7 +320,7 @@ const PEAK: &str = "CROSS JOIN LATERAL ( \
           WHERE waiting.instance_id = instances.id AND waiting.status IN ('queued', 'running') AND waiting.kind = 'rollback' \
        ) side) peak";
 
-/// The limits that an instance counts with for its owner's quota: memory in MiB, and thousandths of a core.
+/// The limits that count for the owner's quota: memory in MiB and thousandths of a core.
 pub async fn peak_of(conn: &mut Conn, id: &InstanceId) -> Result<Usage, DbError> {
     let query = format!(
         "SELECT 1::bigint AS instances, peak.memory_mb::bigint AS memory_mb, peak.cpu_millis::bigint AS cpu_millis \
@@ -329,7 +329,7 @@ pub async fn peak_of(conn: &mut Conn, id: &InstanceId) -> Result<Usage, DbError>
     Ok(diesel::sql_query(query).bind::<diesel::sql_types::Text, _>(id).get_result(conn).await?)
 }
 
-/// Gives an instance another name; the constraint `instances_owner_name_unique` tells that the owner has one of that name.
+/// Renames an instance. Violating `instances_owner_name_unique` means that the owner already has one of that name.
 pub async fn rename(conn: &mut Conn, id: &InstanceId, name: &str) -> Result<Instance, DbError> {
     Ok(diesel::update(instances::table.find(id))
         .set((instances::name.eq(name), instances::updated_at.eq(now)))
@@ -338,7 +338,7 @@ pub async fn rename(conn: &mut Conn, id: &InstanceId, name: &str) -> Result<Inst
         .await?)
 }
 
-/// Changes what the owner wants.
+/// Sets the state that the owner wants.
 pub async fn set_desired_state(conn: &mut Conn, id: &InstanceId, desired: DesiredState) -> Result<(), DbError> {
     diesel::update(instances::table.find(id))
         .set((instances::desired_state.eq(desired), instances::updated_at.eq(now)))
@@ -356,9 +356,9 @@ pub struct Fault<'a> {
     pub message: &'a str,
 }
 
-/// Moves an instance to `status` if that is a legal move from where it is; false: it is not, or it is gone.
+/// Moves an instance to `status` if the move is legal. False: it is not, or the instance is gone.
 ///
-/// `fault` is kept with status `error` and cleared with every other.
+/// `fault` is stored with status `error` and cleared with any other.
 pub async fn set_status(
     conn: &mut Conn,
     id: &InstanceId,
@@ -378,7 +378,7 @@ pub async fn set_status(
     Ok(moved > 0)
 }
 
-/// A container that was made for an instance.
+/// A container made for an instance.
 #[derive(Debug, Clone, Copy)]
 pub struct Container<'a> {
     /// Docker's id of it.
@@ -389,7 +389,7 @@ pub struct Container<'a> {
     pub version: Option<&'a str>,
 }
 
-/// Notes which container serves the instance; `None`: there is none.
+/// Sets the container of an instance. `None`: it has none.
 pub async fn set_container(conn: &mut Conn, id: &InstanceId, container: Option<Container<'_>>) -> Result<(), DbError> {
     diesel::update(instances::table.find(id))
         .set((
@@ -403,7 +403,7 @@ pub async fn set_container(conn: &mut Conn, id: &InstanceId, container: Option<C
     Ok(())
 }
 
-/// Notes settings that its owner wants and the container does not have yet; `None`: it has them all.
+/// Stores settings that the owner wants and the container does not have yet. `None`: it has them all.
 pub async fn set_pending(
     conn: &mut Conn,
     id: &InstanceId,
@@ -417,7 +417,7 @@ pub async fn set_pending(
         .await?)
 }
 
-/// Forgets that `settings` are wanted, unless others are wanted by now.
+/// Clears the pending `settings`, unless others are pending by now.
 pub async fn clear_pending(conn: &mut Conn, id: &InstanceId, settings: &Value) -> Result<(), DbError> {
     diesel::update(instances::table.find(id).filter(instances::pending_settings.eq(settings)))
         .set((instances::pending_settings.eq(None::<Value>), instances::updated_at.eq(now)))
@@ -426,7 +426,7 @@ pub async fn clear_pending(conn: &mut Conn, id: &InstanceId, settings: &Value) -
     Ok(())
 }
 
-/// Notes that `settings` are wanted, unless others are wanted already.
+/// Makes `settings` pending again, unless others are pending already.
 pub async fn pend_again(conn: &mut Conn, id: &InstanceId, settings: &Value) -> Result<(), DbError> {
     diesel::update(instances::table.find(id).filter(instances::pending_settings.is_null()))
         .set((instances::pending_settings.eq(settings), instances::updated_at.eq(now)))
@@ -435,7 +435,7 @@ pub async fn pend_again(conn: &mut Conn, id: &InstanceId, settings: &Value) -> R
     Ok(())
 }
 
-/// Changes the settings of an instance that has no container yet: the first one is made with them.
+/// Changes the settings of an instance without a container. The first one is made with them.
 pub async fn set_settings(conn: &mut Conn, id: &InstanceId, settings: &InstanceSettings) -> Result<Instance, DbError> {
     Ok(diesel::update(instances::table.find(id))
         .set((
@@ -454,7 +454,7 @@ pub async fn set_settings(conn: &mut Conn, id: &InstanceId, settings: &InstanceS
         .await?)
 }
 
-/// Says from which image and with which settings the next container is to be made.
+/// Sets the image and the settings for the next container.
 pub async fn set_container_source(
     conn: &mut Conn,
     id: &InstanceId,
@@ -491,7 +491,7 @@ pub async fn images_in_use(conn: &mut Conn) -> Result<Vec<String>, DbError> {
     Ok(images.into_iter().flatten().collect())
 }
 
-/// Forgets an instance that is gone; its port goes with it.
+/// Deletes an instance and frees its port.
 pub async fn delete(conn: &mut Conn, id: &InstanceId) -> Result<(), DbError> {
     diesel::delete(instances::table.find(id)).execute(conn).await?;
     Ok(())

@@ -1,4 +1,4 @@
-//! Invitations: whoever has the token sets the person's password, once.
+//! Invitations. The bearer of the token sets the person's password, once.
 
 use chrono::{DateTime, Utc};
 use diesel::{
@@ -15,10 +15,10 @@ use super::{
 };
 use crate::ids::UserId;
 
-/// How long one may take.
+/// How long an invitation is valid.
 const LIFETIME: &str = "now() + interval '24 hours'";
 
-/// Invites a person; what was made for the same person before is good no more. Returns until when it can be accepted.
+/// Invites a person and voids earlier invitations. Returns when it expires.
 pub async fn make(conn: &mut Conn, user: UserId, token_hash: &[u8]) -> Result<DateTime<Utc>, DbError> {
     let values = || {
         (
@@ -37,7 +37,7 @@ pub async fn make(conn: &mut Conn, user: UserId, token_hash: &[u8]) -> Result<Da
         .await?)
 }
 
-/// Who is invited by this token, if it is good now; locks the person's row until the transaction ends.
+/// The person invited by this token, if it is valid. Locks the person's row until the transaction ends.
 pub async fn find(conn: &mut Conn, token_hash: &[u8]) -> Result<Option<User>, DbError> {
     let invited = invitations::table
         .filter(invitations::token_hash.eq(token_hash))
@@ -51,13 +51,13 @@ pub async fn find(conn: &mut Conn, token_hash: &[u8]) -> Result<Option<User>, Db
     Ok(user.select(User::as_select()).first(conn).await.optional()?)
 }
 
-/// Ends whatever this person was invited with; false: somebody was quicker.
+/// Uses up a person's invitation. False: another request was faster.
 pub async fn take(conn: &mut Conn, user: UserId, token_hash: &[u8]) -> Result<bool, DbError> {
     let target = invitations::table.find(user).filter(invitations::token_hash.eq(token_hash));
     Ok(diesel::delete(target).execute(conn).await? > 0)
 }
 
-/// Ends whatever this person was invited with.
+/// Voids a person's invitation.
 pub async fn forget(conn: &mut Conn, user: UserId) -> Result<(), DbError> {
     diesel::delete(invitations::table.find(user)).execute(conn).await?;
     Ok(())

@@ -1,4 +1,4 @@
-//! Jobs: how they are accepted, found and cancelled. How a worker claims and runs them is in [`super::lease`].
+//! Accepts, finds and cancels jobs. [`super::lease`] claims and runs them.
 
 use chrono::{DateTime, Utc};
 use diesel::{
@@ -48,7 +48,7 @@ pub struct Job {
     pub finished_at: Option<DateTime<Utc>>,
 }
 
-/// The argument of a stop or a deletion that says what was wanted of the instance before it.
+/// The argument of a stop or a delete that holds the desired state from before it.
 pub const DESIRED_BEFORE: &str = "desiredBefore";
 
 /// A job to accept. Its arguments never hold a secret.
@@ -62,7 +62,7 @@ pub struct NewJob<'a> {
     pub owner_id: Option<UserId>,
     pub requested_by: Option<UserId>,
     pub payload: Value,
-    /// Not before this one has ended; if it does not succeed, the new one fails too.
+    /// The new job waits until this one has ended, and fails if it did not succeed.
     pub depends_on: Option<JobId>,
     pub dedupe_key: Option<&'a str>,
     pub idempotency_key: Option<&'a str>,
@@ -71,7 +71,7 @@ pub struct NewJob<'a> {
 }
 
 impl<'a> NewJob<'a> {
-    /// A job of the system itself, on nothing; callers fill in what they know.
+    /// A job of the system without an instance. Callers set the other fields.
     pub fn new(kind: JobKind) -> Self {
         Self {
             id: JobId::generate(),
@@ -89,22 +89,22 @@ impl<'a> NewJob<'a> {
         }
     }
 
-    /// The same on an instance.
+    /// The same, on an instance.
     pub fn on_instance(kind: JobKind, instance: &'a InstanceId, owner: UserId) -> Self {
         Self { instance_id: Some(instance), owner_id: Some(owner), ..Self::new(kind) }
     }
 }
 
-/// Accepts a job. Once the transaction is committed it will be done, whatever becomes of the doorbell.
+/// Accepts a job. Once the transaction commits, the job will run even if its ring is lost.
 pub async fn insert(conn: &mut Conn, job: &NewJob<'_>) -> Result<Job, DbError> {
     let row: Job = diesel::insert_into(jobs::table).values(job).returning(Job::as_returning()).get_result(conn).await?;
     job_event::insert(conn, &NewJobEvent::new(row.id, 0, JobEventKind::Accepted, "Accepted")).await?;
     Ok(row)
 }
 
-/// As [`insert`], unless an open job has the same `dedupe_key`: then that one, and false.
+/// Like [`insert`], unless an open job has the same `dedupe_key`: then returns that one and false.
 pub async fn insert_or_join(conn: &mut Conn, job: &NewJob<'_>) -> Result<(Job, bool), DbError> {
-    // The open one may finish between the two statements; then the next round makes a new one.
+    // The open job may end between the two statements. The next round then inserts a new one.
     for _ in 0..5 {
         let made: Option<Job> = diesel::insert_into(jobs::table)
             .values(job)
@@ -136,12 +136,12 @@ pub async fn open_by_key(conn: &mut Conn, dedupe_key: &str) -> Result<Option<Job
 }
 
 impl Job {
-    /// Whether what it has done is being undone, or will be: it comes to nothing that somebody else could wait for.
+    /// Whether the job is being undone or will be, so that waiting for its result is of no use.
     pub fn is_taken_back(&self) -> bool {
         self.cancel_requested_at.is_some() || self.unwinding_to.is_some()
     }
 
-    /// What was wanted of its instance before it, where it says so.
+    /// The desired state of the instance before this job, if the job recorded it.
     pub fn desired_before(&self) -> Option<DesiredState> {
         self.payload[DESIRED_BEFORE].as_str()?.parse().ok()
     }
@@ -155,7 +155,7 @@ fn visible<'a>(scope: Scope) -> jobs::BoxedQuery<'a, diesel::pg::Pg> {
     }
 }
 
-/// Whether somebody asked for the end of the job.
+/// Whether the job was asked to end.
 pub async fn cancel_requested(conn: &mut Conn, id: JobId) -> Result<bool, DbError> {
     let asked = jobs::table.find(id).select(jobs::cancel_requested_at.is_not_null());
     Ok(asked.first(conn).await.optional()?.unwrap_or(false))
@@ -165,12 +165,12 @@ pub async fn find(conn: &mut Conn, scope: Scope, id: JobId) -> Result<Option<Job
     Ok(visible(scope).filter(jobs::id.eq(id)).select(Job::as_select()).first(conn).await.optional()?)
 }
 
-/// As [`find`] with every job in sight, with the row locked until the transaction ends.
+/// Like [`find`] for everything, but locks the row until the transaction ends.
 pub async fn find_for_update(conn: &mut Conn, id: JobId) -> Result<Option<Job>, DbError> {
     Ok(jobs::table.find(id).for_update().select(Job::as_select()).first(conn).await.optional()?)
 }
 
-/// An open job that waits for the end of this one.
+/// An open job that depends on this one.
 pub async fn open_dependent(conn: &mut Conn, id: JobId) -> Result<Option<Job>, DbError> {
     Ok(jobs::table
         .filter(jobs::depends_on.eq(id).and(jobs::status.eq_any([JobStatus::Queued, JobStatus::Running])))
@@ -181,7 +181,7 @@ pub async fn open_dependent(conn: &mut Conn, id: JobId) -> Result<Option<Job>, D
         .optional()?)
 }
 
-/// The job that an earlier request of this person with the same Idempotency-Key made.
+/// The job that an earlier request of this person made with the same Idempotency-Key.
 pub async fn find_by_idempotency_key(conn: &mut Conn, requested_by: UserId, key: &str) -> Result<Option<Job>, DbError> {
     Ok(jobs::table
         .filter(jobs::requested_by.eq(requested_by).and(jobs::idempotency_key.eq(key)))
@@ -191,7 +191,7 @@ pub async fn find_by_idempotency_key(conn: &mut Conn, requested_by: UserId, key:
         .optional()?)
 }
 
-/// What is queued or running on an instance, in order of arrival.
+/// The open jobs of an instance, in order of arrival.
 pub async fn open_on(conn: &mut Conn, instance: &InstanceId) -> Result<Vec<Job>, DbError> {
     Ok(jobs::table
         .filter(jobs::instance_id.eq(instance).and(jobs::status.eq_any([JobStatus::Queued, JobStatus::Running])))
@@ -201,10 +201,10 @@ pub async fn open_on(conn: &mut Conn, instance: &InstanceId) -> Result<Vec<Job>,
         .await?)
 }
 
-/// As [`open_on`], locked until the transaction ends.
+/// Like [`open_on`], but locks the rows until the transaction ends.
 ///
-/// Workers lock a job before its instance. Whoever needs both locks calls this before
-/// [`super::instance::find_for_update`], so that neither waits for the other for ever.
+/// Workers lock a job before its instance. To take both locks, call this before [`super::instance::find_for_update`],
+/// or the two may deadlock.
 pub async fn lock_open_on(conn: &mut Conn, instance: &InstanceId) -> Result<(), DbError> {
     let open = jobs::table
         .filter(jobs::instance_id.eq(instance).and(jobs::status.eq_any([JobStatus::Queued, JobStatus::Running])));
@@ -212,7 +212,7 @@ pub async fn lock_open_on(conn: &mut Conn, instance: &InstanceId) -> Result<(), 
     Ok(())
 }
 
-/// What is queued or running on any of some instances, in order of arrival.
+/// The open jobs of any of these instances, in order of arrival.
 pub async fn open_on_any(conn: &mut Conn, instances: &[&InstanceId]) -> Result<Vec<Job>, DbError> {
     Ok(jobs::table
         .filter(jobs::instance_id.eq_any(instances).and(jobs::status.eq_any([JobStatus::Queued, JobStatus::Running])))
@@ -223,24 +223,24 @@ pub async fn open_on_any(conn: &mut Conn, instances: &[&InstanceId]) -> Result<V
 }
 
 diesel::define_sql_function! {
-    /// Of everybody's jobs, whoever asks.
+    /// Counts everybody's jobs, whoever asks.
     fn jobs_ahead(waiting: diesel::sql_types::Uuid) -> diesel::sql_types::BigInt;
 }
 
-/// How many jobs of the same queue are due and come before a waiting one.
+/// How many due jobs of the same queue come before a waiting one.
 pub async fn count_ahead(conn: &mut Conn, waiting: JobId) -> Result<i64, DbError> {
     Ok(diesel::select(jobs_ahead(waiting)).get_result(conn).await?)
 }
 
-/// What a list of jobs is narrowed to.
+/// Filter for a list of jobs.
 #[derive(Debug, Clone, Default)]
 pub struct JobFilter {
     pub instance: Option<InstanceId>,
-    /// Those in one of these; empty: in any.
+    /// Only those in one of these. Empty: any.
     pub statuses: Vec<JobStatus>,
     pub kind: Option<JobKind>,
     pub owner: Option<UserId>,
-    /// Those with this in their error or their instance's id, or whose own id begins so, in whatever case.
+    /// Only those with this in their error or instance id, or at the start of their own id, ignoring case.
     pub text: Option<String>,
     /// Only those that arrived before this one.
     pub before_seq: Option<i64>,
@@ -274,8 +274,8 @@ pub async fn list(conn: &mut Conn, scope: Scope, filter: &JobFilter, limit: i64)
     Ok(query.order(jobs::seq.desc()).limit(limit).select(Job::as_select()).load(conn).await?)
 }
 
-/// Asks for a job to end: a waiting one that has done nothing yet ends at once, any other at its next safe point,
-/// where its steps are undone. `None`: it has ended already.
+/// Asks a job to end. A queued job that has done nothing yet ends at once, any other at its next safe point, where its
+/// steps are undone. `None`: it has already ended.
 pub async fn request_cancel(conn: &mut Conn, id: JobId) -> Result<Option<Job>, DbError> {
     let untouched = jobs::table.find(id).filter(jobs::status.eq(JobStatus::Queued).and(jobs::attempt.eq(0)));
     let ended: Option<Job> = diesel::update(untouched)
@@ -291,7 +291,7 @@ pub async fn request_cancel(conn: &mut Conn, id: JobId) -> Result<Option<Job>, D
     }
     let open = jobs::table.find(id).filter(jobs::status.eq_any([JobStatus::Queued, JobStatus::Running]));
     let asked: Option<Job> = diesel::update(open)
-        // A job that waits for a retry has steps to undo: it is due now, and will find the request.
+        // A job that waits for a retry has steps to undo: it becomes due now and sees the request.
         .set((
             jobs::cancel_requested_at.eq(sql::<diesel::sql_types::Nullable<diesel::sql_types::Timestamptz>>(
                 "coalesce(cancel_requested_at, now())",
@@ -309,7 +309,7 @@ pub async fn request_cancel(conn: &mut Conn, id: JobId) -> Result<Option<Job>, D
     Ok(asked)
 }
 
-/// Puts a failed or cancelled job back in its queue as if it were new; `None`: it is neither, or it is gone.
+/// Queues a failed or cancelled job again as if it were new. `None`: it is neither, or it is gone.
 pub async fn retry(conn: &mut Conn, id: JobId) -> Result<Option<Job>, DbError> {
     let dead = jobs::table.find(id).filter(jobs::status.eq_any([JobStatus::Failed, JobStatus::Cancelled]));
     let row: Option<Job> = diesel::update(dead)
@@ -331,12 +331,22 @@ pub async fn retry(conn: &mut Conn, id: JobId) -> Result<Option<Job>, DbError> {
         .await
         .optional()?;
     if let Some(job) = &row {
-        job_event::insert(conn, &NewJobEvent::new(id, job.attempt, JobEventKind::Accepted, "Put back by hand")).await?;
+        job_event::insert(
+            conn,
+            &NewJobEvent::new(
+                id,
+                job.attempt,
+                JobEventKind::Accepted,
+                "Retried by an \
+                                                                                            administrator",
+            ),
+        )
+        .await?;
     }
     Ok(row)
 }
 
-/// Notes what is wanted of the instance before a job that is put back.
+/// Records the desired state from before a retried job.
 pub async fn note_desired_before(conn: &mut Conn, id: JobId, desired: DesiredState) -> Result<(), DbError> {
     let payload = sql::<diesel::sql_types::Jsonb>("payload || ")
         .bind::<diesel::sql_types::Jsonb, _>(serde_json::json!({ DESIRED_BEFORE: desired }));
@@ -344,9 +354,9 @@ pub async fn note_desired_before(conn: &mut Conn, id: JobId, desired: DesiredSta
     Ok(())
 }
 
-/// Puts a job whose undo was given up back in its queue, to be undone; `None`: it has not failed so, or it is gone.
+/// Queues a job again whose undo was given up, to continue the undo. `None`: its undo was not given up, or it is gone.
 ///
-/// Its story goes on where it ended, because what is undone are the steps that it tells of.
+/// Its log continues, because it tells which steps to undo.
 pub async fn retry_undo(conn: &mut Conn, id: JobId) -> Result<Option<Job>, DbError> {
     let dead = jobs::table.find(id).filter(jobs::status.eq(JobStatus::Failed).and(jobs::unwinding_to.is_not_null()));
     let row: Option<Job> = diesel::update(dead)
@@ -356,7 +366,7 @@ pub async fn retry_undo(conn: &mut Conn, id: JobId) -> Result<Option<Job>, DbErr
             jobs::crashes.eq(0),
             jobs::undo.eq(None::<Value>),
             jobs::finished_at.eq(None::<DateTime<Utc>>),
-            // It fails, or is cancelled, for what it was undone for.
+            // It ends with the failure or cancel that it was undone for.
             jobs::error_code.eq(sql::<diesel::sql_types::Nullable<Text>>("undo->>'code'")),
             jobs::error_message.eq(sql::<diesel::sql_types::Nullable<Text>>("undo->>'message'")),
         ))
@@ -365,22 +375,22 @@ pub async fn retry_undo(conn: &mut Conn, id: JobId) -> Result<Option<Job>, DbErr
         .await
         .optional()?;
     if let Some(job) = &row {
-        let message = "Put back by hand: what it began is undone";
+        let message = "Retried by an administrator; continuing the undo";
         job_event::insert(conn, &NewJobEvent::new(id, job.attempt, JobEventKind::Log, message)).await?;
     }
     Ok(row)
 }
 
-/// Whether no job of the instance is newer than this one.
+/// Whether an instance has no newer job than this one.
 pub async fn is_newest_on(conn: &mut Conn, instance: &InstanceId, seq: i64) -> Result<bool, DbError> {
     let newer = jobs::table.filter(jobs::instance_id.eq(instance).and(jobs::seq.gt(seq)));
     Ok(!diesel::select(diesel::dsl::exists(newer)).get_result::<bool>(conn).await?)
 }
 
-/// Forgets a failed or cancelled job and its story; false: it is neither, or it is gone.
+/// Deletes a failed or cancelled job and its log. False: it is neither, or it is gone.
 ///
-/// What depends on it would no longer know that it did not succeed: lock it with [`find_for_update`] and look for an
-/// [`open_dependent`] before.
+/// Dependent jobs would no longer see that it did not succeed. Lock it with [`find_for_update`] and check for an
+/// [`open_dependent`] first.
 pub async fn delete_dead(conn: &mut Conn, id: JobId) -> Result<bool, DbError> {
     let dead = jobs::table.find(id).filter(jobs::status.eq_any([JobStatus::Failed, JobStatus::Cancelled]));
     Ok(diesel::delete(dead).execute(conn).await? > 0)

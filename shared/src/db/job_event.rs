@@ -1,4 +1,4 @@
-//! The story of each job.
+//! The log of each job.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -43,7 +43,7 @@ pub struct NewJobEvent<'a> {
 }
 
 impl<'a> NewJobEvent<'a> {
-    /// An event that belongs to no step.
+    /// An event without a step.
     pub fn new(job_id: JobId, attempt: i64, kind: JobEventKind, message: &'a str) -> Self {
         Self { job_id, attempt, kind, step: None, message, progress: None, duration_ms: None }
     }
@@ -54,7 +54,7 @@ pub async fn insert(conn: &mut Conn, event: &NewJobEvent<'_>) -> Result<(), DbEr
     Ok(())
 }
 
-/// The story of a job without its log lines, from the beginning: what its steps are told from.
+/// The events of a job without its log lines, from the beginning.
 pub async fn list_milestones(conn: &mut Conn, job: JobId) -> Result<Vec<JobEvent>, DbError> {
     Ok(job_events::table
         .filter(job_events::job_id.eq(job).and(job_events::kind.ne(JobEventKind::Log)))
@@ -65,7 +65,7 @@ pub async fn list_milestones(conn: &mut Conn, job: JobId) -> Result<Vec<JobEvent
         .await?)
 }
 
-/// What happened to a job after the event `after` (0: from the beginning).
+/// The events of a job after `after` (0: from the beginning).
 pub async fn list(conn: &mut Conn, job: JobId, after: i64, limit: i64) -> Result<Vec<JobEvent>, DbError> {
     Ok(job_events::table
         .filter(job_events::job_id.eq(job).and(job_events::id.gt(after)))

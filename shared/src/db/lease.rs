@@ -1,8 +1,8 @@
-//! Claiming jobs and writing what becomes of them.
+//! Claims jobs and writes their progress and results.
 //!
-//! A worker owns a job from its claim, an UPDATE that moves it `queued → running`, until its lease runs out on the
-//! database's clock. Every write in the job's name runs in [`fenced`], which fails once another claim was made (the
-//! attempt is the fencing number) or the lease ran out; a worker that sees it stops touching the instance.
+//! A worker owns a job from its claim, an UPDATE that moves it `queued → running`, until its lease expires by the
+//! database's clock. Every write in the job's name runs in [`fenced`], which fails once the job was claimed again (the
+//! attempt is the fencing token) or the lease has expired. A worker that sees this stops touching the instance.
 
 use std::time::Duration;
 
@@ -30,18 +30,18 @@ mod undo;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
     pub job: JobId,
-    /// Which claim: the fencing number.
+    /// Number of the claim: the fencing token.
     pub attempt: i64,
-    /// The worker that made it.
+    /// The worker that made the claim.
     pub worker: String,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {
-    /// Somebody else owns the job by now, or may at any moment: stop.
-    #[error("the lease on the job is lost")]
+    /// Another worker owns the job, or may at any moment: stop.
+    #[error("the lease on the job was lost")]
     Lost,
-    #[error("the database failed")]
+    #[error("a database query failed")]
     Db(#[from] DbError),
 }
 
@@ -51,17 +51,17 @@ impl From<diesel::result::Error> for LeaseError {
     }
 }
 
-/// What a claim has taken.
+/// The result of a claim.
 #[derive(Debug, Default)]
 pub struct Claimed {
     pub jobs: Vec<Job>,
-    /// Rows that could not be read. They are running in the worker's name, and it has to give them back.
+    /// Rows that could not be read. They are running in this worker's name, so it has to give them back.
     pub unreadable: Vec<diesel::result::Error>,
 }
 
-/// What makes a job `due` one that a claim would take, apart from its time: its queue is not paused, its instance has
-/// nothing older open, and its dependency has ended. `$1` are the kinds and `$2` the ways to end that this version knows;
-/// `queue` is how the statement says which queue it is about.
+/// The condition for a job `due` to be claimable, apart from its time: its queue is not paused, its instance has no
+/// older open job, and its dependency has ended. `$1` are the kinds and `$2` the unwindings that this version knows.
+/// `queue` is the statement's expression for the queue.
 pub(super) fn claimable(queue: &str) -> String {
     format!(
         "due.status = 'queued' AND due.kind = ANY($1) AND (due.unwinding_to IS NULL OR due.unwinding_to = ANY($2)) \
@@ -73,14 +73,14 @@ pub(super) fn claimable(queue: &str) -> String {
     )
 }
 
-/// When a lease is good: the job runs, and the time has not come.
+/// The condition for a good lease: the job runs, and the lease has not expired.
 const GOOD: &str = "(jobs.status = 'running' AND jobs.lease_until > now())";
 
-/// Claims due jobs of a queue, `limit` at most: the first in turn whose instance has nothing older open, and whose
-/// dependency has ended.
+/// Claims at most `limit` due jobs of a queue, in turn. Skips jobs whose instance has an older open job or whose
+/// dependency has not ended.
 ///
-/// Only kinds that this version knows, and ways to end that it knows: anything else waits for a newer worker, and so does
-/// what comes after it on its instance. Each row is read by itself, so that none is lost for another's sake.
+/// Claims only kinds and unwindings that this version knows. Anything else waits for a newer worker, and so do later
+/// jobs on its instance. Each row is decoded separately, so that one unreadable row does not lose the others.
 pub async fn claim(
     conn: &mut Conn,
     queue: Queue,
@@ -109,7 +109,7 @@ pub async fn claim(
     .bind::<sql_types::Float8, _>(lease.as_secs_f64())
     .bind::<sql_types::Int8, _>(i64::try_from(limit).unwrap_or(i64::MAX));
     let mut rows = match query.load_stream::<Job>(conn).await {
-        // Two jobs of one instance in the same moment: the index let one through, and the other waits.
+        // Two jobs of one instance at the same moment: the index admits one, and the other waits.
         Err(error) if is_second_on_instance(&error) => return Ok(Claimed::default()),
         other => other?,
     };
@@ -119,7 +119,7 @@ pub async fn claim(
             Ok(job) => claimed.jobs.push(job),
             Err(error @ diesel::result::Error::DeserializationError(_)) => claimed.unreadable.push(error),
             Err(error) if is_second_on_instance(&error) => return Ok(Claimed::default()),
-            // The end: the rows of a connection that is closed are one error after another, without end.
+            // Stop here: a closed connection yields errors without end.
             Err(error) => return Err(error.into()),
         }
     }
@@ -131,7 +131,7 @@ fn is_second_on_instance(error: &diesel::result::Error) -> bool {
         if info.constraint_name() == Some("jobs_one_running_per_instance"))
 }
 
-/// What a renewal found.
+/// The result of a renewal.
 #[derive(Debug, Clone, QueryableByName)]
 pub struct Renewed {
     #[diesel(sql_type = sql_types::Uuid)]
@@ -142,13 +142,13 @@ pub struct Renewed {
     pub cancel_requested: bool,
 }
 
-/// Renews the leases of a worker on `jobs`. What is missing from the answer is lost.
+/// Renews the leases of a worker on `jobs`. Jobs missing from the result are lost.
 ///
-/// One that has run out and that nobody has taken back is renewed as well: the database stood still for a while, and no
-/// worker is to blame for that.
+/// Also renews an expired lease that nobody has taken back: the database stood still for a while, and that is no
+/// worker's fault.
 ///
-/// Only what the worker still runs: a job that it gave up, because it could not write down how the attempt ended, would
-/// otherwise stay running for as long as the worker lives.
+/// Only renews what the worker still runs. Otherwise a job that it abandoned, because it could not record the end of
+/// the attempt, would stay running for as long as the worker lives.
 pub async fn renew(conn: &mut Conn, worker: &str, jobs: &[JobId], lease: Duration) -> Result<Vec<Renewed>, DbError> {
     Ok(diesel::sql_query(
         "UPDATE jobs SET lease_until = now() + make_interval(secs => $2) \
@@ -162,7 +162,8 @@ pub async fn renew(conn: &mut Conn, worker: &str, jobs: &[JobId], lease: Duratio
     .await?)
 }
 
-/// Locks the job for the rest of the transaction, if the lease is good for it. Outside of one it only says whether it is.
+/// Locks the job for the rest of the transaction if the lease is good. Outside of a transaction it only checks the
+/// lease.
 pub async fn hold(conn: &mut Conn, lease: &Lease) -> Result<(), LeaseError> {
     let held: Option<JobId> = jobs::table
         .find(lease.job)
@@ -176,16 +177,16 @@ pub async fn hold(conn: &mut Conn, lease: &Lease) -> Result<(), LeaseError> {
     held.map(|_| ()).ok_or(LeaseError::Lost)
 }
 
-/// Writes in a job's name: one transaction that holds the lease, and that an error takes back as a whole. Nothing is
-/// written, and `writes` is not called, where the lease is lost.
+/// Runs `writes` in one transaction that holds the lease. An error rolls back all of it. If the lease is lost, `writes`
+/// is not called.
 ///
-/// Renewals wait for the job's row meanwhile, so nothing but queries is awaited in `writes`.
+/// Renewals wait for the job's row in the meantime, so `writes` must await nothing but queries.
 pub async fn fenced<T, E: From<LeaseError>>(
     conn: &mut Conn,
     lease: &Lease,
     writes: impl AsyncFnOnce(&mut Conn) -> Result<T, E>,
 ) -> Result<T, E> {
-    // Not `Conn::transaction`: its bounds on a closure cannot be met by one that is passed on.
+    // Not `Conn::transaction`: a passed-on closure cannot meet its bounds.
     AnsiTransactionManager::begin_transaction(conn).await.map_err(LeaseError::from)?;
     let written = match hold(conn, lease).await {
         Ok(()) => writes(conn).await,
@@ -197,14 +198,14 @@ pub async fn fenced<T, E: From<LeaseError>>(
             Ok(written)
         }
         Err(error) => {
-            // What went wrong first is of more interest. A connection that cannot be rolled back is closed by its pool.
+            // The first error matters more. The pool closes a connection that cannot be rolled back.
             let _ = AnsiTransactionManager::rollback_transaction(conn).await;
             Err(error)
         }
     }
 }
 
-/// Writes an entry of the story, and how far the job is.
+/// Writes an event and the job's progress.
 pub async fn note(conn: &mut Conn, lease: &Lease, event: &NewJobEvent<'_>) -> Result<(), LeaseError> {
     fenced(conn, lease, async |conn| {
         if let Some(progress) = event.progress {
@@ -218,7 +219,7 @@ pub async fn note(conn: &mut Conn, lease: &Lease, event: &NewJobEvent<'_>) -> Re
     .await
 }
 
-/// Decides that the job can only end in one way; from now on its steps are undone. The first decision stands.
+/// Decides how the job will end. From now on its steps are undone. The first decision stands.
 pub async fn begin_undo(
     conn: &mut Conn,
     lease: &Lease,
@@ -238,7 +239,7 @@ pub async fn begin_undo(
     .await
 }
 
-/// Ends the job. Call it in the transaction that writes what the end means for the instance.
+/// Ends the job. Call it in the transaction that changes the instance accordingly.
 pub async fn finish(conn: &mut Conn, lease: &Lease, status: JobStatus, message: &str) -> Result<(), LeaseError> {
     hold(conn, lease).await?;
     diesel::update(jobs::table.find(lease.job))
@@ -258,15 +259,14 @@ pub async fn finish(conn: &mut Conn, lease: &Lease, status: JobStatus, message: 
     Ok(job_event::insert(conn, &NewJobEvent::new(lease.job, lease.attempt, JobEventKind::Finished, message)).await?)
 }
 
-/// A job that a statement about many was for.
+/// A job affected by a statement about many.
 #[derive(QueryableByName)]
 struct Concerned {
     #[diesel(sql_type = sql_types::Uuid)]
     id: JobId,
 }
 
-/// Ends jobs of this worker that concern no instance as succeeded, each if its lease (job and attempt) is good; returns
-/// those it ended.
+/// Ends jobs without an instance as succeeded, each if its lease (job and attempt) is good. Returns the ended ones.
 pub async fn succeed_many(conn: &mut Conn, worker: &str, leases: &[(JobId, i64)]) -> Result<Vec<JobId>, DbError> {
     let (ids, attempts): (Vec<JobId>, Vec<i64>) = leases.iter().copied().unzip();
     let ended: Vec<Concerned> = diesel::sql_query(format!(
@@ -289,9 +289,9 @@ pub async fn succeed_many(conn: &mut Conn, worker: &str, leases: &[(JobId, i64)]
     Ok(ended.into_iter().map(|row| row.id).collect())
 }
 
-/// Gives the job back to its queue after an error, to be tried again after `delay`.
+/// Requeues the job after an error, due after `delay`.
 pub async fn retry(conn: &mut Conn, lease: &Lease, delay: Duration, error: Fault<'_>) -> Result<(), LeaseError> {
-    let message = format!("Trying again in {:.1} s: {}", delay.as_secs_f64(), error.message);
+    let message = format!("Retrying in {:.1} s: {}", delay.as_secs_f64(), error.message);
     fenced(conn, lease, async |conn| {
         diesel::sql_query(
             "UPDATE jobs SET status = 'queued', leased_by = NULL, lease_until = NULL, failures = failures + 1, \
@@ -308,7 +308,7 @@ pub async fn retry(conn: &mut Conn, lease: &Lease, delay: Duration, error: Fault
     .await
 }
 
-/// Gives the job back to its queue, due at once and without blame: the worker is about to end.
+/// Requeues the job, due at once and without counting a failure, because the worker drains.
 pub async fn hand_back(conn: &mut Conn, lease: &Lease) -> Result<(), LeaseError> {
     fenced(conn, lease, async |conn| {
         diesel::update(jobs::table.find(lease.job))
@@ -324,15 +324,15 @@ pub async fn hand_back(conn: &mut Conn, lease: &Lease) -> Result<(), LeaseError>
             lease.job,
             lease.attempt,
             JobEventKind::HandedBack,
-            "Handed back, the worker is shutting down",
+            "Handed back because the worker is shutting down",
         );
         Ok(job_event::insert(conn, &event).await?)
     })
     .await
 }
 
-/// Gives back a job whose lease ran out because it could not be renewed, due at once and without blame: the worker lives,
-/// and has stopped. False: somebody else has the job by now, or it has ended.
+/// Requeues a job whose lease expired because it could not be renewed, due at once and without counting a failure: the
+/// worker is alive and has stopped the job. False: another worker has the job, or it has ended.
 pub async fn give_back_late(conn: &mut Conn, lease: &Lease) -> Result<bool, DbError> {
     conn.transaction(async |conn| {
         let given = diesel::update(jobs::table.find(lease.job))
@@ -349,7 +349,7 @@ pub async fn give_back_late(conn: &mut Conn, lease: &Lease) -> Result<bool, DbEr
         if given == 0 {
             return Ok(false);
         }
-        let message = "Handed back, the database did not answer for longer than the lease";
+        let message = "Handed back because the database did not answer for longer than the lease";
         let event = NewJobEvent::new(lease.job, lease.attempt, JobEventKind::HandedBack, message);
         job_event::insert(conn, &event).await?;
         Ok(true)
@@ -357,11 +357,11 @@ pub async fn give_back_late(conn: &mut Conn, lease: &Lease) -> Result<bool, DbEr
     .await
 }
 
-/// Gives back the jobs of a queue that were claimed in the name of this worker and that it never heard of, because the claim's
-/// answer was lost on its way or could not be read; due after `delay` and without blame. `held` are the claims (job and
-/// attempt) that it did hear of.
+/// Requeues the jobs of lost claims: those of a queue that run in this worker's name but that it does not know, because
+/// the claim's response was lost or could not be read. They are due after `delay` and count no failure. `held` are the
+/// claims (job and attempt) that the worker knows.
 ///
-/// Not while a claim of the queue is under way, whose jobs nobody has heard of yet.
+/// Must not run while a claim of the queue is under way, whose jobs are not known yet.
 pub async fn give_back_lost_claims(
     conn: &mut Conn,
     queue: Queue,
@@ -408,11 +408,12 @@ pub struct Reaped {
     pub worker: String,
 }
 
-const POISON_MESSAGE: &str = "The worker died several times while it ran this job, so the job is taken for the cause. \
-    An administrator finds the reason in the workers' logs and can retry the job.";
+const POISON_MESSAGE: &str = "The worker crashed several times while it ran this job, so the job is assumed to be \
+                              the cause. An administrator must find the reason in the workers' logs and can then \
+                              retry the job.";
 
-/// Takes back the leases that ran out. The job is queued again; after [`MAX_CRASHES`] crashes only to be undone, and
-/// where even that brings workers down it fails as it is.
+/// Takes back expired leases and requeues their jobs. After [`MAX_CRASHES`] crashes a job is only undone, and if the
+/// undo crashes workers too, it fails as it is.
 pub async fn reap(conn: &mut Conn) -> Result<Vec<Reaped>, DbError> {
     conn.transaction(async |conn| {
         let reaped: Vec<Reaped> = diesel::sql_query(

@@ -1,5 +1,5 @@
-//! Candidates for orphans: what seems to belong to nobody. It is removed only when it was seen so twice, some time apart: between two looks at
-//! two places, Docker and the tables, anything may have come to be or gone.
+//! Candidates for orphans: things that seem to belong to nothing. One is removed only when it was seen twice, some time
+//! apart, because Docker and the tables cannot be read at the same moment.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -22,8 +22,8 @@ text_enum!(
     } else Unknown
 );
 
-/// Notes everything of a kind that is seen now and forgets what is not seen any more. Answers with what was first seen
-/// at least `age` ago, on the database's clock, and in every look since.
+/// Records everything of a kind that is seen now and deletes the rest. Returns what was first seen at least `age` ago,
+/// by the database's clock, and in every look since.
 pub async fn note(conn: &mut Conn, kind: OrphanKind, seen: &[&str], age: Duration) -> Result<HashSet<String>, DbError> {
     let of_kind = sightings::table.filter(sightings::kind.eq(kind));
     diesel::delete(of_kind.filter(sightings::subject.ne_all(seen))).execute(conn).await?;
@@ -38,7 +38,7 @@ pub async fn note(conn: &mut Conn, kind: OrphanKind, seen: &[&str], age: Duratio
     Ok(old.into_iter().collect())
 }
 
-/// Forgets one thing, because it is gone: should it come to be again, it is new.
+/// Deletes a candidate that is gone. If it appears again, it counts as new.
 pub async fn forget(conn: &mut Conn, kind: OrphanKind, subject: &str) -> Result<(), DbError> {
     diesel::delete(sightings::table.find((kind, subject))).execute(conn).await?;
     Ok(())

@@ -1,4 +1,4 @@
-//! Due jobs that nobody took.
+//! Due jobs that nobody claimed.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::{
     job::{JobKind, Queue, Unwinding},
 };
 
-/// A job that could have been claimed for a while.
+/// A job that has been claimable for a while.
 #[derive(Debug, Clone, QueryableByName)]
 pub struct Overdue {
     #[diesel(sql_type = sql_types::Uuid)]
@@ -20,8 +20,8 @@ pub struct Overdue {
     pub queue: Queue,
 }
 
-/// Jobs that have been due for `age` and that a claim would take, in the order of claims: nothing that waits behind
-/// another job, and nothing of a paused queue.
+/// Jobs that have been due for `age` and are claimable, in claim order. Leaves out jobs that wait for another and those
+/// of paused queues.
 pub async fn list(conn: &mut Conn, age: Duration, limit: i64) -> Result<Vec<Overdue>, DbError> {
     Ok(diesel::sql_query(format!(
         "SELECT due.id, due.queue FROM jobs due \
@@ -29,7 +29,7 @@ pub async fn list(conn: &mut Conn, age: Duration, limit: i64) -> Result<Vec<Over
          ORDER BY due.turn, due.seq LIMIT $5",
         claimable = lease::claimable("due.queue"),
     ))
-    // What only a newer version knows waits for a newer worker, and is not overdue here.
+    // A kind that only a newer version knows waits for a newer worker and is not overdue here.
     .bind::<sql_types::Array<sql_types::Text>, _>(JobKind::ALL)
     .bind::<sql_types::Array<sql_types::Text>, _>(Unwinding::ALL)
     .bind::<sql_types::Array<sql_types::Text>, _>(Queue::ALL)
@@ -39,7 +39,7 @@ pub async fn list(conn: &mut Conn, age: Duration, limit: i64) -> Result<Vec<Over
     .await?)
 }
 
-/// A queue in which jobs wait, and how many.
+/// A queue with its number of queued jobs.
 #[derive(Debug, Clone, QueryableByName)]
 pub struct Waiting {
     #[diesel(sql_type = sql_types::Text)]
@@ -48,7 +48,7 @@ pub struct Waiting {
     pub jobs: i64,
 }
 
-/// How many jobs are queued in each queue that has any.
+/// The number of queued jobs in each queue that has any.
 pub async fn waiting(conn: &mut Conn) -> Result<Vec<Waiting>, DbError> {
     Ok(diesel::sql_query(
         "SELECT queue, count(*) AS jobs FROM jobs WHERE status = 'queued' AND queue = ANY($1) GROUP BY queue",

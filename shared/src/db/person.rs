@@ -1,4 +1,4 @@
-//! People, as administrators see and change them.
+//! People as administrators see and change them.
 
 use chrono::{DateTime, Utc};
 use diesel::{
@@ -35,7 +35,7 @@ type Row = (User, i64, Option<DateTime<Utc>>, Option<DateTime<Utc>>);
 
 const INSTANCES: &str = "(SELECT count(*) FROM instances WHERE owner_id = users.id)";
 const INVITED: &str = "(SELECT expires_at FROM invitations WHERE user_id = users.id AND expires_at > now())";
-/// Sessions go when they end, and what was done stays.
+/// Sessions are deleted when they end, but the audit log stays.
 const SEEN: &str = "greatest((SELECT max(last_seen_at) FROM sessions WHERE user_id = users.id), \
                     (SELECT max(last_used_at) FROM api_tokens WHERE user_id = users.id), \
                     (SELECT at FROM audit WHERE actor_id = users.id ORDER BY id DESC LIMIT 1))";
@@ -44,9 +44,9 @@ fn person((user, instances, invited_until, last_seen_at): Row) -> Person {
     Person { user, instances, invited_until, last_seen_at }
 }
 
-/// A page, the newest first: those before `before`.
+/// A page of people before `before`, newest first.
 pub async fn list(conn: &mut Conn, before: Option<UserId>, limit: i64) -> Result<Vec<Person>, DbError> {
-    // A role that only a newer version knows gives no rights here, and must not hide everybody else.
+    // A role that only a newer version knows gives no rights here and must not hide the other people.
     let mut query = users::table.filter(users::role.eq_any(Role::ALL)).into_boxed();
     if let Some(id) = before {
         query = query.filter(users::id.lt(id));
@@ -75,15 +75,15 @@ pub async fn find(conn: &mut Conn, id: UserId) -> Result<Option<Person>, DbError
     Ok(row.first(conn).await.optional()?.map(person))
 }
 
-/// The person, whose row is locked until the transaction ends; and every administrator's, so that of two who take each
-/// other's rights away one comes second.
+/// The person, with the row locked until the transaction ends, together with every administrator's row: two
+/// administrators who revoke each other's rights run one after the other.
 pub async fn find_for_update(conn: &mut Conn, id: UserId) -> Result<Option<User>, DbError> {
     let locked = users::table.filter(users::id.eq(id).or(users::role.eq(Role::Admin))).order(users::id);
     let rows: Vec<User> = locked.for_no_key_update().select(User::as_select()).load(conn).await?;
     Ok(rows.into_iter().find(|user| user.id == id))
 }
 
-/// Whether there is an administrator beside this person who may sign in.
+/// Whether another administrator may sign in.
 pub async fn has_other_admin(conn: &mut Conn, but: UserId) -> Result<bool, DbError> {
     let others = users::table
         .filter(users::role.eq(Role::Admin))
@@ -92,7 +92,7 @@ pub async fn has_other_admin(conn: &mut Conn, but: UserId) -> Result<bool, DbErr
     Ok(diesel::select(diesel::dsl::exists(others)).get_result(conn).await?)
 }
 
-/// What to change; what is `None` stays.
+/// What to change. `None` keeps the value.
 #[derive(Debug, Default)]
 pub struct Change<'a> {
     pub name: Option<&'a str>,

@@ -1,18 +1,18 @@
-//! Poolers between us and Postgres.
+//! Detects connection poolers in front of Postgres.
 //!
-//! A pooler that lends a session of Postgres for one transaction only (`pool_mode=transaction` of `PgBouncer`) breaks what we
-//! need sessions for:
+//! A pooler that lends a Postgres session for a single transaction (`pool_mode=transaction` of `PgBouncer`) breaks what
+//! we need sessions for:
 //!
-//! - locks that last longer than a transaction: the one under which a process migrates, and the reconciler's turn
-//!   ([`super::sweep::ReconcilerLock`]). They would belong to whoever has the session next;
-//! - time limits (`statement_timeout`, `idle_in_transaction_session_timeout`, the turn's `idle_session_timeout`), which are set
-//!   once for each connection;
+//! - locks that outlive a transaction: the migration lock and the reconciler's ([`super::sweep::ReconcilerLock`]). They
+//!   would belong to the session's next user;
+//! - time limits (`statement_timeout`, `idle_in_transaction_session_timeout`, the reconciler's `idle_session_timeout`),
+//!   which are set once for each connection;
 //! - prepared statements, which are kept for each connection (`PgBouncer` follows them since 1.21, with
 //!   `max_prepared_statements`).
 //!
-//! So both programs look at their start, and refuse. A pooler that lends a session for as long as the connection lasts
-//! (`pool_mode=session`) is as good as none. Role and name of whoever asks are no reason any more: they end with each
-//! transaction ([`super::scope`]).
+//! So both programs check at startup and refuse to run. A pooler that lends a session for the whole connection
+//! (`pool_mode=session`) is fine. The role and name of the scope do not matter: they end with each transaction
+//! ([`super::scope`]).
 
 use std::time::Duration;
 
@@ -20,21 +20,22 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::{CONNECT_TIMEOUT, DbError, connection::Target};
 
-const REFUSAL: &str = "CLAWDEPLOY_DATABASE_URL leads through a pooler that lends sessions of Postgres for single transactions \
-    (pool_mode=transaction or statement). Locks of migrations and of the reconciler, time limits and prepared statements need a \
-    session of their own. Set pool_mode=session there, or name Postgres itself";
+const REFUSAL: &str = "CLAWDEPLOY_DATABASE_URL leads through a pooler that lends Postgres sessions for single \
+                       transactions (pool_mode=transaction or statement). Migration and reconciler locks, time \
+                       limits and prepared statements need a session of their own. Set pool_mode=session there, or \
+                       connect to Postgres directly";
 
-/// How long one question may take. A pooler of one session lets the second connection wait.
+/// Time limit of one query. A pooler with a single session makes the second connection wait.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
-/// Which process of Postgres serves a connection just now.
+/// The process id of the Postgres backend that serves a connection right now.
 async fn backend(client: &Client) -> Result<i64, DbError> {
     let answer = ask(client, "SELECT pg_backend_pid()").await?;
     let pid = answer.iter().find_map(|message| match message {
         SimpleQueryMessage::Row(row) => row.get(0)?.parse().ok(),
         _ => None,
     });
-    pid.ok_or_else(|| DbError::Settings("Postgres does not say which of its processes answers".to_owned()))
+    pid.ok_or_else(|| DbError::Settings("Postgres did not report its backend's process id".to_owned()))
 }
 
 async fn ask(client: &Client, query: &str) -> Result<Vec<SimpleQueryMessage>, DbError> {
@@ -47,8 +48,8 @@ async fn ask(client: &Client, query: &str) -> Result<Vec<SimpleQueryMessage>, Db
 
 /// Refuses a pooler that does not give each connection a session of its own.
 ///
-/// Of two connections one is in a transaction, and so has a session for itself, while the other one asks for its own: with
-/// sessions of their own both always see the same process of Postgres, each another one.
+/// Opens a transaction on one connection, which pins a session, and queries the other. With sessions of their own, each
+/// always sees the same backend, and not the other's.
 pub(super) async fn refuse_shared_sessions(target: &Target) -> Result<(), DbError> {
     let connect = async || {
         let connected = tokio::time::timeout(CONNECT_TIMEOUT, target.connect_plainly()).await;

@@ -1,4 +1,4 @@
-//! Host ports. A row means that the port is held, or that the host refused it a while ago.
+//! Host ports. A row means that an instance holds the port, or that the host refused it recently.
 
 use diesel::{prelude::*, sql_types};
 use diesel_async::RunQueryDsl;
@@ -6,7 +6,7 @@ use diesel_async::RunQueryDsl;
 use super::{Conn, DbError, schema::ports};
 use crate::{ids::InstanceId, ports::PortRange};
 
-/// How often a port that somebody else took in the same moment is exchanged for another.
+/// How often another port is tried after a concurrent request took the chosen one.
 const TRIES: usize = 8;
 
 #[derive(QueryableByName)]
@@ -22,14 +22,14 @@ pub async fn of(conn: &mut Conn, id: &InstanceId) -> Result<Option<u16>, DbError
     Ok(port.and_then(|port| u16::try_from(port).ok()))
 }
 
-/// The port of an instance, a new one if it holds none; `None`: every port of the range is taken.
+/// The port of an instance, or a new one if it holds none. `None`: the range is exhausted.
 pub async fn reserve(conn: &mut Conn, id: &InstanceId, range: PortRange) -> Result<Option<u16>, DbError> {
     if let Some(port) = of(conn, id).await? {
         return Ok(Some(port));
     }
     for _ in 0..TRIES {
-        // A random one of the free: the port that was just given up is not the next to be given out, so that
-        // an old bookmark does not open somebody else's gateway.
+        // A random free port. A port that was just released is not the next to be given out, so that an old bookmark
+        // does not open another instance's gateway.
         let candidate: Option<Candidate> = diesel::sql_query(
             "SELECT free.port::int AS port FROM generate_series($1::int, $2::int) AS free (port) \
              WHERE NOT EXISTS (SELECT 1 FROM ports held WHERE held.port = free.port \
@@ -58,13 +58,13 @@ pub async fn reserve(conn: &mut Conn, id: &InstanceId, range: PortRange) -> Resu
     Ok(None)
 }
 
-/// Gives a port up.
+/// Releases a port.
 pub async fn release(conn: &mut Conn, id: &InstanceId) -> Result<(), DbError> {
     diesel::delete(ports::table.filter(ports::instance_id.eq(id))).execute(conn).await?;
     Ok(())
 }
 
-/// Gives a port up because a stranger holds it on the host; nobody gets it for ten minutes.
+/// Releases a port because another program uses it on the host. It is not given out for ten minutes.
 pub async fn refuse(conn: &mut Conn, id: &InstanceId) -> Result<(), DbError> {
     let later = diesel::dsl::sql::<sql_types::Nullable<sql_types::Timestamptz>>("now() + interval '10 minutes'");
     diesel::update(ports::table.filter(ports::instance_id.eq(id)))
@@ -74,7 +74,7 @@ pub async fn refuse(conn: &mut Conn, id: &InstanceId) -> Result<(), DbError> {
     Ok(())
 }
 
-/// Forgets the refusals that are over; returns the ports that may be given out again.
+/// Deletes expired refusals and returns their ports.
 pub async fn forget_refusals(conn: &mut Conn) -> Result<Vec<u16>, DbError> {
     let over = ports::table.filter(ports::instance_id.is_null().and(ports::refused_until.le(diesel::dsl::now)));
     let freed: Vec<i32> = diesel::delete(over).returning(ports::port).get_results(conn).await?;

@@ -1,4 +1,4 @@
-//! How the queues stand, and how they did in the last hour.
+//! Statistics of the queues, now and over the last hour.
 
 use diesel::{prelude::*, sql_types};
 use diesel_async::RunQueryDsl;
@@ -9,22 +9,22 @@ use crate::{
     job::{JobKind, Queue},
 };
 
-/// How many open jobs of a kind there are, and since when the oldest waits.
+/// Open jobs of a kind, and the age of the oldest.
 #[derive(Debug, Clone, QueryableByName)]
 pub struct QueueCount {
     #[diesel(sql_type = sql_types::Text)]
     pub queue: Queue,
     #[diesel(sql_type = sql_types::Text)]
     pub kind: JobKind,
-    /// Due, and not taken yet.
+    /// Due and not claimed.
     #[diesel(sql_type = sql_types::Int8)]
     pub waiting: i64,
-    /// Waiting for the time of their next try.
+    /// Waiting for their next attempt.
     #[diesel(sql_type = sql_types::Int8)]
     pub delayed: i64,
     #[diesel(sql_type = sql_types::Int8)]
     pub running: i64,
-    /// That failed in the last day.
+    /// Failed in the last day.
     #[diesel(sql_type = sql_types::Int8)]
     pub failed_last_day: i64,
     /// Age of the oldest job that is due, in seconds.
@@ -51,7 +51,7 @@ pub async fn counts(conn: &mut Conn) -> Result<Vec<QueueCount>, DbError> {
     .await?)
 }
 
-/// How the jobs that ended in the last hour did. Times are in seconds.
+/// Jobs of a kind that ended in the last hour. Times are in seconds.
 #[derive(Debug, Clone, QueryableByName)]
 pub struct QueueThroughput {
     #[diesel(sql_type = sql_types::Text)]
@@ -65,14 +65,14 @@ pub struct QueueThroughput {
     pub failed: i64,
     #[diesel(sql_type = sql_types::Int8)]
     pub cancelled: i64,
-    /// From its acceptance until its first claim.
+    /// From acceptance to the first claim.
     #[diesel(sql_type = sql_types::Nullable<sql_types::Float8>)]
     pub wait_p50: Option<f64>,
     #[diesel(sql_type = sql_types::Nullable<sql_types::Float8>)]
     pub wait_p95: Option<f64>,
     #[diesel(sql_type = sql_types::Nullable<sql_types::Float8>)]
     pub wait_p99: Option<f64>,
-    /// From its first claim until its end.
+    /// From the first claim to the end.
     #[diesel(sql_type = sql_types::Nullable<sql_types::Float8>)]
     pub run_p50: Option<f64>,
     #[diesel(sql_type = sql_types::Nullable<sql_types::Float8>)]
@@ -81,7 +81,7 @@ pub struct QueueThroughput {
     pub run_p99: Option<f64>,
 }
 
-/// What ended in the last hour, by queue, and by queue and kind.
+/// The jobs that ended in the last hour, by queue, and by queue and kind.
 pub async fn last_hour(conn: &mut Conn) -> Result<Vec<QueueThroughput>, DbError> {
     Ok(diesel::sql_query(
         "WITH ended AS ( \
@@ -106,12 +106,12 @@ pub async fn last_hour(conn: &mut Conn) -> Result<Vec<QueueThroughput>, DbError>
     .await?)
 }
 
-/// What ended in one minute of the last hour.
+/// The jobs that ended in one minute of the last hour.
 #[derive(Debug, Clone, QueryableByName)]
 pub struct QueueMinute {
     #[diesel(sql_type = sql_types::Text)]
     pub queue: Queue,
-    /// How many whole minutes have passed since: 0 to 59.
+    /// How many whole minutes ago: 0 to 59.
     #[diesel(sql_type = sql_types::Int4)]
     pub minutes_ago: i32,
     #[diesel(sql_type = sql_types::Int8)]
@@ -122,7 +122,7 @@ pub struct QueueMinute {
     pub cancelled: i64,
 }
 
-/// What ended in each minute of the last hour, by queue; minutes in which nothing did are left out.
+/// The jobs that ended in each minute of the last hour, by queue. Minutes without any are left out.
 pub async fn minutes(conn: &mut Conn) -> Result<Vec<QueueMinute>, DbError> {
     Ok(diesel::sql_query(
         "SELECT queue, floor(extract(epoch FROM now() - finished_at) / 60)::int4 AS minutes_ago, \
@@ -137,8 +137,8 @@ pub async fn minutes(conn: &mut Conn) -> Result<Vec<QueueMinute>, DbError> {
     .await?)
 }
 
-/// How long each of these jobs waited from its acceptance to its first claim, in milliseconds on the database's clock;
-/// those that are not done yet are left out.
+/// How long each of these jobs waited from acceptance to its first claim, in milliseconds by the database's clock. Jobs
+/// not done yet are left out.
 pub async fn claim_waits(conn: &mut Conn, jobs: &[JobId]) -> Result<Vec<f64>, DbError> {
     #[derive(QueryableByName)]
     struct Wait {

@@ -1,11 +1,11 @@
-//! Instances that can be brought back: deleted ones whose files are kept for a while, and directories that were found and that
-//! the database does not know, because it was restored from an older dump, say.
+//! Instances that can be restored: deleted ones whose files are still kept, and unknown directories, for example after
+//! the restore of an older database dump.
 //!
-//! Each has a [`Manifest`]: what its row in `instances` held. The table has one copy and the instance's directory another;
-//! the table's counts, the directory's is there for a database that has lost the row.
+//! Each has a [`Manifest`] with the content of its row in `instances`. The table holds one copy and the instance's
+//! directory another. The table's copy is authoritative; the directory's serves a database that lost the row.
 //!
-//! A row goes when the instance is back ([`settle`]) or its files are removed ([`forget`]). It is hidden while an instance of
-//! that id exists. Once a purge was decided ([`begin_purge`]), nothing is restored any more.
+//! A row is deleted when the instance is back ([`settle`]) or its files are removed ([`forget`]). It is hidden while an
+//! instance of that id exists. After [`begin_purge`] it can no longer be restored.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -43,13 +43,13 @@ text_enum!(
     }
 );
 
-/// What the manifest of this program looks like.
+/// Version of the manifest's format.
 const VERSION: u32 = 1;
 
-/// Rows that a list has at most.
+/// Most rows in a list.
 const LIST: i64 = 1000;
 
-/// What the row of an instance held. Secrets are sealed for that row, and so stay valid for its id only.
+/// The content of an instance's row. Secrets are sealed for that row, so they are valid for its id only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Manifest {
@@ -66,13 +66,13 @@ pub struct Manifest {
     pub openclaw_version: Option<String>,
     pub disk_limit_bytes: Option<i64>,
     pub created_at: Option<DateTime<Utc>>,
-    /// Rows of `snapshots`: the ways back that are kept beside the files.
+    /// Rows of `snapshots`: those kept beside the files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub snapshots: Vec<Value>,
 }
 
 impl Manifest {
-    /// Of an instance as its row is now, without its snapshots.
+    /// From the instance's current row, without its snapshots.
     pub fn of(instance: &Instance, owner_email: Option<String>) -> Self {
         Self {
             version: VERSION,
@@ -92,7 +92,7 @@ impl Manifest {
         }
     }
 
-    /// Of an instance of which only its token and settings are known.
+    /// For an instance of which only token and settings are known.
     pub fn unnamed(id: &InstanceId, gateway_token_sealed: String, settings: InstanceSettings) -> Self {
         Self {
             version: VERSION,
@@ -111,7 +111,7 @@ impl Manifest {
         }
     }
 
-    /// Reads what [`Self::to_bytes`] has written for this id; `None` where it cannot be read.
+    /// Parses the output of [`Self::to_bytes`] for this id. `None`: it cannot be parsed.
     pub fn from_bytes(bytes: &[u8], id: &InstanceId) -> Option<Self> {
         serde_json::from_slice(bytes).ok().filter(|manifest: &Self| manifest.version == VERSION && manifest.id == *id)
     }
@@ -123,7 +123,7 @@ impl Manifest {
     }
 }
 
-/// An instance that can be brought back.
+/// An instance that can be restored.
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = recoverable_instances, check_for_backend(diesel::pg::Pg))]
 pub struct Recoverable {
@@ -142,7 +142,7 @@ pub struct Recoverable {
 }
 
 impl Recoverable {
-    /// The manifest, where there is one that can be read.
+    /// The manifest, if it exists and can be parsed.
     pub fn manifest(&self) -> Option<Manifest> {
         self.manifest.clone().and_then(|value| serde_json::from_value(value).ok())
     }
@@ -150,13 +150,13 @@ impl Recoverable {
 
 type Boxed<'a> = recoverable_instances::BoxedQuery<'a, diesel::pg::Pg>;
 
-/// Rows that no instance stands for.
+/// Rows whose id has no instance.
 fn listed<'a>() -> Boxed<'a> {
     let back = instances::table.filter(instances::id.eq(recoverable_instances::id));
     recoverable_instances::table.filter(diesel::dsl::not(exists(back))).into_boxed()
 }
 
-/// What a person has deleted and can still take back, newest first.
+/// The deleted instances that a person can restore, newest first.
 pub async fn deleted_of(conn: &mut Conn, owner: UserId) -> Result<Vec<Recoverable>, DbError> {
     Ok(listed()
         .filter(recoverable_instances::owner_id.eq(owner))
@@ -170,7 +170,7 @@ pub async fn deleted_of(conn: &mut Conn, owner: UserId) -> Result<Vec<Recoverabl
         .await?)
 }
 
-/// Everything that can be brought back or is about to be removed, newest first, each with its owner's e-mail of today.
+/// Everything that can be restored or is about to be removed, newest first, with the current e-mail of its owner.
 pub async fn list(conn: &mut Conn) -> Result<Vec<Recoverable>, DbError> {
     let mut rows: Vec<Recoverable> = listed()
         .order((recoverable_instances::since.desc(), recoverable_instances::id))
@@ -187,7 +187,7 @@ pub async fn list(conn: &mut Conn) -> Result<Vec<Recoverable>, DbError> {
     Ok(rows)
 }
 
-/// One that can be brought back now, locked until the transaction ends, so that it is not purged meanwhile.
+/// A restorable instance, locked until the transaction ends, so that it is not purged in the meantime.
 pub async fn lock(conn: &mut Conn, scope: Scope, id: &InstanceId) -> Result<Option<Recoverable>, DbError> {
     let found: Option<Recoverable> = recoverable_instances::table
         .find(id)
@@ -198,17 +198,17 @@ pub async fn lock(conn: &mut Conn, scope: Scope, id: &InstanceId) -> Result<Opti
         .first(conn)
         .await
         .optional()?;
-    // An owner takes back what was deleted; whose a directory is that was found, an administrator says.
+    // An owner restores what was deleted. For an unknown directory, an administrator names the owner.
     let may = |row: &Recoverable| match scope.owner() {
         Some(owner) => row.owner_id == Some(owner) && row.state == RecoverableState::Deleted,
         None => true,
     };
-    // Asked after the lock was taken: whoever restores it has the lock until the instance is there.
+    // Checked after taking the lock, which a restore holds until the instance exists.
     let back = diesel::select(exists(instances::table.find(id))).get_result::<bool>(conn).await?;
     Ok(found.filter(|row| !back && may(row)))
 }
 
-/// Whose and how an instance is brought back.
+/// Who gets a restored instance, and how.
 #[derive(Debug, Clone, Copy)]
 pub struct Restore<'a> {
     pub owner: UserId,
@@ -218,9 +218,9 @@ pub struct Restore<'a> {
     pub request_id: Option<&'a str>,
 }
 
-/// Adds the instance again, as it was, and the job that brings it up. The caller holds the row's [`lock`].
+/// Inserts the instance again, as it was, and the job that starts it. The caller holds the row's [`lock`].
 ///
-/// The constraint `instances_owner_name_unique` tells that the owner has another one of that name.
+/// Violating `instances_owner_name_unique` means that the owner has another instance of that name.
 pub async fn restore(conn: &mut Conn, restore: &Restore<'_>) -> Result<(Instance, Job), DbError> {
     let Restore { owner, name, manifest, requested_by, request_id } = *restore;
     let settings = &manifest.settings;
@@ -259,7 +259,7 @@ struct Kept {
     rows: Option<Value>,
 }
 
-/// The manifest of an instance as its row is now; `None`: it has none. Without its snapshots.
+/// The manifest from an instance's current row, without its snapshots. `None`: there is no instance.
 pub async fn manifest_of(conn: &mut Conn, id: &InstanceId) -> Result<Option<Manifest>, DbError> {
     let found: Option<Instance> =
         instances::table.find(id).select(Instance::as_select()).first(conn).await.optional()?;
@@ -269,7 +269,7 @@ pub async fn manifest_of(conn: &mut Conn, id: &InstanceId) -> Result<Option<Mani
     Ok(Some(Manifest::of(&instance, email)))
 }
 
-/// Notes that an instance's files are kept for `keep`. In the transaction that removes its row, before it does.
+/// Records that an instance's files are kept for `keep`. Call it before deleting the row, in the same transaction.
 pub async fn keep_deleted(conn: &mut Conn, id: &InstanceId, reason: &str, keep: Duration) -> Result<(), DbError> {
     let Some(mut manifest) = manifest_of(conn, id).await? else { return Ok(()) };
     let kept: Kept = diesel::sql_query("SELECT jsonb_agg(to_jsonb(s)) AS rows FROM snapshots s WHERE instance_id = $1")
@@ -283,7 +283,7 @@ pub async fn keep_deleted(conn: &mut Conn, id: &InstanceId, reason: &str, keep: 
     put(conn, RecoverableState::Deleted, id, Some(&manifest), reason, Some(keep), bytes).await
 }
 
-/// Notes files that were found without a row; what is listed already stays as it is.
+/// Records files that were found without a row. Already listed ones stay as they are.
 pub async fn found(
     conn: &mut Conn,
     state: RecoverableState,
@@ -321,7 +321,7 @@ async fn put(
         recoverable_instances::bytes.eq(bytes),
         recoverable_instances::purge_requested_at.eq(None::<DateTime<Utc>>),
     );
-    // A row that is there is of an earlier life of the same instance.
+    // An existing row belongs to an earlier life of the same instance.
     diesel::delete(recoverable_instances::table.find(id)).execute(conn).await?;
     diesel::insert_into(recoverable_instances::table)
         .values((recoverable_instances::id.eq(id), values))
@@ -331,9 +331,9 @@ async fn put(
     Ok(())
 }
 
-/// The instance is back, and its files are where they belong: its snapshots get their rows again, and what was noted here goes.
+/// Ends a restore, with the files in place: inserts the rows of its snapshots and deletes the row here.
 pub async fn settle(conn: &mut Conn, id: &InstanceId) -> Result<(), DbError> {
-    // The columns by name: one that came since has its default.
+    // The columns are named, so that newer ones get their default.
     diesel::sql_query(
         "INSERT INTO snapshots (id, instance_id, job_id, reason, status, was_running, from_image, from_version, \
            from_settings, to_image, to_version, to_settings, files, bytes, method, duration_ms, stopped_at, down_ms, \
@@ -351,7 +351,7 @@ pub async fn settle(conn: &mut Conn, id: &InstanceId) -> Result<(), DbError> {
     forget(conn, id).await
 }
 
-/// Asks for the removal of the files; when that was decided, the first time. `None`: there is no such row.
+/// Requests the removal of the files and returns when that was first requested. `None`: there is no such row.
 pub async fn request_purge(conn: &mut Conn, id: &InstanceId) -> Result<Option<DateTime<Utc>>, DbError> {
     Ok(diesel::update(recoverable_instances::table.find(id))
         .set(
@@ -365,7 +365,7 @@ pub async fn request_purge(conn: &mut Conn, id: &InstanceId) -> Result<Option<Da
         .flatten())
 }
 
-/// Those whose files are to be removed: they have expired, or somebody asked for it.
+/// Instances whose files are to be removed because they expired or somebody requested it.
 pub async fn to_purge(conn: &mut Conn, limit: i64) -> Result<Vec<InstanceId>, DbError> {
     Ok(listed()
         .filter(
@@ -380,9 +380,10 @@ pub async fn to_purge(conn: &mut Conn, limit: i64) -> Result<Vec<InstanceId>, Db
         .await?)
 }
 
-/// Decides that the files of one of [`to_purge`] go. `None`: an instance stands for it by now. To be called in a transaction.
+/// Decides to remove the files of one of [`to_purge`]. `None`: it is in use by an instance by now. Call it in a
+/// transaction.
 pub async fn begin_purge(conn: &mut Conn, id: &InstanceId) -> Result<Option<Recoverable>, DbError> {
-    // Whoever restores it holds this lock until the instance is there.
+    // A restore holds this lock until the instance exists.
     let row: Option<Recoverable> = recoverable_instances::table
         .find(id)
         .for_update()
@@ -398,7 +399,7 @@ pub async fn begin_purge(conn: &mut Conn, id: &InstanceId) -> Result<Option<Reco
     Ok(row)
 }
 
-/// Forgets one whose files are gone.
+/// Deletes the row of an instance whose files are gone.
 pub async fn forget(conn: &mut Conn, id: &InstanceId) -> Result<(), DbError> {
     diesel::delete(recoverable_instances::table.find(id)).execute(conn).await?;
     Ok(())
@@ -410,7 +411,7 @@ struct Image {
     image: String,
 }
 
-/// Images of whatever can be brought back now, and those of its ways back: its state may be of a version that no other can read.
+/// Images of everything that can be restored, including snapshots: no other version may be able to read the state.
 pub async fn images(conn: &mut Conn) -> Result<Vec<String>, DbError> {
     let images: Vec<Image> = diesel::sql_query(
         "SELECT DISTINCT used.image FROM recoverable_instances r CROSS JOIN LATERAL ( \
@@ -427,7 +428,7 @@ pub async fn images(conn: &mut Conn) -> Result<Vec<String>, DbError> {
     Ok(images.into_iter().map(|row| row.image).collect())
 }
 
-/// What is listed, and how.
+/// What is listed, with its state.
 pub async fn states(conn: &mut Conn) -> Result<Vec<(InstanceId, RecoverableState)>, DbError> {
     Ok(recoverable_instances::table
         .select((recoverable_instances::id, recoverable_instances::state))
@@ -435,7 +436,7 @@ pub async fn states(conn: &mut Conn) -> Result<Vec<(InstanceId, RecoverableState
         .await?)
 }
 
-/// Those of some ids whose files are to be removed.
+/// Those of these ids whose files are to be removed.
 pub async fn purged(conn: &mut Conn, ids: &[&InstanceId]) -> Result<Vec<InstanceId>, DbError> {
     Ok(recoverable_instances::table
         .filter(recoverable_instances::id.eq_any(ids).and(recoverable_instances::purge_requested_at.is_not_null()))
@@ -450,11 +451,11 @@ struct Shown {
     id: InstanceId,
 }
 
-/// Those of some ids of which the last that the database knows is that they went: a delete that succeeded, or a provision that
-/// failed or was cancelled.
+/// Those of these ids whose last known job removed them: a delete that succeeded, or a provision that failed or was
+/// cancelled.
 ///
-/// That nothing is known of an id shows nothing: a database that was restored from an older dump knows nothing of what came
-/// after it, and jobs are not kept for ever.
+/// An unknown id proves nothing: a database restored from an older dump lacks what came after it, and jobs are not kept
+/// forever.
 pub async fn shown_gone(conn: &mut Conn, ids: &[&InstanceId]) -> Result<HashSet<InstanceId>, DbError> {
     let gone: Vec<Shown> = diesel::sql_query(
         "SELECT asked.id FROM unnest($1) AS asked (id) CROSS JOIN LATERAL ( \

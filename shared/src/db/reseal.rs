@@ -1,14 +1,14 @@
-//! Sealing anew whatever an older key has sealed.
+//! Seals values again that an older key sealed.
 //!
-//! One transaction for each instance, with its row locked: its own columns, the settings that wait, and those in its
-//! snapshots. The same sealed text becomes the same new text everywhere, because what is equal there is taken for
-//! unchanged. An instance with an open job is left for later: that job compares what it has read.
+//! Runs one transaction for each instance, with its row locked: its own columns, the pending settings, and those in its
+//! snapshots. Equal sealed texts become equal new texts everywhere, because equality means unchanged. An instance with
+//! an open job is postponed, since that job compares what it has read.
 //!
-//! The manifests of instances that could be brought back are the table's copy only; the one beside the files is a fallback, and
-//! a worker writes it anew.
+//! Of the manifests of restorable instances only the table's copy is sealed again. The copy beside the files is a
+//! fallback that a worker rewrites.
 //!
-//! Columns that stand alone are in [`COLUMNS`] and go one value at a time, each unless it was changed meanwhile. A test
-//! finds columns that are missing there.
+//! Standalone columns are in [`COLUMNS`]. Their values are sealed one at a time, each unless it was changed in the
+//! meantime. A test finds missing columns.
 
 use std::collections::HashMap;
 
@@ -30,7 +30,7 @@ use crate::{
 
 #[derive(Debug, thiserror::Error)]
 pub enum ResealError {
-    #[error("the database failed")]
+    #[error("a database query failed")]
     Db(#[from] DbError),
     #[error(transparent)]
     Secret(#[from] SecretError),
@@ -44,20 +44,20 @@ impl From<diesel::result::Error> for ResealError {
     }
 }
 
-/// A column of sealed values that nothing else is compared with.
+/// A column of sealed values that are not compared with others.
 #[derive(Debug, Clone, Copy)]
 pub struct Column {
     pub table: &'static str,
-    /// What the secret's [`Place`] calls it; its row is the row's `id`.
+    /// The column's name in the secret's [`Place`]. The place's row is the row's `id`.
     pub place: &'static str,
-    /// Name of the column itself.
+    /// The name in the table.
     pub name: &'static str,
 }
 
-/// Every such column; those of instances are not among them.
+/// Every such column, except those of instances.
 pub const COLUMNS: [Column; 1] = [Column { table: "users", place: "totp", name: "totp_sealed" }];
 
-/// Values that are read at once.
+/// Values read at once.
 const BATCH: usize = 200;
 
 #[derive(QueryableByName)]
@@ -68,10 +68,10 @@ struct Row {
     sealed: String,
 }
 
-/// Seals the values of a column anew; returns how many, and the rows whose value no key opens.
+/// Seals the values of a column again. Returns how many, and the rows whose value no key opens.
 pub async fn column(conn: &mut Conn, sealer: &Sealer, column: Column) -> Result<(usize, Vec<String>), DbError> {
     let Column { table, place, name } = column;
-    // Names of ours, never of a person's.
+    // These names come from us, never from a person.
     let select = format!(
         "SELECT id::text AS id, {name} AS sealed FROM {table} \
          WHERE id::text > $1 AND NOT starts_with({name}, $2) ORDER BY id::text LIMIT {BATCH}"
@@ -94,12 +94,12 @@ pub async fn column(conn: &mut Conn, sealer: &Sealer, column: Column) -> Result<
     }
 }
 
-/// What became of an instance's secrets.
+/// The result for an instance's secrets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resealed {
-    /// So many were sealed anew; none, where the active key had sealed all of them.
+    /// How many were sealed again. Zero if the active key had sealed all of them.
     Secrets(usize),
-    /// A job is open on it.
+    /// It has an open job.
     Busy,
     Gone,
 }
@@ -117,7 +117,7 @@ pub async fn instances_after(
     Ok(query.order(instances::id).limit(limit).select(instances::id).load(conn).await?)
 }
 
-/// Seals an instance's secrets anew. To be called in a transaction; may be repeated.
+/// Seals an instance's secrets again. Call it in a transaction. May be repeated.
 pub async fn instance(conn: &mut Conn, sealer: &Sealer, id: &InstanceId) -> Result<Resealed, ResealError> {
     let Some(row) = instance::find_for_update(conn, Scope::Everything, id).await? else { return Ok(Resealed::Gone) };
     if !job::open_on(conn, id).await?.is_empty() {
@@ -142,7 +142,7 @@ pub async fn instance(conn: &mut Conn, sealer: &Sealer, id: &InstanceId) -> Resu
     }
     let changed = texts.known.iter().filter(|(old, new)| old != new).count();
     if changed > 0 {
-        // It is no change of the instance: `updated_at` stays.
+        // It does not count as a change of the instance: `updated_at` stays.
         diesel::update(instances::table.find(id))
             .set((
                 instances::gateway_token_sealed.eq(gateway_token),
@@ -157,7 +157,7 @@ pub async fn instance(conn: &mut Conn, sealer: &Sealer, id: &InstanceId) -> Resu
     Ok(Resealed::Secrets(changed))
 }
 
-/// The next instances that could be brought back, in the order of their ids.
+/// The next restorable instances, by id.
 pub async fn recoverable_after(
     conn: &mut Conn,
     after: Option<&InstanceId>,
@@ -170,7 +170,7 @@ pub async fn recoverable_after(
     Ok(query.order(recoverable_instances::id).limit(limit).select(recoverable_instances::id).load(conn).await?)
 }
 
-/// As [`instance`], for one that could be brought back.
+/// Like [`instance`], for a restorable one.
 pub async fn recoverable(conn: &mut Conn, sealer: &Sealer, id: &InstanceId) -> Result<Resealed, ResealError> {
     let row: Option<Option<Value>> = recoverable_instances::table
         .find(id)
@@ -202,7 +202,7 @@ pub async fn recoverable(conn: &mut Conn, sealer: &Sealer, id: &InstanceId) -> R
     Ok(Resealed::Secrets(changed))
 }
 
-/// Sealed texts of one instance, each with what it becomes.
+/// Sealed texts of one instance with their replacements.
 struct Texts<'a> {
     sealer: &'a Sealer,
     id: &'a InstanceId,

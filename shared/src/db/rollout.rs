@@ -1,4 +1,4 @@
-//! Updates of everything: whom each is about, in which wave, and how far it is.
+//! Rollouts: their members, waves and progress.
 
 use diesel::{prelude::*, sql_types};
 use diesel_async::RunQueryDsl;
@@ -54,11 +54,11 @@ pub struct Member {
     pub ran: bool,
 }
 
-/// Puts every instance whose image is another one into waves: one, then a tenth, then the rest, and last those that are in
-/// trouble: whose last update in a rollout failed, or whose gateway does not answer although it should. Within that the first
-/// instance of everybody comes before anybody's second, so that one person's do not decide for all. `exclude` are left as they are.
-/// What waits for an administrator after a change that could not be undone is among them whatever its image, so that the report
-/// tells of it. A rollout that has members already keeps them.
+/// Divides the instances that do not run the image into waves: one, then a tenth, then the rest, and last those in
+/// trouble, that is, whose last update in a rollout failed or whose gateway does not answer although it should. Within
+/// a wave, everybody's first instance comes before anybody's second, so that one owner does not decide for all.
+/// `exclude` are left as they are. Instances with a stuck change are included whatever their image, so that the report
+/// lists them. A rollout that already has members keeps them.
 pub async fn plan(conn: &mut Conn, job: JobId, image_id: &str, exclude: &[InstanceId]) -> Result<(), DbError> {
     diesel::sql_query(
         "INSERT INTO rollout_members (job_id, instance_id, wave, status, error_message) \
@@ -90,7 +90,7 @@ pub async fn plan(conn: &mut Conn, job: JobId, image_id: &str, exclude: &[Instan
     Ok(())
 }
 
-/// What the members that have ended say about the image, and about the platform.
+/// What the ended members say about the image and the platform.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, QueryableByName)]
 pub struct Tally {
     /// Members that ran and were updated.
@@ -98,17 +98,17 @@ pub struct Tally {
     pub proved: i64,
     #[diesel(sql_type = sql_types::Int8)]
     pub failed_by_image: i64,
-    /// People whose instances these are.
+    /// Owners of these instances.
     #[diesel(sql_type = sql_types::Int8)]
     pub owners_failed_by_image: i64,
     #[diesel(sql_type = sql_types::Int8)]
     pub failed_by_platform: i64,
     #[diesel(sql_type = sql_types::Int8)]
     pub owners_failed_by_platform: i64,
-    /// People who have instances in the rollout.
+    /// Owners of instances in the rollout.
     #[diesel(sql_type = sql_types::Int8)]
     pub owners: i64,
-    /// Members that failed and are not as they were before.
+    /// Members that failed and could not be rolled back.
     #[diesel(sql_type = sql_types::Int8)]
     pub stuck: i64,
 }
@@ -131,7 +131,7 @@ pub async fn tally(conn: &mut Conn, job: JobId) -> Result<Tally, DbError> {
     .await?)
 }
 
-/// Whom a rollout is about, in the order of their waves.
+/// The members of a rollout, by wave.
 pub async fn members(conn: &mut Conn, job: JobId) -> Result<Vec<Member>, DbError> {
     Ok(rollout_members::table
         .filter(rollout_members::job_id.eq(job))
@@ -141,7 +141,7 @@ pub async fn members(conn: &mut Conn, job: JobId) -> Result<Vec<Member>, DbError
         .await?)
 }
 
-/// Notes which job updates a member, and whether its gateway answers before that.
+/// Records the job that updates a member, and whether its gateway answered before.
 pub async fn begin(
     conn: &mut Conn,
     job: JobId,
@@ -160,7 +160,7 @@ pub async fn begin(
     Ok(())
 }
 
-/// Notes how it ended with a member.
+/// Records the result for a member.
 pub async fn end(
     conn: &mut Conn,
     job: JobId,
@@ -180,7 +180,7 @@ pub async fn end(
     Ok(())
 }
 
-/// Those that were not begun stay as they are.
+/// Marks the waiting members as skipped.
 pub async fn skip_waiting(conn: &mut Conn, job: JobId, message: &str) -> Result<(), DbError> {
     let waiting = rollout_members::job_id.eq(job).and(rollout_members::status.eq(MemberStatus::Waiting));
     diesel::update(rollout_members::table.filter(waiting))
@@ -190,8 +190,8 @@ pub async fn skip_waiting(conn: &mut Conn, job: JobId, message: &str) -> Result<
     Ok(())
 }
 
-/// Those that were not updated have their turn again when the rollout is tried once more, and whoever failed comes last: the
-/// same few would stop it again. Those that were excluded still are.
+/// Makes members wait again that were not updated, for a retry of the rollout. Failed ones go last, or the same few
+/// would stop it again. Excluded ones stay excluded.
 pub async fn reset(conn: &mut Conn, job: JobId, exclude: &[InstanceId]) -> Result<(), DbError> {
     diesel::sql_query(
         "UPDATE rollout_members SET status = 'waiting', update_job_id = NULL, error_message = NULL, fault = NULL, ran = false, \

@@ -1,8 +1,8 @@
-//! Which instances nginx sends people to, and what is said of those that it does not.
+//! Which instances nginx routes, and what it shows for the others.
 //!
-//! An instance is routed while its status is `running`. So whoever writes a status, be it a job, the reconciler or an
-//! update, has said whether there is a route, and nothing else can differ from it. The one addition: a job that has found
-//! its gateway to answer is routed before its end, so that the address works once the job is said to have succeeded.
+//! An instance is routed while its status is `running`, so every write of a status also decides the route and the two
+//! cannot differ. One addition: an instance whose gateway answers is routed before its job ends, so that the address
+//! works once the job has succeeded.
 
 use diesel::{
     prelude::*,
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{ids::InstanceId, instance::InstanceStatus};
 
-/// A routed instance, as the rows say it: nothing of it is believed yet.
+/// A routed instance as read from the rows, not validated yet.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
 pub struct RouteRow {
     #[diesel(sql_type = Text)]
@@ -26,10 +26,10 @@ pub struct RouteRow {
     pub port: i32,
 }
 
-/// Every routed instance at one moment.
+/// All routed instances at one moment.
 #[derive(Debug, Clone)]
 pub struct Reading {
-    /// Number of this reading; whatever was committed before one is in those with a higher number.
+    /// Number of this reading. A reading with a higher number contains everything committed before this one.
     pub generation: i64,
     pub rows: Vec<RouteRow>,
 }
@@ -40,11 +40,11 @@ struct Generation {
     generation: i64,
 }
 
-/// Reads the routes under a number above every earlier one and above `known`, which is more than the database's own where
-/// that was put back from a backup.
+/// Reads the routes under a number above every earlier one and above `known`, which may be larger than the database's
+/// own after the restore of a backup.
 pub async fn read(conn: &mut Conn, known: i64) -> Result<Reading, DbError> {
     conn.transaction(async |conn| {
-        // The row's lock is the order: who reads under a higher number reads later.
+        // The row's lock orders readings: a higher number is read later.
         let numbered: Generation = diesel::sql_query(
             "INSERT INTO routing (generation) VALUES ($1 + 1) \
              ON CONFLICT (singleton) DO UPDATE SET generation = greatest(routing.generation, $1) + 1 RETURNING generation",
@@ -65,7 +65,7 @@ pub async fn read(conn: &mut Conn, known: i64) -> Result<Reading, DbError> {
     .await
 }
 
-/// Notes that the gateway answers, in the name of the job that has found it so.
+/// Records, for a job, that the gateway answers.
 pub async fn note_ready(conn: &mut Conn, lease: &Lease, id: &InstanceId) -> Result<(), LeaseError> {
     lease::fenced(conn, lease, async |conn| {
         let found = (ready_gateways::job_id.eq(lease.job), ready_gateways::attempt.eq(lease.attempt));
@@ -81,7 +81,7 @@ pub async fn note_ready(conn: &mut Conn, lease: &Lease, id: &InstanceId) -> Resu
     .await
 }
 
-/// Keeps ports that were given up from being given out, while nginx may still send somebody there.
+/// Keeps released ports from being given out while nginx may still route to them.
 pub async fn prolong_refusals(conn: &mut Conn) -> Result<(), DbError> {
     diesel::sql_query(
         "UPDATE ports SET refused_until = now() + interval '10 minutes' WHERE instance_id IS NULL AND refused_until > now()",
@@ -91,7 +91,7 @@ pub async fn prolong_refusals(conn: &mut Conn) -> Result<(), DbError> {
     Ok(())
 }
 
-/// What a stranger may know of an instance whose id they have.
+/// What a stranger who has an instance's id may know of it.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
 pub struct Shown {
     #[diesel(sql_type = Text)]
@@ -101,9 +101,9 @@ pub struct Shown {
     pub step: Option<String>,
 }
 
-/// How an instance is, without anything that is its owner's; `None`: there is none of this id.
+/// The public state of an instance. `None`: there is no instance of this id.
 pub async fn shown(conn: &mut Conn, id: &InstanceId) -> Result<Option<Shown>, DbError> {
-    // Of its story only the titles of steps: they are ours, and the same for all.
+    // Only step titles of its log: they are ours and the same for all.
     Ok(diesel::sql_query(
         "SELECT status, (SELECT e.message FROM jobs j JOIN job_events e ON e.job_id = j.id \
            WHERE j.instance_id = i.id AND j.status = 'running' AND e.kind = 'step_started' \

@@ -1,4 +1,4 @@
-//! The tables as diesel sees them. A test compares this file with what the migrations make.
+//! The tables for diesel. A test compares this file with the migrated schema.
 
 diesel::table! {
     users (id) {

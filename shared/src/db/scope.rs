@@ -1,8 +1,8 @@
-//! Whose rows a query may see, said to Postgres.
+//! Tells Postgres whose rows a query may see.
 //!
-//! Role and name are set by `SET LOCAL` in the statement that begins a transaction, and end with it. They are in no session, so
-//! neither the next one who gets the connection nor a pooler's next client can find anything of them. Whatever comes between the
-//! beginning and the end, the connection does not go back: a future that was dropped, a panic, an end that was not acknowledged.
+//! Role and name are set by `SET LOCAL` in the statement that begins a transaction and end with it. So neither the next
+//! user of the connection nor a pooler's next client can see them. If the transaction does not end cleanly (a dropped
+//! future, a panic, an unacknowledged end), the connection is closed and does not return to the pool.
 
 use diesel_async::{AnsiTransactionManager, TransactionManager, pooled_connection::deadpool::Object};
 use scopeguard::ScopeGuard;
@@ -10,7 +10,7 @@ use scopeguard::ScopeGuard;
 use super::{Conn, Db, DbError, Pooled};
 use crate::ids::UserId;
 
-/// The role under which a person's rows are asked for; `tenant.sql` makes it.
+/// The role for people's queries, created by `tenant.sql`.
 const TENANT_ROLE: &str = "clawdeploy_tenant";
 
 /// Whose rows a query may see.
@@ -23,7 +23,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// The person it is limited to.
+    /// The owner that it is limited to.
     pub fn owner(self) -> Option<UserId> {
         match self {
             Self::Owner(id) => Some(id),
@@ -31,7 +31,8 @@ impl Scope {
         }
     }
 
-    /// What begins a transaction that sees no more, in one message. An id is all that comes from outside, and has no quotes.
+    /// The statement that begins a transaction with this scope, in one message. Only an id comes from outside, and it
+    /// has no quotes.
     fn begin(self, begin: &str) -> String {
         match self {
             Self::Owner(id) => format!("{begin}; SET LOCAL ROLE {TENANT_ROLE}; SET LOCAL clawdeploy.tenant = '{id}'"),
@@ -41,9 +42,9 @@ impl Scope {
 }
 
 impl Db {
-    /// Asks what the scope may see, whatever is asked. Of one person's it is a transaction that cannot write.
+    /// Reads what the scope may see. For an owner this is a read-only transaction.
     ///
-    /// Nothing else is awaited in it: it has a connection all the while.
+    /// Await nothing else in it, because it holds a connection.
     pub async fn read<T, E: From<DbError>>(
         &self,
         scope: Scope,
@@ -55,9 +56,9 @@ impl Db {
         }
     }
 
-    /// Changes what the scope may see, in a transaction: an error takes back all of it.
+    /// Writes what the scope may see, in a transaction. An error rolls back all of it.
     ///
-    /// Call it where no one may drop the future, or the change is lost with it.
+    /// Call it in a future that cannot be dropped, or the change is lost.
     pub async fn write<T, E: From<DbError>>(
         &self,
         scope: Scope,
@@ -80,18 +81,18 @@ impl Db {
         };
         match (done, ended) {
             (done, Ok(())) => {
-                // Only now does it go back to the pool.
+                // Only now does the connection return to the pool.
                 drop(ScopeGuard::into_inner(conn));
                 done
             }
             (Ok(_), Err(error)) => Err(DbError::from(error).into()),
-            // What went wrong first is of more interest.
+            // The first error matters more.
             (error, Err(_)) => error,
         }
     }
 }
 
-/// Closes a connection instead of giving it back; Postgres ends what was begun over it.
+/// Closes a connection instead of returning it. Postgres then rolls back what it began.
 fn discard(conn: Pooled) {
     drop(Object::take(conn));
 }

@@ -1,4 +1,4 @@
-//! The second factor: the secret of an authenticator app, sealed, and codes for whoever has lost the app, hashed.
+//! The second factor: the sealed secret of an authenticator app, and hashed recovery codes.
 
 use diesel::{dsl::now, prelude::*};
 use diesel_async::RunQueryDsl;
@@ -9,25 +9,25 @@ use super::{
 };
 use crate::{ids::UserId, secret::Place};
 
-/// Where the secret of this person is stored; `row` is the person's id.
+/// The place of this person's secret. `row` is the person's id.
 pub fn place(row: &str) -> Place<'_> {
     Place { table: "users", column: "totp", row }
 }
 
-/// The sealed secret, and whether it has been confirmed.
+/// The sealed secret and whether it is confirmed.
 pub async fn find(conn: &mut Conn, user: UserId) -> Result<Option<(String, bool)>, DbError> {
     let row = users::table.find(user).select((users::totp_sealed, users::totp_confirmed_at.is_not_null()));
     let (sealed, confirmed): (Option<String>, bool) = row.first(conn).await?;
     Ok(sealed.map(|sealed| (sealed, confirmed)))
 }
 
-/// Notes a secret that is to be confirmed; false: there is one that was.
+/// Stores an unconfirmed secret. False: a confirmed one exists.
 pub async fn prepare(conn: &mut Conn, user: UserId, sealed: &str) -> Result<bool, DbError> {
     let target = users::table.find(user).filter(users::totp_confirmed_at.is_null());
     Ok(diesel::update(target).set(users::totp_sealed.eq(sealed)).execute(conn).await? > 0)
 }
 
-/// From now on signing in needs a code; false: it did before, or the secret is another one by now.
+/// Confirms the secret: signing in needs a code from now on. False: it already did, or the secret was replaced.
 pub async fn confirm(
     conn: &mut Conn,
     user: UserId,
@@ -48,19 +48,19 @@ pub async fn confirm(
     Ok(true)
 }
 
-/// Uses the code of a half minute; false: it, or a later one, was used before.
+/// Uses the code of a 30-second step. False: it or a later one was already used.
 pub async fn use_step(conn: &mut Conn, user: UserId, step: i64) -> Result<bool, DbError> {
     let fresh = users::totp_last_step.is_null().or(users::totp_last_step.lt(step).assume_not_null());
     let target = users::table.find(user).filter(fresh);
     Ok(diesel::update(target).set(users::totp_last_step.eq(step)).execute(conn).await? > 0)
 }
 
-/// Uses a recovery code; false: there is no such code, or it was used.
+/// Uses up a recovery code. False: it does not exist or was used.
 pub async fn use_recovery_code(conn: &mut Conn, user: UserId, code_hash: &[u8]) -> Result<bool, DbError> {
     Ok(diesel::delete(recovery_codes::table.find((user, code_hash))).execute(conn).await? > 0)
 }
 
-/// Signing in needs no code any more; false: it did not before.
+/// Removes the second factor. False: there was none.
 pub async fn remove(conn: &mut Conn, user: UserId) -> Result<bool, DbError> {
     forget_codes(conn, user).await?;
     let target = users::table.find(user).filter(users::totp_sealed.is_not_null());

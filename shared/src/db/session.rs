@@ -1,4 +1,4 @@
-//! Browsers that are signed in. What the cookie holds is never here, only its hash.
+//! Sessions of browsers. The table holds only the hash of the cookie.
 
 use chrono::{DateTime, Utc};
 use diesel::{
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::ids::{SessionId, UserId};
 
-/// A session that is not used for so long is over.
+/// A session ends when unused for this long.
 const IDLE: &str = "interval '24 hours'";
 
 /// A browser that is signed in, as its owner sees it.
@@ -47,7 +47,7 @@ pub struct NewSession<'a> {
     pub expires_at: DateTime<Utc>,
 }
 
-/// The condition that a session is good now.
+/// The condition for a valid session.
 fn alive() -> diesel::expression::SqlLiteral<Bool> {
     sql(&format!("(sessions.expires_at > now() AND sessions.last_seen_at > now() - {IDLE})"))
 }
@@ -57,7 +57,7 @@ pub async fn insert(conn: &mut Conn, session: &NewSession<'_>) -> Result<(), DbE
     Ok(())
 }
 
-/// Whose session this is, if it is good now; notes when and from where it is used, at most once a minute.
+/// The person of this session, if it is valid. Records time and address of its use at most once a minute.
 pub async fn authenticate(
     conn: &mut Conn,
     token_hash: &[u8],
@@ -80,13 +80,13 @@ pub async fn authenticate(
     Ok(Some((id, user)))
 }
 
-/// What the person of this session may do, while it is good.
+/// The role of the session's person, if it is valid.
 pub async fn role(conn: &mut Conn, id: SessionId) -> Result<Option<Role>, DbError> {
     let living = sessions::table.inner_join(users::table).filter(sessions::id.eq(id)).filter(alive());
     Ok(living.filter(users::suspended_at.is_null()).select(users::role).first(conn).await.optional()?)
 }
 
-/// The living sessions of a person, the one seen last first.
+/// The valid sessions of a person, the last used first.
 pub async fn list(conn: &mut Conn, owner: UserId) -> Result<Vec<Session>, DbError> {
     Ok(sessions::table
         .filter(sessions::user_id.eq(owner))
@@ -98,27 +98,27 @@ pub async fn list(conn: &mut Conn, owner: UserId) -> Result<Vec<Session>, DbErro
         .await?)
 }
 
-/// Ends a session of this person; false: there is no such living session.
+/// Ends a session of this person. False: there is no such valid session.
 pub async fn end(conn: &mut Conn, owner: UserId, id: SessionId) -> Result<bool, DbError> {
     let target = sessions::table.find(id).filter(sessions::user_id.eq(owner)).filter(alive());
     Ok(diesel::delete(target).execute(conn).await? > 0)
 }
 
-/// Ends whichever session this is the hash of.
+/// Ends the session with this hash.
 pub async fn end_by_hash(conn: &mut Conn, token_hash: &[u8]) -> Result<(), DbError> {
     diesel::delete(sessions::table.filter(sessions::token_hash.eq(token_hash))).execute(conn).await?;
     Ok(())
 }
 
-/// Ends the sessions of a person, all but one.
+/// Ends all sessions of a person but one.
 pub async fn end_all(conn: &mut Conn, owner: UserId, but: Option<SessionId>) -> Result<usize, DbError> {
     let but = but.map_or(uuid::Uuid::nil(), |id| id.0);
     let target = sessions::table.filter(sessions::user_id.eq(owner).and(sessions::id.ne(SessionId(but))));
     Ok(diesel::delete(target).execute(conn).await?)
 }
 
-/// Forgets sessions that are over: a hundred at most, so that nobody waits for it. What another request is removing is
-/// left to that one.
+/// Deletes at most a hundred expired sessions, so that no request waits long. Skips rows that another request is
+/// deleting.
 pub async fn forget_expired(conn: &mut Conn) -> Result<usize, DbError> {
     let query = format!(
         "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions \

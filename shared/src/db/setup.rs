@@ -1,4 +1,4 @@
-//! The first administrator: made once, by whoever can read the API's log.
+//! The first administrator, created once by whoever can read the API's log.
 
 use diesel::{dsl::exists, prelude::*};
 use diesel_async::RunQueryDsl;
@@ -8,21 +8,21 @@ use super::{
     schema::{setup_tokens, users},
 };
 
-/// Whether there is nobody yet.
+/// Whether there are no users yet.
 pub async fn is_required(conn: &mut Conn) -> Result<bool, DbError> {
     let somebody: bool = diesel::select(exists(users::table.select(users::id))).get_result(conn).await?;
     Ok(!somebody)
 }
 
-/// Lets a token make the first administrator. Those that earlier starts have written to a log stay good; none outlives
-/// the first account.
+/// Adds a token that can create the first administrator. Tokens from earlier starts stay valid until the first account
+/// exists.
 pub async fn allow(conn: &mut Conn, token_hash: &[u8]) -> Result<(), DbError> {
     diesel::insert_into(setup_tokens::table).values(setup_tokens::token_hash.eq(token_hash)).execute(conn).await?;
     Ok(())
 }
 
-/// In a transaction that adds the first person: whether nobody is there and the token is one of those. Whoever else
-/// adds somebody waits until the transaction ends.
+/// Call it in the transaction that adds the first person: whether there are no users and the token is valid. Other
+/// inserts of users wait until the transaction ends.
 pub async fn take(conn: &mut Conn, token_hash: &[u8]) -> Result<bool, DbError> {
     diesel::sql_query("LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE").execute(conn).await?;
     if !is_required(conn).await? {
@@ -35,7 +35,7 @@ pub async fn take(conn: &mut Conn, token_hash: &[u8]) -> Result<bool, DbError> {
     Ok(known)
 }
 
-/// No token is good any more.
+/// Voids all tokens.
 pub async fn forget(conn: &mut Conn) -> Result<(), DbError> {
     diesel::delete(setup_tokens::table).execute(conn).await?;
     Ok(())

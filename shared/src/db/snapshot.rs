@@ -1,7 +1,7 @@
-//! What instances were before a change of their container: the way back.
+//! Snapshots of instances from before a change of their container, for rolling back.
 //!
-//! A row is written before anything is touched, so that whoever takes the job over, or undoes it, knows what to go back
-//! to. The files lie in the data directory under the row's id.
+//! A row is written before anything is touched, so that a later attempt or an undo knows what to restore. The files are
+//! in the data directory under the row's id.
 
 use chrono::{DateTime, Utc};
 use diesel::{
@@ -32,9 +32,9 @@ text_enum!(
     SnapshotStatus {
         /// The job is under way.
         Changing = "changing",
-        /// It succeeded, and this is the way back.
+        /// It succeeded, and the snapshot is kept for a rollback.
         Kept = "kept",
-        /// Everything is as before, and nothing is kept.
+        /// Everything is as before, and the snapshot is gone.
         RolledBack = "rolled_back",
     } else Unknown
 );
@@ -48,7 +48,7 @@ text_enum!(
     } else Unknown
 );
 
-/// A change of a container, and the way back.
+/// A change of a container, with its snapshot.
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = snapshots, check_for_backend(diesel::pg::Pg))]
 pub struct Snapshot {
@@ -57,7 +57,7 @@ pub struct Snapshot {
     pub job_id: JobId,
     pub reason: ChangeReason,
     pub status: SnapshotStatus,
-    /// Whether the gateway has to run after the change.
+    /// Whether the gateway must run after the change.
     pub was_running: bool,
     pub from_image: String,
     pub from_version: Option<String>,
@@ -75,23 +75,23 @@ pub struct Snapshot {
     pub down_ms: Option<i64>,
     pub expires_at: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
-    /// Whether the gateway has to run after an undo; `None`: as after the change.
+    /// Whether the gateway must run after an undo. `None`: as after the change.
     pub ran_before: Option<bool>,
-    /// When the files were put back.
+    /// When the files were restored.
     pub restored_at: Option<DateTime<Utc>>,
-    /// When undoing the change was given up.
+    /// When the undo was given up.
     pub stuck_at: Option<DateTime<Utc>>,
 }
 
-/// From what to what.
+/// The states before and after a change.
 #[derive(Debug)]
 pub struct NewSnapshot<'a> {
     pub instance: &'a InstanceId,
     pub job: JobId,
     pub reason: ChangeReason,
-    /// Whether the gateway has to run after an undo.
+    /// Whether the gateway must run after an undo.
     pub ran_before: bool,
-    /// Whether it has to run after the change.
+    /// Whether the gateway must run after the change.
     pub runs_after: bool,
     pub from: ContainerSource<'a>,
     pub to: ContainerSource<'a>,
@@ -112,8 +112,8 @@ impl Snapshot {
         serde_json::from_value(self.from_settings.clone())
     }
 
-    /// Whether nothing would be lost with what was kept: the files were put back, or the copy of them was never complete.
-    /// Nothing is changed before it is, so there is nothing to put back then.
+    /// Whether the snapshot can be deleted without loss: the files were restored, or the copy was never completed.
+    /// Nothing is changed before it is, so there is nothing to restore then.
     pub fn is_spent(&self) -> bool {
         self.restored_at.is_some() || self.files.is_none()
     }
@@ -123,7 +123,7 @@ impl Snapshot {
     }
 }
 
-/// Notes whether the gateway answered again after a change was undone.
+/// Records whether the gateway answered again after a change was undone.
 pub async fn note_came_back(conn: &mut Conn, job: JobId, came_back: bool) -> Result<(), DbError> {
     diesel::update(snapshots::table.filter(snapshots::job_id.eq(job)))
         .set(snapshots::came_back.eq(came_back))
@@ -132,14 +132,14 @@ pub async fn note_came_back(conn: &mut Conn, job: JobId, came_back: bool) -> Res
     Ok(())
 }
 
-/// Whether the gateway answered again after the change of a job was undone; `None`: it was not tried.
+/// Whether the gateway answered again after a job's change was undone. `None`: it was not started.
 pub async fn came_back(conn: &mut Conn, job: JobId) -> Result<Option<bool>, DbError> {
     let row: Option<Option<bool>> =
         snapshots::table.filter(snapshots::job_id.eq(job)).select(snapshots::came_back).first(conn).await.optional()?;
     Ok(row.flatten())
 }
 
-/// Begins a change. The row of a job that has begun already stays as it is: what it goes back to was seen before.
+/// Begins a change. An existing row of the job stays as it is, because it holds the state from before the change.
 pub async fn begin(conn: &mut Conn, new: &NewSnapshot<'_>) -> Result<(), DbError> {
     diesel::insert_into(snapshots::table)
         .values((
@@ -164,7 +164,7 @@ pub async fn begin(conn: &mut Conn, new: &NewSnapshot<'_>) -> Result<(), DbError
     Ok(())
 }
 
-/// Forgets a change of which nothing is left.
+/// Deletes a change of which nothing is left.
 pub async fn forget(conn: &mut Conn, job: JobId) -> Result<(), DbError> {
     diesel::delete(snapshots::table.filter(snapshots::job_id.eq(job))).execute(conn).await?;
     Ok(())
@@ -175,7 +175,7 @@ pub async fn of_job(conn: &mut Conn, job: JobId) -> Result<Option<Snapshot>, DbE
     Ok(snapshots::table.filter(snapshots::job_id.eq(job)).select(Snapshot::as_select()).first(conn).await.optional()?)
 }
 
-/// The newest way back of an instance that has not expired.
+/// The newest unexpired snapshot of an instance.
 pub async fn latest_kept(conn: &mut Conn, instance: &InstanceId) -> Result<Option<Snapshot>, DbError> {
     Ok(snapshots::table
         .filter(snapshots::instance_id.eq(instance).and(snapshots::status.eq(SnapshotStatus::Kept)))
@@ -197,7 +197,7 @@ pub async fn find_kept(conn: &mut Conn, id: SnapshotId) -> Result<Option<Snapsho
         .optional()?)
 }
 
-/// Notes that the gateway stands still from now on; the first time counts.
+/// Records that the gateway is down from now on. The first time counts.
 pub async fn note_stopped(conn: &mut Conn, job: JobId) -> Result<(), DbError> {
     diesel::update(snapshots::table.filter(snapshots::job_id.eq(job).and(snapshots::stopped_at.is_null())))
         .set(snapshots::stopped_at.eq(now))
@@ -206,7 +206,7 @@ pub async fn note_stopped(conn: &mut Conn, job: JobId) -> Result<(), DbError> {
     Ok(())
 }
 
-/// What a snapshot of the files came to.
+/// Size and cost of a file snapshot.
 #[derive(Debug, Clone, Copy)]
 pub struct Taken {
     pub files: i64,
@@ -215,7 +215,7 @@ pub struct Taken {
     pub duration_ms: i64,
 }
 
-/// Notes that the files are kept.
+/// Records that the snapshot of the files is complete.
 pub async fn note_taken(conn: &mut Conn, job: JobId, taken: Taken) -> Result<(), DbError> {
     diesel::update(snapshots::table.filter(snapshots::job_id.eq(job)))
         .set((
@@ -229,7 +229,7 @@ pub async fn note_taken(conn: &mut Conn, job: JobId, taken: Taken) -> Result<(),
     Ok(())
 }
 
-/// The change is done: its snapshot is the way back for `window`. Answers for how many milliseconds the gateway stood still.
+/// Ends the change and keeps its snapshot for `window`. Returns for how many milliseconds the gateway was down.
 pub async fn keep(conn: &mut Conn, job: JobId, window: std::time::Duration) -> Result<Option<i64>, DbError> {
     let down: Option<Option<i64>> =
         diesel::update(snapshots::table.filter(snapshots::job_id.eq(job)))
@@ -249,8 +249,7 @@ pub async fn keep(conn: &mut Conn, job: JobId, window: std::time::Duration) -> R
     Ok(down.flatten())
 }
 
-/// A change that was done already is to be undone: what was kept is not a way back any more but what is gone back to.
-/// False: it was not done.
+/// Opens a finished change again, to be undone with its snapshot. False: it was not finished.
 pub async fn reopen(conn: &mut Conn, job: JobId) -> Result<bool, DbError> {
     let kept = snapshots::job_id.eq(job).and(snapshots::status.eq(SnapshotStatus::Kept));
     let reopened = diesel::update(snapshots::table.filter(kept))
@@ -264,7 +263,7 @@ pub async fn reopen(conn: &mut Conn, job: JobId) -> Result<bool, DbError> {
     Ok(reopened > 0)
 }
 
-/// Notes that the files were put back; the first time counts.
+/// Records that the files were restored. The first time counts.
 pub async fn note_restored(conn: &mut Conn, job: JobId) -> Result<(), DbError> {
     diesel::update(snapshots::table.filter(snapshots::job_id.eq(job).and(snapshots::restored_at.is_null())))
         .set(snapshots::restored_at.eq(now))
@@ -273,7 +272,7 @@ pub async fn note_restored(conn: &mut Conn, job: JobId) -> Result<(), DbError> {
     Ok(())
 }
 
-/// Everything is as before the job.
+/// Records that everything is as before the job.
 pub async fn note_rolled_back(conn: &mut Conn, job: JobId) -> Result<(), DbError> {
     diesel::update(snapshots::table.filter(snapshots::job_id.eq(job)))
         .set((snapshots::status.eq(SnapshotStatus::RolledBack), snapshots::stuck_at.eq(None::<DateTime<Utc>>)))
@@ -282,7 +281,7 @@ pub async fn note_rolled_back(conn: &mut Conn, job: JobId) -> Result<(), DbError
     Ok(())
 }
 
-/// Undoing the change is given up, and everything that was kept for it stays. False: the job changed nothing yet.
+/// Records that the undo was given up. The snapshot stays. False: the job had changed nothing yet.
 pub async fn note_stuck(conn: &mut Conn, job: JobId) -> Result<bool, DbError> {
     let under_way = snapshots::job_id.eq(job).and(snapshots::status.eq(SnapshotStatus::Changing));
     let stuck =
@@ -290,14 +289,14 @@ pub async fn note_stuck(conn: &mut Conn, job: JobId) -> Result<bool, DbError> {
     Ok(stuck > 0)
 }
 
-/// Whether a job has changed something that is neither kept nor undone yet.
+/// Whether a job's change is neither kept nor undone yet.
 pub async fn is_under_way(conn: &mut Conn, job: JobId) -> Result<bool, DbError> {
     let under_way =
         snapshots::table.filter(snapshots::job_id.eq(job).and(snapshots::status.eq(SnapshotStatus::Changing)));
     Ok(diesel::select(diesel::dsl::exists(under_way)).get_result(conn).await?)
 }
 
-/// The change of an instance whose undo was given up, if there is one.
+/// The change of an instance whose undo was given up, if any.
 pub async fn stuck_on(conn: &mut Conn, instance: &InstanceId) -> Result<Option<Snapshot>, DbError> {
     Ok(snapshots::table
         .filter(snapshots::instance_id.eq(instance).and(snapshots::stuck_at.is_not_null()))
@@ -318,7 +317,8 @@ pub async fn list(conn: &mut Conn, instance: &InstanceId, limit: i64) -> Result<
         .await?)
 }
 
-/// Whose files are still needed: those of changes under way (also where the undo was given up), and the newest unexpired way back of each instance.
+/// Snapshots whose files are still needed: those of changes under way or stuck, and the newest unexpired one of each
+/// instance.
 pub async fn needed(conn: &mut Conn) -> Result<Vec<(SnapshotId, InstanceId)>, DbError> {
     let changing: Vec<(SnapshotId, InstanceId)> = snapshots::table
         .filter(snapshots::status.eq(SnapshotStatus::Changing))
@@ -335,14 +335,14 @@ pub async fn needed(conn: &mut Conn) -> Result<Vec<(SnapshotId, InstanceId)>, Db
     Ok(changing.into_iter().chain(kept).collect())
 }
 
-/// Those of some snapshots that have a row.
+/// Those of these snapshots that have a row.
 pub async fn known(conn: &mut Conn, ids: &[SnapshotId]) -> Result<std::collections::HashSet<SnapshotId>, DbError> {
     let rows: Vec<SnapshotId> =
         snapshots::table.filter(snapshots::id.eq_any(ids)).select(snapshots::id).load(conn).await?;
     Ok(rows.into_iter().collect())
 }
 
-/// Images that a way back leads to, or a change under way needs: those of [`needed`].
+/// Images that the snapshots of [`needed`] refer to.
 pub async fn images_in_use(conn: &mut Conn) -> Result<Vec<String>, DbError> {
     let alive: Vec<SnapshotId> = needed(conn).await?.into_iter().map(|(id, _)| id).collect();
     let images: Vec<(String, String)> = snapshots::table

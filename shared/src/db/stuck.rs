@@ -1,4 +1,4 @@
-//! Instances on which no job is at work although one should be.
+//! Instances without a job that should have one.
 
 use std::time::Duration;
 
@@ -37,21 +37,21 @@ pub async fn list(conn: &mut Conn, between: &[InstanceStatus], age: Duration) ->
         .await?)
 }
 
-/// What became of the jobs of an instance lately.
+/// Recent jobs of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, QueryableByName)]
 pub struct Lately {
-    /// The system made one by itself.
+    /// The system queued one.
     #[diesel(sql_type = Bool)]
     pub repaired: bool,
     /// One ended.
     #[diesel(sql_type = Bool)]
     pub ended: bool,
-    /// The last one of all, however long ago, brought its workers down.
+    /// The last job of all, however old, crashed its workers.
     #[diesel(sql_type = Bool)]
     pub crashed: bool,
 }
 
-/// Looks at the jobs of an instance within the last `window`.
+/// Reads the jobs of an instance within the last `window`.
 pub async fn lately(conn: &mut Conn, instance: &InstanceId, window: Duration) -> Result<Lately, DbError> {
     Ok(diesel::sql_query(
         "SELECT coalesce(bool_or(requested_by IS NULL AND created_at > since), false) AS repaired, \

@@ -1,4 +1,4 @@
-//! The reconciler's sweeps: who may run them, whether they are due, and what their last run found.
+//! The reconciler's sweeps: which worker runs them, when they are due, and the result of their last run.
 
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ use utoipa::ToSchema;
 use super::{Conn, Db, DbError, schema::sweeps};
 use crate::text_enum;
 
-/// Any number, but another one than the migrations'; the same in every worker.
+/// An arbitrary number, different from the migrations', the same in every worker.
 const RECONCILER_LOCK: i64 = 0x636c_6178;
 
-/// Findings of one run that are kept; what a sweep found beyond them is only counted.
+/// Most findings stored for a run. Further ones are only counted.
 const KEPT: usize = 100;
 
 text_enum!(
@@ -84,7 +84,7 @@ pub struct SweepReport {
 }
 
 impl SweepReport {
-    /// A report about so many things, with nothing found yet.
+    /// A report on this many things without findings.
     pub fn of(checked: usize) -> Self {
         Self { checked, findings: Vec::new() }
     }
@@ -135,15 +135,15 @@ pub struct Sweep {
 }
 
 impl Sweep {
-    /// Whether a run that began after `at` is over.
+    /// Whether a run that began after `at` has ended.
     pub fn has_run_since(&self, at: DateTime<Utc>) -> bool {
         self.ran_at.is_some_and(|ran_at| ran_at > at)
     }
 }
 
-/// Every sweep that ran or was asked for, in the order in which a pass runs them.
+/// Every sweep that ran or was requested, in the order of a pass.
 pub async fn list(conn: &mut Conn) -> Result<Vec<Sweep>, DbError> {
-    // While a new version rolls out, the table may hold sweeps that this one does not know.
+    // During an upgrade the table may have sweeps that this version does not know.
     let known = sweeps::table.filter(sweeps::name.eq_any(SweepName::ALL));
     let mut found: Vec<Sweep> = known.select(Sweep::as_select()).load(conn).await?;
     found.sort_by_key(|sweep| sweep.name);
@@ -156,7 +156,7 @@ struct At {
     at: DateTime<Utc>,
 }
 
-/// Asks for a run of every sweep at once. Returns the time that [`Sweep::has_run_since`] is to be asked about.
+/// Requests an immediate run of every sweep. Returns the time to pass to [`Sweep::has_run_since`].
 pub async fn request(conn: &mut Conn) -> Result<DateTime<Utc>, DbError> {
     let requested: Vec<At> = diesel::sql_query(
         "INSERT INTO sweeps (name, requested_at) SELECT unnest($1), now() \
@@ -174,7 +174,7 @@ struct Answer {
     yes: bool,
 }
 
-/// Whether a pass is due: a sweep never ran, was asked for since its last run began, or began that `period` ago.
+/// Whether a pass is due: a sweep never ran, was requested since its last run began, or began that `period` ago.
 pub async fn is_due(conn: &mut Conn, period: Duration) -> Result<bool, DbError> {
     let answer: Answer = diesel::sql_query(
         "SELECT count(ran_at) < cardinality($1) OR coalesce( \
@@ -188,7 +188,7 @@ pub async fn is_due(conn: &mut Conn, period: Duration) -> Result<bool, DbError> 
     Ok(answer.yes)
 }
 
-/// One run of a sweep, with what became of it.
+/// One run of a sweep, with its result.
 #[derive(Debug, Clone)]
 pub struct SweepRun {
     pub name: SweepName,
@@ -199,7 +199,7 @@ pub struct SweepRun {
     pub error: Option<String>,
 }
 
-/// Keeps a run as the sweep's last one, unless a later one is kept already.
+/// Stores a run as the sweep's last one, unless a later one is stored.
 pub async fn record(conn: &mut Conn, worker: &str, run: &SweepRun) -> Result<(), DbError> {
     let findings = &run.report.findings;
     let repairs: Vec<&Finding> = findings.iter().filter(|f| f.action == FindingAction::Repaired).collect();
@@ -228,7 +228,7 @@ pub async fn record(conn: &mut Conn, worker: &str, run: &SweepRun) -> Result<(),
     Ok(())
 }
 
-/// The first findings as JSON, and one that says how many more there were.
+/// The first findings as JSON, and one that counts the rest.
 fn kept<'a>(mut findings: impl ExactSizeIterator<Item = &'a Finding>) -> Value {
     let mut kept: Vec<Value> = findings.by_ref().take(KEPT).map(|finding| serde_json::json!(finding)).collect();
     let more = findings.len();
@@ -243,10 +243,10 @@ fn kept<'a>(mut findings: impl ExactSizeIterator<Item = &'a Finding>) -> Value {
     Value::Array(kept)
 }
 
-/// The right to run a pass. One worker at a time has it, by an advisory lock of Postgres.
+/// The right to run a pass. One worker at a time holds it, by an advisory lock of Postgres.
 ///
-/// The lock hangs on a connection that never goes back to the pool, so it ends with this value, however that ends. A
-/// worker that stops without dying (SIGSTOP, a machine that hangs) loses it when the connection was idle for a minute.
+/// The lock belongs to a connection that never returns to the pool, so it ends when this value is dropped. A worker
+/// that stops without dying (SIGSTOP, a hung machine) loses it after its connection was idle for a minute.
 pub struct ReconcilerLock {
     conn: AsyncPgConnection,
 }
@@ -258,7 +258,7 @@ impl std::fmt::Debug for ReconcilerLock {
 }
 
 impl ReconcilerLock {
-    /// Takes the lock; `None`: somebody has it.
+    /// Takes the lock. `None`: another worker holds it.
     pub async fn take(db: &Db) -> Result<Option<Self>, DbError> {
         let mut conn = Object::take(db.conn().await?);
         let answer: Answer = diesel::sql_query("SELECT pg_try_advisory_lock($1) AS yes")
@@ -268,7 +268,7 @@ impl ReconcilerLock {
         if !answer.yes {
             return Ok(None);
         }
-        // Asked for by name first: Postgres 13 does not have it.
+        // Looked up by name first, because Postgres 13 does not have it.
         conn.batch_execute(
             "SELECT set_config(name, '60s', false) FROM pg_settings WHERE name = 'idle_session_timeout'",
         )
@@ -276,17 +276,17 @@ impl ReconcilerLock {
         Ok(Some(Self { conn }))
     }
 
-    /// The database's clock; fails when the lock is lost.
+    /// The database's clock. Fails if the lock is lost.
     pub async fn clock(&mut self) -> Result<DateTime<Utc>, DbError> {
         let now: At = diesel::sql_query("SELECT clock_timestamp() AS at").get_result(&mut self.conn).await?;
         Ok(now.at)
     }
 
-    /// Gives the lock up at once; merely dropped it takes a moment longer.
+    /// Releases the lock at once. Dropping it takes a moment longer.
     pub async fn end(mut self) {
         let unlock = format!("SELECT pg_advisory_unlock({RECONCILER_LOCK})");
         if let Err(error) = self.conn.batch_execute(&unlock).await {
-            tracing::debug!(%error, "The reconciler's lock was gone already");
+            tracing::debug!(%error, "The reconciler's lock was already gone");
         }
     }
 }

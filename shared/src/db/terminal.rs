@@ -1,7 +1,7 @@
-//! Terminals: which worker holds each, who may attach, and how it ended.
+//! Terminals: the worker that holds each, who may attach, and how it ended.
 //!
-//! Whoever wants one ended, from whatever process, notes that in its row; the worker that holds it looks twice a second, and
-//! sees there too who was suspended or signed out, or has lost the instance.
+//! Any process can end a terminal by recording that in its row. The worker that holds it checks the row twice a second,
+//! and also sees there who was suspended or signed out or has lost the instance.
 
 use chrono::{DateTime, Utc};
 use diesel::{
@@ -34,7 +34,7 @@ pub struct Terminal {
 pub struct NewTerminal<'a> {
     pub id: TerminalId,
     pub user_id: UserId,
-    /// What the person is signed in with: one of the two, or until when what is not ours is good.
+    /// The credential that opened it: a session, a token, or the expiry of an external one.
     pub token_id: Option<TokenId>,
     pub session_id: Option<SessionId>,
     pub good_until: Option<DateTime<Utc>>,
@@ -57,20 +57,20 @@ pub async fn insert(conn: &mut Conn, terminal: &NewTerminal<'_>) -> Result<(), D
     Ok(())
 }
 
-/// Open terminals of a person, and those in an instance.
+/// Counts the open terminals of a person and those in an instance.
 pub async fn count_open(conn: &mut Conn, user: UserId, instance: &InstanceId) -> Result<(i64, i64), DbError> {
     let of_user = terminals::table.filter(terminals::ended_at.is_null().and(terminals::user_id.eq(user)));
     let in_instance = terminals::table.filter(terminals::ended_at.is_null().and(terminals::instance_id.eq(instance)));
     Ok((of_user.count().get_result(conn).await?, in_instance.count().get_result(conn).await?))
 }
 
-/// Notes that another worker holds it.
+/// Records that another worker holds it.
 pub async fn set_worker(conn: &mut Conn, id: TerminalId, worker: &str) -> Result<(), DbError> {
     diesel::update(terminals::table.find(id)).set(terminals::worker.eq(worker)).execute(conn).await?;
     Ok(())
 }
 
-/// Forgets one that never came to be.
+/// Deletes a terminal that was never opened.
 pub async fn forget(conn: &mut Conn, id: TerminalId) -> Result<(), DbError> {
     diesel::delete(terminals::table.find(id)).execute(conn).await?;
     Ok(())
@@ -94,14 +94,14 @@ pub async fn list_open(conn: &mut Conn, user: UserId, instance: &InstanceId) -> 
         .filter(terminals::ended_at.is_null())
         .order(terminals::id)
         .limit(100)
-        // One with a program that only a newer version knows must not hide the others.
+        // A program that only a newer version knows must not hide the others.
         .filter(terminals::command.is_null().or(terminals::command.eq_any(TerminalCommand::ALL)))
         .select(Terminal::as_select())
         .load(conn)
         .await?)
 }
 
-/// Gives an open terminal another ticket, good for half a minute; an earlier one is void. False: it is not open.
+/// Gives an open terminal a new ticket, valid for half a minute, and voids the earlier one. False: it is not open.
 pub async fn set_ticket(conn: &mut Conn, id: TerminalId, ticket_hash: &[u8]) -> Result<bool, DbError> {
     let until = diesel::dsl::sql::<Nullable<Timestamptz>>("now() + interval '30 seconds'");
     let open = terminals::table.find(id).filter(terminals::ended_at.is_null());
@@ -112,14 +112,15 @@ pub async fn set_ticket(conn: &mut Conn, id: TerminalId, ticket_hash: &[u8]) -> 
     Ok(given > 0)
 }
 
-/// Lets one that ends with a token of the provider of identities end with a later one instead, which its owner has shown since.
+/// Extends a terminal that ends with a token of the identity provider to the expiry of a later one that its owner has
+/// presented.
 pub async fn prolong(conn: &mut Conn, id: TerminalId, good_until: DateTime<Utc>) -> Result<(), DbError> {
     let earlier = terminals::table.find(id).filter(terminals::good_until.lt(good_until));
     diesel::update(earlier).set(terminals::good_until.eq(good_until)).execute(conn).await?;
     Ok(())
 }
 
-/// Uses a ticket up. `None`: it is not the terminal's, was used, or has expired.
+/// Uses up a ticket. `None`: it is not the terminal's, was used, or has expired.
 pub async fn take_ticket(conn: &mut Conn, id: TerminalId, ticket_hash: &[u8]) -> Result<Option<Terminal>, DbError> {
     let good = terminals::table
         .find(id)
@@ -140,19 +141,19 @@ pub async fn is_open(conn: &mut Conn, id: TerminalId) -> Result<bool, DbError> {
     Ok(diesel::select(diesel::dsl::exists(open)).get_result(conn).await?)
 }
 
-/// Asks for the end of one terminal. The worker that holds it sees to it within a second.
+/// Asks for the end of a terminal. The worker that holds it ends it within a second.
 pub async fn close(conn: &mut Conn, id: TerminalId, reason: TerminalEnd) -> Result<usize, DbError> {
     let open = terminals::table.find(id).filter(terminals::ended_at.is_null());
     Ok(diesel::update(open).set(terminals::close_reason.eq(reason)).execute(conn).await?)
 }
 
-/// Asks for the end of all terminals in an instance; answers how many are open.
+/// Asks for the end of all terminals in an instance and returns how many are open.
 pub async fn close_all_in(conn: &mut Conn, instance: &InstanceId, reason: TerminalEnd) -> Result<usize, DbError> {
     let open = terminals::table.filter(terminals::ended_at.is_null().and(terminals::instance_id.eq(instance)));
     Ok(diesel::update(open).set(terminals::close_reason.eq(reason)).execute(conn).await?)
 }
 
-/// How many are open in an instance and held by a living worker.
+/// How many terminals in an instance are open and held by a living worker.
 pub async fn count_living(conn: &mut Conn, instance: &InstanceId) -> Result<i64, DbError> {
     #[derive(QueryableByName)]
     struct Count {
@@ -175,7 +176,7 @@ struct Held {
     reason: Option<TerminalEnd>,
 }
 
-/// The open terminals of a worker, each with why it has to end, if it has to.
+/// The open terminals of a worker, each with the reason why it must end, if any.
 pub async fn held(conn: &mut Conn, worker: &str) -> Result<Vec<(TerminalId, Option<TerminalEnd>)>, DbError> {
     let found: Vec<Held> = diesel::sql_query(
         "SELECT t.id, CASE \
@@ -196,7 +197,7 @@ pub async fn held(conn: &mut Conn, worker: &str) -> Result<Vec<(TerminalId, Opti
     Ok(found.into_iter().map(|row| (row.id, row.reason)).collect())
 }
 
-/// Of some terminals those that are open.
+/// Those of these terminals that are open.
 pub async fn open_among(conn: &mut Conn, ids: &[TerminalId]) -> Result<Vec<TerminalId>, DbError> {
     Ok(terminals::table
         .filter(terminals::id.eq_any(ids).and(terminals::ended_at.is_null()))
@@ -205,14 +206,14 @@ pub async fn open_among(conn: &mut Conn, ids: &[TerminalId]) -> Result<Vec<Termi
         .await?)
 }
 
-/// How the audit log tells of ends that the query `ended` has just made.
+/// Writes the audit entries for the terminals that the query `ended` has just ended.
 const TELL: &str = "INSERT INTO audit (actor_id, actor, action, target_kind, target_id, owner_id, detail) \
     SELECT e.user_id, u.email, 'terminal.end', 'instance', e.instance_id, e.user_id, jsonb_build_object( \
       'terminalId', e.id, 'reason', e.end_reason, 'exitCode', e.exit_code, 'bytesIn', e.bytes_in, 'bytesOut', e.bytes_out, \
       'seconds', round(extract(epoch FROM e.ended_at - e.started_at))::bigint) \
     FROM ended e JOIN users u ON u.id = e.user_id";
 
-/// Notes how a terminal ended, in its row and in the audit log; once.
+/// Records how a terminal ended, in its row and in the audit log, once.
 pub async fn end(conn: &mut Conn, id: TerminalId, ended: Ended) -> Result<bool, DbError> {
     let bytes = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     let told = diesel::sql_query(format!(
@@ -229,7 +230,7 @@ pub async fn end(conn: &mut Conn, id: TerminalId, ended: Ended) -> Result<bool, 
     Ok(told > 0)
 }
 
-/// Notes the end of those whose worker is gone; answers in which instances they were.
+/// Ends terminals whose worker is gone and returns their instances.
 pub async fn end_lost(conn: &mut Conn) -> Result<Vec<InstanceId>, DbError> {
     #[derive(QueryableByName)]
     struct Lost {
@@ -247,7 +248,7 @@ pub async fn end_lost(conn: &mut Conn) -> Result<Vec<InstanceId>, DbError> {
     Ok(lost.into_iter().map(|row| row.target_id).collect())
 }
 
-/// Notes the end of terminals that a worker should hold and does not.
+/// Ends terminals that a worker should hold but does not.
 pub async fn end_forgotten(conn: &mut Conn, worker: &str, ids: &[TerminalId]) -> Result<usize, DbError> {
     Ok(diesel::sql_query(format!(
         "WITH ended AS (UPDATE terminals SET ended_at = now(), end_reason = 'lost', ticket_hash = NULL, ticket_expires_at = NULL \
@@ -259,7 +260,7 @@ pub async fn end_forgotten(conn: &mut Conn, worker: &str, ids: &[TerminalId]) ->
     .await?)
 }
 
-/// Forgets those that ended a month ago, some at a time.
+/// Deletes terminals that ended a month ago, in batches.
 pub async fn forget_old(conn: &mut Conn) -> Result<usize, DbError> {
     Ok(diesel::sql_query(
         "DELETE FROM terminals WHERE id IN (SELECT id FROM terminals WHERE ended_at < now() - interval '30 days' LIMIT 500)",

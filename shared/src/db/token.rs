@@ -1,4 +1,4 @@
-//! API tokens. The token itself is never here, only its hash.
+//! API tokens. The table holds only their hash.
 
 use chrono::{DateTime, Utc};
 use diesel::{dsl::now, prelude::*};
@@ -28,8 +28,8 @@ text_enum!(
     }
 );
 
-/// What a token is that its owner made. Signing in made tokens of another kind, before there were sessions; those are not
-/// good any more.
+/// The kind of tokens that their owner made. Before there were sessions, signing in made tokens of another kind, which
+/// are no longer valid.
 const PERSONAL: &str = "personal";
 
 /// A token, as its owner sees it.
@@ -64,14 +64,14 @@ pub async fn insert(conn: &mut Conn, token: &NewApiToken<'_>) -> Result<ApiToken
         .await?)
 }
 
-/// The living tokens of a person, newest first.
+/// The valid tokens of a person, newest first.
 pub async fn list(conn: &mut Conn, owner: UserId) -> Result<Vec<ApiToken>, DbError> {
     Ok(api_tokens::table
         .filter(api_tokens::user_id.eq(owner))
         .filter(api_tokens::kind.eq(PERSONAL))
         .filter(api_tokens::revoked_at.is_null())
         .filter(api_tokens::expires_at.is_null().or(api_tokens::expires_at.gt(now)))
-        // One that only a newer version knows is good for nothing here.
+        // A scope that only a newer version knows gives no rights here.
         .filter(api_tokens::scope.eq_any(TokenScope::ALL))
         .order(api_tokens::id.desc())
         .limit(500)
@@ -80,14 +80,14 @@ pub async fn list(conn: &mut Conn, owner: UserId) -> Result<Vec<ApiToken>, DbErr
         .await?)
 }
 
-/// Revokes a token of this person; false: there is no such living token.
+/// Revokes a token of this person. False: there is no such valid token.
 pub async fn revoke(conn: &mut Conn, owner: UserId, id: TokenId) -> Result<bool, DbError> {
     let target =
         api_tokens::table.find(id).filter(api_tokens::user_id.eq(owner)).filter(api_tokens::revoked_at.is_null());
     Ok(diesel::update(target).set(api_tokens::revoked_at.eq(now)).execute(conn).await? > 0)
 }
 
-/// Whose token this is, if it is good now; notes its use, at most once a minute.
+/// The person of this token, if it is valid. Records its use at most once a minute.
 pub async fn authenticate(conn: &mut Conn, token_hash: &[u8]) -> Result<Option<(TokenId, TokenScope, User)>, DbError> {
     let found: Option<(TokenId, TokenScope, bool, User)> = api_tokens::table
         .inner_join(users::table)
@@ -114,7 +114,7 @@ pub async fn authenticate(conn: &mut Conn, token_hash: &[u8]) -> Result<Option<(
     Ok(Some((id, scope, user)))
 }
 
-/// What the person of this token may do, while it is good.
+/// The role of the token's person, if it is valid.
 pub async fn role(conn: &mut Conn, id: TokenId) -> Result<Option<Role>, DbError> {
     Ok(api_tokens::table
         .inner_join(users::table)

@@ -1,4 +1,4 @@
-//! What instances have used: a point a minute, for a day.
+//! Resource usage of instances: a point a minute, for a day.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{
@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::{Conn, DbError, Scope, schema::instance_stats};
 use crate::ids::InstanceId;
 
-/// What was measured. Counters are those since the container was started.
+/// A measurement. Counters count since the start of the container.
 #[derive(Debug, Clone, Copy)]
 pub struct Measured {
     pub cpu_ns: u64,
@@ -49,7 +49,7 @@ struct Due {
     container_id: String,
 }
 
-/// Running instances that have no point for this minute, with their containers: some of them.
+/// Some running instances without a point for this minute, with their containers.
 pub async fn due(conn: &mut Conn, limit: i64) -> Result<Vec<(InstanceId, String)>, DbError> {
     let due: Vec<Due> = diesel::sql_query(
         "SELECT i.id, i.container_id FROM instances i WHERE i.status = 'running' AND i.container_id IS NOT NULL \
@@ -62,7 +62,7 @@ pub async fn due(conn: &mut Conn, limit: i64) -> Result<Vec<(InstanceId, String)
     Ok(due.into_iter().map(|row| (row.id, row.container_id)).collect())
 }
 
-/// Notes a point for this minute; the first one counts.
+/// Records a point for this minute. The first one counts.
 pub async fn note(conn: &mut Conn, instance: &InstanceId, measured: Measured) -> Result<(), DbError> {
     let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     diesel::sql_query(
@@ -84,7 +84,7 @@ pub async fn note(conn: &mut Conn, instance: &InstanceId, measured: Measured) ->
     Ok(())
 }
 
-/// Forgets points of more than a day ago, some at a time.
+/// Deletes points older than a day, in batches.
 pub async fn forget_old(conn: &mut Conn) -> Result<usize, DbError> {
     Ok(diesel::sql_query(
         "DELETE FROM instance_stats WHERE (instance_id, at) IN \
@@ -147,10 +147,10 @@ struct RecentRow {
     memory_bytes: i64,
 }
 
-/// What some instances have used in the last hour; those without a point, and those that the scope may not see, are missing.
+/// The usage of these instances in the last hour. Missing: no points, or not visible to the scope.
 pub async fn recent(conn: &mut Conn, scope: Scope, ids: &[InstanceId]) -> Result<Vec<RecentUsage>, DbError> {
     let ids: Vec<&str> = ids.iter().map(InstanceId::as_str).collect();
-    // One minute more: the first value of the CPU is the difference to it.
+    // One minute more, because the first CPU value is a difference.
     let rows: Vec<RecentRow> = diesel::sql_query(format!(
         "SELECT s.instance_id AS id, (extract(epoch FROM date_trunc('minute', now()) - s.at) / 60)::integer AS age, \
            s.cpu_ns, s.memory_bytes \
@@ -166,7 +166,7 @@ pub async fn recent(conn: &mut Conn, scope: Scope, ids: &[InstanceId]) -> Result
     Ok(rows.chunk_by(|a, b| a.id == b.id).map(hour).collect())
 }
 
-/// The last hour of one instance, whose rows are in the order of time.
+/// The last hour of one instance, from rows ordered by time.
 fn hour(rows: &[RecentRow]) -> RecentUsage {
     let mut cpu_percent = vec![None; RECENT_MINUTES];
     let mut memory_bytes = vec![None; RECENT_MINUTES];
@@ -200,7 +200,7 @@ fn points(rows: &[Row]) -> Vec<UsagePoint> {
     rows.iter().zip(before).map(point).collect()
 }
 
-/// `None` where the container was started in between, or much time has passed.
+/// `None` if the container was restarted in between or too much time has passed.
 #[expect(clippy::cast_precision_loss, reason = "a percentage with one decimal")]
 fn percent(used: i64, passed: TimeDelta) -> Option<f64> {
     let passed = passed.num_nanoseconds()?;

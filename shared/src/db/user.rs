@@ -21,7 +21,7 @@ text_enum!(
     }
 );
 
-/// Nobody's password: such an account is opened by tokens only, until an invitation is accepted.
+/// Matches no password: such an account can only be used by tokens until an invitation is accepted.
 pub const NO_PASSWORD: &str = "!";
 
 /// What a person may have; null: what the installation allows.
@@ -73,11 +73,11 @@ diesel::define_sql_function! {
     fn lower(text: diesel::sql_types::Text) -> diesel::sql_types::Text;
 }
 
-/// Adds a person, with the e-mail in its normal form; the constraint `users_email_unique` tells that it is taken.
+/// Adds a person, with the e-mail in its normal form. Violating `users_email_unique` means that it is taken.
 pub async fn insert(conn: &mut Conn, user: &NewUser<'_>) -> Result<User, DbError> {
     let email = email_key(user.email);
     if let Some(stored) = stored_otherwise(conn, &email).await? {
-        // From now on the constraint knows it.
+        // From now on the constraint covers it.
         let old = users::table.filter(users::email.eq(stored));
         diesel::update(old).set(users::email.eq(&email)).execute(conn).await?;
     }
@@ -85,17 +85,17 @@ pub async fn insert(conn: &mut Conn, user: &NewUser<'_>) -> Result<User, DbError
     Ok(diesel::insert_into(users::table).values(user).returning(User::as_returning()).get_result(conn).await?)
 }
 
-/// The person with this e-mail, however it is typed, and the hash of the password.
+/// The person with this e-mail, however it is typed, and the password hash.
 pub async fn find_by_email(conn: &mut Conn, email: &str) -> Result<Option<(User, String)>, DbError> {
     let email = email_key(email);
-    // What is stored in the normal form is in lower case for every locale of the database.
+    // The normal form is in lower case for every locale of the database.
     let found: Option<(User, String)> = users::table
         .filter(lower(users::email).eq(&email))
         .select((User::as_select(), users::password_hash))
         .first(conn)
         .await
         .optional()?;
-    // The database may take two letters for one that are two to us.
+    // The database may consider two letters equal that differ to us.
     if found.as_ref().is_some_and(|(user, _)| email_key(&user.email) == email) {
         return Ok(found);
     }
@@ -104,8 +104,8 @@ pub async fn find_by_email(conn: &mut Conn, email: &str) -> Result<Option<(User,
     Ok(row.first(conn).await.optional()?)
 }
 
-/// The e-mail of an account that is older than the normal form, as it is stored, where that is another text. Only those with
-/// letters beyond ASCII can be; the index `users_email_beyond_ascii` has them all.
+/// The stored e-mail of an account from before the normal form, if it differs. Only e-mails with letters beyond ASCII
+/// can; the index `users_email_beyond_ascii` has them all.
 async fn stored_otherwise(conn: &mut Conn, email: &str) -> Result<Option<String>, DbError> {
     if email.is_ascii() && !email.contains("xn--") {
         return Ok(None);
@@ -116,13 +116,13 @@ async fn stored_otherwise(conn: &mut Conn, email: &str) -> Result<Option<String>
     Ok(stored.into_iter().find(|stored| stored != email && email_key(stored) == email))
 }
 
-/// Locks a person's row until the transaction ends, so that what is counted for that person stays so.
+/// Locks a person's row until the transaction ends, so that what is counted for that person does not change.
 pub async fn lock(conn: &mut Conn, id: UserId) -> Result<User, DbError> {
-    // Not `FOR UPDATE`: that would also wait for everything that merely refers to the row.
+    // Not `FOR UPDATE`, which would also wait for everything that only refers to the row.
     Ok(users::table.find(id).for_no_key_update().select(User::as_select()).first(conn).await?)
 }
 
-/// Whether this person may sign in, and as what.
+/// The role of a person who may sign in.
 pub async fn active_role(conn: &mut Conn, id: UserId) -> Result<Option<Role>, DbError> {
     let active = users::table.find(id).filter(users::suspended_at.is_null());
     Ok(active.select(users::role).first(conn).await.optional()?)

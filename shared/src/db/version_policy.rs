@@ -1,4 +1,4 @@
-//! Which versions of OpenClaw are known to be vulnerable, and what follows.
+//! Which versions of OpenClaw are known to be vulnerable, and whether they may start.
 
 use chrono::{DateTime, Utc};
 use diesel::{dsl::now, prelude::*, sql_types};
@@ -22,7 +22,7 @@ pub struct VersionPolicy {
 }
 
 impl VersionPolicy {
-    /// Whether a version is known to be vulnerable. One that is not known is not.
+    /// Whether a version is known to be vulnerable. An unknown version is not.
     pub fn is_vulnerable(&self, version: Option<&str>) -> bool {
         match (&self.minimum_version, version) {
             (Some(minimum), Some(version)) => version::is_older(version, minimum),
@@ -52,12 +52,12 @@ pub async fn set(conn: &mut Conn, minimum_version: Option<&str>, refuse_start: b
         .await?)
 }
 
-/// What instances are compared with: the policy, and the newest image.
+/// What instances are compared with: the policy and the newest image.
 #[derive(Debug, Clone, QueryableByName)]
 pub struct Versions {
     #[diesel(embed)]
     pub policy: VersionPolicy,
-    /// Docker's id of the newest image that was built and is still there; `None`: there is none.
+    /// Docker's id of the newest image that is built and still exists. `None`: there is none.
     #[diesel(sql_type = sql_types::Nullable<sql_types::Text>)]
     pub latest_image: Option<String>,
     /// Version of OpenClaw in it.
@@ -65,7 +65,8 @@ pub struct Versions {
     pub latest_version: Option<String>,
 }
 
-/// Both in one query, for views of any number of instances. The newest image is that of [`super::image::latest_ready`].
+/// Reads both in one query, for views of any number of instances. The newest image is that of
+/// [`super::image::latest_ready`].
 pub async fn versions(conn: &mut Conn) -> Result<Versions, DbError> {
     Ok(diesel::sql_query(
         "SELECT policy.minimum_version, policy.refuse_start, policy.updated_at, \

@@ -1,4 +1,4 @@
-//! Worker processes and their signs of life.
+//! Worker processes and their heartbeats.
 
 use chrono::{DateTime, Utc};
 use diesel::{
@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use super::{Conn, DbError, schema::workers};
 
-/// A worker is taken for dead when it has not been heard of for this long, in seconds.
+/// A worker without a heartbeat for this long counts as dead, in seconds.
 pub const DEAD_AFTER_SECONDS: i32 = 15;
 
 /// A worker process.
@@ -48,7 +48,7 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Whether it takes no jobs, because what it was given does not belong together.
+    /// Whether it takes no jobs because its database, directory and engine do not belong together.
     pub fn stands_by(&self) -> bool {
         self.standby_code.is_some()
     }
@@ -72,7 +72,7 @@ pub struct WorkerBeat {
     pub standby_message: Option<String>,
 }
 
-/// A sign of life; the first one registers the worker. Answers whether it was asked to drain.
+/// Writes a heartbeat. The first one registers the worker. Returns whether it was asked to drain.
 pub async fn beat(conn: &mut Conn, beat: &WorkerBeat) -> Result<bool, DbError> {
     Ok(diesel::insert_into(workers::table)
         .values(beat)
@@ -92,18 +92,18 @@ pub async fn beat(conn: &mut Conn, beat: &WorkerBeat) -> Result<bool, DbError> {
         .await?)
 }
 
-/// Asks a worker to take nothing new and to end when its jobs have; false: it is not known.
+/// Asks a worker to drain. False: it does not exist.
 pub async fn request_drain(conn: &mut Conn, id: &str) -> Result<bool, DbError> {
     Ok(diesel::update(workers::table.find(id)).set(workers::drain_requested_at.eq(now)).execute(conn).await? > 0)
 }
 
-/// A worker that ended in order.
+/// Removes a worker that stopped in order.
 pub async fn remove(conn: &mut Conn, id: &str) -> Result<(), DbError> {
     diesel::delete(workers::table.find(id)).execute(conn).await?;
     Ok(())
 }
 
-/// Forgets workers that have been silent for a day.
+/// Deletes workers that have been silent for a day.
 pub async fn forget_dead(conn: &mut Conn) -> Result<usize, DbError> {
     let long_ago = sql::<Timestamptz>("now() - interval '1 day'");
     Ok(diesel::delete(workers::table.filter(workers::heartbeat_at.lt(long_ago))).execute(conn).await?)
@@ -116,7 +116,7 @@ pub struct Callable {
     pub address: String,
 }
 
-/// Workers that are alive, do not stand by, reach their engine and say where they can be called, the one with the least to do first.
+/// Workers that are alive, do not stand by, reach their engine and have an address, the least busy first.
 pub async fn callable(conn: &mut Conn) -> Result<Vec<Callable>, DbError> {
     Ok(workers::table
         .filter(is_alive())
@@ -131,7 +131,7 @@ pub async fn callable(conn: &mut Conn) -> Result<Vec<Callable>, DbError> {
         .await?)
 }
 
-/// Where a worker can be called, by its name.
+/// The address of a worker, by its name.
 pub async fn address_of(conn: &mut Conn, id: &str) -> Result<Option<String>, DbError> {
     let found: Option<Option<String>> =
         workers::table.find(id).select(workers::address).first(conn).await.optional()?;

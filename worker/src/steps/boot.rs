@@ -46,23 +46,23 @@ async fn cores(env: &Env) -> Result<i64, RuntimeError> {
     Ok(i64::from(env.runtime.cpu_millis().await? / 1000).max(1))
 }
 
-async fn places(env: &Env) -> Result<i64, RuntimeError> {
+async fn slots(env: &Env) -> Result<i64, RuntimeError> {
     Ok(match env.config.instances.boots_at_once {
         // As many as a worker's default concurrency: part of a boot is waiting for the disk.
         0 => (2 * cores(env).await?).max(4),
-        places => i64::from(places),
+        slots => i64::from(slots),
     })
 }
 
 /// Waits until the gateway may boot. With `at_once` it is only counted and does not wait.
 pub(super) async fn take_turn(cx: &JobContext, at_once: bool) -> Result<(), StepError> {
-    let places = places(&cx.env).await?;
+    let slots = slots(&cx.env).await?;
     let began = Instant::now();
     let mut told: Option<((i64, i64), Instant)> = None;
     loop {
         cx.check()?;
         let late = began.elapsed() > MOST_WAIT;
-        let ask = Ask { places, by_system: cx.job.requested_by.is_none(), at_once: at_once || late };
+        let ask = Ask { slots, by_system: cx.job.requested_by.is_none(), at_once: at_once || late };
         let turn = boot::ask(&mut *cx.env.db.conn().await?, &cx.lease, ask).await?;
         let Turn::Waits { booting, ahead } = turn else { break };
         let news = (booting, ahead);

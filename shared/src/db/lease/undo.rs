@@ -1,4 +1,4 @@
-//! Undoing a job: how often it is tried, and what becomes of a job whose undo is given up.
+//! Limits how often an undo is tried, and ends jobs whose undo is given up.
 
 use diesel::{dsl::sql, prelude::*, sql_types};
 use diesel_async::RunQueryDsl;
@@ -11,19 +11,19 @@ use crate::{
     job::{JobEventKind, JobStatus},
 };
 
-/// How often undoing a job may fail before it is given up.
+/// How often an undo may fail before it is given up.
 const MAX_UNDO_FAILURES: i32 = 15;
 
-/// For how long undoing a job is tried again while something cannot be reached, in hours.
+/// How long an undo is retried while a service is unreachable, in hours.
 const UNDO_PATIENCE_HOURS: i32 = 24;
 
 /// Code of a job whose undo was given up, and of its instance.
 pub const UNDO_FAILED: &str = "undo_failed";
 
-/// Gives the job back to its queue after its undo failed. What it failed of stays in its row. False: it was tried often or
-/// long enough, and nothing was written.
+/// Requeues the job after its undo failed. Its original error stays in the row. False: it was tried often or long
+/// enough, and nothing was written.
 ///
-/// What is `away` cannot be helped by a limit on the number of tries; the wait between two of them grows to a minute.
+/// With `away`, a service was unreachable: the number of tries is not limited, and the delay grows to a minute.
 pub async fn retry_undo(conn: &mut Conn, lease: &Lease, away: bool, message: &str) -> Result<bool, LeaseError> {
     fenced(conn, lease, async |conn| {
         let given = diesel::sql_query(
@@ -43,15 +43,15 @@ pub async fn retry_undo(conn: &mut Conn, lease: &Lease, away: bool, message: &st
         if given == 0 {
             return Ok(false);
         }
-        let message = format!("Undoing is tried again: {message}");
+        let message = format!("Retrying the undo: {message}");
         job_event::insert(conn, &NewJobEvent::new(lease.job, lease.attempt, JobEventKind::Retry, &message)).await?;
         Ok(true)
     })
     .await
 }
 
-/// Ends a job whose undo is given up: nothing more is undone and nothing is forgotten, until an administrator has it
-/// taken up again.
+/// Ends a job whose undo is given up. Nothing more is undone and nothing is deleted until an administrator retries the
+/// job.
 pub async fn give_up_undo(
     conn: &mut Conn,
     lease: &Lease,
@@ -65,7 +65,7 @@ pub async fn give_up_undo(
     .await
 }
 
-/// Writes down that a job is not undone, and what it had failed of; returns what people are told.
+/// Records that a job was not undone, with its original error. Returns the message for people.
 pub(super) async fn leave_undone(
     conn: &mut Conn,
     job: JobId,
@@ -75,10 +75,10 @@ pub(super) async fn leave_undone(
     let cause: Option<String> = jobs::table.find(job).select(jobs::error_message).first(conn).await?;
     let cause = cause.unwrap_or_else(|| "it was cancelled".into());
     let changed = snapshot::note_stuck(conn, job).await?;
-    let kept = if changed { " Everything that was kept of it before the change is still there." } else { "" };
+    let kept = if changed { " The snapshot from before the change is still there." } else { "" };
     let message = format!(
-        "The job could not be undone: {reason}{kept} An administrator has to find out why, and then retries the job \
-         (POST /api/admin/jobs/{job}/retry): the undo goes on. Why it was undone: {cause}"
+        "The job could not be undone: {reason}{kept} An administrator must find out why and then retry the job \
+         (POST /api/admin/jobs/{job}/retry), which continues the undo. Why it was undone: {cause}"
     );
     diesel::update(jobs::table.find(job))
         .set((
