@@ -1,9 +1,8 @@
-//! Counts attempts at what may be guessed, over a sliding window, for all API processes together: in Redis, and while
-//! that does not answer, in Postgres.
+//! Counts attempts to guess a secret over a sliding window, for all API processes together: in Redis, or in Postgres
+//! while Redis does not answer.
 //!
-//! Whoever makes Redis fail gets the budget a second time, not more: the two do not know of each other. In Postgres
-//! attempts that are made at the very same moment may not see each other, which is bounded by how many passwords are
-//! checked at once.
+//! Whoever makes Redis fail gets the budget a second time but not more, because the two counts are separate. In
+//! Postgres, concurrent attempts may not see each other. The number of passwords checked at once bounds that.
 
 use std::time::Duration;
 
@@ -20,14 +19,14 @@ use crate::{
     telemetry::chain,
 };
 
-/// So many attempts may be made in a time. The statement below has the same.
+/// Most attempts within a time. The SQL statement below has the same numbers.
 const WINDOWS: [(Duration, u32); 2] = [(Duration::from_mins(1), 10), (Duration::from_hours(1), 60)];
 
-/// A sign-in waits for Redis so long at most.
+/// Longest time that a sign-in waits for Redis.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Keys: one sorted set for each of what is counted. Arguments: name of the attempt, then milliseconds and number of each
-/// window, the longest last. Answers 0, or in how many milliseconds the next attempt may be made.
+/// Keys: one sorted set for each thing counted. Arguments: the name of the attempt, then milliseconds and limit of each
+/// window, the longest last. Returns 0, or the milliseconds until the next attempt may be made.
 const COUNT: &str = r"
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -82,8 +81,8 @@ impl Attempts {
         Self { redis: doorbell.connection(), prefix: format!("{}-attempts-", doorbell.prefix()), db }
     }
 
-    /// Counts an attempt by its `name` under each of the keys, or says how long to wait because one of them has had too
-    /// many. What is refused is not counted.
+    /// Counts an attempt by its `name` under each of the keys, or returns how long to wait because one of them has
+    /// reached its limit. Refused attempts are not counted.
     pub async fn count(&self, keys: &[String], name: &str) -> Result<Result<(), Duration>, DbError> {
         let wait_ms = match tokio::time::timeout(PATIENCE, self.count_in_redis(keys, name)).await {
             Ok(Ok(wait)) => wait,
@@ -122,7 +121,7 @@ impl Attempts {
         Ok(query.get_result::<Wait>(&mut conn).await?.wait_ms)
     }
 
-    /// Takes an attempt back: it was no guess. Best effort: what stays counts for an hour at most.
+    /// Removes an attempt that was not a guess. Best effort: what remains counts for an hour at most.
     pub async fn forgive(&self, keys: &[String], name: &str) {
         let mut pipe = redis::pipe();
         for key in keys {

@@ -1,15 +1,16 @@
-//! Redis is the doorbell: an apalis queue carries the ids of jobs that are due, a channel wakes the workers that wait.
+//! The doorbell in Redis: an apalis queue carries the ids of due jobs, and a channel wakes idle workers.
 //!
-//! Nothing is lost with it. A job that was committed is found in Postgres by the workers' own sweep a second later, so
-//! ringing is best effort, never awaited by a request, and its failures are only logged.
+//! Losing a ring loses no job: the workers poll Postgres for due jobs every second. So ringing is best effort, no
+//! request waits for it, and failures are only logged.
 //!
-//! apalis-redis is used in one narrow way, each part of it for a measured reason:
+//! apalis-redis is used in a narrow way, for measured reasons:
 //! - the payload is `{v, id}` and never changes its type: one payload that cannot be decoded ends every worker that
 //!   fetches it;
-//! - batches of one: with more, a busy worker sends no heartbeat while it holds what it prefetched, and its jobs run twice;
-//! - task locks off (an O(n) list scan for each job) and events off (their script asks for a key that is not passed);
-//! - responses may take ten seconds: with the default half second one slow command ends the worker;
-//! - no more than [`BACKLOG_CAP`] rings wait: beyond about 8 000 the fetch script fails for good.
+//! - batches of one: with larger ones, a busy worker sends no heartbeat while it holds prefetched jobs, and they run
+//!   twice;
+//! - task locks off (an O(n) list scan for each job), and events off (their script uses a key that is not passed);
+//! - a response timeout of ten seconds: with the default of half a second, one slow command ends the worker;
+//! - at most [`BACKLOG_CAP`] waiting rings: beyond about 8 000 the fetch script fails for good.
 
 use std::time::Duration;
 
@@ -21,16 +22,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::{config::RedisArgs, ids::JobId, job::Queue};
 
-/// Rings that may wait in Redis; further ones are left to the sweep.
+/// Most rings that wait in Redis. Polling finds the jobs of further ones.
 pub const BACKLOG_CAP: usize = 1000;
 
-/// How long one attempt to ring may take before it is left to the sweep.
+/// Time limit of one attempt to ring. After that polling finds the job.
 const RING_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What lies in Redis for a job.
+/// The payload of a ring.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Ring {
-    /// Version of this form.
+    /// Version of the format.
     pub v: u8,
     pub id: JobId,
 }
@@ -45,7 +46,7 @@ pub enum DoorbellError {
     Timeout,
 }
 
-/// Handle on the doorbell; clones share one connection, which comes back by itself.
+/// Handle on the doorbell. Clones share one connection, which reconnects by itself.
 #[derive(Clone)]
 pub struct Doorbell {
     client: redis::Client,
@@ -60,7 +61,7 @@ impl std::fmt::Debug for Doorbell {
 }
 
 impl Doorbell {
-    /// Prepares the connection; Redis need not be there yet.
+    /// Creates the handle. Redis need not be up yet.
     pub fn new(args: &RedisArgs) -> Result<Self, DoorbellError> {
         let client = redis::Client::open(args.redis_url.expose_secret())?;
         let conn = client.get_connection_manager_lazy(
@@ -72,17 +73,17 @@ impl Doorbell {
         Ok(Self { client, conn, prefix: args.redis_prefix.clone() })
     }
 
-    /// Name of a queue in Redis; the keys of apalis begin with it. No `:`, which apalis splits on.
+    /// Name of a queue in Redis, which prefixes apalis's keys. No `:`, because apalis splits on it.
     pub fn queue_name(&self, queue: Queue) -> String {
         format!("{}-{queue}", self.prefix)
     }
 
-    /// Channel on which a ring is announced.
+    /// Channel that announces rings.
     pub fn wake_channel(&self, queue: Queue) -> String {
         format!("{}-wake-{queue}", self.prefix)
     }
 
-    /// How apalis is to use a queue; see the head of this module.
+    /// apalis's configuration of a queue; see the module's head.
     pub fn apalis_config(&self, queue: Queue) -> Config {
         Config::default()
             .queue(self.queue_name(queue))
@@ -97,7 +98,7 @@ impl Doorbell {
         RedisStorage::new(self.conn.clone()).with_config(self.apalis_config(queue))
     }
 
-    /// What everything of ours in Redis begins with.
+    /// Prefix of all our keys in Redis.
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
@@ -110,9 +111,9 @@ impl Doorbell {
         &self.client
     }
 
-    /// Rings for a job that was committed, in the background.
+    /// Rings for a committed job, in the background.
     pub fn ring(&self, queue: Queue, id: JobId) {
-        // Its name is not known here, and the newer workers that serve it look for themselves.
+        // Its name is not known here. The newer workers that serve it poll.
         if queue == Queue::Unknown {
             return;
         }
@@ -120,12 +121,13 @@ impl Doorbell {
         tokio::spawn(async move {
             if let Err(error) = doorbell.try_ring(queue, id).await {
                 let error = crate::telemetry::chain(&error);
-                tracing::warn!(job.id = %id, %queue, error, "Could not ring for a job; the sweep will find it");
+                tracing::warn!(job.id = %id, %queue, error, "Could not ring for a job; workers will find it by \
+                                                             polling");
             }
         });
     }
 
-    /// Rings and tells how that went.
+    /// Rings and returns the result.
     pub async fn try_ring(&self, queue: Queue, id: JobId) -> Result<(), DoorbellError> {
         let ring = async {
             let config = self.apalis_config(queue);

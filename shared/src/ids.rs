@@ -1,4 +1,4 @@
-//! Ids are parsed types: a string that came from outside becomes one of these or an error, and only these go on.
+//! Ids are parsed types: an outside string becomes one of these or an error.
 
 use std::{fmt, str::FromStr};
 
@@ -32,7 +32,7 @@ pub struct InstanceId(String);
 impl InstanceId {
     const LENGTH: usize = 12;
 
-    /// A new random id; 26 · 36¹¹ of them make a clash a matter for the primary key.
+    /// A new random id. There are 26 · 36¹¹ of them, so the primary key is enough to catch a clash.
     pub fn random() -> Self {
         const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
         let mut rng = rand::rng();
@@ -107,7 +107,7 @@ macro_rules! uuid_id {
         pub struct $name(pub uuid::Uuid);
 
         impl $name {
-            /// A new id, ordered by the time it was made (UUIDv7).
+            /// A new id, ordered by time (UUIDv7).
             pub fn generate() -> Self {
                 Self(uuid::Uuid::now_v7())
             }
@@ -156,7 +156,7 @@ uuid_id!(
     "token id"
 );
 uuid_id!(
-    /// Id of a browser that is signed in (not what its cookie holds).
+    /// Id of a browser session (not the content of its cookie).
     SessionId,
     "session id"
 );
@@ -171,7 +171,7 @@ uuid_id!(
     "terminal id"
 );
 uuid_id!(
-    /// Id of an installation: of its database, and of whatever belongs to that.
+    /// Id of an installation: of its database and of everything bound to it.
     InstallationId,
     "installation id"
 );
@@ -181,7 +181,7 @@ uuid_id!(
     "data directory id"
 );
 uuid_id!(
-    /// Id of what was kept of an instance before a change.
+    /// Id of a snapshot from before a change.
     SnapshotId,
     "snapshot id"
 );

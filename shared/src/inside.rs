@@ -1,7 +1,7 @@
-//! What the API and the workers' private endpoint say to each other.
+//! The protocol between the API and the workers' private endpoint.
 //!
-//! A call is `POST /v1/instances/{id}/{verb}` with the arguments as its JSON body and a [ticket](crate::ticket) as its bearer
-//! token. The answer is 200 with the verb's own body, or a [`Refusal`].
+//! A call is `POST /v1/instances/{id}/{verb}` with the arguments as JSON body and a [ticket](crate::ticket) as bearer
+//! token. The response is 200 with the verb's own body, or a [`Refusal`].
 
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
 
@@ -17,37 +17,37 @@ pub mod terminal;
 pub mod usage;
 
 text_enum!(
-    /// What a worker can be asked to do inside of a container.
+    /// What a worker can be asked to do.
     Verb {
-        /// Makes a token that opens the dashboard once: no arguments, answers an [`OwnerBootstrap`].
+        /// Creates a one-time token for the dashboard. No arguments; returns an [`OwnerBootstrap`].
         DashboardLink = "dashboard-link",
-        /// Lists devices: no arguments, answers [`Devices`].
+        /// Lists devices. No arguments; returns [`Devices`].
         Devices = "devices",
-        /// Lets a device in: [`RequestArguments`], answers [`PairedDevice`].
+        /// Approves a device. Takes [`RequestArguments`], returns a [`PairedDevice`].
         ApproveDevice = "approve-device",
-        /// Turns a device away: [`RequestArguments`].
+        /// Rejects a device. Takes [`RequestArguments`].
         RejectDevice = "reject-device",
-        /// Shuts a device out that was let in: [`DeviceArguments`].
+        /// Removes an approved device. Takes [`DeviceArguments`].
         RemoveDevice = "remove-device",
-        /// Opens a terminal: [`terminal::OpenArguments`].
+        /// Opens a terminal. Takes [`terminal::OpenArguments`].
         OpenTerminal = "open-terminal",
-        /// Attaches a WebSocket to a terminal: [`terminal::AttachArguments`], in a header of a GET.
+        /// Attaches a WebSocket to a terminal. Takes [`terminal::AttachArguments`] in a header of a GET.
         AttachTerminal = "attach-terminal",
-        /// Says what the gateway prints: [`usage::LogArguments`], answers [`usage::LogLine`]s.
+        /// Streams the gateway's log. Takes [`usage::LogArguments`], returns [`usage::LogLine`]s.
         Logs = "logs",
-        /// Says what the instance uses: no arguments, answers a [`usage::Usage`] each second.
+        /// Streams the instance's usage. No arguments; returns a [`usage::Usage`] each second.
         Stats = "stats",
     }
 );
 
 impl Verb {
-    /// Whether its answer goes on, value by value.
+    /// Whether the response is a stream of values.
     pub fn is_stream(self) -> bool {
         matches!(self, Self::Logs | Self::Stats)
     }
 
-    /// Whether doing it twice comes to the same as doing it once, answers included: only then is another worker asked after
-    /// one that may have done it.
+    /// Whether the call is idempotent, including its response. Only then is another worker asked after one that may
+    /// have done it.
     pub fn is_repeatable(self) -> bool {
         match self {
             Self::DashboardLink | Self::Devices | Self::Logs | Self::Stats => true,
@@ -61,36 +61,36 @@ impl Verb {
 }
 
 text_enum!(
-    /// Why a worker did not do what it was asked for.
+    /// Why a worker refused a call.
     RefusalCode {
-        /// No ticket for this.
+        /// There is no valid ticket for this call.
         Unauthorized = "unauthorized",
-        /// The arguments are not those of the verb.
+        /// The arguments do not fit the verb.
         InvalidArguments = "invalid_arguments",
         /// This worker's engine has no container of the instance.
         NoContainer = "no_container",
-        /// There is one, and it does not run.
+        /// The container does not run.
         NotRunning = "not_running",
-        /// No device waits under this id.
+        /// No device with this id waits for approval.
         UnknownRequest = "unknown_request",
-        /// No device of this id was let in.
+        /// No device with this id was approved.
         UnknownDevice = "unknown_device",
-        /// This worker holds no terminal of this id.
+        /// This worker has no terminal with this id.
         UnknownTerminal = "unknown_terminal",
-        /// Others are being served.
+        /// The worker is busy with other calls.
         Busy = "busy",
-        /// The command did not end in time, and was ended.
+        /// The command exceeded its time limit and was killed.
         TimedOut = "timed_out",
-        /// The command failed, or what it said could not be read.
+        /// The command failed, or its output could not be parsed.
         CommandFailed = "command_failed",
-        /// The Docker engine did not do its part.
+        /// The Docker engine failed.
         EngineFailed = "engine_failed",
-        /// The worker is about to end.
+        /// The worker drains.
         Draining = "draining",
     }
 );
 
-/// A worker's answer that is not what was asked for.
+/// A worker's response to a refused call.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Refusal {
@@ -99,7 +99,7 @@ pub struct Refusal {
     pub detail: String,
 }
 
-/// Where a worker can be called: `127.0.0.1:4321` or `unix:/run/clawdeploy/worker.sock`.
+/// Address of a worker: `127.0.0.1:4321` or `unix:/run/clawdeploy/worker.sock`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
     Tcp(SocketAddr),
@@ -127,7 +127,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// Id that OpenClaw gave to a request for pairing.
+/// OpenClaw's id of a pairing request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 #[schema(value_type = Uuid)]
@@ -137,7 +137,7 @@ impl FromStr for PairingRequestId {
     type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        // In the one form that OpenClaw writes; `Uuid` reads others too.
+        // Only in the form that OpenClaw writes. `Uuid` parses others too.
         let id = Uuid::parse_str(text).ok().filter(|id| id.hyphenated().to_string() == text);
         id.map(Self).ok_or(InvalidId("pairing request id"))
     }
@@ -149,7 +149,7 @@ impl fmt::Display for PairingRequestId {
     }
 }
 
-/// Id that OpenClaw gives a device: the hash of its key, in hexadecimal digits.
+/// OpenClaw's id of a device: the hash of its key, in hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
@@ -201,7 +201,7 @@ pub struct DeviceArguments {
     pub device_id: DeviceId,
 }
 
-/// What makes whoever has it the owner of a gateway, once.
+/// A one-time token that makes its bearer the owner of a gateway.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OwnerBootstrap {
@@ -214,7 +214,7 @@ fn revealed<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok
     serializer.serialize_str(secret.expose_secret())
 }
 
-/// The devices that know a gateway.
+/// The devices that a gateway knows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Devices {

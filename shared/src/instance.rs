@@ -1,4 +1,4 @@
-//! The life of an instance: what its owner wants, what is so, and which moves are legal.
+//! The states of an instance: what its owner wants, what is so, and which moves are legal.
 
 use crate::text_enum;
 
@@ -49,7 +49,7 @@ text_enum!(
 );
 
 impl InstanceStatus {
-    /// Whether an instance may go from `self` to `next`. Staying is always legal: a step may run twice.
+    /// Whether an instance may move from `self` to `next`. Staying is always legal, because a step may run twice.
     pub fn may_become(self, next: Self) -> bool {
         use InstanceStatus::{
             Deleting, Error, Pending, Provisioning, Running, Starting, Stopped, Stopping, Unknown, Updating,
@@ -62,20 +62,20 @@ impl InstanceStatus {
             // A cancelled or failed provision leaves only the row, in error.
             Provisioning => matches!(next, Running | Deleting | Error),
             Running => matches!(next, Stopping | Starting | Updating | Deleting | Stopped | Error),
-            // A cancelled stop goes back to what it was.
+            // A cancelled stop returns to the previous status.
             Stopping => matches!(next, Stopped | Running | Starting | Deleting | Error),
             Stopped => matches!(next, Starting | Updating | Deleting | Running | Error),
-            // One whose gateway ends and is started again and again may be stopped.
+            // A gateway that keeps exiting and restarting may be stopped.
             Starting => matches!(next, Running | Stopping | Stopped | Updating | Deleting | Error),
             Updating => matches!(next, Running | Starting | Stopped | Deleting | Error),
             Deleting => matches!(next, Error),
             Error => matches!(next, Provisioning | Starting | Stopping | Stopped | Running | Updating | Deleting),
-            // A newer version has put it there, and only a newer version knows where it may go.
+            // A newer version set it, and only a newer version knows the legal moves.
             Unknown => false,
         }
     }
 
-    /// Statuses from which `self` may be reached, for the guard of an UPDATE.
+    /// Statuses from which `self` can be reached, for guarding an UPDATE.
     pub fn predecessors(self) -> Vec<Self> {
         Self::ALL.iter().copied().filter(|from| from.may_become(self)).collect()
     }

@@ -1,4 +1,4 @@
-//! Job kinds, their queues, and how they are retried: data, so that it can be read in one place.
+//! Job kinds, their queues and their retries, as data in one place.
 
 use std::time::Duration;
 
@@ -78,17 +78,17 @@ text_enum!(
 /// A job under which this many workers vanished is taken for the cause and fails.
 pub const MAX_CRASHES: i32 = 3;
 
-/// How often a job that was made by nobody's hand is tried again, and when.
+/// How often and when an automatic retry is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetrySchedule {
-    /// Wait before the n-th retry, in seconds; after the last one the job fails.
+    /// Delay before the n-th retry, in seconds. After the last one the job fails.
     pub delays_seconds: &'static [u32],
 }
 
 impl RetrySchedule {
-    /// Wait before the next try after `failures` failed ones, or `None` where there is none.
+    /// Delay before the next attempt after `failures` failed ones. `None`: there is none.
     ///
-    /// `jitter` in `0.0..1.0` spreads jobs that failed together over the second half of the wait.
+    /// `jitter` in `0.0..1.0` spreads jobs that failed together over the second half of the delay.
     pub fn delay(self, failures: u32, jitter: f64) -> Option<Duration> {
         let nth = usize::try_from(failures.checked_sub(1)?).ok()?;
         let seconds = f64::from(*self.delays_seconds.get(nth)?);
@@ -105,21 +105,21 @@ impl JobKind {
         }
     }
 
-    /// Whether it exchanges the container of an instance and keeps a way back.
+    /// Whether the job replaces the container of an instance and keeps a snapshot.
     pub fn is_change(self) -> bool {
         matches!(self, Self::Update | Self::Rollback | Self::Recreate)
     }
 
-    /// Retries for errors that may pass: an engine that restarts, a port that is taken for a moment.
+    /// Retries for errors that may pass, such as a restarting engine or a port that is briefly taken.
     pub fn retries(self) -> RetrySchedule {
         let delays_seconds: &[u32] = match self {
-            // Somebody watches these: better a clear failure within the minute than silence.
+            // Somebody is waiting for these: a clear failure within a minute is better than silence.
             Self::Provision | Self::Start | Self::Restart | Self::Restore => &[1, 2, 5, 10, 20],
-            // The gateway is down meanwhile: what does not pass quickly is rolled back.
+            // The gateway is down in the meantime, so an error that does not pass quickly is rolled back.
             Self::Update | Self::Rollback | Self::Recreate => &[1, 2, 4, 8],
             Self::UpdateAll => &[1, 2, 5, 10, 20, 30, 60],
             Self::Stop => &[1, 2, 5, 10, 20, 30],
-            // Nobody can do anything about a failed delete but ask again, so it tries for about ten minutes.
+            // After a failed delete nobody can do more than ask again, so it is retried for about ten minutes.
             Self::Delete => &[1, 2, 5, 10, 20, 30, 60, 60, 120, 300],
             Self::RebuildImage | Self::Noop => &[5, 30],
             // Never claimed.
@@ -130,7 +130,7 @@ impl JobKind {
 }
 
 impl JobStatus {
-    /// Whether nothing will happen to the job any more.
+    /// Whether the job has ended.
     pub fn is_terminal(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
     }

@@ -1,7 +1,7 @@
-//! What the API and the worker both know.
+//! What the API and the worker share.
 //!
-//! This crate knows neither of them: ids, tables and their queries, the instance state machine, the job
-//! kinds, the doorbell, sealing of secrets, and the files that OpenClaw reads. Docker and HTTP are not here.
+//! Ids, tables and their queries, the state machine of instances, the job kinds, the doorbell, sealing of secrets, and
+//! the files that OpenClaw reads. This crate depends on neither program and knows neither Docker nor HTTP.
 
 pub mod attempts;
 pub mod config;

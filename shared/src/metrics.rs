@@ -1,6 +1,6 @@
-//! Metrics in Prometheus' form, on an address of their own: they tell about every tenant and are not for the public.
+//! Metrics in Prometheus's format, on a separate address: they cover all tenants and are not public.
 //!
-//! Names are here, in one place, with their unit at the end as Prometheus has it; `docs/operations.md` explains them and
+//! All names are defined here, with the unit as suffix. `docs/operations.md` explains them and
 //! `deploy/prometheus/alerts.yml` watches them.
 
 use std::net::SocketAddr;
@@ -9,19 +9,19 @@ use clap::Args;
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder};
 
-/// Jobs waiting now, by queue, kind and state (`due`, `delayed`, `running`).
+/// Open jobs, by queue, kind and state (`due`, `delayed`, `running`).
 pub const QUEUE_JOBS: &str = "clawdeploy_queue_jobs";
-/// Age of the oldest job that is due, by queue.
+/// Age of the oldest due job, by queue.
 pub const QUEUE_OLDEST_SECONDS: &str = "clawdeploy_queue_oldest_seconds";
-/// From when a job was due until it was claimed, by kind.
+/// Time from when a job was due to its claim, by kind.
 pub const JOB_WAIT_SECONDS: &str = "clawdeploy_job_wait_seconds";
-/// One attempt at a job, by kind and outcome.
+/// Duration of one attempt at a job, by kind and outcome.
 pub const JOB_RUN_SECONDS: &str = "clawdeploy_job_run_seconds";
-/// Attempts given back for another try, by kind and code of the error.
+/// Retried attempts, by kind and error code.
 pub const JOB_RETRIES: &str = "clawdeploy_job_retries_total";
 /// Jobs taken back from a vanished worker.
 pub const LEASES_REAPED: &str = "clawdeploy_leases_reaped_total";
-/// Jobs that this worker lost while it ran them.
+/// Jobs whose lease this worker lost while it ran them.
 pub const LEASES_LOST: &str = "clawdeploy_leases_lost_total";
 /// Findings of the reconciler, by sweep, code and action.
 pub const RECONCILER_FINDINGS: &str = "clawdeploy_reconciler_findings_total";
@@ -29,12 +29,12 @@ pub const RECONCILER_FINDINGS: &str = "clawdeploy_reconciler_findings_total";
 pub const WORKER_STANDBY: &str = "clawdeploy_worker_standby";
 /// The instances' firewall, by state (`ok`, `open`, `off`, `unknown`): 1 for the one that it is in.
 pub const FIREWALL: &str = "clawdeploy_firewall";
-/// One call to the Docker engine, by operation and result.
+/// Duration of one call to the Docker engine, by operation and result.
 pub const DOCKER_CALL_SECONDS: &str = "clawdeploy_docker_call_seconds";
 
-/// From a request to the head of its answer, by method, path (the route's, never what was typed) and status.
+/// Time from a request to the head of its response, by method, path (the route's, never the URL) and status.
 pub const HTTP_REQUEST_SECONDS: &str = "clawdeploy_http_request_seconds";
-/// Attempts to sign in that were refused, by reason.
+/// Refused sign-ins, by reason.
 pub const LOGIN_FAILURES: &str = "clawdeploy_login_failures_total";
 
 /// From a millisecond to the ten minutes of a slow build, in seconds.
@@ -47,7 +47,7 @@ pub struct MetricsArgs {
     pub metrics_listen: Option<SocketAddr>,
 }
 
-/// Starts to collect, and to answer Prometheus, if an address is set. Call it once, within the runtime.
+/// Collects metrics and serves them if an address is set. Call it once, within the runtime.
 pub fn serve(args: &MetricsArgs) -> Result<(), BuildError> {
     let Some(address) = args.metrics_listen else { return Ok(()) };
     PrometheusBuilder::new()
@@ -56,17 +56,17 @@ pub fn serve(args: &MetricsArgs) -> Result<(), BuildError> {
         .install()?;
     describe_gauge!(QUEUE_JOBS, Unit::Count, "Jobs by queue, kind and state (due, delayed, running)");
     describe_gauge!(QUEUE_OLDEST_SECONDS, Unit::Seconds, "Age of the oldest job that is due");
-    describe_histogram!(JOB_WAIT_SECONDS, Unit::Seconds, "From when a job was due until it was claimed");
-    describe_histogram!(JOB_RUN_SECONDS, Unit::Seconds, "One attempt at a job");
-    describe_counter!(JOB_RETRIES, Unit::Count, "Attempts given back for another try");
+    describe_histogram!(JOB_WAIT_SECONDS, Unit::Seconds, "Time from when a job was due to its claim");
+    describe_histogram!(JOB_RUN_SECONDS, Unit::Seconds, "Duration of one attempt at a job");
+    describe_counter!(JOB_RETRIES, Unit::Count, "Retried attempts");
     describe_counter!(LEASES_REAPED, Unit::Count, "Jobs taken back from a vanished worker");
-    describe_counter!(LEASES_LOST, Unit::Count, "Jobs that a worker lost while it ran them");
-    describe_counter!(RECONCILER_FINDINGS, Unit::Count, "What the reconciler found");
+    describe_counter!(LEASES_LOST, Unit::Count, "Jobs whose lease was lost while a worker ran them");
+    describe_counter!(RECONCILER_FINDINGS, Unit::Count, "Findings of the reconciler");
     describe_gauge!(WORKER_STANDBY, Unit::Count, "1 while this worker stands by, else 0");
-    describe_gauge!(FIREWALL, "The instances' firewall, by state: 1 for the one that it is in");
-    describe_histogram!(DOCKER_CALL_SECONDS, Unit::Seconds, "One call to the Docker engine");
-    describe_histogram!(HTTP_REQUEST_SECONDS, Unit::Seconds, "From a request to the head of its answer");
-    describe_counter!(LOGIN_FAILURES, Unit::Count, "Attempts to sign in that were refused");
+    describe_gauge!(FIREWALL, "State of the instances' firewall: 1 for the current one");
+    describe_histogram!(DOCKER_CALL_SECONDS, Unit::Seconds, "Duration of one call to the Docker engine");
+    describe_histogram!(HTTP_REQUEST_SECONDS, Unit::Seconds, "Time from a request to the head of its response");
+    describe_counter!(LOGIN_FAILURES, Unit::Count, "Refused sign-ins");
     tracing::info!(%address, "Serving metrics");
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! The files that OpenClaw reads: `openclaw.json` and `.env`.
 //!
-//! OpenClaw refuses unknown keys and exits with 78, so nothing is written here that its schema does not know.
-//! The owner may change the file, in the dashboard or the terminal; on later starts only the subtrees that the
-//! platform needs in order to reach the gateway are put back, everything else is left as it is found.
+//! OpenClaw refuses unknown keys and exits with 78, so only keys of its schema are written. The owner may edit the
+//! file, in the dashboard or a terminal. Later starts only restore the subtrees that the platform needs to reach the
+//! gateway and leave everything else alone.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -32,11 +32,11 @@ pub const ENV_FILE: &str = ".env";
 /// Port of the gateway inside its container.
 pub const GATEWAY_PORT: u16 = 18789;
 
-/// Where the workspace is mounted. It is not below the config directory: a mount point inside a directory that the
-/// tenant may write is one that the tenant may replace by a link before the next start.
+/// Mount point of the workspace. It is not below the config directory: a tenant could replace a mount point in a
+/// directory that they may write by a link before the next start.
 pub const WORKSPACE_DIR: &str = "/home/node/workspace";
 
-/// What the files are made from.
+/// The settings that the files are rendered from.
 #[derive(Debug)]
 pub struct GatewaySettings<'a> {
     pub id: &'a InstanceId,
@@ -45,13 +45,13 @@ pub struct GatewaySettings<'a> {
     pub bot_token: Option<&'a SecretString>,
     pub ai_provider: AiProvider,
     pub api_key: Option<&'a SecretString>,
-    /// Environment variables of the owner's.
+    /// The owner's environment variables.
     pub env: &'a BTreeMap<String, SecretString>,
     pub routing: &'a RoutingArgs,
     pub port: u16,
-    /// Address from which the host's nginx arrives: the gateway of the instance's network.
+    /// Source address of the host's nginx: the gateway of the instance's network.
     pub proxy: Ipv4Addr,
-    /// Version of OpenClaw, for its note of who set it up.
+    /// OpenClaw's version, for its record of what set it up.
     pub openclaw_version: &'a str,
     /// Time of creation, RFC 3339.
     pub created_at: String,
@@ -75,7 +75,7 @@ pub fn config(settings: &GatewaySettings<'_>) -> Value {
     root
 }
 
-/// What is changed in a file that the owner may have changed, too; everything else in it stays.
+/// Changes to a file that the owner may also edit. Everything else in it stays.
 #[derive(Default)]
 pub struct ConfigChange {
     values: Value,
@@ -90,39 +90,39 @@ impl fmt::Debug for ConfigChange {
 }
 
 impl ConfigChange {
-    /// Puts the platform's subtrees back.
+    /// Restores the platform's subtrees.
     pub fn platform(settings: &GatewaySettings<'_>) -> Self {
         Self { values: platform_config(settings), removed: Vec::new() }
     }
 
-    /// Another channel, or another bot. The channel that there was is switched off and loses its token; what the owner has set
-    /// in it stays.
+    /// Sets another channel or bot. The old channel is disabled and loses its token; the owner's other settings of it
+    /// stay.
     #[must_use]
     pub fn channel(mut self, before: Channel, settings: &GatewaySettings<'_>) -> Self {
         if before != settings.channel && before != Channel::None {
             merge(&mut self.values, json!({ "channels": { before.as_str(): { "enabled": false } } }));
-            // A secret that is needed no more is kept no more: who prints the file would tell it.
+            // A secret that is no longer needed is removed, so that printing the file does not show it.
             self.removed.push(vec!["channels", before.as_str(), token_field(before)]);
         }
         merge(&mut self.values, channel_config(settings.channel, settings.bot_token));
         self
     }
 
-    /// Another provider's model.
+    /// Sets the model of another provider.
     #[must_use]
     pub fn provider(mut self, settings: &GatewaySettings<'_>) -> Self {
         merge(&mut self.values, model_config(settings.ai_provider));
         self
     }
 
-    /// The text of the file with the change, or `None` where everything is so already.
+    /// The changed text, or `None` if nothing changes.
     pub fn apply(self, text: &str) -> Result<Option<String>, EditError> {
         let Value::Object(values) = self.values else { return Ok(None) };
         Patch { values, removed: self.removed }.apply(text)
     }
 }
 
-/// What must be so for the platform to reach the gateway, and for nobody else to.
+/// The settings with which the platform, and nobody else, reaches the gateway.
 fn platform_config(settings: &GatewaySettings<'_>) -> Value {
     let mut gateway = json!({
         "mode": "local",
@@ -136,8 +136,8 @@ fn platform_config(settings: &GatewaySettings<'_>) -> Value {
         "tailscale": { "mode": "off" },
     });
     let routed = match settings.routing.routing {
-        // Without a proxy in front no header may name one: with `trustedProxies` set, OpenClaw answers 403 to whatever
-        // comes from that address without `X-Forwarded-For`, a browser on this machine included.
+        // Without a proxy, no header may name one: with `trustedProxies` set, OpenClaw answers 403 to requests from
+        // that address without `X-Forwarded-For`, such as a browser on this machine.
         Routing::Direct => json!({
             "controlUi": { "allowedOrigins": [
                 format!("http://127.0.0.1:{}", settings.port), format!("http://localhost:{}", settings.port),
@@ -157,10 +157,10 @@ fn platform_config(settings: &GatewaySettings<'_>) -> Value {
     json!({ "gateway": gateway })
 }
 
-/// The model that OpenClaw's own onboarding picks for each provider; without one it asks OpenAI whatever the key.
+/// The model that OpenClaw's onboarding picks for each provider. Without one it asks OpenAI, whatever the key.
 fn model_config(provider: AiProvider) -> Value {
     let primary = match provider {
-        // `Unknown` does not get here: see `Instance::known_settings`.
+        // `Instance::known_settings` has already refused `Unknown`.
         AiProvider::None | AiProvider::Unknown => return json!({}),
         AiProvider::Anthropic => "anthropic/claude-opus-5",
         AiProvider::Openai => "openai/gpt-6-astra",
@@ -169,7 +169,7 @@ fn model_config(provider: AiProvider) -> Value {
     };
     let mut defaults = json!({ "model": { "primary": primary } });
     if provider == AiProvider::Openai {
-        // Otherwise OpenClaw wants its codex plugin from npm at boot, and exits where it cannot have it.
+        // Otherwise OpenClaw fetches its codex plugin from npm at boot and exits if it cannot.
         merge(&mut defaults, json!({ "models": { "openai/*": { "agentRuntime": { "id": "openclaw" } } } }));
     }
     json!({ "agents": { "defaults": defaults } })
@@ -182,7 +182,7 @@ fn channel_config(channel: Channel, bot_token: Option<&SecretString>) -> Value {
         Channel::Telegram => json!({
             "channels": { "telegram": { "enabled": true, "botToken": token, "dmPolicy": "pairing" } },
         }),
-        // Discord is not bundled: OpenClaw installs the plugin at first boot, and trusts it only with this entry.
+        // Discord is not bundled: OpenClaw installs the plugin at first boot and trusts it only with this entry.
         Channel::Discord => json!({
             "channels": { "discord": { "enabled": true, "token": token } },
             "plugins": { "entries": { "discord": { "enabled": true } } },
@@ -190,12 +190,12 @@ fn channel_config(channel: Channel, bot_token: Option<&SecretString>) -> Value {
     }
 }
 
-/// Where a channel keeps its bot's token.
+/// The name of a channel's token field.
 fn token_field(channel: Channel) -> &'static str {
     if channel == Channel::Telegram { "botToken" } else { "token" }
 }
 
-/// The variable that OpenClaw reads a provider's key from.
+/// The variable from which OpenClaw reads a provider's key.
 pub fn key_name(provider: AiProvider) -> Option<&'static str> {
     match provider {
         AiProvider::None | AiProvider::Unknown => None,
@@ -206,7 +206,7 @@ pub fn key_name(provider: AiProvider) -> Option<&'static str> {
     }
 }
 
-/// What the platform writes into `.env`: the provider's key and the owner's own variables.
+/// The variables that the platform writes to `.env`: the provider's key and the owner's own.
 pub fn variables<'a>(settings: &GatewaySettings<'a>) -> BTreeMap<&'a str, &'a SecretString> {
     let key = key_name(settings.ai_provider).zip(settings.api_key);
     settings.env.iter().map(|(name, value)| (name.as_str(), value)).chain(key).collect()
@@ -217,8 +217,7 @@ pub fn env_file(variables: &BTreeMap<&str, &SecretString>) -> SecretSlice<u8> {
     change_env_file(b"# Read by OpenClaw when it starts.\n", &BTreeSet::new(), variables)
 }
 
-/// The `.env` file with other variables in the place of those that there were by the names `before`; the owner's own
-/// lines stay, byte for byte.
+/// The `.env` file with new variables in place of those named `before`. The owner's own lines stay, byte for byte.
 pub fn change_env_file(
     existing: &[u8],
     before: &BTreeSet<String>,
@@ -237,7 +236,8 @@ pub fn change_env_file(
         text.push(b'\n');
     }
     for (name, value) in variables {
-        // The API admits printable ASCII without quotes or backslashes only, so quoting is enough. `$` is nothing special.
+        // The API accepts only printable ASCII without quotes and backslashes, so quoting is enough. `$` has no meaning
+        // here.
         for part in [name, "=\"", value.expose_secret(), "\"\n"] {
             text.extend_from_slice(part.as_bytes());
         }
@@ -245,7 +245,7 @@ pub fn change_env_file(
     text.into()
 }
 
-/// Deep merge: objects are joined, everything else in `over` replaces what is in `base`.
+/// Deep merge: objects are merged, anything else in `over` replaces the value in `base`.
 fn merge(base: &mut Value, over: Value) {
     match (base, over) {
         (Value::Object(base), Value::Object(over)) => {

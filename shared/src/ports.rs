@@ -1,4 +1,4 @@
-//! Host ports and the networks that go with them.
+//! Host ports and the networks that belong to them.
 
 use std::{net::Ipv4Addr, str::FromStr};
 
@@ -20,17 +20,17 @@ impl FromStr for PortRange {
     }
 }
 
-/// Addresses from which every instance gets a bridge network of its own, written as CIDR (`10.210.0.0/15`).
+/// Pool of addresses in CIDR form (`10.210.0.0/15`) from which every instance gets its own bridge network.
 ///
-/// Docker's default pools hold about thirty networks, so ours are cut from this pool instead: the n-th port of the
-/// range owns the n-th /29. The port table's unique index thus keeps networks apart as well.
+/// Docker's default pools hold about thirty networks, so ours are cut from this pool: the n-th port of the range owns
+/// the n-th /29. The unique index of the port table thus keeps networks apart as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NetworkPool {
     base: Ipv4Addr,
     prefix: u8,
 }
 
-/// A network of eight addresses: the bridge, and the container behind it.
+/// A network of eight addresses with the bridge and one container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Subnet {
     pub address: Ipv4Addr,
@@ -46,7 +46,7 @@ impl Subnet {
 }
 
 impl NetworkPool {
-    /// The subnet that belongs to `port`, or `None` where the pool is too small for the range.
+    /// The subnet of `port`. `None`: the pool is too small for the range.
     pub fn subnet(&self, range: PortRange, port: u16) -> Option<Subnet> {
         let index = u32::from(port.checked_sub(range.first)?);
         let room = 1_u32.checked_shl(u32::from(Subnet::PREFIX.checked_sub(self.prefix)?))?;
@@ -57,16 +57,16 @@ impl NetworkPool {
     }
 }
 
-/// Two networks of four addresses each for the probe of the firewall. They lie where no instance's network does.
+/// Two networks of four addresses each for the firewall probe, outside of all instances' networks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProbePlace {
-    /// Where the probe is.
+    /// The probe's network.
     pub home: ProbeNetwork,
-    /// What it must not reach, as an instance must not reach its neighbours.
+    /// The network that the probe must not reach, like an instance's neighbours.
     pub neighbour: ProbeNetwork,
 }
 
-/// The bridge, and the address of the one container that there could be.
+/// The addresses of the bridge and of its only possible container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProbeNetwork {
     pub address: Ipv4Addr,
@@ -85,7 +85,7 @@ impl ProbeNetwork {
 }
 
 impl NetworkPool {
-    /// The last /29 of the pool, in halves, or `None` where a port of the range owns it.
+    /// The last /29 of the pool, in halves. `None`: a port of the range owns it.
     pub fn probe_place(&self, range: PortRange) -> Option<ProbePlace> {
         let room = 1_u32.checked_shl(u32::from(Subnet::PREFIX.checked_sub(self.prefix)?))?;
         if u32::from(range.last - range.first) + 1 >= room {

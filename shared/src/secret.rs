@@ -1,11 +1,11 @@
-//! Secrets at rest: XChaCha20-Poly1305 with the place of the secret bound in.
+//! Encryption of secrets at rest: XChaCha20-Poly1305, bound to the secret's place.
 //!
-//! A sealed value reads `v1.<key id>.<base64 of nonce and ciphertext>`. The place (table, column, row) is
-//! authenticated with it, so that a value copied to another row does not open there.
+//! A sealed value has the form `v1.<key id>.<base64 of nonce and ciphertext>`. Its place (table, column, row) is
+//! authenticated, so a value copied to another row cannot be opened there.
 //!
-//! The key file is a ring: a key a line, of which the first seals and all of them open. So a key is replaced without a
-//! moment in which something cannot be read: the new one is added below, then moved to the top, everything is sealed anew
-//! (`clawdeploy-api secrets rotate`), and the old one is taken out.
+//! The key file is a key ring with one key per line: the first seals, and all of them open. To rotate keys without
+//! downtime, add the new key below, move it to the top, seal everything again (`clawdeploy-api secrets rotate`), and
+//! remove the old key.
 
 use std::{fmt, path::Path};
 
@@ -32,19 +32,19 @@ pub enum SecretError {
         #[source]
         source: std::io::Error,
     },
-    #[error("the key file {path} may be read by others; run: chmod 600 {path}")]
+    #[error("the key file {path} is readable by others; run: chmod 600 {path}")]
     KeyFileOpen { path: String },
     #[error(
         "line {line} of the key file {path} is not a key: 32 bytes in base64; make one with: openssl rand -base64 32"
     )]
     KeyForm { path: String, line: usize },
-    #[error("the key file {path} holds no key; make one with: openssl rand -base64 32")]
+    #[error("the key file {path} has no key; make one with: openssl rand -base64 32")]
     NoKey { path: String },
-    #[error("the sealed value is damaged, of another row, or sealed with another key")]
+    #[error("the sealed value is damaged, belongs to another row, or was sealed with another key")]
     Unreadable,
 }
 
-/// Where a secret is stored.
+/// The place where a secret is stored.
 #[derive(Debug, Clone, Copy)]
 pub struct Place<'a> {
     pub table: &'a str,
@@ -61,7 +61,7 @@ impl Place<'_> {
 /// One key of the ring.
 #[derive(Clone)]
 struct Key {
-    /// Tells keys apart without telling anything about them.
+    /// Distinguishes keys without revealing anything about them.
     id: String,
     cipher: XChaCha20Poly1305,
 }
@@ -78,9 +78,9 @@ impl Key {
 /// Seals and opens secrets with the keys of this installation.
 #[derive(Clone)]
 pub struct Sealer {
-    /// The one that seals.
+    /// The key that seals.
     active: Key,
-    /// Others that open what they have sealed.
+    /// Further keys that open.
     others: Vec<Key>,
     tickets: TicketKey,
 }
@@ -93,8 +93,8 @@ impl fmt::Debug for Sealer {
 }
 
 impl Sealer {
-    /// Reads the keys: 32 bytes in base64 each, a line each, in a file that only its owner may read. Empty lines and those that
-    /// begin with `#` say nothing.
+    /// Reads the keys from a file that only its owner may read: 32 bytes in base64 each, one per line. Skips empty
+    /// lines and those that begin with `#`.
     pub fn from_file(path: &Path) -> Result<Self, SecretError> {
         use std::os::unix::fs::PermissionsExt as _;
         let shown = || path.display().to_string();
@@ -114,18 +114,18 @@ impl Sealer {
         Self::from_keys(&keys).ok_or_else(|| SecretError::NoKey { path: shown() })
     }
 
-    /// From a key alone; `None` unless it is 32 bytes long.
+    /// From a single key. `None` unless it is 32 bytes long.
     pub fn from_key(key: &[u8]) -> Option<Self> {
         Self::from_keys(&[key])
     }
 
-    /// From the keys themselves, the one that seals first; `None` unless there is one and each is 32 bytes long.
+    /// From keys, the sealing one first. `None` unless there is at least one and each is 32 bytes long.
     pub fn from_keys(keys: &[&[u8]]) -> Option<Self> {
         let mut ring = keys.iter().map(|key| Key::new(key)).collect::<Option<Vec<_>>>()?.into_iter();
         Some(Self { active: ring.next()?, others: ring.collect(), tickets: TicketKey::derive_all(keys)? })
     }
 
-    /// What signs the API's calls to workers, derived from the same keys.
+    /// The key that signs the API's calls to workers, derived from the same keys.
     pub fn tickets(&self) -> &TicketKey {
         &self.tickets
     }
@@ -156,12 +156,12 @@ impl Sealer {
         Ok(String::from_utf8(opened).map_err(|_| SecretError::Unreadable)?.into())
     }
 
-    /// What every value begins with that the active key has sealed.
+    /// Prefix of every value that the active key has sealed.
     pub fn active_prefix(&self) -> String {
         format!("{VERSION}.{}.", self.active.id)
     }
 
-    /// A value sealed anew, or `None` where the active key has sealed it already.
+    /// The value sealed again, or `None` if the active key has already sealed it.
     pub fn reseal(&self, sealed: &str, place: Place<'_>) -> Result<Option<String>, SecretError> {
         let opened = self.open(sealed, place)?;
         if sealed.starts_with(&self.active_prefix()) {

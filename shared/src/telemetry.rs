@@ -1,5 +1,5 @@
-//! Log lines: a sentence that reads alone, with fields beside it. Nothing secret is ever a field, and [`mask`] is the net
-//! below that rule.
+//! Log lines: a self-contained sentence with fields. No secret is ever a field, and [`mask`] is the safety net for that
+//! rule.
 
 use std::io::IsTerminal as _;
 
@@ -10,7 +10,7 @@ use crate::config::{LogArgs, LogFormat};
 
 mod mask;
 
-/// Starts logging to standard error. Called once, by `main`.
+/// Starts logging to standard error. Call it once, in `main`.
 pub fn init(args: &LogArgs) -> Result<(), tracing_subscriber::filter::ParseError> {
     let filter: EnvFilter = EnvFilter::builder().parse(&args.log)?;
     let registry = tracing_subscriber::registry().with(filter);
@@ -28,7 +28,7 @@ pub fn init(args: &LogArgs) -> Result<(), tracing_subscriber::filter::ParseError
     Ok(())
 }
 
-/// An error with everything that caused it, in one line: `outer: middle: inner`.
+/// An error and its sources on one line: `outer: middle: inner`.
 pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     std::iter::successors(Some(error), |e| e.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

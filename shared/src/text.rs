@@ -1,11 +1,10 @@
-//! Text that people type or paste: names, addresses, secrets.
+//! Text that people type or paste: names, e-mail addresses, secrets.
 //!
-//! - A name is stored in one form (NFC, single spaces, no blanks around it), so that names that look the same are the same.
-//!   Case counts: names are labels, and an owner may have `Test` and `test`.
-//! - Nothing that cannot be seen belongs into a name. The exceptions are characters without which a text cannot be written:
-//!   the joiners inside an emoji and those between letters of Arabic and Indic scripts (as IDNA has it), and the variation
-//!   selector of an emoji.
-//! - Around a pasted secret, blanks and invisible characters mean nothing. Inside, they are a mistake, which is named.
+//! - A name is stored in one form (NFC, single spaces, trimmed), so that names that look the same are equal. Case
+//!   counts: names are labels, and an owner may have `Test` and `test`.
+//! - A name has no invisible characters. The exceptions are those needed for writing: the joiners inside an emoji and
+//!   between letters of Arabic and Indic scripts (as in IDNA), and the variation selector of an emoji.
+//! - Blanks and invisible characters around a pasted secret are ignored. Inside they are an error that names them.
 
 use std::fmt;
 
@@ -24,7 +23,7 @@ mod tests;
 
 pub use self::email::{EmailError, email, email_key, lower};
 
-/// A character that does not belong where it is, and where that is. The text itself, which may be a secret, is not shown.
+/// A disallowed character and its position. The text itself is not shown, because it may be a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BadCharacter {
     pub character: char,
@@ -33,7 +32,7 @@ pub struct BadCharacter {
 }
 
 impl BadCharacter {
-    /// The first character of a text that is not allowed.
+    /// The first disallowed character of a text.
     pub fn find(text: &str, allowed: impl Fn(char) -> bool) -> Option<Self> {
         let found = text.chars().zip(1..).find(|(character, _)| !allowed(*character));
         found.map(|(character, position)| Self { character, position })
@@ -54,7 +53,7 @@ impl fmt::Display for BadCharacter {
 /// Why a text cannot be a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NameError {
-    /// Nothing in it can be seen.
+    /// It has no visible character.
     Empty,
     Character(BadCharacter),
 }
@@ -79,7 +78,7 @@ pub fn name(text: &str) -> Result<String, NameError> {
     if chars.iter().any(stands_alone) { Ok(chars.into_iter().collect()) } else { Err(NameError::Empty) }
 }
 
-/// Without the blanks and the invisible characters that come along where something is copied.
+/// Removes surrounding blanks and the invisible characters that copying may add.
 pub fn trim(text: &str) -> &str {
     text.trim_matches(|c: char| {
         c.is_whitespace()
@@ -88,7 +87,7 @@ pub fn trim(text: &str) -> &str {
     })
 }
 
-/// A text to look for, in the form in which names are stored.
+/// A search text, in the form in which names are stored.
 pub fn search(text: &str) -> String {
     nfc(trim(text))
 }
@@ -97,7 +96,7 @@ fn nfc(text: &str) -> String {
     ComposingNormalizerBorrowed::new_nfc().normalize(text).into_owned()
 }
 
-/// Whether nothing of it is seen, or it changes how the text around it is shown.
+/// Whether a character is invisible or changes how the text around it is shown.
 fn is_invisible(c: char) -> bool {
     matches!(
         category(c),
@@ -108,11 +107,11 @@ fn is_invisible(c: char) -> bool {
             | GeneralCategory::LineSeparator
             | GeneralCategory::ParagraphSeparator
     ) || has::<DefaultIgnorableCodePoint>(c)
-        // A braille cell without a dot is a symbol by its category.
+        // A braille cell without dots is a symbol by category.
         || c == '\u{2800}'
 }
 
-/// Whether an invisible character is needed for what stands around it.
+/// Whether an invisible character is needed by the characters around it.
 fn is_needed(chars: &[char], at: usize) -> bool {
     const ZWNJ: char = '\u{200c}';
     const ZWJ: char = '\u{200d}';
@@ -139,7 +138,7 @@ fn is_needed(chars: &[char], at: usize) -> bool {
             matches!(left, Some(JoiningType::LeftJoining | JoiningType::DualJoining))
                 && matches!(right, Some(JoiningType::RightJoining | JoiningType::DualJoining))
         }
-        // The flags of regions: a black flag, the region's letters, an end.
+        // Regional flags: a black flag, the region's letters, an end mark.
         '\u{e0020}'..='\u{e007f}' => {
             let tag = |c: &&char| matches!(**c, '\u{e0020}'..='\u{e007e}');
             let flag = chars[..at].iter().rev().find(|c| !tag(c)) == Some(&'\u{1f3f4}');
@@ -157,7 +156,7 @@ fn has<P: BinaryProperty>(c: char) -> bool {
     CodePointSetData::new::<P>().contains(c)
 }
 
-/// What people know a character as that cannot be shown.
+/// The common name of a character that cannot be shown.
 fn known_as(c: char) -> Option<&'static str> {
     Some(match c {
         '\0' => "NUL",

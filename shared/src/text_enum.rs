@@ -1,12 +1,12 @@
-//! Enums that are a word everywhere: in Postgres, in JSON, in logs and in the OpenAPI document.
+//! Enums with one word for each variant in Postgres, JSON, logs and the OpenAPI document.
 //!
-//! While a new version rolls out, an older program reads rows that the newer one has written, with words that it does not
-//! know. An enum that ends with `else Unknown` reads any such word as `Unknown`, so that one row never makes its neighbours
-//! unreadable. `Unknown` is shown as `unknown`, cannot be asked for, and is never written back: the word in the database
-//! stays as it is. Enums without it refuse the row; that is right for rights (roles, scopes of tokens), where a word that
-//! is not understood must open nothing.
+//! During an upgrade, an older program reads rows that a newer one has written, with words that it does not know. An
+//! enum that ends with `else Unknown` reads such a word as `Unknown`, so that one row does not make others unreadable.
+//! `Unknown` is shown as `unknown`, cannot be requested and is never written back: the word in the database stays.
+//! Enums without it refuse the row. That is right for rights (roles, scopes of tokens), where an unknown word must
+//! grant nothing.
 
-/// A word that is none of the enum's.
+/// A word that the enum does not have.
 #[derive(Debug, thiserror::Error)]
 #[error("{value:?} is not a {what}")]
 pub struct UnknownWord {
@@ -14,7 +14,7 @@ pub struct UnknownWord {
     pub value: String,
 }
 
-/// `Unknown` was about to be written to the database.
+/// An attempt to write `Unknown` to the database.
 #[derive(Debug, thiserror::Error)]
 #[error("a {0} that this version does not know cannot be written")]
 pub struct UnknownWritten(pub &'static str);
@@ -50,10 +50,10 @@ macro_rules! text_enum {
         }
 
         impl $name {
-            /// Every variant that this version knows, in the order of its definition.
+            /// Every variant that this version knows, in order of definition.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// The word that stands for it.
+            /// The variant's word.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word,)+ Self::$other => "unknown" }
             }
@@ -85,10 +85,10 @@ macro_rules! text_enum {
         pub enum $name { $($(#[$vmeta])* #[serde(rename = $word)] $variant),+ }
 
         impl $name {
-            /// Every variant, in the order of its definition.
+            /// Every variant, in order of definition.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// The word that stands for it.
+            /// The variant's word.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word),+ }
             }

@@ -1,8 +1,8 @@
-//! Tickets: what the API shows a worker with every call, so that nobody else can give it errands.
+//! Tickets authenticate the API's calls to workers.
 //!
-//! A ticket is good for one errand (which worker, which instance, which verb, with which arguments) and for half a minute.
-//! It reads `v1.<when it runs out>.<HMAC-SHA256>` and names nothing of what it is bound to: the worker knows that itself,
-//! and a ticket for anything else does not fit. The key is derived from the key file, which both programs have.
+//! A ticket is valid for one errand (worker, instance, verb, arguments) and half a minute. It has the form
+//! `v1.<expiry>.<HMAC-SHA256>` and does not name the errand: the worker knows it, and a ticket for another one does not
+//! match. The key is derived from the key file, which both programs have.
 
 use std::{
     fmt,
@@ -16,13 +16,13 @@ use crate::{ids::InstanceId, inside::Verb};
 
 const VERSION: &str = "v1";
 
-/// How long a ticket is good for. The clocks of the two programs may differ by as much.
+/// How long a ticket is valid. The clocks of the two programs may differ by as much.
 const LIFETIME: Duration = Duration::from_secs(30);
 
-/// What a ticket is good for.
+/// What a ticket is valid for.
 #[derive(Debug, Clone, Copy)]
 pub struct Errand<'a> {
-    /// Name of the worker that is called.
+    /// Name of the called worker.
     pub worker: &'a str,
     pub instance: &'a InstanceId,
     pub verb: Verb,
@@ -30,7 +30,7 @@ pub struct Errand<'a> {
     pub arguments: &'a [u8],
 }
 
-/// Makes tickets by the first key, and checks them by any.
+/// Issues tickets with the first key and accepts those of any.
 #[derive(Clone)]
 pub struct TicketKey {
     active: Hmac<Sha256>,
@@ -44,8 +44,8 @@ impl fmt::Debug for TicketKey {
 }
 
 impl TicketKey {
-    /// Keys of its own from those of the installation: what signs tickets never seals secrets. While a key is replaced, the
-    /// program that was restarted first signs with the new one, and the others know that too.
+    /// Derives separate keys from the installation's: a key that signs tickets never seals secrets. During a rotation,
+    /// the program restarted first signs with the new key, which the others know too.
     pub fn derive_all(keys: &[&[u8]]) -> Option<Self> {
         let derive = |key: &&[u8]| {
             let mut parent = Hmac::<Sha256>::new_from_slice(key).ok()?;
@@ -56,21 +56,21 @@ impl TicketKey {
         Some(Self { active: derived.next()?, others: derived.collect() })
     }
 
-    /// A ticket for one errand, from now on.
+    /// Issues a ticket for one errand, valid from now on.
     pub fn issue(&self, errand: Errand<'_>) -> String {
         self.until(unix_now() + LIFETIME.as_secs(), errand)
     }
 
-    /// Whether a ticket is for this errand and still good. How it is wrong is not told.
+    /// Whether a ticket is valid for this errand. Does not tell why not.
     pub fn admits(&self, ticket: &str, errand: Errand<'_>) -> bool {
         let mut parts = ticket.splitn(3, '.');
         let (Some(VERSION), Some(until), Some(code)) = (parts.next(), parts.next(), parts.next()) else {
             return false;
         };
         let (Ok(until), Ok(code)) = (until.parse::<u64>(), hex::decode(code)) else { return false };
-        // Also not one that runs out later than any that was ever made.
+        // Also rejects an expiry later than any ticket can have.
         let good = unix_now()..=unix_now() + 2 * LIFETIME.as_secs();
-        // Takes as long for every wrong code.
+        // Takes the same time for every wrong code.
         let mut keys = std::iter::once(&self.active).chain(&self.others);
         good.contains(&until) && keys.any(|key| code_by(key, until, errand).verify_slice(&code).is_ok())
     }
@@ -86,7 +86,7 @@ fn code_by(key: &Hmac<Sha256>, until: u64, errand: Errand<'_>) -> Hmac<Sha256> {
     code.update(&until.to_be_bytes());
     let parts = [errand.worker.as_bytes(), errand.instance.as_str().as_bytes(), errand.verb.as_str().as_bytes()];
     for part in parts.into_iter().chain([errand.arguments]) {
-        // With its length, so that no two errands read the same.
+        // Prefixed with the length, so that no two errands encode the same.
         code.update(&(part.len() as u64).to_be_bytes());
         code.update(part);
     }

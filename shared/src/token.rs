@@ -4,7 +4,7 @@ use rand::Rng as _;
 use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
 
-/// What every API token starts with, so that secret scanners and people recognise one.
+/// Prefix of every API token, so that secret scanners and people recognise one.
 pub const API_TOKEN_PREFIX: &str = "claw_";
 
 fn random_hex() -> String {
@@ -13,7 +13,7 @@ fn random_hex() -> String {
     hex::encode(bytes)
 }
 
-/// A new token that opens a gateway: 64 hexadecimal digits, 256 random bits.
+/// A new gateway token: 64 hexadecimal digits, 256 random bits.
 pub fn gateway_token() -> SecretString {
     random_hex().into()
 }
@@ -23,13 +23,12 @@ pub fn api_token() -> SecretString {
     format!("{API_TOKEN_PREFIX}{}", random_hex()).into()
 }
 
-/// What the cookie of a new session holds, and other secrets that are good once, such as tickets: 64 hexadecimal digits, 256
-/// random bits.
+/// A new session token, also used for one-time secrets such as tickets: 64 hexadecimal digits, 256 random bits.
 pub fn session_token() -> SecretString {
     random_hex().into()
 }
 
-/// A code that signs in once instead of an authenticator app: 80 random bits in groups of four letters and digits.
+/// A one-time recovery code in place of an authenticator app: 80 random bits in groups of four letters and digits.
 pub fn recovery_code() -> SecretString {
     let mut bytes = [0_u8; 10];
     rand::rng().fill_bytes(&mut bytes);
@@ -38,7 +37,7 @@ pub fn recovery_code() -> SecretString {
     groups.join("-").into()
 }
 
-/// What is stored of a token. One round of SHA-256 is enough for 256 random bits: there is nothing to guess.
+/// The stored hash of a token. One round of SHA-256 is enough for 256 random bits, which cannot be guessed.
 pub fn token_hash(token: &str) -> Vec<u8> {
     Sha256::digest(token.as_bytes()).to_vec()
 }

@@ -1,4 +1,4 @@
-//! Codes of an authenticator app: RFC 6238 as all such apps know it, with SHA-1, six digits and half minutes.
+//! Codes of authenticator apps: RFC 6238 with SHA-1, six digits and 30-second steps, as all apps support.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use rand::Rng as _;
@@ -9,32 +9,32 @@ use sha1::Sha1;
 const STEP: i64 = 30;
 const DIGITS: usize = 6;
 
-/// RFC 4226 asks for this many bits at least.
+/// RFC 4226 requires at least this many bits.
 const SECRET_BYTES: usize = 20;
 
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
-/// A new secret, in base32 as apps take it.
+/// A new secret in base32, as apps expect it.
 pub fn secret() -> SecretString {
     let mut bytes = [0_u8; SECRET_BYTES];
     rand::rng().fill_bytes(&mut bytes);
     base32(&bytes).into()
 }
 
-/// What an app reads from a QR code.
+/// The content of the QR code for an app.
 pub fn url(issuer: &str, account: &str, secret: &SecretString) -> String {
     let (issuer, account) = (escaped(issuer), escaped(account));
     format!("otpauth://totp/{issuer}:{account}?secret={}&issuer={issuer}", secret.expose_secret())
 }
 
-/// The half minute, counted from 1970, of which this is the code: the one of `at` (seconds since 1970) or a neighbour, as
-/// clocks differ; `None`: the code is none of theirs.
+/// The 30-second step, counted from 1970, that the code belongs to: that of `at` (seconds since 1970) or a neighbour,
+/// because clocks differ. `None`: neither.
 pub fn step_of(secret: &SecretString, code: &str, at: i64) -> Option<i64> {
     let key = bytes(secret.expose_secret())?;
     if code.len() != DIGITS || !code.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
-    // Every one is looked at, whichever is right.
+    // Checks all of them, whichever matches, to take the same time.
     let now = at / STEP;
     let right = [now - 1, now, now + 1].map(|step| (step, code_of(&key, step).as_deref() == Some(code)));
     right.into_iter().find(|(_, right)| *right).map(|(step, _)| step)
@@ -68,7 +68,7 @@ fn bytes(base32: &str) -> Option<Vec<u8>> {
     Some(bits.chunks_exact(8).map(|bits| bits.iter().fold(0, |byte, bit| byte << 1 | bit)).collect())
 }
 
-/// Only letters, digits and a few signs that mean nothing in a URL.
+/// Percent-encodes everything but letters, digits and a few signs without meaning in a URL.
 fn escaped(text: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~@".contains(&b);
     text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
@@ -78,7 +78,7 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Of RFC 6238, appendix B, its last six digits.
+    /// RFC 6238, appendix B, the last six digits.
     #[test]
     fn the_codes_of_the_rfc() {
         let secret = SecretString::from(base32(b"12345678901234567890"));

@@ -1,7 +1,8 @@
-//! Terminals: what the API asks of a worker, and what a worker and a browser say to each other through the API.
+//! Terminals: the API's calls to a worker, and the messages between a worker and a browser through the API.
 //!
-//! Binary messages are raw bytes, both ways. Text messages are JSON: [`FromServer`] and [`FromClient`]. Offsets count every
-//! byte that the terminal's program has printed since it began, so that a browser that was cut off says where it was.
+//! Binary messages are raw bytes in both directions. Text messages are JSON: [`FromServer`] and [`FromClient`]. Offsets
+//! count every byte that the terminal's program has printed since its start, so that a browser can reconnect and say
+//! what it has seen.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -10,14 +11,14 @@ use crate::{ids::TerminalId, text_enum};
 
 /// The WebSocket's subprotocol.
 pub const PROTOCOL: &str = "clawdeploy-term.v1";
-/// What stands before a ticket where it is offered as a subprotocol, so that it is in no URL and no log.
+/// Prefix of a ticket that is offered as a subprotocol, which keeps it out of URLs and logs.
 pub const TICKET_PREFIX: &str = "ticket.";
-/// Header of a request for a WebSocket to a worker that holds what the body holds elsewhere.
+/// Header with the arguments of a WebSocket request to a worker, which has no body.
 pub const ARGUMENTS_HEADER: &str = "x-clawdeploy-arguments";
 
-/// Longest message of input, in bytes; what is pasted comes in pieces.
+/// Longest input message, in bytes. Pasted text is sent in pieces.
 pub const INPUT_CAP: usize = 64 << 10;
-/// How far a worker goes ahead of what was acknowledged, in bytes.
+/// How many unacknowledged bytes a worker sends at most.
 pub const WINDOW: u64 = 256 << 10;
 
 text_enum!(
@@ -41,47 +42,47 @@ text_enum!(
         Detached = "detached",
         /// Nobody typed for too long.
         Idle = "idle",
-        /// It was as old as a terminal may become.
+        /// It reached the longest lifetime.
         Lifetime = "lifetime",
         /// Its instance is being stopped, changed or deleted.
         Stopping = "stopping",
         /// Its container ended.
         Stopped = "stopped",
-        /// Its owner may not use it any more.
+        /// Its owner may no longer use it.
         Revoked = "revoked",
-        /// What its owner was signed in with was revoked.
+        /// The credential that opened it was revoked.
         SignedOut = "signed_out",
-        /// Its worker ended in order.
+        /// Its worker drained.
         Draining = "draining",
         /// Its worker vanished.
         Lost = "lost",
     }
 );
 
-/// Codes that a WebSocket is closed with.
+/// Close codes of a WebSocket.
 pub mod close {
     /// The program ended, or was ended by its owner.
     pub const NORMAL: u16 = 1000;
-    /// The API or a worker ends or was lost: attach again.
+    /// The API or a worker stops or was lost: attach again.
     pub const AGAIN: u16 = 1012;
-    /// A message was longer than it may be.
+    /// A message was too long.
     pub const TOO_BIG: u16 = 1009;
     /// Somebody else attached: a terminal has one screen.
     pub const ELSEWHERE: u16 = 4001;
     /// Nothing was acknowledged, or nobody typed, for too long.
     pub const STALLED: u16 = 4008;
-    /// The ticket is used, expired, or of another terminal; or the person was signed out.
+    /// The ticket was used, has expired or is for another terminal, or the person was signed out.
     pub const TICKET: u16 = 4401;
-    /// Not allowed, or not any more.
+    /// Not allowed, or no longer.
     pub const FORBIDDEN: u16 = 4403;
-    /// There is no such terminal any more.
+    /// The terminal no longer exists.
     pub const GONE: u16 = 4404;
     /// The instance's container is stopped.
     pub const STOPPED: u16 = 4409;
 }
 
 impl TerminalEnd {
-    /// What an attached WebSocket is closed with.
+    /// The close code of an attached WebSocket.
     pub fn close_code(self) -> u16 {
         match self {
             Self::Exited | Self::Closed => close::NORMAL,
@@ -93,17 +94,17 @@ impl TerminalEnd {
         }
     }
 
-    /// For a person who looks at it.
+    /// A message for people.
     pub fn message(self) -> &'static str {
         match self {
             Self::Exited => "The program has ended.",
             Self::Closed => "The terminal was closed.",
-            Self::Detached => "The terminal was left alone for too long, and was ended.",
-            Self::Idle => "Nothing was typed for too long, so the terminal was ended. Open another.",
-            Self::Lifetime => "The terminal was open for as long as one may be, and was ended. Open another.",
-            Self::Stopping => "The instance is being stopped or changed, which ends its terminals.",
-            Self::Stopped => "The instance's container has ended, and its terminals with it.",
-            Self::Revoked => "You may not use this terminal any more.",
+            Self::Detached => "The terminal was closed because no window was attached for too long.",
+            Self::Idle => "The terminal was closed because nothing was typed for too long. Open another.",
+            Self::Lifetime => "The terminal reached its longest lifetime and was closed. Open another.",
+            Self::Stopping => "The instance is being stopped or changed, so its terminals were closed.",
+            Self::Stopped => "The instance's container has stopped, and its terminals with it.",
+            Self::Revoked => "You may no longer use this terminal.",
             Self::SignedOut => "You were signed out. Sign in again and open another terminal.",
             Self::Draining => "The server that held the terminal is being restarted. Open another.",
             Self::Lost => "The server that held the terminal was lost. Open another.",
@@ -119,7 +120,7 @@ pub struct Size {
 }
 
 impl Size {
-    /// The same, brought into what terminals can be: 2 to 1000 by 1 to 500.
+    /// The size limited to what terminals support: 2 to 1000 by 1 to 500.
     #[must_use]
     pub fn clamped(self) -> Self {
         Self { cols: self.cols.clamp(2, 1000), rows: self.rows.clamp(1, 500) }
@@ -140,38 +141,38 @@ pub struct OpenArguments {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AttachArguments {
     pub terminal_id: TerminalId,
-    /// Up to where its output was seen; none: all that is kept is wanted.
+    /// Offset up to which the output was seen. None: send everything stored.
     pub from: Option<u64>,
 }
 
-/// What a browser is told.
+/// A message to a browser.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum FromServer {
-    /// The first message: `replay` bytes follow, the first of which is at `offset`. With `reset` they do not follow what was
-    /// seen: clear the screen.
+    /// The first message: `replay` bytes follow, starting at `offset`. With `reset` they do not continue what was seen,
+    /// so the screen must be cleared.
     Hello { offset: u64, reset: bool, replay: u64 },
-    /// The program ended; all that it printed was sent before. No code: it is not known.
+    /// The program has ended and all its output was sent. No code: it is not known.
     Exit { code: Option<i64> },
-    /// Something will happen soon.
+    /// A warning about the near future.
     Warning { code: String, message: String },
-    /// Why the WebSocket is closed next.
+    /// The reason why the WebSocket will be closed.
     Error { code: String, message: String },
 }
 
-/// What a browser says.
+/// A message from a browser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum FromClient {
     /// All output up to `offset` is on the screen.
     Ack { offset: u64 },
-    /// The window has another size.
+    /// The window has a new size.
     Resize { cols: u16, rows: u16 },
     /// End the terminal.
     Close,
 }
 
-/// As JSON for a text message.
+/// The JSON of a text message.
 pub fn text(message: &FromServer) -> String {
     serde_json::to_string(message).unwrap_or_default()
 }

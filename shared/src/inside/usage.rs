@@ -1,4 +1,5 @@
-//! What an instance says and uses, as a worker streams it: one JSON value a line. An empty line is a sign of life.
+//! A gateway's log and an instance's usage as a worker streams them: one JSON value per line. An empty line is a
+//! keep-alive.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -14,15 +15,15 @@ text_enum!(
     }
 );
 
-/// Which lines of a log.
+/// Which lines of a log to send.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LogArguments {
-    /// So many of the last ones; none: all that are kept.
+    /// How many of the last lines. None: all that are stored.
     pub tail: Option<u32>,
-    /// Only what was printed after.
+    /// Only lines printed after this time.
     pub since: Option<DateTime<Utc>>,
-    /// And what will be.
+    /// Also send new lines as they are printed.
     pub follow: bool,
 }
 

@@ -1,13 +1,13 @@
-//! What names a commit of a repository.
+//! References to a commit of a repository.
 
 use std::{fmt, str::FromStr};
 
-/// A string that cannot name a commit.
+/// A string that cannot refer to a commit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a branch, tag or commit; write it as main, v2026.9.6 or 40 hexadecimal digits")]
 pub struct InvalidRef(pub String);
 
-/// A branch, a tag or a commit, by git's own rules for names, and never one that a command could take for an option.
+/// A branch, tag or commit, by git's own rules for names. Never something that a command could take for an option.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct GitRef(String);
 
@@ -33,13 +33,13 @@ impl GitRef {
         &self.0
     }
 
-    /// The commit itself, where it is named by its id.
+    /// The commit, if the reference is its id.
     pub fn commit(&self) -> Option<&str> {
         let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
         (self.0.len() == 40 && self.0.bytes().all(hex)).then_some(self.as_str())
     }
 
-    /// Full names that it may stand for, the first that exists wins: branches before tags.
+    /// Full names that it may mean, in order of precedence: branches before tags.
     pub fn candidates(&self) -> Vec<String> {
         if self.0 == "HEAD" || self.0.starts_with("refs/") {
             return vec![self.0.clone()];

@@ -1,14 +1,14 @@
-//! The name of an image, taken apart.
+//! Parses image references.
 
 use std::{fmt, str::FromStr};
 
-/// A string that cannot name an image.
+/// A string that is not an image reference.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not an image reference; write it as openclaw:local, or name@sha256:digest")]
 pub struct InvalidReference(pub String);
 
-/// A repository with a tag or a digest, `openclaw:local`. Without either it means `latest`, as everywhere with Docker; where
-/// both are given the digest decides.
+/// A repository with a tag or digest, such as `openclaw:local`. Without either it means `latest`, as usual with Docker.
+/// With both, the digest decides.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ImageReference {
     repository: String,
@@ -25,25 +25,25 @@ impl ImageReference {
         &self.tag
     }
 
-    /// `sha256:…`, where the reference holds one.
+    /// `sha256:…`, if the reference has a digest.
     pub fn digest(&self) -> Option<&str> {
         self.digest.as_deref()
     }
 
-    /// Host of the registry, with its port where one is given; `None` for Docker Hub.
+    /// Host of the registry, with its port if given. `None` for Docker Hub.
     pub fn registry(&self) -> Option<&str> {
         let (first, _) = self.repository.split_once('/')?;
         (first.contains(['.', ':']) || first == "localhost").then_some(first)
     }
 
-    /// The same repository with a digest, whatever is tagged.
+    /// The same repository with a digest instead of the tag.
     #[must_use]
     pub fn at(&self, digest: &str) -> Self {
         Self { digest: Some(digest.to_owned()), ..self.clone() }
     }
 }
 
-/// Whether a text is a SHA-256 digest as registries write it.
+/// Whether a text is a SHA-256 digest in a registry's format.
 pub fn is_digest(text: &str) -> bool {
     let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
     text.strip_prefix("sha256:").is_some_and(|digits| digits.len() == 64 && digits.bytes().all(hex))

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use semver::Version;
 
-/// A string that cannot be a release.
+/// A string that is not a release.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not an OpenClaw version; write it as 2026.9.6")]
 pub struct InvalidVersion(pub String);
@@ -12,7 +12,7 @@ pub struct InvalidVersion(pub String);
 /// Version of a release, such as `2026.9.6` or `2026.9.7-beta.1`: a digit, then digits, letters, dots and dashes, at
 /// most 40 characters.
 ///
-/// It becomes a build argument, a tag and part of a command line, and needs no escaping in any of them. Names that move
+/// It is used in a build argument, a tag and a command line, and needs no escaping in any of them. Moving names
 /// (`latest`) are not versions: two builds of one could differ.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct OpenclawVersion(String);
@@ -47,12 +47,12 @@ impl fmt::Display for OpenclawVersion {
     }
 }
 
-/// Whether a version can be compared with others at all.
+/// Whether a version can be ordered.
 pub fn is_comparable(version: &str) -> bool {
     Version::parse(version).is_ok()
 }
 
-/// Whether a version comes before another; false where either cannot be compared (a commit, a version of one's own).
+/// Whether a version comes before another. False if either cannot be ordered (a commit, a custom version).
 pub fn is_older(version: &str, than: &str) -> bool {
     match (Version::parse(version), Version::parse(than)) {
         (Ok(version), Ok(than)) => version < than,

@@ -1,16 +1,16 @@
-//! A net below the rule that nothing secret is logged: what looks like a secret is masked on its way out.
+//! Masks what looks like a secret in log lines: a safety net for the rule that no secret is logged.
 //!
-//! It knows secrets by their look only: our own tokens, keys of the usual providers, tokens of Telegram's bots, passwords in
-//! URLs, bearer tokens, links that sign in, sealed values. Whatever it catches is a mistake elsewhere.
+//! It recognizes secrets by their form only: our own tokens, keys of the usual providers, tokens of Telegram bots,
+//! passwords in URLs, bearer tokens, sign-in links, sealed values. Anything it catches is a bug elsewhere.
 
 use std::io::{self, Write};
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// What stands for a secret.
+/// Replacement for a secret.
 const MASK: &str = "•••";
 
-/// What secrets of a known kind begin with, and how many characters come after at least.
+/// Prefixes of known kinds of secrets, and the least number of characters after them.
 const PREFIXES: [(&str, usize); 11] = [
     ("claw_", 16),
     ("sk-", 8),
@@ -25,7 +25,7 @@ const PREFIXES: [(&str, usize); 11] = [
     ("v1.", 60),
 ];
 
-/// Makes writers that mask what they are given, an event at a time.
+/// Makes writers that mask one event each.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Masked<M>(pub(super) M);
 
@@ -37,7 +37,7 @@ impl<'a, M: MakeWriter<'a>> MakeWriter<'a> for Masked<M> {
     }
 }
 
-/// Masks whatever is written; each write is looked at by itself, and the subscriber writes an event whole.
+/// Masks everything written. Each write is masked by itself; the subscriber writes each event in one go.
 #[derive(Debug)]
 pub(super) struct MaskedWriter<W>(W);
 
@@ -55,7 +55,7 @@ impl<W: Write> Write for MaskedWriter<W> {
     }
 }
 
-/// A text without what looks like a secret.
+/// The text with its secrets masked.
 pub(super) fn masked(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -75,9 +75,9 @@ pub(super) fn masked(text: &str) -> String {
     out
 }
 
-/// How much of the secret that begins here is kept, and where it ends.
+/// How much of a secret that begins here is kept, and where it ends. `None`: none begins here.
 fn secret_at(rest: &str, before: Option<char>) -> Option<(usize, usize)> {
-    // In the middle of a word nothing begins, but the password of a URL does.
+    // No secret begins inside a word, except the password of a URL.
     if let Some(after) = rest.strip_prefix("://") {
         let authority = after.split(['/', '?', '#', ' ', '"', '\'']).next().unwrap_or_default();
         let user = &authority[..authority.rfind('@')?];
@@ -95,7 +95,7 @@ fn secret_at(rest: &str, before: Option<char>) -> Option<(usize, usize)> {
             }
         }
     }
-    // A bot of Telegram's: 123456789:AAE…
+    // A Telegram bot: 123456789:AAE…
     let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
     let after = rest[digits..].strip_prefix(':')?;
     let length = after.bytes().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')).count();

@@ -1,23 +1,23 @@
-//! E-mail addresses: one function decides which of them are the same.
+//! E-mail addresses: one function decides which are equal.
 //!
-//! The normal form is what is stored and compared, byte for byte: composed (NFC), letters in lower case one by one, whatever the
-//! language or the database's locale, the domain as DNS has it (`münchen.example` is `xn--mnchen-3ya.example`). Two mailboxes
-//! must never share a form, since an address that a provider of identities has verified may open an account: `ß` and `ss`, `ı`
-//! and `i` stay apart, and a letter that would become an ASCII one (`K`, the kelvin sign; `İ`) is refused.
+//! The normal form is stored and compared byte for byte: composed (NFC), each letter in lower case whatever the
+//! language or the database's locale, the domain in its DNS form (`münchen.example` is `xn--mnchen-3ya.example`). Two
+//! mailboxes must never share a form, because an address verified by an identity provider may open an account: `ß` and
+//! `ss`, `ı` and `i` stay distinct, and a letter that would become an ASCII one (`K`, the kelvin sign; `İ`) is refused.
 
 use super::{BadCharacter, is_invisible, nfc, trim};
 
-/// Why a text is no e-mail address.
+/// Why a text is not an e-mail address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EmailError {
-    /// Not something, an `@` and a domain; or too long.
+    /// Not of the form `local@domain`, or too long.
     Form,
     Character(BadCharacter),
 }
 
 const LONGEST: usize = 254;
 
-/// The normal form of an address. Enough to catch a slip; whether mail arrives there is another matter.
+/// The normal form of an address. Catches typing errors, but does not check whether mail arrives.
 pub fn email(text: &str) -> Result<String, EmailError> {
     let text = trim(text);
     let allowed = |c: char| !c.is_whitespace() && !is_invisible(c) && !turns_into_ascii(c);
@@ -37,12 +37,13 @@ pub fn email(text: &str) -> Result<String, EmailError> {
     if email.len() > LONGEST || domain.is_empty() { Err(EmailError::Form) } else { Ok(email) }
 }
 
-/// What to look for: the normal form, or for what is no address now, but may have been stored once, itself.
+/// The key for a search: the normal form, or the text itself if it is no valid address now but may have been stored
+/// once.
 pub fn email_key(text: &str) -> String {
     email(text).unwrap_or_else(|_| trim(text).to_ascii_lowercase())
 }
 
-/// Letter by letter: what stands around one does not matter, as it does to `str::to_lowercase` with a sigma.
+/// Lower case letter by letter, regardless of context, unlike `str::to_lowercase` with a sigma.
 pub fn lower(text: &str) -> String {
     text.chars().flat_map(char::to_lowercase).map(|c| if c == 'ς' { 'σ' } else { c }).collect()
 }

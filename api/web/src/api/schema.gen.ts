@@ -1708,9 +1708,9 @@ export interface components {
          * @enum {string}
          */
         DesiredState: "running" | "stopped" | "deleted";
-        /** @description Id that OpenClaw gives a device: the hash of its key, in hexadecimal digits. */
+        /** @description OpenClaw's id of a device: the hash of its key, in hexadecimal digits. */
         DeviceId: string;
-        /** @description The devices that know a gateway. */
+        /** @description The devices that a gateway knows. */
         Devices: {
             /** @description Devices that are not listed: there are too many, or what the gateway says of them was not understood. */
             leftOut?: number;
@@ -2659,7 +2659,7 @@ export interface components {
         };
         /**
          * Format: uuid
-         * @description Id that OpenClaw gave to a request for pairing.
+         * @description OpenClaw's id of a pairing request.
          */
         PairingRequestId: string;
         /** @description A pairing request. Everything but the ids, the address and the time is what the device says of itself. */
@@ -2945,7 +2945,7 @@ export interface components {
         };
         /**
          * Format: uuid
-         * @description Id of a browser that is signed in (not what its cookie holds).
+         * @description Id of a browser session (not the content of its cookie).
          */
         SessionId: string;
         SessionView: components["schemas"]["Session"] & {
@@ -2985,7 +2985,7 @@ export interface components {
         };
         /**
          * Format: uuid
-         * @description Id of what was kept of an instance before a change.
+         * @description Id of a snapshot from before a change.
          */
         SnapshotId: string;
         /**

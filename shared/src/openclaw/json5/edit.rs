@@ -1,4 +1,4 @@
-//! Changes values in a JSON5 text and leaves everything else as it is: comments, order, blanks, quotes.
+//! Changes values in a JSON5 text and preserves everything else: comments, order, white space, quotes.
 
 use std::{fmt, ops::Range};
 
@@ -9,12 +9,12 @@ use super::{
     tree::{Tree, Unreadable, parse},
 };
 
-/// What is to be so in a text.
+/// The wanted content of a text.
 #[derive(Clone, Default)]
 pub struct Patch {
-    /// Objects are joined with what there is; everything else replaces it.
+    /// Objects are merged into existing ones. Anything else replaces the existing value.
     pub values: Map<String, Value>,
-    /// Members that are to be gone, each by the names that lead to it.
+    /// Members to remove, each as a path of names.
     pub removed: Vec<Vec<&'static str>>,
 }
 
@@ -25,8 +25,8 @@ pub enum EditError {
     Unreadable(#[from] Unreadable),
     #[error("it holds no object")]
     NoObject,
-    /// What came of it does not hold what it should: a mistake of ours.
-    #[error("the result is not what it should be")]
+    /// The result does not hold the expected values: a bug of ours.
+    #[error("the result does not hold the expected values")]
     Wrong,
 }
 
@@ -38,7 +38,7 @@ impl fmt::Debug for Patch {
 }
 
 impl Patch {
-    /// The text with the changes, or `None` where everything is so already.
+    /// The changed text, or `None` if nothing changes.
     pub fn apply(&self, text: &str) -> Result<Option<String>, EditError> {
         let mut wanted = parse_object(text)?;
         for path in &self.removed {
@@ -59,7 +59,7 @@ impl Patch {
     }
 }
 
-/// What a text holds, if that is an object.
+/// The content of a text, if that is an object.
 pub fn parse_object(text: &str) -> Result<Tree, EditError> {
     Some(parse(text)?).filter(Tree::is_object).ok_or(EditError::NoObject)
 }
@@ -68,10 +68,10 @@ fn root(text: &str) -> Result<Range<usize>, EditError> {
     syntax::root(text).ok_or(EditError::Wrong)
 }
 
-/// Changes that are collected on one text.
+/// Edits collected on one text.
 struct Edit<'a> {
     text: &'a str,
-    /// Of one step of the indentation.
+    /// One step of the indentation.
     unit: &'a str,
     line_end: &'static str,
     splices: Vec<(Range<usize>, String)>,
@@ -107,7 +107,7 @@ impl<'a> Edit<'a> {
         self.text.as_bytes()[at.start] == b'{'
     }
 
-    /// Joins the object at a place with others; what differs is replaced, what is missing is added.
+    /// Merges `wanted` into the object at a position: replaces what differs and adds what is missing.
     fn merge(&mut self, at: Range<usize>, wanted: &Map<String, Value>) -> Result<(), EditError> {
         let object = self.object(&at)?;
         let mut missing = Vec::new();
@@ -133,14 +133,14 @@ impl<'a> Edit<'a> {
         Ok(())
     }
 
-    /// Adds members behind the others, in their style.
+    /// Adds members after the existing ones, in their style.
     fn add(&mut self, object: &Object, members: &[(&str, &Value)]) {
         let text = self.text;
         let (first, last) = (object.members.first(), object.members.last());
         let from = last.map_or(object.open + 1, Member::end);
         let gap = &text[from..object.close];
         let head = first.map_or("", |first| &text[object.open..first.key.start]);
-        // Where only blanks of one line are around the members there can be no comment to the end of a line.
+        // Only blanks of one line around the members: no comment can run to the end of the line.
         let own_lines = gap.contains(is_line_end) || head.contains(is_line_end);
         let opens = first.is_none() && !own_lines && text.contains(is_line_end);
         let indent = (own_lines || opens).then(|| match first.and_then(|first| lone_indent(text, first.key.start)) {
@@ -180,7 +180,7 @@ impl<'a> Edit<'a> {
         self.splices.push((at..at, new));
     }
 
-    /// Removes all members that a path leads to, those that are not in force, too.
+    /// Removes all members that a path leads to, including overridden duplicates.
     fn remove(&mut self, at: Range<usize>, path: &[&str]) -> Result<(), EditError> {
         let [key, rest @ ..] = path else { return Ok(()) };
         if !self.is_object(&at) {
@@ -196,7 +196,7 @@ impl<'a> Edit<'a> {
         for member in object.members.iter().filter(is_gone) {
             self.splices.push((self.with_its_line(member.key.start..member.end()), String::new()));
         }
-        // The comma before the last one is not needed any more, and not legal in plain JSON.
+        // The comma before the last member is no longer needed, and not legal in plain JSON.
         let ends_plain = object.members.last().is_some_and(|last| last.comma.is_none() && is_gone(&last));
         if let Some(comma) = object.members.iter().rfind(|member| !is_gone(member)).and_then(|kept| kept.comma)
             && ends_plain
@@ -206,7 +206,7 @@ impl<'a> Edit<'a> {
         Ok(())
     }
 
-    /// A range, and the rest of its lines if there is nothing else on them.
+    /// A range, extended to whole lines if nothing else is on them.
     fn with_its_line(&self, range: Range<usize>) -> Range<usize> {
         let Some(indent) = lone_indent(self.text, range.start) else { return range };
         let after = &self.text[range.end..];
@@ -218,7 +218,7 @@ impl<'a> Edit<'a> {
         if line_end == 0 { range } else { range.start - indent.len()..range.end + blank + line_end }
     }
 
-    /// A value as it is written: in one line, or in several that begin with this indentation.
+    /// Writes a value on one line, or on several with this indentation.
     fn value(&self, value: &Value, indent: Option<&str>) -> String {
         let Some(indent) = indent else { return value.to_string() };
         let inner = format!("{indent}{}", self.unit);
@@ -245,7 +245,7 @@ impl<'a> Edit<'a> {
     }
 }
 
-/// The line up to a place.
+/// The line up to a position.
 fn line_before(text: &str, at: usize) -> &str {
     let before = &text[..at];
     before.rfind(is_line_end).map_or(before, |end| {
@@ -254,19 +254,19 @@ fn line_before(text: &str, at: usize) -> &str {
     })
 }
 
-/// The blanks that the line of a place begins with.
+/// The indentation of a position's line.
 fn indent_of(text: &str, at: usize) -> &str {
     let line = line_before(text, at).trim_start_matches('\u{feff}');
     &line[..line.len() - line.trim_start_matches(is_space).len()]
 }
 
-/// The same, where nothing else is before the place on its line, and where it is not the first line.
+/// The same if only blanks precede the position on its line and the line is not the first.
 fn lone_indent(text: &str, at: usize) -> Option<&str> {
     let line = line_before(text, at);
     (line.len() < at && line.chars().all(is_space)).then_some(line)
 }
 
-/// Whether a key may be written without quotes; those of ours are plain.
+/// Whether a key can be written without quotes. Ours are plain.
 fn is_name(key: &str) -> bool {
     key.starts_with(|c: char| c.is_ascii_alphabetic()) && key.bytes().all(|b| b.is_ascii_alphanumeric())
 }

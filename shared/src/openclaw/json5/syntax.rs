@@ -1,29 +1,28 @@
-//! Where the members of an object are in a text that is known to be JSON5.
+//! Finds the positions of an object's members in a valid JSON5 text.
 //!
-//! Nothing here judges a text, and nothing calls itself: what lies in a value is skipped by counting brackets. A text that
-//! is not what it was said to be yields `None`.
+//! Nothing here validates or recurses: a value is skipped by counting brackets. An invalid text yields `None`.
 
 use std::{borrow::Cow, collections::BTreeMap, ops::Range};
 
-/// An object and its members, in their order.
+/// An object and its members, in order.
 pub(super) struct Object {
-    /// Where `{` is.
+    /// Position of `{`.
     pub(super) open: usize,
-    /// Where `}` is.
+    /// Position of `}`.
     pub(super) close: usize,
     pub(super) members: Vec<Member>,
 }
 
 pub(super) struct Member {
-    /// The key as it is written, with its quotes.
+    /// The key as written, with its quotes.
     pub(super) key: Range<usize>,
     pub(super) value: Range<usize>,
-    /// The comma that follows.
+    /// The comma that follows, if any.
     pub(super) comma: Option<usize>,
 }
 
 impl Member {
-    /// Where it ends, its comma included.
+    /// Its end, including the comma.
     pub(super) fn end(&self) -> usize {
         self.comma.map_or(self.value.end, |comma| comma + 1)
     }
@@ -53,20 +52,20 @@ impl Object {
         }
     }
 
-    /// Members of this name; the last one is in force.
+    /// Members of this name. The last one counts.
     pub(super) fn named<'a>(&'a self, text: &'a str, name: &'a str) -> impl DoubleEndedIterator<Item = &'a Member> {
         self.members.iter().filter(move |member| name_of(&text[member.key.clone()]).is_some_and(|found| found == name))
     }
 }
 
-/// The only value of a text, but for what stands around it.
+/// The root value without what surrounds it.
 pub(super) fn root(text: &str) -> Option<Range<usize>> {
     let mut scan = Scan { text, at: 0 };
     scan.trivia()?;
     scan.value()
 }
 
-/// What a key says.
+/// The decoded name of a key.
 fn name_of(written: &str) -> Option<Cow<'_, str>> {
     let quoted = written.starts_with(['"', '\'']);
     if !written.contains('\\') {
@@ -80,7 +79,7 @@ fn name_of(written: &str) -> Option<Cow<'_, str>> {
     alone.into_keys().next().map(Cow::Owned)
 }
 
-/// White space of JSON5: all of Unicode's but the next-line character, and the byte order mark.
+/// JSON5 white space: Unicode white space except the next-line character, and the byte order mark.
 pub(super) fn is_space(c: char) -> bool {
     c == '\u{feff}' || (c.is_whitespace() && c != '\u{85}')
 }
@@ -123,7 +122,7 @@ impl Scan<'_> {
         }
     }
 
-    /// Skips a string. Quotes and backslashes are never part of a longer character.
+    /// Skips a string. Quote and backslash bytes are never part of a multi-byte character.
     fn string(&mut self) -> Option<()> {
         let quote = self.peek()?;
         self.at += 1;
@@ -140,7 +139,7 @@ impl Scan<'_> {
         }
     }
 
-    /// Skips what ends at white space, a comment or one of these.
+    /// Skips up to white space, a comment or one of `ends`.
     fn word(&mut self, ends: &[char]) {
         let rest = self.rest();
         let end = rest.find(|c| is_space(c) || c == '/' || ends.contains(&c));
@@ -187,7 +186,7 @@ impl Scan<'_> {
                         return Some(());
                     }
                 }
-                // Part of a longer character or not, it is none of those above.
+                // Possibly part of a multi-byte character, but none of those above.
                 _ => self.at += 1,
             }
         }

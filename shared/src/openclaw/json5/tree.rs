@@ -1,4 +1,4 @@
-//! The values of a JSON5 text, and where it is broken.
+//! The values of a JSON5 text, or the position of its first error.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -7,10 +7,10 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-/// Deepest nesting that is read: what reads it calls itself once for each level, and a tenant chooses how many there are.
+/// Deepest nesting that is parsed. Parsing recurses once per level, and a tenant chooses how many there are.
 const DEEPEST: usize = 128;
 
-/// Where a text is not JSON5. Both numbers count from one.
+/// The position of a syntax error. Both numbers count from one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}, column {column}: {what}")]
 pub struct Unreadable {
@@ -19,18 +19,18 @@ pub struct Unreadable {
     pub what: String,
 }
 
-/// What a text holds, for comparing: objects with their keys, and of everything else a digest, which takes little room
-/// and shows no secret. Of keys that are there twice the last one counts, as for OpenClaw.
+/// The content of a text, for comparison: objects with their keys, and a digest of everything else, which is small and
+/// shows no secret. Of duplicate keys the last one counts, as in OpenClaw.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tree {
     Object(BTreeMap<String, Tree>),
     Other([u8; 32]),
 }
 
-/// Reads a text.
+/// Parses a text.
 pub fn parse(text: &str) -> Result<Tree, Unreadable> {
     json5::from_str(text).map_err(|error| {
-        // Where a text ends too early the error has no place of its own.
+        // The error of a truncated text has no position.
         let place = error.position().unwrap_or_else(|| Position::from_offset(text.len(), text));
         let said = error.to_string();
         let what = said.strip_suffix(&format!(" at {place}")).unwrap_or(&said).to_owned();
@@ -43,7 +43,7 @@ impl Tree {
         matches!(self, Self::Object(_))
     }
 
-    /// Joins objects; everything else in `over` replaces what there is.
+    /// Merges objects. Anything else in `over` replaces the existing value.
     pub(super) fn merge(&mut self, over: &Value) {
         match (self, over) {
             (Self::Object(members), Value::Object(over)) => {
@@ -80,7 +80,7 @@ impl Tree {
         Self::of(b'b', &[&[u8::from(value)]])
     }
 
-    /// As JavaScript has it: there are no other numbers, one `NaN`, and `-0` equals `0`.
+    /// As in JavaScript: all numbers are doubles, there is one `NaN`, and `-0` equals `0`.
     fn number(value: f64) -> Self {
         let value = if value.is_nan() { f64::NAN } else { value + 0.0 };
         Self::of(b'n', &[&value.to_bits().to_be_bytes()])
@@ -136,7 +136,7 @@ impl<'de> Deserialize<'de> for Tree {
     }
 }
 
-/// Reads a value below which so many more levels are allowed.
+/// Parses a value with this many more levels allowed below it.
 #[derive(Clone, Copy)]
 struct Level(usize);
 
