@@ -1,7 +1,8 @@
-//! `clawdeploy-worker adopt`: an operator decides that a database, a data directory and an engine belong together.
+//! `clawdeploy-worker adopt`: binds a database, a data directory and an engine to each other on an operator's decision.
 //!
-//! It prints what belongs to what and what each side knows. Only with `--yes`, or once it is confirmed on a terminal, are the
-//! identities written anew. The directory gets a new id, so that whoever used it with another database stands by.
+//! It prints the identities and what each side knows. It writes new identities only with `--yes` or after a
+//! confirmation on a terminal. The directory gets a new id, so that a worker that uses it with another database stands
+//! by.
 
 use std::{
     io::{BufRead as _, IsTerminal as _, Write as _},
@@ -26,14 +27,14 @@ use crate::{
     storage::{Mark, Storage},
 };
 
-/// How long Postgres, and the engine, may take to answer.
+/// Time limit for an answer of Postgres or the engine.
 const WAIT: Duration = Duration::from_secs(10);
-/// Ids that are listed; of more it is said how many there are.
+/// Most ids that are listed. Of further ones only the number is shown.
 const LISTED: usize = 10;
-/// What is to be typed.
+/// The word to type as confirmation.
 const WORD: &str = "adopt";
 
-/// The worker's settings; of those that `run` has, these are enough.
+/// The worker's settings that this command needs.
 #[derive(Debug, Clone, Args)]
 pub struct AdoptConfig {
     #[command(flatten)]
@@ -41,7 +42,7 @@ pub struct AdoptConfig {
     #[command(flatten)]
     pub instances: InstanceArgs,
 
-    /// Do it, without being asked
+    /// Do it without asking
     #[arg(long)]
     pub yes: bool,
 }
@@ -52,15 +53,15 @@ struct Found {
     mark: Option<Mark>,
     facts: Facts,
     missing: Vec<InstanceId>,
-    /// Workers that are at work on what belongs to the database so far.
+    /// Workers on what the database is bound to now.
     at_work: usize,
 }
 
-/// Prints what belongs to what, and makes it belong together if that is meant.
+/// Prints the identities and binds them to each other if that is confirmed.
 pub async fn adopt(config: AdoptConfig) -> anyhow::Result<()> {
     let args = &config.instances;
     let dir = args.data_dir.display();
-    // A directory that is not there is rather a mistake than to be made.
+    // A missing directory is more likely a mistake than one to create.
     ensure!(args.data_dir.is_dir(), "{dir} is not a directory (CLAWDEPLOY_DATA_DIR)");
     let storage = Storage::open(&args.data_dir).await.with_context(|| format!("the data directory {dir}"))?;
     let docker = Docker::connect(&args.docker_host, &args.deployment)?;
@@ -91,7 +92,8 @@ async fn write(db: &Db, storage: &Storage, engine: &str) -> anyhow::Result<Mark>
     let written = conn.transaction::<_, anyhow::Error, _>(async |conn| {
         let mark = Mark::new(installation::lock(conn).await?.id);
         installation::adopt(conn, mark.data_dir, engine).await?;
-        // Last: where this fails nothing was written, and where the commit fails the worker stands by until it is done again.
+        // Last: if this fails, nothing was written; if the commit fails, the worker stands by until the command is run
+        // again.
         storage.set_mark(mark).await?;
         Ok(mark)
     });
@@ -102,13 +104,13 @@ impl Found {
     async fn look(db: &Db, storage: &Storage) -> anyhow::Result<Self> {
         let directories = storage.list().await?;
         let mut conn = db.conn().await?;
-        // An unreadable one counts as none: it is replaced.
+        // An unreadable identity counts as none, because it is replaced.
         let mark = storage.mark().await.unwrap_or_else(|error| {
             tracing::warn!(error = chain(&error), "Could not read the data directory's identity");
             None
         });
         if !installation::has_table(&mut conn).await? {
-            // A database without tables, or one of an earlier version, which knows instances all the same.
+            // A database without tables, or with an older schema that has instances all the same.
             let known = installation::known_of_any_version(&mut conn).await?;
             let (missing, both): (Vec<_>, Vec<_>) = known.iter().cloned().partition(|id| !directories.contains(id));
             let instances = i64::try_from(known.len()).unwrap_or(i64::MAX);
@@ -161,7 +163,7 @@ impl Found {
     }
 }
 
-/// Some ids behind their number.
+/// Some ids, after their number.
 fn list(ids: &[impl ToString], of: usize) -> String {
     let some: Vec<String> = ids.iter().take(LISTED).map(ToString::to_string).collect();
     match some.len() {
@@ -171,7 +173,7 @@ fn list(ids: &[impl ToString], of: usize) -> String {
     }
 }
 
-/// Whether somebody at a terminal means it.
+/// Whether a person at a terminal confirmed.
 fn confirmed() -> anyhow::Result<bool> {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {

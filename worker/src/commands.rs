@@ -15,20 +15,21 @@ pub mod recoverable;
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Take jobs until told to end (SIGTERM), then finish what runs
+    /// Take jobs until SIGTERM, then finish or hand back running ones
     Run(Box<WorkerConfig>),
-    /// Make database, data directory and Docker engine belong together; says what belongs to what, and changes nothing without --yes
+    /// Bind database, data directory and Docker engine to each other; prints what belongs to what, and changes nothing
+    /// without --yes
     Adopt(Box<AdoptConfig>),
-    /// Instances whose files are there and whose rows are not
+    /// Restore instances whose files exist but whose rows do not
     #[command(subcommand)]
     Recoverable(RecoverableCommand),
 }
 
 impl Command {
-    /// Runs the command to its end, on a runtime of its own.
+    /// Runs the command to its end on a new runtime.
     ///
-    /// The runtime is made here and not in `main`: what a program awaits is compiled into the program once more, and a
-    /// second copy of everything costs minutes of each build.
+    /// The runtime is created here and not in `main`: awaited code is compiled into the program again, and a second
+    /// copy of everything would cost minutes of each build.
     pub fn run(self) -> anyhow::Result<()> {
         let runtime = Runtime::new().context("cannot start the runtime")?;
         match self {

@@ -1,4 +1,4 @@
-//! What the worker works with: its settings, its connections and what it keeps in memory. One for the process.
+//! The worker's environment: settings, connections and shared state. One for the process.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,14 +21,14 @@ use crate::{
 /// How long to wait for Postgres at start.
 const DATABASE_WAIT: Duration = Duration::from_secs(30);
 
-/// What jobs and everything else here work with. Clones share it.
+/// What jobs and everything else use. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Env {
-    /// Name of this worker: new with every start.
+    /// Name of this worker, new with every start.
     pub worker: Arc<str>,
     pub config: Arc<WorkerConfig>,
     pub db: Db,
-    /// Whether database, data directory and engine belong together: where they do not, nothing is done.
+    /// Whether database, data directory and engine belong together. If not, the worker does nothing.
     pub identity: Identity,
     pub doorbell: Doorbell,
     pub sealer: Sealer,
@@ -38,12 +38,12 @@ pub struct Env {
     pub routes: Routes,
     pub terminals: Terminals,
     pub usage: UsageMeter,
-    /// Set when the worker is about to end: take nothing new, stop at the next safe point.
+    /// Set when the worker drains: take nothing new and stop at the next safe point.
     pub draining: CancellationToken,
 }
 
 impl Env {
-    /// Opens all of it, and checks it as far as it must be there from the start. Fails with the setting that is to blame.
+    /// Opens everything and checks what must be available from the start. The error names the setting at fault.
     pub async fn open(config: WorkerConfig) -> anyhow::Result<Self> {
         let sealer = Sealer::from_file(&config.secrets.key_file).context("the key file (CLAWDEPLOY_KEY_FILE)")?;
         let storage = Storage::open(&config.instances.data_dir).await.with_context(|| {

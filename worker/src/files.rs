@@ -1,7 +1,7 @@
-//! Where instances' files are, as the verbs that jobs have for them.
+//! The files of instances, with one verb for each thing that jobs need.
 //!
-//! Each may be repeated, by another worker as well. What looks at all files of an installation, as the sweeps do, matches on
-//! where they are: a directory of the host has strangers in it and an end, which other places have not.
+//! Each verb may be repeated, by another worker as well. Sweeps, which look at all files of an installation, match on
+//! the kind of storage: only a directory of the host can be listed and hold strangers' files.
 
 use std::path::PathBuf;
 
@@ -10,10 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::storage::{SnapshotTaken, Storage, StorageError, TreeSize};
 
-/// The files of this installation's instances. Clones are the same.
+/// The files of this installation's instances. Clones share their state.
 #[derive(Debug, Clone)]
 pub enum Files {
-    /// In the data directory of the host that the gateways run on.
+    /// In the data directory on the gateways' host.
     Local(Storage),
 }
 
@@ -25,49 +25,50 @@ impl Files {
         }
     }
 
-    /// Whether an instance has files in their place.
+    /// Whether an instance has files in place.
     pub async fn exists(&self, id: &InstanceId) -> Result<bool, StorageError> {
         match self {
             Self::Local(storage) => storage.exists(id).await,
         }
     }
 
-    /// Bytes that are free for more.
+    /// Free bytes.
     pub async fn free_bytes(&self) -> Result<u64, StorageError> {
         match self {
             Self::Local(storage) => storage.free_bytes().await,
         }
     }
 
-    /// Makes the directories of an instance; what is there keeps its content.
+    /// Creates the directories of an instance. Existing content stays.
     pub async fn create(&self, id: &InstanceId) -> Result<(), StorageError> {
         match self {
             Self::Local(storage) => storage.create(id).await,
         }
     }
 
-    /// As [`Self::create`], noting that `job` has made them, if they were not there.
+    /// Like [`Self::create`], and records that `job` created them if they were missing.
     pub async fn create_for(&self, id: &InstanceId, job: JobId) -> Result<(), StorageError> {
         match self {
             Self::Local(storage) => storage.create_for(id, job).await,
         }
     }
 
-    /// Removes the files that `job` has made; false: they are older, and stay.
+    /// Removes the files that `job` created. False: they are older and stay.
     pub async fn remove_if_made_by(&self, id: &InstanceId, job: JobId) -> Result<bool, StorageError> {
         match self {
             Self::Local(storage) => storage.remove_if_made_by(id, job).await,
         }
     }
 
-    /// Removes the files of an instance from their place.
+    /// Removes the files of an instance.
     pub async fn remove(&self, id: &InstanceId) -> Result<(), StorageError> {
         match self {
             Self::Local(storage) => storage.remove(id).await,
         }
     }
 
-    /// Reads a file of the config directory, of `cap` bytes at most; `None`: there is none. Only a plain file is read.
+    /// Reads a file of the config directory of at most `cap` bytes. `None`: it does not exist. Only a plain file is
+    /// read.
     pub async fn read_config_file(
         &self,
         id: &InstanceId,
@@ -79,63 +80,64 @@ impl Files {
         }
     }
 
-    /// Writes a file of the config directory, whole or not at all.
+    /// Writes a file of the config directory atomically.
     pub async fn write_config_file(&self, id: &InstanceId, name: &str, bytes: Vec<u8>) -> Result<(), StorageError> {
         match self {
             Self::Local(storage) => storage.write_config_file(id, name, bytes).await,
         }
     }
 
-    /// Gives what is under a name of the config directory another name, whatever it is, and returns that.
+    /// Renames whatever has this name in the config directory and returns the new name.
     pub async fn keep_config_file(&self, id: &InstanceId, name: &str) -> Result<String, StorageError> {
         match self {
             Self::Local(storage) => storage.keep_config_file(id, name).await,
         }
     }
 
-    /// Writes the manifest beside an instance's files; false: it has none.
+    /// Writes the manifest beside an instance's files. False: it has no files.
     pub async fn write_manifest(&self, id: &InstanceId, bytes: Vec<u8>) -> Result<bool, StorageError> {
         match self {
             Self::Local(storage) => storage.write_manifest(id, bytes).await,
         }
     }
 
-    /// Moves the files of an instance into the quarantine; false: there are none.
+    /// Moves the files of an instance to the quarantine. False: it has none.
     pub async fn quarantine(&self, id: &InstanceId) -> Result<bool, StorageError> {
         match self {
             Self::Local(storage) => storage.quarantine(id).await,
         }
     }
 
-    /// Whether files of an instance are in the quarantine.
+    /// Whether the quarantine holds files of an instance.
     pub async fn is_quarantined(&self, id: &InstanceId) -> Result<bool, StorageError> {
         match self {
             Self::Local(storage) => storage.is_quarantined(id).await,
         }
     }
 
-    /// Moves the files of an instance out of the quarantine, unless it has others by now.
+    /// Moves the files of an instance back from the quarantine, unless it has others by now.
     pub async fn take_back(&self, id: &InstanceId) -> Result<(), StorageError> {
         match self {
             Self::Local(storage) => storage.take_back(id).await,
         }
     }
 
-    /// Removes what of an instance is in the quarantine.
+    /// Removes the files of an instance from the quarantine.
     pub async fn purge(&self, id: &InstanceId) -> Result<(), StorageError> {
         match self {
             Self::Local(storage) => storage.purge(id).await,
         }
     }
 
-    /// What the config directory takes, as a bound for what a snapshot of it will.
+    /// The size of the config directory: an upper bound for its snapshot.
     pub async fn snapshot_size(&self, id: &InstanceId) -> Result<TreeSize, StorageError> {
         match self {
             Self::Local(storage) => storage.snapshot_size(id).await,
         }
     }
 
-    /// Takes a snapshot of the config directory; one that is complete is left as it is. Nothing may be writing there.
+    /// Takes a snapshot of the config directory. A complete one is left as it is. Nothing may write there in the
+    /// meantime.
     ///
     /// Fails with [`StorageError::Cancelled`] soon after `cancel`.
     pub async fn take_snapshot(
@@ -149,8 +151,8 @@ impl Files {
         }
     }
 
-    /// Puts a snapshot, or with `keep` a copy of it, in the place of the config directory, which is removed. The gateway must
-    /// be gone.
+    /// Replaces the config directory by a snapshot, or with `keep` by a copy of it, and removes the old one. The
+    /// gateway must be gone.
     pub async fn restore_snapshot(
         &self,
         id: &InstanceId,
@@ -162,7 +164,7 @@ impl Files {
         }
     }
 
-    /// Removes a snapshot; a missing one counts as done.
+    /// Removes a snapshot. A missing one counts as removed.
     pub async fn remove_snapshot(&self, id: &InstanceId, snapshot: SnapshotId) -> Result<(), StorageError> {
         match self {
             Self::Local(storage) => storage.remove_snapshot(id, snapshot).await,

@@ -1,11 +1,13 @@
-//! Whether this worker's database, data directory and Docker engine belong together.
+//! Checks that this worker's database, data directory and Docker engine belong together.
 //!
-//! Each of the three knows the others: the database has a row with the ids of the installation, of its data directory and of
-//! its engine; the directory has a file with the first two; the engine has an id of its own. They are bound at the first start.
-//! A worker whose three do not match *stands by*: it claims nothing, repairs nothing, writes no status and serves no call. What it
-//! would take for rubbish are somebody's instances. It says what is wrong, and looks again every few seconds.
+//! Each of the three knows the others: the database has a row with the ids of the installation, its data directory and
+//! its engine; the directory has a file with the first two; the engine has its own id. They are bound at the first
+//! start. A worker whose three do not match *stands by*: it claims nothing, repairs nothing, writes no status and
+//! serves no call, because what looks like leftovers to it are somebody's instances. It logs what is wrong and checks
+//! again every few seconds.
 //!
-//! Nothing is bound that does not plainly belong together ([`judge`]); an operator decides otherwise ([`crate::adopt`]).
+//! Only what plainly belongs together is bound automatically ([`judge`]). Anything else is an operator's decision
+//! ([`crate::adopt`]).
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -38,14 +40,14 @@ use crate::{
 
 pub mod judge;
 
-/// Between two looks.
+/// Delay between two checks.
 const LOOK: Duration = Duration::from_secs(2);
-/// How old the engine's own word on who it is may be.
+/// How long the engine's id may be cached.
 const ENGINE_AGE: Duration = Duration::from_secs(10);
-/// How long the engine may take to say who it is.
+/// Time limit for asking the engine's id.
 const ENGINE_LIMIT: Duration = Duration::from_secs(3);
 
-/// Clones share what was found.
+/// The result of the last check. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Identity(Arc<Inner>);
 
@@ -54,17 +56,17 @@ struct Inner {
     db: Db,
     storage: Storage,
     runtime: Runtime,
-    /// Where things are, for messages.
+    /// The checked places, for messages.
     place: judge::Place,
     standing: watch::Sender<Standing>,
-    /// One look at a time.
+    /// One check at a time.
     looking: AsyncMutex<()>,
-    /// Asks for a look at once.
+    /// Requests an immediate check.
     look: Notify,
     engine: Mutex<Engine>,
 }
 
-/// What the engine said last.
+/// The engine's last answer.
 #[derive(Debug, Default)]
 struct Engine {
     id: Option<String>,
@@ -73,7 +75,7 @@ struct Engine {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Standing {
-    /// Not known, so nothing is done.
+    /// Not known yet, so the worker does nothing.
     Unknown,
     Belongs(Mark),
     Standby(Standby),
@@ -108,7 +110,7 @@ impl Identity {
         }))
     }
 
-    /// Whether they belonged together when it was last looked.
+    /// Whether they belonged together at the last check.
     pub fn belongs(&self) -> bool {
         matches!(*self.0.standing.borrow(), Standing::Belongs(_))
     }
@@ -123,7 +125,7 @@ impl Identity {
 
     /// Waits until they belong together.
     pub async fn works(&self) {
-        // The sender lives as long as this.
+        // The sender lives as long as `self`.
         let _ = self.0.standing.subscribe().wait_for(|standing| matches!(standing, Standing::Belongs(_))).await;
     }
 
@@ -132,7 +134,7 @@ impl Identity {
         let _ = self.0.standing.subscribe().wait_for(|standing| !matches!(standing, Standing::Belongs(_))).await;
     }
 
-    /// Whether what `conn` leads to is still the database that was looked at; if not, nothing more is done until the next look.
+    /// Whether `conn` still leads to the checked database. If not, the worker does nothing until the next check.
     pub async fn is_of(&self, conn: &mut Conn) -> Result<bool, DbError> {
         let Standing::Belongs(mark) = *self.0.standing.borrow() else { return Ok(false) };
         let found = installation::find(conn).await?;
@@ -144,7 +146,7 @@ impl Identity {
         Ok(false)
     }
 
-    /// Looks until the worker drains.
+    /// Checks until the worker drains.
     pub async fn watch(self, draining: CancellationToken) {
         let mut tick = interval(LOOK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -160,9 +162,9 @@ impl Identity {
         }
     }
 
-    /// Looks now, and answers whether they belong together. `thorough`: the engine is asked anew who it is.
+    /// Checks now and returns whether they belong together. With `thorough` the engine is asked for its id again.
     ///
-    /// A database that does not answer is no reason to stand by: nothing can be done without it either.
+    /// An unreachable database is no reason to stand by: nothing can be done without it anyway.
     pub async fn check(&self, thorough: bool) -> Result<bool, DbError> {
         let _turn = self.0.looking.lock().await;
         let standing = match self.look(thorough).await {
@@ -183,14 +185,14 @@ impl Identity {
 
     async fn look(&self, thorough: bool) -> Result<Standing, DbError> {
         let place = &self.0.place;
-        // The row first: whoever binds a directory makes the row before the file, and notes the directory after it.
+        // The row first: binding a directory creates the row before the file and records the directory after it.
         let mut found = installation::find(&mut *self.0.db.conn().await?).await?;
         let mark = match self.marked().await {
             Ok(mark) => mark,
             Err(error) => return Ok(Standing::Standby(place.unreadable(&error))),
         };
         if found.is_none() && mark.is_some() {
-            // Both may have been made in between.
+            // Both may have been created in between.
             found = installation::find(&mut *self.0.db.conn().await?).await?;
         }
         let (row, mark) = match judge::binding(found.as_ref(), mark.as_ref()) {
@@ -214,7 +216,7 @@ impl Identity {
         self.0.storage.mark().await
     }
 
-    /// Binds the directory to the database where they plainly belong together.
+    /// Binds the directory to the database if they plainly belong together.
     async fn bind(&self) -> Result<Result<(Installation, Mark), Standby>, Unbound> {
         let Inner { db, storage, place, .. } = &*self.0;
         let mut conn = db.conn().await?;
@@ -222,7 +224,7 @@ impl Identity {
         if let Some(code) = facts.doubt() {
             return Ok(Err(place.doubtful(code, &facts)));
         }
-        // On its own: the file that names the row outlives a transaction that fails.
+        // Committed separately: the file that names the row outlives a failed transaction.
         installation::ensure(&mut conn).await?;
         conn.transaction::<_, Unbound, _>(async |conn| {
             let row = installation::lock(conn).await?;
@@ -243,7 +245,8 @@ impl Identity {
         .await
     }
 
-    /// Compares the engine with the one that is bound; the first that answers is bound. One that does not answer is not wrong.
+    /// Compares the engine with the bound one, or binds the first that answers. No answer does not count as another
+    /// engine.
     async fn other_engine(&self, bound: Option<String>, thorough: bool) -> Result<Option<Standby>, DbError> {
         self.0.runtime.expect(bound.as_deref());
         let Some(engine) = self.engine(thorough).await else { return Ok(None) };
@@ -260,7 +263,7 @@ impl Identity {
         Ok((bound != engine).then(|| self.0.place.other_engine(&bound, &engine)))
     }
 
-    /// Id of the engine, as it said last where it does not answer.
+    /// The engine's id, or the last known one if it does not answer.
     async fn engine(&self, thorough: bool) -> Option<String> {
         let state = || self.0.engine.lock().unwrap_or_else(PoisonError::into_inner);
         let anew = thorough || state().asked_at.is_none_or(|at| at.elapsed() > ENGINE_AGE);
@@ -274,7 +277,7 @@ impl Identity {
         state().id.clone()
     }
 
-    /// Keeps what was found, and tells of it when it is something new.
+    /// Stores the result and logs it if it is new.
     fn note(&self, standing: Standing) {
         let stands_by = matches!(standing, Standing::Standby(_));
         metrics::gauge!(WORKER_STANDBY).set(if stands_by { 1.0 } else { 0.0 });
@@ -295,7 +298,7 @@ impl Identity {
 }
 
 impl Mark {
-    /// A directory that is given an id now.
+    /// A directory that gets its id now.
     pub(crate) fn new(installation: InstallationId) -> Self {
         Self { installation, data_dir: DataDirId(uuid::Uuid::new_v4()) }
     }

@@ -1,10 +1,10 @@
-//! Places where the fault tests end the process at once, as `kill -9` would, or make it stand still.
+//! Places where the fault tests kill the process, like `kill -9`, or make it hang.
 //!
-//! With the feature `failpoints`, `FAILPOINTS="provision.start_container.after=return"` ends it there, and `=return(FILE)` keeps it
-//! there while that file exists; that it is there is told by another file, `FILE.reached`. Without the feature, which is how releases
-//! are built, nothing of it is in the binary.
+//! With the feature `failpoints`, `FAILPOINTS="provision.start_container.after=return"` kills it there, and
+//! `=return(FILE)` holds it there while that file exists; another file, `FILE.reached`, says that it got there.
+//! Releases are built without the feature and contain none of this.
 
-/// Ends the process here, or waits, if a test asked for it.
+/// Kills the process here or waits, if a test asked for it.
 #[cfg_attr(
     not(feature = "failpoints"),
     expect(clippy::missing_const_for_fn, reason = "it is not one with the feature")
@@ -22,14 +22,14 @@ pub(crate) fn kill_point(kind: &str, step: &str, place: &str) {
     }
 }
 
-/// Waits until the file is gone; not for ever, should its test be.
+/// Waits until the file is gone, with a limit in case its test is gone.
 #[cfg(feature = "failpoints")]
 #[expect(clippy::disallowed_methods, reason = "it is to stand still as a slow call of the operating system does")]
 fn stand_still(file: &str) {
     use std::{fs::File, path::Path, thread::sleep, time::Duration};
 
     let _ = File::create(format!("{file}.reached"));
-    // What else the program has to do goes on meanwhile.
+    // The other tasks of the runtime continue in the meantime.
     tokio::task::block_in_place(|| {
         for _ in 0..6000 {
             if !Path::new(file).exists() {

@@ -1,11 +1,11 @@
 //! The worker: claims jobs and does them on Docker.
 //!
-//! It holds what the API must not: the Docker socket and the instances' files. Any number of workers may run on one
-//! database, as long as they share its data directory and its engine ([`identity`]).
+//! It holds what the API must not: the Docker socket and the instances' files. Any number of workers may share a
+//! database if they share its data directory and engine ([`identity`]).
 //!
-//! Imports go one way: the [`engine`] imports plans ([`jobs`]), plans import [`steps`], steps import what they are given
-//! ([`job`]). What gateways run on ([`runtime`]), where their files are ([`files`], [`storage`]) and how images come to be
-//! ([`image`]) know of none of these.
+//! Imports go one way: the [`engine`] imports plans ([`jobs`]), plans import [`steps`], steps import what they are
+//! given ([`job`]). The modules for what gateways run on ([`runtime`]), for their files ([`files`], [`storage`]) and
+//! for images ([`image`]) import none of these.
 
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ pub mod storage;
 pub mod terminal;
 pub mod usage;
 
-/// Runs until SIGTERM, SIGINT or an administrator's request to drain, then lets steps finish, hands jobs back and returns.
+/// Runs until SIGTERM, SIGINT or an administrator's drain, then lets steps finish, hands jobs back and returns.
 pub async fn run(config: WorkerConfig) -> anyhow::Result<()> {
     #[cfg(feature = "failpoints")]
     let _scenario = fail::FailScenario::setup();
@@ -85,7 +85,7 @@ pub async fn run(config: WorkerConfig) -> anyhow::Result<()> {
         tokio::spawn(dispatcher.clone().run());
         tokio::spawn(doorbell::listen(env.clone(), dispatcher));
     }
-    // Where it stands by, an error says so already.
+    // If it stands by, an error was already logged.
     if env.identity.belongs() {
         tracing::info!(worker = %env.worker, ?queues, version = env!("CARGO_PKG_VERSION"), "Worker is ready");
     }

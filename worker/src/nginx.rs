@@ -1,19 +1,19 @@
-//! Tells nginx where instances are: `{id}.{base domain}` leads to `127.0.0.1:{port}`.
+//! Keeps nginx's routes: `{id}.{base domain}` leads to `127.0.0.1:{port}`.
 //!
-//! The map is rendered whole, from the rows, each time: whoever changes a status only says "look", and what is routed is
-//! decided in one query (`shared/src/db/route.rs`). One task does it for the process:
+//! The map is always rendered as a whole from the rows. Whoever changes a status only asks for a look, and one query
+//! decides what is routed (`shared/src/db/route.rs`). One task of the process does this:
 //!
-//! 1. Waits until the last reload, of whichever worker, is long enough ago. What is asked for meanwhile rides along.
-//! 2. Reads the rows under a number, the generation, and sets aside what cannot be routed ([`map`]).
-//! 3. Has nginx try the file, if it differs from the one that is there. Where nginx does not accept it, the lines that are to
-//!    blame are found by halving and set aside too: one bad row never blocks the others.
-//! 4. Puts it in place ([`file`]), unless somebody has put a later one there.
-//! 5. Asks nginx which generation it has, has it reload unless it has this one, and asks until it has.
+//! 1. It waits until the last reload, by any worker, is long enough ago. Requests in the meantime are merged.
+//! 2. It reads the rows under a number, the generation, and sets aside what cannot be routed ([`map`]).
+//! 3. If the file would change, it has nginx test it. If nginx rejects it, the bad lines are found by bisection and set
+//!    aside too: one bad row never blocks the others.
+//! 4. It puts the file in place ([`file`]) unless a later generation is already there.
+//! 5. It asks nginx for its generation, has it reload if that is older, and asks until it is current.
 //!
-//! A reload leaves the old nginx workers alive until their last WebSocket ends. So that they do not pile up, reloads become
-//! rarer while many of them wait, and nginx itself ends them after `worker_shutdown_timeout`.
+//! After a reload, old nginx workers live until their last WebSocket ends. To limit their number, reloads become rarer
+//! the more of them wait, and nginx ends them after `worker_shutdown_timeout`.
 //!
-//! Where nginx is down, hangs or refuses, nothing fails: the reconciler tries again, and its report says why.
+//! If nginx is down, hangs or refuses, nothing fails: the reconciler tries again and reports why.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -46,19 +46,20 @@ mod file;
 pub mod map;
 pub mod program;
 
-/// Readings that are given up because somebody was faster.
+/// Readings given up because another worker was faster.
 const TRIES: usize = 5;
 
-/// With this many old nginx workers the time between two reloads doubles, and doubles again with each more of so many.
+/// The number of old nginx workers at which the time between two reloads doubles, and doubles again with each further
+/// such number.
 const OLD_WORKERS: usize = 16;
 
-/// A reload that was told so long ago may be under way still.
+/// A reload requested this recently may still be under way.
 const LATELY: Duration = Duration::from_secs(2);
 
-/// The longest time between two reloads.
+/// Longest time between two reloads.
 const MAX_INTERVAL: Duration = Duration::from_mins(1);
 
-/// After so long a candidate is one of a worker that died.
+/// Age from which a candidate belongs to a dead worker.
 const STALE: Duration = Duration::from_mins(10);
 
 /// Why nginx does not have the map yet.
@@ -66,46 +67,46 @@ const STALE: Duration = Duration::from_mins(10);
 pub enum RouteError {
     #[error("this worker stands by")]
     StandsBy,
-    #[error("the database failed")]
+    #[error("a database query failed")]
     Db(#[from] DbError),
-    #[error("the map could not be worked on")]
+    #[error("could not read or write the map")]
     File(#[from] std::io::Error),
-    #[error("nginx cannot try the map")]
+    #[error("nginx could not test the map")]
     Trial(#[source] CommandError),
-    #[error("nginx could not be told to reload")]
+    #[error("could not tell nginx to reload")]
     Reload(#[source] CommandError),
-    #[error("nginx was told to reload and still does not have the map; its error log says why")]
+    #[error("nginx was told to reload but still does not have the map; see its error log")]
     NotTakenUp,
-    #[error("other workers write the map all the time")]
+    #[error("other workers keep writing the map")]
     Outrun,
-    #[error("the worker met a bug")]
+    #[error("the worker panicked")]
     Panicked(#[from] JoinError),
     #[error("nginx did not have the map in time")]
     TooSlow,
 }
 
-/// What became of one look at the routes.
+/// The result of one look at the routes.
 #[derive(Debug, Default)]
 pub struct Applied {
-    /// Instances that are routed.
+    /// Number of routed instances.
     pub routed: usize,
     pub set_aside: Vec<SetAside>,
     /// Whether the file was replaced.
     pub changed: bool,
     /// Whether nginx was told to reload.
     pub reloaded: bool,
-    /// Why nginx does not have it; `None`: it has.
+    /// Why nginx does not have it. `None`: it does.
     pub pending: Option<RouteError>,
 }
 
 type Ask = Option<oneshot::Sender<Arc<Applied>>>;
 
-/// The routes of this installation. Clones are the same.
+/// The routes of this installation. Clones share their state.
 #[derive(Debug, Clone)]
 pub struct Routes(Option<mpsc::UnboundedSender<Ask>>);
 
 impl Routes {
-    /// Begins to keep nginx's map, where instances are routed by nginx at all.
+    /// Starts to maintain nginx's map, if nginx routes instances at all.
     pub fn start(config: &WorkerConfig, db: Db, identity: Identity) -> Result<Self, reqwest::Error> {
         if config.routing.routing == Routing::Direct {
             return Ok(Self(None));
@@ -131,14 +132,14 @@ impl Routes {
         self.0.is_some()
     }
 
-    /// Says that something may have changed.
+    /// Announces a possible change.
     pub fn nudge(&self) {
         if let Some(asks) = &self.0 {
             let _ = asks.send(None);
         }
     }
 
-    /// Looks at the routes, after now, and says what became of it.
+    /// Updates the routes once, starting after this call, and returns the result.
     pub async fn settle(&self, within: Duration) -> Arc<Applied> {
         let Some(asks) = &self.0 else { return Arc::default() };
         let (answer, answered) = oneshot::channel();
@@ -170,7 +171,7 @@ impl MapWriter {
             while let Ok(more) = asked.try_recv() {
                 waiting.push(more);
             }
-            // As a task of its own: nobody's routes end with a bug.
+            // A task of its own, so that a panic does not end the routing.
             let applied = tokio::spawn(self.clone().apply()).await;
             let applied = applied.unwrap_or_else(|bug| Applied { pending: Some(bug.into()), ..Applied::default() });
             tell(&applied);
@@ -207,7 +208,7 @@ impl MapWriter {
         if self.inquiry.generation().await.is_some_and(|now| now >= generation) {
             return Ok(());
         }
-        // Another worker has put it there, and is having it taken up just now.
+        // Another worker has put it in place and is having nginx reload it.
         let lately = self.on_disk(|file| Ok(file.since_reload())).await?.is_some_and(|since| since < LATELY);
         if !applied.changed && lately && self.inquiry.has_taken_up(generation).await {
             return Ok(());
@@ -220,7 +221,7 @@ impl MapWriter {
         if self.inquiry.has_taken_up(generation).await { Ok(()) } else { Err(RouteError::NotTakenUp) }
     }
 
-    /// Brings the file up to date; returns the generation that is in it.
+    /// Brings the file up to date and returns its generation.
     async fn write(&self, applied: &mut Applied) -> Result<i64, RouteError> {
         let mut known = self.on_disk(MapFile::known).await?;
         for _ in 0..TRIES {
@@ -236,7 +237,7 @@ impl MapWriter {
                 applied.routed = routes.len();
                 applied.set_aside.extend(refused);
                 let text = map::render(reading.generation, &routes);
-                // The same rows are refused each time: what is left may be what is there.
+                // The same rows are rejected each time, so the rest may equal the current file.
                 (map::render(written, &routes) != present).then_some(text)
             };
             let generation = if candidate.is_some() { reading.generation } else { written };
@@ -254,13 +255,13 @@ impl MapWriter {
         Err(RouteError::Outrun)
     }
 
-    /// Those routes that nginx accepts, and the others.
+    /// Splits the routes into those that nginx accepts and the others.
     async fn accepted(&self, routes: Vec<Route>, generation: i64) -> Result<(Vec<Route>, Vec<SetAside>), RouteError> {
         let whole = self.tried(&routes, generation).await;
         match whole {
             Ok(()) => return Ok((routes, Vec::new())),
             Err(error @ RouteError::Trial(CommandError::Failed { .. })) => {
-                // Where not even an empty map passes, no line is to blame.
+                // If even an empty map is rejected, no line is at fault.
                 if self.tried(&[], generation).await.is_err() {
                     return Err(error);
                 }
@@ -295,7 +296,7 @@ impl MapWriter {
     }
 }
 
-/// The time between two reloads while so many old workers wait for their connections to end.
+/// Time between two reloads with this many old workers.
 fn interval_with(interval: Duration, old: usize) -> Duration {
     let doublings = u32::try_from(old / OLD_WORKERS).unwrap_or(u32::MAX).min(16);
     (interval * 2_u32.pow(doublings)).min(MAX_INTERVAL.max(interval))

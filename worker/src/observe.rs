@@ -1,4 +1,4 @@
-//! What an instance's container shows, in the words of the instance's status.
+//! Derives an instance's status from its container.
 
 use clawdeploy_shared::{
     db::{DbError, Scope, instance, instance::Fault},
@@ -12,7 +12,7 @@ use crate::{
     runtime::{GatewayState, GatewayStatus, Reference, RuntimeError},
 };
 
-/// What was seen.
+/// An observation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observed {
     pub status: InstanceStatus,
@@ -30,7 +30,7 @@ impl Observed {
         Self { status: InstanceStatus::Error, container: None, reason: Some((code, message.into())) }
     }
 
-    /// Why it is in error, if it is.
+    /// The reason, if the status is error.
     pub fn fault(&self) -> Option<Fault<'_>> {
         self.reason.as_ref().map(|(code, message)| Fault { code, message })
     }
@@ -53,7 +53,7 @@ impl From<ObserveError> for StepError {
     }
 }
 
-/// Looks at the container of an instance. One that runs is `running` only if its gateway answers, else `starting`.
+/// Observes the container of an instance. A running one is `running` only if its gateway answers, else `starting`.
 pub async fn observe(env: &Env, id: &InstanceId) -> Result<Observed, ObserveError> {
     let found = instance::find(&mut *env.db.conn().await?, Scope::Everything, id).await?;
     let Some((instance, port)) = found else { return Ok(Observed::new(InstanceStatus::Deleting)) };
@@ -91,9 +91,9 @@ fn judge(state: &GatewayState) -> Observed {
             "container_paused",
             "Something other than ClawDeploy paused the container. Start the instance to resume it.",
         ),
-        // One that goes on so is stopped by the reconciler's breaker.
+        // If this goes on, the reconciler's crash-loop breaker stops it.
         GatewayStatus::Restarting => Observed::new(InstanceStatus::Starting),
-        // What somebody stopped cleanly is stopped; 137 and 143 are what a stop leaves.
+        // A clean stop by somebody else counts as stopped. A stop exits with 137 or 143.
         GatewayStatus::Exited if state.oom_killed => Observed::error(
             "gateway_out_of_memory",
             "The gateway ran out of memory. Give the instance more memory, then start it.",

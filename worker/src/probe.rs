@@ -4,14 +4,14 @@ use std::{net::SocketAddr, time::Duration};
 
 use clawdeploy_shared::config::Routing;
 
-/// How long one question may take.
+/// Time limit of one request.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long one may take to a gateway that was ready already: its own tools keep it busy for a dozen seconds on a busy machine.
+/// Time limit for a gateway that was ready before: its own commands keep it busy for a dozen seconds on a busy machine.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Address that a probe claims to come from. Behind a proxy OpenClaw answers 403 to requests that name no client, or
-/// one on this machine; this one is reserved for documentation (RFC 5737) and nobody's.
+/// Claimed client address of a probe. Behind a proxy OpenClaw answers 403 to requests without a client address or with
+/// a local one. This one is reserved for documentation (RFC 5737).
 const PROBE_CLIENT: &str = "203.0.113.7";
 
 /// Asks gateways at their addresses.
@@ -26,19 +26,20 @@ impl Probe {
         let http = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
-            // A gateway that restarts leaves dead connections in a pool.
+            // A pool would hold dead connections of restarted gateways.
             .pool_max_idle_per_host(0)
             .build()?;
         Ok(Self { http, routing })
     }
 
-    /// Whether the gateway at this address has finished its start. `/startupz` says so; `/healthz` answers
-    /// seconds too early, and `/readyz` also fails for a channel whose service is away.
+    /// Whether the gateway at this address has started. Asks `/startupz`: `/healthz` answers seconds too early, and
+    /// `/readyz` also fails for a channel whose service is down.
     pub async fn is_ready(&self, gateway: SocketAddr) -> bool {
         self.answers(gateway, TIMEOUT).await
     }
 
-    /// The same of one that was ready already, and may only be busy. One that has ended, or begins anew, says so at once.
+    /// The same for a gateway that was ready before and may only be busy. One that has exited or restarts fails at
+    /// once.
     pub async fn is_still_ready(&self, gateway: SocketAddr) -> bool {
         self.answers(gateway, BUSY_TIMEOUT).await
     }

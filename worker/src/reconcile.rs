@@ -1,21 +1,22 @@
-//! Compares what the rows say with what is so, and repairs or reports each difference.
+//! The reconciler compares the rows with reality and repairs or reports each difference.
 //!
-//! A *sweep* looks for one kind of difference; each has a file of its own, whose head says exactly what counts. A *pass*
-//! runs all of them, one after the other, every ten seconds and at once when an administrator asks. One worker at a time
-//! runs a pass; should two ever do, nothing breaks, because every write is guarded by itself.
+//! A *sweep* looks for one kind of difference. Each has its own file, whose head defines exactly what counts. A *pass*
+//! runs all sweeps one after the other, every ten seconds and at once when an administrator asks. One worker at a time
+//! runs a pass. Should two ever do, nothing breaks, because every write is guarded.
 //!
-//! What holds for every sweep:
-//! - It takes no input. Even when an event says what changed, the world is looked at.
-//! - It may be cut short anywhere and run again: it is idempotent, and has no retries, because the next pass is near.
-//! - It looks at the world first and at the rows after, so that what was made in between has its row already.
-//! - It leaves alone what has an open job, and whatever does not carry this deployment's label.
-//! - It removes only what the database shows to be gone (`recoverable::shown_gone`). That the database does not know something
-//!   shows nothing: it may have been restored from an older dump, or be another one. Such things are reported and stay.
-//! - It does at most one small thing itself; what takes steps becomes a job.
-//! - It returns what it found. That is kept in the table `sweeps` and shown to administrators.
+//! Rules for every sweep:
+//! - It takes no input. Even after an event it observes for itself.
+//! - It may be interrupted anywhere and run again: it is idempotent, and it does not retry, because the next pass is
+//!   near.
+//! - It observes first and reads the rows after, so that anything created in between already has its row.
+//! - It leaves alone what has an open job or does not carry this deployment's label.
+//! - It removes only what the database shows to be gone (`recoverable::shown_gone`). A missing row shows nothing: the
+//!   database may have been restored from an older dump, or be another one. Such things are reported and stay.
+//! - It does at most one small thing itself. Anything with steps becomes a job.
+//! - It returns its findings, which are stored in the table `sweeps` and shown to administrators.
 //!
-//! A sweep that fails, or takes too long, does not keep the others from running. None runs where database, data directory and
-//! engine do not belong together: that is looked at before each.
+//! A sweep that fails or takes too long does not block the others. None runs unless database, data directory and engine
+//! belong together, which is checked before each.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -53,19 +54,19 @@ mod snapshots;
 mod stuck;
 mod trash;
 
-/// Between two looks at whether a pass is due; an administrator waits for the answer.
+/// Delay between two checks whether a pass is due. Short, because an administrator waits for the result.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// What one sweep may take before the pass goes on without it.
+/// How long a pass waits for one sweep before it continues.
 const SWEEP_LIMIT: Duration = Duration::from_secs(20);
 
-/// How long a pass that was asked for by name waits for one that is under way elsewhere.
+/// How long a requested pass waits for one that another worker runs.
 const LOCK_WAIT: Duration = Duration::from_mins(2);
 
-/// How long something must have belonged to nobody before it is removed.
+/// How long something must have been an orphan before it is removed.
 const ORPHAN_AGE: Duration = Duration::from_mins(1);
 
-/// Why a sweep did not come to its end.
+/// Why a sweep failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
     #[error("a database query failed")]
@@ -98,7 +99,7 @@ impl From<ObserveError> for SweepError {
 }
 
 impl SweepError {
-    /// Whether everything else that the sweep would do is bound to fail as well.
+    /// Whether the rest of the sweep is bound to fail as well.
     fn is_hopeless(&self) -> bool {
         match self {
             Self::Db(_) => true,
@@ -110,7 +111,7 @@ impl SweepError {
 
 type SweepResult = Result<SweepReport, SweepError>;
 
-/// The reconciler of this worker. Clones share what it has seen.
+/// The reconciler of this worker. Clones share its memory.
 #[derive(Debug, Clone)]
 pub struct Reconciler {
     env: Env,
@@ -138,7 +139,7 @@ impl Reconciler {
         }
     }
 
-    /// Runs passes as they become due, until the worker drains.
+    /// Runs due passes until the worker drains.
     pub async fn run(self) {
         let period = self.env.config.engine.reconcile;
         let mut tick = interval(period.clamp(Duration::from_millis(100), LOOK));
@@ -154,7 +155,7 @@ impl Reconciler {
         }
     }
 
-    /// Runs one pass now, whether it is due or not, and returns what its sweeps found.
+    /// Runs one pass now, due or not, and returns the findings of its sweeps.
     pub async fn pass(&self) -> Result<Vec<SweepRun>, DbError> {
         let began = Instant::now();
         loop {
@@ -173,7 +174,7 @@ impl Reconciler {
             return Ok(());
         }
         let Some(lock) = ReconcilerLock::take(&self.env.db).await? else { return Ok(()) };
-        // Another worker may have run one between the question and the lock.
+        // Another worker may have run one between the check and the lock.
         if self.is_due(period).await? {
             self.sweep_all(lock).await?;
         } else {
@@ -192,7 +193,7 @@ impl Reconciler {
             if self.env.draining.is_cancelled() {
                 break;
             }
-            // On the connection that holds the lock: fails when another worker may have it by now.
+            // Asked on the connection that holds the lock: fails if another worker may have it by now.
             let ran_at = lock.clock().await?;
             if !self.env.identity.check(false).await? {
                 break;
@@ -244,13 +245,13 @@ fn tell(run: &SweepRun) {
         if finding.action == FindingAction::Repaired {
             tracing::info!(sweep, code, subject, message = finding.message, "Repaired");
         } else {
-            // It is found again in every pass.
+            // Logged at debug level, because it is found again in every pass.
             tracing::debug!(sweep, code, subject, action = %finding.action, "Found");
         }
     }
 }
 
-/// Those of some instances on which a job is open.
+/// Those of these instances that have an open job.
 async fn busy<'a>(env: &Env, ids: impl IntoIterator<Item = &'a InstanceId>) -> Result<HashSet<InstanceId>, DbError> {
     let ids: HashSet<&InstanceId> = ids.into_iter().collect();
     let ids: Vec<&InstanceId> = ids.into_iter().collect();

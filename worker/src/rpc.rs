@@ -1,14 +1,14 @@
-//! Worker RPC, a private endpoint: what the API asks of a running container, at once and not as a job.
+//! Worker RPC, a private endpoint: what the API asks of a running container directly and not as a job.
 //!
-//! - It listens on loopback, on a private address or on a socket ([`listen`]), never for the public, and the API finds the
-//!   address in the worker's row.
-//! - Every request shows a [ticket](clawdeploy_shared::ticket) for just this errand. Without one nothing is told, not even
-//!   whether the path exists.
-//! - The container is found by the deployment's label and the instance's, so that nothing else can be reached.
-//! - What runs is in [`openclaw`]: fixed arguments, one turn at a time ([`runs`]), bounded in time and in output. It goes on
-//!   when the API hangs up, because what it began in the container goes on too.
-//! - Each verb is a module; what it is asked and what it answers is in `clawdeploy_shared::inside`.
-//! - While the worker drains or stands by nothing new is accepted, and what runs gets the grace time.
+//! - It listens on loopback, a private address or a socket ([`listen`]), never publicly. The API finds the address in
+//!   the worker's row.
+//! - Every request carries a [ticket](clawdeploy_shared::ticket) for exactly this call. Without one it reveals nothing,
+//!   not even whether the path exists.
+//! - The container is found by the labels of the deployment and the instance, so nothing else can be reached.
+//! - Commands run through [`openclaw`]: fixed arguments, limited concurrency ([`runs`]), bounded time and output. A
+//!   command continues when the API disconnects, because it continues in the container anyway.
+//! - Each verb is a module. Its arguments and results are in `clawdeploy_shared::inside`.
+//! - While the worker drains or stands by, new calls are refused, and running ones get the grace period.
 
 use std::{io, time::Duration};
 
@@ -51,7 +51,7 @@ mod stats;
 mod stream;
 mod terminal;
 
-/// Arguments are a few ids.
+/// Largest body: arguments are a few ids.
 const BODY_CAP: usize = 16 * 1024;
 /// How long the API may take to send them.
 const BODY_LIMIT: Duration = Duration::from_secs(5);
@@ -61,29 +61,29 @@ const BODY_LIMIT: Duration = Duration::from_secs(5);
 struct Rpc {
     env: Env,
     runs: Runs,
-    /// Commands that run; they are waited for at the end.
+    /// Running commands, which the shutdown waits for.
     tasks: TaskTracker,
 }
 
-/// The endpoint, while it is served.
+/// The endpoint while it is served.
 #[derive(Debug)]
 pub struct Endpoint {
-    /// Where the API can call it.
+    /// The address for the API.
     pub address: Address,
     server: JoinHandle<()>,
 }
 
 impl Endpoint {
-    /// Begins to listen, and serves until the worker drains.
+    /// Starts to listen and serves until the worker drains.
     pub async fn open(env: Env) -> io::Result<Self> {
         let listener = Listener::bind(&env.config.rpc.listen, &env.worker).await?;
         let address = listener.address()?;
-        tracing::info!(%address, "The API can call");
+        tracing::info!(%address, "Listening for calls from the API");
         let server = tokio::spawn(serve(listener, Rpc { env, runs: Runs::default(), tasks: TaskTracker::new() }));
         Ok(Self { address, server })
     }
 
-    /// Waits until what runs has ended, once the worker drains.
+    /// Waits, after the worker drains, until running calls have ended.
     pub async fn closed(&mut self) {
         let _ = (&mut self.server).await;
     }
@@ -97,7 +97,7 @@ async fn serve(listener: Listener, rpc: Rpc) {
         .with_state(rpc);
     let served = match listener {
         Listener::Tcp(listener) => {
-            // An echo must not wait for the acknowledgement of the one before.
+            // An echo must not wait for the acknowledgement of the previous one.
             let listener = listener.tap_io(|stream| {
                 let _ = stream.set_nodelay(true);
             });
@@ -110,7 +110,7 @@ async fn serve(listener: Listener, rpc: Rpc) {
         }
     };
     if let Err(error) = served {
-        tracing::error!(error = chain(&error), "The private endpoint ended");
+        tracing::error!(error = chain(&error), "The private endpoint stopped");
     }
     tasks.close();
     tasks.wait().await;
@@ -126,7 +126,8 @@ async fn errand(State(rpc): State<Rpc>, params: RawPathParams, headers: HeaderMa
     if let Some(refused) = turned_away(&rpc.env) {
         return refused.into_response();
     }
-    // On its own: a caller that hangs up drops this handler, and the command in the container would lose its turn.
+    // A task of its own: a caller that disconnects drops this handler, and the command in the container would lose its
+    // slot.
     let tasks = rpc.tasks.clone();
     let work = async move { carry_out(&rpc, &instance, verb, &arguments).await };
     match tasks.spawn(work).await {
@@ -142,10 +143,10 @@ async fn errand(State(rpc): State<Rpc>, params: RawPathParams, headers: HeaderMa
     }
 }
 
-/// Why nothing new is accepted just now. A worker that stands by says the same as one that ends: the API asks another.
+/// Why new calls are refused now. Standing by looks like draining: the API asks another worker.
 fn turned_away(env: &Env) -> Option<Refused> {
     if env.draining.is_cancelled() {
-        Some(Refused::new(RefusalCode::Draining, "the worker is about to end"))
+        Some(Refused::new(RefusalCode::Draining, "the worker is draining"))
     } else if !env.identity.belongs() {
         Some(Refused::new(RefusalCode::Draining, "the worker stands by"))
     } else {
@@ -153,7 +154,7 @@ fn turned_away(env: &Env) -> Option<Refused> {
     }
 }
 
-/// What is asked for, if the ticket is for that.
+/// The call, if its ticket is valid for it.
 fn admitted(rpc: &Rpc, params: &RawPathParams, headers: &HeaderMap, arguments: &[u8]) -> Option<(InstanceId, Verb)> {
     let param = |name: &str| params.iter().find(|(key, _)| *key == name).map(|(_, value)| value);
     let (instance, verb) = (param("instance")?.parse().ok()?, param("verb")?.parse().ok()?);
@@ -163,7 +164,7 @@ fn admitted(rpc: &Rpc, params: &RawPathParams, headers: &HeaderMap, arguments: &
 }
 
 async fn carry_out(rpc: &Rpc, instance: &InstanceId, verb: Verb, arguments: &Bytes) -> Result<Response, Refused> {
-    // What is no command of OpenClaw's needs no turn.
+    // Anything that is not an OpenClaw command needs no slot.
     match verb {
         Verb::OpenTerminal => return answer(terminal::open(rpc, instance, read(arguments)?).await?),
         Verb::Logs => return logs::answer(rpc, instance, read(arguments)?).await,
@@ -178,7 +179,7 @@ async fn carry_out(rpc: &Rpc, instance: &InstanceId, verb: Verb, arguments: &Byt
         Verb::ApproveDevice => answer(approve_device::run(&gateway, read(arguments)?).await?),
         Verb::RejectDevice => answer(reject_device::run(&gateway, read(arguments)?).await?),
         Verb::RemoveDevice => answer(remove_device::run(&gateway, read(arguments)?).await?),
-        // These are not asked for in this way.
+        // These are not called this way.
         Verb::OpenTerminal | Verb::AttachTerminal | Verb::Logs | Verb::Stats => Err(Refused::unauthorized()),
     }
 }

@@ -1,14 +1,16 @@
 //! Terminals in instances' containers.
 //!
-//! A terminal is a task of the worker that opened it ([`session`]) and stays when its browser, or the API between them,
-//! goes away: for a minute, in which the browser may come back and find everything as it was. It ends with its worker, because the
-//! engine does not let anybody attach to a command again.
+//! A terminal is a task of the worker that opened it ([`session`]). When its browser or the API disconnects, it stays
+//! for a minute, in which the browser may reconnect and find everything as it was. It ends with its worker, because the
+//! engine cannot attach to a running command again.
 //!
-//! - [`shell`] is the program in it, [`reaper`] what ends that program in every case.
-//! - [`ring`] keeps its last output, [`client`] is the WebSocket that is attached, [`clocks`] says what is due when.
-//! - [`watch`] sees in the database who wants one ended, who may not use one any more, and what vanished workers have left.
+//! - [`shell`] is the program in it, [`reaper`] ends that program in every case.
+//! - [`ring`] keeps its last output, [`client`] is the attached WebSocket, [`clocks`] keeps its timers.
+//! - [`watch`] reads from the database which terminals to end and who may no longer use one, and cleans up after
+//!   vanished workers.
 //!
-//! Whoever stops or removes a container closes its terminals first ([`Terminals::close_instance`]), whichever worker holds them.
+//! Stopping or removing a container closes its terminals first ([`Terminals::close_instance`]), whichever worker holds
+//! them.
 
 use std::{
     collections::HashMap,
@@ -50,12 +52,12 @@ mod session;
 mod shell;
 pub mod watch;
 
-/// Orders that wait for a session.
+/// Most orders that wait for a session.
 const ORDERS: usize = 8;
-/// How long whoever stops a container waits for its terminals.
+/// How long stopping a container waits for its terminals.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 const CLOSE_POLL: Duration = Duration::from_millis(10);
-/// How often an end is tried to be noted, and the pause between.
+/// How often recording the end is tried, and the pause between.
 const NOTE_TRIES: u32 = 3;
 const NOTE_PAUSE: Duration = Duration::from_secs(1);
 
@@ -75,7 +77,7 @@ struct Inner {
     tasks: TaskTracker,
 }
 
-/// A terminal, as its worker knows it.
+/// A terminal in its worker's memory.
 #[derive(Debug, Clone)]
 struct Held {
     instance: InstanceId,
@@ -96,7 +98,7 @@ impl Terminals {
         }))
     }
 
-    /// Opens one in a running container. Its row is there already.
+    /// Opens a terminal in a running container. Its row already exists.
     pub async fn open(
         &self,
         instance: &InstanceId,
@@ -136,7 +138,7 @@ impl Terminals {
         self.held().get(&id).is_some_and(|held| held.instance == *instance)
     }
 
-    /// Attaches a WebSocket; whoever was attached before is not any more.
+    /// Attaches a WebSocket and detaches the previous one.
     pub async fn attach(&self, id: TerminalId, from: Option<u64>, socket: WebSocket) {
         let held = self.held().get(&id).cloned();
         if let Some(held) = held {
@@ -144,8 +146,8 @@ impl Terminals {
         }
     }
 
-    /// Closes all in an instance whose container is about to be stopped, by whichever worker they are held, and waits for that:
-    /// a second at most, because a container can be stopped with a terminal too.
+    /// Closes all terminals in an instance whose container will be stopped, whichever worker holds them, and waits at
+    /// most a second: a container can be stopped with open terminals too.
     pub async fn close_instance(&self, instance: &InstanceId) {
         let began = Instant::now();
         let asked =
@@ -167,21 +169,21 @@ impl Terminals {
             }
             sleep(CLOSE_POLL).await;
         }
-        tracing::warn!(%instance, "Terminals were not closed in time");
+        tracing::warn!(%instance, "Terminals did not close in time");
     }
 
-    /// Closes all, because the worker ends, and waits until that is noted.
+    /// Closes all terminals because the worker stops, and waits until that is recorded.
     pub async fn close_all(&self) {
         self.end(|_| true, TerminalEnd::Draining);
         self.0.tasks.close();
         self.0.tasks.wait().await;
     }
 
-    /// Tells some to end.
+    /// Tells some terminals to end.
     fn end(&self, which: impl Fn(&Held) -> bool, reason: TerminalEnd) {
         let some: Vec<Held> = self.held().values().filter(|held| which(held)).cloned().collect();
         for held in some {
-            // A session always takes its orders at once.
+            // A session takes its orders promptly.
             tokio::spawn(async move { held.orders.send(Order::End(reason)).await });
         }
     }
@@ -193,7 +195,7 @@ impl Terminals {
         for turn in 1..=NOTE_TRIES {
             let noted = async { terminal::end(&mut *self.0.db.conn().await?, id, ended).await };
             let Err(error): Result<bool, clawdeploy_shared::db::DbError> = noted.await else { return };
-            tracing::warn!(error = chain(&error), terminal = %id, turn, "Could not note the end of a terminal");
+            tracing::warn!(error = chain(&error), terminal = %id, turn, "Could not record the end of a terminal");
             sleep(NOTE_PAUSE).await;
         }
     }

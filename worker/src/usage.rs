@@ -1,6 +1,6 @@
-//! What running instances use, noted once a minute.
+//! Records the usage of running instances once a minute.
 //!
-//! Every worker notes those on its own engine that nobody has noted in this minute yet, some at a time.
+//! Every worker records instances on its own engine that have no point for this minute yet, in batches.
 
 use std::{
     collections::HashMap,
@@ -23,18 +23,18 @@ use crate::{
     storage::{Storage, StorageError},
 };
 
-/// Between two looks at what is to be noted.
+/// Delay between two rounds.
 const LOOK: Duration = Duration::from_secs(10);
-/// Instances that are measured for one look, and how many at once.
+/// Most instances measured in one round, and how many at once.
 const BATCH: i64 = 1000;
 const AT_ONCE: usize = 4;
-/// What one look may take.
+/// Time limit of one round.
 const LOOK_LIMIT: Duration = Duration::from_secs(50);
-/// How long what was measured of files is good, and how long measuring may take.
+/// How long a measurement of files is valid, and how long measuring may take.
 const DISK_AGE: Duration = Duration::from_mins(1);
 const DISK_LIMIT: Duration = Duration::from_secs(10);
 
-/// What an instance's files take, in bytes, and when that was measured. `None`: it could not be.
+/// Bytes of an instance's files and when they were measured. `None`: it failed.
 type Disk = (Instant, Option<u64>);
 
 /// Measures what instances use.

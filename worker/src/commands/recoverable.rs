@@ -1,4 +1,5 @@
-//! `recoverable`: brings back instances whose rows are missing, on the server itself; after a restore of an older backup, say.
+//! `recoverable`: restores instances without rows on the server itself, for example after the restore of an older
+//! backup.
 
 use std::{io::Write as _, path::PathBuf, time::Duration};
 
@@ -23,18 +24,18 @@ use crate::{reconcile::directories::Finder, storage::Storage};
 /// How long a command waits for Postgres.
 const DATABASE_WAIT: Duration = Duration::from_secs(5);
 
-/// What is found in the quarantine without a row is kept for so long.
+/// How long files found in the quarantine without a row are kept.
 const KEEP: Duration = Duration::from_hours(7 * 24);
 
 #[derive(Debug, Subcommand)]
 pub enum RecoverableCommand {
-    /// Look through the data directory, and print what can be brought back: id, state, owner, name, separated by tabs
+    /// Look through the data directory and print what can be restored: id, state, owner, name, separated by tabs
     List(Place),
-    /// Bring one back; workers do it once they run
+    /// Restore an instance; workers do it once they run
     Adopt(Adopt),
 }
 
-/// Where an installation has what.
+/// Where the installation keeps its data.
 #[derive(Debug, Args)]
 pub struct Place {
     #[command(flatten)]
@@ -50,10 +51,10 @@ pub struct Place {
 pub struct Adopt {
     /// Its id, as `list` prints it
     id: InstanceId,
-    /// E-mail of the account that gets it; by default the one that it belonged to
+    /// E-mail of the account that gets it; by default the account that had it
     #[arg(long)]
     owner: Option<String>,
-    /// Another name than it had
+    /// Another name for it
     #[arg(long)]
     name: Option<String>,
     #[command(flatten)]
@@ -67,7 +68,7 @@ pub async fn run(command: RecoverableCommand) -> anyhow::Result<()> {
     }
 }
 
-/// Lists whatever is in the data directory by now.
+/// Lists what is in the data directory now.
 async fn look(place: &Place) -> anyhow::Result<Db> {
     let sealer = Sealer::from_file(&place.secrets.key_file).context("the key file (CLAWDEPLOY_KEY_FILE)")?;
     let db = Db::new(&place.database)?;
@@ -124,7 +125,7 @@ async fn adopt(args: Adopt) -> anyhow::Result<()> {
     .await
 }
 
-/// Whose it becomes.
+/// The account that gets the instance.
 async fn owner(conn: &mut Conn, row: &Recoverable, email: Option<&str>) -> anyhow::Result<UserId> {
     if let Some(email) = email {
         let found = user::find_by_email(conn, email).await?;

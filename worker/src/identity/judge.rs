@@ -1,4 +1,4 @@
-//! What follows from what the three say, and how a person is told.
+//! Decides what follows from the three identities, and words it for people.
 
 use std::path::{Path, PathBuf};
 
@@ -20,20 +20,20 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standby {
     pub code: StandbyCode,
-    /// For a person, with what to do about it.
+    /// For people, with what to do.
     pub message: String,
 }
 
-/// How a directory and a database stand to each other.
+/// How a directory and a database relate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Binding {
     Bound(Mark),
-    /// Neither knows of the other yet.
+    /// Neither is bound yet.
     Open,
     Not(StandbyCode),
 }
 
-/// What follows from the database's row and the directory's file.
+/// Decides from the database's row and the directory's file.
 pub(crate) fn binding(row: Option<&Installation>, mark: Option<&Mark>) -> Binding {
     match (row, mark) {
         (None, None) => Binding::Open,
@@ -42,7 +42,7 @@ pub(crate) fn binding(row: Option<&Installation>, mark: Option<&Mark>) -> Bindin
         (None, Some(_)) => Binding::Not(StandbyCode::WrongDatabase),
         (Some(row), Some(mark)) if row.id != mark.installation => Binding::Not(StandbyCode::WrongDatabase),
         (Some(row), Some(mark)) => match row.data_dir {
-            // Whoever wrote the file did not come to note it.
+            // A worker wrote the file but did not get to record it.
             None => Binding::Open,
             Some(bound) if bound == mark.data_dir => Binding::Bound(*mark),
             Some(_) => Binding::Not(StandbyCode::WrongDataDir),
@@ -50,16 +50,16 @@ pub(crate) fn binding(row: Option<&Installation>, mark: Option<&Mark>) -> Bindin
     }
 }
 
-/// What the database and the directory hold.
+/// The content of the database and the directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Facts {
-    /// Instances that the database knows.
+    /// Instances in the database.
     pub(crate) instances: i64,
-    /// Whether one of them had a container, so that its files are somewhere.
+    /// Whether one of them had a container, so that its files must be somewhere.
     pub(crate) had_containers: bool,
-    /// Instances that have a directory.
+    /// Instances with a directory.
     pub(crate) directories: Vec<InstanceId>,
-    /// Those of them that the database knows.
+    /// Those of them in the database.
     pub(crate) known: Vec<InstanceId>,
 }
 
@@ -73,7 +73,7 @@ impl Facts {
         })
     }
 
-    /// Why a directory and a database that do not know each other are not bound without being asked.
+    /// Why an unbound directory and database are not bound automatically.
     pub(crate) fn doubt(&self) -> Option<StandbyCode> {
         if !self.directories.is_empty() && self.known.is_empty() {
             Some(StandbyCode::WrongDatabase)
@@ -85,7 +85,7 @@ impl Facts {
     }
 }
 
-/// Where a worker was told to find things.
+/// The worker's settings for the three.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     data_dir: PathBuf,
@@ -118,7 +118,7 @@ impl Place {
         Standby { code, message }
     }
 
-    /// The command that adopts what this worker was given.
+    /// The command that binds what this worker was given.
     fn command(&self) -> String {
         let data_dir = quoted(&self.data_dir.display().to_string());
         format!("clawdeploy-worker adopt --data-dir {data_dir} --docker-host {}", quoted(&self.docker_host))
@@ -130,7 +130,7 @@ impl Place {
         self.standby(StandbyCode::DataDirUnreadable, &what)
     }
 
-    /// For two that know of others.
+    /// For a directory and a database that are bound to others.
     pub(crate) fn mismatch(&self, code: StandbyCode, row: Option<&Installation>, mark: Option<&Mark>) -> Standby {
         let dir: &Path = &self.data_dir;
         let what = match (code, row, mark) {
@@ -156,7 +156,7 @@ impl Place {
         self.standby(code, &what)
     }
 
-    /// For two that know of nobody, and hold what does not fit.
+    /// For an unbound directory and database whose contents do not fit.
     pub(crate) fn doubtful(&self, code: StandbyCode, facts: &Facts) -> Standby {
         let dir = self.data_dir.display();
         let what = if code == StandbyCode::WrongDataDir {
@@ -179,7 +179,7 @@ impl Place {
     }
 }
 
-/// A word of a shell's.
+/// Quotes a word for a shell.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-:=@%+,".contains(c);
     if !word.is_empty() && word.chars().all(plain) {

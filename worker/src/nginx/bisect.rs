@@ -1,14 +1,14 @@
-//! Finds the few that spoil the whole.
+//! Finds the few bad items in a set by bisection.
 
-/// More than this many are not looked for one by one: what they are in is set aside as it is.
+/// More bad items than this are not isolated: their group is set aside as a whole.
 const MANY: usize = 32;
 
-/// A search for those that do not pass. [`Self::candidate`] says what to try next, [`Self::tried`] what came of it.
+/// A search for items that do not pass. [`Self::candidate`] returns what to try next; [`Self::tried`] takes the result.
 #[derive(Debug)]
 pub(super) struct Bisection<T> {
-    /// What has passed, together.
+    /// Items that passed, together.
     pub good: Vec<T>,
-    /// What has not, each with the reason.
+    /// Items that did not, each with the reason.
     pub bad: Vec<(T, String)>,
     open: Vec<Vec<T>>,
 }
@@ -18,13 +18,13 @@ impl<T: Clone> Bisection<T> {
         Self { good: Vec::new(), bad: Vec::new(), open: vec![all] }
     }
 
-    /// What is to be tried next: what has passed so far and a part of the rest, for two may be at odds only with each
-    /// other. Nothing: the search is over.
+    /// What to try next: what passed so far plus a part of the rest, since two items may only conflict with each other.
+    /// `None`: the search is over.
     pub(super) fn candidate(&self) -> Option<Vec<T>> {
         self.open.last().map(|part| [self.good.as_slice(), part.as_slice()].concat())
     }
 
-    /// Why the candidate did not pass; `None`: it did.
+    /// Why the candidate did not pass. `None`: it did.
     pub(super) fn tried(&mut self, reason: Option<String>) {
         let Some(mut part) = self.open.pop() else { return };
         match reason {

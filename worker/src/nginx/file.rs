@@ -1,7 +1,7 @@
-//! The map on disk: written beside and renamed, and never replaced by an older one.
+//! The map on disk, replaced atomically and never by an older one.
 //!
-//! The lock is held for the comparison and the rename only. Whoever stands still for an hour between reading the rows and
-//! writing them finds a higher number in the lock file then, and is refused.
+//! The lock is held only for the comparison and the rename. A worker that stood still between reading the rows and
+//! writing them then finds a higher number in the lock file and is refused.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
@@ -13,20 +13,20 @@ use std::{
 
 use crate::kill_point::kill_point;
 
-/// How long another worker may hold the lock.
+/// How long to wait for another worker's lock.
 const LOCK_LIMIT: Duration = Duration::from_secs(5);
 
-/// Where the map is, and what belongs to it.
+/// Paths of the map and its companions.
 #[derive(Debug, Clone)]
 pub(super) struct MapFile {
     map: PathBuf,
 }
 
-/// What a file that was put in place has become.
+/// The result of publishing a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Published {
     Yes,
-    /// Somebody has put in place what was read later, under this number.
+    /// A later reading, with this number, is already in place.
     Superseded(i64),
 }
 
@@ -45,7 +45,7 @@ impl MapFile {
         self.beside(".lock")
     }
 
-    /// What is there now; nothing, if there is no file.
+    /// The current map, empty if there is no file.
     pub(super) fn text(&self) -> io::Result<String> {
         match std::fs::read(&self.map) {
             Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
@@ -54,7 +54,7 @@ impl MapFile {
         }
     }
 
-    /// The number under which the rows were last read by whoever put a file in place, or found it to be right.
+    /// The generation of the last reading that was published or found to be current.
     pub(super) fn known(&self) -> io::Result<i64> {
         match File::open(self.lock_path()) {
             Ok(mut file) => number_in(&mut file),
@@ -63,7 +63,7 @@ impl MapFile {
         }
     }
 
-    /// Writes a candidate beside the map, which no pattern of an `include` matches; it is gone with the answer.
+    /// Writes a candidate beside the map, under a name that no `include` matches. Dropping it removes the file.
     pub(super) fn candidate(&self, text: &str) -> io::Result<Candidate> {
         let unique = uuid::Uuid::new_v4().simple().to_string();
         let path = self.beside(&format!(".new-{}", &unique[..12]));
@@ -74,7 +74,7 @@ impl MapFile {
         Ok(candidate)
     }
 
-    /// Puts a candidate in the map's place, or only notes that the map is right as of this reading.
+    /// Puts a candidate in the map's place, or only records that the map is current as of this reading.
     pub(super) fn publish(&self, generation: i64, candidate: Option<&Candidate>) -> io::Result<Published> {
         let mut lock = OpenOptions::new()
             .read(true)
@@ -97,13 +97,13 @@ impl MapFile {
             }
         }
         lock.rewind()?;
-        // Never shorter than what is there, so that a crash leaves a number.
+        // Never shorter than the current content, so that a crash leaves a number.
         lock.write_all(format!("{generation}\n").as_bytes())?;
         lock.sync_data()?;
         Ok(Published::Yes)
     }
 
-    /// Removes candidates of workers that died.
+    /// Removes candidates of dead workers.
     pub(super) fn tidy(&self, older_than: Duration) -> io::Result<()> {
         let (Some(dir), Some(name)) = (self.map.parent(), self.map.file_name()) else { return Ok(()) };
         let prefix = format!("{}.new-", name.to_string_lossy());
@@ -117,20 +117,20 @@ impl MapFile {
         Ok(())
     }
 
-    /// Notes that nginx was told to read its files again.
+    /// Records that nginx was told to reload.
     pub(super) fn note_reload(&self) -> io::Result<()> {
         let mark =
             OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(self.beside(".reload"))?;
         mark.set_modified(SystemTime::now())
     }
 
-    /// How long ago any worker told it to; `None`: never, or the clock was set back since.
+    /// Time since any worker told nginx to reload. `None`: never, or the clock was set back since.
     pub(super) fn since_reload(&self) -> Option<Duration> {
         std::fs::metadata(self.beside(".reload")).ok()?.modified().ok()?.elapsed().ok()
     }
 }
 
-/// A file that may become the map. Removed when it is dropped, unless it has.
+/// A file that may become the map. Dropping it removes the file, unless it was published.
 #[derive(Debug)]
 pub(super) struct Candidate {
     pub path: PathBuf,

@@ -1,8 +1,8 @@
-//! The file that tells nginx the instances' ports: what goes into it, and what it looks like.
+//! Renders the file with the instances' ports for nginx.
 //!
-//! One line that nginx does not accept keeps it from reloading for everybody, and one that it understands otherwise
-//! (`~.*`, `*.x`, `hostnames`, a variable) sends people to somebody else's gateway. So nothing of a row is written as it
-//! is: an id is parsed and a port is printed from a number within the range that instances have.
+//! A line that nginx rejects blocks reloads for everybody, and one with a special meaning (`~.*`, `*.x`, `hostnames`, a
+//! variable) would send people to another instance. So no text of a row is written as it is: the id is parsed, and the
+//! port is printed from a number within the instances' range.
 
 use std::{
     collections::HashMap,
@@ -12,10 +12,10 @@ use std::{
 
 use clawdeploy_shared::{db::route::RouteRow, ids::InstanceId, ports::PortRange};
 
-/// What a line before the generation looks like.
+/// Prefix of the generation's line.
 const GENERATION: &str = "# Generation ";
 
-/// An instance and where its gateway is.
+/// An instance and the address of its gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
     pub id: InstanceId,
@@ -25,7 +25,7 @@ pub struct Route {
 /// A row that is not routed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SetAside {
-    /// The id as it stands in the row, with everything unusual escaped, and cut.
+    /// The id from the row, escaped and cut.
     pub subject: String,
     pub reason: String,
 }
@@ -36,8 +36,8 @@ impl SetAside {
     }
 }
 
-/// Tells the rows that can be routed from the others. Of two that contradict each other neither is: which one is right
-/// cannot be known, and the wrong one would open somebody else's gateway.
+/// Separates the rows that can be routed from the others. Of two conflicting rows neither is routed: it is not known
+/// which one is right, and the wrong one would open another instance's gateway.
 pub fn sort_out(rows: Vec<RouteRow>, range: PortRange) -> (Vec<Route>, Vec<SetAside>) {
     let (mut by_id, mut by_port) = (HashMap::<String, usize>::new(), HashMap::<i32, usize>::new());
     for row in &rows {
@@ -49,25 +49,25 @@ pub fn sort_out(rows: Vec<RouteRow>, range: PortRange) -> (Vec<Route>, Vec<SetAs
         let port = u16::try_from(row.port).ok().filter(|port| (range.first..=range.last).contains(port));
         match (row.id.parse(), port) {
             (Ok(_), _) if by_id[&row.id] > 1 => {
-                set_aside.push(SetAside::new(&row.id, "There are two rows of this id."));
+                set_aside.push(SetAside::new(&row.id, "Two rows have this id."));
             }
             (Ok(_), Some(port)) if by_port[&row.port] > 1 => {
-                set_aside.push(SetAside::new(&row.id, format!("Another instance has the port {port} too.")));
+                set_aside.push(SetAside::new(&row.id, format!("Another instance also has port {port}.")));
             }
             (Ok(id), Some(port)) => routes.push(Route { id, gateway: (Ipv4Addr::LOCALHOST, port).into() }),
             (Ok(_), None) => {
                 let reason = format!("The port {} is not within {}-{}.", row.port, range.first, range.last);
                 set_aside.push(SetAside::new(&row.id, reason));
             }
-            (Err(_), _) => set_aside.push(SetAside::new(&row.id, "This is no id of an instance.")),
+            (Err(_), _) => set_aside.push(SetAside::new(&row.id, "This is not an instance id.")),
         }
     }
     (routes, set_aside)
 }
 
-/// The file. Included in nginx's `http` block.
+/// Renders the file, for nginx's `http` block.
 pub fn render(generation: i64, routes: &[Route]) -> String {
-    // As long as the file, so that ten thousand lines are no ten thousand allocations.
+    // Allocated once, whatever the number of lines.
     let mut text = String::with_capacity(512 + routes.len() * 24);
     let _ = write!(
         text,
@@ -79,14 +79,14 @@ pub fn render(generation: i64, routes: &[Route]) -> String {
          map $instance_id $clawdeploy_port {{\n  default 0;\n"
     );
     for Route { id, gateway } in routes {
-        // nginx's own configuration says 127.0.0.1, which every gateway is at; only the port differs.
+        // nginx's own configuration has 127.0.0.1, where all gateways are. Only the port differs.
         let _ = writeln!(text, "  \"{id}\" {};", gateway.port());
     }
     text.push_str("}\n");
     text
 }
 
-/// The generation of a file that [`render`] has made; 0 for any other.
+/// The generation of a file made by [`render`]. 0 for any other.
 pub fn generation(text: &str) -> i64 {
     let line = text.lines().find_map(|line| line.strip_prefix(GENERATION));
     line.and_then(|number| number.parse().ok()).unwrap_or(0)

@@ -1,4 +1,4 @@
-//! nginx itself: has it try a file, read its files again, and say what it has read.
+//! Runs nginx: tests a file, reloads, and asks what it has read.
 
 use std::{io, net::SocketAddr, path::Path, process::Stdio, time::Duration};
 
@@ -9,25 +9,25 @@ use tokio::{
 
 use crate::config::CommandLine;
 
-/// How long a trial or a reload may take.
+/// Time limit of a test or a reload.
 const COMMAND_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long nginx may take to start workers with a new map.
 const TAKE_UP_LIMIT: Duration = Duration::from_secs(5);
 
-/// For how long only the new map must have answered. nginx lets its old workers take connections for a tenth of a second
-/// beside the new ones.
+/// How long only the new map must have answered. For a tenth of a second, nginx's old workers accept connections beside
+/// the new ones.
 const STEADY: Duration = Duration::from_millis(150);
 
-/// How much of what a command says is kept.
+/// How much of a command's output is kept.
 const WORDS_LIMIT: usize = 600;
 
-/// Why a command did not succeed.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
-    #[error("{program} cannot be run")]
+    #[error("cannot run {program}")]
     Start { program: String, source: io::Error },
-    #[error("{program} did not end within {} s", COMMAND_LIMIT.as_secs())]
+    #[error("{program} did not finish within {} s", COMMAND_LIMIT.as_secs())]
     TooSlow { program: String },
     #[error("{program} failed: {words}")]
     Failed { program: String, words: String },
@@ -50,7 +50,7 @@ async fn run(program: &str, mut command: Command) -> Result<(), CommandError> {
     }
 }
 
-/// Has nginx try a map, in a configuration of nothing else, in a directory of its own. Needs no rights.
+/// Has nginx test a map in a minimal configuration and a directory of its own. Needs no privileges.
 pub async fn try_map(program: &Path, map: &Path) -> Result<(), CommandError> {
     let name = program.display().to_string();
     let failed = |source| CommandError::Start { program: name.clone(), source };
@@ -63,7 +63,7 @@ pub async fn try_map(program: &Path, map: &Path) -> Result<(), CommandError> {
     run(&name, command).await
 }
 
-/// A configuration that holds nothing but a map, and a place where its variables are used.
+/// A configuration with only a map and a use of its variables.
 fn trial(dir: &Path, map: &Path) -> String {
     let temp: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|name| format!("  {name}_temp_path {name};\n"))
@@ -77,7 +77,7 @@ fn trial(dir: &Path, map: &Path) -> String {
     )
 }
 
-/// Tells nginx to read its files again.
+/// Tells nginx to reload.
 pub async fn reload(command: &CommandLine) -> Result<(), CommandError> {
     let (program, arguments) = command.program_and_arguments();
     let mut reload = Command::new(program);
@@ -98,19 +98,19 @@ impl Inquiry {
             .timeout(Duration::from_secs(2))
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
-            // A connection that was kept would end at a worker of before the reload.
+            // A kept connection would stay with a worker from before the reload.
             .pool_max_idle_per_host(0)
             .build()?;
         Ok(Self { http, url: format!("http://{address}/__clawdeploy/generation") })
     }
 
-    /// The generation that new connections get; `None`: nginx is not there, or is not one of ours.
+    /// The generation that new connections get. `None`: nginx does not answer or is not ours.
     pub async fn generation(&self) -> Option<i64> {
         let answer = self.http.get(&self.url).send().await.ok()?.error_for_status().ok()?;
         answer.text().await.ok()?.trim().parse().ok()
     }
 
-    /// Waits until this generation, or a later one, is what every new connection gets.
+    /// Waits until every new connection gets this generation or a later one.
     pub async fn has_taken_up(&self, generation: i64) -> bool {
         let began = Instant::now();
         let mut since = None;
@@ -130,7 +130,7 @@ impl Inquiry {
     }
 }
 
-/// Worker processes of nginx on this machine that only wait for their connections to end, as far as they can be seen.
+/// Number of nginx workers on this machine that only wait for their connections to end, as far as visible.
 pub fn old_workers() -> usize {
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let numbers = processes.filter(|entry| entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit));

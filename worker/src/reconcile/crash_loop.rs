@@ -1,19 +1,19 @@
-//! The breaker for gateways that crash again and again.
+//! The breaker for gateways that keep crashing.
 //!
-//! A gateway loops when its container's first process ended at least five times within ten minutes, and the engine's
-//! policy has started the container again at least five times in a row since somebody last did. The container is then
-//! stopped and its instance is in `error`, `gateway_crash_loop`, with the last words of the gateway, until somebody
-//! starts it.
+//! A gateway is in a crash loop when its container exited at least five times within ten minutes and the engine's
+//! restart policy has started it at least five times in a row since it was last started otherwise. The breaker then
+//! stops the container and sets the instance to `error`, `gateway_crash_loop`, with the gateway's last output, until
+//! somebody starts it.
 //!
-//! A stop or restart that somebody asked for, whether here or with `docker`, never counts: a stopped container is not
-//! started by the policy, and one that was started by hand has a restart count that begins at zero again. Neither does
-//! anything that came before the end of the instance's newest job, because jobs judge a start that fails by themselves.
-//! (Here alone a time of Docker's is compared with one of the database's.)
+//! A requested stop or restart, here or with `docker`, never counts: the policy does not start a stopped container, and
+//! a start by hand resets the restart count. Exits from before the end of the instance's newest job do not count
+//! either, because jobs judge failed starts themselves. (Only here is one of Docker's times compared with one of the
+//! database's.)
 //!
-//! Ends are counted from Docker's events, in the memory of each worker. For what a worker did not hear, because it was
-//! started later or the stream was cut, the container's restart count serves: the gateway loops as well when that rose by
-//! five within ten minutes of looks. Whichever worker counts to five first stops the container; a second one finds
-//! nothing left to do.
+//! Exits are counted from Docker's events in the memory of each worker. For events that a worker missed, because it
+//! started later or the stream was interrupted, the restart count serves: a rise of five within ten minutes of
+//! observations also counts as a loop. The first worker to count five stops the container. A second one finds nothing
+//! left to do.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -43,19 +43,19 @@ use crate::{
 /// Code of the error.
 pub(super) const CODE: &str = "gateway_crash_loop";
 
-/// So many ends …
+/// This many exits …
 const LIMIT: usize = 5;
 
 /// … within this time make a loop.
 const WINDOW: TimeDelta = TimeDelta::minutes(10);
 
-/// What a gateway that happens to run gets to end.
+/// How long a running gateway gets to stop.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 
 /// Lines of the gateway's log that the error shows.
 const LAST_WORDS: usize = 12;
 
-/// How the gateways have ended lately, by the id of their container. Clones share it.
+/// Recent exits by container id. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Deaths(Arc<Mutex<HashMap<Reference, Life>>>);
 
@@ -64,11 +64,11 @@ pub(super) struct Deaths(Arc<Mutex<HashMap<Reference, Life>>>);
 struct Life {
     deaths: VecDeque<DateTime<Utc>>,
     exit_code: Option<i64>,
-    /// When the kernel last killed a process of it for memory.
+    /// When the kernel last killed one of its processes for lack of memory.
     out_of_memory: Option<DateTime<Utc>>,
-    /// The last look at the restart count: when, and what it was.
+    /// The last observation of the restart count: time and value.
     look: Option<(DateTime<Utc>, i64)>,
-    /// By how much it rose, and after which time.
+    /// Rises of the count, each with its time.
     rises: VecDeque<(DateTime<Utc>, usize)>,
 }
 
@@ -86,12 +86,12 @@ impl Life {
 
 impl Deaths {
     fn with<R>(&self, container: &Reference, f: impl FnOnce(&mut Life) -> R) -> R {
-        // A panic while the lock was held leaves nothing half done that matters.
+        // A panic under the lock leaves nothing inconsistent that matters.
         let mut lives = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         f(lives.entry(container.clone()).or_default())
     }
 
-    /// Takes in what Docker told.
+    /// Records an event of Docker's.
     pub(super) fn note(&self, event: &InstanceEvent) {
         match event.action {
             InstanceAction::Die => self.with(&event.gateway, |life| {
@@ -105,11 +105,11 @@ impl Deaths {
         }
     }
 
-    /// Takes in a look at the container.
+    /// Records an observation of the container.
     fn look(&self, container: &Reference, restart_count: i64, at: DateTime<Utc>) {
         self.with(container, |life| {
             if let Some((before, count)) = life.look {
-                // It begins again at zero when somebody starts the container.
+                // The count restarts at zero when somebody starts the container.
                 let rise = usize::try_from(restart_count - count).unwrap_or(0);
                 if rise > 0 {
                     life.rises.push_back((before, rise));
@@ -120,7 +120,7 @@ impl Deaths {
         });
     }
 
-    /// Whether the gateway loops at the last look, counting only what came after `since`.
+    /// Whether the gateway is in a crash loop, counting only exits after `since`.
     fn is_loop(&self, container: &Reference, since: Option<DateTime<Utc>>) -> bool {
         let counts = |at: DateTime<Utc>| since.is_none_or(|since| at > since);
         self.with(container, |life| {
@@ -135,7 +135,7 @@ impl Deaths {
         self.with(container, |life| life.exit_code)
     }
 
-    /// Whether the kernel has killed a process of it for memory lately.
+    /// Whether the kernel recently killed one of its processes for lack of memory.
     fn out_of_memory(&self, container: &Reference) -> bool {
         self.with(container, |life| life.out_of_memory.is_some())
     }
@@ -145,7 +145,8 @@ impl Deaths {
     }
 }
 
-/// Stops the gateway of an instance that has no open job if it loops, and says so in the row. True: it did.
+/// Stops the gateway of an instance without an open job if it is in a crash loop, and records that in the row. True: it
+/// did.
 pub(super) async fn break_loop(
     env: &Env,
     deaths: &Deaths,
@@ -166,17 +167,18 @@ pub(super) async fn break_loop(
         return Ok(false);
     }
     let exit_code = state.exit_code.or_else(|| deaths.exit_code(container));
-    // The engine's own word is gone as soon as it starts the container again, and is never said of a gateway that dies
-    // within moments of its start: the engine begins to watch for it only then.
+    // The engine's own flag disappears at the next start, and is never set for a gateway that dies within moments: the
+    // engine only then begins to watch for it.
     let out_of_memory = state.oom_killed || (exit_code == Some(KILLED) && deaths.out_of_memory(container));
     let message = message(exit_code, out_of_memory, last_words(env, instance, container).await);
-    // Stopped first and said after: the other way round, a look in between would find a gateway that runs, and say that.
+    // Stopped first and recorded after: otherwise an observation in between would see a running gateway and record
+    // that.
     env.runtime.stop(container, STOP_GRACE).await?;
     deaths.forget(container);
     say(env, instance, Fault { code: CODE, message: &message }).await
 }
 
-/// Says in the row of an instance that has no open job why its gateway was stopped.
+/// Records in the row of an instance without an open job why its gateway was stopped.
 pub(super) async fn say(env: &Env, instance: &Instance, fault: Fault<'_>) -> Result<bool, SweepError> {
     let mut conn = env.db.conn().await?;
     conn.transaction::<_, SweepError, _>(async |conn| {
@@ -201,7 +203,7 @@ fn message(exit_code: Option<i64>, out_of_memory: bool, last_words: Result<Vec<S
     let last = match last_words {
         Ok(words) if words.is_empty() => "It printed nothing.".to_owned(),
         Ok(words) => format!("Its last output:\n{}", words.join("\n")),
-        // That it was stopped stands without them, and silence would be another finding.
+        // The reason holds without the output.
         Err(why) => format!("Its last output could not be read: {why}."),
     };
     format!(
@@ -211,9 +213,9 @@ fn message(exit_code: Option<i64>, out_of_memory: bool, last_words: Result<Vec<S
     )
 }
 
-/// The end of the gateway's log, without the instance's secrets, or why it cannot be read.
+/// The end of the gateway's log, with the instance's secrets masked, or why it cannot be read.
 async fn last_words(env: &Env, instance: &Instance, container: &Reference) -> Result<Vec<String>, String> {
-    // Not known, they cannot be taken out of it.
+    // Secrets that cannot be decrypted cannot be masked.
     let secrets = Secrets::open(&env.sealer, instance).map_err(|error| error.to_string())?;
     env.runtime.tail(container, LAST_WORDS, &secrets.known()).await.map_err(|error| error.to_string())
 }

@@ -1,13 +1,13 @@
-//! Directories in the data directory that the database does not know, and what is kept of deleted instances.
+//! Directories without a row in the database, and the files of deleted instances.
 //!
-//! A directory whose name is an id, that no instance has and on which no job is open, is *unclaimed*. It is never removed and
-//! never moved: it is listed in `recoverable_instances`, from its manifest or else from its `openclaw.json`, for an
-//! administrator to restore or purge, and reported in each pass. The database may have been restored from an older dump. What
-//! lies in the quarantine without a row is listed the same way, as deleted, with the whole time to live.
+//! A directory is *unclaimed* if its name is an id that has neither an instance nor an open job. It is never removed or
+//! moved. It is listed in `recoverable_instances`, from its manifest or else its `openclaw.json`, for an administrator
+//! to restore or purge, and is reported in each pass: the database may have been restored from an older dump. Files in
+//! the quarantine without a row are listed the same way, as deleted, and kept for the full time.
 //!
-//! A row goes when what it stands for is gone. Files are removed only where the row says so: because they have expired by the
-//! database's clock, or an administrator asked for it, and no instance of that id exists. Other names are not ours and never
-//! looked at.
+//! A row is deleted when its files are gone. Files are removed only if their row says so, because they have expired by
+//! the database's clock or an administrator asked for it, and no instance of that id exists. Other names are not ours
+//! and are ignored.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -33,10 +33,10 @@ use tokio::time::Instant;
 use super::{SweepError, SweepResult, manifests};
 use crate::{env::Env, files::Files, storage::Storage};
 
-/// What one look may take to measure the directories that it lists; of the others the size is not known.
+/// Time for measuring the directories that one look lists. The sizes of the others stay unknown.
 const MEASURED_WITHIN: Duration = Duration::from_secs(5);
 
-/// Instances whose files one pass removes.
+/// Most instances whose files one pass removes.
 const PURGED_AT_ONCE: i64 = 20;
 
 pub(super) async fn sweep(env: &Env) -> SweepResult {
@@ -59,13 +59,13 @@ pub(super) async fn sweep(env: &Env) -> SweepResult {
     Ok(report)
 }
 
-/// Finds files without a row, and lists them; for the sweep, and for whoever asks by hand.
+/// Finds and lists files without a row, for the sweep and the command line.
 #[derive(Debug, Clone, Copy)]
 pub struct Finder<'a> {
     pub db: &'a Db,
     pub storage: &'a Storage,
     pub sealer: &'a Sealer,
-    /// How long what lies in the quarantine without a row is kept.
+    /// How long files in the quarantine without a row are kept.
     pub keep: Duration,
 }
 
@@ -75,12 +75,12 @@ impl<'a> Finder<'a> {
         Self { db: &env.db, storage, sealer: &env.sealer, keep: env.config.instances.deleted_keep }
     }
 
-    /// Lists what is not listed yet; returns the unclaimed directories and what was found in the quarantine.
+    /// Lists what is not listed yet. Returns the unclaimed directories and what was found in the quarantine.
     pub async fn find(self) -> Result<Found, SweepError> {
         let directories = self.storage.list().await?;
         let kept = self.storage.quarantined().await?;
         let unknown = self.without_instance(directories.iter().chain(&kept)).await?;
-        // After the files: a row that comes with them is there by now.
+        // Read after the files, so that the row of new files already exists.
         let listed: HashMap<_, _> = recoverable::states(&mut *self.db.conn().await?).await?.into_iter().collect();
         let unclaimed: Vec<InstanceId> = directories.iter().filter(|id| unknown.contains(*id)).cloned().collect();
         let began = Instant::now();
@@ -97,7 +97,7 @@ impl<'a> Finder<'a> {
         Ok(Found { directories, kept, unclaimed, lost, listed })
     }
 
-    /// Bytes on disk of a directory; `None`: not known, which the list says.
+    /// Bytes on disk of a directory. `None`: unknown, and listed as such.
     async fn measure(self, id: &InstanceId, within: Duration) -> Option<i64> {
         let measured = self.storage.whole_disk_use(id, within).await.unwrap_or_else(|error| {
             tracing::debug!(instance.id = %id, error = chain(&error), "Could not measure an unknown directory");
@@ -115,7 +115,7 @@ impl<'a> Finder<'a> {
         .await
     }
 
-    /// Those of some ids that neither have a row nor an open job.
+    /// Those of these ids that have neither a row nor an open job.
     async fn without_instance<'i>(
         self,
         ids: impl Iterator<Item = &'i InstanceId>,
@@ -123,7 +123,7 @@ impl<'a> Finder<'a> {
         let ids: HashSet<&InstanceId> = ids.collect();
         let ids: Vec<&InstanceId> = ids.into_iter().collect();
         let mut conn = self.db.conn().await?;
-        // Jobs before rows: the one that ends in between has its row written.
+        // Jobs before rows: a job that ends in between has written its row.
         let open = job::open_on_any(&mut conn, &ids).await?;
         let busy: HashSet<InstanceId> = open.into_iter().filter_map(|job| job.instance_id).collect();
         let rows = instance::containers(&mut conn, &ids).await?;
@@ -131,20 +131,20 @@ impl<'a> Finder<'a> {
     }
 }
 
-/// What there is of files.
+/// The files that were found.
 #[derive(Debug)]
 pub struct Found {
     directories: Vec<InstanceId>,
-    /// Instances of which something is in the quarantine.
+    /// Instances with files in the quarantine.
     kept: Vec<InstanceId>,
     unclaimed: Vec<InstanceId>,
-    /// In the quarantine, and not listed until now.
+    /// In the quarantine but not listed until now.
     lost: Vec<InstanceId>,
-    /// What was listed before.
+    /// Already listed.
     listed: HashMap<InstanceId, RecoverableState>,
 }
 
-/// Forgets rows whose files are gone; an instance that is being restored settles its own.
+/// Deletes rows whose files are gone. A restore under way deletes its own.
 async fn drop_rows(
     env: &Env,
     listed: &HashMap<InstanceId, RecoverableState>,
@@ -159,7 +159,7 @@ async fn drop_rows(
     });
     let gone: Vec<&InstanceId> = gone.map(|(id, _)| id).collect();
     for id in Finder::of(env).without_instance(gone.into_iter()).await? {
-        // Asked again: it may have been moved since the directories were listed.
+        // Checked again: it may have been moved since the directories were listed.
         if !env.files.exists(id).await? && !env.files.is_quarantined(id).await? {
             recoverable::forget(&mut *env.db.conn().await?, id).await?;
             report.repaired(
@@ -189,13 +189,13 @@ async fn purge(env: &Env, report: &mut SweepReport) -> Result<(), SweepError> {
     Ok(())
 }
 
-/// False: it is not to be purged any more.
+/// False: it is no longer to be purged.
 async fn purge_one(env: &Env, id: &InstanceId) -> Result<bool, SweepError> {
     let mut conn = env.db.conn().await?;
     let decided =
         conn.transaction::<_, SweepError, _>(async |conn| Ok(recoverable::begin_purge(conn, id).await?)).await?;
     drop(conn);
-    // From here on nobody can restore it.
+    // From here on it cannot be restored.
     let Some(row) = decided else { return Ok(false) };
     if row.state == RecoverableState::Unclaimed {
         for container in env.runtime.gateways_of(id).await? {

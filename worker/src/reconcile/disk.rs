@@ -1,16 +1,17 @@
-//! What instances' files take, and those that take too much.
+//! Measures instances' files and stops gateways that exceed the disk limit.
 //!
-//! Each instance that has files is measured once in `CLAWDEPLOY_DISK_SECONDS`, as many in a pass as fit into its time. With
-//! `CLAWDEPLOY_DISK_LIMIT_MIB` set, an owner is told once (in the audit log) when four fifths of it are used, and once more
-//! only after it was less than seven tenths.
+//! Each instance with files is measured once per `CLAWDEPLOY_DISK_SECONDS`, as many per pass as its time allows. With
+//! `CLAWDEPLOY_DISK_LIMIT_MIB`, an owner is warned once (in the audit log) at four fifths of the limit, and again only
+//! after usage was below seven tenths.
 //!
-//! A gateway that runs at the limit is stopped, and its instance is in `error`, `disk_limit_reached`, until somebody starts it.
-//! Whoever does has ten minutes to free some; above twice the limit it is stopped at once. A million files are as good as
-//! the limit. What changes while it is measured counts with what was seen of it.
+//! A gateway at the limit is stopped and its instance set to `error`, `disk_limit_reached`, until somebody starts it.
+//! The owner then has ten minutes to free space; above twice the limit it is stopped at once. A million files count as
+//! the limit. If files change during a measurement, what was seen of them counts.
 //!
-//! What is measured gets its manifest written anew too, where its row has changed since: so each instance has one within a minute.
+//! Measuring an instance also rewrites its manifest if its row has changed. So each instance has a current one within a
+//! minute.
 //!
-//! Measurements are late by as much as that: this is not a quota of the file system, which alone is exact.
+//! Measurements are late by as much. Only a file system quota, which this is not, would be exact.
 
 use std::time::{Duration, Instant};
 
@@ -40,16 +41,16 @@ use crate::{
 /// Code of the error.
 const CODE: &str = "disk_limit_reached";
 
-/// Instances that one pass looks at.
+/// Most instances that one pass measures.
 const AT_ONCE: i64 = 100;
 
-/// What one pass may take, less than a sweep gets; an instance that takes longer alone counts with what was seen of it.
+/// Time budget of one pass, less than a sweep's limit. An instance that takes longer alone counts with what was seen.
 const BUDGET: Duration = Duration::from_secs(10);
 
-/// What an owner gets who starts an instance at its limit, in order to free some.
+/// How long an owner may run an instance at its limit to free space.
 const GRACE: TimeDelta = TimeDelta::minutes(10);
 
-/// What a gateway gets to end.
+/// How long a gateway gets to stop.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 
 const MIB: i64 = 1 << 20;
@@ -58,11 +59,11 @@ const MIB: i64 = 1 << 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     Fine,
-    /// Little room is left.
+    /// Little space is left.
     Little,
-    /// At the limit; it may go on for a while.
+    /// At the limit, possibly within the time to free space.
     Full,
-    /// Well beyond the limit.
+    /// Far beyond the limit.
     Beyond,
 }
 
@@ -113,7 +114,7 @@ async fn check(env: &Env, instance: &Instance, left: Duration, report: &mut Swee
     timer.abort();
     let used = match measured {
         Ok(used) => used,
-        // Its job makes the directories first, or has just removed them.
+        // Its job creates the directories first or has just removed them.
         Err(error) if error.is_not_found() => {
             return Ok(disk::pass_over(&mut *env.db.conn().await?, &instance.id).await?);
         }
@@ -145,7 +146,7 @@ async fn check(env: &Env, instance: &Instance, left: Duration, report: &mut Swee
     Ok(())
 }
 
-/// Keeps the measurement, and tells the owner the first time that little room is left.
+/// Stores the measurement and warns the owner once when little space is left.
 async fn note(env: &Env, instance: &Instance, measured: Measured) -> Result<(), SweepError> {
     let mut conn = env.db.conn().await?;
     conn.transaction::<_, SweepError, _>(async |conn| {
@@ -170,7 +171,8 @@ async fn note(env: &Env, instance: &Instance, measured: Measured) -> Result<(), 
     .await
 }
 
-/// Stops the gateway of an instance without an open job, and says so in the row; false: nothing is to be stopped, or not yet.
+/// Stops the gateway of an instance without an open job and records that in the row. False: nothing to stop, or not
+/// yet.
 async fn stop(
     env: &Env,
     instance: &Instance,

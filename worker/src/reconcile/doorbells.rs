@@ -1,10 +1,10 @@
-//! Doorbells that nobody heard, and queues that nobody serves.
+//! Jobs whose ring was lost, and queues without workers.
 //!
-//! A job was not heard of when a claim would take it (it is due, its queue is not paused, nothing that it waits for is
-//! open) and it has been so for more than five seconds: its ring was lost, or every worker is busy. It is rung for again, at most
-//! two hundred jobs in a pass. Workers also look by themselves each second, so this matters where one does not.
+//! A job counts as missed if it has been claimable (it is due, its queue is not paused, and nothing it waits for is
+//! open) for more than five seconds: its ring was lost, or every worker is busy. It is rung for again, at most two
+//! hundred jobs per pass. Workers also poll each second, so this matters only where one does not.
 //!
-//! A queue is unserved when no worker that is alive and not draining names it.
+//! A queue is unserved if no worker that is alive and not draining serves it.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -20,7 +20,7 @@ use crate::env::Env;
 /// How long a job must have been due.
 const UNHEARD_AFTER: Duration = Duration::from_secs(5);
 
-/// Rings in one pass.
+/// Most rings in one pass.
 const CAP: i64 = 200;
 
 pub(super) async fn sweep(env: &Env) -> SweepResult {
@@ -47,7 +47,7 @@ pub(super) async fn sweep(env: &Env) -> SweepResult {
     let mut rung: HashMap<Queue, usize> = HashMap::new();
     for job in overdue {
         if let Err(error) = env.doorbell.try_ring(job.queue, job.id).await {
-            // The others would fail as well, each after a while.
+            // Further rings would fail as well, each after a delay.
             let message =
                 format!("Redis does not take rings ({}). Workers still find due jobs by polling.", chain(&error));
             report.reported("doorbell_out_of_order", &job.queue, message);

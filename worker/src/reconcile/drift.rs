@@ -1,15 +1,15 @@
-//! Drift: containers that crashed, were stopped, paused or removed behind our back, or came back to life.
+//! Drift: containers that crashed or were stopped, paused, removed or started by something else.
 //!
-//! An instance counts as drifted when no job is open on it, its row names a container, and that container shows another
-//! status than the row, or another reason for an error. The row is corrected; nothing is done to the container, but to one
-//! whose gateway crashes again and again (see [`super::crash_loop`]).
+//! An instance has drifted if it has no open job, its row names a container, and that container shows another status
+//! than the row or another reason for an error. The row is corrected. The container is not touched, unless its gateway
+//! is in a crash loop (see [`super::crash_loop`]).
 //!
-//! An instance whose last change could not be undone is left as it is, for an administrator.
+//! An instance with a stuck change is left for an administrator.
 //!
-//! An error that a job or the breaker left stays until the gateway answers: a stopped container is no news about it.
+//! An error from a job or the breaker stays until the gateway answers: a stopped container is no news about it.
 //!
-//! Every worker follows Docker's events and looks at the instance that each is about; the sweep looks at all of them, for
-//! what no event told. The write is guarded, so that it does not matter who comes first.
+//! Every worker follows Docker's events and checks the instance of each event. The sweep checks all instances, for
+//! missed events. The write is guarded, so the order does not matter.
 
 use std::time::Duration;
 
@@ -38,13 +38,13 @@ use crate::{
     runtime::InstanceAction,
 };
 
-/// Between two tries to listen to Docker's events.
+/// Delay before subscribing to Docker's events again.
 const RECONNECT: Duration = Duration::from_secs(2);
 
-/// Instances that the sweep looks at side by side: a gateway that hangs takes twenty seconds to be found out.
+/// Instances checked at once: a hanging gateway takes twenty seconds to detect.
 const SIDE_BY_SIDE: usize = 32;
 
-/// Statuses whose instances should have a container to look at.
+/// Statuses with which an instance should have a container.
 const WATCHED: [InstanceStatus; 5] = [
     InstanceStatus::Running,
     InstanceStatus::Starting,
@@ -53,12 +53,12 @@ const WATCHED: [InstanceStatus; 5] = [
     InstanceStatus::Error,
 ];
 
-/// What was put right in a row.
+/// A correction of a row.
 #[derive(Debug)]
 struct Correction {
     from: InstanceStatus,
     to: InstanceStatus,
-    /// Code of the error that it is in now.
+    /// Code of its current error.
     error: Option<String>,
 }
 
@@ -97,14 +97,14 @@ pub(super) async fn watch(env: &Env, deaths: &Deaths) {
     }
 }
 
-/// Looks at the instance that an event was about.
+/// Checks the instance that an event was about.
 async fn check(env: &Env, deaths: &Deaths, id: &InstanceId) {
     match correct(env, deaths, id).await {
         Ok(Some(Correction { from, to, error })) => {
             tracing::info!(instance.id = %id, %from, %to, error, "Corrected the status of an instance");
         }
         Ok(None) => {}
-        // The sweep says so if it goes on.
+        // The sweep reports it if it goes on.
         Err(error @ SweepError::Runtime(_)) => {
             tracing::debug!(instance.id = %id, error = chain(&error), "Could not inspect a container");
         }
@@ -112,7 +112,7 @@ async fn check(env: &Env, deaths: &Deaths, id: &InstanceId) {
     }
 }
 
-/// Looks at every instance that should have a container.
+/// Checks every instance that should have a container.
 pub(super) async fn sweep(env: &Env, deaths: &Deaths) -> SweepResult {
     let mut instances = instance::list_by_status(&mut *env.db.conn().await?, &WATCHED).await?;
     instances.retain(|instance| instance.container_id.is_some());
@@ -149,7 +149,7 @@ async fn correct(env: &Env, deaths: &Deaths, id: &InstanceId) -> Result<Option<C
     {
         return Ok(None);
     }
-    // A gateway that answers shows nothing about files and image that may not fit together.
+    // A gateway that answers proves nothing about files and image that may not match.
     if snapshot::stuck_on(&mut conn, id).await?.is_some() {
         return Ok(None);
     }
@@ -167,7 +167,7 @@ async fn correct(env: &Env, deaths: &Deaths, id: &InstanceId) -> Result<Option<C
     let mut conn = env.db.conn().await?;
     let changed: bool = conn
         .transaction::<_, SweepError, _>(async |conn| {
-            // The row is locked as a request locks it, so that no job comes in between.
+            // The row is locked as a request locks it, so that no job is accepted in between.
             let now = instance::find_for_update(conn, Scope::Everything, id).await?;
             let same = now.is_some_and(|now| now.status == before.status && now.container_id == before.container_id);
             if !same || !job::open_on(conn, id).await?.is_empty() {
@@ -180,13 +180,13 @@ async fn correct(env: &Env, deaths: &Deaths, id: &InstanceId) -> Result<Option<C
     Ok(changed.then_some(Correction { from: before.status, to: seen.status, error }))
 }
 
-/// Whether the row says what was seen.
+/// Whether the row agrees with the observation.
 fn agrees(row: &Instance, seen: &Observed) -> bool {
     row.status == seen.status
         && (row.status != InstanceStatus::Error || row.error_code.as_deref() == seen.fault().map(|fault| fault.code))
 }
 
-/// Whether a row in error tells more than its container does.
+/// Whether the error in the row tells more than the container does.
 async fn stays_in_error(env: &Env, row: &Instance, seen: &Observed) -> Result<bool, SweepError> {
     if row.status != InstanceStatus::Error || seen.status == InstanceStatus::Running {
         return Ok(false);
@@ -194,12 +194,12 @@ async fn stays_in_error(env: &Env, row: &Instance, seen: &Observed) -> Result<bo
     if !is_drift_error(row.error_code.as_deref()) {
         return Ok(true);
     }
-    // A job may have failed for a reason that has the same code, and then stopped the container.
+    // A job may have failed with the same code and then stopped the container.
     let newest = newest_job(&mut *env.db.conn().await?, &row.id).await?;
     Ok(newest.is_some_and(|job| job.status == JobStatus::Failed && job.error_message == row.error_message))
 }
 
-/// Whether an error is one that only tells what the container shows, and so goes when that changes.
+/// Whether an error only reflects the container, and so ends when that changes.
 fn is_drift_error(code: Option<&str>) -> bool {
     matches!(code, Some("container_gone" | "container_paused" | "gateway_exited" | "gateway_out_of_memory"))
 }

@@ -1,16 +1,16 @@
-//! The instances' firewall: whether what it is to close is closed, tried from where an instance is.
+//! Tests the instances' firewall from an instance's position.
 //!
-//! The worker has no right to look at rules, and rules that are there need not be in force. So a small container in the last
-//! /29 of the instances' pool tries to connect, once in [`firewall_interval`](crate::config::InstanceArgs):
+//! The worker may not read firewall rules, and existing rules need not be in force. So a small container in the last
+//! /29 of the instances' pool tries to connect, once per [`firewall_interval`](crate::config::InstanceArgs):
 //!
-//! - to two listeners of the worker's, on the host's ends of the probe's network and of another: nobody else's packets come there,
-//!   and the container must not get through (chain `INPUT`);
-//! - to an address of another network of the pool: only the firewall refuses that at once. Docker drops it without a word, and
-//!   nobody has the address (`FORWARD`, `DOCKER-USER`);
+//! - to two listeners of the worker's, on the host's addresses of the probe's network and of another one: nobody else
+//!   sends packets there, and the container must not get through (chain `INPUT`);
+//! - to an address in another network of the pool: only the firewall rejects that at once. Docker drops it silently,
+//!   and nobody has the address (`FORWARD`, `DOCKER-USER`);
 //! - to a cloud's metadata address, which must not answer.
 //!
-//! What is open is `firewall_open` and waits for `deploy/firewall.sh watch`, or for a person. What could not be tried is
-//! `firewall_unknown`. In between, the last result stands.
+//! What is open is reported as `firewall_open` and waits for `deploy/firewall.sh watch` or a person. What could not be
+//! tested is reported as `firewall_unknown`. Between two probes the last result stands.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -30,15 +30,15 @@ use tokio::net::TcpListener;
 use super::{SweepError, SweepResult};
 use crate::{config::Switch, env::Env, runtime::ProbeSpec};
 
-/// Ends with [`RAN`] and what is open.
+/// Exits with [`RAN`] plus the bits of what is open.
 const SCRIPT: &str = include_str!("firewall.js");
-/// Exit code of a probe that ran; the lowest bits say what it reached.
+/// Exit code of a completed probe. The lowest bits say what it reached.
 const RAN: i64 = 64;
-/// Two seconds and a half, on a machine that is busy.
+/// It takes two and a half seconds; more on a busy machine.
 const PROBE_LIMIT: Duration = Duration::from_secs(12);
 const METADATA: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)), 80);
 
-/// What the bits of the exit code stand for.
+/// The meaning of the exit code's bits.
 const OPEN: [(i64, &str); 3] =
     [(1, "this machine"), (2, "other instances and private networks"), (4, "the metadata address 169.254.169.254")];
 
@@ -96,7 +96,7 @@ async fn probe(env: &Env) -> Result<(FirewallState, Option<String>), SweepError>
 
 enum Failure {
     Sweep(SweepError),
-    /// For a person.
+    /// A message for people.
     Reason(String),
 }
 
@@ -106,7 +106,8 @@ impl<E: Into<SweepError>> From<E> for Failure {
     }
 }
 
-/// While the engine makes a network, its own rules stand before ours for a moment. So what is open has to be so twice.
+/// While the engine creates a network, its own rules briefly precede ours. So a result counts as open only if it is so
+/// twice.
 async fn try_twice(env: &Env) -> Result<i64, Failure> {
     let first = try_probe(env).await?;
     if first <= RAN {
@@ -131,7 +132,7 @@ async fn try_probe(env: &Env) -> Result<i64, Failure> {
     };
     env.runtime.ensure_probe_networks(&place).await?;
     let (here, beside) = (listen(place.home.gateway).await?, listen(place.neighbour.gateway).await?);
-    // Nothing is ever accepted: the kernel itself answers whoever gets through.
+    // Nothing is ever accepted: the kernel completes the handshake of whoever gets through.
     let command = command(&place, address(&here)?, address(&beside)?);
     let code = env.runtime.run_probe(&ProbeSpec { image_id, command, limit: PROBE_LIMIT }).await?;
     drop((here, beside));

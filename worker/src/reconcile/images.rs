@@ -1,15 +1,15 @@
-//! Builds whose job has ended without a word, and images that nobody needs any more.
+//! Builds whose job ended without ending them, and images that are no longer needed.
 //!
-//! A build is over when its job is: where a worker died for the last time, the row still says that it is under way.
+//! A build is over when its job is: if its worker died for the last time, the row still says that it is running.
 //!
-//! What is ours is what the table `images` says: an image that one of our builds made, or one that a single step of a build
-//! made, which is what a failed build leaves behind. The deployment's label alone proves nothing, because whatever somebody
-//! commits from an instance or builds on our image inherits it. Of a tag, too, only the one that a build gave is ours: an image
-//! that somebody else has named stays, with all its tags.
+//! Only images in the table `images` are ours: made by one of our builds or by a single step of one, which is what a
+//! failed build leaves behind. The deployment's label proves nothing, because an image that somebody commits from an
+//! instance or builds on ours inherits it. Of an image's tags, only those that a build gave are ours: an image that
+//! somebody else has tagged stays, with all its tags.
 //!
-//! Of our images these are kept: the last ones that new instances were made from (`CLAWDEPLOY_IMAGES_KEPT`), the one that the
-//! tag names, and whatever an instance, a way back, a deleted instance that can still be taken back or any container uses. All
-//! others are removed. While a build is under way nothing is removed: what it has made so far is not written down yet.
+//! Of our images these are kept: the last ones used for new instances (`CLAWDEPLOY_IMAGES_KEPT`), the tagged one, and
+//! those that an instance, a snapshot, a restorable instance or any container uses. All others are removed. During a
+//! build nothing is removed, because its images are not recorded yet.
 
 use std::collections::{HashMap, HashSet};
 
@@ -58,7 +58,7 @@ pub(super) async fn sweep(env: &Env) -> SweepResult {
                 report.repaired("image_removed", &found.id, message);
                 gone.push(found.id.clone());
             }
-            // A container that has just been made from it, an image that is built on it, or a name that somebody gave it.
+            // A container was just made from it, an image is built on it, or somebody gave it a name.
             Ok(false) => {}
             Err(error) if error.is_hopeless() => return Err(error),
             Err(error) => {
@@ -72,7 +72,7 @@ pub(super) async fn sweep(env: &Env) -> SweepResult {
     Ok(report)
 }
 
-/// Of our images those that are not on the engine any more: whoever removed them, they are not to be updated to.
+/// Those of our images that are no longer on the engine. Whoever removed them, updates must not use them.
 async fn gone(env: &Env, own: &[OwnImage], labelled: &[LabelledImage]) -> Result<Vec<String>, SweepError> {
     let there: HashSet<&str> = labelled.iter().map(|image| image.id.as_str()).collect();
     let mut gone = Vec::new();
@@ -84,7 +84,7 @@ async fn gone(env: &Env, own: &[OwnImage], labelled: &[LabelledImage]) -> Result
     Ok(gone)
 }
 
-/// The tags that are ours, of each of our images. Two builds may have made the same one.
+/// Our tags of each of our images. Two builds may have made the same image.
 fn tags(env: &Env, own: &[OwnImage]) -> HashMap<String, HashSet<String>> {
     let current = env.config.image.image.parse::<ImageReference>().ok();
     let repository = current.as_ref().map(ImageReference::repository).unwrap_or_default();
@@ -95,7 +95,7 @@ fn tags(env: &Env, own: &[OwnImage]) -> HashMap<String, HashSet<String>> {
     tags
 }
 
-/// What is left of steps of our builds: images without a name that the table knows, by the beginning of their ids.
+/// Left-over images of our builds' steps: those without a name that the table knows by the prefix of their ids.
 async fn left_over(
     env: &Env,
     labelled: &[LabelledImage],
@@ -109,13 +109,13 @@ async fn left_over(
     Ok(image::made_by_steps(&mut *env.db.conn().await?, &nameless).await?.into_iter().collect())
 }
 
-/// How the engine's builder names an image.
+/// The engine's short form of an image id.
 fn short(id: &str) -> &str {
     let id = id.trim_start_matches("sha256:");
     id.get(..12).unwrap_or(id)
 }
 
-/// What is not removed; `None`: nothing is, because a build is under way.
+/// Images that must stay. `None`: remove nothing, because a build is under way.
 async fn needed(env: &Env) -> Result<Option<HashSet<String>>, SweepError> {
     let mut conn = env.db.conn().await?;
     if image::is_building(&mut conn).await? {

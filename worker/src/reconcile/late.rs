@@ -1,7 +1,8 @@
-//! Sweeps that take too long.
+//! Limits the time of sweeps.
 //!
-//! A pass waits for each sweep only so long. The sweep itself is left to its end, for neither a transaction nor a removal
-//! may be cut off in the middle; until then it is not begun again in this process. One that hangs is ended after all.
+//! A pass waits for each sweep only for a limited time. The sweep itself continues, because a transaction or a removal
+//! must not be cut off in the middle, and this process does not start it again until it ends. One that hangs is aborted
+//! in the end.
 
 use std::{
     collections::HashMap,
@@ -17,10 +18,10 @@ use tokio::{
 
 use super::{SweepError, SweepResult};
 
-/// A sweep that goes on for this long hangs.
+/// A sweep that takes this long hangs.
 const HANGS_AFTER: Duration = Duration::from_mins(10);
 
-/// The runs that took too long and are still going on. Clones share them.
+/// Late runs that have not ended. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct LateRuns(Arc<Mutex<HashMap<SweepName, LateRun>>>);
 
@@ -31,7 +32,7 @@ struct LateRun {
 }
 
 impl LateRuns {
-    /// Runs a sweep as a task of its own and waits up to `limit` for it.
+    /// Runs a sweep in a task of its own and waits up to `limit` for it.
     pub(super) async fn within(
         &self,
         limit: Duration,
@@ -50,7 +51,7 @@ impl LateRuns {
         Err(SweepError::TooSlow(limit))
     }
 
-    /// For how long an earlier run has been going on.
+    /// For how long an earlier run has been running.
     fn age(&self, name: SweepName) -> Option<Duration> {
         let mut late = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let run = late.get(&name)?;

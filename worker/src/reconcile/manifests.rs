@@ -1,4 +1,4 @@
-//! The manifests beside the instances' files, and what is known of an instance whose row is missing.
+//! The manifests beside the instances' files, and what can be learned of an instance without a row.
 
 use clawdeploy_shared::{
     db::{
@@ -20,15 +20,15 @@ use crate::{env::Env, files::Files, job::secrets::opens, storage::Storage};
 /// A larger `openclaw.json` is not read.
 const CONFIG_CAP: u64 = 4 << 20;
 
-/// Limits of an instance of which none are known.
+/// Default limits for an instance whose limits are not known.
 const MEMORY_MB: i32 = 2048;
 const CPU_MILLIS: i32 = 1000;
 
-/// Writes the manifest of an instance anew, where it is not what its row says.
+/// Rewrites the manifest of an instance if it differs from its row.
 pub(super) async fn keep_current(env: &Env, id: &InstanceId) -> Result<(), SweepError> {
     let Some(manifest) = recoverable::manifest_of(&mut *env.db.conn().await?, id).await? else { return Ok(()) };
     let wanted = manifest.to_bytes().map_err(|e| diesel::result::Error::SerializationError(e.into()))?;
-    // One that cannot be read is as good as none.
+    // An unreadable manifest counts as none.
     let Files::Local(storage) = &env.files;
     let there = storage.read_manifest(id).await.ok().flatten();
     if there.as_ref() != Some(&wanted) {
@@ -39,12 +39,12 @@ pub(super) async fn keep_current(env: &Env, id: &InstanceId) -> Result<(), Sweep
 
 /// What is known of files without a row.
 pub(super) struct Story {
-    /// Its secrets can be opened with the keys of this installation.
+    /// Only if this installation's keys can decrypt its secrets.
     pub(super) manifest: Option<Manifest>,
     pub(super) reason: String,
 }
 
-/// From the manifest; where that is missing, or its secrets cannot be opened, from `openclaw.json`.
+/// From the manifest. If it is missing or its secrets cannot be decrypted, from `openclaw.json`.
 pub(super) async fn story(
     storage: &Storage,
     sealer: &Sealer,
@@ -89,7 +89,7 @@ pub(super) async fn story(
     Ok(Story { manifest: found, reason })
 }
 
-/// What `openclaw.json` says, with the rest of a manifest whose secrets are lost; `None` where it has no gateway token.
+/// From `openclaw.json`, with the rest of a manifest whose secrets are lost. `None` if it has no gateway token.
 fn from_config(
     sealer: &Sealer,
     id: &InstanceId,
@@ -109,7 +109,7 @@ fn from_config(
         cpu_millis: lost.map_or(CPU_MILLIS, |lost| lost.settings.cpu_millis),
         channel: bot.map_or(Channel::None, |(channel, _)| channel),
         bot_token_sealed: sealed,
-        // Its key is in `.env` and stays there; only its owner can say it again for the row.
+        // Its key is in `.env` and stays there. Only the owner can enter it again for the row.
         ai_provider: AiProvider::None,
         api_key_sealed: None,
         env_sealed: std::collections::BTreeMap::new(),

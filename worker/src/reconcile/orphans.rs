@@ -1,16 +1,17 @@
-//! Orphans: containers and networks of this deployment that serve no instance.
+//! Orphans: containers and networks of this deployment that belong to no instance.
 //!
-//! A container is an orphan when it carries this deployment's label and that of an instance on which no job is open, and
-//! that instance has no row, or its row names another container or none. A network is an orphan when its instance has
-//! no row and no open job. Names do not matter, and nothing without the labels is ever looked at.
+//! A container is an orphan if it carries this deployment's label and that of an instance without an open job, and the
+//! instance has no row or its row names another container or none. A network is an orphan if its instance has neither a
+//! row nor an open job. Names do not matter, and things without the labels are ignored.
 //!
-//! An orphan is removed once it was seen in every pass for a minute, if the database shows why it serves nobody:
-//! - the last that it knows of the instance is a delete that succeeded, or a provision that failed or was cancelled; the instance
-//!   has no row, or one without a container; and its files are not there, as they would be had it come back since;
-//! - or the row names another container, and that is there.
+//! An orphan is removed after it was seen in every pass for a minute, if the database shows why it belongs to nothing:
+//! - the last known job of the instance is a delete that succeeded, or a provision that failed or was cancelled; the
+//!   instance has no row, or one without a container; and its files are gone, as they would not be had it been restored
+//!   since;
+//! - or the row names another container, which exists.
 //!
-//! All others are reported and run on, and so does a network to which a container is attached: the database may have been
-//! restored from an older dump. Their instances are brought back from their directories (see `directories`).
+//! All others are reported and keep running, and so does a network with an attached container: the database may have
+//! been restored from an older dump. Their instances are restored from their directories (see `directories`).
 
 use std::collections::{HashMap, HashSet};
 
@@ -79,7 +80,7 @@ async fn remove_container(
     code: &str,
     report: &mut SweepReport,
 ) -> Result<(), SweepError> {
-    // Asked again: what came before it may have taken a while.
+    // Checked again: the steps before may have taken a while.
     let rows = Rows::of(env, [&container.instance].into(), containers).await?;
     if rows.why_orphan(container).is_none() || !rows.shows_why(container) {
         return Ok(());
@@ -125,20 +126,20 @@ async fn remove_network(env: &Env, network: &OwnedNetwork, report: &mut SweepRep
     Ok(())
 }
 
-/// What the tables say about some instances.
+/// What the tables say about these instances.
 struct Rows {
-    /// The container of each that has a row.
+    /// The container in each instance's row.
     served: HashMap<InstanceId, Option<String>>,
     busy: HashSet<InstanceId>,
-    /// Those of which the database shows that they went, and whose files are not there.
+    /// Instances that the database shows to be gone and that have no files.
     gone: HashSet<InstanceId>,
-    /// Every container that there is.
+    /// Every existing container.
     there: HashSet<String>,
 }
 
 impl Rows {
     async fn of(env: &Env, ids: HashSet<&InstanceId>, containers: &[OwnedGateway]) -> Result<Self, SweepError> {
-        // Jobs first: the one that ends in between has its row written.
+        // Jobs first: a job that ends in between has written its row.
         let busy = busy(env, ids.iter().copied()).await?;
         let ids: Vec<&InstanceId> = ids.into_iter().collect();
         let mut conn = env.db.conn().await?;
@@ -168,7 +169,7 @@ impl Rows {
         }
     }
 
-    /// Whether the database shows why an orphan serves nobody.
+    /// Whether the database shows why an orphan belongs to nothing.
     fn shows_why(&self, container: &OwnedGateway) -> bool {
         match self.served.get(&container.instance) {
             Some(Some(other)) => self.there.contains(other),

@@ -1,10 +1,10 @@
-//! Host ports whose rows are not right.
+//! Host ports whose rows are wrong.
 //!
-//! The refusal of a port that a stranger held is over when its time is; the row goes, and the port may be given out again.
+//! A port that was refused because another program used it is released when the refusal expires.
 //!
-//! An instance's port is wrong when the instance is running or stopped, no job is open on it, and its container binds another
-//! port of the host than the one that its row holds, or none. Links and probes then go astray. That is only reported:
-//! restarting the instance makes its container anew.
+//! An instance's port is wrong if the instance is running or stopped, has no open job, and its container binds another
+//! host port than its row has, or none. Links and probes then go to the wrong place. This is only reported: restarting
+//! the instance recreates its container.
 
 use clawdeploy_shared::{
     db::{Scope, instance, instance::Instance, port, sweep::SweepReport},
@@ -15,7 +15,7 @@ use futures_util::{StreamExt as _, stream};
 use super::{SweepError, SweepResult, busy};
 use crate::{env::Env, runtime::Reference};
 
-/// Containers that are looked at side by side.
+/// Containers inspected at once.
 const SIDE_BY_SIDE: usize = 4;
 
 pub(super) async fn sweep(env: &Env) -> SweepResult {
@@ -36,7 +36,7 @@ pub(super) async fn sweep(env: &Env) -> SweepResult {
     for (instance, mismatch) in looked {
         wrong.extend(mismatch?.map(|message| (instance, message)));
     }
-    // Whatever a job was changing meanwhile is not wrong.
+    // A mismatch during a job is not wrong.
     let busy = busy(env, wrong.iter().map(|(instance, _)| &instance.id)).await?;
     for (instance, message) in wrong.into_iter().filter(|(instance, _)| !busy.contains(&instance.id)) {
         report.reported("port_differs", &instance.id, message);
@@ -44,11 +44,11 @@ pub(super) async fn sweep(env: &Env) -> SweepResult {
     Ok(report)
 }
 
-/// How the container's port differs from the row's, if it does.
+/// The difference between the container's port and the row's, if any.
 async fn mismatch(env: &Env, instance: &Instance) -> Result<Option<String>, SweepError> {
     let Some(container) = Reference::of(instance) else { return Ok(None) };
     let Some(bound) = env.runtime.host_port(&container).await? else { return Ok(None) };
-    // The row is read after the container, so that a job which has just made both is not caught between them.
+    // The row is read after the container, so that a job that has just written both is not misjudged.
     let row = instance::find(&mut *env.db.conn().await?, Scope::Everything, &instance.id).await?;
     Ok(match row {
         Some((now, held)) if now.container_id == instance.container_id && held != Some(bound) => {

@@ -1,8 +1,8 @@
-//! What nginx is told of where instances are.
+//! The routes that nginx has.
 //!
-//! Renders the map from the rows and has nginx take it up, if it has another. So whatever changed a status without a job, or
-//! kept a job from telling nginx, is made good here. Rows that cannot be routed are reported. While nginx does not have the
-//! map, ports that were given up stay refused: it may still send people there.
+//! Renders the map from the rows and has nginx reload if it differs. This covers status changes without a job, and jobs
+//! that could not reach nginx. Rows that cannot be routed are reported. While nginx does not have the map, released
+//! ports stay refused, because it may still route to them.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use clawdeploy_shared::{
 use super::SweepResult;
 use crate::env::Env;
 
-/// Less than a sweep is given, so that it is the one to say what is wrong.
+/// Less than a sweep's limit, so that this sweep reports the reason.
 const PATIENCE: Duration = Duration::from_secs(18);
 
 pub(super) async fn sweep(env: &Env) -> SweepResult {

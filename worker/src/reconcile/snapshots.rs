@@ -1,9 +1,9 @@
-//! What was kept of instances for a way back that is not open any more.
+//! Snapshots that are no longer needed.
 //!
-//! Needed are the snapshots of changes under way or whose undo was given up, and of each instance the newest that has not expired. Others are removed where
-//! the database shows why: it has the snapshot's row, and that is not needed; or it shows that the whole instance went. That it
-//! does not know a snapshot, or its instance, shows nothing: it may have been restored from an older dump. Such a one is reported
-//! and stays, as does what does not carry the name of a snapshot.
+//! Needed are the snapshots of changes under way or stuck, and the newest unexpired one of each instance. Others are
+//! removed if the database shows why: it has the snapshot's row and does not need it, or it shows that the whole
+//! instance is gone. A missing row of a snapshot or its instance shows nothing: the database may have been restored
+//! from an older dump. Such a snapshot is reported and stays, as does anything that is not named like a snapshot.
 
 use std::collections::HashSet;
 
@@ -18,13 +18,13 @@ use crate::{env::Env, files::Files};
 
 pub(super) async fn sweep(env: &Env) -> SweepResult {
     let Files::Local(storage) = &env.files;
-    // What lies there first: what is taken after has its row already.
+    // The directory first: a snapshot taken later already has its row.
     let found = storage.snapshots().await?;
     let owners: HashSet<&InstanceId> = found.iter().map(|(instance, _)| instance).collect();
     let owners: Vec<&InstanceId> = owners.into_iter().collect();
     let parsed = |name: &str| name.split('.').next().unwrap_or_default().parse::<SnapshotId>().ok();
     let ids: Vec<SnapshotId> = found.iter().filter_map(|(_, name)| parsed(name)).collect();
-    // Then what is needed: a rollback that is asked for after this shows as an open job below.
+    // Then the needed ones: a rollback requested after this shows as an open job below.
     let needed = snapshot::needed(&mut *env.db.conn().await?).await?;
     let needed: HashSet<SnapshotId> = needed.into_iter().map(|(id, _)| id).collect();
     let busy = busy(env, owners.iter().copied()).await?;
@@ -42,7 +42,7 @@ pub(super) async fn sweep(env: &Env) -> SweepResult {
         if busy.contains(&instance) || needed.contains(&id) {
             continue;
         }
-        // What is left of an instance that went, unless its files are there after all.
+        // Left over from an instance that is gone, unless its files exist after all.
         let gone = !rows.contains_key(&instance) && gone.contains(&instance) && !storage.exists(&instance).await?;
         if !gone && !known.contains(&id) {
             let message = format!("This snapshot of {instance} is not in the database. It stays.");

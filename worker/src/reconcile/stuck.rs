@@ -1,18 +1,18 @@
-//! Stuck instances: nothing is at work on them, and they are not where their owner wants them.
+//! Stuck instances: no job is open on them, and they are not in the state that their owner wants.
 //!
-//! An instance is stuck when no job has been open on it and for more than a minute
-//! - its status is one between two others (pending, provisioning, starting, stopping, updating, deleting) and its container does
-//!   not show another one, which would be drift; a container that boots by itself, as all do after a reboot of the host, gets as
-//!   much time as a job would give it; or
+//! An instance is stuck if for more than a minute no job has been open on it and
+//! - its status is an intermediate one (pending, provisioning, starting, stopping, updating, deleting) and its
+//!   container does not show another one, which would be drift; a container that boots by itself, as all do after a
+//!   reboot of the host, gets as much time as a job would give it; or
 //! - its owner wants it deleted.
 //!
-//! The job that brings it to where it is wanted is enqueued: provision when it never came up, start, stop or delete. One that
-//! is being deleted is always deleted to the end. Where that job could not begin from the present status, the instance
-//! goes to `error` first.
+//! The job that leads to the wanted state is queued: provision if it never came up, start, stop or delete. A delete
+//! that has begun is always completed. If that job cannot begin from the current status, the instance is first set to
+//! `error`.
 //!
-//! At most one such job is made for an instance within five minutes; if that one did not help, the instance goes to `error`,
-//! `stuck`. A deletion that failed is tried again after five minutes, unless it brought its workers down: that one is
-//! for an administrator.
+//! At most one such job is made for an instance within five minutes. If it did not help, the instance is set to
+//! `error`, `stuck`. A failed delete is retried after five minutes, unless it crashed its workers: that is left to an
+//! administrator.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -40,13 +40,13 @@ use crate::{
     steps::boot,
 };
 
-/// How long nothing must have been at work.
+/// How long no job must have been open.
 const STUCK_AFTER: Duration = Duration::from_mins(1);
 
-/// Within this time one repair has to do.
+/// One repair is made within this time.
 const REPAIR_WINDOW: Duration = Duration::from_mins(5);
 
-/// Statuses in which a job should be at work.
+/// Statuses with which a job should be open.
 const BETWEEN: [InstanceStatus; 6] = [
     InstanceStatus::Pending,
     InstanceStatus::Provisioning,
@@ -56,17 +56,17 @@ const BETWEEN: [InstanceStatus; 6] = [
     InstanceStatus::Deleting,
 ];
 
-/// What is to be done about a stuck instance.
+/// What to do about a stuck instance.
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
     Enqueue(JobKind),
-    /// To `error`: repairing it did not help.
+    /// Set it to `error`: the repair did not help.
     GiveUp,
-    /// Later.
+    /// Repair it later.
     Wait,
-    /// It needs an administrator.
+    /// Leave it to an administrator.
     Leave,
-    /// A newer version has written its status, and its workers look after it.
+    /// Leave it to workers of a newer version, which wrote its status.
     Newer,
 }
 
@@ -140,9 +140,9 @@ fn tell(report: &mut SweepReport, instance: &Instance, verdict: &Verdict) {
 
 /// What the container of an instance shows.
 enum Seen {
-    /// Another status that the instance may go to: that is the other sweep's.
+    /// Another status that the instance may move to: left to the drift sweep.
     Drift,
-    /// It runs, and its gateway does not answer yet.
+    /// It runs, but its gateway does not answer yet.
     Boots,
     Nothing,
 }
@@ -161,7 +161,7 @@ async fn look(env: &Env, instance: &Instance) -> Result<Seen, ObserveError> {
     Ok(if runs && wanted { Seen::Boots } else { Seen::Nothing })
 }
 
-/// Of these, whoever has been starting for longer than a gateway may take, with as many as boot now.
+/// Those of these instances that have been starting for longer than allowed, given how many boot now.
 async fn overdue(env: &Env, found: &[Instance]) -> Result<HashSet<InstanceId>, SweepError> {
     if !found.iter().any(|instance| instance.status == InstanceStatus::Starting) {
         return Ok(HashSet::new());
@@ -171,7 +171,8 @@ async fn overdue(env: &Env, found: &[Instance]) -> Result<HashSet<InstanceId>, S
     Ok(long.into_iter().map(|instance| instance.id).collect())
 }
 
-/// Decides and acts in one transaction in which the row is locked, as a request would lock it. `None`: it moved meanwhile.
+/// Decides and acts in one transaction with the row locked, as a request would lock it. `None`: it moved in the
+/// meantime.
 async fn settle(env: &Env, stuck: &Instance) -> Result<Option<(Verdict, Option<Job>)>, SweepError> {
     let mut conn = env.db.conn().await?;
     conn.transaction::<_, SweepError, _>(async |conn| {
@@ -211,7 +212,7 @@ async fn settle(env: &Env, stuck: &Instance) -> Result<Option<(Verdict, Option<J
 
 fn judge(status: InstanceStatus, desired: DesiredState, lately: Lately) -> Verdict {
     let Some(way) = way(status, desired) else { return Verdict::Newer };
-    // In error there is nothing to give up: only a deletion is wanted still.
+    // In error there is nothing to give up. Only a delete can be wanted.
     let in_error = status == InstanceStatus::Error;
     if in_error && lately.crashed {
         Verdict::Leave
@@ -224,11 +225,11 @@ fn judge(status: InstanceStatus, desired: DesiredState, lately: Lately) -> Verdi
     }
 }
 
-/// The job that brings an instance to where it is wanted; `None`: only a newer version knows.
+/// The job that leads to the wanted state. `None`: only a newer version knows.
 fn way(status: InstanceStatus, desired: DesiredState) -> Option<JobKind> {
     Some(match (status, desired) {
         (InstanceStatus::Unknown, _) | (_, DesiredState::Unknown) => return None,
-        // What has begun to go cannot come back.
+        // A delete that has begun cannot be undone.
         (InstanceStatus::Deleting, _) | (_, DesiredState::Deleted) => JobKind::Delete,
         (_, DesiredState::Stopped) => JobKind::Stop,
         (InstanceStatus::Pending | InstanceStatus::Provisioning, DesiredState::Running) => JobKind::Provision,
@@ -236,7 +237,7 @@ fn way(status: InstanceStatus, desired: DesiredState) -> Option<JobKind> {
     })
 }
 
-/// Whether the first thing that a job does, to give the instance a status, is legal.
+/// Whether the status that the job sets first is a legal move.
 fn can_begin(kind: JobKind, status: InstanceStatus) -> bool {
     jobs::plan(kind).during.is_none_or(|during| status.may_become(during))
 }

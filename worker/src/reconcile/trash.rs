@@ -1,8 +1,8 @@
-//! What removals that were cut short have left in the trash.
+//! What interrupted removals left in the trash.
 //!
-//! Something there is left over when no job is open on the instance that it belonged to: it is not being removed now. It is
-//! removed where the database knows the instance, or shows that it went or is to be purged. What belonged to an instance that the
-//! database knows nothing of, or does not carry an instance's name, is reported and stays.
+//! An item is left over if its instance has no open job, so it is not being removed now. It is removed if the database
+//! has the instance, or shows that it is gone or to be purged. Items of instances that the database does not know, or
+//! not named like an instance, are reported and stay.
 
 use std::collections::HashSet;
 
@@ -17,7 +17,7 @@ use crate::{env::Env, files::Files};
 
 pub(super) async fn sweep(env: &Env) -> SweepResult {
     let Files::Local(storage) = &env.files;
-    // The names first: a removal that begins after the jobs were looked at is not among them.
+    // The names first: a removal that begins after the jobs were read is not among them.
     let trash = storage.trash().await?;
     let owners: HashSet<&InstanceId> = trash.iter().filter_map(|(_, owner)| owner.as_ref()).collect();
     let owners: Vec<&InstanceId> = owners.into_iter().collect();

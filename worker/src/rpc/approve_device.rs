@@ -1,4 +1,4 @@
-//! Lets a device in: `openclaw devices approve`.
+//! Approves a device: `openclaw devices approve`.
 
 use clawdeploy_shared::inside::{PairedDevice, RefusalCode, RequestArguments};
 use serde::Deserialize;
@@ -16,17 +16,17 @@ pub(super) async fn run(gateway: &Gateway, arguments: RequestArguments) -> Resul
     let id = arguments.request_id.to_string();
     match gateway.ask::<Approved>(&["devices", "approve", &id]).await? {
         Some(approved) => paired(&approved.device)
-            .ok_or_else(|| Refused::new(RefusalCode::CommandFailed, "OpenClaw did not say which device it let in")),
+            .ok_or_else(|| Refused::new(RefusalCode::CommandFailed, "OpenClaw did not say which device it approved")),
         None => Err(failed(gateway, arguments).await?),
     }
 }
 
-/// Why OpenClaw would not: it has no code for a request that is not there, so its list is looked at.
+/// Explains a failure: OpenClaw has no code for an unknown request, so its list is read.
 pub(super) async fn failed(gateway: &Gateway, arguments: RequestArguments) -> Result<Refused, Refused> {
     let waits = gateway.devices().await?.pending.iter().any(|device| device.request_id == arguments.request_id);
     Ok(if waits {
-        Refused::new(RefusalCode::CommandFailed, "the command ended with an error")
+        Refused::new(RefusalCode::CommandFailed, "the command failed")
     } else {
-        Refused::new(RefusalCode::UnknownRequest, "no device waits under this id")
+        Refused::new(RefusalCode::UnknownRequest, "no device with this id waits for approval")
     })
 }

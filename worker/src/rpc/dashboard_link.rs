@@ -1,4 +1,4 @@
-//! A token that opens the dashboard as its owner, once and soon: `openclaw dashboard`.
+//! A one-time token for the dashboard: `openclaw dashboard`.
 
 use chrono::{DateTime, Utc};
 use clawdeploy_shared::inside::{NoArguments, OwnerBootstrap, RefusalCode};
@@ -7,10 +7,10 @@ use serde::Deserialize;
 
 use super::{openclaw::Gateway, refusal::Refused};
 
-/// Longest token that is passed on; OpenClaw's have 43 characters.
+/// Longest token that is passed on. OpenClaw's have 43 characters.
 const TOKEN_CAP: usize = 256;
 
-/// What is read of its answer. The rest holds the gateway's own token, and is dropped with the output.
+/// The needed part of the answer. The rest holds the gateway's own token and is dropped with the output.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Dashboard {
@@ -21,14 +21,14 @@ pub(super) struct Dashboard {
 pub(super) async fn run(gateway: &Gateway, _: NoArguments) -> Result<OwnerBootstrap, Refused> {
     let dashboard: Dashboard = gateway.expect(&["dashboard"]).await?;
     bootstrap(&dashboard)
-        .ok_or_else(|| Refused::new(RefusalCode::CommandFailed, "OpenClaw gave no token to sign in with"))
+        .ok_or_else(|| Refused::new(RefusalCode::CommandFailed, "OpenClaw returned no token to sign in with"))
 }
 
 pub(super) fn bootstrap(dashboard: &Dashboard) -> Option<OwnerBootstrap> {
     use secrecy::ExposeSecret as _;
     let (_, fragment) = dashboard.browser_url.expose_secret().split_once('#')?;
     let token = fragment.split('&').find_map(|pair| pair.strip_prefix("bootstrapToken="))?;
-    // It becomes part of a link: nothing that would mean something there.
+    // It becomes part of a link, so only characters without a meaning there.
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
     if token.is_empty() || token.len() > TOKEN_CAP || !token.bytes().all(is_plain) {
         return None;
@@ -47,7 +47,7 @@ mod tests {
         bootstrap(&serde_json::from_str(text).ok()?)
     }
 
-    /// The whole answer of OpenClaw 2026.9.6.
+    /// The complete answer of OpenClaw 2026.9.6.
     #[test]
     fn only_the_token_for_signing_in_is_taken() {
         let got = read(include_str!("fixtures/dashboard.json")).unwrap();

@@ -1,4 +1,4 @@
-//! The devices that know a gateway: `openclaw devices list`.
+//! The devices that a gateway knows: `openclaw devices list`.
 
 use chrono::{DateTime, Utc};
 use clawdeploy_shared::inside::{Devices, NoArguments, PairedDevice, PendingDevice};
@@ -8,9 +8,10 @@ use serde_json::Value;
 use super::{openclaw::Gateway, refusal::Refused};
 use crate::runtime::printed::clean;
 
-/// Most of each kind that is passed on: a gateway that anybody may knock at can have any number waiting.
+/// Most devices of each kind that are passed on. Anybody can ask a public gateway for a pairing, so any number may
+/// wait.
 const LIST_CAP: usize = 200;
-/// Longest text that a device says of itself, in characters.
+/// Longest text from a device, in characters.
 const TEXT_CAP: usize = 200;
 /// Most scopes of one device.
 const SCOPES_CAP: usize = 50;
@@ -19,8 +20,8 @@ pub(super) async fn run(gateway: &Gateway, _: NoArguments) -> Result<Devices, Re
     gateway.devices().await
 }
 
-/// What `devices list` prints: both lists, empty or not, or it is something else. A device that is not as expected is left out and
-/// counted rather than be the end of the rest.
+/// The output of `devices list`: both lists, even if empty, or it is something else. A malformed device is skipped and
+/// counted, so that it does not hide the rest.
 #[derive(Debug, Deserialize)]
 pub(super) struct DeviceList {
     pending: Vec<Value>,
@@ -38,7 +39,7 @@ impl From<DeviceList> for Devices {
     }
 }
 
-/// `None` without the ids that one would have to name.
+/// `None` without the ids needed to refer to it.
 fn pending(device: &Value) -> Option<PendingDevice> {
     Some(PendingDevice {
         request_id: device["requestId"].as_str()?.parse().ok()?,
@@ -52,7 +53,7 @@ fn pending(device: &Value) -> Option<PendingDevice> {
     })
 }
 
-/// `None` without the id that one would have to name.
+/// `None` without the id needed to refer to it.
 pub(super) fn paired(device: &Value) -> Option<PairedDevice> {
     Some(PairedDevice {
         device_id: device["deviceId"].as_str()?.parse().ok()?,

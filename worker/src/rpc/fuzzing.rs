@@ -1,4 +1,4 @@
-//! What OpenClaw's command line prints in a tenant's container, for the fuzz target `openclaw_answers`.
+//! Parsers of OpenClaw's output in a tenant's container, for the fuzz target `openclaw_answers`.
 
 use clawdeploy_shared::inside::{Devices, OwnerBootstrap, PairedDevice};
 use serde_json::Value;

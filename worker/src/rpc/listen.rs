@@ -1,4 +1,4 @@
-//! What the private endpoint listens on, and what the API is told of it.
+//! The address of the private endpoint, and what is told to the API.
 
 use std::{
     io,
@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, UnixListener, UnixStream};
 
 use crate::config::Listen;
 
-/// A socket that listens, and its address.
+/// A listening socket and its address.
 #[derive(Debug)]
 pub enum Listener {
     Tcp(TcpListener),
@@ -19,18 +19,18 @@ pub enum Listener {
 }
 
 impl Listener {
-    /// Listens; `worker` names the socket where there is to be one.
+    /// Starts to listen. A socket file is named after `worker`.
     pub async fn bind(listen: &Listen, worker: &str) -> io::Result<Self> {
         match listen {
             Listen::Tcp(address) => Ok(Self::Tcp(TcpListener::bind(address).await?)),
             Listen::Sockets(directory) => {
                 tokio::fs::create_dir_all(directory).await?;
                 remove_dead(directory).await?;
-                // Paths of sockets are short: the random part of the name is enough.
+                // Socket paths must be short: the random part of the name is enough.
                 let name = worker.rsplit('-').next().unwrap_or(worker);
                 let path = directory.join(format!("{name}.sock"));
                 let listener = UnixListener::bind(&path)?;
-                // The API is another user, of the directory's group.
+                // The API runs as another user in the directory's group.
                 std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o660))?;
                 Ok(Self::Unix(listener, path))
             }
@@ -45,7 +45,7 @@ impl Listener {
     }
 }
 
-/// Removes the sockets of workers that were killed.
+/// Removes the sockets of killed workers.
 async fn remove_dead(directory: &Path) -> io::Result<()> {
     let mut entries = tokio::fs::read_dir(directory).await?;
     while let Some(entry) = entries.next_entry().await? {

@@ -1,7 +1,7 @@
-//! OpenClaw's own command line, run beside the gateway, and what it prints.
+//! Runs OpenClaw's command line beside the gateway and parses its output.
 //!
-//! What comes out of a container is its tenant's: it is bounded, read for the few fields that are wanted, and each text in
-//! it is shortened and freed of what would not print. Of the rest nothing is kept, since `dashboard` prints the gateway's token too.
+//! The output is controlled by the tenant: it is bounded, parsed for the few needed fields, and each text is shortened
+//! and stripped of unprintable characters. The rest is discarded, since `dashboard` also prints the gateway's token.
 
 use std::time::Duration;
 
@@ -15,12 +15,12 @@ use tokio::time::Instant;
 use super::{Rpc, devices::DeviceList, refusal::Refused, runs::Turn};
 use crate::runtime::{Ending, Finished, Reference, Runtime};
 
-/// From a call until its answer. The API waits a little longer, and most proxies a minute.
+/// Time limit of a call. The API waits a little longer, and most proxies a minute.
 const BUDGET: Duration = Duration::from_secs(50);
-/// How much of it may pass before it is one's turn.
+/// How much of it may be spent waiting for a slot.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A gateway whose command line may be used, until it is dropped.
+/// A gateway whose command line may be used until this is dropped.
 #[derive(Debug)]
 pub(super) struct Gateway {
     runtime: Runtime,
@@ -31,7 +31,7 @@ pub(super) struct Gateway {
 }
 
 impl Gateway {
-    /// Waits for one's turn.
+    /// Waits for a slot.
     pub(super) async fn take(rpc: &Rpc, instance: &InstanceId, container: Reference) -> Result<Self, Refused> {
         let deadline = Instant::now() + BUDGET;
         let turn = rpc.runs.turn(instance, PATIENCE).await;
@@ -40,7 +40,7 @@ impl Gateway {
         Ok(Self { runtime, instance: instance.clone(), container, deadline, _turn: turn })
     }
 
-    /// Runs `openclaw ARGUMENTS --json` and reads what it answers. `None`: it ended with an error.
+    /// Runs `openclaw ARGUMENTS --json` and parses the answer. `None`: the command failed.
     pub(super) async fn ask<T: DeserializeOwned>(&self, arguments: &[&str]) -> Result<Option<T>, Refused> {
         let command: Vec<&str> = ["openclaw"].into_iter().chain(arguments.iter().copied()).chain(["--json"]).collect();
         let left = self.deadline.saturating_duration_since(Instant::now());
@@ -49,32 +49,34 @@ impl Gateway {
         let (duration_ms, bytes) = (began.elapsed().as_millis(), stdout.len());
         tracing::debug!(instance = %self.instance, command = arguments[0], ?ending, duration_ms, bytes, "Ran a command");
         match ending {
-            Ending::TimedOut => Err(Refused::new(RefusalCode::TimedOut, "the command did not end in time")),
-            Ending::Killed => {
-                Err(Refused::new(RefusalCode::CommandFailed, "the command was killed, probably for memory"))
-            }
+            Ending::TimedOut => Err(Refused::new(RefusalCode::TimedOut, "the command took too long")),
+            Ending::Killed => Err(Refused::new(
+                RefusalCode::CommandFailed,
+                "the command was killed, probably because it ran out \
+                                                              of memory",
+            )),
             Ending::Exited(126 | 127) => Err(Refused::new(RefusalCode::CommandFailed, "the image has no such command")),
-            Ending::Exited(0) if cut => Err(Refused::new(RefusalCode::CommandFailed, "the command said too much")),
+            Ending::Exited(0) if cut => Err(Refused::new(RefusalCode::CommandFailed, "the command printed too much")),
             Ending::Exited(0) => first_json(&stdout)
                 .map(Some)
-                .ok_or_else(|| Refused::new(RefusalCode::CommandFailed, "the command's answer was not understood")),
+                .ok_or_else(|| Refused::new(RefusalCode::CommandFailed, "the command's output could not be parsed")),
             Ending::Exited(_) => Ok(None),
         }
     }
 
-    /// As [`Gateway::ask`], where an error has no meaning of its own.
+    /// Like [`Gateway::ask`], for commands whose failure has no special meaning.
     pub(super) async fn expect<T: DeserializeOwned>(&self, arguments: &[&str]) -> Result<T, Refused> {
-        let failed = || Refused::new(RefusalCode::CommandFailed, "the command ended with an error");
+        let failed = || Refused::new(RefusalCode::CommandFailed, "the command failed");
         self.ask(arguments).await?.ok_or_else(failed)
     }
 
-    /// The devices that it knows.
+    /// The devices that the gateway knows.
     pub(super) async fn devices(&self) -> Result<Devices, Refused> {
         Ok(self.expect::<DeviceList>(&["devices", "list"]).await?.into())
     }
 }
 
-/// The first object in an output; warnings of Node's may stand before it. Unknown fields are none of our business.
+/// The first JSON object in an output, which Node's warnings may precede. Unknown fields are ignored.
 pub(super) fn first_json<T: DeserializeOwned>(output: &[u8]) -> Option<T> {
     let start = output.iter().position(|&byte| byte == b'{')?;
     serde_json::Deserializer::from_slice(&output[start..]).into_iter().next()?.ok()

@@ -1,4 +1,4 @@
-//! Why an errand was not carried out, as an answer.
+//! Refused calls as responses.
 
 use std::borrow::Cow;
 
@@ -25,13 +25,13 @@ impl Refused {
     }
 
     pub(super) fn unauthorized() -> Self {
-        Self::new(RefusalCode::Unauthorized, "no ticket for this")
+        Self::new(RefusalCode::Unauthorized, "no valid ticket for this call")
     }
 }
 
 impl From<RuntimeError> for Refused {
     fn from(error: RuntimeError) -> Self {
-        // It was there a moment ago.
+        // It existed a moment ago.
         let code = match &error {
             error if error.is_not_found() => RefusalCode::NoContainer,
             error if error.is_conflict() => RefusalCode::NotRunning,

@@ -1,4 +1,4 @@
-//! Turns a device away: `openclaw devices reject`.
+//! Rejects a device: `openclaw devices reject`.
 
 use clawdeploy_shared::inside::RequestArguments;
 use serde_json::{Value, json};

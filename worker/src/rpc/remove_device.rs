@@ -1,4 +1,4 @@
-//! Shuts a device out that was let in: `openclaw devices remove`.
+//! Removes an approved device: `openclaw devices remove`.
 
 use clawdeploy_shared::inside::{DeviceArguments, RefusalCode};
 use serde_json::{Value, json};
@@ -10,11 +10,11 @@ pub(super) async fn run(gateway: &Gateway, arguments: DeviceArguments) -> Result
     if gateway.ask::<Value>(&["devices", "remove", &id]).await?.is_some() {
         return Ok(json!({}));
     }
-    // OpenClaw has no code for a device that it does not know.
+    // OpenClaw has no code for an unknown device.
     let known = gateway.devices().await?.paired.iter().any(|device| device.device_id == arguments.device_id);
     Err(if known {
-        Refused::new(RefusalCode::CommandFailed, "the command ended with an error")
+        Refused::new(RefusalCode::CommandFailed, "the command failed")
     } else {
-        Refused::new(RefusalCode::UnknownDevice, "no device of this id was let in")
+        Refused::new(RefusalCode::UnknownDevice, "no device with this id was approved")
     })
 }

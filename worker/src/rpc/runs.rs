@@ -1,4 +1,4 @@
-//! Whose turn it is: a command takes a core and hundreds of megabytes, so few run at once.
+//! Limits concurrent commands: each takes a core and hundreds of megabytes.
 
 use std::{
     collections::HashMap,
@@ -12,19 +12,19 @@ use tokio::{
     time::timeout,
 };
 
-/// In one container: two of them beside the gateway would reach its memory limit.
+/// Per container: two beside the gateway would reach its memory limit.
 const PER_INSTANCE: usize = 1;
-/// In all containers, by this worker.
+/// Per worker, over all containers.
 const PER_WORKER: usize = 4;
 
-/// Hands out turns.
+/// Hands out slots.
 #[derive(Debug, Clone)]
 pub(super) struct Runs {
     worker: Arc<Semaphore>,
     instances: Arc<Mutex<HashMap<InstanceId, Weak<Semaphore>>>>,
 }
 
-/// A turn, until it is dropped.
+/// A slot, held until dropped.
 #[derive(Debug)]
 pub(super) struct Turn {
     _instance: OwnedSemaphorePermit,
@@ -38,11 +38,11 @@ impl Default for Runs {
 }
 
 impl Runs {
-    /// Waits for a turn on an instance, in order of arrival, for `patience` at most; `None`: there was none.
+    /// Waits at most `patience` for a slot on an instance, in order of arrival. `None`: there was none.
     pub(super) async fn turn(&self, id: &InstanceId, patience: Duration) -> Option<Turn> {
         let instance = self.of(id);
         let wait = async {
-            // The instance first: who waits for a busy one must not keep a turn from the others.
+            // The instance first: waiting for a busy one must not keep a slot from others.
             let instance = instance.acquire_owned().await.ok()?;
             let worker = Arc::clone(&self.worker).acquire_owned().await.ok()?;
             Some(Turn { _instance: instance, _worker: worker })

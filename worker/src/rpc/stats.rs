@@ -1,4 +1,4 @@
-//! What an instance uses, second by second.
+//! The usage of an instance, second by second.
 
 use axum::response::Response;
 use chrono::{DateTime, Utc};
@@ -16,10 +16,10 @@ pub(super) async fn answer(rpc: &Rpc, id: &InstanceId) -> Result<Response, Refus
     let usages = unfold(begin, move |(mut counters, before)| {
         let (usage, id) = (usage.clone(), id.clone());
         async move {
-            // Of a container that has ended the engine still tells, of nothing.
+            // For an exited container the engine still reports, with zeros.
             let now = counters.next().await?.ok().filter(|now| now.pids > 0)?;
             let now = (Utc::now(), now);
-            // Two make a difference.
+            // A rate needs two measurements.
             let told = match before {
                 Some(before) => Some(between(before, now, usage.disk(&id).await)),
                 None => None,

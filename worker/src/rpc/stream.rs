@@ -1,4 +1,4 @@
-//! Answers that go on: a JSON value a line, for as long as somebody listens.
+//! Streaming responses: one JSON value per line while the client listens.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -15,12 +15,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Lines that wait for whoever listens.
+/// Lines buffered for a slow client.
 const QUEUE: usize = 64;
-/// Between two signs of life; whoever hung up is noticed by them.
+/// Delay between two keep-alives, which also detect a disconnected client.
 const ALIVE: Duration = Duration::from_secs(5);
 
-/// Answers with what `values` yields, to its end or until the worker drains.
+/// Responds with the items of `values`, until they end or the worker drains.
 pub(super) fn answer<T>(values: impl Stream<Item = T> + Send + 'static, draining: CancellationToken) -> Response
 where
     T: Serialize + Send,

@@ -1,4 +1,4 @@
-//! Opens terminals, and attaches WebSockets to them.
+//! Opens terminals and attaches WebSockets to them.
 
 use axum::{
     body::Bytes,
@@ -21,7 +21,7 @@ use clawdeploy_shared::{
 use super::{Rpc, admitted, container, read, refusal::Refused};
 use crate::terminal::OpenError;
 
-/// Room that a message has beyond the input that it may carry.
+/// Room in a message beyond its input.
 const MESSAGE_CAP: usize = 2 * INPUT_CAP;
 
 pub(super) async fn open(rpc: &Rpc, instance: &InstanceId, arguments: OpenArguments) -> Result<(), Refused> {
@@ -33,7 +33,7 @@ pub(super) async fn open(rpc: &Rpc, instance: &InstanceId, arguments: OpenArgume
     })
 }
 
-/// GET with `Upgrade: websocket`: the arguments are in a header, and the ticket is for those.
+/// GET with `Upgrade: websocket`. The arguments are in a header, and the ticket covers them.
 pub(super) async fn attach(
     State(rpc): State<Rpc>,
     params: RawPathParams,

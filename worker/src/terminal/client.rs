@@ -1,4 +1,4 @@
-//! One WebSocket that is attached to a terminal.
+//! A WebSocket attached to a terminal.
 
 use std::time::Duration;
 
@@ -10,31 +10,31 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// Messages that wait for the socket.
+/// Most messages buffered for the socket.
 const QUEUE: usize = 4;
-/// How long the socket may take for one.
+/// Time limit for sending one message.
 const WRITE_LIMIT: Duration = Duration::from_secs(30);
-/// How long the other side may take to say farewell too. A socket that is closed with something unread loses what was sent.
+/// How long the other side may take to close too. Closing a socket with unread data loses what was sent.
 const FAREWELL_LIMIT: Duration = Duration::from_secs(5);
-/// Between two signs of life.
+/// Delay between two pings.
 pub(super) const PING: Duration = Duration::from_secs(20);
-/// Without any for so long, the other side is taken for dead.
+/// A client silent for this long counts as dead.
 const DEAD_AFTER: Duration = Duration::from_secs(50);
 
 #[derive(Debug)]
 pub(super) struct Client {
     out: Sender<Message>,
     input: SplitStream<WebSocket>,
-    /// Up to where output was sent.
+    /// Offset up to which output was sent.
     pub(super) sent: u64,
-    /// Up to where it was acknowledged. What there was when it attached needs no acknowledgement.
+    /// Offset up to which it was acknowledged. Output from before the attach needs no acknowledgement.
     pub(super) acked: u64,
-    /// When the last word of it came.
+    /// When the client was last heard.
     heard_at: Instant,
     pub(super) ping_at: Instant,
 }
 
-/// What a client says.
+/// The messages from a client.
 #[derive(Debug)]
 pub(super) struct Said<'a> {
     input: &'a mut SplitStream<WebSocket>,
@@ -42,7 +42,7 @@ pub(super) struct Said<'a> {
 }
 
 impl Said<'_> {
-    /// What it says next; `None`: it is gone.
+    /// Its next message. `None`: it is gone.
     pub(super) async fn next(said: Option<Self>) -> Option<Message> {
         let Some(said) = said else { return std::future::pending().await };
         let message = said.input.next().await?.ok()?;
@@ -51,14 +51,14 @@ impl Said<'_> {
     }
 }
 
-/// Room for one message; `None`: whom it is for is gone.
+/// Waits for room for one message. `None`: the recipient is gone.
 pub(super) async fn room(out: Option<&Sender<Message>>) -> Option<OwnedPermit<Message>> {
     let Some(out) = out else { return std::future::pending().await };
     out.clone().reserve_owned().await.ok()
 }
 
 impl Client {
-    /// Greets, and says that what is between `from` and `end` follows.
+    /// Greets the client and announces the output between `from` and `end`.
     pub(super) fn greet(socket: WebSocket, from: u64, end: u64, reset: bool) -> Self {
         let (mut sink, input) = socket.split();
         let (out, mut queue) = mpsc::channel::<Message>(QUEUE);
@@ -78,24 +78,24 @@ impl Client {
         client
     }
 
-    /// What is said to it, and what it says: both are waited for at once.
+    /// Both directions, to be awaited at once.
     pub(super) fn halves(&mut self) -> (&Sender<Message>, Said<'_>) {
         (&self.out, Said { input: &mut self.input, heard_at: &mut self.heard_at })
     }
 
-    /// Tells it something now, if there is room.
+    /// Sends a message if there is room.
     pub(super) fn try_tell(&self, message: &FromServer) {
         let _ = self.out.try_send(Message::Text(text(message).into()));
     }
 
-    /// Asks for a sign of life; false: there was none for too long.
+    /// Sends a ping. False: the client was silent for too long.
     pub(super) fn ping(&mut self, now: Instant) -> bool {
         self.ping_at = now + PING;
         let _ = self.out.try_send(Message::Ping(Vec::new().into()));
         now.duration_since(self.heard_at) < DEAD_AFTER
     }
 
-    /// Says a last word and closes, in its own time.
+    /// Sends a last message and closes, in the background.
     pub(super) fn farewell(mut self, word: Option<FromServer>, code: u16) {
         tokio::spawn(timeout(FAREWELL_LIMIT, async move {
             if let Some(word) = word {
@@ -107,15 +107,15 @@ impl Client {
         }));
     }
 
-    /// Another one takes its place.
+    /// Closes it because another client takes its place.
     pub(super) fn replaced(self) {
         let message = "The terminal was opened in another window.".to_owned();
         self.farewell(Some(FromServer::Error { code: "attached_elsewhere".to_owned(), message }), close::ELSEWHERE);
     }
 
-    /// It has acknowledged nothing for too long.
+    /// Closes it because it acknowledged nothing for too long.
     pub(super) fn stalled(self) {
-        let message = "This window did not keep up, and was detached. The terminal goes on.".to_owned();
+        let message = "This window did not keep up and was detached. The terminal is still open.".to_owned();
         self.farewell(Some(FromServer::Error { code: "stalled".to_owned(), message }), close::STALLED);
     }
 }

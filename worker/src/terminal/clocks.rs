@@ -1,4 +1,4 @@
-//! When what is due in a terminal.
+//! The timers of a terminal.
 
 use std::time::Duration;
 
@@ -7,28 +7,28 @@ use tokio::time::Instant;
 
 use crate::config::TerminalLimits;
 
-/// How long more output may be waited for before what is there is sent.
+/// How long output is buffered to wait for more.
 const LINGER: Duration = Duration::from_millis(2);
-/// How long nothing may be acknowledged while the program is kept waiting.
+/// How long a client may acknowledge nothing while the program is blocked.
 const STALL: Duration = Duration::from_secs(10);
-/// Bytes a second that are read where nobody looks.
+/// Bytes per second read while nobody is attached.
 const UNSEEN_RATE: u64 = 4 << 20;
-/// Notice before an end that is due, at most.
+/// Longest notice before a timed end.
 const NOTICE: Duration = Duration::from_mins(1);
-/// How long what a program printed before its end may take to whoever is attached.
+/// How long sending the last output may take after the program has ended.
 const LAST_WORDS: Duration = Duration::from_secs(30);
-/// Nothing is due before.
+/// Longest time between two checks.
 const LATER: Duration = Duration::from_mins(1);
 
 #[derive(Debug)]
 pub(super) struct Clocks {
-    /// Since when nobody is attached.
+    /// When the last client detached.
     pub(super) detached_at: Option<Instant>,
-    /// Since when the program is kept waiting.
+    /// Since when the program has been blocked.
     pub(super) blocked_at: Option<Instant>,
-    /// When output that was gathered leaves.
+    /// When buffered output is sent.
     pub(super) flush_at: Option<Instant>,
-    /// Before which nothing more is read where nobody looks.
+    /// The earliest next read while nobody is attached.
     pub(super) read_at: Option<Instant>,
     /// When the program ended.
     pub(super) ended_at: Option<Instant>,
@@ -55,7 +55,7 @@ impl Clocks {
 
     pub(super) fn attached(&mut self) {
         (self.detached_at, self.blocked_at, self.flush_at, self.read_at) = (None, None, None, None);
-        // Whoever comes is told again.
+        // A new client is warned again.
         (self.told_of_age, self.told_of_idleness) = (false, false);
     }
 
@@ -63,7 +63,7 @@ impl Clocks {
         (self.typed_at, self.told_of_idleness) = (now, false);
     }
 
-    /// So much was read: when more may be, and when it leaves.
+    /// Records a read: sets when to read again and when to send.
     pub(super) fn read(&mut self, now: Instant, bytes: usize, seen: bool, gathers: bool) {
         if !seen {
             let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
@@ -73,7 +73,7 @@ impl Clocks {
         }
     }
 
-    /// Whether the program was kept waiting for too long.
+    /// Whether the program was blocked for too long.
     pub(super) fn is_stalled(&mut self, now: Instant, goes_on: bool) -> bool {
         if goes_on || self.detached_at.is_some() {
             self.blocked_at = None;
@@ -82,11 +82,11 @@ impl Clocks {
         now.duration_since(*self.blocked_at.get_or_insert(now)) >= STALL
     }
 
-    /// Why the terminal has to end now, or else what is to be told.
+    /// Why the terminal must end now, or else a warning to send.
     pub(super) fn due(&mut self, now: Instant, limits: TerminalLimits) -> (Option<TerminalEnd>, Option<FromServer>) {
         let passed = |since: Option<Instant>, limit| since.is_some_and(|since| now.duration_since(since) >= limit);
         if self.ended_at.is_some() {
-            // It waits for somebody to take its last words.
+            // It waits for a client to take its last output.
             let over = passed(self.detached_at, limits.detach) || passed(self.ended_at, limits.detach.max(LAST_WORDS));
             return (over.then_some(TerminalEnd::Exited), None);
         }
@@ -113,7 +113,7 @@ impl Clocks {
         (None, None)
     }
 
-    /// When to look again.
+    /// When to check again.
     pub(super) fn next(&self, now: Instant, limits: TerminalLimits, ping_at: Option<Instant>) -> Instant {
         let after = |since: Option<Instant>, limit| since.map(|since| since + limit);
         let notices =
@@ -124,7 +124,7 @@ impl Clocks {
         });
         let others = [
             ping_at,
-            // One that has passed waits for room, not for a time.
+            // A passed time waits for room, not for a time.
             self.flush_at.filter(|at| *at > now),
             self.read_at.filter(|at| *at > now),
             after(self.blocked_at, STALL),
@@ -141,7 +141,7 @@ fn notice(limit: Duration) -> Duration {
     NOTICE.min(limit / 2)
 }
 
-/// How long a terminal is left alone about a limit.
+/// How long a terminal gets no warning about a limit.
 fn unwarned(limit: Duration) -> Duration {
     limit.saturating_sub(notice(limit))
 }

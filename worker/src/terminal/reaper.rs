@@ -1,9 +1,9 @@
-//! Sees to it that nothing of a terminal outlives it, whatever becomes of this worker.
+//! Ends everything of a terminal with it, even if the worker is killed.
 //!
-//! The engine has no way to end a command, and one with a terminal does not even notice that its client is gone. A command
-//! without one does: its input ends. So in each container with terminals there is one such command, which knows the
-//! session of each terminal and ends it when it is told to, or when its own input ends because the worker was killed.
-//! It runs as the container's user, which is all that it takes to signal the processes of that user.
+//! The engine cannot kill a command, and one with a TTY does not notice that its client is gone. A command without one
+//! does: its input ends. So each container with terminals runs one such command, the reaper. It knows the session of
+//! each terminal and ends it when told to, or when its own input ends because the worker was killed. It runs as the
+//! container's user, which suffices to signal that user's processes.
 
 use std::{
     collections::HashMap,
@@ -23,12 +23,12 @@ use super::shell::VARIABLE;
 use crate::runtime::{Reference, Runtime, RuntimeError};
 
 const SCRIPT: &str = include_str!("reaper.sh");
-/// Its name among the processes.
+/// Its process name.
 const NAME: &str = "clawdeploy-reaper";
-/// It reads a line as soon as there is one.
+/// Time limit of a write. It reads each line at once.
 const WRITE_LIMIT: Duration = Duration::from_secs(2);
 
-/// How long it may take to find and end what another worker has left.
+/// How long finding and ending a lost worker's terminals may take.
 const STRANGERS_LIMIT: Duration = Duration::from_secs(5);
 
 /// The reapers of all containers with terminals of this worker.
@@ -41,7 +41,7 @@ pub(super) struct Reapers {
 #[derive(Debug, Default)]
 struct Reaper {
     input: Option<UnixStream>,
-    /// Terminals for whose sake it is there.
+    /// Number of terminals that need it.
     users: usize,
     /// Sessions that it knows.
     sessions: Vec<u32>,
@@ -52,7 +52,7 @@ impl Reapers {
         Self { runtime, containers: Arc::default() }
     }
 
-    /// Has one there before a terminal begins in `container`. Whoever enters leaves.
+    /// Ensures a reaper before a terminal begins in `container`. Each call needs a matching `leave`.
     pub(super) async fn enter(&self, container: &Reference) -> Result<(), RuntimeError> {
         let reaper = self.of(container);
         let mut reaper = reaper.lock().await;
@@ -68,7 +68,7 @@ impl Reapers {
         Ok(())
     }
 
-    /// Makes the session of a terminal known.
+    /// Registers the session of a terminal.
     pub(super) async fn watch(&self, container: &Reference, session: u32) {
         let reaper = self.of(container);
         let mut reaper = reaper.lock().await;
@@ -76,7 +76,7 @@ impl Reapers {
         self.tell(container, &mut reaper, &format!("+{session}\n")).await;
     }
 
-    /// Ends a session, if it is known, and goes with the last terminal.
+    /// Ends a session, if registered, and the reaper with the last terminal.
     pub(super) async fn leave(&self, container: &Reference, session: Option<u32>) {
         let reaper = self.of(container);
         let mut reaper = reaper.lock().await;
@@ -86,14 +86,14 @@ impl Reapers {
         }
         reaper.users = reaper.users.saturating_sub(1);
         if reaper.users == 0 {
-            // The end of its input: it ends what is left and goes.
+            // Closing its input makes it end what is left and exit.
             reaper.input = None;
             let mut containers = self.containers.lock().unwrap_or_else(PoisonError::into_inner);
             containers.remove(container);
         }
     }
 
-    /// Ends terminals of which this worker knows nothing but their ids: those of a worker that is gone.
+    /// Ends terminals of a lost worker, of which only the ids are known.
     pub(super) async fn end_strangers(
         &self,
         container: &Reference,
@@ -102,7 +102,7 @@ impl Reapers {
         let mut input = self.start(container).await?;
         let lines = lines(terminals.iter().map(|id| format!("?{VARIABLE}={id}")));
         let _ = timeout(WRITE_LIMIT, input.write_all(lines.as_bytes())).await;
-        // It goes when it has read them: its input ends here.
+        // It exits after reading them, because its input ends here.
         let _ = timeout(WRITE_LIMIT, input.shutdown()).await;
         let _ = timeout(STRANGERS_LIMIT, input.read_to_end(&mut Vec::new())).await;
         Ok(())
@@ -118,7 +118,7 @@ impl Reapers {
         Ok(self.runtime.attach_exec(&exec, false).await?.stream)
     }
 
-    /// Writes a line to it; to another one, where it was killed by somebody.
+    /// Writes a line to the reaper, or to a new one if it was killed.
     async fn tell(&self, container: &Reference, reaper: &mut Reaper, line: &str) {
         let told = match &mut reaper.input {
             Some(input) => {
@@ -130,7 +130,7 @@ impl Reapers {
             return;
         }
         reaper.input = None;
-        // A container that has ended has nothing left to be ended either.
+        // An exited container has nothing left to end.
         let Ok(mut input) = self.start(container).await else { return };
         let known = lines(reaper.sessions.iter().map(|session| format!("+{session}")));
         let lines = if line.starts_with('-') { known + line } else { known };

@@ -1,9 +1,9 @@
-//! The last output of a terminal, by the offset of each byte in all that it ever printed.
+//! The last output of a terminal, addressed by the offset of each byte since its start.
 
-/// How much is kept, in bytes.
+/// Capacity in bytes.
 pub(super) const CAP: usize = 1 << 20;
 
-/// A ring of bytes. It takes memory as it fills.
+/// A ring of bytes. Its memory grows as it fills.
 #[derive(Debug, Default)]
 pub(super) struct Ring {
     bytes: Vec<u8>,
@@ -35,7 +35,7 @@ impl Ring {
         }
     }
 
-    /// Up to `most` bytes from an offset, or from the nearest one that is kept.
+    /// Up to `most` bytes from an offset, or from the nearest kept one.
     pub(super) fn read(&self, from: u64, most: usize) -> Vec<u8> {
         let from = from.clamp(self.start(), self.end);
         let length = usize::try_from(self.end - from).unwrap_or(CAP).min(most);
@@ -47,8 +47,8 @@ impl Ring {
         read
     }
 
-    /// Where somebody who has seen nothing begins: at the oldest byte, or, where older ones are gone, behind the next end
-    /// of a line, so that it is not in the middle of something.
+    /// Where a new client begins: at the oldest byte, or if older ones are gone, after the next end of a line, so that
+    /// it does not start in the middle of something.
     pub(super) fn beginning(&self) -> u64 {
         let start = self.start();
         if start == 0 {
@@ -59,7 +59,7 @@ impl Ring {
     }
 }
 
-/// Where the byte of an offset is.
+/// Position of an offset in the ring.
 fn place(offset: u64) -> usize {
     usize::try_from(offset % CAP as u64).unwrap_or_default()
 }
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn what_was_printed_last_is_there_at_its_offsets() {
-        // Against the plain truth, in pieces of all sizes.
+        // Compared with a plain buffer, in pieces of all sizes.
         let mut all = Vec::new();
         let mut ring = Ring::default();
         for (turn, size) in

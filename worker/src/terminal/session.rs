@@ -1,12 +1,11 @@
-//! One terminal: a task that has its streams, its output and the WebSocket that is attached.
+//! One terminal: a task with its streams, its output and the attached WebSocket.
 //!
-//! Output goes into the ring first, and from there to whoever is attached, who is behind by some offset. That makes a replay
-//! the same as going on. Small output leaves at once, so that an echo is not late; of much output as much is gathered as
-//! fits a message.
+//! Output goes into the ring first and from there to the client, which is behind by some offset. So a replay works like
+//! normal sending. Small output is sent at once, to keep echoes fast. Large output is gathered to fill a message.
 //!
-//! Reading from the program stops while [`WINDOW`] bytes are not acknowledged, so that Ctrl-C works at once however slow the
-//! browser. It does not stop for long: a container whose terminal nobody reads takes ten seconds to be stopped. Who does
-//! not acknowledge anything is detached, and then the output only goes into the ring.
+//! Reading from the program stops while [`WINDOW`] bytes are unacknowledged, so that Ctrl-C works at once even with a
+//! slow browser. It does not stop for long, because a container with an unread terminal takes ten seconds to stop. A
+//! client that acknowledges nothing is detached, and the output then only goes into the ring.
 
 use std::{collections::VecDeque, io};
 
@@ -30,20 +29,20 @@ use crate::config::TerminalLimits;
 
 /// Longest message of output, in bytes.
 const MESSAGE: usize = 64 << 10;
-/// Output of less than this is not kept waiting for more, in bytes.
+/// Output of less than this is sent without waiting for more, in bytes.
 const SMALL: u64 = 2 << 10;
-/// What is read from the program at once, in bytes.
+/// Size of one read from the program, in bytes.
 const READ: usize = 16 << 10;
-/// Input that waits for the program, in bytes; more is not taken from the WebSocket.
+/// Most input buffered for the program, in bytes. Beyond that the WebSocket is not read.
 const INPUT_CAP: usize = 1 << 20;
-/// What a session is told.
+/// Orders to a session.
 #[derive(Debug)]
 pub(super) enum Order {
     Attach { socket: Box<WebSocket>, from: Option<u64> },
     End(TerminalEnd),
 }
 
-/// How it came to its end.
+/// How it ended.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Outcome {
     pub(super) reason: TerminalEnd,
@@ -67,7 +66,7 @@ pub(super) struct Session {
     bytes_in: u64,
     /// The program has ended.
     ended: bool,
-    /// With this, as far as it is known.
+    /// Its exit code, if known.
     exit_code: Option<i64>,
     clocks: Clocks,
 }
@@ -103,7 +102,7 @@ impl Session {
         }
     }
 
-    /// Runs until the terminal has ended. Then the program's streams are let go of, and what is left of it is to be ended.
+    /// Runs until the terminal has ended. The caller then ends what is left of the program.
     pub(super) async fn run(mut self, mut orders: Receiver<Order>) -> Outcome {
         let reason = loop {
             let now = Instant::now();
@@ -127,7 +126,7 @@ impl Session {
                         self.over().await;
                     }
                 }
-                // The program has ended; its last output tells more.
+                // The program has ended. Its last output tells more.
                 Event::Wrote(Err(_)) => self.forget_input(),
                 Event::Readable(Err(_)) => self.over().await,
                 Event::Due => {}
@@ -140,18 +139,18 @@ impl Session {
     fn may_read(&self) -> bool {
         let Some(client) = &self.client else { return !self.ended };
         let end = self.ring.end();
-        // A program that waits for its output to be read does not take its input, behind which the acknowledgement may be.
+        // A program that blocks on its output does not read its input, and the acknowledgement may be behind that.
         let within = end - client.acked < WINDOW || self.waiting >= INPUT_CAP;
-        // What was not sent yet is not written over.
+        // Unsent output is not overwritten.
         !self.ended && within && end + READ as u64 <= client.sent + CAP as u64
     }
 
-    /// Output that was not sent yet.
+    /// Number of unsent bytes of output.
     fn unsent(&self) -> u64 {
         self.client.as_ref().map_or(0, |client| self.ring.end() - client.sent)
     }
 
-    /// Sees to what is due; a reason if the terminal has to end.
+    /// Handles the timers. Returns a reason if the terminal must end.
     fn look(&mut self, now: Instant) -> Option<TerminalEnd> {
         let may_read = self.may_read();
         if self.clocks.is_stalled(now, may_read || self.ended)
@@ -206,7 +205,7 @@ impl Session {
         }
     }
 
-    /// Takes what the program has printed; false: it has ended.
+    /// Reads the program's output. False: it has ended.
     fn pull(&mut self) -> bool {
         let mut buffer = [0; READ];
         match self.read.try_read(&mut buffer) {
@@ -222,7 +221,7 @@ impl Session {
         true
     }
 
-    /// The program has ended.
+    /// Handles the end of the program.
     async fn over(&mut self) {
         self.forget_input();
         self.clocks.ended_at = Some(Instant::now());
@@ -254,7 +253,7 @@ impl Session {
         self.clocks.detached_at = Some(Instant::now());
     }
 
-    /// What was said by whoever is attached; true: the terminal is to end.
+    /// Handles a client's message. True: the terminal must end.
     fn heard(&mut self, message: Message) -> bool {
         match message {
             Message::Binary(bytes) => {
@@ -276,7 +275,7 @@ impl Session {
                 }
                 Ok(FromClient::Resize { cols, rows }) => self.shell.resize(Size { cols, rows }.clamped()),
                 Ok(FromClient::Close) => return true,
-                // Of a later version, or nonsense: neither is worth the terminal.
+                // A message of a later version, or garbage. Not worth ending the terminal.
                 Err(_) => {}
             },
             Message::Close(_) => self.detach(),
@@ -303,7 +302,7 @@ impl Session {
     async fn end(self, reason: TerminalEnd) -> Outcome {
         let exit_code = self.exit_code;
         let reason = match reason {
-            // One that ended with its container has ended by no doing of its own.
+            // A program that ended with its container did not exit by itself.
             TerminalEnd::Exited if !self.shell.container_runs(exit_code).await => TerminalEnd::Stopped,
             other => other,
         };

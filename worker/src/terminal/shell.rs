@@ -1,8 +1,8 @@
 //! The program in a terminal: a shell in the container, or one of a few commands.
 //!
-//! `/bin/sh` begins it: it says which process it is, sets the size (the engine could only do that later, and what is started
-//! at once would see none), makes the kernel take it and not the gateway where memory is short, and gives its place to the program. Nothing that
-//! anybody typed is among its words.
+//! `/bin/sh` starts it: it reports its process id, sets the size (the engine could only do that later, too late for a
+//! program started at once), makes the kernel prefer it over the gateway when memory runs out, and replaces itself by
+//! the program. Its arguments hold nothing that anybody typed.
 
 use std::time::Duration;
 
@@ -29,31 +29,32 @@ shift 2
 cd 2>/dev/null
 command -v bash >/dev/null 2>&1 && exec bash
 exec sh"#;
-/// What it says first, up to its process id.
+/// Prefix of the process id in its output.
 const SAYS_PID: &[u8] = b"\x1b]7700;";
-/// What ends that.
+/// Terminator of the process id.
 const BELL: u8 = 7;
-/// It says so within milliseconds; a container at its limits may take longer.
+/// Time limit for reporting its process id. Normally it takes milliseconds, but a container at its limits may take
+/// longer.
 const FIRST_WORDS: Duration = Duration::from_secs(5);
-/// How much it may say before, in bytes: the engine's own complaint, if there is no shell.
+/// Most bytes before the process id: the engine's error message, if there is no shell.
 const FIRST_CAP: usize = 4096;
-/// How long the engine may take to note how a program ended.
+/// How long the engine may take to record a program's exit.
 const EXIT_LIMIT: Duration = Duration::from_secs(2);
 const EXIT_POLL: Duration = Duration::from_millis(20);
 
-/// By this argument a terminal's first process is known, also to a worker that did not start it.
+/// Argument that marks a terminal's first process, so that other workers recognize it.
 pub(super) const MARK: &str = "clawdeploy-terminal:";
-/// By this variable its processes are known inside of the container.
+/// Environment variable that marks its processes inside the container.
 pub(super) const VARIABLE: &str = "CLAWDEPLOY_TERMINAL";
 
-/// Why there is no terminal.
+/// Why a terminal could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    #[error("Docker failed")]
+    #[error("a call to Docker failed")]
     Runtime(#[from] RuntimeError),
     #[error("the container has no shell, or did not start it in time")]
     NoShell,
-    #[error("this worker holds as many terminals as it may")]
+    #[error("this worker has reached its limit of terminals")]
     Full,
 }
 
@@ -62,7 +63,7 @@ pub enum OpenError {
 pub(super) struct Opened {
     pub(super) shell: Shell,
     pub(super) stream: UnixStream,
-    /// What it has printed by now.
+    /// What it has printed so far.
     pub(super) first: Bytes,
 }
 
@@ -75,7 +76,7 @@ pub(super) struct Shell {
 }
 
 impl Shell {
-    /// Begins the program, with a reaper beside it that knows it. The process id is for the reaper's farewell.
+    /// Starts the program, with a reaper that knows its session. The process id is for the reaper.
     pub(super) async fn open(
         runtime: &Runtime,
         reapers: &Reapers,
@@ -94,7 +95,7 @@ impl Shell {
         let mut stream = attached.stream;
         let said = timeout(FIRST_WORDS, first_words(&mut stream, attached.first));
         let Ok(Ok(Some((pid, first)))) = said.await else {
-            // Whatever it is, it is not left there.
+            // Whatever it is, it must not stay there.
             let _ = reapers.end_strangers(container, &[terminal_id]).await;
             return Err(OpenError::NoShell);
         };
@@ -105,12 +106,12 @@ impl Shell {
         Ok((Opened { shell, stream, first }, pid))
     }
 
-    /// The window has another size. Of many in a short time the last one counts.
+    /// Sets the window's size. Of several in a short time the last one counts.
     pub(super) fn resize(&self, size: Size) {
         self.size.send_if_modified(|now| std::mem::replace(now, size) != size);
     }
 
-    /// What the program ended with, once its streams have.
+    /// The program's exit code, once its streams have ended.
     pub(super) async fn exit_code(&self) -> Option<i64> {
         let began = Instant::now();
         while began.elapsed() < EXIT_LIMIT {
@@ -123,9 +124,9 @@ impl Shell {
         None
     }
 
-    /// Whether the container goes on, where its program ended with this code.
+    /// Whether the container still runs after its terminal's program exited with this code.
     pub(super) async fn container_runs(&self, exit_code: Option<i64>) -> bool {
-        // What is killed with its container knows it before the engine tells.
+        // The program is killed with its container before the engine reports that.
         let began = Instant::now();
         while self.runs().await {
             if !matches!(exit_code, None | Some(KILLED)) || began.elapsed() >= EXIT_LIMIT {
@@ -139,7 +140,7 @@ impl Shell {
     async fn runs(&self) -> bool {
         match timeout(EXIT_LIMIT, self.runtime.state(&self.container)).await {
             Ok(Ok(state)) => state.is_some_and(|state| state.status == GatewayStatus::Running),
-            // What is not known is no reason to tell of a stop.
+            // If it is not known, assume that the container runs.
             _ => true,
         }
     }
@@ -154,7 +155,7 @@ async fn resize(runtime: Runtime, exec: String, mut size: watch::Receiver<Size>)
     }
 }
 
-/// The words of a command; none: a shell.
+/// The command line of a program. None: a shell.
 fn program(command: Option<TerminalCommand>) -> &'static [&'static str] {
     match command {
         None => &[],
@@ -165,7 +166,7 @@ fn program(command: Option<TerminalCommand>) -> &'static [&'static str] {
     }
 }
 
-/// The process id that it says first, and what comes after that. `None`: it says something else.
+/// Parses the process id that it prints first, and returns what follows. `None`: it printed something else.
 async fn first_words(stream: &mut UnixStream, first: Bytes) -> std::io::Result<Option<(u32, Bytes)>> {
     let mut said = BytesMut::from(&first[..]);
     loop {

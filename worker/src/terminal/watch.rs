@@ -1,4 +1,4 @@
-//! What the database says of this worker's terminals, and what vanished workers have left.
+//! Follows the database for this worker's terminals, and cleans up after vanished workers.
 
 use std::time::Duration;
 
@@ -17,23 +17,23 @@ use crate::{
     runtime::{GatewayStatus, Reference, RuntimeError},
 };
 
-/// Between two looks at the rows of terminals that are open here.
+/// Delay between two reads of the rows of terminals open here.
 const LOOK: Duration = Duration::from_millis(500);
-/// So many looks between two at what others have left.
+/// Number of such reads between two clean-ups.
 const ROUNDS: u32 = 20;
-/// What one look may take.
+/// Time limit of one round.
 const LOOK_LIMIT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, thiserror::Error)]
 enum WatchError {
-    #[error("the database failed")]
+    #[error("a database query failed")]
     Db(#[from] DbError),
-    #[error("Docker failed")]
+    #[error("a call to Docker failed")]
     Runtime(#[from] RuntimeError),
 }
 
 impl Terminals {
-    /// Looks until the worker drains. While it stands by its terminals end, and those of others are none of its business.
+    /// Runs until the worker drains. While it stands by, its terminals end and those of others are left alone.
     pub async fn watch(self, draining: CancellationToken, identity: Identity) {
         tokio::spawn(self.clone().sweep_all(identity.clone()));
         let mut tick = interval(LOOK);
@@ -59,16 +59,16 @@ impl Terminals {
                     steady |= thorough;
                     continue;
                 }
-                Ok(Err(error)) => tracing::warn!(error = chain(&error), "Could not look after terminals"),
-                Err(_) => tracing::warn!("Looking after terminals took too long"),
+                Ok(Err(error)) => tracing::warn!(error = chain(&error), "Could not check the terminals"),
+                Err(_) => tracing::warn!("Checking the terminals took too long"),
             }
             steady = false;
         }
     }
 
-    /// `steady`: the database has answered for a while, so that who is silent in it is gone.
+    /// `steady`: the database has been answering for a while, so that workers without a heartbeat are gone.
     async fn look(&self, thorough: bool, steady: bool) -> Result<(), WatchError> {
-        // Taken before the rows: a row is there before its terminal.
+        // Read before the rows: a row exists before its terminal.
         let ours: Vec<TerminalId> = self.held().keys().copied().collect();
         let mut conn = self.0.db.conn().await?;
         let rows = terminal::held(&mut conn, &self.0.worker).await?;
@@ -99,7 +99,8 @@ impl Terminals {
         Ok(())
     }
 
-    /// Ends what workers have left that were killed at the wrong moment, in all containers; once, when this worker starts.
+    /// Ends, in all containers, terminals of workers that were killed at the wrong moment. Runs once, when this worker
+    /// starts.
     async fn sweep_all(self, identity: Identity) {
         identity.works().await;
         let swept = async {
@@ -134,7 +135,7 @@ impl Terminals {
         let open = terminal::open_among(&mut *self.0.db.conn().await?, &there).await?;
         let left: Vec<TerminalId> = there.into_iter().filter(|id| !open.contains(id)).collect();
         if !left.is_empty() {
-            tracing::warn!(%container, terminals = left.len(), "Ends terminals that were left by another worker");
+            tracing::warn!(%container, terminals = left.len(), "Ending terminals left by another worker");
             self.0.reapers.end_strangers(container, &left).await?;
         }
         Ok(())

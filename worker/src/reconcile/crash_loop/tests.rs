@@ -1,6 +1,6 @@
 use super::*;
 
-/// One container whose story is told by the second.
+/// One container whose history is told by the second.
 struct Story {
     deaths: Deaths,
     container: &'static str,
@@ -29,7 +29,7 @@ impl Story {
         self.deaths.look(&Reference::new(self.container), restart_count, Self::at(second));
     }
 
-    /// It ends, and the engine's policy starts it for the n-th time in a row.
+    /// It exits, and the restart policy starts it for the n-th time in a row.
     fn crash(&self, second: i64, nth: i64) {
         self.tell(second, InstanceAction::Die);
         self.look(second, nth);
