@@ -1,14 +1,14 @@
-//! Requests to servers of others.
+//! HTTP clients for external servers.
 //!
-//! TLS goes by the authorities that this machine trusts. No redirect is followed and no proxy is asked, so a request goes to the
-//! address it was meant for and nowhere else.
+//! TLS trusts the certificate authorities of this machine. Redirects and proxies are not followed, so a request only goes to the
+//! address it was meant for.
 
 use std::sync::Arc;
 
 use reqwest::{ClientBuilder, redirect::Policy};
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 
-/// A client could not be made.
+/// Why a client could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     #[error("this machine trusts no certificate authority; install ca-certificates")]
@@ -17,7 +17,7 @@ pub enum ClientError {
     Tls(#[from] rustls::Error),
 }
 
-/// Prepares a client; time limits are the caller's to set.
+/// Prepares a client. The caller sets its time limits.
 pub fn client() -> Result<ClientBuilder, ClientError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -29,6 +29,6 @@ pub fn client() -> Result<ClientBuilder, ClientError> {
         .with_root_certificates(roots)
         .with_no_client_auth();
     let builder = reqwest::Client::builder().tls_backend_preconfigured(tls);
-    // Each client asks one server once or twice: an idle connection would only be closed by the server at a bad moment.
+    // A client sends one or two requests, so idle connections have no use.
     Ok(builder.redirect(Policy::none()).no_proxy().referer(false).pool_max_idle_per_host(0))
 }

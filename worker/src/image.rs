@@ -1,9 +1,9 @@
-//! Makes the image that every instance runs, from one of three sources: a release of the `openclaw` package on a Node
-//! base, a repository with its own Dockerfile, or an image that others built.
+//! Builds the image for all instances from one of three sources: a release of the `openclaw` package on a Node base, a
+//! repository with its own Dockerfile, or an existing image of a registry.
 //!
-//! The Dockerfile of a release is part of this binary and the whole context; that of a repository is packed from git's
-//! objects. So what is built depends on settings only, never on files that lie about. A build touches no tag before it has
-//! succeeded: until then, and when it fails, is cancelled or is killed, the image in use stays the one it was.
+//! A release's Dockerfile is part of this binary and is its whole context; a repository's context is packed from git
+//! objects. So a build depends on settings only, never on stray files. It touches no tag before it has succeeded: if it
+//! fails, is cancelled or is killed, the image in use stays the same.
 
 mod base;
 mod build;

@@ -1,13 +1,13 @@
-//! What runs the gateways, as verbs that may be repeated.
+//! The engine that runs the gateways, as verbs that may be repeated.
 //!
-//! Whoever uses it does not see which engine it is: each verb says what is to be so, and a match says how each engine brings
-//! it about. Two rules hold for all of them:
-//! - A verb is idempotent. A job that is picked up after a crash, or after an answer that was lost on its way, calls it
-//!   again: what is there already is adopted, what is gone already counts as done.
-//! - It acts on a gateway by the id that the engine gave it, never by a name. A worker that lost its lease can then not touch
-//!   the gateway that its successor has made under the same name.
+//! Callers do not see which engine it is: each verb states what is wanted, and a match implements it for each engine.
+//! Two rules hold for all of them:
+//! - A verb is idempotent. After a crash or a lost response it is called again: an existing object is reused, and a
+//!   missing one counts as removed.
+//! - It addresses a gateway by its engine's id, never by name. So a worker that lost its lease cannot touch the gateway
+//!   that its successor made under the same name.
 //!
-//! What belongs to one engine alone, image builds for instance, matches on it where it is used.
+//! What only one engine has, such as image builds, is matched on where it is used.
 
 use std::{
     collections::HashSet,
@@ -37,7 +37,7 @@ mod error;
 mod gateway;
 pub(crate) mod printed;
 
-/// The engine that runs this installation's gateways. Cheap to clone; clones share its connection.
+/// The engine that runs this installation's gateways. Cheap to clone; clones share the connection.
 #[derive(Debug, Clone)]
 pub enum Runtime {
     Docker(Docker),
@@ -45,28 +45,29 @@ pub enum Runtime {
 
 /// The engine itself.
 impl Runtime {
-    /// Fails unless it answers.
+    /// Fails unless the engine answers.
     pub async fn ping(&self) -> Result<(), RuntimeError> {
         match self {
             Self::Docker(docker) => Ok(docker.ping().await.map(drop)?),
         }
     }
 
-    /// CPUs that it has for gateways, in thousandths.
+    /// CPU available for gateways, in thousandths of a core.
     pub async fn cpu_millis(&self) -> Result<i32, RuntimeError> {
         match self {
             Self::Docker(docker) => Ok(docker.engine().await?.cpu_millis),
         }
     }
 
-    /// Its own id, where it has one; asked for `anew`, or as it was known last.
+    /// The engine's id, if it has one. With `anew` it is asked for again, else the last known one is returned.
     pub async fn engine_id(&self, anew: bool) -> Result<Option<String>, RuntimeError> {
         match self {
             Self::Docker(docker) => Ok(docker.engine_id(anew).await?),
         }
     }
 
-    /// Says which id is this installation's; an engine with another one is asked for nothing. `None`: it is not known yet.
+    /// Sets the id of this installation's engine. Calls to an engine with another id are refused. `None`: not known
+    /// yet.
     pub fn expect(&self, id: Option<&str>) {
         match self {
             Self::Docker(docker) => docker.expect(id),
@@ -76,21 +77,21 @@ impl Runtime {
 
 /// Images.
 impl Runtime {
-    /// Id of the image that `reference` names now; `None`: the engine has no such image.
+    /// Id of the image that `reference` names now. `None`: the engine has no such image.
     pub async fn image_id(&self, reference: &str) -> Result<Option<String>, RuntimeError> {
         match self {
             Self::Docker(docker) => Ok(docker.image_id(reference).await?),
         }
     }
 
-    /// Version of OpenClaw in an image; `None`: there is no such image, or it does not say.
+    /// Version of OpenClaw in an image. `None`: there is no such image, or it does not say.
     pub async fn image_version(&self, reference: &str) -> Result<Option<String>, RuntimeError> {
         match self {
             Self::Docker(docker) => Ok(docker.image_version(reference).await?),
         }
     }
 
-    /// Images that carry this deployment's label.
+    /// Images with this deployment's label.
     pub async fn list_labelled_images(&self) -> Result<Vec<LabelledImage>, RuntimeError> {
         match self {
             Self::Docker(docker) => Ok(docker.list_labelled_images().await?),
@@ -104,7 +105,7 @@ impl Runtime {
         }
     }
 
-    /// Removes an image and those of its tags that are ours; false: somebody else names it or uses it, so it stays.
+    /// Removes an image with those of its tags that are ours. False: it has another name or is in use, so it stays.
     pub async fn remove_own_image(&self, id: &str, own_tags: &HashSet<String>) -> Result<bool, RuntimeError> {
         match self {
             Self::Docker(docker) => Ok(docker.remove_own_image(id, own_tags).await?),
@@ -128,77 +129,78 @@ impl Runtime {
         }
     }
 
-    /// State of a gateway; `None`: there is none of this id.
+    /// State of a gateway. `None`: no gateway has this id.
     pub async fn state(&self, id: &Reference) -> Result<Option<GatewayState>, RuntimeError> {
         match self {
             Self::Docker(docker) => Ok(docker.inspect_state(id.as_str()).await?),
         }
     }
 
-    /// Where the gateway of the instance that holds `port` is asked, and where its users are sent.
+    /// Address of the gateway of the instance that holds `port`, for probes and users.
     pub fn address(&self, port: u16) -> SocketAddr {
         match self {
             Self::Docker(_) => (Ipv4Addr::LOCALHOST, port).into(),
         }
     }
 
-    /// Port of this host that leads to a gateway; `None`: there is no such gateway, or no such port.
+    /// Port of this host that leads to a gateway. `None`: there is no such gateway or port.
     pub async fn host_port(&self, id: &Reference) -> Result<Option<u16>, RuntimeError> {
         match self {
             Self::Docker(docker) => Ok(docker.host_port(id.as_str()).await?),
         }
     }
 
-    /// What happens to this deployment's gateways, from now on and without a gap, until the engine ends it or an error comes.
+    /// Events of this deployment's gateways, from now on and without a gap, until the engine ends the stream or an
+    /// error occurs.
     pub async fn events(&self) -> Result<BoxStream<'static, Result<InstanceEvent, RuntimeError>>, RuntimeError> {
         match self {
             Self::Docker(docker) => Ok(docker.events().await?.map(|event| Ok(event?)).boxed()),
         }
     }
 
-    /// Sees to it that there is the gateway of `spec`, and returns it. It is not started.
+    /// Ensures that the gateway of `spec` exists and returns it. Does not start it.
     pub async fn ensure_gateway(&self, spec: &GatewaySpec) -> Result<Reference, RuntimeError> {
         match self {
             Self::Docker(docker) => Ok(Reference::new(docker.ensure_container(spec).await?)),
         }
     }
 
-    /// Starts a gateway; one that runs counts as done.
+    /// Starts a gateway. A running one is left as it is.
     pub async fn start(&self, id: &Reference) -> Result<(), RuntimeError> {
         match self {
             Self::Docker(docker) => Ok(docker.start(id.as_str()).await?),
         }
     }
 
-    /// Stops a gateway, which gets `grace` to end. One that has ended, or is gone, counts as done.
+    /// Stops a gateway, with `grace` to exit. A stopped or missing one counts as done.
     pub async fn stop(&self, id: &Reference, grace: Duration) -> Result<(), RuntimeError> {
         match self {
             Self::Docker(docker) => Ok(docker.stop(id.as_str(), grace).await?),
         }
     }
 
-    /// Removes a gateway, running or not; its files stay.
+    /// Removes a gateway, running or not. Its files stay.
     pub async fn remove(&self, id: &Reference) -> Result<(), RuntimeError> {
         match self {
             Self::Docker(docker) => Ok(docker.remove(id.as_str()).await?),
         }
     }
 
-    /// Limits the CPU of a gateway to `millis` thousandths, at once and also while it runs.
+    /// Limits the CPU of a gateway to `millis` thousandths of a core, at once, even while it runs.
     pub async fn set_cpu(&self, id: &Reference, millis: i32) -> Result<(), RuntimeError> {
         match self {
             Self::Docker(docker) => Ok(docker.set_cpu(id.as_str(), millis).await?),
         }
     }
 
-    /// Sees to it that there is the instance's network of `spec`.
+    /// Ensures that the instance's network of `spec` exists.
     pub async fn ensure_network(&self, spec: &NetworkSpec) -> Result<(), RuntimeError> {
         match self {
             Self::Docker(docker) => Ok(docker.ensure_network(spec).await?),
         }
     }
 
-    /// Removes the network of an instance; a missing one counts as done.
+    /// Removes the network of an instance. A missing one counts as done.
     pub async fn remove_network(&self, instance: &InstanceId) -> Result<(), RuntimeError> {
         match self {
             Self::Docker(docker) => Ok(docker.remove_network(instance).await?),
@@ -212,21 +214,21 @@ impl Runtime {
         }
     }
 
-    /// Removes a network that nothing uses; false: something does, so it stays. A missing one counts as done.
+    /// Removes an unused network. False: it is in use and stays. A missing one counts as done.
     pub async fn remove_unused_network(&self, network: &OwnedNetwork) -> Result<bool, RuntimeError> {
         match self {
             Self::Docker(docker) => Ok(docker.remove_unused_network(network).await?),
         }
     }
 
-    /// Sees to it that the firewall's probe has its two networks.
+    /// Ensures that the two networks of the firewall probe exist.
     pub(crate) async fn ensure_probe_networks(&self, place: &ProbePlace) -> Result<(), RuntimeError> {
         match self {
             Self::Docker(docker) => Ok(docker.ensure_probe_networks(place).await?),
         }
     }
 
-    /// Runs the firewall's probe once; its exit code.
+    /// Runs the firewall probe once and returns its exit code.
     pub(crate) async fn run_probe(&self, spec: &ProbeSpec) -> Result<i64, RuntimeError> {
         match self {
             Self::Docker(docker) => Ok(docker.run_probe(spec).await?),
@@ -236,15 +238,16 @@ impl Runtime {
 
 /// The inside of a gateway's container.
 impl Runtime {
-    /// The last `lines` lines of a gateway's output, oldest first, at most 16 KiB, with `secrets` masked. None where there is
-    /// no gateway.
+    /// The last `lines` lines of a gateway's output, oldest first, at most 16 KiB, with `secrets` masked. Empty if
+    /// there is no gateway.
     pub async fn tail(&self, id: &Reference, lines: usize, secrets: &[&str]) -> Result<Vec<String>, RuntimeError> {
         match self {
             Self::Docker(docker) => Ok(docker.tail(id.as_str(), lines, secrets).await?),
         }
     }
 
-    /// Lines of a gateway's output, without control characters: those that there are and, where it is followed, those to come.
+    /// Lines of a gateway's output, without control characters: the existing ones and, if it is followed, the coming
+    /// ones.
     pub(crate) async fn log_lines(
         &self,
         id: &Reference,
@@ -255,14 +258,14 @@ impl Runtime {
         }
     }
 
-    /// What a running gateway has used since its start; `None`: it does not run, or is not there.
+    /// The usage counters of a running gateway since its start. `None`: it does not run or does not exist.
     pub(crate) async fn counters(&self, id: &Reference) -> Result<Option<Counters>, RuntimeError> {
         match self {
             Self::Docker(docker) => Ok(docker.counters(id.as_str()).await?),
         }
     }
 
-    /// The same about once a second, until the gateway ends.
+    /// The same about once a second, until the gateway exits.
     pub(crate) async fn follow_counters(
         &self,
         id: &Reference,
@@ -274,15 +277,15 @@ impl Runtime {
         }
     }
 
-    /// Runs `command` beside a gateway, without a terminal, and waits for its end; it is ended after `limit`.
+    /// Runs `command` beside a gateway, without a TTY, and waits for its end. It is killed after `limit`.
     pub async fn exec(&self, id: &Reference, command: &[&str], limit: Duration) -> Result<Finished, RuntimeError> {
         match self {
             Self::Docker(docker) => Ok(docker.exec(id.as_str(), command, limit).await?),
         }
     }
 
-    /// Prepares `command` beside a gateway, and returns its id. With a `variable` (`NAME=value`) for its environment it gets a
-    /// terminal.
+    /// Prepares `command` beside a gateway and returns its id. With a `variable` (`NAME=value`) for its environment it
+    /// gets a TTY.
     pub(crate) async fn create_exec(
         &self,
         id: &Reference,
@@ -294,21 +297,21 @@ impl Runtime {
         }
     }
 
-    /// Starts a prepared command and takes its streams over.
+    /// Starts a prepared command and takes over its streams.
     pub(crate) async fn attach_exec(&self, exec: &str, tty: bool) -> Result<Attached, RuntimeError> {
         match self {
             Self::Docker(docker) => Ok(docker.attach_exec(exec, tty).await?),
         }
     }
 
-    /// Gives the terminal of a command another size.
+    /// Resizes the TTY of a command.
     pub(crate) async fn resize_exec(&self, exec: &str, cols: u16, rows: u16) -> Result<(), RuntimeError> {
         match self {
             Self::Docker(docker) => Ok(docker.resize_exec(exec, cols, rows).await?),
         }
     }
 
-    /// What a command ended with; `None`: it runs.
+    /// The exit code of a command. `None`: it still runs.
     pub(crate) async fn exec_ended(&self, exec: &str) -> Result<Option<i64>, RuntimeError> {
         match self {
             Self::Docker(docker) => Ok(docker.exec_ended(exec).await?),

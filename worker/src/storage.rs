@@ -19,10 +19,10 @@
 //!     workspace/            0700 1000   mounted at /home/node/workspace
 //! ```
 //!
-//! A tenant writes to `config` and `workspace`, also while we do, and is hostile. So nothing in there is reached by path:
-//! every step starts from an open directory and refuses symbolic links, mount points and whatever leads outside.
-//! Owners and modes are set on open handles, files are read only when they are plain ones, and written as a new file
-//! that is then renamed over the old. Snapshots hold what a tenant wrote, so the same goes for them.
+//! Tenants are hostile and write to `config` and `workspace` at any time. So nothing in there is reached by path: every
+//! step starts from an open directory and refuses symbolic links, mount points and anything that leads outside. Owners
+//! and modes are set on open handles. Only plain files are read, and files are written under a new name and renamed
+//! over the old one. Snapshots hold a tenant's files, so the same applies to them.
 
 mod copy;
 mod dir;
@@ -57,12 +57,12 @@ const QUARANTINE: &str = ".quarantine";
 const MANIFEST: &str = "instance.json";
 const MADE_BY: &str = ".made-by";
 
-/// The data directory. Cheap to clone; every verb may be repeated, and runs on a thread where it may block.
+/// The data directory. Cheap to clone. Every verb may be repeated and runs on a thread where it may block.
 #[derive(Debug, Clone)]
 pub struct Storage {
-    /// As it was set.
+    /// The path from the settings.
     given: Arc<Path>,
-    /// What is there now: a disk may be mounted over it later.
+    /// The directory that is there now: a disk may be mounted over it later.
     inner: Arc<RwLock<Arc<Inner>>>,
 }
 
@@ -88,7 +88,7 @@ impl Inner {
 }
 
 impl Storage {
-    /// Opens `data_dir`, making it where it is missing. Its own path is the operator's and may hold symbolic links.
+    /// Opens `data_dir` and creates it if it is missing. The path is the operator's and may contain symbolic links.
     pub async fn open(data_dir: &Path) -> Result<Self, StorageError> {
         let given: Arc<Path> = Arc::from(data_dir);
         let path = Arc::clone(&given);
@@ -110,7 +110,7 @@ impl Storage {
         (home.join(CONFIG), home.join(WORKSPACE))
     }
 
-    /// Makes the directories of an instance; what is there keeps its content and gets its owner and mode back.
+    /// Creates the directories of an instance. Existing ones keep their content and get their owner and mode back.
     pub async fn create(&self, id: &InstanceId) -> Result<(), StorageError> {
         self.with(id, |inner, id| {
             let home = dir::make(&inner.root, id, 0o700, None)?;
@@ -121,11 +121,11 @@ impl Storage {
         .await
     }
 
-    /// As [`create`](Self::create), noting that the directory was made by `job`, if it was not there.
+    /// Like [`create`](Self::create), and records that `job` created the directory if it was missing.
     pub async fn create_for(&self, id: &InstanceId, job: JobId) -> Result<(), StorageError> {
         self.with(id, move |inner, id| {
             if !dir::is_there(&inner.root, id)? {
-                // Under its name it always says who made it: without, a removal would leave it.
+                // Under its final name it always has its creator recorded. Otherwise a removal would leave it.
                 let home = dir::make(&inner.root, id, 0o700, None)?;
                 dir::write_own_file(&home, MADE_BY, job.to_string().as_bytes())?;
             }
@@ -135,7 +135,7 @@ impl Storage {
         self.create(id).await
     }
 
-    /// Removes the directories of an instance if `job` has made them; false: they are older and stay.
+    /// Removes the directories of an instance if `job` created them. False: they are older and stay.
     pub async fn remove_if_made_by(&self, id: &InstanceId, job: JobId) -> Result<bool, StorageError> {
         let is_older = self
             .with(id, move |inner, id| {
@@ -146,7 +146,7 @@ impl Storage {
                 if made_by.as_deref() == Some(job.to_string().as_bytes()) {
                     return Ok(false);
                 }
-                // Cut short before it could say who made it, or on a disk that was full. Nobody has anything in there.
+                // Interrupted before the creator was recorded, or the disk was full. It holds nobody's files.
                 let home = dir::open(&inner.root, id)?;
                 Ok(dir::is_there(&home, CONFIG)? || dir::is_there(&home, WORKSPACE)?)
             })
@@ -154,13 +154,13 @@ impl Storage {
         if is_older {
             return Ok(false);
         }
-        // Also where it is gone already: an earlier removal may have been cut short.
+        // Even if it is gone: an earlier removal may have been interrupted.
         self.remove(id).await.map(|()| true)
     }
 
-    /// Writes a file of the config directory, whole or not at all, owned by the tenant and readable by nobody else.
+    /// Writes a file of the config directory atomically, owned by the tenant and readable by nobody else.
     ///
-    /// A planted link under that name is replaced, never followed. What an earlier write left half done is removed.
+    /// A planted link of that name is replaced, never followed. Leftovers of an earlier write are removed.
     pub async fn write_config_file(&self, id: &InstanceId, name: &str, bytes: Vec<u8>) -> Result<(), StorageError> {
         let name = dir::checked(name)?;
         self.with(id, move |inner, id| {
@@ -170,7 +170,7 @@ impl Storage {
         .await
     }
 
-    /// Reads a file of the config directory, or `None` where there is none.
+    /// Reads a file of the config directory. `None`: it does not exist.
     ///
     /// The tenant may have put anything there: only a plain file with one name is read, and only up to `cap` bytes.
     pub async fn read_config_file(
@@ -183,8 +183,8 @@ impl Storage {
         self.with(id, move |inner, id| dir::read_file(&inner.root, &format!("{id}/{CONFIG}/{name}"), cap)).await
     }
 
-    /// Gives what is under a name of the config directory another name, whatever it is, and returns that. It is neither read
-    /// nor followed, and nothing is replaced by it.
+    /// Renames whatever has this name in the config directory and returns the new name. It is neither read nor
+    /// followed, and the rename replaces nothing.
     pub async fn keep_config_file(&self, id: &InstanceId, name: &str) -> Result<String, StorageError> {
         let name = dir::checked(name)?;
         self.with(id, move |inner, id| {
@@ -199,7 +199,7 @@ impl Storage {
         self.with(id, |inner, id| dir::is_there(&inner.root, id)).await
     }
 
-    /// Instances that have a directory.
+    /// Instances with a directory.
     pub async fn list(&self) -> Result<Vec<InstanceId>, StorageError> {
         self.blocking(|inner| {
             let names = remove::names(&inner.root).map_err(at("list", &inner.path))?;
@@ -208,14 +208,14 @@ impl Storage {
         .await
     }
 
-    /// Removes the directories of an instance, and its snapshots; its container must be gone. What is missing counts as
+    /// Removes the directories of an instance and its snapshots. Its container must be gone. A missing one counts as
     /// done.
     ///
-    /// The name is free at once; a removal that is cut short leaves the rest in the trash, which the next one of the
-    /// same instance, or [`discard`](Self::discard), takes away.
+    /// The name is free at once. An interrupted removal leaves the rest in the trash, which the next removal of the
+    /// same instance, or [`discard`](Self::discard), deletes.
     pub async fn remove(&self, id: &InstanceId) -> Result<(), StorageError> {
         self.with(id, |inner, id| {
-            // The snapshots first: cut short in between, the instance is still on the list of those to remove.
+            // The snapshots first: if interrupted, the instance is still listed for removal.
             to_trash(inner, id, &inner.snapshots, id)?;
             to_trash(inner, id, &inner.root, id)?;
             empty_of(inner, id)
@@ -223,7 +223,7 @@ impl Storage {
         .await
     }
 
-    /// What lies in the trash, and whose it was: what is being removed, and what removals that were cut short have left.
+    /// The names in the trash with their instances: removals under way and what interrupted ones left.
     pub async fn trash(&self) -> Result<Vec<(String, Option<InstanceId>)>, StorageError> {
         self.blocking(|inner| {
             let names = remove::names(&inner.trash).map_err(at("list", TRASH))?;
@@ -233,13 +233,13 @@ impl Storage {
         .await
     }
 
-    /// Removes something from the trash. What is missing counts as done; nothing else may be removing it meanwhile.
+    /// Deletes an item from the trash. A missing one counts as done. Nothing else may be deleting it.
     pub async fn discard(&self, name: &str) -> Result<(), StorageError> {
         let name = dir::checked(name)?;
         self.blocking(move |inner| remove::tree(&inner.trash, &name).map_err(at("remove", &name))).await
     }
 
-    /// Bytes that may still be written to the data directory's file system.
+    /// Free bytes on the data directory's file system.
     pub async fn free_bytes(&self) -> Result<u64, StorageError> {
         self.blocking(|inner| {
             let fs = rustix::fs::fstatvfs(&inner.root).map_err(at("measure", &inner.path))?;
@@ -266,7 +266,7 @@ impl Storage {
     }
 }
 
-/// Moves something of an instance's to the trash; its name is free at once. What is missing counts as done.
+/// Moves an item of an instance to the trash, which frees its name. A missing one counts as done.
 fn to_trash(inner: &Inner, id: &str, parent: &OwnedFd, name: &str) -> Result<(), StorageError> {
     let doomed = format!("{id}-{:016x}", rand::random::<u64>());
     match rustix::fs::renameat_with(parent, name, &inner.trash, &doomed, RenameFlags::NOREPLACE) {
@@ -275,7 +275,7 @@ fn to_trash(inner: &Inner, id: &str, parent: &OwnedFd, name: &str) -> Result<(),
     }
 }
 
-/// Removes all of an instance's from the trash.
+/// Deletes everything of an instance from the trash.
 fn empty_of(inner: &Inner, id: &str) -> Result<(), StorageError> {
     let names = remove::names(&inner.trash).map_err(at("list", TRASH))?;
     let owned = |name: &&String| name.strip_prefix(id).is_some_and(|rest| rest.starts_with('-'));
@@ -285,7 +285,7 @@ fn empty_of(inner: &Inner, id: &str) -> Result<(), StorageError> {
     Ok(())
 }
 
-/// Once begun, the work goes on to its end even when nobody waits for it any more: a file is never half renamed.
+/// Once begun, the work runs to its end even if nobody awaits it: no rename is left half done.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StorageError> + Send + 'static,
 ) -> Result<T, StorageError> {

@@ -31,12 +31,12 @@ async fn a_hostile_repository_is_refused() {
     let cases: Vec<Case<'_>> = vec![
         ("out of the repository", Box::new(|| with(("120000", "etc", repo.blob(b"/etc"))))),
         ("out of the repository", Box::new(|| with(("120000", "up", repo.blob(b"../../etc/passwd"))))),
-        ("is no name for a file", Box::new(|| with(("100644", "..", blob)))),
-        ("is no name for a file", Box::new(|| with(("100644", "../../evil", blob)))),
-        ("is no name for a file", Box::new(|| with(("100644", "/etc/evil", blob)))),
-        ("is no name for a file", Box::new(|| with(("40000", ".git", repo.tree(&[("100644", "config", blob)]))))),
+        ("is not a valid file name", Box::new(|| with(("100644", "..", blob)))),
+        ("is not a valid file name", Box::new(|| with(("100644", "../../evil", blob)))),
+        ("is not a valid file name", Box::new(|| with(("100644", "/etc/evil", blob)))),
+        ("is not a valid file name", Box::new(|| with(("40000", ".git", repo.tree(&[("100644", "config", blob)]))))),
         ("submodule", Box::new(|| with(("160000", "sub", blob)))),
-        ("200 MiB large, more than 128 MiB", Box::new(|| with(("100644", "huge", repo.blob(&huge))))),
+        ("200 MiB, more than 128 MiB", Box::new(|| with(("100644", "huge", repo.blob(&huge))))),
         (
             "more than 100000 files",
             Box::new(|| {
@@ -66,9 +66,9 @@ async fn only_where_a_setting_leads() {
     Repo::new(dir.path()).release("2026.9.6", "x");
     for (url, why) in [
         (file_url(dir.path()), "CLAWDEPLOY_SOURCE_ALLOW_PRIVATE"),
-        ("https://127.0.0.1/x.git".to_owned(), "no public address"),
-        ("https://[::ffff:169.254.169.254]/x.git".to_owned(), "no public address"),
-        ("http://example.org/x.git".to_owned(), "by https"),
+        ("https://127.0.0.1/x.git".to_owned(), "not a public address"),
+        ("https://[::ffff:169.254.169.254]/x.git".to_owned(), "not a public address"),
+        ("http://example.org/x.git".to_owned(), "over https"),
     ] {
         let builder = from_repository(&images, &url).set("CLAWDEPLOY_SOURCE_ALLOW_PRIVATE", "false");
         let env: TestEnv = builder.build().await;

@@ -1,4 +1,4 @@
-//! The image that a release is built on.
+//! The base image of a release.
 
 use clawdeploy_shared::openclaw::reference::ImageReference;
 use tokio::sync::mpsc;
@@ -6,17 +6,17 @@ use tokio::sync::mpsc;
 use super::{error::BuildError, output::Output};
 use crate::runtime::docker::{Docker, Pulled};
 
-/// Most that is pulled of one image, in bytes as they are sent.
+/// Most compressed bytes pulled for one image.
 pub(super) const PULL_CAP: i64 = 16 << 30;
 
-/// Sees to it that the base image is on the engine, and answers with its id. One that is there is never looked up again: it
-/// may have been made on this machine, and a pull would replace or miss it.
+/// Ensures that the base image is on the engine and returns its id. An existing one is never looked up again: it may
+/// have been built on this machine, and a pull would replace or miss it.
 pub(super) async fn ensure(docker: &Docker, base: &ImageReference, output: &mut Output) -> Result<String, BuildError> {
     let name = base.to_string();
     if let Some(id) = docker.image_id(&name).await? {
         return Ok(id);
     }
-    output.line(&format!("The base image {base} is not here; pulling it")).await;
+    output.line(&format!("Pulling the base image {base}, which is not on this engine")).await;
     pull(docker, base, output).await.map_err(|error| match error {
         BuildError::Docker(source) => BuildError::Base { base: name.clone(), source },
         other => other,
@@ -24,7 +24,7 @@ pub(super) async fn ensure(docker: &Docker, base: &ImageReference, output: &mut 
     docker.image_id(&name).await?.ok_or(BuildError::NoImage)
 }
 
-/// Pulls an image, and tells how it goes on.
+/// Pulls an image and reports the progress.
 pub(super) async fn pull(docker: &Docker, image: &ImageReference, output: &mut Output) -> Result<(), BuildError> {
     let (watch, mut pulled) = mpsc::channel(16);
     let pulling = async {

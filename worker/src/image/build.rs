@@ -1,4 +1,4 @@
-//! One build by the engine, from a context to an image.
+//! One engine build, from a context to an image.
 
 use std::collections::BTreeMap;
 
@@ -7,26 +7,26 @@ use clawdeploy_shared::openclaw::version::OpenclawVersion;
 use super::{buildkit::Trace, dockerfile::Needs, error::BuildError, output::Output};
 use crate::runtime::docker::{Docker, LABEL_DEPLOYMENT, LABEL_OPENCLAW_VERSION, build::BuildMessage};
 
-/// Half the usual weight: running gateways go first.
+/// Half the default weight: running gateways take precedence.
 const BUILD_CPU_SHARES: i32 = 512;
 
 const LABEL_IMAGE: &str = "clawdeploy.image";
-/// What every image that we build is marked with.
+/// Label value of every image that we build.
 const IMAGE: &str = "openclaw";
 
-/// What to give to the engine.
+/// Input of an engine build.
 pub(super) struct EngineBuild<'a> {
     pub(super) context: std::fs::File,
     pub(super) needs: Needs,
     pub(super) args: BTreeMap<String, String>,
     pub(super) version: Option<&'a OpenclawVersion>,
-    /// Of each step, where the builder can limit it: BuildKit cannot.
+    /// Limit for each step, if the builder supports it. BuildKit does not.
     pub(super) memory_bytes: u64,
-    /// Take no step from an earlier build.
+    /// Do not use cached steps.
     pub(super) no_cache: bool,
 }
 
-/// Builds, and answers with the image's id. Dropped before its end it stops the engine.
+/// Builds and returns the image's id. Dropping the future stops the engine.
 pub(super) async fn run(docker: &Docker, build: EngineBuild<'_>, output: &mut Output) -> Result<String, BuildError> {
     let engine = docker.engine().await?.version;
     if !build.needs.met_by(&engine) {
@@ -56,7 +56,7 @@ pub(super) async fn run(docker: &Docker, build: EngineBuild<'_>, output: &mut Ou
     image_id.ok_or(BuildError::NoImage)
 }
 
-/// The label that tells what is ours, as an instruction.
+/// The `LABEL` instruction that marks our images.
 pub(super) fn mark(docker: &Docker) -> String {
     format!("LABEL {LABEL_DEPLOYMENT}=\"{}\"", docker.deployment())
 }
@@ -70,7 +70,7 @@ fn parameters(docker: &Docker, build: &EngineBuild<'_>) -> Vec<(&'static str, St
         ("dockerfile", "Dockerfile".to_owned()),
         ("buildargs", serde_json::json!(build.args).to_string()),
         ("labels", serde_json::json!(labels).to_string()),
-        // Containers of steps go in any case, also of the step that failed.
+        // Removes the containers of all steps, including a failed one.
         ("rm", "1".to_owned()),
         ("forcerm", "1".to_owned()),
         ("cpushares", BUILD_CPU_SHARES.to_string()),
@@ -88,10 +88,10 @@ fn parameters(docker: &Docker, build: &EngineBuild<'_>) -> Vec<(&'static str, St
     parameters
 }
 
-/// What the engine said, without the command, which can be a whole script.
+/// The engine's message without the command, which can be a whole script.
 fn message(engine: &str) -> String {
     match engine.rsplit_once("returned a non-zero code: ") {
-        Some((command, code)) if command.starts_with("The command '") => format!("the command ended with code {code}"),
+        Some((command, code)) if command.starts_with("The command '") => format!("the command exited with code {code}"),
         _ => engine.to_owned(),
     }
 }

@@ -1,4 +1,4 @@
-//! A build, from the question what it would be to the tags.
+//! A build from resolving its source to setting the tags.
 
 use std::{path::Path, time::Duration};
 
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::runtime::docker::Docker;
 
-/// What a build must find on the disk is looked up no longer than this.
+/// Time limit for checking the disk space.
 const DISK_LIMIT: Duration = Duration::from_secs(10);
 
 /// A finished image.
@@ -22,26 +22,25 @@ const DISK_LIMIT: Duration = Duration::from_secs(10);
 pub struct BuiltImage {
     pub image_id: String,
     pub size_bytes: i64,
-    /// Version of OpenClaw in it, where it says.
+    /// Version of OpenClaw in it, if it says so.
     pub version: Option<String>,
 }
 
 /// One build of a source.
 ///
-/// No tag is touched before it has succeeded: until then, and when it fails or is dropped half-way, the image in use stays
-/// the one it was.
+/// It touches no tag before it has succeeded: if it fails or is dropped, the image in use stays the same.
 #[derive(Debug)]
 pub struct ImageBuilder<'a> {
     docker: &'a Docker,
     source: &'a Source,
-    /// Tag that instances are made from.
+    /// Tag for new instances.
     target: &'a ImageReference,
     output: Output,
 }
 
 impl<'a> ImageBuilder<'a> {
-    /// `updates` are sent as the engine tells them; where nobody receives them they are dropped, but a receiver that does
-    /// not keep up slows the build.
+    /// `updates` are sent as the engine reports them. They are dropped if nobody receives them, but a slow receiver
+    /// slows the build.
     pub fn new(
         docker: &'a Docker,
         source: &'a Source,
@@ -56,11 +55,11 @@ impl<'a> ImageBuilder<'a> {
         self.source.resolve(self.docker, &mut self.output).await
     }
 
-    /// Fails unless the disk of the engine, and that of the data directory, has so much room left.
+    /// Fails unless the disks of the engine and of the data directory have this much free space.
     pub async fn check_room(&self, data_dir: &Path, floor_mib: u64) -> Result<(), BuildError> {
         let engine = self.docker.root_dir().await?;
         let mut paths = vec![data_dir.to_owned()];
-        // Where the engine lives in another mount namespace, its directory is not to be seen from here.
+        // If the engine runs in another mount namespace, its directory is not visible here.
         paths.extend(engine.map(Into::into).filter(|path: &std::path::PathBuf| path.is_dir()));
         let looked = blocking(move || {
             for path in paths {
@@ -75,7 +74,7 @@ impl<'a> ImageBuilder<'a> {
         tokio::time::timeout(DISK_LIMIT, looked).await.unwrap_or(Err(BuildError::TimedOut(DISK_LIMIT)))
     }
 
-    /// Builds. Dropping it closes the request, upon which the engine stops the step that runs.
+    /// Builds. Dropping the future closes the request, and the engine stops the current step.
     pub async fn produce(&mut self, resolved: &Resolved, limits: &BuildLimits) -> Result<BuiltImage, BuildError> {
         let image_id = self.source.produce(self.docker, resolved, limits, &mut self.output).await?;
         let image = self.docker.inspect_image(&image_id).await?.ok_or(BuildError::NoImage)?;
@@ -84,15 +83,15 @@ impl<'a> ImageBuilder<'a> {
         Ok(BuiltImage { image_id, size_bytes: image.size.unwrap_or_default(), version })
     }
 
-    /// The tags that an image of this content gets: one of its own, and the one that new instances are made from.
+    /// The tags of an image with this content: its own, and the one for new instances.
     pub fn tags(&self, resolved: &Resolved) -> [String; 2] {
         let repository = self.target.repository();
         [&resolved.tag, self.target.tag()].map(|tag| format!("{repository}:{tag}"))
     }
 
-    /// Has new instances made from an image.
+    /// Makes an image the one for new instances.
     pub async fn make_current(&self, image_id: &str, resolved: &Resolved) -> Result<(), BuildError> {
-        // The name of its own first: whoever sees the tag in use move finds the other one beside it.
+        // Its own tag first: whoever sees the other tag move then finds this one too.
         let repository = self.target.repository();
         self.docker.tag_image(image_id, repository, &resolved.tag).await?;
         Ok(self.docker.tag_image(image_id, repository, self.target.tag()).await?)

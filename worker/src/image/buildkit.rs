@@ -1,18 +1,18 @@
-//! BuildKit's progress, as the engine passes it on: protobuf in base64.
+//! BuildKit's progress as the engine passes it on: protobuf in base64.
 //!
-//! Of `moby.buildkit.v1.StatusResponse` four fields of a vertex and two of a log are read, which have kept their numbers
-//! since the first version; a library for the whole would weigh more than the rest of the worker.
+//! Of `moby.buildkit.v1.StatusResponse` only four fields of a vertex and two of a log are read, whose numbers have not
+//! changed since the first version. A library for the whole message would be larger than the rest of the worker.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-/// What happened since the last message.
+/// Changes since the last message.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Trace {
     pub(super) vertices: Vec<Vertex>,
     pub(super) logs: Vec<Log>,
 }
 
-/// One thing to do, `[stage 2/5] RUN …`.
+/// A unit of work, `[stage 2/5] RUN …`.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Vertex {
     pub(super) digest: String,
@@ -24,13 +24,13 @@ pub(super) struct Vertex {
 }
 
 impl Vertex {
-    /// Not a step of the Dockerfile.
+    /// Whether it is not a step of the Dockerfile.
     pub(super) fn is_internal(&self) -> bool {
         self.name.starts_with("[internal]")
     }
 }
 
-/// Output of one thing.
+/// Output of a unit of work.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Log {
     pub(super) vertex: String,
@@ -38,7 +38,7 @@ pub(super) struct Log {
 }
 
 impl Trace {
-    /// `None`: this is no such message.
+    /// `None`: not such a message.
     pub(super) fn decode(base64: &str) -> Option<Self> {
         let bytes = STANDARD.decode(base64).ok()?;
         let mut trace = Self::default();
@@ -86,7 +86,7 @@ enum Value<'a> {
     Bytes(&'a [u8]),
 }
 
-/// The fields of a protobuf message, each with its number; `None` once where the bytes are no message.
+/// The fields of a protobuf message with their numbers. Yields `None` once for invalid bytes.
 struct Fields<'a>(&'a [u8]);
 
 impl<'a> Iterator for Fields<'a> {

@@ -1,19 +1,19 @@
-//! What is sent to the engine where the whole context is a Dockerfile.
+//! The context of a build that consists of a Dockerfile only.
 
 use std::io::{self, Seek as _, SeekFrom};
 
 use sha2::{Digest as _, Sha256};
 use tar::{Builder, EntryType, Header};
 
-/// The Dockerfile of a release, as it was when this binary was built.
+/// The Dockerfile of a release, from when this binary was built.
 pub const DOCKERFILE: &str = include_str!("../../../deploy/openclaw/Dockerfile");
 
-/// Tells this Dockerfile from that of another version of ours.
+/// Identifies this version of the Dockerfile.
 pub(super) fn recipe() -> String {
     hex::encode(&Sha256::digest(DOCKERFILE.as_bytes())[..6])
 }
 
-/// A Dockerfile and nothing else as a tar archive, the same bytes every time.
+/// A tar archive with only a Dockerfile, always the same bytes.
 pub(super) fn archive(dockerfile: &str) -> io::Result<std::fs::File> {
     let mut header = Header::new_ustar();
     header.set_entry_type(EntryType::Regular);
@@ -45,7 +45,7 @@ mod tests {
         assert!(entries.next().is_none());
     }
 
-    /// What the build passes and checks has to be what the Dockerfile reads and writes.
+    /// The build must pass and check what the Dockerfile reads and writes.
     #[test]
     fn the_dockerfile_keeps_its_side_of_the_contract() {
         for line in [
@@ -56,7 +56,7 @@ mod tests {
         ] {
             assert!(DOCKERFILE.contains(line), "{line}");
         }
-        // Another front end would be code from elsewhere that runs the build.
+        // Another front end would be foreign code that runs the build.
         assert_eq!(super::super::dockerfile::look(DOCKERFILE).unwrap(), super::super::dockerfile::Needs::Classic);
     }
 }

@@ -1,17 +1,17 @@
-//! What a Dockerfile of somebody else asks for, before the engine sees it.
+//! Checks a foreign Dockerfile before the engine sees it.
 
 use std::fmt;
 
 use super::error::BuildError;
 
-/// Which builder can build it.
+/// The builder that a Dockerfile needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Needs {
-    /// The classic one, which every engine has, and whose memory can be limited.
+    /// The classic builder, which every engine has and whose memory can be limited.
     Classic,
-    /// BuildKit as engines have had it since 19.03.
+    /// BuildKit of engines since 19.03.
     BuildKit(&'static str),
-    /// BuildKit as engines have had it since 23.0.
+    /// BuildKit of engines since 23.0.
     NewBuildKit(&'static str),
 }
 
@@ -38,18 +38,18 @@ impl fmt::Display for Needs {
     }
 }
 
-/// Looks at a Dockerfile, and refuses one that would have code from elsewhere run the build.
+/// Checks a Dockerfile and refuses one that would let foreign code run the build.
 pub(super) fn look(dockerfile: &str) -> Result<Needs, BuildError> {
     let text = dockerfile.trim_start_matches('\u{feff}');
     if text.lines().any(names_a_front_end) {
-        let why = "its Dockerfile names a front end of its own (# syntax=, BUILDKIT_SYNTAX), which would be code from elsewhere \
-                   that runs the build";
+        let why = "its Dockerfile names a front end of its own (# syntax=, BUILDKIT_SYNTAX), which would let \
+                   foreign code run the build";
         return Err(BuildError::Refused(why.to_owned()));
     }
     Ok(instructions(text).iter().map(|instruction| needs(instruction)).max().unwrap_or(Needs::Classic))
 }
 
-/// Wherever it stands: engines differ in up to where they read directives.
+/// On any line, because engines differ in how far they read directives.
 fn names_a_front_end(line: &str) -> bool {
     let line: String = line.chars().filter(|c| !c.is_whitespace()).collect::<String>().to_ascii_lowercase();
     let comment = line.strip_prefix('#').or_else(|| line.strip_prefix("//"));
@@ -58,7 +58,7 @@ fn names_a_front_end(line: &str) -> bool {
         || line.contains("buildkit_syntax")
 }
 
-/// The instructions, continued lines joined, without comments.
+/// The instructions, with continued lines joined and comments removed.
 fn instructions(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut current = String::new();
@@ -100,7 +100,7 @@ fn needs(instruction: &str) -> Needs {
     }
 }
 
-/// `<<WORD`, `<<-WORD` or `<<"WORD"` at the beginning of a word; `<<<` is the shell's own.
+/// `<<WORD`, `<<-WORD` or `<<"WORD"` at the beginning of a word. `<<<` belongs to the shell.
 fn is_heredoc(instruction: &str) -> bool {
     instruction.split_whitespace().any(|word| {
         let Some(rest) = word.strip_prefix("<<") else { return false };
@@ -109,8 +109,8 @@ fn is_heredoc(instruction: &str) -> bool {
     })
 }
 
-/// The Dockerfile with a label after each `FROM`: the classic builder keeps a layer for each step, and those of a build
-/// that failed could not be told from somebody else's.
+/// The Dockerfile with a label after each `FROM`. The classic builder keeps an image for each step, and without the
+/// label those of a failed build could not be told from foreign ones.
 pub(super) fn marked(dockerfile: &str, label: &str) -> String {
     let mut out = String::with_capacity(dockerfile.len() + 128);
     let (mut in_from, mut continued) = (false, false);

@@ -1,15 +1,15 @@
-//! Why there is no new image.
+//! Errors of builds.
 
 use std::time::Duration;
 
 use crate::runtime::docker::DockerError;
 
-/// A build that did not come to its end. The image in use is untouched by all of these.
+/// A failed build. The image in use stays the same in all cases.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     #[error(
-        "the base image {base} is not on this engine and could not be pulled; \
-         run scripts/build-openclaw-image.sh --source release, which makes one from packages"
+        "the base image {base} is not on this engine and could not be pulled; run scripts/build-openclaw-image.sh \
+         --source release, which builds one from packages"
     )]
     Base {
         base: String,
@@ -17,48 +17,49 @@ pub enum BuildError {
         source: DockerError,
     },
     /// A step of the Dockerfile failed.
-    #[error("the image could not be built at {step}: {message}")]
+    #[error("the image build failed at {step}: {message}")]
     Step {
-        /// The step as the engine announced it, `step 8/16 (RUN …)`.
+        /// The step as announced by the engine, `step 8/16 (RUN …)`.
         step: String,
-        /// What the engine said.
+        /// The engine's message.
         message: String,
         /// The last lines of that step's output.
         tail: Vec<String>,
     },
-    #[error("the Docker engine did not see the build through")]
+    #[error("the Docker engine aborted the build")]
     Docker(#[from] DockerError),
-    #[error("the build context could not be made")]
+    #[error("could not create the build context")]
     Context(#[from] std::io::Error),
-    #[error("the engine ended the build without naming an image")]
+    #[error("the engine ended the build without an image id")]
     NoImage,
-    #[error("the image that was built holds OpenClaw {} instead of {wanted}", found.as_deref().unwrap_or("without a version"))]
+    #[error("the built image holds OpenClaw {} instead of {wanted}", found.as_deref().unwrap_or("without a version"))]
     WrongVersion { wanted: String, found: Option<String> },
-    #[error("the image was not built within {} s (CLAWDEPLOY_BUILD_SECONDS)", .0.as_secs())]
+    #[error("the build took longer than {} s (CLAWDEPLOY_BUILD_SECONDS)", .0.as_secs())]
     TimedOut(Duration),
     #[error("the build was cancelled")]
     Cancelled,
-    /// The source holds, or is, what is not built.
+    /// The source is something that is not built, or contains it.
     #[error("the source is refused: {0}")]
     Refused(String),
-    /// There is no such branch, tag, commit or image.
+    /// The branch, tag, commit or image does not exist.
     #[error("there is no {what} at {place}")]
     NoSuchSource { what: String, place: String },
-    /// The repository does not answer, or not as one.
-    #[error("the repository cannot be fetched from {place}: {why}")]
+    /// The repository did not answer, or not as a git server.
+    #[error("could not fetch the repository from {place}: {why}")]
     Fetch {
         place: String,
         why: String,
-        /// It may be otherwise in a while.
+        /// Whether a retry may succeed.
         transient: bool,
     },
-    #[error("the image cannot be had from its registry")]
+    #[error("could not get the image from its registry")]
     Registry(#[source] DockerError),
-    #[error("git's own data could not be worked on")]
+    #[error("could not process git's data")]
     Git(#[from] git2::Error),
-    /// The Dockerfile uses what this engine cannot do.
+    /// The Dockerfile needs a newer engine.
     #[error(
-        "the Dockerfile needs {needs}, and this engine is {engine}; update it, or build another source (release, registry)"
+        "the Dockerfile needs {needs}, but this engine is {engine}; update it, or build another source (release, \
+         registry)"
     )]
     BuildKitNeeded { needs: String, engine: String },
     #[error(
@@ -66,12 +67,12 @@ pub enum BuildError {
          again"
     )]
     NoRoom { path: String, free_mib: u64, floor_mib: u64 },
-    #[error("a part of the build met a bug")]
+    #[error("a part of the build panicked")]
     Panicked(#[source] tokio::task::JoinError),
 }
 
 impl BuildError {
-    /// Stable code, and whether another try may end otherwise.
+    /// Stable code, and whether a retry may succeed.
     pub fn kind(&self) -> (&'static str, bool) {
         match self {
             error if error.is_disk_full() => ("disk_full", false),
@@ -104,7 +105,7 @@ impl BuildError {
         }
     }
 
-    /// The last lines of the step that failed, where one did.
+    /// The last lines of the failed step, if one failed.
     pub fn tail(&self) -> &[String] {
         match self {
             Self::Step { tail, .. } => tail,

@@ -1,7 +1,7 @@
-//! The source `git`: a repository's own Dockerfile, at one commit.
+//! The source `git`: a repository with its own Dockerfile, at one commit.
 //!
-//! Objects are fetched at depth one into a directory of their own, and packed for the engine straight from there: nothing
-//! is checked out, so no hook, filter, submodule or link of the repository is ever followed by anything here.
+//! Objects are fetched at depth one into a separate directory and packed for the engine straight from there. Nothing is
+//! checked out, so no hook, filter, submodule or link of the repository is ever followed.
 
 use std::path::{Path, PathBuf};
 
@@ -12,25 +12,25 @@ use url::Url;
 
 use super::{error::BuildError, output::Output, protocol, remote::Remote};
 
-/// A repository, and what of it.
+/// A repository and a reference in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GitSource {
     pub repository: Url,
     pub reference: GitRef,
-    /// Also from this machine (`file:`) and from private networks.
+    /// Also allow this machine (`file:`) and private networks.
     pub allow_private: bool,
-    /// Where fetched objects lie while they are needed.
+    /// Directory for fetched objects while they are needed.
     pub dir: PathBuf,
 }
 
-/// Objects of a repository, and the directory that goes with them.
+/// A repository's objects and their directory.
 pub(super) struct Fetched {
     pub(super) repository: PathBuf,
     _dir: Option<TempDir>,
 }
 
 impl GitSource {
-    /// The commit that is named now.
+    /// The commit that the reference names now.
     pub(super) async fn commit(&self) -> Result<Oid, BuildError> {
         if let Some(path) = self.local()? {
             let (place, reference) = (self.repository.to_string(), self.reference.clone());
@@ -43,7 +43,7 @@ impl GitSource {
         }
     }
 
-    /// Gets the objects of a commit.
+    /// Fetches the objects of a commit.
     pub(super) async fn fetch(&self, commit: Oid, output: &mut Output) -> Result<Fetched, BuildError> {
         if let Some(path) = self.local()? {
             return Ok(Fetched { repository: path, _dir: None });
@@ -60,11 +60,11 @@ impl GitSource {
         Ok(Fetched { repository, _dir: Some(dir) })
     }
 
-    /// An empty directory; what a build that was killed has left goes.
+    /// An empty directory. Removes what a killed build left.
     async fn fresh_dir(&self) -> Result<TempDir, BuildError> {
         let dir = self.dir.clone();
         blocking(move || {
-            // One build runs at a time, so that what lies here is nobody's.
+            // One build runs at a time, so nobody uses what is here.
             #[expect(clippy::disallowed_methods, reason = "no tenant has a way into this directory")]
             match std::fs::remove_dir_all(&dir) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
@@ -76,7 +76,7 @@ impl GitSource {
         .await
     }
 
-    /// Path of a repository on this machine; `None`: it is elsewhere.
+    /// Path of a repository on this machine. `None`: it is elsewhere.
     fn local(&self) -> Result<Option<PathBuf>, BuildError> {
         if self.repository.scheme() != "file" {
             return Ok(None);
@@ -85,7 +85,7 @@ impl GitSource {
             let why = "a repository on this machine needs CLAWDEPLOY_SOURCE_ALLOW_PRIVATE";
             return Err(BuildError::Refused(why.to_owned()));
         }
-        let bad = |()| BuildError::Refused(format!("{} is no path", self.repository));
+        let bad = |()| BuildError::Refused(format!("{} is not a path", self.repository));
         self.repository.to_file_path().map(Some).map_err(bad)
     }
 
@@ -94,14 +94,14 @@ impl GitSource {
     }
 }
 
-/// Runs what may block, to its end.
+/// Runs blocking work to its end.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, BuildError> + Send + 'static,
 ) -> Result<T, BuildError> {
     tokio::task::spawn_blocking(work).await.map_err(BuildError::Panicked)?
 }
 
-/// Opens a repository at just this place.
+/// Opens a repository at exactly this path.
 pub(super) fn open(path: &Path) -> Result<Repository, git2::Error> {
     let flags = RepositoryOpenFlags::NO_SEARCH | RepositoryOpenFlags::NO_DOTGIT | RepositoryOpenFlags::BARE;
     Repository::open_ext(path, flags, std::iter::empty::<&Path>()).or_else(|_| Repository::open(path))
@@ -125,7 +125,7 @@ fn local_commit(path: &Path, reference: &GitRef, place: &str) -> Result<Oid, Bui
     Err(BuildError::NoSuchSource { what: reference.to_string(), place: place.to_owned() })
 }
 
-/// Makes a repository of a pack, with every object in it checked against its own name.
+/// Makes a repository from a pack and checks every object against its name.
 fn unpack(repository: &Path, pack: &Path) -> Result<(), BuildError> {
     let repository = Repository::init_bare(repository)?;
     let odb = repository.odb()?;

@@ -1,4 +1,4 @@
-//! The output of a build, as it is followed by whoever watches.
+//! The output of a build, as followed by its reader.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -7,23 +7,23 @@ use tokio::sync::mpsc;
 use super::buildkit::{Trace, Vertex};
 use crate::runtime::printed::{Lines, clean, redact, shorten};
 
-/// Lines that go with a failure.
+/// Lines shown with a failure.
 const TAIL_LINES: usize = 30;
-/// Most that is passed on of one build, in bytes; an installer gone wild could fill the database.
+/// Most bytes of output passed on for one build. A runaway installer could otherwise fill the database.
 const TOTAL_CAP: usize = 2 * 1024 * 1024;
 
-/// One thing to tell about a build.
+/// One update about a build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BuildUpdate {
-    /// A line of output, free of control characters.
+    /// A line of output without control characters.
     Line(String),
-    /// How far the build is, by its steps: 0 at the first, below 100 until it is done.
+    /// The current step and the progress: 0 at the first, below 100 until the end.
     Step { percent: u8, title: String },
-    /// The classic builder made an image for a step: the beginning of its id. What it took from its cache is not told.
+    /// Id prefix of an image that the classic builder made for a step. Cached ones are not reported.
     StepImage(String),
 }
 
-/// Takes the engine's output apart and passes it on.
+/// Parses the engine's output and passes it on.
 #[derive(Debug)]
 pub(super) struct Output {
     updates: mpsc::Sender<BuildUpdate>,
@@ -54,7 +54,7 @@ impl Output {
         }
     }
 
-    /// Takes a piece of the engine's output, which may begin and end anywhere.
+    /// Takes a chunk of the engine's output, cut anywhere.
     pub(super) async fn push(&mut self, piece: &str) {
         let mut complete = Vec::new();
         self.lines.push(piece.as_bytes(), |line| complete.push(line));
@@ -66,14 +66,14 @@ impl Output {
         }
     }
 
-    /// Takes a message of BuildKit.
+    /// Takes a BuildKit message.
     pub(super) async fn trace(&mut self, trace: Trace) {
         let changed: Vec<(Vertex, Vertex)> = trace
             .vertices
             .into_iter()
             .map(|vertex| (self.vertices.insert(vertex.digest.clone(), vertex.clone()).unwrap_or_default(), vertex))
             .collect();
-        // What the builder does for itself comes before the steps of the Dockerfile are known.
+        // The builder's internal work comes before the steps of the Dockerfile are known.
         let steps = || self.vertices.values().filter(|vertex| vertex.name.starts_with('[') && !vertex.is_internal());
         let done = steps().filter(|vertex| vertex.completed).count();
         self.percent = self.percent.max(percent(done, steps().count()));
@@ -88,7 +88,7 @@ impl Output {
                 self.line(" ---> Using cache").await;
             }
             if !vertex.error.is_empty() {
-                // Others may have begun since.
+                // Other steps may have begun since.
                 self.step = Some(format!("step {}", short(&self.presentable(&vertex.name))));
             }
         }
@@ -101,7 +101,7 @@ impl Output {
         }
     }
 
-    /// Takes one whole line.
+    /// Takes one complete line.
     pub(super) async fn line(&mut self, line: &str) {
         let line = self.presentable(line);
         if let Some(step) = Step::parse(&line) {
@@ -124,14 +124,14 @@ impl Output {
             let last = self.passed_on >= TOTAL_CAP;
             self.send(BuildUpdate::Line(line)).await;
             if last {
-                self.send(BuildUpdate::Line("… the rest of the output is left out".to_owned())).await;
+                self.send(BuildUpdate::Line("… the rest of the output is omitted".to_owned())).await;
             }
         }
     }
 
-    /// The step that was under way, for a person to read, and its last lines; the next output is of another build.
+    /// The current step, for people, and its last lines. Further output belongs to another build.
     pub(super) fn end(&mut self) -> (String, Vec<String>) {
-        (self.step.take().unwrap_or_else(|| "its beginning".to_owned()), std::mem::take(&mut self.tail).into())
+        (self.step.take().unwrap_or_else(|| "the start".to_owned()), std::mem::take(&mut self.tail).into())
     }
 
     async fn begin(&mut self, title: String) {
@@ -145,7 +145,7 @@ impl Output {
         shorten(&redact(&clean(line), &secrets)).trim_end().to_owned()
     }
 
-    /// Nobody listening is no reason to stop building.
+    /// A missing receiver does not stop the build.
     async fn send(&self, update: BuildUpdate) {
         let _ = self.updates.send(update).await;
     }
@@ -155,23 +155,23 @@ fn percent(done: usize, of: usize) -> u8 {
     u8::try_from(done * 100 / of.max(1)).unwrap_or(99).min(99)
 }
 
-/// An instruction can be a whole script; its first words say which one it is.
+/// An instruction can be a whole script. Its first words identify it.
 fn short(instruction: &str) -> &str {
     instruction.char_indices().nth(60).map_or(instruction, |(end, _)| &instruction[..end])
 }
 
-/// What the engine says about its own containers and layers, which explains no failure.
+/// The engine's messages about its own containers and layers, which explain no failure.
 fn is_bookkeeping(line: &str) -> bool {
     line.starts_with(" ---> ") || line.starts_with("Removing intermediate container ")
 }
 
-/// Finds the images that steps have made in the output of the classic builder.
+/// Finds the images of steps in the classic builder's output.
 ///
-/// A command in the Dockerfile can print such a line too. That gives nothing away: an image is only removed where it carries
-/// our label, has no name, and nothing was made from it.
+/// A command in the Dockerfile can print such a line too. That is harmless: an image is only removed if it carries our
+/// label, has no name, and nothing was made from it.
 #[derive(Debug, Default)]
 struct StepImages {
-    /// The next id is one that was there before: that of a base, or out of the cache.
+    /// Whether the next id existed before: a base image's or a cached one.
     found: bool,
 }
 
@@ -189,7 +189,7 @@ impl StepImages {
     }
 }
 
-/// `Step 3/9 : RUN …`, with which the classic builder announces each instruction.
+/// `Step 3/9 : RUN …`, the classic builder's announcement of an instruction.
 struct Step<'a> {
     number: usize,
     of: usize,

@@ -1,4 +1,4 @@
-//! As much of git's protocol, version 2 over HTTP, as it takes to get one commit without its history.
+//! The part of git's protocol (version 2 over HTTP) that fetches one commit without history.
 
 use std::path::Path;
 
@@ -13,9 +13,9 @@ use super::{
     remote::{Answer, Remote},
 };
 
-/// What a server says of itself, and of the few refs that are asked for.
+/// Most bytes of capabilities and of the requested refs.
 const TALK_CAP: u64 = 1 << 20;
-/// Most that is fetched, in bytes.
+/// Most bytes of a pack.
 const PACK_CAP: u64 = 1 << 30;
 
 const VERSION: (&str, &str) = ("git-protocol", "version=2");
@@ -34,13 +34,13 @@ pub(super) enum Packet {
     Flush,
 }
 
-/// The commit that a ref names; `None`: there is no such ref.
+/// The commit that a ref names. `None`: the ref does not exist.
 pub(super) async fn find_ref(remote: &Remote, reference: &GitRef) -> Result<Option<Oid>, BuildError> {
     let hello =
         remote.send(Method::GET, "/info/refs?service=git-upload-pack", &[VERSION], Vec::new(), TALK_CAP).await?;
     let hello = String::from_utf8_lossy(&hello.whole().await?).into_owned();
     if !hello.contains("version 2\n") {
-        return Err(remote.failed("it is no git server that speaks version 2 of the protocol", false));
+        return Err(remote.failed("it is not a git server with version 2 of the protocol", false));
     }
     let candidates = reference.candidates();
     let mut request = command("ls-refs", &["peel".to_owned()]);
@@ -55,7 +55,7 @@ pub(super) async fn find_ref(remote: &Remote, reference: &GitRef) -> Result<Opti
         let line = String::from_utf8_lossy(&line).trim_end().to_owned();
         let mut words = line.split(' ');
         let (Some(id), Some(name)) = (words.next(), words.next()) else { continue };
-        // An annotated tag is an object of its own; what it is about is told beside it.
+        // An annotated tag is an object of its own. Its commit is given beside it.
         let peeled = words.find_map(|word| word.strip_prefix("peeled:"));
         if let Ok(id) = Oid::from_str(peeled.unwrap_or(id)) {
             found.push((name.to_owned(), id));
@@ -64,7 +64,7 @@ pub(super) async fn find_ref(remote: &Remote, reference: &GitRef) -> Result<Opti
     Ok(candidates.iter().find_map(|wanted| found.iter().find(|(name, _)| name == wanted)).map(|(_, id)| *id))
 }
 
-/// Fetches a commit with its tree and no history into a file, as a pack; answers with its size in bytes.
+/// Fetches a commit with its tree and no history into a pack file. Returns its size in bytes.
 pub(super) async fn fetch(remote: &Remote, commit: Oid, into: &Path) -> Result<u64, BuildError> {
     let arguments = [
         "no-progress".to_owned(),
@@ -94,13 +94,13 @@ pub(super) async fn fetch(remote: &Remote, commit: Oid, into: &Path) -> Result<u
                 size += data.len() as u64;
             }
             Some((3, why)) => return Err(remote.failed(String::from_utf8_lossy(why).trim(), false)),
-            // What it is doing.
+            // Progress messages.
             _ => {}
         }
     }
     file.flush().await?;
     if size == 0 {
-        return Err(remote.failed("it sends no pack", true));
+        return Err(remote.failed("it sent no pack", true));
     }
     Ok(size)
 }
@@ -120,7 +120,7 @@ fn packet(into: &mut Vec<u8>, text: &str) {
     into.extend_from_slice(format!("{:04x}{text}", text.len() + 4).as_bytes());
 }
 
-/// An answer, line by line.
+/// Reads an answer line by line.
 struct Packets {
     answer: Answer,
     buffer: BytesMut,
@@ -131,7 +131,7 @@ impl Packets {
         Self { answer, buffer: BytesMut::new() }
     }
 
-    /// The next line; `None` at the end of the answer.
+    /// The next line. `None` at the end of the answer.
     async fn next(&mut self, remote: &Remote) -> Result<Option<Packet>, BuildError> {
         loop {
             match cut(&mut self.buffer) {
@@ -142,13 +142,13 @@ impl Packets {
             match self.answer.piece().await? {
                 Some(piece) => self.buffer.extend_from_slice(&piece),
                 None if self.buffer.is_empty() => return Ok(None),
-                None => return Err(remote.failed("it hung up in the middle", true)),
+                None => return Err(remote.failed("it closed the connection too early", true)),
             }
         }
     }
 }
 
-/// Takes a line off the front; `None`: it has not all come yet.
+/// Takes a line off the front. `None`: it is still incomplete.
 pub(super) fn cut(buffer: &mut BytesMut) -> Result<Option<Packet>, ()> {
     let Some(digits) = buffer.get(..4) else { return Ok(None) };
     let length = std::str::from_utf8(digits).ok().and_then(|text| usize::from_str_radix(text, 16).ok()).ok_or(())?;

@@ -1,6 +1,7 @@
-//! HTTP to where a setting leads, and nowhere else.
+//! HTTP to exactly the host of a setting.
 //!
-//! The name is resolved once and every address is looked at; connections go to just those. Answers are bounded in size and time.
+//! The name is resolved once, every address is checked, and connections go only to these addresses. Answers are limited in size
+//! and time.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -17,20 +18,20 @@ use super::error::BuildError;
 
 const RESOLVE_LIMIT: Duration = Duration::from_secs(10);
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-/// A server packs what is asked for before it answers.
+/// Time limit for the answer. A server packs the objects before it answers.
 const ANSWER_LIMIT: Duration = Duration::from_mins(3);
-/// Between two pieces of an answer.
+/// Longest silence between two pieces of an answer.
 const SILENCE_LIMIT: Duration = Duration::from_mins(1);
 
-/// A server that may be talked to.
+/// A server that may be contacted.
 #[derive(Debug)]
 pub(super) struct Remote {
     url: Url,
-    /// Connects to the addresses that were looked at, and to no other.
+    /// Connects to the checked addresses and to no other.
     client: Client,
 }
 
-/// An answer, of which at most so many bytes are read.
+/// An answer with a size limit.
 #[derive(Debug)]
 pub(super) struct Answer {
     body: Response,
@@ -39,25 +40,25 @@ pub(super) struct Answer {
 }
 
 impl Remote {
-    /// The server of a URL, once its addresses were looked at. `allow_private` also lets in this machine, private networks, and
-    /// `http`.
+    /// Resolves the server of a URL and checks its addresses. `allow_private` also allows this machine, private
+    /// networks and `http`.
     pub(super) async fn resolve(url: &Url, allow_private: bool) -> Result<Self, BuildError> {
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(BuildError::Refused("a repository's address must not hold a password".to_owned()));
+            return Err(BuildError::Refused("a repository's URL must not contain a password".to_owned()));
         }
         let default_port = match url.scheme() {
             "https" => 443,
             "http" if allow_private => 80,
             other => {
-                return Err(BuildError::Refused(format!("a repository is fetched by https, not by {other}")));
+                return Err(BuildError::Refused(format!("a repository is fetched over https, not over {other}")));
             }
         };
-        let host = url.host().ok_or_else(|| BuildError::Refused(format!("{url} names no host")))?;
+        let host = url.host().ok_or_else(|| BuildError::Refused(format!("{url} has no host")))?;
         let port = url.port().unwrap_or(default_port);
         let addresses = addresses(&host.to_owned(), port, allow_private).await?;
         let unusable = |why| BuildError::Fetch { place: url.to_string(), why, transient: false };
         let mut client = http::client().map_err(|error| unusable(chain(&error)))?;
-        // An address that is written out is connected to as it is.
+        // An IP address in the URL is used as it is.
         if let Host::Domain(name) = host {
             client = client.resolve_to_addrs(name, &addresses);
         }
@@ -65,7 +66,7 @@ impl Remote {
         Ok(Self { url: url.clone(), client: client.map_err(|error| unusable(chain(&error)))? })
     }
 
-    /// Sends one request; `path` is added to the URL's own. Only 200 is an answer.
+    /// Sends a request. `path` is appended to the URL's. Any status but 200 is an error.
     pub(super) async fn send(
         &self,
         method: Method,
@@ -89,16 +90,16 @@ impl Remote {
         let status = answer.status();
         if status.is_redirection() {
             let to = answer.headers().get(header::LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("elsewhere");
-            return Err(self.failed(format!("it says that it is at {to}; redirects are not followed"), false));
+            return Err(self.failed(format!("it redirects to {to}; redirects are not followed"), false));
         }
         if status != StatusCode::OK {
             let transient = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
-            return Err(self.failed(format!("it answers {status}"), transient));
+            return Err(self.failed(format!("it answered {status}"), transient));
         }
         Ok(Answer { body: answer, left: cap, place: self.place() })
     }
 
-    /// What went wrong, said of this server.
+    /// An error about this server.
     pub(super) fn failed(&self, why: impl std::fmt::Display, transient: bool) -> BuildError {
         BuildError::Fetch { place: self.place(), why: why.to_string(), transient }
     }
@@ -109,20 +110,20 @@ impl Remote {
 }
 
 impl Answer {
-    /// The next piece; `None` at the end.
+    /// The next piece. `None` at the end.
     pub(super) async fn piece(&mut self) -> Result<Option<Bytes>, BuildError> {
         let fetch = |why: String, transient| BuildError::Fetch { place: self.place.clone(), why, transient };
         let piece = timeout(SILENCE_LIMIT, self.body.chunk()).await;
-        let piece = piece.map_err(|_| fetch("it fell silent".to_owned(), true))?;
+        let piece = piece.map_err(|_| fetch("it stopped sending".to_owned(), true))?;
         let Some(data) = piece.map_err(|error| fetch(chain(&error.without_url()), true))? else { return Ok(None) };
         let Some(left) = self.left.checked_sub(data.len() as u64) else {
-            return Err(fetch("it sends more than a repository of this kind may have".to_owned(), false));
+            return Err(fetch("it sent more than allowed".to_owned(), false));
         };
         self.left = left;
         Ok(Some(data))
     }
 
-    /// All of it, where it is small.
+    /// The complete answer, for small ones.
     pub(super) async fn whole(mut self) -> Result<Vec<u8>, BuildError> {
         let mut whole = Vec::new();
         while let Some(piece) = self.piece().await? {
@@ -141,21 +142,21 @@ pub(super) async fn addresses(host: &Host, port: u16, allow_private: bool) -> Re
             let fetch = |why: String| BuildError::Fetch { place: name.clone(), why, transient: true };
             let found = timeout(RESOLVE_LIMIT, lookup_host((name.as_str(), port))).await;
             found
-                .map_err(|_| fetch("its name is not resolved in time".to_owned()))?
-                .map_err(|e| fetch(format!("its name cannot be resolved: {e}")))?
+                .map_err(|_| fetch("its name could not be resolved in time".to_owned()))?
+                .map_err(|e| fetch(format!("its name could not be resolved: {e}")))?
                 .collect()
         }
     };
     match found.iter().find(|address| !allow_private && !is_public(address.ip())) {
         Some(address) => Err(BuildError::Refused(format!(
-            "{host} is at {}, which is no public address (CLAWDEPLOY_SOURCE_ALLOW_PRIVATE)",
+            "{host} is at {}, which is not a public address (CLAWDEPLOY_SOURCE_ALLOW_PRIVATE)",
             address.ip()
         ))),
         None => Ok(found),
     }
 }
 
-/// Whether an address is one of the internet's, and not this machine's or a network's own.
+/// Whether an address is public, not local or private.
 fn is_public(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => is_public_v4(ip),
@@ -179,11 +180,11 @@ fn is_public_v4(ip: Ipv4Addr) -> bool {
 
 fn is_public_v6(ip: Ipv6Addr) -> bool {
     if let Some(v4) = ip.to_ipv4() {
-        // Mapped, or of the old compatible form, which also covers :: and ::1.
+        // Mapped, or in the old compatible form, which also covers :: and ::1.
         return is_public_v4(v4);
     }
     let parts = ip.segments();
-    // 2000::/3 is all that is handed out; of it, what carries another address or is for documents is none.
+    // Only 2000::/3 is assigned. Within it, ranges that embed another address or are for documentation are excluded.
     parts[0] & 0xe000 == 0x2000
         && parts[0] != 0x2002
         && !(parts[0] == 0x2001 && (parts[1] == 0 || parts[1] == 0x0db8))

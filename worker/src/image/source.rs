@@ -1,4 +1,4 @@
-//! Where an image comes from: three answers to the same two questions, what is it now, and make it.
+//! The sources of images. Each can resolve what it is now, and produce it.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -29,30 +29,30 @@ pub enum Source {
     Registry(RegistrySource),
 }
 
-/// A release of the npm package, by our Dockerfile.
+/// A release of the npm package, built with our Dockerfile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReleaseSource {
     pub version: OpenclawVersion,
     pub base_image: ImageReference,
-    /// npm registry, where it is not npm's own.
+    /// npm registry, if not the default.
     pub npm_registry: Option<String>,
 }
 
-/// An image that others built.
+/// An existing image of a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegistrySource {
     pub image: ImageReference,
     pub allow_private: bool,
 }
 
-/// What a source came to.
+/// A resolved source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resolved {
-    /// The same for the same content: version and recipe, commit or digest.
+    /// Equal for equal content: version and recipe, commit or digest.
     pub revision: String,
-    /// Version of OpenClaw, where it is known by now.
+    /// Version of OpenClaw, if already known.
     pub version: Option<OpenclawVersion>,
-    /// Part of a tag that names the image for people.
+    /// Part of the image's tag, for people.
     pub tag: String,
 }
 
@@ -72,7 +72,7 @@ impl Source {
         }
     }
 
-    /// What was asked for, in words.
+    /// What was asked for, as text.
     pub fn reference(&self) -> String {
         match self {
             Self::Release(release) => release.version.to_string(),
@@ -81,7 +81,7 @@ impl Source {
         }
     }
 
-    /// What must not be shown: a registry's address may hold a password.
+    /// What must be masked: a registry's URL may contain a password.
     pub(super) fn secrets(&self) -> Vec<String> {
         match self {
             Self::Release(release) => release.npm_registry.iter().filter(|url| url.contains('@')).cloned().collect(),
@@ -89,7 +89,7 @@ impl Source {
         }
     }
 
-    /// What it is now.
+    /// Resolves what it is now.
     pub(super) async fn resolve(&self, docker: &Docker, output: &mut Output) -> Result<Resolved, BuildError> {
         match self {
             Self::Release(release) => release.resolve(docker, output).await,
@@ -103,7 +103,7 @@ impl Source {
         }
     }
 
-    /// Makes it; answers with the image's id.
+    /// Produces the image and returns its id.
     pub(super) async fn produce(
         &self,
         docker: &Docker,
@@ -186,7 +186,7 @@ async fn produce_git(
 impl RegistrySource {
     async fn resolve(&self, docker: &Docker, output: &mut Output) -> Result<Resolved, BuildError> {
         if let Some(registry) = self.image.registry() {
-            // The engine resolves the name itself and once more; this refuses what was never meant to be reached.
+            // The engine resolves the name itself later. This check refuses what was never meant to be reached.
             let url: Url = format!("https://{registry}").parse().map_err(|_| self.missing())?;
             let host: Host = url.host().ok_or_else(|| self.missing())?.to_owned();
             remote::addresses(&host, url.port().unwrap_or(443), self.allow_private).await?;
@@ -209,7 +209,7 @@ impl RegistrySource {
         })
     }
 
-    /// Pulls the image and puts our label on it, so that it is known as ours and can go again when nobody needs it.
+    /// Pulls the image and puts our label on it, so that it counts as ours and is removed when it is no longer needed.
     async fn produce(
         &self,
         docker: &Docker,
@@ -242,8 +242,8 @@ impl RegistrySource {
         };
         let image_id = build::run(docker, build, output).await?;
         if !was_there && docker.has_no_name_but(&name).await? {
-            // Its layers are the new image's too; under its own name they would never go. Somebody else may have pulled or
-            // tagged it meanwhile: then it is theirs as well.
+            // Its layers belong to the new image too and would never be removed under its own name. If somebody else
+            // has pulled or tagged it in the meantime, it is theirs as well.
             docker.remove_image(&name).await?;
         }
         Ok(image_id)
@@ -255,7 +255,7 @@ impl RegistrySource {
     }
 }
 
-/// Where a source's objects lie while they are needed, below the data directory.
+/// Directory for a source's objects, below the data directory.
 pub fn source_dir(data_dir: &std::path::Path) -> PathBuf {
     data_dir.join(".openclaw-src")
 }

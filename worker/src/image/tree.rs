@@ -1,7 +1,7 @@
-//! A commit's tree as a build context: a tar archive, made from git's objects and from nothing else.
+//! Packs a commit's tree as a build context: a tar archive made only from git objects.
 //!
-//! What could reach out of the tree, or is no content of it, is refused: links that lead out, names with a path in them,
-//! `.git`, submodules. Everything is counted before it is read.
+//! Anything that could reach out of the tree or is not content is refused: links that lead out, names with a path in
+//! them, `.git`, submodules. Sizes are checked before anything is read.
 
 use std::io::{Seek as _, SeekFrom, Write};
 
@@ -14,7 +14,7 @@ use super::{
     error::BuildError,
 };
 
-/// How much a tree may hold.
+/// Limits of a tree.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Caps {
     pub(super) entries: usize,
@@ -27,11 +27,11 @@ pub(super) const CAPS: Caps = Caps { entries: 100_000, file_bytes: 128 << 20, to
 
 const DOCKERFILE: &str = "Dockerfile";
 const PACKAGE: &str = "package.json";
-/// What is read of a file that is looked into.
+/// Most bytes read of an inspected file.
 const TEXT_CAP: u64 = 1 << 20;
 const LONGEST_PATH: usize = 4000;
 
-/// A context that can be built.
+/// A context ready to build.
 #[derive(Debug)]
 pub(super) struct Context {
     pub(super) archive: std::fs::File,
@@ -44,7 +44,7 @@ fn refused(why: impl Into<String>) -> BuildError {
     BuildError::Refused(why.into())
 }
 
-/// The version that a commit's `package.json` says it is.
+/// The version in a commit's `package.json`.
 pub(super) fn version(repository: &Repository, commit: Oid) -> Result<Option<OpenclawVersion>, BuildError> {
     let tree = repository.find_commit(commit)?.tree()?;
     let Some(text) = text(&repository.odb()?, &tree, PACKAGE)? else { return Ok(None) };
@@ -54,7 +54,7 @@ pub(super) fn version(repository: &Repository, commit: Oid) -> Result<Option<Ope
     Ok(version.and_then(Result::ok))
 }
 
-/// Packs a commit. `label` is put into the Dockerfile where the classic builder is to build it.
+/// Packs a commit. `label` is added to the Dockerfile if the classic builder builds it.
 pub(super) fn pack(repository: &Repository, commit: Oid, label: &str, caps: Caps) -> Result<Context, BuildError> {
     let tree = repository.find_commit(commit)?.tree()?;
     let odb = repository.odb()?;
@@ -73,10 +73,10 @@ pub(super) fn pack(repository: &Repository, commit: Oid, label: &str, caps: Caps
 
 /// A text file at the top of a tree.
 fn text(odb: &Odb<'_>, tree: &Tree<'_>, name: &str) -> Result<Option<String>, BuildError> {
-    // One by one: a tree that is out of order hides things from a search.
+    // Searched linearly: a tree that is out of order would hide entries from a binary search.
     let Some(entry) = tree.iter().find(|entry| entry.name_bytes() == name.as_bytes()) else { return Ok(None) };
     if !matches!(entry.filemode(), 0o100_644 | 0o100_755) {
-        return Err(refused(format!("its {name} is no plain file")));
+        return Err(refused(format!("its {name} is not a plain file")));
     }
     let (size, _) = odb.read_header(entry.id())?;
     if size as u64 > TEXT_CAP {
@@ -90,7 +90,7 @@ struct Packer<'a, W: Write> {
     odb: Odb<'a>,
     caps: Caps,
     archive: Builder<W>,
-    /// What the Dockerfile is replaced by.
+    /// The replacement for the Dockerfile.
     recipe: String,
     entries: usize,
     bytes: u64,
@@ -113,14 +113,14 @@ impl<W: Write> Packer<'_, W> {
                     let below = self.repository.find_tree(entry.id())?;
                     self.tree(&below, &path, depth + 1)?;
                 }
-                // The second was written by old versions of git.
+                // Old versions of git wrote the second mode.
                 0o100_644 | 0o100_664 => self.file(&path, entry.id(), 0o644)?,
                 0o100_755 => self.file(&path, entry.id(), 0o755)?,
                 0o120_000 => self.link(&path, entry.id())?,
                 0o160_000 => {
-                    return Err(refused(format!("{path} is a submodule; its content is of another repository")));
+                    return Err(refused(format!("{path} is a submodule, whose content is in another repository")));
                 }
-                other => return Err(refused(format!("{path} is of a kind that is not known ({other:o})"))),
+                other => return Err(refused(format!("{path} has an unknown mode ({other:o})"))),
             }
         }
         Ok(())
@@ -130,7 +130,7 @@ impl<W: Write> Packer<'_, W> {
         let size = self.size(path, id, self.caps.file_bytes)?;
         self.bytes += size;
         if self.bytes > self.caps.total_bytes {
-            return Err(refused(format!("its files are larger than {} MiB together", self.caps.total_bytes >> 20)));
+            return Err(refused(format!("its files are larger than {} MiB in total", self.caps.total_bytes >> 20)));
         }
         if path == DOCKERFILE {
             let recipe = self.recipe.clone();
@@ -145,7 +145,12 @@ impl<W: Write> Packer<'_, W> {
     fn link(&mut self, path: &str, id: Oid) -> Result<(), BuildError> {
         self.size(path, id, LONGEST_PATH as u64)?;
         let object = self.odb.read(id)?;
-        let target = std::str::from_utf8(object.data()).map_err(|_| refused(format!("{path} links to no name")))?;
+        let target = std::str::from_utf8(object.data()).map_err(|_| {
+            refused(format!(
+                "{path} is a link whose target \
+                                                                                     is not UTF-8"
+            ))
+        })?;
         if !stays_inside(path, target) {
             return Err(refused(format!("{path} links to {target:?}, out of the repository")));
         }
@@ -154,14 +159,14 @@ impl<W: Write> Packer<'_, W> {
         Ok(self.archive.append_link(&mut header, path, target)?)
     }
 
-    /// Size of a file, before any of it is read.
+    /// Size of a file, before it is read.
     fn size(&self, path: &str, id: Oid, cap: u64) -> Result<u64, BuildError> {
         let (size, kind) = self.odb.read_header(id)?;
         if kind != ObjectType::Blob {
-            return Err(refused(format!("{path} is no file, although it says so")));
+            return Err(refused(format!("{path} is not a file, although its mode says so")));
         }
         if size as u64 > cap {
-            return Err(refused(format!("{path} is {} MiB large, more than {} MiB", size >> 20, cap >> 20)));
+            return Err(refused(format!("{path} has {} MiB, more than {} MiB", size >> 20, cap >> 20)));
         }
         Ok(size as u64)
     }
@@ -173,7 +178,7 @@ impl<W: Write> Packer<'_, W> {
     }
 }
 
-/// The same for the same content, whenever it is packed.
+/// Equal for equal content, whenever it is packed.
 fn header(kind: EntryType, mode: u32) -> Header {
     let mut header = Header::new_gnu();
     header.set_entry_type(kind);
@@ -184,13 +189,13 @@ fn header(kind: EntryType, mode: u32) -> Header {
     header
 }
 
-/// A name that is one name, and not one of git's own.
+/// A single file name that is not one of git's own.
 fn name(bytes: &[u8]) -> Result<&str, BuildError> {
     let name = std::str::from_utf8(bytes)
         .map_err(|_| refused(format!("the name {:?} is not UTF-8", String::from_utf8_lossy(bytes))))?;
     let own = name.eq_ignore_ascii_case(".git") || name.eq_ignore_ascii_case("git~1");
     if name.is_empty() || name == "." || name == ".." || own || name.contains(['/', '\0']) {
-        return Err(refused(format!("{name:?} is no name for a file")));
+        return Err(refused(format!("{name:?} is not a valid file name")));
     }
     Ok(name)
 }
@@ -200,7 +205,7 @@ fn join(above: &str, name: &str) -> Result<String, BuildError> {
     if path.len() > LONGEST_PATH { Err(refused("a path in it is too long")) } else { Ok(path) }
 }
 
-/// Whether a link at `path` leads to something below the top, going by names alone.
+/// Whether a link at `path` stays below the top, judged by names alone.
 fn stays_inside(path: &str, target: &str) -> bool {
     if target.is_empty() || target.starts_with('/') || target.contains('\0') {
         return false;

@@ -1,6 +1,6 @@
-//! The Docker engine, as the verbs of [`Runtime`](super::Runtime) and by its rules.
+//! The Docker engine, with the verbs of [`Runtime`](super::Runtime).
 //!
-//! What is ours is known by label, and only what is ours is changed or removed.
+//! Labels mark what is ours, and nothing else is changed or removed.
 
 pub(crate) mod build;
 mod client;
@@ -34,5 +34,5 @@ pub use spec::{
 pub(crate) use stats::Counters;
 pub(crate) use terminal::{Attached, RunningExec};
 
-/// Exit code of a process that was killed: 128 and the number of the signal (`bash(1)`, "Exit status").
+/// Exit code of a killed process: 128 plus the number of the signal (`bash(1)`, "Exit status").
 pub(crate) const KILLED: i64 = 137;

@@ -1,8 +1,8 @@
-//! What can go wrong with an engine, sorted by what a caller may do about it.
+//! Errors of an engine, classified by what a caller can do.
 
 use super::docker::DockerError;
 
-/// A verb that did not succeed.
+/// A failed verb.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
     #[error(transparent)]
@@ -10,49 +10,49 @@ pub enum RuntimeError {
 }
 
 impl RuntimeError {
-    /// The thing itself is missing, or the image that it should be made from.
+    /// The object, or the image for a new one, does not exist.
     pub fn is_not_found(&self) -> bool {
         match self {
             Self::Docker(error) => error.is_not_found(),
         }
     }
 
-    /// The request contradicts the state of things.
+    /// The request conflicts with the current state.
     pub fn is_conflict(&self) -> bool {
         match self {
             Self::Docker(error) => error.is_conflict(),
         }
     }
 
-    /// Our engine is down, going down, or another one has its place: transient, try again later.
+    /// Our engine is down, shutting down or replaced by another one. Transient: retry later.
     pub fn is_unreachable(&self) -> bool {
         match self {
             Self::Docker(error) => error.is_unreachable(),
         }
     }
 
-    /// No answer in time: whether it was done, or still will be, is unknown.
+    /// No answer in time: whether it was or will be done is unknown.
     pub fn is_timeout(&self) -> bool {
         match self {
             Self::Docker(error) => matches!(error, DockerError::Timeout { .. }),
         }
     }
 
-    /// A stranger's has the name that it should get.
+    /// Something foreign has the name.
     pub fn is_name_taken(&self) -> bool {
         match self {
             Self::Docker(error) => matches!(error, DockerError::NameTaken { .. }),
         }
     }
 
-    /// The host port is in use by something else.
+    /// Another program uses the host port.
     pub fn is_port_taken(&self) -> bool {
         match self {
             Self::Docker(error) => error.is_port_taken(),
         }
     }
 
-    /// The subnet overlaps with a network that is not ours.
+    /// The subnet overlaps with a foreign network.
     pub fn is_subnet_taken(&self) -> bool {
         match self {
             Self::Docker(error) => error.is_subnet_taken(),
@@ -65,7 +65,7 @@ impl RuntimeError {
         }
     }
 
-    /// The engine's own words, where it had any.
+    /// The engine's own message, if any.
     pub fn message(&self) -> Option<&str> {
         match self {
             Self::Docker(error) => error.message(),

@@ -1,4 +1,4 @@
-//! The words in which gateways are spoken of, whichever engine runs them.
+//! Types for gateways that do not depend on the engine.
 
 use std::{fmt, path::PathBuf};
 
@@ -9,8 +9,7 @@ use clawdeploy_shared::{
     ports::Subnet,
 };
 
-/// A gateway, by the id that its engine gave it. No other ever gets the same, so that what is asked of one that is gone does not
-/// happen to its successor.
+/// A gateway by its engine's id. Ids are never reused, so a late call cannot hit a successor.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Reference(String);
 
@@ -35,19 +34,21 @@ impl fmt::Display for Reference {
     }
 }
 
-/// Everything that makes one instance's container differ from another's.
+/// Everything in which the containers of two instances differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GatewaySpec {
     pub instance: InstanceId,
     pub deployment: String,
-    /// Id of the image, not a tag: a tag may move between two attempts.
+    /// Id of the image, not a tag, which could move between two attempts.
     pub image_id: String,
     /// Port on the host's loopback.
     pub port: u16,
     pub memory_mb: i32,
-    /// CPU while it runs, in thousandths; set by [`set_cpu`](super::Runtime::set_cpu) once the gateway is ready.
+    /// CPU limit while it runs, in thousandths of a core. [`set_cpu`](super::Runtime::set_cpu) sets it once the gateway
+    /// is ready.
     pub cpu_millis: i32,
-    /// CPU while it starts, in thousandths; never less than `cpu_millis`. Booting is nearly all CPU time.
+    /// CPU limit while it starts, in thousandths of a core, never less than `cpu_millis`. Booting is nearly all CPU
+    /// time.
     pub boost_cpu_millis: i32,
     pub config_dir: PathBuf,
     pub workspace_dir: PathBuf,
@@ -56,7 +57,7 @@ pub struct GatewaySpec {
 }
 
 impl GatewaySpec {
-    /// CPU that the container starts with, in thousandths.
+    /// CPU limit that the container starts with, in thousandths of a core.
     pub fn start_cpu_millis(&self) -> i32 {
         self.boost_cpu_millis.max(self.cpu_millis)
     }
@@ -76,15 +77,15 @@ pub enum GatewayStatus {
     Created,
     Running,
     Paused,
-    /// Between two starts by the engine's restart policy.
+    /// Waiting for the next start by the engine's restart policy.
     Restarting,
     Removing,
     Exited,
-    /// Half removed; it can only be removed again.
+    /// Partly removed. It can only be removed again.
     Dead,
 }
 
-/// A container of this deployment, as the list shows it.
+/// A container of this deployment as listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnedGateway {
     pub id: Reference,
@@ -92,25 +93,25 @@ pub struct OwnedGateway {
     pub instance: InstanceId,
     pub status: GatewayStatus,
     pub image_id: String,
-    /// Hash of what it was made from.
+    /// Hash of the body that it was made from.
     pub spec: String,
 }
 
-/// One container, looked at closely.
+/// The inspected state of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GatewayState {
     pub status: GatewayStatus,
-    /// Of the last run that ended; `None` while it runs and before it ever ran.
+    /// Of the last run. `None` while it runs and before its first run.
     pub exit_code: Option<i64>,
-    /// Its first process was killed for memory. Stays false when only a child was.
+    /// Whether its first process was killed for lack of memory. Stays false if only a child was.
     pub oom_killed: bool,
-    /// Restarts by the engine's policy since it was last started by us.
+    /// Restarts by the engine's policy since our last start.
     pub restart_count: i64,
     pub started_at: Option<DateTime<Utc>>,
     pub image_id: String,
-    /// CPU limit in force, in thousandths; 0 for none.
+    /// Current CPU limit in thousandths of a core. 0: none.
     pub cpu_millis: i32,
-    /// Why the last start failed, in the engine's words.
+    /// The engine's message about the last failed start.
     pub error: Option<String>,
 }
 
@@ -118,24 +119,24 @@ pub struct GatewayState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum InstanceAction {
     Start,
-    /// Its first process ended, for whatever reason.
+    /// Its first process exited, for whatever reason.
     Die,
-    /// The kernel killed a process of it for memory.
+    /// The kernel killed one of its processes for lack of memory.
     Oom,
-    /// A stop that somebody asked for is complete; comes after `Die`.
+    /// A requested stop has completed. Comes after `Die`.
     Stop,
     Pause,
     Unpause,
     Destroy,
 }
 
-/// One thing that happened to the container of an instance.
+/// An event of an instance's container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstanceEvent {
     pub instance: InstanceId,
     pub gateway: Reference,
     pub action: InstanceAction,
-    /// Of a [`InstanceAction::Die`].
+    /// Of an [`InstanceAction::Die`].
     pub exit_code: Option<i64>,
     pub at: DateTime<Utc>,
 }

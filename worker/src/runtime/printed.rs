@@ -1,26 +1,26 @@
-//! What tenants' programs print, made fit to be shown.
+//! Cleans the output of tenants' programs for display.
 //!
-//! It is bounded in memory, freed of control characters before secrets are looked for in it (or an escape sequence in the middle
-//! would hide one), and bounded again.
+//! It limits memory, strips control characters before it masks secrets (an escape sequence inside a secret would hide
+//! it), and limits the length.
 
-/// Longest line that is kept, in characters.
+/// Longest line, in characters.
 const LINE_CAP: usize = 2000;
-/// What is kept of a line before it is cleaned, in bytes: room for what cleaning takes out.
+/// Most bytes kept of a line before cleaning, with room for what that removes.
 const RAW_LINE_CAP: usize = 16 * 1024;
-/// What stands for a secret.
+/// Replacement for a secret.
 const MASK: &str = "•••";
-/// Shorter strings are not looked for: they would be found in everything.
+/// Shorter strings are not masked, because they occur everywhere.
 const SHORTEST_SECRET: usize = 6;
 
-/// Cuts a stream of bytes into lines. Of a longer line only the first 16 KiB are kept: cut in two, it could hold half a
-/// secret in each.
+/// Splits a stream of bytes into lines. Of a longer line only the first 16 KiB are kept: split in two, each part could
+/// hold half a secret.
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
     rest: Vec<u8>,
 }
 
 impl Lines {
-    /// Takes more bytes and calls `line` with each line that is complete.
+    /// Takes more bytes and calls `line` with each complete line.
     pub(crate) fn push(&mut self, bytes: &[u8], mut line: impl FnMut(String)) {
         for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
             let room = RAW_LINE_CAP - self.rest.len();
@@ -31,7 +31,7 @@ impl Lines {
         }
     }
 
-    /// What came after the last end of line.
+    /// What follows the last line end.
     pub(crate) fn finish(mut self) -> Option<String> {
         (!self.rest.is_empty()).then(|| self.take())
     }
@@ -43,7 +43,7 @@ impl Lines {
     }
 }
 
-/// A line without escape sequences, control characters and characters that turn the direction of writing.
+/// A line without escape sequences, control characters and characters that change the text direction.
 pub(crate) fn clean(line: &str) -> String {
     let mut out = String::with_capacity(line.len());
     let mut chars = line.chars().peekable();
@@ -59,7 +59,7 @@ pub(crate) fn clean(line: &str) -> String {
     out
 }
 
-/// Skips what follows an ESC: a control sequence up to its final byte, a string up to its end, or one character.
+/// Skips what follows an ESC: a control sequence to its final byte, a string to its end, or one character.
 fn skip_escape(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
     match chars.peek() {
         Some('[') => {
@@ -85,7 +85,7 @@ fn skip_escape(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
     }
 }
 
-/// A line in which `secrets` are masked.
+/// A line with `secrets` masked.
 pub(crate) fn redact(line: &str, secrets: &[&str]) -> String {
     let mut line = line.to_owned();
     for secret in secrets.iter().filter(|secret| secret.len() >= SHORTEST_SECRET) {
@@ -96,7 +96,7 @@ pub(crate) fn redact(line: &str, secrets: &[&str]) -> String {
     line
 }
 
-/// A line of no more than 2000 characters.
+/// A line cut to 2000 characters.
 pub(crate) fn shorten(line: &str) -> String {
     match line.char_indices().nth(LINE_CAP) {
         Some((end, _)) => format!("{}…", &line[..end]),

@@ -1,7 +1,7 @@
-//! A copy of a tree whose shape a tenant chose, into a directory that only we reach.
+//! Copies a tree of a tenant's making into a directory that only we reach.
 //!
-//! Owners, modes, times, links and holes are kept. Sockets, devices and FIFOs are left out: they hold nothing, and what
-//! talks through them makes them when it starts. Extended attributes are left out too.
+//! Keeps owners, modes, times, links and holes. Skips sockets, devices and FIFOs: they hold nothing, and programs
+//! create them at their start. Skips extended attributes too.
 
 use std::{
     ffi::CStr,
@@ -25,32 +25,32 @@ use super::{
 };
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
-/// Non-blocking: what was a file a moment ago may be a FIFO by now.
+/// Non-blocking: a former file may be a FIFO by now.
 const SOURCE: OFlags =
     OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOFOLLOW).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 const TARGET: OFlags =
     OFlags::WRONLY.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-/// Bytes between two looks at whether to stop.
+/// Bytes between two checks for cancellation.
 const CHUNK: u64 = 8 << 20;
-/// Bytes that are read at once where the kernel does not copy for us.
+/// Read size where the kernel does not copy for us, in bytes.
 const BUFFER: usize = 128 << 10;
 
-/// Copies what it is shown.
+/// The visitor that copies.
 #[derive(Debug)]
 pub(super) struct Copier<'a> {
-    /// The copy of the directory that is being walked.
+    /// The copy of the current directory.
     here: OwnedFd,
-    /// Holds one name of each file that has several, by the number of the file it is a copy of.
+    /// Holds one name of each file with several names, by the inode of its source.
     links: OwnedFd,
     cancel: &'a CancellationToken,
     clones: bool,
     pub(super) tally: Tally,
-    /// Whether bytes had to be copied, as the file system does not share them between files.
+    /// Whether bytes were copied, because the file system could not share them.
     pub(super) copied: bool,
 }
 
 impl<'a> Copier<'a> {
-    /// Fills `target`; `links` is beside it and of no use afterwards. Both are empty.
+    /// Fills `target`. `links` is a scratch directory beside it. Both are empty.
     pub(super) fn new(target: OwnedFd, links: OwnedFd, cancel: &'a CancellationToken) -> Self {
         let clones = clones(&links);
         Self { here: target, links, cancel, clones, tally: Tally::default(), copied: !clones }
@@ -93,7 +93,7 @@ impl<'a> Copier<'a> {
         Ok(())
     }
 
-    /// Shares the bytes between both files; false where that cannot be.
+    /// Shares the bytes between both files. False: not supported.
     fn cloned(&mut self, from: &File, to: &File) -> Result<bool, Errno> {
         if !self.clones {
             return Ok(false);
@@ -108,7 +108,7 @@ impl<'a> Copier<'a> {
         }
     }
 
-    /// Copies `size` bytes, but none of the holes among them. What is appended meanwhile is left out.
+    /// Copies `size` bytes except the holes. Appended data is left out.
     pub(super) fn copy_data(&self, from: &File, to: &File, size: u64, name: &CStr) -> Result<(), StorageError> {
         let fail = |errno: Errno| at("copy", shown(name))(errno);
         rustix::fs::ftruncate(to, size).map_err(fail)?;
@@ -166,10 +166,10 @@ impl Visitor for Copier<'_> {
     }
 
     fn leave(&mut self, stat: &Stat, top: bool) -> Result<(), StorageError> {
-        // Only now: what is made in a directory changes its time.
+        // Only now, because creating entries changes a directory's time.
         settle(&self.here, stat).map_err(at("copy", "a directory"))?;
         if !top {
-            // Nobody but us moves anything here, so this is where we came from.
+            // Only we move anything here, so this is the directory that we came from.
             self.here = up(&self.here)?;
         }
         Ok(())
@@ -206,7 +206,7 @@ fn copy_chunk(from: &File, to: &File, start: u64, length: u64) -> std::io::Resul
     Ok(copied as u64)
 }
 
-/// Gives a copy the owner, mode and time of what it was made from. The owner first: a change of it clears bits of the mode.
+/// Copies owner, mode and time. The owner first: changing it clears bits of the mode.
 fn settle(file: impl AsFd, stat: &Stat) -> Result<(), Errno> {
     let (uid, gid) = owner(stat);
     rustix::fs::fchown(&file, uid, gid)?;

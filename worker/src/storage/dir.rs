@@ -1,4 +1,4 @@
-//! Steps on open directories.
+//! Operations on open directories.
 
 use std::{
     fs::File,
@@ -20,15 +20,15 @@ use super::{
 /// User and group that a gateway runs as.
 pub(super) const TENANT: u32 = 1000;
 
-/// Never past a link, a mount point or the directory it starts from.
+/// Refuses links, mount points and anything outside of the start directory.
 const RESOLVE: ResolveFlags = ResolveFlags::BENEATH
     .union(ResolveFlags::NO_SYMLINKS)
     .union(ResolveFlags::NO_MAGICLINKS)
     .union(ResolveFlags::NO_XDEV);
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
-/// Longest name of a file that we read or write: with the temporary name's ending it stays below the system's 255.
+/// Longest file name that we read or write. With the temporary suffix it stays below the system's 255.
 const NAME_CAP: usize = 100;
-/// Entries of a directory that are looked through for leftovers; a tenant may have filled it without end.
+/// Most directory entries searched for leftovers. A tenant may have created any number.
 const LEFTOVER_SCAN: usize = 10_000;
 
 pub(super) fn open_root(path: &Path) -> Result<OwnedFd, StorageError> {
@@ -40,7 +40,7 @@ pub(super) fn open(parent: impl AsFd, path: &str) -> Result<OwnedFd, StorageErro
     openat2(parent, path, DIRECTORY, Mode::empty()).map_err(|errno| refused(errno, path))
 }
 
-/// Makes a directory, or takes the one that is there, and sets its mode and owner.
+/// Creates a directory or opens the existing one, and sets its mode and owner.
 pub(super) fn make(parent: &OwnedFd, name: &str, mode: u32, owner: Option<u32>) -> Result<OwnedFd, StorageError> {
     match rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(mode)) {
         Ok(()) | Err(Errno::EXIST) => {}
@@ -62,7 +62,7 @@ pub(super) fn sync(dir: &OwnedFd, name: &str) -> Result<(), StorageError> {
     rustix::fs::fsync(dir).map_err(at("write to disk", name))
 }
 
-/// Whether a directory is there.
+/// Whether a directory exists.
 pub(super) fn is_there(parent: &OwnedFd, name: &str) -> Result<bool, StorageError> {
     match open(parent, name) {
         Ok(_) => Ok(true),
@@ -71,7 +71,7 @@ pub(super) fn is_there(parent: &OwnedFd, name: &str) -> Result<bool, StorageErro
     }
 }
 
-/// A name that stays in its directory.
+/// A name that cannot leave its directory.
 pub(super) fn checked(name: &str) -> Result<String, StorageError> {
     let plain = !name.is_empty()
         && name.len() <= NAME_CAP
@@ -81,12 +81,12 @@ pub(super) fn checked(name: &str) -> Result<String, StorageError> {
     if plain { Ok(name.to_owned()) } else { Err(StorageError::BadName(name.to_owned())) }
 }
 
-/// Writes a file of the tenant's in full under a name of its own, then moves it over `name`.
+/// Writes a file for the tenant under a temporary name, then renames it to `name`.
 pub(super) fn write_file(dir: &OwnedFd, name: &str, bytes: &[u8]) -> Result<(), StorageError> {
     replace(dir, name, bytes, Some(TENANT))
 }
 
-/// The same for a file that stays the worker's.
+/// The same for a file that the worker owns.
 pub(super) fn write_own_file(dir: &OwnedFd, name: &str, bytes: &[u8]) -> Result<(), StorageError> {
     replace(dir, name, bytes, None)
 }
@@ -94,10 +94,10 @@ pub(super) fn write_own_file(dir: &OwnedFd, name: &str, bytes: &[u8]) -> Result<
 fn replace(dir: &OwnedFd, name: &str, bytes: &[u8], owner: Option<u32>) -> Result<(), StorageError> {
     let leftover = format!(".{name}.new-");
     for stale in remove::names_starting_with(dir, &leftover, LEFTOVER_SCAN).map_err(at("list", name))? {
-        // What cannot be unlinked is not a leftover of ours but a directory of the tenant's.
+        // If it cannot be unlinked, it is a directory of the tenant's and not a leftover of ours.
         let _ = rustix::fs::unlinkat(dir, &stale, rustix::fs::AtFlags::empty());
     }
-    // Two writers never share a name: one that lost its lease could otherwise publish the other's half.
+    // Two writers never share a name. Otherwise one that lost its lease could publish the other's half-written file.
     let temporary = format!("{leftover}{:016x}", rand::random::<u64>());
     let written = write_new(dir, &temporary, bytes, owner)
         .and_then(|()| rustix::fs::renameat_with(dir, &temporary, dir, name, RenameFlags::empty()).map_err(Into::into));
@@ -119,7 +119,7 @@ fn write_new(dir: &OwnedFd, name: &str, bytes: &[u8], owner: Option<u32>) -> std
     file.sync_all()
 }
 
-/// Moves what is under a name to another one that says when, beside it.
+/// Renames an entry to a name with the current time.
 pub(super) fn keep(dir: &OwnedFd, name: &str) -> Result<String, StorageError> {
     let kept = format!("{name}.kept-{}", chrono::Utc::now().format("%Y%m%dT%H%M%SZ"));
     let moved = |to: &str| rustix::fs::renameat_with(dir, name, dir, to, RenameFlags::NOREPLACE);
@@ -134,9 +134,9 @@ pub(super) fn keep(dir: &OwnedFd, name: &str) -> Result<String, StorageError> {
     }
 }
 
-/// Reads a plain file that has one name and at most `cap` bytes; `None` where there is nothing.
+/// Reads a plain file that has one name and at most `cap` bytes. `None`: nothing is there.
 pub(super) fn read_file(root: &OwnedFd, path: &str, cap: u64) -> Result<Option<Vec<u8>>, StorageError> {
-    // Non-blocking: opening a FIFO would otherwise wait for its other end, for ever.
+    // Non-blocking: opening a FIFO would otherwise wait forever for its other end.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = match openat2(root, path, flags, Mode::empty()) {
         Ok(file) => file,
@@ -148,7 +148,7 @@ pub(super) fn read_file(root: &OwnedFd, path: &str, cap: u64) -> Result<Option<V
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Err(not("not a plain file"));
     }
-    // A second name may belong to a file that is not the tenant's to show.
+    // A second name may belong to a file that the tenant must not see.
     if stat.st_nlink > 1 {
         return Err(not("hard-linked"));
     }
@@ -160,14 +160,14 @@ pub(super) fn read_file(root: &OwnedFd, path: &str, cap: u64) -> Result<Option<V
     Ok(Some(bytes))
 }
 
-/// The one way in: a path, resolved beneath an open directory.
+/// The only way in: resolves a path beneath an open directory.
 pub(super) fn openat2<P: rustix::path::Arg + Copy>(
     dir: impl AsFd,
     path: P,
     flags: OFlags,
     mode: Mode,
 ) -> Result<OwnedFd, Errno> {
-    /// The kernel gives up with EAGAIN when something is renamed while it resolves, which a tenant can provoke.
+    /// The kernel returns EAGAIN if something is renamed during the resolution, which a tenant can provoke.
     const TRIES: usize = 64;
     let mut result = Err(Errno::AGAIN);
     for _ in 0..TRIES {
@@ -186,9 +186,9 @@ fn give(file: impl AsFd, owner: u32) -> Result<(), Errno> {
 fn refused(errno: Errno, path: &str) -> StorageError {
     let what = match errno {
         Errno::LOOP => "a symbolic link",
-        Errno::XDEV => "a way out of the directory",
+        Errno::XDEV => "outside of the directory",
         Errno::NOTDIR => "not a directory",
-        // A FIFO without reader, a socket or a device.
+        // A FIFO without a reader, a socket or a device.
         Errno::NXIO | Errno::NODEV => "not a plain file",
         _ => return at("open", path)(errno),
     };

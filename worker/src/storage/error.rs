@@ -1,8 +1,8 @@
-//! What can go wrong with files.
+//! Errors of file operations.
 
 use std::{io, path::Path};
 
-/// A step on the data directory that did not succeed.
+/// A failed operation on the data directory.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
     #[error("could not {operation} {path}")]
@@ -17,20 +17,20 @@ pub enum StorageError {
     Unsafe { path: String, what: &'static str },
     #[error("{path} is larger than {cap} bytes")]
     TooBig { path: String, cap: u64 },
-    /// A tree has more entries than are counted.
+    /// A tree has more entries than the limit.
     #[error("there are too many files")]
     TooMany,
     #[error("{0:?} is not a plain file name")]
     BadName(String),
-    /// It was asked to stop.
-    #[error("the file work was cancelled")]
+    /// It was cancelled.
+    #[error("the file operation was cancelled")]
     Cancelled,
-    #[error("the file work was interrupted")]
+    #[error("the file operation was interrupted")]
     Interrupted(#[source] tokio::task::JoinError),
 }
 
 impl StorageError {
-    /// The disk is full, or the quota used up.
+    /// The disk is full or the quota exhausted.
     pub fn is_disk_full(&self) -> bool {
         matches!(
             self,
@@ -39,7 +39,7 @@ impl StorageError {
         )
     }
 
-    /// The file system does not answer: a network file system whose server is away, or a disk that was pulled.
+    /// The file system does not answer: the server of a network file system is down, or a disk was removed.
     pub fn is_unreachable(&self) -> bool {
         matches!(
             self,
@@ -54,13 +54,13 @@ impl StorageError {
         )
     }
 
-    /// The directory that the step needs is missing.
+    /// The directory needed for the operation does not exist.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
 }
 
-/// Says what was tried, and where, when a system call fails.
+/// Wraps a failed system call with the operation and the path.
 pub(super) fn at<E: Into<io::Error>>(
     operation: &'static str,
     path: impl AsRef<Path>,

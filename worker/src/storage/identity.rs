@@ -1,4 +1,4 @@
-//! The file in the data directory that says which installation it belongs to.
+//! The identity file of the data directory, which names its installation.
 
 use std::sync::{Arc, PoisonError};
 
@@ -10,11 +10,11 @@ use super::{
     error::{StorageError, at},
 };
 
-/// Its name. `scripts/backup` and `scripts/restore` know it as well.
+/// Its name, which `scripts/backup` and `scripts/restore` use as well.
 const NAME: &str = ".identity";
 const CAP: u64 = 4096;
 
-/// What it says.
+/// Its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Mark {
@@ -23,8 +23,8 @@ pub struct Mark {
 }
 
 impl Storage {
-    /// Opens the data directory anew where its path leads somewhere else by now: a disk that was mounted or unmounted, a
-    /// directory that was replaced. Nothing is made in its place.
+    /// Reopens the data directory if its path leads somewhere else by now: a disk was mounted or unmounted, or the
+    /// directory was replaced. Never creates it.
     pub async fn refresh(&self) -> Result<(), StorageError> {
         let (given, current) = (Arc::clone(&self.given), self.inner());
         let other = blocking(move || {
@@ -34,13 +34,13 @@ impl Storage {
             if same { Ok(None) } else { Inner::open(&given).map(Some) }
         });
         if let Some(other) = other.await? {
-            tracing::warn!(path = %self.given.display(), "The data directory was replaced, and is opened anew");
+            tracing::warn!(path = %self.given.display(), "The data directory was replaced; reopening it");
             *self.inner.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(other);
         }
         Ok(())
     }
 
-    /// What the directory says it belongs to; `None`: it says nothing.
+    /// The identity of the directory. `None`: it has none.
     pub async fn mark(&self) -> Result<Option<Mark>, StorageError> {
         self.blocking(|inner| {
             let Some(bytes) = dir::read_file(&inner.root, NAME, CAP)? else { return Ok(None) };
@@ -50,7 +50,7 @@ impl Storage {
         .await
     }
 
-    /// Says what the directory belongs to; for the worker's eyes alone.
+    /// Writes the identity, readable by the worker only.
     pub async fn set_mark(&self, mark: Mark) -> Result<(), StorageError> {
         self.blocking(move |inner| {
             let text = serde_json::to_vec(&mark).map_err(|error| at("write", NAME)(std::io::Error::from(error)))?;

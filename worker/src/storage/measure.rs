@@ -1,7 +1,7 @@
-//! What an instance's files take.
+//! Measures the size of an instance's files.
 //!
-//! The tenant chooses the shape of the tree and may change it meanwhile: so the walk counts up to a bound, and what it
-//! has counted when it is disturbed is a lower bound of what there is.
+//! The tenant controls the tree and may change it at any time. So the walk counts up to a limit, and a disturbed count
+//! is a lower bound.
 
 use std::{ffi::CStr, os::fd::OwnedFd, time::Duration};
 
@@ -16,28 +16,28 @@ use super::{
     walk::{Tally, Visitor, walk},
 };
 
-/// Files, links and directories that an instance may have. As many inodes as that are a burden at any size.
+/// Most files, links and directories of an instance. So many inodes are a burden at any size.
 pub const MOST_ENTRIES: u64 = 1_000_000;
 
-/// What an instance's config and workspace take.
+/// The size of an instance's config and workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DiskUse {
-    /// Bytes on disk; holes take none, and a file with several names counts once.
+    /// Bytes on disk. Holes take none, and a file with several names counts once.
     pub bytes: u64,
     pub seen: Seen,
 }
 
-/// How much of the tree was seen.
+/// How complete a measurement is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Seen {
     All,
-    /// There is more than [`MOST_ENTRIES`].
+    /// There are more than [`MOST_ENTRIES`].
     TooMany,
-    /// It changed meanwhile, or time was up: there is at least so much.
+    /// It changed in the meantime or time ran out: a lower bound.
     Part,
 }
 
-/// Counts up to a bound.
+/// Counts up to a limit.
 struct Bounded {
     tally: Tally,
     left: u64,
@@ -66,7 +66,7 @@ impl Visitor for Bounded {
 }
 
 impl Storage {
-    /// Measures an instance's files, up to `most` entries and until `cancel`; fails where it has none.
+    /// Measures an instance's files, up to `most` entries and until `cancel`. Fails if it has none.
     pub async fn disk_use(
         &self,
         id: &InstanceId,
@@ -91,8 +91,8 @@ impl Storage {
         .await
     }
 
-    /// Measures all of an instance's files: bytes on disk, or `None` where only a part of them was seen. Given up after `within`
-    /// ([`StorageError::Cancelled`]), and when nobody waits for it any more.
+    /// Measures all of an instance's files: bytes on disk, or `None` if only a part was seen. Gives up after `within`
+    /// ([`StorageError::Cancelled`]) or when dropped.
     pub async fn whole_disk_use(&self, id: &InstanceId, within: Duration) -> Result<Option<u64>, StorageError> {
         let cancel = CancellationToken::new();
         let _ends = cancel.clone().drop_guard();

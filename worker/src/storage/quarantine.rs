@@ -1,8 +1,8 @@
-//! What was deleted and can still be taken back.
+//! The files of deleted instances that can still be restored.
 //!
-//! The instance's directory and its snapshots are renamed into `.quarantine/{id}`, and back. Each move consists of two renames
-//! and may be repeated after a crash between them. An entry that is in the way of a newer one of the same id gets a suffix
-//! (`{id}.{random}`), and goes when the newer one does.
+//! The instance's directory and snapshots are renamed into `.quarantine/{id}`, and back. Each move consists of two
+//! renames and may be repeated after a crash between them. An older entry of the same id gets a suffix
+//! (`{id}.{random}`) and is deleted with the newer one.
 
 use std::os::fd::OwnedFd;
 
@@ -18,17 +18,17 @@ use super::{
     remove, to_trash,
 };
 
-/// The instance's directory, within its entry.
+/// Name of the instance's directory in its entry.
 const FILES: &str = "files";
-/// Its snapshots, within its entry.
+/// Name of its snapshots in its entry.
 const SHELF: &str = "snapshots";
 
-/// A manifest is a few KiB.
+/// Most bytes of a manifest. Usually it is a few KiB.
 const MANIFEST_CAP: u64 = 4 << 20;
 
 impl Storage {
-    /// Moves the directory of an instance and its snapshots into the quarantine; its container must be gone. What is missing
-    /// counts as moved. False: there is nothing of it in the quarantine now.
+    /// Moves the directory and snapshots of an instance to the quarantine. Its container must be gone. Missing ones
+    /// count as moved. False: the quarantine has nothing of it now.
     pub async fn quarantine(&self, id: &InstanceId) -> Result<bool, StorageError> {
         self.with(id, |inner, id| {
             if dir::is_there(&inner.root, id)? && dir::is_there(&inner.quarantine, &format!("{id}/{FILES}"))? {
@@ -40,7 +40,7 @@ impl Storage {
             }
             if dir::is_there(&inner.root, id)? || shelf {
                 let entry = dir::make(&inner.quarantine, id, 0o700, None)?;
-                // The snapshots first: cut short in between, the directory still says whose they are.
+                // The snapshots first: if interrupted, the directory still shows whose they are.
                 moved(&inner.snapshots, id, &entry, SHELF)?;
                 moved(&inner.root, id, &entry, FILES)?;
                 settled(inner, &entry, id)?;
@@ -50,8 +50,8 @@ impl Storage {
         .await
     }
 
-    /// Moves the directory of an instance and its snapshots back out of the quarantine, unless it has a directory. What is
-    /// missing counts as moved.
+    /// Moves the directory and snapshots of an instance back from the quarantine, unless it has a directory. Missing
+    /// ones count as moved.
     pub async fn take_back(&self, id: &InstanceId) -> Result<(), StorageError> {
         self.with(id, |inner, id| {
             let entry = match dir::open(&inner.quarantine, id) {
@@ -59,7 +59,7 @@ impl Storage {
                 Err(error) if error.is_not_found() => return Ok(()),
                 Err(error) => return Err(error),
             };
-            // A directory beside one in the quarantine is another life of the same id: neither is put over the other.
+            // A directory and one in the quarantine are two lives of the same id: neither replaces the other.
             if dir::is_there(&inner.root, id)? && dir::is_there(&entry, FILES)? {
                 return Ok(());
             }
@@ -81,7 +81,7 @@ impl Storage {
         self.with(id, |inner, id| dir::is_there(&inner.quarantine, &format!("{id}/{FILES}"))).await
     }
 
-    /// Instances of which there is something in the quarantine.
+    /// Instances with an entry in the quarantine.
     pub async fn quarantined(&self) -> Result<Vec<InstanceId>, StorageError> {
         self.blocking(|inner| {
             let names = remove::names(&inner.quarantine).map_err(at("list", QUARANTINE))?;
@@ -94,7 +94,7 @@ impl Storage {
         .await
     }
 
-    /// Removes everything of an instance from the quarantine, for good. What is missing counts as done.
+    /// Deletes everything of an instance from the quarantine. A missing entry counts as done.
     pub async fn purge(&self, id: &InstanceId) -> Result<(), StorageError> {
         self.with(id, |inner, id| {
             for name in remove::names(&inner.quarantine).map_err(at("list", QUARANTINE))? {
@@ -107,7 +107,7 @@ impl Storage {
         .await
     }
 
-    /// Writes the manifest of an instance, readable by nobody but root; false: it has no directory.
+    /// Writes the manifest of an instance, readable by root only. False: it has no directory.
     pub async fn write_manifest(&self, id: &InstanceId, bytes: Vec<u8>) -> Result<bool, StorageError> {
         self.with(id, move |inner, id| match dir::open(&inner.root, id) {
             Ok(home) => dir::write_own_file(&home, MANIFEST, &bytes).map(|()| true),
@@ -117,7 +117,7 @@ impl Storage {
         .await
     }
 
-    /// The manifest of an instance, wherever its directory is; `None`: there is none.
+    /// The manifest of an instance, wherever its directory is. `None`: there is none.
     pub async fn read_manifest(&self, id: &InstanceId) -> Result<Option<Vec<u8>>, StorageError> {
         self.with(id, |inner, id| match dir::read_file(&inner.root, &format!("{id}/{MANIFEST}"), MANIFEST_CAP)? {
             None => dir::read_file(&inner.quarantine, &format!("{id}/{FILES}/{MANIFEST}"), MANIFEST_CAP),
@@ -126,7 +126,7 @@ impl Storage {
         .await
     }
 
-    /// As [`read_config_file`](Self::read_config_file), of an instance in the quarantine.
+    /// Like [`read_config_file`](Self::read_config_file), for an instance in the quarantine.
     pub async fn read_quarantined_config(
         &self,
         id: &InstanceId,
@@ -141,7 +141,7 @@ impl Storage {
     }
 }
 
-/// Gives what the quarantine has of an instance another name.
+/// Renames the quarantine's entry of an instance.
 fn set_aside(inner: &Inner, id: &str) -> Result<(), StorageError> {
     let aside = format!("{id}.{:016x}", rand::random::<u64>());
     moved(&inner.quarantine, id, &inner.quarantine, &aside)
@@ -154,7 +154,7 @@ fn moved(from: &OwnedFd, name: &str, to: &OwnedFd, as_name: &str) -> Result<(), 
     }
 }
 
-/// Before anything is written down that relies on it.
+/// Makes a move durable, before anything that relies on it is recorded.
 fn settled(inner: &Inner, entry: &OwnedFd, id: &str) -> Result<(), StorageError> {
     dir::sync(entry, id)?;
     dir::sync(&inner.quarantine, QUARANTINE)?;

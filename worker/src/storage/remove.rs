@@ -1,9 +1,9 @@
-//! Removal of a tree whose shape a tenant chose.
+//! Deletes a tree of a tenant's making.
 //!
-//! The standard library's `remove_dir_all` is safe against links, but holds one open directory and one stack frame per
-//! level: a tree ten thousand levels deep, which a tenant makes in a second, runs the whole worker out of handles or
-//! stack. Here the levels are brought up instead: what lies below a directory is moved beside it and taken from there,
-//! so that no more than three directories are open at any depth.
+//! The standard library's `remove_dir_all` is safe against links but holds one open directory and one stack frame per
+//! level: a tree ten thousand levels deep, which a tenant makes in a second, exhausts the worker's file descriptors or
+//! stack. Here lower levels are raised instead: what is below a directory is moved beside it and deleted from there, so
+//! that at most three directories are open at any depth.
 
 use std::{
     ffi::{CStr, CString},
@@ -19,7 +19,7 @@ use super::dir::openat2;
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// Names in a directory of ours; one that is not UTF-8 is not ours and left out.
+/// Names in a directory of ours. Names that are not UTF-8 are not ours and are skipped.
 pub(super) fn names(dir: &OwnedFd) -> Result<Vec<String>, Errno> {
     names_starting_with(dir, "", usize::MAX)
 }
@@ -38,7 +38,7 @@ pub(super) fn names_starting_with(dir: &OwnedFd, prefix: &str, scan: usize) -> R
     Ok(found)
 }
 
-/// Removes a directory and all below it. What is missing counts as done; nobody may be adding to it meanwhile.
+/// Deletes a directory and everything below it. A missing one counts as done. Nothing may be adding to it.
 pub(super) fn tree(parent: &OwnedFd, name: &str) -> Result<(), Errno> {
     let top = match openat2(parent, name, DIRECTORY, Mode::empty()) {
         Ok(top) => top,
@@ -48,7 +48,7 @@ pub(super) fn tree(parent: &OwnedFd, name: &str) -> Result<(), Errno> {
         }
         Err(errno) => return Err(errno),
     };
-    // Names of what is brought up; random, so that nothing in the tree stands in their way on purpose.
+    // Names for raised directories. Random, so that a tenant cannot block them.
     let mut risen = Risen { prefix: rand::random(), count: 0 };
     loop {
         let mut removed = 0_usize;
@@ -73,7 +73,7 @@ struct Risen {
     count: u64,
 }
 
-/// Empties the directory `child` of `top`: files go, directories move up to `top`.
+/// Empties the directory `child` of `top`: deletes files, and moves directories up to `top`.
 fn raise_below(top: &OwnedFd, child: &CStr, risen: &mut Risen) -> Result<(), Errno> {
     let dir = match openat2(top, child, DIRECTORY, Mode::empty()) {
         Ok(dir) => dir,
@@ -96,7 +96,7 @@ fn raise_below(top: &OwnedFd, child: &CStr, risen: &mut Risen) -> Result<(), Err
     }
 }
 
-/// How many entries are taken from a directory at once: a tenant's may hold millions.
+/// Entries read from a directory at once. A tenant's may hold millions.
 const BATCH: usize = 4096;
 
 fn entries(dir: impl AsFd) -> Result<Vec<(CString, FileType)>, Errno> {
@@ -113,7 +113,7 @@ fn entries(dir: impl AsFd) -> Result<Vec<(CString, FileType)>, Errno> {
     Ok(found)
 }
 
-/// Unlinks what is not a directory; false where it is one after all, on file systems that do not tell beforehand.
+/// Unlinks anything but a directory. False: it is a directory, on file systems that do not tell beforehand.
 fn unlinked(dir: &OwnedFd, name: &CStr) -> Result<bool, Errno> {
     match rustix::fs::unlinkat(dir, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => Ok(true),

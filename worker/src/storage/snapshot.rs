@@ -1,7 +1,7 @@
-//! Snapshots of the config directory: what an update can be rolled back to.
+//! Snapshots of the config directory, for rolling back an update.
 //!
-//! A copy is made in a directory of its attempt's own, and gets its final name by its path, never by a handle. So an
-//! attempt that was given up but still runs (its lease was lost, say) cannot publish what the next one has thrown away.
+//! Each attempt copies into its own directory and renames that by path, never by handle. So an abandoned attempt that
+//! still runs (it lost its lease, say) cannot publish what the next one has discarded.
 
 use std::os::fd::OwnedFd;
 
@@ -24,12 +24,12 @@ use super::{
     walk::{Tally, walk},
 };
 
-/// What a snapshot is called while it is not complete: its id and this.
+/// Suffix of an incomplete snapshot.
 const PARTIAL: &str = ".partial";
-/// What is written beside a snapshot before it is moved to the place of the config directory: its id and this. It holds the
-/// number of the directory's inode, which a move does not change.
+/// Suffix of a note beside a snapshot, written before it is moved to the config directory's place. It holds the inode
+/// number of the directory, which the move does not change.
 const MOVED: &str = ".moved";
-/// Where the copy of a snapshot that is to stay is made, in the instance's directory.
+/// Where the copy of a snapshot is made that is to be kept, in the instance's directory.
 const RESTORING: &str = "config.restoring";
 
 /// A complete snapshot.
@@ -37,26 +37,26 @@ const RESTORING: &str = "config.restoring";
 pub struct SnapshotTaken {
     /// Plain files and symbolic links in it.
     pub files: u64,
-    /// Apparent size of its plain files in bytes; a sparse one counts in full, one with several names once.
+    /// Apparent size of its plain files in bytes. A sparse file counts in full, one with several names once.
     pub bytes: u64,
     pub method: SnapshotMethod,
 }
 
-/// What a tree takes.
+/// The size of a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TreeSize {
     /// Plain files and symbolic links.
     pub files: u64,
-    /// Bytes on disk; holes take none.
+    /// Bytes on disk. Holes take none.
     pub bytes: u64,
 }
 
 impl Storage {
-    /// Takes a snapshot of the config directory; one that is complete is left as it is.
+    /// Takes a snapshot of the config directory. A complete one is left as it is.
     ///
-    /// Nothing may be writing to the directory meanwhile, or what is kept is of different moments. Fails with
-    /// [`StorageError::Cancelled`] soon after `cancel`, leaving a part that the next attempt, or
-    /// [`remove_snapshot`](Self::remove_snapshot), throws away; any other failure takes its part away itself.
+    /// Nothing may write to the directory in the meantime, or the snapshot is inconsistent. Fails with
+    /// [`StorageError::Cancelled`] soon after `cancel` and leaves a part that the next attempt, or
+    /// [`remove_snapshot`](Self::remove_snapshot), deletes. After any other failure it deletes the part itself.
     pub async fn take_snapshot(
         &self,
         id: &InstanceId,
@@ -85,7 +85,7 @@ impl Storage {
         .await
     }
 
-    /// What the config directory takes, as a bound for what a snapshot of it will.
+    /// The size of the config directory: an upper bound for its snapshot.
     pub async fn snapshot_size(&self, id: &InstanceId) -> Result<TreeSize, StorageError> {
         self.with(id, |inner, id| {
             let config = dir::open(&inner.root, &format!("{id}/{CONFIG}"))?;
@@ -96,11 +96,11 @@ impl Storage {
         .await
     }
 
-    /// Puts a snapshot in the place of the config directory, which is removed; the instance's container must be gone.
+    /// Replaces the config directory by a snapshot and deletes the old one. The instance's container must be gone.
     ///
-    /// With `keep` a copy of the snapshot is put there; without, the snapshot itself, so that it is no more. May be
-    /// repeated after a crash at any point. Without `keep`, a missing snapshot counts as put there by an earlier attempt
-    /// where the config directory is that very one; any other lack is an error of which
+    /// With `keep` a copy of the snapshot is used, else the snapshot itself, which is then gone. May be repeated after
+    /// a crash at any point. Without `keep`, a missing snapshot counts as restored by an earlier attempt if the config
+    /// directory is that very one. Any other missing part is an error for which
     /// [`is_not_found`](StorageError::is_not_found) is true, and changes nothing.
     pub async fn restore_snapshot(
         &self,
@@ -119,7 +119,7 @@ impl Storage {
                 }
             } else {
                 match note_move(inner, &path) {
-                    // The move itself takes no space. Should a crash come right after it, an administrator has to look.
+                    // The move itself takes no space. After a crash right after it, an administrator has to look.
                     Err(error) if error.is_disk_full() => {}
                     noted => noted?,
                 }
@@ -133,7 +133,7 @@ impl Storage {
         .await
     }
 
-    /// Removes a snapshot, complete or not. What is missing counts as done.
+    /// Deletes a snapshot, complete or not. A missing one counts as done.
     pub async fn remove_snapshot(&self, id: &InstanceId, snapshot: SnapshotId) -> Result<(), StorageError> {
         self.with(id, move |inner, id| {
             match dir::open(&inner.snapshots, id) {
@@ -150,7 +150,7 @@ impl Storage {
         .await
     }
 
-    /// Snapshots that are there, by their names: the id, with `.partial` after it where it is not complete.
+    /// The names of existing snapshots: the id, with `.partial` appended if incomplete.
     pub async fn snapshots(&self) -> Result<Vec<(InstanceId, String)>, StorageError> {
         self.blocking(|inner| {
             let mut found = Vec::new();
@@ -186,7 +186,7 @@ fn complete(
         };
     let mut tally = Tally::default();
     walk(snapshot, cancel, &mut tally)?;
-    // A crash may have come before this was on disk, or before what is left of the attempt was taken away.
+    // A crash may have come before this was on disk, or before the attempt's leftovers were deleted.
     dir::sync(&shelf, name)?;
     throw_away(inner, id, &shelf, &format!("{name}{PARTIAL}"));
     Ok(Some(taken(&tally, copy::clones(&shelf))))
@@ -197,7 +197,8 @@ fn taken(tally: &Tally, cloned: bool) -> SnapshotTaken {
     SnapshotTaken { files: tally.files, bytes: tally.bytes, method }
 }
 
-/// Copies a tree to a new directory within `{place}/{name}`, in place of what is there, and tells its path from `place`.
+/// Copies a tree to a new directory within `{place}/{name}`, replacing what is there, and returns its path below
+/// `place`.
 pub(super) fn copy_aside(
     inner: &Inner,
     id: &str,
@@ -215,18 +216,18 @@ pub(super) fn copy_aside(
         let links = dir::make(&work, &format!("{attempt}-links"), 0o700, None)?;
         let mut copier = Copier::new(tree, links, cancel);
         walk(source, cancel, &mut copier)?;
-        // Once for all: thousands of files, each written to disk by itself, would take minutes.
+        // Once for all files: syncing thousands of files one by one would take minutes.
         rustix::fs::syncfs(&work).map_err(at("write to disk", name))?;
         Ok(taken(&copier.tally, !copier.copied))
     })();
-    // One that is cancelled ends at once. Else the space is wanted back, all the more where there was too little of it.
+    // A cancelled attempt returns at once. Otherwise the space is freed, all the more if there was too little of it.
     if copied.as_ref().is_err_and(|error| !matches!(error, StorageError::Cancelled)) {
         throw_away(inner, id, place, name);
     }
     Ok((format!("{name}/{attempt}"), copied?))
 }
 
-/// Writes down which directory is about to be moved, if it is there.
+/// Records which directory is about to be moved, if it exists.
 fn note_move(inner: &Inner, path: &str) -> Result<(), StorageError> {
     let snapshot = match dir::open(&inner.snapshots, path) {
         Ok(snapshot) => snapshot,
@@ -239,7 +240,7 @@ fn note_move(inner: &Inner, path: &str) -> Result<(), StorageError> {
     dir::write_file(&shelf, &format!("{name}{MOVED}"), inode.to_string().as_bytes())
 }
 
-/// Whether the config directory is the one that was noted.
+/// Whether the config directory is the recorded one.
 fn was_moved(inner: &Inner, home: &OwnedFd, path: &str) -> Result<bool, StorageError> {
     let Some(noted) = dir::read_file(&inner.snapshots, &format!("{path}{MOVED}"), 64)? else { return Ok(false) };
     match dir::open(home, CONFIG) {
@@ -253,9 +254,10 @@ fn inode(dir: &OwnedFd, name: &str) -> Result<u64, StorageError> {
     Ok(rustix::fs::fstat(dir).map_err(at("look at", name))?.st_ino)
 }
 
-/// Puts `{place}/{path}` where the config directory is, which goes to the trash; false where there is nothing to put.
+/// Moves `{place}/{path}` to the config directory's place, and the old one to the trash. False: there is nothing to
+/// move.
 fn swap(inner: &Inner, id: &str, home: &OwnedFd, place: &OwnedFd, path: &str) -> Result<bool, StorageError> {
-    // Held until it is closed, for a few renames: another attempt must not take what we put there for the old one.
+    // Held for a few renames until it is closed: another attempt must not take what was just put there for the old one.
     let lock = dir::open(&inner.root, id)?;
     rustix::fs::flock(&lock, FlockOperation::LockExclusive).map_err(at("lock", id))?;
     if !dir::is_there(place, path)? {
@@ -263,15 +265,21 @@ fn swap(inner: &Inner, id: &str, home: &OwnedFd, place: &OwnedFd, path: &str) ->
     }
     to_trash(inner, id, home, CONFIG)?;
     rustix::fs::renameat_with(place, path, home, CONFIG, RenameFlags::NOREPLACE).map_err(at("restore", path))?;
-    // Before anything is removed for good.
+    // Before anything is deleted for good.
     dir::sync(home, id)?;
     Ok(true)
 }
 
-/// Removes what is of no use any more. It costs nothing but space, so that it stays is told but is no failure; what is
-/// left in the trash is taken away from there later.
+/// Deletes what is no longer needed. A failure only costs space, so it is logged. What is left in the trash is deleted
+/// later.
 fn throw_away(inner: &Inner, id: &str, place: &OwnedFd, name: &str) {
     if let Err(error) = to_trash(inner, id, place, name).and_then(|()| empty_of(inner, id)) {
-        tracing::warn!(instance = id, name, error = &error as &dyn std::error::Error, "leftovers stay for now");
+        tracing::warn!(
+            instance = id,
+            name,
+            error = &error as &dyn std::error::Error,
+            "Could not delete leftovers; \
+                                                                                       trying again later"
+        );
     }
 }

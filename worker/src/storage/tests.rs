@@ -12,7 +12,7 @@ use rustix::fs::{FileType, Mode, OFlags};
 
 use super::*;
 
-/// A data directory beside a file that no tenant may reach. Owners are set, so these tests need root.
+/// A data directory beside a file that no tenant may reach. Sets owners, so these tests need root.
 struct Place {
     dir: tempfile::TempDir,
     storage: Storage,
@@ -46,7 +46,7 @@ impl Place {
         self.storage.write_config_file(&self.id, name, text.into()).await
     }
 
-    /// Whatever was done, the file outside is as it was.
+    /// Whatever was done, the file outside has not changed.
     fn assert_outside_untouched(&self) {
         let meta = fs::metadata(self.canary()).unwrap();
         assert_eq!((meta.uid(), meta.mode() & 0o777), (0, 0o644));
@@ -139,7 +139,7 @@ async fn whatever_is_there_is_kept_beside_and_nothing_is_replaced() {
     let place = Place::new().await;
     let config = place.config();
     let mut kept = Vec::new();
-    // More often than the clock's seconds would have names for.
+    // More often than names with the clock's seconds would allow.
     for _ in 0..3 {
         symlink(place.canary(), config.join("openclaw.json")).unwrap();
         kept.push(place.storage.keep_config_file(&place.id, "openclaw.json").await.unwrap());
@@ -267,7 +267,7 @@ async fn a_bottomless_tree_is_removed() {
     assert_eq!(names(&place.dir.path().join("data/.trash")), Vec::<String>::new());
 }
 
-/// More entries in one directory than are taken at once.
+/// More entries in one directory than are read at once.
 #[tokio::test]
 async fn a_wide_directory_is_removed() {
     let place = Place::new().await;

@@ -1,9 +1,8 @@
-//! A walk through a tree whose shape a tenant chose, without changing it.
+//! Walks a tree of a tenant's making without changing it.
 //!
-//! A tree may be deeper than there are handles or stack, and a directory wider than there is memory. So only the
-//! directory that is being read is open; of those above it nothing is kept but what they are and how far they were
-//! read. The way back is `..`, which no flag of openat2 guards: what it leads to must be the very directory that we
-//! came down from, or the walk ends.
+//! A tree may be deeper than there are file descriptors or stack, and a directory wider than memory. So only the
+//! current directory is open; of those above it, only their identity and the position are kept. The way back is `..`,
+//! which no flag of openat2 guards: it must lead to the very directory that we came from, or the walk ends.
 
 use std::{
     collections::HashSet,
@@ -24,16 +23,16 @@ use super::{
 };
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-/// Bytes of a directory that are read at once. Small, as they are read anew after each directory that lies in it.
+/// Bytes of a directory read at once. Small, because they are read again after each subdirectory.
 const READ: usize = 4096;
-/// Hard-linked files that are remembered in order to count them once; from then on each name counts.
+/// Hard-linked files that are remembered to count them once. Beyond that each name counts.
 const REMEMBERED: usize = 1 << 20;
 
-/// Sees each entry of a tree once.
+/// Called for each entry of a tree once.
 pub(super) trait Visitor {
-    /// A directory, before what is in it. The next entries are those of it.
+    /// A directory, before its content. The next entries are in it.
     fn enter(&mut self, name: &CStr, stat: &Stat) -> Result<(), StorageError>;
-    /// The directory that was entered last, after what is in it; `top` where it is the one the walk began with.
+    /// The directory entered last, after its content. `top`: the start of the walk.
     fn leave(&mut self, stat: &Stat, top: bool) -> Result<(), StorageError>;
     /// Anything else, in the open directory `parent`.
     fn entry(&mut self, parent: &OwnedFd, name: &CStr, stat: &Stat) -> Result<(), StorageError>;
@@ -41,11 +40,11 @@ pub(super) trait Visitor {
 
 struct Level {
     stat: Stat,
-    /// Where in the directory the next entry is.
+    /// Position of the next entry in the directory.
     next: u64,
 }
 
-/// Shows the visitor all that is below `top`. What vanishes meanwhile is left out.
+/// Shows the visitor everything below `top`. Entries that vanish in the meantime are skipped.
 pub(super) fn walk(top: OwnedFd, cancel: &CancellationToken, visitor: &mut impl Visitor) -> Result<(), StorageError> {
     let mut above = Vec::new();
     let mut here = Level { stat: stat_of(&top)?, next: 0 };
@@ -69,7 +68,7 @@ pub(super) fn walk(top: OwnedFd, cancel: &CancellationToken, visitor: &mut impl 
     }
 }
 
-/// Shows what is no directory, up to the next directory, which is opened.
+/// Shows entries up to the next directory, which is opened.
 fn next_directory(
     dir: &OwnedFd,
     level: &mut Level,
@@ -119,7 +118,7 @@ fn next_directory(
     Ok(None)
 }
 
-/// The directory above; whether it is the right one is for the caller to look at.
+/// Opens the parent directory. The caller checks that it is the right one.
 pub(super) fn up(dir: &OwnedFd) -> Result<OwnedFd, StorageError> {
     rustix::fs::openat(dir, c"..", DIRECTORY, Mode::empty()).map_err(at("open", ".."))
 }
@@ -128,7 +127,7 @@ fn stat_of(dir: &OwnedFd) -> Result<Stat, StorageError> {
     rustix::fs::fstat(dir).map_err(at("look at", "a directory"))
 }
 
-/// A name that a tenant chose, fit for a message.
+/// A tenant-chosen name, safe for a message.
 pub(super) fn shown(name: &CStr) -> String {
     name.to_string_lossy().escape_debug().to_string()
 }
@@ -137,20 +136,20 @@ pub(super) fn changing(name: &CStr) -> StorageError {
     StorageError::Unsafe { path: shown(name), what: "changing while it is read" }
 }
 
-/// Counts what a tree holds.
+/// Counts the content of a tree.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     /// Plain files and symbolic links.
     pub(super) files: u64,
-    /// Apparent bytes of plain files.
+    /// Apparent size of plain files, in bytes.
     pub(super) bytes: u64,
-    /// Bytes on disk of all there is, in directories too.
+    /// Bytes on disk of everything, directories included.
     pub(super) allocated: u64,
     linked: HashSet<u64>,
 }
 
 impl Tally {
-    /// A file with many names counts as so many files, but its bytes only once.
+    /// A file with several names counts as several files, but its bytes only once.
     pub(super) fn count(&mut self, stat: &Stat) {
         let kind = FileType::from_raw_mode(stat.st_mode);
         if matches!(kind, FileType::RegularFile | FileType::Symlink) {
@@ -164,7 +163,7 @@ impl Tally {
                 self.linked.insert(stat.st_ino);
             }
         }
-        // Saturating: sizes are the tenant's to choose, a few sparse files add up to more than there is.
+        // Saturating: tenants choose sizes, and a few sparse files exceed 64 bits.
         if kind == FileType::RegularFile {
             self.bytes = self.bytes.saturating_add(u64::try_from(stat.st_size).unwrap_or(0));
         }

@@ -7,7 +7,7 @@ use super::*;
 
 const SMALL: Caps = Caps { entries: 10, file_bytes: 1000, total_bytes: 2500, depth: 4 };
 
-/// A repository whose trees are written byte by byte: git itself would refuse most of them.
+/// A repository whose trees are written byte by byte, because git would refuse most of them.
 struct Repo(Repository, #[expect(dead_code, reason = "the directory goes with it")] TempDir);
 
 impl Repo {
@@ -29,7 +29,7 @@ impl Repo {
         self.0.odb().unwrap().write(ObjectType::Tree, &raw).unwrap()
     }
 
-    /// A commit of these and a Dockerfile.
+    /// A commit with these entries and a Dockerfile.
     fn commit(&self, entries: &[(&str, &str, Oid)]) -> Oid {
         let mut all = vec![("100644", "Dockerfile", self.blob(b"FROM scratch\nCOPY . /\n"))];
         all.extend_from_slice(entries);
@@ -93,10 +93,10 @@ fn what_reaches_out_is_refused() {
         assert!(repo.refusal(&[("120000", "l", link(to))]).contains("out of the repository"), "{to}");
     }
     for name in ["..", ".", "a/b", "/etc", ".git", ".GIT", "git~1"] {
-        assert!(repo.refusal(&[("100644", name, blob)]).contains("is no name for a file"), "{name}");
+        assert!(repo.refusal(&[("100644", name, blob)]).contains("is not a valid file name"), "{name}");
     }
     let below = repo.tree(&[("100644", "..", blob)]);
-    assert!(repo.refusal(&[("40000", "d", below)]).contains("is no name for a file"));
+    assert!(repo.refusal(&[("40000", "d", below)]).contains("is not a valid file name"));
     assert!(repo.refusal(&[("160000", "sub", blob)]).contains("submodule"));
 }
 
@@ -107,7 +107,7 @@ fn what_is_too_much_is_refused() {
     let names: Vec<String> = (0..11).map(|n| format!("f{n:02}")).collect();
     let many: Vec<_> = names.iter().map(|name| ("100644", name.as_str(), blob)).collect();
     assert_eq!(repo.refusal(&many), "it has more than 10 files");
-    assert!(repo.refusal(&[("100644", "large", repo.blob(&[b'x'; 1001]))]).contains("large is 0 MiB large"));
+    assert!(repo.refusal(&[("100644", "large", repo.blob(&[b'x'; 1001]))]).contains("large has 0 MiB"));
     let most = repo.blob(&[b'x'; 1000]);
     let all = [("100644", "a", most), ("100644", "b", most), ("100644", "c", most)];
     assert!(repo.refusal(&all).contains("together"));
@@ -123,7 +123,7 @@ fn a_dockerfile_there_must_be_and_a_plain_one() {
     let repo = Repo::new();
     let of = |entries: &[(&str, &str, Oid)]| repo.pack(repo.commit_of(repo.tree(entries))).unwrap_err().to_string();
     assert!(of(&[("100644", "x", repo.blob(b"x"))]).contains("no Dockerfile"));
-    assert!(of(&[("120000", "Dockerfile", repo.blob(b"x"))]).contains("no plain file"));
+    assert!(of(&[("120000", "Dockerfile", repo.blob(b"x"))]).contains("not a plain file"));
     assert!(of(&[("100644", "Dockerfile", repo.blob(b"# syntax=evil/x\nFROM x"))]).contains("front end"));
 }
 

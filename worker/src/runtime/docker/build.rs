@@ -1,7 +1,7 @@
-//! The engine's build, over its socket.
+//! The engine's image build, over its socket.
 //!
-//! Spoken by hand: the client library opens a gRPC session for BuildKit, which the engine does not ask for when the
-//! context comes with the request, and it wants the context in memory.
+//! Implemented here because the client library opens a gRPC session for BuildKit, which the engine does not need when
+//! the context comes with the request, and it wants the context in memory.
 
 use std::{io, pin::Pin, time::Duration};
 
@@ -25,11 +25,11 @@ use super::{
 };
 
 const OPERATION: &str = "build the image";
-/// The engine answers once it has begun; a large context is read before.
+/// Time limit for the engine's answer, which comes after it has read a possibly large context.
 const ANSWER_LIMIT: Duration = Duration::from_mins(5);
-/// Longest single message of the engine that is understood, in bytes.
+/// Longest message of the engine, in bytes.
 const MESSAGE_CAP: usize = 8 << 20;
-/// What is read of an error's body.
+/// Most bytes read of an error's body.
 const ERROR_CAP: usize = 64 << 10;
 const CHUNK: usize = 64 << 10;
 
@@ -40,13 +40,13 @@ pub(crate) struct BuildMessage {
     /// Output of the classic builder, cut anywhere.
     pub(crate) stream: Option<String>,
     pub(crate) error: Option<String>,
-    /// What `aux` is about; absent for the classic builder's image id.
+    /// The kind of `aux`. Absent for the classic builder's image id.
     pub(crate) id: Option<String>,
     /// `{"ID": "sha256:…"}`, or BuildKit's progress in base64.
     pub(crate) aux: Option<serde_json::Value>,
 }
 
-/// A build under way. Dropping it closes the connection, upon which the engine stops.
+/// A running build. Dropping it closes the connection, and the engine stops.
 #[derive(Debug)]
 pub(crate) struct RunningBuild {
     body: Incoming,
@@ -66,7 +66,7 @@ impl Drop for Connection {
 type ContextBody = StreamBody<Pin<Box<dyn futures_util::Stream<Item = io::Result<Frame<Bytes>>> + Send>>>;
 
 impl Docker {
-    /// Begins a build of the tar archive `context`, with the parameters of the engine's `POST /build`.
+    /// Starts a build of the tar archive `context` with these parameters of the engine's `POST /build`.
     pub(crate) async fn start_build(
         &self,
         parameters: &[(&str, String)],
@@ -79,7 +79,7 @@ impl Docker {
             let socket = UnixStream::connect(self.socket()).await?;
             let (mut sender, connection) = http1::handshake(TokioIo::new(socket)).await?;
             let connection = Connection(tokio::spawn(async move {
-                // How it ended is seen by whoever reads the answer.
+                // The reader of the answer sees how it ended.
                 let _ = connection.await;
             }));
             let request = Request::post(format!("/v{version}/build?{query}"))
@@ -102,7 +102,7 @@ impl Docker {
 }
 
 impl RunningBuild {
-    /// The next message; `None` at the end.
+    /// The next message. `None` at the end.
     pub(crate) async fn next(&mut self, docker: &Docker) -> Result<Option<BuildMessage>, DockerError> {
         self.read().await.map_err(|error| docker.failed(OPERATION, error))
     }
@@ -117,7 +117,7 @@ impl RunningBuild {
                 return Ok(Some(serde_json::from_slice(&line)?));
             }
             if self.buffer.len() > MESSAGE_CAP {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "a message without an end").into());
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "an unterminated message").into());
             }
             match self.body.frame().await {
                 Some(frame) => {
@@ -132,7 +132,7 @@ impl RunningBuild {
         }
     }
 
-    /// Why the engine did not begin.
+    /// Why the engine did not start.
     async fn refusal(&mut self) -> String {
         #[derive(Deserialize)]
         struct Refusal {
@@ -150,7 +150,7 @@ impl RunningBuild {
     }
 }
 
-/// A file as the body of a request, piece by piece.
+/// A file as a streamed request body.
 fn body(file: File) -> impl Body<Data = Bytes, Error = io::Error> + Send + 'static {
     let pieces = stream::unfold(Some(file), async |file| {
         let mut file = file?;

@@ -1,4 +1,4 @@
-//! The connection: made when first needed, made anew when the engine comes back, every call within a time limit.
+//! The connection: made when first needed, made again when the engine comes back, with a time limit for every call.
 
 use std::{
     path::Path,
@@ -11,19 +11,19 @@ use clawdeploy_shared::metrics::DOCKER_CALL_SECONDS;
 
 use super::error::DockerError;
 
-/// Reading never waits for a container; what takes this long is an engine that hangs.
+/// Reads never wait for a container, so one that takes this long means that the engine hangs.
 pub(super) const READ_LIMIT: Duration = Duration::from_secs(10);
-/// Creating and removing move files and may queue behind other containers on a loaded disk.
+/// Creating and removing move files and may queue behind other containers on a busy disk.
 pub(super) const CHANGE_LIMIT: Duration = Duration::from_secs(30);
-/// A start sets up the network and runs the container's init; about 0.3 s on an idle machine.
+/// A start sets up the network and runs the container's init. It takes about 0.3 s on an idle machine.
 pub(super) const START_LIMIT: Duration = Duration::from_mins(1);
-/// What the engine may take beyond a container's own grace time: the kill, and the clean-up of its network.
+/// The engine's time beyond a container's grace period: the kill and the clean-up of its network.
 pub(super) const STOP_MARGIN: Duration = Duration::from_secs(15);
 
-/// The client library's own limit, in seconds. Ours are always shorter and end the call; a build is the longest.
+/// The client library's own limit, in seconds. Ours are always shorter; the longest is that of a build.
 const LIBRARY_LIMIT: u64 = 3600;
 
-/// A Docker engine on a unix socket. Cheap to clone; clones share the connection's state.
+/// A Docker engine on a Unix socket. Cheap to clone; clones share the connection.
 #[derive(Debug, Clone)]
 pub struct Docker {
     inner: Arc<Inner>,
@@ -33,9 +33,9 @@ pub struct Docker {
 struct Inner {
     socket: String,
     deployment: String,
-    /// The engine that is ours; every other one is refused. `None`: not known yet.
+    /// The id of our engine. Any other engine is refused. `None`: not known yet.
     expected: RwLock<Option<String>>,
-    /// Absent until the first call has succeeded, and again after the engine was gone.
+    /// `None` until the first call has succeeded, and after the engine was lost.
     connection: RwLock<Option<Connection>>,
 }
 
@@ -45,23 +45,23 @@ struct Connection {
     engine: Engine,
 }
 
-/// What is known of the engine.
+/// Properties of the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Engine {
     pub version: String,
-    /// Version of the API that is spoken with it.
+    /// Negotiated API version.
     pub api_version: String,
-    /// CPUs that it has, in thousandths: the engine refuses a container that asks for more.
+    /// CPU of the engine, in thousandths of a core. It refuses a container that asks for more.
     pub cpu_millis: i32,
-    /// Its own id; some engines have none.
+    /// Its id. Some engines have none.
     pub id: Option<String>,
 }
 
 impl Docker {
-    /// An engine at `host` (`unix:///var/run/docker.sock`), and the `deployment` whose containers are ours.
+    /// Creates a client for the engine at `host` (`unix:///var/run/docker.sock`). `deployment` marks our containers.
     ///
-    /// Nothing is connected yet, so this succeeds while the engine is down. TCP is not offered: an engine that listens
-    /// there hands root to whoever connects.
+    /// Does not connect, so it succeeds while the engine is down. TCP is not supported: an engine that listens there
+    /// gives root to whoever connects.
     pub fn connect(host: &str, deployment: &str) -> Result<Self, DockerError> {
         let socket = host.strip_prefix("unix://").unwrap_or(host);
         if !Path::new(socket).is_absolute() {
@@ -76,19 +76,19 @@ impl Docker {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// The deployment whose label marks what is ours.
+    /// The deployment in the label of everything that is ours.
     pub fn deployment(&self) -> &str {
         &self.inner.deployment
     }
 
-    /// Asks the engine whether it is there, and connects where that has not been done.
+    /// Checks that the engine answers, connecting if needed.
     pub async fn ping(&self) -> Result<Engine, DockerError> {
         let connection = self.connection().await?;
         self.run("answer a ping", READ_LIMIT, connection.api.ping()).await?;
         Ok(connection.engine)
     }
 
-    /// The engine's API, connected.
+    /// The engine's API, connecting if needed.
     pub(crate) async fn api(&self) -> Result<bollard::Docker, DockerError> {
         Ok(self.connection().await?.api)
     }
@@ -98,12 +98,12 @@ impl Docker {
         &self.inner.socket
     }
 
-    /// What is known of the engine, connected.
+    /// The engine's properties, connecting if needed.
     pub(crate) async fn engine(&self) -> Result<Engine, DockerError> {
         Ok(self.connection().await?.engine)
     }
 
-    /// Awaits one answer of the engine, no longer than `limit`. `operation` completes "the engine did not …".
+    /// Awaits a call to the engine for at most `limit`. `operation` completes "the engine did not …".
     pub(crate) async fn run<T>(
         &self,
         operation: &'static str,
@@ -121,7 +121,8 @@ impl Docker {
         result
     }
 
-    /// Sorts an error; an engine that is gone may come back as another version, so the connection is forgotten.
+    /// Classifies an error. The connection is dropped if the engine is gone, because it may come back as another
+    /// version.
     pub(crate) fn failed(&self, operation: &'static str, source: BollardError) -> DockerError {
         let error = DockerError::from_engine(operation, source);
         if error.is_unreachable() {
@@ -130,12 +131,12 @@ impl Docker {
         error
     }
 
-    /// Says which engine is ours: from now on no other one is asked for anything.
+    /// Sets the id of our engine. From now on any other one is refused.
     pub fn expect(&self, id: Option<&str>) {
         *self.inner.expected.write().unwrap_or_else(PoisonError::into_inner) = id.map(str::to_owned);
     }
 
-    /// Id of the engine that answers, whether it is ours or not; `None`: it has none. `anew`: ask even where it is known.
+    /// Id of the engine that answers, ours or not. `None`: it has none. With `anew` it is asked for again.
     pub async fn engine_id(&self, anew: bool) -> Result<Option<String>, DockerError> {
         let connection = self.any_connection().await?;
         if !anew {
@@ -143,7 +144,7 @@ impl Docker {
         }
         let id = id_of(self.run("say who it is", READ_LIMIT, connection.api.info()).await?.id);
         if id != connection.engine.id {
-            // Another engine has taken the place of the one that was connected to.
+            // Another engine has replaced the connected one.
             *self.inner.connection.write().unwrap_or_else(PoisonError::into_inner) = None;
         }
         Ok(id)
@@ -162,7 +163,7 @@ impl Docker {
         if let Some(connection) = &*self.inner.connection.read().unwrap_or_else(PoisonError::into_inner) {
             return Ok(connection.clone());
         }
-        // No lock is held meanwhile: callers that meet here each negotiate, and the last one's result stays.
+        // No lock is held: concurrent callers each negotiate, and the last result stays.
         let connection = self.run("agree on an API version", READ_LIMIT, negotiate(&self.inner.socket)).await?;
         *self.inner.connection.write().unwrap_or_else(PoisonError::into_inner) = Some(connection.clone());
         Ok(connection)

@@ -18,29 +18,29 @@ use super::{
 };
 use crate::runtime::{GatewaySpec, GatewayStatus};
 
-/// How often a create is tried while the name is taken by what cannot be seen, or comes back.
+/// How often a create is retried while an invisible or returning container holds the name.
 const CREATE_TRIES: usize = 20;
-/// Pause before the next of these tries.
+/// Delay between two tries.
 const NAME_POLL: Duration = Duration::from_millis(50);
-/// Pause between two looks at a removal that something else began.
+/// Delay between two checks of a removal that something else began.
 const REMOVAL_POLL: Duration = Duration::from_millis(100);
 
-/// Who holds the name that a container should get.
+/// The container that holds a name.
 enum Holder {
     Nobody,
-    /// Ours, and made from the same body.
+    /// Ours, made from the same body.
     Same(String),
-    /// Ours, from another body or past use.
+    /// Ours, from another body or no longer usable.
     Stale(String),
     Stranger,
 }
 
 impl Docker {
-    /// Sees to it that the container of `spec` exists, and returns its id. It is not started.
+    /// Ensures that the container of `spec` exists and returns its id. Does not start it.
     ///
-    /// A container of this instance that was made from the same body is adopted, in whatever state it is; one from
-    /// another body, or whose network is gone, is removed first. A stranger's container under that name is left alone and is
-    /// [`DockerError::NameTaken`]. A missing image is [`DockerError::is_not_found`].
+    /// An existing container of this instance made from the same body is reused, whatever its state. One from another
+    /// body, or whose network is gone, is removed first. A foreign container with that name is left alone and yields
+    /// [`DockerError::NameTaken`]. A missing image yields [`DockerError::is_not_found`].
     pub async fn ensure_container(&self, spec: &GatewaySpec) -> Result<String, DockerError> {
         let api = self.api().await?;
         let spec = self.fitted(spec).await?;
@@ -63,13 +63,13 @@ impl Docker {
                 Holder::Stranger => return Err(DockerError::NameTaken { kind: "container", name }),
                 _ if tries == CREATE_TRIES => return Err(conflict),
                 Holder::Stale(id) => self.remove(&id).await?,
-                // The engine takes a name before the container can be seen, and gives it up after.
+                // The engine reserves a name before the container is visible, and frees it after.
                 Holder::Nobody => tokio::time::sleep(NAME_POLL).await,
             }
         }
     }
 
-    /// Starts a container; one that runs already is left as it is, a paused one goes on.
+    /// Starts a container. A running one is left as it is; a paused one is resumed.
     pub async fn start(&self, id: &str) -> Result<(), DockerError> {
         let api = self.api().await?;
         let start = api.start_container(id, None::<StartContainerOptions>);
@@ -85,7 +85,7 @@ impl Docker {
         }
     }
 
-    /// Stops a container: the signal first, the kill after `grace`. One that is stopped or missing counts as done.
+    /// Stops a container: the signal first, the kill after `grace`. A stopped or missing one counts as done.
     pub async fn stop(&self, id: &str, grace: Duration) -> Result<(), DockerError> {
         let api = self.api().await?;
         let seconds = i32::try_from(grace.as_secs()).unwrap_or(i32::MAX);
@@ -104,7 +104,7 @@ impl Docker {
         }
     }
 
-    /// Limits the CPU of a container to `millis` thousandths, at once and also while it runs.
+    /// Limits the CPU of a container to `millis` thousandths of a core, at once, even while it runs.
     pub async fn set_cpu(&self, id: &str, millis: i32) -> Result<(), DockerError> {
         let api = self.api().await?;
         let millis = millis.min(self.engine().await?.cpu_millis);
@@ -112,7 +112,7 @@ impl Docker {
         self.run("limit the container's CPU", CHANGE_LIMIT, api.update_container(id, body)).await
     }
 
-    /// `spec` with no more CPU than the engine has, which it would refuse.
+    /// `spec` limited to the engine's CPUs, because it refuses more.
     async fn fitted(&self, spec: &GatewaySpec) -> Result<GatewaySpec, DockerError> {
         let most = self.engine().await?.cpu_millis;
         Ok(GatewaySpec {
@@ -135,8 +135,8 @@ impl Docker {
         if half_gone || !says(LABEL_SPEC, hash) {
             return Ok(Holder::Stale(id));
         }
-        // A container that has run remembers its network by id, and cannot be started once that one is gone (a prune
-        // takes it while the instance is stopped), not even when another has the name.
+        // A container that has run refers to its network by id and cannot be started once that network is gone (a prune
+        // removes it while the instance is stopped), even if another one has the name.
         let networks = found.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
         let remembered =
             networks.get(name).and_then(|network| network.network_id.as_deref()).filter(|id| !id.is_empty());

@@ -1,21 +1,21 @@
-//! What can go wrong with the engine, sorted by what a caller may do about it.
+//! Errors of the engine, classified by what a caller can do.
 
 use std::{io, time::Duration};
 
 use bollard::errors::Error as BollardError;
 
-/// What the engine itself said about a request that it did not carry out.
+/// The engine's own message about a refused request.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct EngineMessage(pub String);
 
-/// A verb that did not succeed.
+/// A failed verb.
 #[derive(Debug, thiserror::Error)]
 pub enum DockerError {
     #[error("{0:?} is not a Docker engine address; write it as unix:///var/run/docker.sock")]
     Host(String),
-    /// The one that answers is not this installation's, so it was asked for nothing.
-    #[error("the Docker engine that answers is not the one of this installation")]
+    /// The answering engine is not this installation's, so nothing was asked of it.
+    #[error("the Docker engine that answers does not belong to this installation")]
     OtherEngine,
     /// No connection was made, so nothing was done.
     #[error("the Docker engine cannot be reached (to {operation})")]
@@ -24,14 +24,14 @@ pub enum DockerError {
         #[source]
         source: BollardError,
     },
-    /// The connection ended before the answer came: whether it was done is unknown.
-    #[error("the Docker engine hung up before it answered (to {operation})")]
+    /// The connection ended before the answer: whether it was done is unknown.
+    #[error("the Docker engine closed the connection before it answered (to {operation})")]
     HungUp {
         operation: &'static str,
         #[source]
         source: BollardError,
     },
-    /// No answer in time: whether it was done, or still will be, is unknown.
+    /// No answer in time: whether it was or will be done is unknown.
     #[error("the Docker engine did not {operation} within {} s", .after.as_secs())]
     Timeout { operation: &'static str, after: Duration },
     #[error("the Docker engine refused to {operation} (status {status})")]
@@ -48,16 +48,16 @@ pub enum DockerError {
         #[source]
         source: EngineMessage,
     },
-    #[error("the Docker engine's answer was not understood (to {operation})")]
+    #[error("the Docker engine's answer could not be parsed (to {operation})")]
     Answer {
         operation: &'static str,
         #[source]
         source: BollardError,
     },
-    #[error("the {kind} name {name} is taken by something that is not of this deployment")]
+    #[error("the {kind} name {name} is taken by something outside of this deployment")]
     NameTaken { kind: &'static str, name: String },
-    /// A running container is still attached to a network that has to be made anew.
-    #[error("the network {name} has to be made anew, but a running container is attached to it")]
+    /// A running container is attached to a network that has to be recreated.
+    #[error("the network {name} has to be recreated, but a running container is attached to it")]
     NetworkBusy { name: String },
 }
 
@@ -74,32 +74,32 @@ impl DockerError {
         }
     }
 
-    /// The thing itself is missing, or the image a container should be made from.
+    /// The object, or the image for a new container, does not exist.
     pub fn is_not_found(&self) -> bool {
         self.status() == Some(404)
     }
 
-    /// The request contradicts the state of things: a name in use, a removal under way.
+    /// The request conflicts with the current state: a name in use, a removal under way.
     pub fn is_conflict(&self) -> bool {
         self.status() == Some(409)
     }
 
-    /// Our engine is down, going down, or another one has its place: transient, try again later.
+    /// Our engine is down, shutting down or replaced by another one. Transient: retry later.
     pub fn is_unreachable(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::HungUp { .. } | Self::OtherEngine)
     }
 
-    /// It may or may not have been done: look before acting on it.
+    /// It may or may not have been done: check before acting on it.
     pub fn is_ambiguous(&self) -> bool {
         matches!(self, Self::HungUp { .. } | Self::Timeout { .. })
     }
 
-    /// The host port is in use by something else.
+    /// Another program uses the host port.
     pub fn is_port_taken(&self) -> bool {
         self.says(&["port is already allocated", "address already in use"])
     }
 
-    /// The subnet overlaps with a network that is not ours.
+    /// The subnet overlaps with a foreign network.
     pub fn is_subnet_taken(&self) -> bool {
         self.says(&["pool overlaps with other one"])
     }
@@ -108,7 +108,7 @@ impl DockerError {
         self.says(&["no space left on device", "disk quota exceeded"])
     }
 
-    /// The engine's own words, where it had any.
+    /// The engine's own message, if any.
     pub fn message(&self) -> Option<&str> {
         match self {
             Self::Refused { source, .. } | Self::Failed { source, .. } => Some(&source.0),
@@ -123,7 +123,7 @@ impl DockerError {
         }
     }
 
-    /// The engine has no codes for these, only words, and their case has changed between its versions.
+    /// The engine has no codes for these, only messages, whose case differs between versions.
     pub(super) fn says(&self, any: &[&str]) -> bool {
         self.message().is_some_and(|message| {
             let message = message.to_ascii_lowercase();
@@ -152,7 +152,7 @@ fn connection_ended(error: &BollardError) -> bool {
         | BollardError::HyperResponseError { .. }
         | BollardError::RequestTimeoutError
         | BollardError::IOError { .. } => true,
-        // Half an answer is not JSON.
+        // Half an answer is invalid JSON.
         BollardError::JsonSerdeError { err } => err.is_eof() || err.is_io(),
         _ => false,
     }

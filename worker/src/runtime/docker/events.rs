@@ -1,4 +1,4 @@
-//! What happens to our containers, as the engine tells it.
+//! Events of our containers.
 
 use std::collections::HashMap;
 
@@ -26,11 +26,10 @@ impl InstanceAction {
 }
 
 impl Docker {
-    /// Events of this deployment's containers, from now on and without a gap: what happens between this call and the
-    /// engine's first answer is told too.
+    /// Events of this deployment's containers, from now on and without a gap: those between this call and the engine's
+    /// first answer are included.
     ///
-    /// It goes on until the engine ends it or an error comes; connecting again, and looking at what was missed
-    /// meanwhile, is the caller's.
+    /// The stream goes on until the engine ends it or an error occurs. The caller reconnects and checks what it missed.
     pub async fn events(&self) -> Result<BoxStream<'static, Result<InstanceEvent, DockerError>>, DockerError> {
         let now = Utc::now();
         let api = self.api().await?;

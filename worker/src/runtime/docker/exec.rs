@@ -1,8 +1,8 @@
 //! Commands inside a running container, beside its gateway.
 //!
-//! The engine has no way to end such a command, and one whose worker is gone would go on for good. So each is started by
-//! `timeout`, which sits in the container with it and ends it whatever becomes of the worker; and by `choom`, so that the
-//! kernel, where memory is short, takes the command and not the gateway. Both belong to Debian's essential packages.
+//! The engine cannot kill such a command, which would run on forever if its worker is gone. So each is started by
+//! `timeout`, which runs in the container and kills it whatever happens to the worker, and by `choom`, so that the
+//! kernel kills the command and not the gateway when memory runs out. Both are in Debian's essential packages.
 
 use std::time::Duration;
 
@@ -19,18 +19,18 @@ use super::{
     error::DockerError,
 };
 
-/// Most that is kept of what a command prints, in bytes; the rest is read and thrown away.
+/// Most bytes kept of a command's output. The rest is read and discarded.
 pub(super) const OUTPUT_CAP: usize = 1 << 20;
-/// Most that is kept of what it complains.
+/// Most bytes kept of its standard error.
 const COMPLAINT_CAP: usize = 16 * 1024;
-/// From the polite signal to the one that cannot be ignored.
+/// Time between the first signal and SIGKILL.
 const KILL_AFTER: Duration = Duration::from_secs(3);
-/// What the engine may take to start a command and to tell of its end.
+/// Time for the engine to start a command and to report its end.
 const MARGIN: Duration = Duration::from_secs(10);
-/// Between two looks whether the engine knows of the end.
+/// Delay between two checks whether the engine has recorded the end.
 const EXIT_POLL: Duration = Duration::from_millis(20);
 
-/// What `timeout` ends with after it has ended its command.
+/// Exit code of `timeout` after it has killed its command.
 const TIMED_OUT: i64 = 124;
 
 /// How a command ended.
@@ -38,7 +38,7 @@ const TIMED_OUT: i64 = 124;
 pub enum Ending {
     Exited(i64),
     TimedOut,
-    /// Somebody killed it; nearly always the kernel, for memory.
+    /// Something killed it, nearly always the kernel for lack of memory.
     Killed,
 }
 
@@ -46,18 +46,18 @@ pub enum Ending {
 #[derive(Debug)]
 pub struct Finished {
     pub ending: Ending,
-    /// At most [`OUTPUT_CAP`].
+    /// At most [`OUTPUT_CAP`] bytes.
     pub stdout: Vec<u8>,
     pub stderr: Vec<u8>,
-    /// There was more output than that.
+    /// Whether output was discarded.
     pub cut: bool,
 }
 
 impl Docker {
-    /// Runs `command` in a container, as the container's user and without a terminal, and waits for its end. It is ended
+    /// Runs `command` in a container, as the container's user and without a TTY, and waits for its end. It is killed
     /// after `limit`, rounded up to a second.
     ///
-    /// A container that is not there, or does not run, is an error of the engine's.
+    /// A container that does not exist or run yields an error of the engine's.
     pub async fn exec(&self, container: &str, command: &[&str], limit: Duration) -> Result<Finished, DockerError> {
         const OPERATION: &str = "run a command in the container";
         let api = self.api().await?;
@@ -81,7 +81,7 @@ impl Docker {
                     }
                 }
             }
-            // The output ends a moment before the engine has noted how.
+            // The output ends a moment before the engine has recorded the exit.
             loop {
                 let seen = api.inspect_exec(&created.id).await?;
                 if let (Some(code), Some(false) | None) = (seen.exit_code, seen.running) {
@@ -93,7 +93,7 @@ impl Docker {
         let (code, stdout, stderr, cut) = self.run(OPERATION, limit + KILL_AFTER + MARGIN, run).await?;
         let ending = match code {
             TIMED_OUT => Ending::TimedOut,
-            // That took the second signal, or somebody else killed the command.
+            // It took SIGKILL, or something else killed the command.
             KILLED if began.elapsed() >= limit => Ending::TimedOut,
             KILLED => Ending::Killed,
             code => Ending::Exited(code),
@@ -102,7 +102,7 @@ impl Docker {
     }
 }
 
-/// The command with what guards it in front.
+/// The command, prefixed by what guards it.
 fn guarded(command: &[&str], limit: Duration) -> Vec<String> {
     let seconds = limit.as_secs() + u64::from(limit.subsec_nanos() > 0);
     let kill_after = format!("--kill-after={}", KILL_AFTER.as_secs());
@@ -110,7 +110,7 @@ fn guarded(command: &[&str], limit: Duration) -> Vec<String> {
     guards.into_iter().chain(command.iter().map(|&word| word.to_owned())).collect()
 }
 
-/// Keeps what there is room for; false: not all of it.
+/// Appends as much as fits. False: not all of it did.
 fn keep(kept: &mut Vec<u8>, more: &[u8], cap: usize) -> bool {
     let room = cap.saturating_sub(kept.len());
     kept.extend_from_slice(&more[..more.len().min(room)]);

@@ -1,8 +1,8 @@
-//! How a container's output becomes what is shown, for the fuzz target `docker_streams`.
+//! Turns a container's output into what is shown, for the fuzz target `docker_streams`.
 
 use crate::runtime::printed::{Lines, clean, redact, shorten};
 
-/// The lines of an output that comes in these pieces, as they are shown to whoever may not see `secrets`.
+/// The shown lines of an output in these pieces, with `secrets` masked.
 pub fn shown<'a>(pieces: impl Iterator<Item = &'a [u8]>, secrets: &[&str]) -> Vec<String> {
     let (mut lines, mut found) = (Lines::default(), Vec::new());
     for piece in pieces {

@@ -1,7 +1,7 @@
 //! Verbs on images.
 //!
-//! The deployment's label does not say whose an image is: whatever others build on an image of ours, or commit from a container
-//! of it, inherits it. It only says what may be ours.
+//! The deployment's label does not prove that an image is ours: images that others build on ours, or commit from our
+//! containers, inherit it. It only marks candidates.
 
 use std::collections::{HashMap, HashSet};
 
@@ -30,17 +30,17 @@ pub struct LabelledImage {
     pub size_bytes: i64,
 }
 
-/// What a registry sends of an image, while it is pulled.
+/// Progress of a pull.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pulled {
     /// A line for people.
     pub(crate) line: Option<String>,
-    /// Compressed size of all layers that are known so far.
+    /// Compressed size of all layers known so far.
     pub(crate) bytes: i64,
 }
 
 impl Docker {
-    /// The images that carry this deployment's label, also those that have no tag.
+    /// The images with this deployment's label, tagged or not.
     pub async fn list_labelled_images(&self) -> Result<Vec<LabelledImage>, DockerError> {
         let api = self.api().await?;
         let filters = HashMap::from([("label", vec![format!("{LABEL_DEPLOYMENT}={}", self.deployment())])]);
@@ -48,14 +48,14 @@ impl Docker {
         let found = self.run("list images", READ_LIMIT, api.list_images(Some(options))).await?;
         let labelled = |image: bollard::models::ImageSummary| LabelledImage {
             id: image.id,
-            // The engine's way to say that there is none.
+            // The engine's placeholder for no tag.
             tags: image.repo_tags.into_iter().filter(|tag| tag != "<none>:<none>").collect(),
             size_bytes: image.size,
         };
         Ok(found.into_iter().map(labelled).collect())
     }
 
-    /// Ids of the images that any container on the engine was made from, ours or not.
+    /// Ids of the images of all containers on the engine, ours or not.
     pub async fn images_of_containers(&self) -> Result<HashSet<String>, DockerError> {
         let api = self.api().await?;
         let options = ListContainersOptionsBuilder::default().all(true).build();
@@ -63,7 +63,7 @@ impl Docker {
         Ok(found.into_iter().filter_map(|container| container.image_id).collect())
     }
 
-    /// Gives an image a tag, which is taken from any other.
+    /// Tags an image. The tag moves from any other image.
     pub async fn tag_image(&self, image_id: &str, repository: &str, tag: &str) -> Result<(), DockerError> {
         let api = self.api().await?;
         let options = TagImageOptionsBuilder::default().repo(repository).tag(tag).build();
@@ -71,7 +71,7 @@ impl Docker {
         self.run("tag the image", READ_LIMIT, api.tag_image(image_id, Some(options))).await
     }
 
-    /// Removes an image by its id or one of its tags; of an image with more tags only the tag. False: something uses it.
+    /// Removes an image by id or by tag. If it has more tags, only removes this one. False: it is in use.
     pub async fn remove_image(&self, name: &str) -> Result<bool, DockerError> {
         let api = self.api().await?;
         let options = RemoveImageOptionsBuilder::default().force(false).noprune(false).build();
@@ -83,15 +83,15 @@ impl Docker {
         }
     }
 
-    /// Removes an image that has no other tags than these. False: something uses it, or somebody else has given it a name.
+    /// Removes an image if these are its only tags. False: it is in use, or somebody else has tagged it.
     pub async fn remove_own_image(&self, id: &str, own_tags: &HashSet<String>) -> Result<bool, DockerError> {
-        // Looked at once more: the list is some seconds old.
+        // Checked again: the list is some seconds old.
         let Some(found) = self.inspect_image(id).await? else { return Ok(true) };
         let tags = found.repo_tags.unwrap_or_default();
         if tags.iter().any(|tag| !own_tags.contains(tag)) {
             return Ok(false);
         }
-        // By its id alone it would not go with two tags, and by force it would go from under a container.
+        // With two tags it cannot be removed by id, and a forced removal would take it from under a container.
         for tag in &tags {
             if !self.remove_image(tag).await? {
                 return Ok(false);
@@ -100,7 +100,7 @@ impl Docker {
         self.remove_image(id).await
     }
 
-    /// Whether an image has no tag, and no other name than this one.
+    /// Whether an image has no tag and no name other than this one.
     pub(crate) async fn has_no_name_but(&self, name: &str) -> Result<bool, DockerError> {
         let found = self.inspect_image(name).await?;
         Ok(found.is_some_and(|image| {
@@ -108,14 +108,14 @@ impl Docker {
         }))
     }
 
-    /// Digest of what a registry has under a name now.
+    /// Digest of a name in a registry now.
     pub(crate) async fn registry_digest(&self, reference: &str) -> Result<Option<String>, DockerError> {
         let api = self.api().await?;
         let found = self.run("ask the registry", CHANGE_LIMIT, api.inspect_registry_image(reference, None)).await?;
         Ok(found.descriptor.digest)
     }
 
-    /// Pulls an image; `tag` may be a digest. What comes is sent to `watch`.
+    /// Pulls an image. `tag` may be a digest. Progress is sent to `watch`.
     pub(crate) async fn pull_image(
         &self,
         repository: &str,
@@ -133,17 +133,17 @@ impl Docker {
                 // The same layer has another total while it is unpacked.
                 layers.entry(id.clone()).or_insert(total);
             }
-            // Progress of single layers comes many times a second; only what is done is worth a line.
+            // Layer progress comes many times a second. Only completed steps are worth a line.
             let told = progress.is_none_or(|progress| progress.current.is_none());
             let line = piece.status.filter(|_| told);
             let line = line.map(|status| piece.id.map_or_else(|| status.clone(), |id| format!("{id}: {status}")));
-            // Whoever watches ends it by going away.
+            // Dropping the receiver ends the pull.
             let _ = watch.send(Pulled { line, bytes: layers.values().sum() }).await;
         }
         Ok(())
     }
 
-    /// Where the engine keeps its images, as the engine sees it.
+    /// The engine's image directory, as the engine sees it.
     pub(crate) async fn root_dir(&self) -> Result<Option<String>, DockerError> {
         let api = self.api().await?;
         Ok(self.run("describe itself", READ_LIMIT, api.info()).await?.docker_root_dir)

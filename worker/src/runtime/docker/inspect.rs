@@ -1,4 +1,4 @@
-//! Verbs that only look.
+//! Verbs that only read.
 
 use std::collections::HashMap;
 
@@ -45,12 +45,12 @@ impl GatewayStatus {
 }
 
 impl Docker {
-    /// Id of the image that `reference` names now, or `None` where this engine has no such image.
+    /// Id of the image that `reference` names now. `None`: this engine has no such image.
     pub async fn image_id(&self, reference: &str) -> Result<Option<String>, DockerError> {
         Ok(self.inspect_image(reference).await?.and_then(|image| image.id))
     }
 
-    /// Version of OpenClaw in an image, by its label; `None` without image or label.
+    /// Version of OpenClaw in an image, by its label. `None` without image or label.
     pub async fn image_version(&self, reference: &str) -> Result<Option<String>, DockerError> {
         let labels = self.inspect_image(reference).await?.and_then(|image| image.config).and_then(|c| c.labels);
         Ok(labels.and_then(|mut labels| labels.remove(LABEL_OPENCLAW_VERSION)))
@@ -66,12 +66,12 @@ impl Docker {
         self.list(None).await
     }
 
-    /// State of a container, or `None` where there is none.
+    /// State of a container. `None`: it does not exist.
     pub async fn inspect_state(&self, id: &str) -> Result<Option<GatewayState>, DockerError> {
         Ok(self.inspect(id).await?.map(state_of))
     }
 
-    /// Port of the host that a container's gateway gets, or `None` where there is no such container, or no such port.
+    /// Host port of a container's gateway. `None`: there is no such container or port.
     pub async fn host_port(&self, id: &str) -> Result<Option<u16>, DockerError> {
         let bindings = self.inspect(id).await?.and_then(|found| found.host_config?.port_bindings).unwrap_or_default();
         let bound = bindings.get(&format!("{GATEWAY_PORT}/tcp")).cloned().flatten().unwrap_or_default();
@@ -103,7 +103,7 @@ impl Docker {
     }
 }
 
-/// `None` for a container whose instance label is not an id: it was not made here.
+/// `None` for a container whose instance label is not an id, so it was not made here.
 fn owned(summary: ContainerSummary) -> Option<OwnedGateway> {
     let labels = summary.labels.unwrap_or_default();
     Some(OwnedGateway {

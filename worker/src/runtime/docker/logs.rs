@@ -1,4 +1,4 @@
-//! The last words of a container, fit to be shown.
+//! The last output of a container, cleaned for display.
 
 use std::collections::VecDeque;
 
@@ -11,11 +11,11 @@ use super::{
 };
 use crate::runtime::printed::{Lines, clean, redact, shorten};
 
-/// Most that [`Docker::tail`] returns, in bytes.
+/// Most bytes that [`Docker::tail`] returns.
 const TAIL_CAP: usize = 16 * 1024;
 
 impl Docker {
-    /// The last `lines` lines of a container's output, oldest first, at most 16 KiB. None where there is no container.
+    /// The last `lines` lines of a container's output, oldest first, at most 16 KiB. Empty if there is no container.
     ///
     /// Occurrences of `secrets` are masked.
     pub async fn tail(&self, id: &str, lines: usize, secrets: &[&str]) -> Result<Vec<String>, DockerError> {
@@ -26,7 +26,7 @@ impl Docker {
             let mut tail = VecDeque::new();
             let mut output = api.logs(id, Some(options));
             while let Some(piece) = output.next().await {
-                // Each stream has its own unfinished line; mixed together, half a secret would stand in each.
+                // Each stream has its own unfinished line: mixed, each line could hold half a secret.
                 let (stream, bytes) = match piece? {
                     LogOutput::StdErr { message } => (&mut err, message),
                     LogOutput::StdOut { message } | LogOutput::StdIn { message } | LogOutput::Console { message } => {
@@ -50,7 +50,7 @@ impl Docker {
 
 fn keep(tail: &mut VecDeque<String>, lines: usize, line: &str) {
     tail.push_back(clean(line));
-    // Twice the cap: masking may shorten lines.
+    // Twice the cap, because masking may shorten lines.
     while tail.len() > lines || tail.iter().map(String::len).sum::<usize>() > 2 * TAIL_CAP {
         tail.pop_front();
     }

@@ -1,6 +1,6 @@
 //! Verbs for networks.
 //!
-//! The engine lets two networks have one name (before API 1.44), so they are looked up by list and acted on by id.
+//! The engine allows two networks of one name (before API 1.44), so they are looked up by list and addressed by id.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::runtime::{GatewayStatus, NetworkSpec};
 
-/// How long a network that is being made is waited for: together a second, many times what it takes.
+/// How often a network that is being created is checked: for a second in total, many times what it takes.
 const ADOPT_TRIES: usize = 10;
 const ADOPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -47,25 +47,24 @@ impl Docker {
             .collect())
     }
 
-    /// Removes a network that nothing uses; false: a container is attached, so it was left as it is. A missing one counts
-    /// as done.
+    /// Removes an unused network. False: a container is attached, so it stays. A missing one counts as done.
     pub async fn remove_unused_network(&self, network: &OwnedNetwork) -> Result<bool, DockerError> {
         for container in self.attached(&network.id).await? {
             if self.inspect_state(&container).await?.is_some() {
                 return Ok(false);
             }
         }
-        // What is still attached are ends that a crash of the engine left, of containers that are gone.
+        // Remaining endpoints belong to containers that are gone, left by a crash of the engine.
         self.cut_off(&network.id).await?;
         self.remove_network_by_id(&network.id).await?;
         Ok(true)
     }
 
-    /// Sees to it that the instance's network exists with the subnet of `spec`.
+    /// Ensures that the instance's network exists with the subnet of `spec`.
     ///
-    /// One of ours with that subnet is adopted; one of ours with another subnet is made anew, unless a running container
-    /// is attached to it ([`DockerError::NetworkBusy`]). A stranger's network under that name is left alone and is
-    /// [`DockerError::NameTaken`]; a subnet that overlaps with a stranger's is [`DockerError::is_subnet_taken`].
+    /// Our network with that subnet is reused. Ours with another subnet is recreated, unless a running container is
+    /// attached to it ([`DockerError::NetworkBusy`]). A foreign network with that name is left alone and yields
+    /// [`DockerError::NameTaken`]; a subnet that overlaps with a foreign one yields [`DockerError::is_subnet_taken`].
     pub async fn ensure_network(&self, spec: &NetworkSpec) -> Result<(), DockerError> {
         if self.adopt_network(spec).await? {
             return Ok(());
@@ -73,8 +72,8 @@ impl Docker {
         let api = self.api().await?;
         let create = api.create_network(network_body(spec));
         match self.run("create the network", CHANGE_LIMIT, create).await {
-            // The subnet or the name was taken between our look and our create, perhaps by ourselves: the engine takes a
-            // subnet before the network that is made with it can be seen.
+            // The subnet or name was taken between the check and the create, perhaps by ourselves: the engine reserves
+            // a subnet before its network is visible.
             Err(error) if error.is_subnet_taken() || error.is_conflict() => {
                 for _ in 0..ADOPT_TRIES {
                     if self.adopt_network(spec).await? {
@@ -88,7 +87,7 @@ impl Docker {
         }
     }
 
-    /// Removes the instance's network; what is still attached is cut off. A missing one counts as done.
+    /// Removes the instance's network and disconnects what is attached. A missing one counts as done.
     pub async fn remove_network(&self, instance: &InstanceId) -> Result<(), DockerError> {
         for network in self.networks(instance).await?.into_iter().filter(|found| self.owns(found, instance)) {
             let id = network.id.unwrap_or_default();
@@ -98,7 +97,7 @@ impl Docker {
         Ok(())
     }
 
-    /// Whether the network is there already. Stale ones of ours are removed on the way.
+    /// Whether the network already exists. Removes stale ones of ours.
     async fn adopt_network(&self, spec: &NetworkSpec) -> Result<bool, DockerError> {
         let mut adopted = false;
         for network in self.networks(&spec.instance).await? {
@@ -119,16 +118,16 @@ impl Docker {
         Ok(adopted)
     }
 
-    /// Whether the instance's network is the one with this id.
+    /// Whether the instance's network has this id.
     pub(super) async fn has_network(&self, instance: &InstanceId, id: &str) -> Result<bool, DockerError> {
         Ok(self.networks(instance).await?.iter().any(|network| network.id.as_deref() == Some(id)))
     }
 
-    /// Networks that have exactly the instance's name.
+    /// Networks with exactly the instance's name.
     async fn networks(&self, instance: &InstanceId) -> Result<Vec<Network>, DockerError> {
         let api = self.api().await?;
         let name = instance.container_name();
-        // The engine's filter matches parts of names.
+        // The engine's filter also matches parts of names.
         let filters = HashMap::from([("name", vec![name.clone()])]);
         let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
         let mut found = self.run("list networks", READ_LIMIT, api.list_networks(Some(options))).await?;
@@ -151,7 +150,7 @@ impl Docker {
         Ok(false)
     }
 
-    /// Ids of the containers that hold an endpoint of a network, also of those that a crash left behind.
+    /// Ids of the containers with an endpoint in a network, including those left by a crash.
     async fn attached(&self, id: &str) -> Result<Vec<String>, DockerError> {
         let api = self.api().await?;
         let inspect = api.inspect_network(id, None::<InspectNetworkOptions>);
@@ -178,7 +177,7 @@ impl Docker {
     }
 }
 
-/// Whether a network is what [`network_body`] would make.
+/// Whether a network is what [`network_body`] would create.
 fn agrees(network: &Network, spec: &NetworkSpec) -> bool {
     let wanted = network_body(spec);
     let options = network.options.clone().unwrap_or_default();

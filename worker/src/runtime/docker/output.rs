@@ -1,4 +1,4 @@
-//! A container's log, line by line and as it grows.
+//! A container's log, line by line as it grows.
 
 use bollard::{container::LogOutput, query_parameters::LogsOptionsBuilder};
 use chrono::{DateTime, Utc};
@@ -8,12 +8,12 @@ use futures_util::{Stream, StreamExt as _};
 use super::{client::Docker, error::DockerError};
 use crate::runtime::printed::{Lines, clean};
 
-/// Cuts one of a container's streams into lines with their times.
+/// Splits one stream of a container into lines with their times.
 #[derive(Debug)]
 struct Assembler {
     stream: LogStream,
     lines: Lines,
-    /// When the unfinished line began.
+    /// Time of the unfinished line.
     at: Option<DateTime<Utc>>,
 }
 
@@ -22,7 +22,7 @@ impl Assembler {
         Self { stream, lines: Lines::default(), at: None }
     }
 
-    /// Takes an entry of the log: a time, a blank, and a line or a part of one.
+    /// Takes an entry of the log: a time, a space, and a line or a part of one.
     fn take(&mut self, entry: &[u8]) -> Option<LogLine> {
         let space = entry.iter().position(|&byte| byte == b' ').unwrap_or_default();
         let (time, rest) = entry.split_at(space);
@@ -38,8 +38,8 @@ impl Assembler {
 }
 
 impl Docker {
-    /// Lines of a container's log, without control characters: those that there are, and where it is followed, those to
-    /// come, until the container ends.
+    /// Lines of a container's log, without control characters: the existing ones and, if it is followed, the coming
+    /// ones until the container exits.
     pub(crate) async fn log_lines(
         &self,
         container: &str,
@@ -51,7 +51,7 @@ impl Docker {
         let mut options =
             LogsOptionsBuilder::default().stdout(true).stderr(true).timestamps(true).follow(follow).tail(&tail);
         if let Some(since) = since {
-            // Whole seconds; what is of the same second is left out below.
+            // In whole seconds. Earlier lines of the same second are dropped below.
             options = options.since(i32::try_from(since.timestamp()).unwrap_or(i32::MAX));
         }
         let docker = self.clone();

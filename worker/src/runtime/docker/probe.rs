@@ -1,8 +1,8 @@
-//! The probe of the firewall: one container for a moment, on a network like an instance's.
+//! The firewall probe: a short-lived container on a network like an instance's.
 //!
-//! It has fewer rights than an instance and nothing of anybody's: no files, no secrets, no port. Its two networks stay, because
-//! making them anew each time would cost more than the probe. They carry the deployment's label and no instance's, so that the
-//! sweep `orphans` leaves them alone, and whoever removes an installation by its label finds them.
+//! It has fewer rights than an instance and no files, secrets or port. Its two networks stay, because recreating them
+//! would cost more than the probe. They carry the deployment's label but no instance's, so the sweep `orphans` leaves
+//! them alone, and removing an installation by its label finds them.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -29,7 +29,7 @@ use super::{
 
 /// Marks the container and the networks of the probe.
 const LABEL_PROBE: &str = "clawdeploy.probe";
-/// Node with its few megabytes of script; measured: 45 MiB.
+/// Node with a few megabytes of script. Measured: 45 MiB.
 const MEMORY: i64 = 128 << 20;
 
 /// One run of the probe.
@@ -42,7 +42,7 @@ pub(crate) struct ProbeSpec {
 }
 
 impl Docker {
-    /// Sees to it that both networks of the probe exist.
+    /// Ensures that both networks of the probe exist.
     pub(crate) async fn ensure_probe_networks(&self, place: &ProbePlace) -> Result<(), DockerError> {
         for (role, network) in [("home", &place.home), ("neighbour", &place.neighbour)] {
             self.ensure_probe_network(&self.probe_name(role), network).await?;
@@ -50,7 +50,7 @@ impl Docker {
         Ok(())
     }
 
-    /// Runs the probe, and returns the exit code. What a worker that was killed left of an earlier one is removed first.
+    /// Runs the probe and returns its exit code. First removes what a killed worker left of an earlier one.
     pub(crate) async fn run_probe(&self, spec: &ProbeSpec) -> Result<i64, DockerError> {
         for left in self.probes().await? {
             self.remove(&left).await?;
@@ -61,7 +61,7 @@ impl Docker {
         let create = api.create_container(Some(options), self.probe_body(spec, &name));
         let id = self.run("create the probe", CHANGE_LIMIT, create).await?.id;
         let ended = self.probe_ended(&id, spec.limit).await;
-        // However it ended: it is in nobody's way, and the next run would remove it as well.
+        // Whether this fails does not matter: the next run removes it as well.
         let removed = self.remove(&id).await;
         let code = ended?;
         removed?;
@@ -72,7 +72,7 @@ impl Docker {
         let api = self.api().await?;
         self.run("start the probe", START_LIMIT, api.start_container(id, None::<StartContainerOptions>)).await?;
         let end = async {
-            // The library calls it an error that a program ended with something else than 0.
+            // The library reports a nonzero exit code as an error.
             match api.wait_container(id, None::<WaitContainerOptions>).next().await {
                 Some(Ok(ended)) => Ok(ended.status_code),
                 Some(Err(BollardError::DockerContainerWaitError { code, .. })) => Ok(code),
@@ -104,7 +104,7 @@ impl Docker {
                 there = true;
                 continue;
             }
-            // Of another pool, or made twice by two workers at once.
+            // From another pool, or created twice by two workers at once.
             for container in self.probes().await? {
                 self.remove(&container).await?;
             }
@@ -117,7 +117,7 @@ impl Docker {
         Ok(())
     }
 
-    /// Another deployment on the same engine has names of its own.
+    /// Another deployment on the same engine has other names.
     fn probe_name(&self, role: &str) -> String {
         let digest = hex::encode(Sha256::digest(self.deployment().as_bytes()));
         format!("clawdeploy-probe-{}-{role}", &digest[..10])

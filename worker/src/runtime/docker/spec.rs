@@ -1,8 +1,8 @@
-//! The one place that says what an instance's container and network are.
+//! The complete definition of an instance's container and network.
 //!
-//! Nothing a user typed reaches these bodies but ids, numbers and paths of ours; there is no way to pass an option
-//! through. Secrets are not in them either: environment and labels can be read by whoever may inspect a container, so
-//! tokens and keys live in files of the config directory.
+//! Of user input only ids, numbers and our own paths reach these bodies, and no option can be passed through. They hold
+//! no secrets either: whoever may inspect a container can read its environment and labels, so tokens and keys are in
+//! files of the config directory.
 
 use std::collections::HashMap;
 
@@ -16,13 +16,13 @@ use sha2::{Digest as _, Sha256};
 
 use crate::runtime::{GatewaySpec, NetworkSpec};
 
-/// Tells two deployments on one engine apart.
+/// Distinguishes two deployments on one engine.
 pub const LABEL_DEPLOYMENT: &str = "clawdeploy.deployment";
 /// Id of the instance that a container or network belongs to.
 pub const LABEL_INSTANCE: &str = "clawdeploy.instance";
 /// Hash of the body that a container was made from.
 pub const LABEL_SPEC: &str = "clawdeploy.spec";
-/// The job that made a container, and in which attempt.
+/// The job that made a container, and its attempt.
 pub const LABEL_JOB: &str = "clawdeploy.job";
 pub const LABEL_ATTEMPT: &str = "clawdeploy.attempt";
 /// Version of OpenClaw in an image.
@@ -31,15 +31,15 @@ pub const LABEL_OPENCLAW_VERSION: &str = "clawdeploy.openclaw.version";
 const HOME: &str = "/home/node";
 const CONFIG_TARGET: &str = "/home/node/.openclaw";
 
-/// The container of an instance, whole.
+/// The complete container of an instance.
 pub fn container_body(spec: &GatewaySpec) -> ContainerCreateBody {
     let mut body = ContainerCreateBody {
-        // OpenClaw's lease on its state names the host: with a name that changes, a container made anew refuses to
-        // start for five minutes after a kill.
+        // OpenClaw's lease on its state records the host name. With a changing name, a recreated container would refuse
+        // to start for five minutes after a kill.
         hostname: Some(spec.instance.to_string()),
         user: Some("1000:1000".to_owned()),
         working_dir: Some("/app".to_owned()),
-        // An empty list, not nothing: the command is what is written here, whatever the image's entry point says.
+        // An empty list, not `None`: the command below runs whatever the image's entry point is.
         entrypoint: Some(Vec::new()),
         cmd: Some(strings(&[
             "node",
@@ -54,9 +54,9 @@ pub fn container_body(spec: &GatewaySpec) -> ContainerCreateBody {
         env: Some(environment(spec)),
         image: Some(spec.image_id.clone()),
         exposed_ports: Some(vec![format!("{GATEWAY_PORT}/tcp")]),
-        // The worker asks the gateway itself; a prober inside would start a process in every container all day.
+        // The worker probes the gateway itself. A health check would keep starting a process in every container.
         healthcheck: Some(HealthConfig { test: Some(strings(&["NONE"])), ..HealthConfig::default() }),
-        // A gateway with an agent at work drains for minutes; longer than this nobody waits.
+        // A gateway with a busy agent drains for minutes. Nobody waits longer than this.
         stop_timeout: Some(60),
         host_config: Some(host_config(spec)),
         ..ContainerCreateBody::default()
@@ -72,7 +72,7 @@ pub fn container_body(spec: &GatewaySpec) -> ContainerCreateBody {
     body
 }
 
-/// The network of an instance, whole.
+/// The complete network of an instance.
 pub fn network_body(spec: &NetworkSpec) -> NetworkCreateRequest {
     NetworkCreateRequest {
         name: spec.instance.container_name(),
@@ -87,7 +87,7 @@ pub fn network_body(spec: &NetworkSpec) -> NetworkCreateRequest {
         }),
         enable_ipv6: Some(false),
         options: Some(HashMap::from([
-            // One network holds one container; should a second ever be attached, they do not talk.
+            // A network holds one container. Should a second ever be attached, they cannot talk.
             ("com.docker.network.bridge.enable_icc".to_owned(), "false".to_owned()),
             ("com.docker.network.bridge.host_binding_ipv4".to_owned(), "127.0.0.1".to_owned()),
         ])),
@@ -99,18 +99,18 @@ pub fn network_body(spec: &NetworkSpec) -> NetworkCreateRequest {
     }
 }
 
-/// Sixteen hex digits that change with anything in a body but its labels.
+/// Sixteen hex digits that change with anything in a body except its labels.
 pub fn spec_hash(body: &ContainerCreateBody) -> String {
     let body = ContainerCreateBody { labels: None, ..body.clone() };
     let mut canonical = String::new();
-    // A structure of strings and numbers is always JSON.
+    // A structure of strings and numbers always serializes.
     write_canonical(&serde_json::to_value(&body).unwrap_or_default(), &mut canonical);
     let mut hash = hex::encode(Sha256::digest(canonical.as_bytes()));
     hash.truncate(16);
     hash
 }
 
-/// JSON with the keys of every object in order: the bodies hold hash maps, whose order differs from run to run.
+/// JSON with sorted keys: the bodies hold hash maps, whose order differs between runs.
 fn write_canonical(value: &Value, out: &mut String) {
     match value {
         Value::Object(map) => {
@@ -138,15 +138,15 @@ fn write_canonical(value: &Value, out: &mut String) {
 }
 
 fn environment(spec: &GatewaySpec) -> Vec<String> {
-    // Most of a gateway's memory lies outside V8's old space: 7/16 of the limit leaves room for it and for a CLI
-    // command beside it (896 MiB of 2 GiB, as measured).
+    // Much of a gateway's memory is outside V8's old space: 7/16 of the limit leaves room for that and for a CLI
+    // command (896 MiB of 2 GiB, as measured).
     let old_space_mb = spec.memory_mb * 7 / 16;
     vec![
         format!("HOME={HOME}"),
         "TERM=xterm-256color".to_owned(),
         "MALLOC_ARENA_MAX=2".to_owned(),
         format!("NODE_OPTIONS=--max-old-space-size={old_space_mb} --max-semi-space-size=8"),
-        // Of the home only the mounts can be written.
+        // Only the mounts of the home directory are writable.
         format!("XDG_CACHE_HOME={CONFIG_TARGET}/cache"),
         format!("npm_config_cache={CONFIG_TARGET}/cache/npm"),
         "OPENCLAW_NO_AUTO_UPDATE=1".to_owned(),
@@ -156,33 +156,33 @@ fn environment(spec: &GatewaySpec) -> Vec<String> {
 fn host_config(spec: &GatewaySpec) -> HostConfig {
     let memory = i64::from(spec.memory_mb) * 1024 * 1024;
     HostConfig {
-        // Siblings, never one below the other: a mount below one that the tenant can write to is resolved through what
-        // the tenant put there (CVE-2021-30465).
+        // Siblings, never nested: a mount below a directory that the tenant can write is resolved through what the
+        // tenant put there (CVE-2021-30465).
         mounts: Some(vec![bind(&spec.config_dir, CONFIG_TARGET), bind(&spec.workspace_dir, WORKSPACE_DIR)]),
         network_mode: Some(spec.instance.container_name()),
-        // On all interfaces the gateway would lie open beside nginx, and other containers would reach it as its trusted
-        // proxy.
+        // On all interfaces the gateway would be exposed beside nginx, and other containers would reach it as its
+        // trusted proxy.
         port_bindings: Some(HashMap::from([(
             format!("{GATEWAY_PORT}/tcp"),
             Some(vec![PortBinding { host_ip: Some("127.0.0.1".to_owned()), host_port: Some(spec.port.to_string()) }]),
         )])),
         memory: Some(memory),
-        // Equal to the memory: no swap.
+        // Equal to the memory limit: no swap.
         memory_swap: Some(memory),
         nano_cpus: Some(nano_cpus(spec.start_cpu_millis())),
         pids_limit: Some(512),
         cap_drop: Some(strings(&["ALL"])),
         security_opt: Some(strings(&["no-new-privileges"])),
         privileged: Some(false),
-        // Without it node is PID 1 and ignores a signal that comes while it boots.
+        // Without it node is PID 1 and ignores signals while it boots.
         init: Some(true),
         readonly_rootfs: Some(true),
-        // Counts as memory of the container.
+        // Counts towards the container's memory.
         tmpfs: Some(HashMap::from([("/tmp".to_owned(), "rw,noexec,nosuid,nodev,size=512m".to_owned())])),
         ipc_mode: Some("private".to_owned()),
-        // When the host runs out of memory, an instance goes before the services that run it.
+        // When the host runs out of memory, instances are killed before the services that run them.
         oom_score_adj: Some(500),
-        // Plenty for a gateway. A start fails where the engine itself may open fewer, so this is not set any higher.
+        // Plenty for a gateway. Not higher, because a start fails if the engine's own limit is lower.
         ulimits: Some(vec![ResourcesUlimits { name: Some("nofile".to_owned()), soft: Some(16384), hard: Some(16384) }]),
         log_config: Some(HostConfigLogConfig {
             typ: Some("json-file".to_owned()),
@@ -199,8 +199,8 @@ fn host_config(spec: &GatewaySpec) -> HostConfig {
     }
 }
 
-/// A bind mount. Unlike the short form `source:target`, the engine refuses a source that is missing instead of making
-/// it, as root.
+/// A bind mount. Unlike with the short form `source:target`, the engine refuses a missing source instead of creating it
+/// as root.
 fn bind(source: &std::path::Path, target: &str) -> Mount {
     Mount {
         typ: Some(MountType::BIND),

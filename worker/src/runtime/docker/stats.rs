@@ -1,4 +1,4 @@
-//! What containers use.
+//! Resource usage of containers.
 
 use bollard::{models::ContainerStatsResponse, query_parameters::StatsOptionsBuilder};
 use futures_util::{Stream, StreamExt as _};
@@ -8,7 +8,7 @@ use super::{
     error::DockerError,
 };
 
-/// Counters of a container, since it was started.
+/// Counters of a container since its start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counters {
     pub(crate) cpu_ns: u64,
@@ -20,7 +20,7 @@ pub(crate) struct Counters {
 }
 
 impl Docker {
-    /// Counters of a running container now; `None` where it does not run, or is not there.
+    /// Counters of a running container now. `None`: it does not run or does not exist.
     pub(crate) async fn counters(&self, container: &str) -> Result<Option<Counters>, DockerError> {
         let api = self.api().await?;
         let options = StatsOptionsBuilder::default().stream(false).one_shot(true).build();
@@ -33,7 +33,7 @@ impl Docker {
         }
     }
 
-    /// The same about once a second, until the container ends.
+    /// The same about once a second, until the container exits.
     pub(crate) async fn follow_counters(
         &self,
         container: &str,
@@ -50,7 +50,7 @@ fn counters(stats: ContainerStatsResponse) -> Counters {
     let cpu_ns = stats.cpu_stats.and_then(|cpu| cpu.cpu_usage?.total_usage).unwrap_or_default();
     let memory = stats.memory_stats.unwrap_or_default();
     let details = memory.stats.unwrap_or_default();
-    // Files that were read and can be forgotten; the name differs between the kernel's two ways to count.
+    // Page cache that the kernel can reclaim. The name differs between cgroup versions.
     let reclaimable = ["inactive_file", "total_inactive_file"].iter().find_map(|name| details.get(*name)).copied();
     let networks = stats.networks.unwrap_or_default();
     let sum = |of: fn(&bollard::models::ContainerNetworkStats) -> Option<u64>| networks.values().filter_map(of).sum();

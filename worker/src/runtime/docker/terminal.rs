@@ -1,7 +1,7 @@
-//! Commands in a container whose streams are ours: raw bytes both ways.
+//! Commands in a container with raw streams in both directions.
 //!
-//! The engine hands the connection itself over (`101 Upgraded`). The client library would decode what a terminal prints as if
-//! it were framed, and trust a length in it: a program that prints eight bytes could take all memory.
+//! The engine hands over the connection itself (`101 Upgraded`). The client library would parse a TTY's output as
+//! frames and trust a length in it: a program that prints eight bytes could exhaust the memory.
 
 use std::time::Duration;
 
@@ -20,32 +20,32 @@ use super::{
     error::DockerError,
 };
 
-/// `runc` takes some fifty milliseconds for it; on a loaded machine much longer.
+/// `runc` takes some fifty milliseconds; on a loaded machine much longer.
 const START_LIMIT: Duration = Duration::from_secs(15);
-/// What is read of the engine's reason for a refusal, in bytes.
+/// Most bytes read of the engine's reason for a refusal.
 const REFUSAL_CAP: usize = 64 << 10;
-/// Keys that make the engine let go of a terminal cannot be switched off. By default they would swallow each first Ctrl-P; of
-/// these only Ctrl-^ is held back until the next key.
+/// The engine's detach keys cannot be disabled. The default would swallow the first Ctrl-P; with these only Ctrl-^ is
+/// delayed until the next key.
 const DETACH_KEYS: &str = "ctrl-^,ctrl-@,ctrl-^,ctrl-@";
 
-/// A command whose streams are connected.
+/// A command with connected streams.
 #[derive(Debug)]
 pub(crate) struct Attached {
     pub(crate) stream: UnixStream,
-    /// What it has printed by now.
+    /// What it has printed so far.
     pub(crate) first: Bytes,
 }
 
 /// A command that runs in a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RunningExec {
-    /// Words of it after the first.
+    /// Its arguments after the first.
     pub(crate) arguments: Vec<String>,
 }
 
 impl Docker {
-    /// Prepares `command` in a container as the container's user, and returns its id. With a `variable` (`NAME=value`) for
-    /// its environment it gets a terminal.
+    /// Prepares `command` in a container as the container's user and returns its id. With a `variable` (`NAME=value`)
+    /// for its environment it gets a TTY.
     pub(crate) async fn create_exec(
         &self,
         container: &str,
@@ -68,14 +68,14 @@ impl Docker {
         Ok(created.id)
     }
 
-    /// Starts it and takes its streams over.
+    /// Starts it and takes over its streams.
     pub(crate) async fn attach_exec(&self, exec: &str, tty: bool) -> Result<Attached, DockerError> {
         let version = self.engine().await?.api_version;
         let start = async {
             let socket = UnixStream::connect(self.socket()).await?;
             let (mut sender, connection) = http1::handshake(TokioIo::new(socket)).await?;
             tokio::spawn(async move {
-                // How it ended is seen by whoever has the streams.
+                // The owner of the streams sees how it ended.
                 let _ = connection.with_upgrades().await;
             });
             let request = Request::post(format!("/v{version}/exec/{exec}/start"))
@@ -96,7 +96,7 @@ impl Docker {
             let upgraded = hyper::upgrade::on(answer).await?;
             let parts = upgraded
                 .downcast::<TokioIo<UnixStream>>()
-                .map_err(|_| std::io::Error::other("another connection than was opened"))?;
+                .map_err(|_| std::io::Error::other("not the connection that was opened"))?;
             Ok(Attached { stream: parts.io.into_inner(), first: parts.read_buf })
         };
         self.run("start a terminal", START_LIMIT, start).await
@@ -109,20 +109,20 @@ impl Docker {
         self.run("resize a terminal", READ_LIMIT, api.resize_exec(exec, options)).await
     }
 
-    /// What a command ended with; `None`: it still runs.
+    /// The exit code of a command. `None`: it still runs.
     pub(crate) async fn exec_ended(&self, exec: &str) -> Result<Option<i64>, DockerError> {
         let api = self.api().await?;
         let seen = self.run("look at a terminal", READ_LIMIT, api.inspect_exec(exec)).await?;
         Ok(if seen.running == Some(true) { None } else { seen.exit_code })
     }
 
-    /// Commands that run in a container beside its first process, by whomever.
+    /// Commands that run in a container beside its first process, whoever started them.
     pub(crate) async fn running_execs(&self, container: &str) -> Result<Vec<RunningExec>, DockerError> {
         let Some(found) = self.inspect(container).await? else { return Ok(Vec::new()) };
         let api = self.api().await?;
         let mut running = Vec::new();
         for id in found.exec_ids.unwrap_or_default() {
-            // The list may hold some that have ended, or are not known any more.
+            // The list may include some that have ended or are no longer known.
             let seen = match self.run("look at a command", READ_LIMIT, api.inspect_exec(&id)).await {
                 Ok(seen) => seen,
                 Err(error) if error.is_not_found() => continue,

@@ -1,4 +1,4 @@
-//! A tenant who changes things while we work on them: nothing outside is read, written, given away or removed.
+//! A tenant changes things while we work on them: nothing outside is read, written, chowned or removed.
 
 use std::{
     os::unix::fs::MetadataExt as _,
@@ -13,17 +13,17 @@ use tokio_util::sync::CancellationToken;
 use super::{tree::tree_hash, *};
 use crate::storage::Seen;
 
-/// How long each race is run: on a busy machine both sides rarely run at the same moment.
+/// How long each race runs. On a busy machine both sides rarely run at the same moment.
 const RACE: Duration = Duration::from_secs(2);
 
-/// A tenant at work until it is told to stop.
+/// A tenant at work until told to stop.
 struct Tenant {
     done: Arc<AtomicBool>,
     thread: Option<JoinHandle<u64>>,
 }
 
 impl Tenant {
-    /// Exchanges two names of a directory over and over.
+    /// Exchanges two names in a directory over and over.
     fn exchanges(dir: &Path, one: &str, other: &str) -> Self {
         let dir = rustix::fs::open(dir, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).unwrap();
         let (one, other) = (one.to_owned(), other.to_owned());
@@ -43,7 +43,7 @@ impl Tenant {
         Self { done, thread: Some(thread) }
     }
 
-    /// Ends it; it must have been at work.
+    /// Stops it. It must have been at work.
     fn stop(mut self) {
         self.done.store(true, Ordering::Relaxed);
         assert!(self.thread.take().unwrap().join().unwrap() > 10, "nothing was changed meanwhile");
@@ -56,7 +56,7 @@ impl Drop for Tenant {
     }
 }
 
-/// What lies outside, as a tree that no tenant may touch, with owners and modes.
+/// A tree outside that no tenant may touch, with owners and modes.
 fn outside(place: &Place) -> String {
     let top = place.dir.path().join("outside");
     fs::create_dir_all(top.join("deep/er")).unwrap();
@@ -64,7 +64,7 @@ fn outside(place: &Place) -> String {
     tree_hash(&top)
 }
 
-/// A directory of the tenant's that takes turns with a link to what lies outside.
+/// A directory of the tenant's that alternates with a link to the outside.
 fn swapped(place: &Place, dir: &Path) -> Tenant {
     for name in ["state", "workspace"] {
         fs::create_dir_all(dir.join("mine").join(name)).unwrap();
@@ -113,7 +113,7 @@ async fn a_directory_that_becomes_a_link_is_not_copied_through() {
     assert_eq!(outside(&place), before);
 }
 
-/// The container is stopped before; should one ever be left, it gets nothing removed but its own.
+/// The container is stopped before. Should one ever be left, only its own files are removed.
 #[tokio::test]
 async fn a_directory_that_becomes_a_link_is_not_removed_through() {
     let place = Place::new().await;
@@ -122,7 +122,7 @@ async fn a_directory_that_becomes_a_link_is_not_removed_through() {
         place.storage.create(&place.id).await.unwrap();
         let (_, workspace) = place.storage.paths(&place.id);
         let tenant = swapped(&place, &workspace);
-        // What is added meanwhile may be in the way; then the next try takes it.
+        // Files added in the meantime may be in the way. The next try removes them.
         let _ = place.storage.remove(&place.id).await;
         drop(tenant);
     }
@@ -136,7 +136,7 @@ async fn a_directory_that_becomes_a_link_is_not_removed_through() {
     place.assert_outside_untouched();
 }
 
-/// A file that takes turns with a FIFO, and one with a second name of a file outside: neither blocks, neither is read.
+/// A file that alternates with a FIFO, and one with a second name of a file outside: neither blocks, neither is read.
 #[tokio::test]
 async fn a_file_that_becomes_a_pipe_or_anothers_is_not_read() {
     let place = Place::new().await;
@@ -162,14 +162,14 @@ async fn a_file_that_becomes_a_pipe_or_anothers_is_not_read() {
     place.assert_outside_untouched();
 }
 
-/// Somebody puts a link in the place of the file that is being written, at every moment of it.
+/// Something replaces the file being written by a link, at every moment of it.
 #[tokio::test]
 async fn a_file_is_given_to_its_owner_and_nothing_else_is() {
     let place = Place::new().await;
     let dir = place.config();
     let canary = place.canary();
     let tenant = Tenant::does(move || {
-        // What is just being written has a name that begins with a dot.
+        // A file that is being written has a name that begins with a dot.
         let names = fs::read_dir(&dir).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
         let mut changed = false;
         for path in names {
@@ -179,7 +179,7 @@ async fn a_file_is_given_to_its_owner_and_nothing_else_is() {
     });
     let began = Instant::now();
     while began.elapsed() < RACE {
-        // It may lose to the tenant, but never leads outside.
+        // It may lose to the tenant but never leads outside.
         let _ = place.write("openclaw.json", "ours").await;
     }
     tenant.stop();

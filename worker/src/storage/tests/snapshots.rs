@@ -22,7 +22,7 @@ impl Place {
         self.storage.restore_snapshot(&self.id, snapshot, keep).await
     }
 
-    /// Where a snapshot, or a part of one, is.
+    /// Where a snapshot or a part of one is.
     fn shelf(&self, name: impl std::fmt::Display) -> PathBuf {
         self.dir.path().join(format!("data/.snapshots/{}/{name}", self.id))
     }
@@ -36,7 +36,7 @@ impl Place {
         found.into_iter().filter(|(id, _)| *id == self.id).map(|(_, name)| name).collect()
     }
 
-    /// Something to tell from what it becomes.
+    /// Something recognizable.
     fn fill(&self) {
         let config = self.config();
         put(&config.join("openclaw.json"), "old");
@@ -105,7 +105,7 @@ async fn a_hostile_tree_is_copied_and_leads_nowhere() {
     fs::set_permissions(config.join("closed"), fs::Permissions::from_mode(0o000)).unwrap();
     let before = tree_hash(&config);
 
-    // These alone are left out.
+    // Only these are left out.
     let open = rustix::fs::open(&config, OFlags::RDONLY, Mode::empty()).unwrap();
     rustix::fs::mknodat(&open, "fifo", FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
     rustix::fs::mknodat(&open, "zero", FileType::CharacterDevice, Mode::from_raw_mode(0o600), 0x105).unwrap();
@@ -186,7 +186,7 @@ async fn a_restore_without_a_snapshot_loses_nothing() {
     place.fill();
     let (before, snapshot) = (tree_hash(&place.config()), SnapshotId::generate());
     assert!(place.restore(snapshot, true).await.unwrap_err().is_not_found());
-    // That it is missing does not show that an earlier attempt has put it back.
+    // A missing snapshot does not prove that an earlier attempt restored it.
     assert!(place.restore(snapshot, false).await.unwrap_err().is_not_found());
     assert_eq!(tree_hash(&place.config()), before);
 
@@ -251,7 +251,7 @@ async fn one_that_is_cancelled_is_not_complete() {
     assert_eq!(place.snapshots().await, [snapshot.to_string()]);
 }
 
-/// A file of a gibibyte is all hole, which takes neither time nor space; its data is not copied once cancelled.
+/// A gibibyte of hole takes neither time nor space to copy. Its data is not copied once cancelled.
 #[tokio::test]
 async fn a_single_file_is_no_reason_not_to_stop() {
     let place = Place::new().await;
@@ -274,7 +274,7 @@ async fn a_single_file_is_no_reason_not_to_stop() {
     assert!(matches!(error, StorageError::Cancelled));
 }
 
-/// It lost its lease, say, and goes on while the next attempt is made.
+/// It lost its lease, say, and continues while the next attempt runs.
 #[tokio::test]
 async fn an_attempt_that_was_given_up_publishes_nothing() {
     let place = Place::new().await;
@@ -291,7 +291,7 @@ async fn an_attempt_that_was_given_up_publishes_nothing() {
     assert!(place.shelf(next).exists());
 }
 
-/// A file system in memory at a data directory, until this is dropped.
+/// A tmpfs at a data directory, until this is dropped.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {

@@ -1,4 +1,4 @@
-//! What two trees are compared by, and trees that are hard to copy.
+//! Comparing trees, and trees that are hard to copy.
 
 use std::{ffi::CStr, fs::File, os::unix::fs::FileExt as _};
 
@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::storage::walk::{Visitor, walk};
 
-/// A digest of what is in a tree: paths, kinds, modes, owners, targets of links and contents, but no times.
+/// A digest of a tree: paths, kinds, modes, owners, link targets and contents, but no times.
 pub(super) fn tree_hash(top: &Path) -> String {
     let top = dir::open_root(top).unwrap();
     let mut lines = Lines { path: Vec::new(), found: Vec::new() };
@@ -67,7 +67,7 @@ impl Visitor for Lines {
     }
 }
 
-/// The size of a file, and its bytes with where they are, but not those of its holes.
+/// The size of a file and its bytes with their positions, without holes.
 fn data_of(file: &File) -> Vec<u8> {
     use rustix::fs::SeekFrom;
     let size = file.metadata().unwrap().len();
@@ -96,7 +96,7 @@ pub(super) fn deep(top: &Path, levels: usize) {
     File::from(file).write_all_at(b"deep", 0).unwrap();
 }
 
-/// A file of this size with four bytes at its beginning, its middle and its end.
+/// A file of this size with four bytes at its start, middle and end.
 pub(super) fn sparse(path: &Path, size: u64) {
     let file = File::create(path).unwrap();
     file.set_len(size).unwrap();

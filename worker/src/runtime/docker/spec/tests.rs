@@ -166,7 +166,7 @@ fn the_network_is_this_one() {
     });
 }
 
-/// Bodies over the whole range of what may differ between instances.
+/// Bodies over the whole range in which instances differ.
 fn many_bodies() -> impl Iterator<Item = ContainerCreateBody> {
     let memories = [512, 1024, 2048, 65536];
     let cpus = [100, 1000, 64000];
