@@ -20,7 +20,8 @@ use crate::{
         title = "ClawDeploy",
         description = "Hosts OpenClaw gateways. Changes to an instance run as jobs: the answer is 202 with the job, \
                        whose progress is at `GET /api/jobs/{id}/events`. Errors are problem details (RFC 9457) with a \
-                       stable `code`.",
+                       stable `code`. Enumerations grow: while a new version is installed, a value that this version does \
+                       not know yet is shown as `unknown`. Clients must accept values that are not listed here.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     tags(

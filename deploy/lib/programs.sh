@@ -70,7 +70,7 @@ units_install() {
 firewall() (
   local name
   for name in CLAWDEPLOY_FIREWALL CLAWDEPLOY_NETWORK_POOL CLAWDEPLOY_DEPLOYMENT CLAWDEPLOY_FIREWALL_ALLOW \
-    CLAWDEPLOY_FIREWALL_DNS; do
+    CLAWDEPLOY_FIREWALL_DNS CLAWDEPLOY_FIREWALL_BACKEND CLAWDEPLOY_FIREWALL_WATCH_SECONDS; do
     export "$name=$(setting "$name" '')"
   done
   exec bash "$ROOT/deploy/firewall.sh" "$1"

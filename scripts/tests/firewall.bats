@@ -175,3 +175,13 @@ WORLD='
     [[ $status -eq 0 ]] || { echo "$kind: $status $output"; false; }
   done
 }
+
+@test "whoever runs it passes on every setting that it reads" {
+  local name known
+  known=$(bash "$FIREWALL" --help | grep -oE 'CLAWDEPLOY_[A-Z_]+' | sort -u)
+  [[ $known == *CLAWDEPLOY_FIREWALL_BACKEND* ]]
+  for name in $known; do
+    grep -qE "^  .*\b$name\b" "$BATS_TEST_DIRNAME/../../deploy/lib/programs.sh" || { echo "the installer lacks $name"; return 1; }
+    grep -qE "^      $name: " "$BATS_TEST_DIRNAME/../../deploy/compose/compose.yml" || { echo "compose lacks $name"; return 1; }
+  done
+}
