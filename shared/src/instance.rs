@@ -14,7 +14,7 @@ text_enum!(
 text_enum!(
     /// The actual status. `running` means that the gateway answers its readiness endpoint, not that a container exists.
     InstanceStatus {
-        /// Accepted, no worker has begun.
+        /// Accepted; no worker has begun.
         Pending = "pending",
         Provisioning = "provisioning",
         Running = "running",

@@ -23,17 +23,17 @@ text_enum!(
         Restart = "restart",
         Delete = "delete",
         RebuildImage = "rebuild_image",
-        /// To another image, with a way back.
+        /// Change to another image, with a snapshot.
         Update = "update",
-        /// Back to what was before the last update.
+        /// Return to the state before the last update.
         Rollback = "rollback",
-        /// To changed settings, with a way back.
+        /// Change to new settings, with a snapshot.
         Recreate = "recreate",
-        /// Updates every instance, some at a time.
+        /// Update every instance, in waves.
         UpdateAll = "update_all",
-        /// Brings back an instance whose files were kept.
+        /// Restore an instance whose files were kept.
         Restore = "restore",
-        /// Nothing: to measure a queue, or to see that it is served.
+        /// Do nothing, to measure a queue or check that it is served.
         Noop = "noop",
     } else Unknown
 );

@@ -59,10 +59,10 @@ impl Runtime {
         }
     }
 
-    /// The engine's id, if it has one. With `anew` it is asked for again, else the last known one is returned.
-    pub async fn engine_id(&self, anew: bool) -> Result<Option<String>, RuntimeError> {
+    /// The engine's id, if it has one. With `refresh` it is asked for again, else the last known one is returned.
+    pub async fn engine_id(&self, refresh: bool) -> Result<Option<String>, RuntimeError> {
         match self {
-            Self::Docker(docker) => Ok(docker.engine_id(anew).await?),
+            Self::Docker(docker) => Ok(docker.engine_id(refresh).await?),
         }
     }
 

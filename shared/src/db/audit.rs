@@ -13,7 +13,7 @@ use crate::{ids::UserId, text::email_key, text_enum};
 text_enum!(
     /// How it ended.
     Outcome {
-        /// It was done.
+        /// It succeeded.
         Success = "success",
         /// It was refused.
         Failure = "failure",

@@ -20,13 +20,13 @@ const STALE: Duration = Duration::from_mins(5);
 text_enum!(
     /// What a probe on a network like an instance's could reach.
     FirewallState {
-        /// Nothing that is to be closed.
+        /// Nothing that must be blocked.
         Ok = "ok",
-        /// Something that is to be closed.
+        /// Something that must be blocked.
         Open = "open",
-        /// The firewall is switched off by a setting.
+        /// A setting disables the firewall.
         Off = "off",
-        /// It could not be tried, or was not tried for some minutes.
+        /// It could not be tested, or was not tested recently.
         Unknown = "unknown",
     }
 );

@@ -23,11 +23,11 @@ use crate::{
 text_enum!(
     /// Where an image comes from.
     ImageSource {
-        /// The npm package, by the Dockerfile in `deploy/openclaw`.
+        /// The npm package, built with `deploy/openclaw/Dockerfile`.
         Release = "release",
-        /// A repository, by its own Dockerfile.
+        /// A repository with its own Dockerfile.
         Git = "git",
-        /// An image that others built.
+        /// An existing image of a registry.
         Registry = "registry",
     } else Unknown
 );

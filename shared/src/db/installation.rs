@@ -18,13 +18,13 @@ use crate::{
 text_enum!(
     /// Why a worker stands by.
     StandbyCode {
-        /// The directory belongs to another installation than the database.
+        /// The directory and the database belong to different installations.
         WrongDatabase = "wrong_database",
-        /// The database's installation has another directory.
+        /// The installation uses another directory.
         WrongDataDir = "wrong_data_dir",
-        /// The installation has another engine.
+        /// The installation uses another engine.
         WrongEngine = "wrong_engine",
-        /// Nobody knows what the directory belongs to.
+        /// The directory's identity cannot be read.
         DataDirUnreadable = "data_dir_unreadable",
     }
 );

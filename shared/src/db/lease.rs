@@ -380,7 +380,7 @@ pub async fn give_back_lost_claims(
            RETURNING id, attempt), \
          noted AS ( \
            INSERT INTO job_events (job_id, attempt, kind, message) \
-           SELECT id, attempt, 'handed_back', 'Handed back, the answer to the claim was lost or could not be read' FROM given) \
+           SELECT id, attempt, 'handed_back', 'Handed back because the response to the claim was lost or could not be read' FROM given) \
          SELECT id FROM given",
     )
     .bind::<sql_types::Text, _>(queue)

@@ -38,7 +38,7 @@ text_enum!(
     RecoverableState {
         /// It was deleted; its files are kept until they expire.
         Deleted = "deleted",
-        /// A directory that the database knows nothing of.
+        /// A directory without a row in the database.
         Unclaimed = "unclaimed",
     }
 );

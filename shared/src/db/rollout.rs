@@ -26,11 +26,11 @@ text_enum!(
 text_enum!(
     /// What prevented the update of an instance.
     MemberFault {
-        /// The image's: with the old one the gateway came up again.
+        /// The image: the gateway came up again with the old one.
         Image = "image",
-        /// Its own: with the old image the gateway did not come up either.
+        /// The instance: its gateway does not come up with the old image either.
         Instance = "instance",
-        /// Nobody's of these two: it was not tried to the end.
+        /// Neither: the update failed for another reason.
         Platform = "platform",
     }
 );
@@ -64,7 +64,7 @@ pub async fn plan(conn: &mut Conn, job: JobId, image_id: &str, exclude: &[Instan
         "INSERT INTO rollout_members (job_id, instance_id, wave, status, error_message) \
          SELECT $1, id, CASE WHEN troubled OR excluded THEN 3 WHEN nth = 1 THEN 0 WHEN nth <= 1 + ceil(total / 10.0) THEN 1 ELSE 2 END, \
            CASE WHEN excluded THEN 'skipped' ELSE 'waiting' END, \
-           CASE WHEN excluded THEN 'It was excluded from this update of everything.' END \
+           CASE WHEN excluded THEN 'It was excluded from this rollout.' END \
          FROM (SELECT id, troubled, excluded, \
                  row_number() OVER (PARTITION BY troubled OR excluded ORDER BY status <> 'running', nth_of_owner, created_at, id) AS nth, \
                  count(*) OVER (PARTITION BY troubled OR excluded) AS total \

@@ -24,29 +24,29 @@ const KEPT: usize = 100;
 text_enum!(
     /// The sweeps, in the order in which a pass runs them.
     SweepName {
-        /// Containers that show something else than their instance's status says.
+        /// Containers whose state differs from their instance's status.
         Drift = "drift",
-        /// Instances between two states on which nothing is at work.
+        /// Instances in an intermediate state without an open job.
         Stuck = "stuck",
-        /// Due jobs that nobody took.
+        /// Due jobs that nobody claimed.
         Doorbells = "doorbells",
-        /// What nginx is told of where instances are.
+        /// The routes that nginx has.
         Routes = "routes",
         /// Containers and networks that belong to no instance.
         Orphans = "orphans",
         /// Directories that belong to no instance.
         Directories = "directories",
-        /// What removals that were cut short have left.
+        /// Leftovers of interrupted removals.
         Trash = "trash",
-        /// Ports that are refused no more, or are not the ones that containers use.
+        /// Expired port refusals, and ports that differ from the container's.
         Ports = "ports",
-        /// What was kept for a way back and is not needed any more.
+        /// Snapshots that are no longer needed.
         Snapshots = "snapshots",
-        /// What instances' files take, and those that take too much.
+        /// The size of instances' files.
         Disk = "disk",
-        /// Old images, and builds that nobody is at work on.
+        /// Old images and abandoned builds.
         Images = "images",
-        /// What an instance could reach and must not.
+        /// Addresses that instances must not reach.
         Firewall = "firewall",
     }
 );
@@ -54,11 +54,11 @@ text_enum!(
 text_enum!(
     /// What was done about a finding.
     FindingAction {
-        /// It is as it should be now, or a job is making it so.
+        /// It was repaired, or a job is repairing it.
         Repaired = "repaired",
-        /// Somebody has to look at it.
+        /// A person has to look at it.
         Reported = "reported",
-        /// It may pass by itself; a later run decides.
+        /// It may pass; a later run decides.
         Watching = "watching",
     }
 );

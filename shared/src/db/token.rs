@@ -19,11 +19,11 @@ use crate::{
 text_enum!(
     /// Scope of a token.
     TokenScope {
-        /// Only looks.
+        /// Read only.
         Read = "read",
         /// Also changes its owner's instances.
         Operate = "operate",
-        /// Everything that its owner may: the account itself, and the platform if the owner is an administrator.
+        /// Everything that its owner may do: manage the account, and the platform if the owner is an administrator.
         Admin = "admin",
     }
 );

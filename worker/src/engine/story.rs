@@ -16,8 +16,8 @@ use crate::job::context::JobContext;
 pub(super) async fn entries(cx: &JobContext, kind: JobEventKind) -> Result<HashSet<String>, DbError> {
     let events = job_event::list(&mut *cx.env.db.conn().await?, cx.job.id, 0, i64::MAX).await?;
     // A job that an administrator retried starts over.
-    let anew = events.iter().rposition(|e| e.kind == JobEventKind::Accepted).unwrap_or(0);
-    Ok(events.into_iter().skip(anew).filter(|e| e.kind == kind).filter_map(|e| e.step).collect())
+    let starts_at = events.iter().rposition(|e| e.kind == JobEventKind::Accepted).unwrap_or(0);
+    Ok(events.into_iter().skip(starts_at).filter(|e| e.kind == kind).filter_map(|e| e.step).collect())
 }
 
 /// Makes an entry about a step.

@@ -62,9 +62,9 @@ pub(super) async fn run(cx: &JobContext, plan: &Plan) -> Result<Left, StepError>
 /// Retries the undo later, or gives it up.
 pub(super) async fn failed(cx: &JobContext, error: StepError) -> Result<Left, StepError> {
     let message = error.to_string();
-    let away = is_away(cx, &error).await;
+    let unreachable = is_unreachable(cx, &error).await;
     let mut conn = cx.env.db.conn().await?;
-    if lease::retry_undo(&mut conn, &cx.lease, away, &message).await? {
+    if lease::retry_undo(&mut conn, &cx.lease, unreachable, &message).await? {
         return Ok(Left::Retry);
     }
     lease::give_up_undo(&mut conn, &cx.lease, cx.job.instance_id.as_ref(), &message).await?;
@@ -75,7 +75,7 @@ pub(super) async fn failed(cx: &JobContext, error: StepError) -> Result<Left, St
 
 /// Whether an undo failed because a service was unreachable. After a timeout the engine is pinged: it may only have
 /// been busy with this one call.
-async fn is_away(cx: &JobContext, error: &StepError) -> bool {
+async fn is_unreachable(cx: &JobContext, error: &StepError) -> bool {
     error.is_unreachable() || (error.is_runtime_timeout() && cx.env.runtime.ping().await.is_err())
 }
 

@@ -18,14 +18,14 @@ use super::SweepResult;
 use crate::env::Env;
 
 /// How long a job must have been due.
-const UNHEARD_AFTER: Duration = Duration::from_secs(5);
+const MISSED_AFTER: Duration = Duration::from_secs(5);
 
 /// Most rings in one pass.
 const CAP: i64 = 200;
 
 pub(super) async fn sweep(env: &Env) -> SweepResult {
     let mut conn = env.db.conn().await?;
-    let overdue = overdue::list(&mut conn, UNHEARD_AFTER, CAP).await?;
+    let overdue = overdue::list(&mut conn, MISSED_AFTER, CAP).await?;
     let waiting: HashMap<Queue, i64> =
         overdue::waiting(&mut conn).await?.into_iter().map(|waiting| (waiting.queue, waiting.jobs)).collect();
     let workers = worker::list(&mut conn).await?;
@@ -56,7 +56,7 @@ pub(super) async fn sweep(env: &Env) -> SweepResult {
         *rung.entry(job.queue).or_default() += 1;
     }
     for (queue, jobs) in rung {
-        let seconds = UNHEARD_AFTER.as_secs();
+        let seconds = MISSED_AFTER.as_secs();
         let message = format!("Rang again for {jobs} jobs that had been due for more than {seconds} s.");
         report.repaired("rung_again", &queue, message);
     }

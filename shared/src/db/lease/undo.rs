@@ -23,8 +23,8 @@ pub const UNDO_FAILED: &str = "undo_failed";
 /// Requeues the job after its undo failed. Its original error stays in the row. False: it was tried often or long
 /// enough, and nothing was written.
 ///
-/// With `away`, a service was unreachable: the number of tries is not limited, and the delay grows to a minute.
-pub async fn retry_undo(conn: &mut Conn, lease: &Lease, away: bool, message: &str) -> Result<bool, LeaseError> {
+/// With `unreachable`, a service was down: the number of tries is not limited, and the delay grows to a minute.
+pub async fn retry_undo(conn: &mut Conn, lease: &Lease, unreachable: bool, message: &str) -> Result<bool, LeaseError> {
     fenced(conn, lease, async |conn| {
         let given = diesel::sql_query(
             "UPDATE jobs SET status = 'queued', leased_by = NULL, lease_until = NULL, \
@@ -35,7 +35,7 @@ pub async fn retry_undo(conn: &mut Conn, lease: &Lease, away: bool, message: &st
              WHERE id = $1 AND past.failures + $2 < $3 AND past.since > now() - make_interval(hours => $4)",
         )
         .bind::<sql_types::Uuid, _>(lease.job)
-        .bind::<sql_types::Int4, _>(i32::from(!away))
+        .bind::<sql_types::Int4, _>(i32::from(!unreachable))
         .bind::<sql_types::Int4, _>(MAX_UNDO_FAILURES)
         .bind::<sql_types::Int4, _>(UNDO_PATIENCE_HOURS)
         .execute(conn)

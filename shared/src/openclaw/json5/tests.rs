@@ -100,7 +100,7 @@ fn what_is_broken_says_where() {
         ("{\n  a: 1\n  b: 2\n}", 3, 3),
         ("{ a: 'x\n' }", 1, 8),
         ("{ a: 1 } {", 1, 10),
-        // What is not closed is looked for where the innermost open bracket is.
+        // An unclosed bracket is reported at the innermost open one.
         ("{\n  a: { b: 1, /* ", 2, 6),
         ("{\n  \"é\": tru\n}", 2, 11),
         ("{ a: 01 }", 1, 6),

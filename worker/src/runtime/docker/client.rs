@@ -136,10 +136,10 @@ impl Docker {
         *self.inner.expected.write().unwrap_or_else(PoisonError::into_inner) = id.map(str::to_owned);
     }
 
-    /// Id of the engine that answers, ours or not. `None`: it has none. With `anew` it is asked for again.
-    pub async fn engine_id(&self, anew: bool) -> Result<Option<String>, DockerError> {
+    /// Id of the engine that answers, ours or not. `None`: it has none. With `refresh` it is asked for again.
+    pub async fn engine_id(&self, refresh: bool) -> Result<Option<String>, DockerError> {
         let connection = self.any_connection().await?;
-        if !anew {
+        if !refresh {
             return Ok(connection.engine.id);
         }
         let id = id_of(self.run("say who it is", READ_LIMIT, connection.api.info()).await?.id);
