@@ -11,6 +11,7 @@ use clawdeploy_shared::{
         Db, terminal,
         worker::{self, Callable},
     },
+    http::{self, ClientError},
     ids::{InstanceId, TerminalId},
     inside::{Address, Refusal, RefusalCode, Verb, terminal::OpenArguments},
     ticket::{Errand, TicketKey},
@@ -59,7 +60,7 @@ enum Answer {
 #[derive(Debug, thiserror::Error)]
 enum Missed {
     #[error("it could not be reached")]
-    Unreached(#[source] reqwest::Error),
+    Unreached(#[source] ClientError),
     /// It may have done it.
     #[error("it was lost before it answered")]
     Lost(#[source] reqwest::Error),
@@ -72,8 +73,8 @@ enum Missed {
 }
 
 impl Inside {
-    pub fn new(db: Db, tickets: TicketKey) -> Result<Self, reqwest::Error> {
-        Ok(Self { db, tickets, http: client(false).build()?, streams: client(true).build()? })
+    pub fn new(db: Db, tickets: TicketKey) -> Result<Self, ClientError> {
+        Ok(Self { db, tickets, http: client(false)?.build()?, streams: client(true)?.build()? })
     }
 
     /// Has a worker do `verb` on an instance that runs.
@@ -169,7 +170,7 @@ impl Inside {
         let request =
             request.bearer_auth(ticket).header(header::CONTENT_TYPE, "application/json").body(arguments.to_vec());
         let sent = request.send().await;
-        let response = sent.map_err(|e| if e.is_connect() { Missed::Unreached(e) } else { Missed::Lost(e) })?;
+        let response = sent.map_err(|e| if e.is_connect() { Missed::Unreached(e.into()) } else { Missed::Lost(e) })?;
         let status = response.status();
         if status == StatusCode::OK && verb.is_stream() {
             return Ok(Answer::Stream(response));
@@ -194,18 +195,13 @@ fn no_worker(last: Option<Missed>) -> AppError {
     }
 }
 
-fn client(streams: bool) -> ClientBuilder {
-    let client = Client::builder()
-        .no_proxy()
-        .connect_timeout(CONNECT_LIMIT)
-        .redirect(reqwest::redirect::Policy::none())
-        // A worker that was started anew may have the port of one that is gone.
-        .pool_max_idle_per_host(0);
-    if streams { client } else { client.timeout(LIMIT) }
+fn client(streams: bool) -> Result<ClientBuilder, ClientError> {
+    let client = http::local()?.connect_timeout(CONNECT_LIMIT);
+    Ok(if streams { client } else { client.timeout(LIMIT) })
 }
 
-fn on_socket(socket: &Path, streams: bool) -> Result<Client, reqwest::Error> {
-    client(streams).unix_socket(socket).build()
+fn on_socket(socket: &Path, streams: bool) -> Result<Client, ClientError> {
+    Ok(client(streams)?.unix_socket(socket).build()?)
 }
 
 /// What was answered, as what was asked for.

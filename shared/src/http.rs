@@ -1,7 +1,7 @@
-//! HTTP clients for external servers.
+//! HTTP clients.
 //!
-//! TLS trusts the certificate authorities of this machine. Redirects and proxies are not followed, so a request only goes to the
-//! address it was meant for.
+//! Redirects and proxies are not followed, so a request only goes to the address it was meant for. Every client of the programs is
+//! made here: one that is made without TLS settings panics, because reqwest is compiled without a TLS provider of its own.
 
 use std::sync::Arc;
 
@@ -15,20 +15,33 @@ pub enum ClientError {
     NoAuthorities,
     #[error("TLS could not be set up")]
     Tls(#[from] rustls::Error),
+    #[error("the HTTP client could not be created")]
+    Build(#[from] reqwest::Error),
 }
 
-/// Prepares a client. The caller sets its time limits.
+/// Prepares a client for external servers, which trusts the certificate authorities of this machine. The caller sets its time
+/// limits.
 pub fn client() -> Result<ClientBuilder, ClientError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() {
         return Err(ClientError::NoAuthorities);
     }
+    with(roots)
+}
+
+/// Prepares a client for servers of this installation, which are asked without TLS. The caller sets its time limits.
+pub fn local() -> Result<ClientBuilder, ClientError> {
+    with(RootCertStore::empty())
+}
+
+#[expect(clippy::disallowed_methods, reason = "here is where clients are made")]
+fn with(roots: RootCertStore) -> Result<ClientBuilder, ClientError> {
     let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth();
     let builder = reqwest::Client::builder().tls_backend_preconfigured(tls);
-    // A client sends one or two requests, so idle connections have no use.
+    // Idle connections would lead to gateways, workers and nginx processes from before a restart.
     Ok(builder.redirect(Policy::none()).no_proxy().referer(false).pool_max_idle_per_host(0))
 }

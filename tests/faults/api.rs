@@ -161,7 +161,7 @@ async fn job_of(answer: reqwest::Response) -> Option<String> {
 
 async fn second_api(env: &TestEnv) -> (Process, String) {
     let (api, base) = env.start_api(1, &[]);
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let http = clawdeploy_tests::http().build().unwrap();
     let up = async || {
         let answer = http.get(format!("{base}/healthz")).send().await.ok()?;
         answer.status().is_success().then_some(())

@@ -36,7 +36,7 @@ fn ordain(env: &TestEnv, of: &Accepted, fate: &str) {
 async fn crash(env: &TestEnv, of: &Accepted) {
     let port = env.row(&format!("SELECT port FROM ports WHERE instance_id = '{}'", of.instance)).await;
     let url = format!("http://127.0.0.1:{}/crash", port["port"]);
-    reqwest::Client::builder().no_proxy().build().unwrap().get(url).send().await.expect("its last answer");
+    clawdeploy_tests::http().build().unwrap().get(url).send().await.expect("its last answer");
 }
 
 async fn row(env: &TestEnv, of: &Accepted) -> Value {

@@ -93,7 +93,7 @@ async fn installation(secrets: &mut Secrets) -> (TestEnv, Process, Client, Vec<S
 }
 
 async fn reachable(base: &str) -> Option<()> {
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = clawdeploy_tests::http().build().unwrap();
     client.get(format!("{base}/healthz")).send().await.ok().map(drop)
 }
 
@@ -230,7 +230,7 @@ async fn no_secret_is_told_in_the_life_of_an_instance() {
         secrets.assert_none_in(&answer.request, &answer.text);
     }
     for url in metrics {
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let client = clawdeploy_tests::http().build().unwrap();
         let text = client.get(&url).send().await.unwrap().text().await.unwrap();
         assert!(text.contains("clawdeploy_"), "{text}");
         secrets.assert_none_in(&url, &text);

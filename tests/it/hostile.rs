@@ -35,7 +35,7 @@ async fn processes(container: &str) -> u32 {
 
 /// The longest that a gateway takes to say that it is ready, asked again and again for a while.
 async fn slowest(port: u16, during: Duration) -> Duration {
-    let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).timeout(BOUND * 10).build().unwrap();
+    let client = clawdeploy_tests::http().pool_max_idle_per_host(0).timeout(BOUND * 10).build().unwrap();
     let (began, mut slowest, mut asked) = (Instant::now(), Duration::ZERO, 0);
     let mut pause = tokio::time::interval(Duration::from_millis(100));
     while began.elapsed() < during {

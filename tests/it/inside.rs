@@ -10,7 +10,6 @@ use clawdeploy_shared::{
     ticket::Errand,
 };
 use clawdeploy_tests::{TestEnv, WorkerOptions};
-use reqwest::Client;
 
 use crate::support::running;
 
@@ -47,7 +46,7 @@ async fn nothing_is_told_without_a_ticket_for_it() {
     let errand = Errand { worker: &worker, instance: &id, verb: Verb::Devices, arguments: b"{}" };
     let good = sealer.tickets().issue(errand);
 
-    let http = Client::builder().no_proxy().build().unwrap();
+    let http = clawdeploy_tests::http().build().unwrap();
     let ask = async |path: &str, ticket: Option<&str>, body: &'static str| {
         let request = http.post(format!("{base}{path}")).body(body);
         let request = ticket.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth);

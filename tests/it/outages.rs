@@ -170,7 +170,16 @@ async fn the_api_is_killed_after_a_request() {
 
     // The client never saw the answer, and asks again at another process.
     let (api, base) = env.start_api(1, &[]);
-    let up = async || reqwest::get(format!("{base}/healthz")).await.ok().filter(|answer| answer.status().is_success());
+    let up = async || {
+        clawdeploy_tests::http()
+            .build()
+            .unwrap()
+            .get(format!("{base}/healthz"))
+            .send()
+            .await
+            .ok()
+            .filter(|answer| answer.status().is_success())
+    };
     env.wait_for("the other API", Duration::from_secs(20), up).await;
     let again =
         ann.at(&base).request(reqwest::Method::POST, "/api/instances").header("Idempotency-Key", "k1").json(&body);

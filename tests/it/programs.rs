@@ -136,7 +136,16 @@ async fn programs_that_start_together() {
     let (api, base) = env.start_api(1, &[]);
     let made = env.user("ann").await.create("first").await;
     wait_job(&env, &made.job, "succeeded").await;
-    let up = async || reqwest::get(format!("{base}/readyz")).await.ok().filter(|answer| answer.status().is_success());
+    let up = async || {
+        clawdeploy_tests::http()
+            .build()
+            .unwrap()
+            .get(format!("{base}/readyz"))
+            .send()
+            .await
+            .ok()
+            .filter(|answer| answer.status().is_success())
+    };
     env.wait_for("the other API", Duration::from_secs(20), up).await;
     let workers =
         async || (env.admin().await.get("/api/admin/workers").await.json["items"].as_array()?.len() == 3).then_some(());
@@ -174,7 +183,7 @@ async fn both_programs_work_behind_a_pooler_of_sessions() {
     let (_api, base) = env.start_api(1, &[("CLAWDEPLOY_DATABASE_URL".into(), url.clone())]);
     env.add_worker(&WorkerOptions::default().set("CLAWDEPLOY_DATABASE_URL", &url)).await;
     let ann = env.user("ann").await.at(&base);
-    let probe = reqwest::Client::builder().no_proxy().build().unwrap();
+    let probe = clawdeploy_tests::http().build().unwrap();
     let up = async || probe.get(format!("{base}/healthz")).send().await.ok().filter(|a| a.status().is_success());
     env.wait_for("the API to answer", Duration::from_secs(20), up).await;
     let made = ann.create("first").await;

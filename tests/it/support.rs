@@ -89,7 +89,7 @@ pub(crate) async fn deleted(env: &TestEnv, instance: &str) {
 
 /// GET on a port of this machine; `None` where nothing answers.
 pub(crate) async fn http(port: u16, path: &str) -> Option<(u16, String)> {
-    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build().unwrap();
+    let client = clawdeploy_tests::http().timeout(Duration::from_secs(5)).build().unwrap();
     let answer = client.get(format!("http://127.0.0.1:{port}{path}")).send().await.ok()?;
     let status = answer.status().as_u16();
     Some((status, answer.text().await.unwrap_or_default()))

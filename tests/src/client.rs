@@ -35,8 +35,7 @@ pub struct Accepted {
 
 impl Client {
     pub(crate) fn new(base: &str, token: Option<String>) -> Self {
-        let http = reqwest::Client::builder()
-            .no_proxy()
+        let http = crate::http()
             // Longer than the API waits for a command in a container (50 s), so that it is the API that says so.
             .timeout(Duration::from_mins(1))
             .redirect(reqwest::redirect::Policy::none())

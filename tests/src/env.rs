@@ -211,7 +211,7 @@ impl TestEnv {
     }
 
     async fn wait_until_up(&self) {
-        let anon = reqwest::Client::builder().no_proxy().build().unwrap();
+        let anon = crate::http().build().unwrap();
         let probe = format!("{}/healthz", self.base);
         let up = async || anon.get(&probe).send().await.ok().filter(|answer| answer.status().is_success());
         self.wait_for("the API to answer", Duration::from_secs(20), up).await;

@@ -37,7 +37,7 @@ impl IdentityProvider {
         let mut lines = BufReader::new(process.stdout.take().expect("its output")).lines();
         let first = timeout(Duration::from_secs(30), lines.next_line()).await.expect("a provider that starts");
         assert_eq!(first.expect("a line").as_deref(), Some("listening"));
-        let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+        let http = crate::http().redirect(reqwest::redirect::Policy::none());
         let http = http.timeout(Duration::from_secs(20)).build().expect("an HTTP client");
         Self { issuer: format!("http://127.0.0.1:{port}"), secret, http, _process: process }
     }

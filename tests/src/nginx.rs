@@ -178,7 +178,7 @@ impl Nginx {
     /// Which map it has.
     pub async fn generation(&self) -> Option<i64> {
         let url = format!("http://127.0.0.1:{}/__clawdeploy/generation", self.probe);
-        let client = reqwest::Client::builder().no_proxy().build().ok()?;
+        let client = crate::http().build().ok()?;
         client.get(url).send().await.ok()?.text().await.ok()?.trim().parse().ok()
     }
 

@@ -124,7 +124,7 @@ impl TestEnv {
 
     async fn difference(&self) -> Option<String> {
         let world = self.world().await;
-        let http = reqwest::Client::builder().no_proxy().timeout(std::time::Duration::from_secs(2)).build().unwrap();
+        let http = crate::http().timeout(std::time::Duration::from_secs(2)).build().unwrap();
         let sql = "SELECT i.id, i.status, i.desired_state, i.error_code, p.port FROM instances i \
             LEFT JOIN ports p ON p.instance_id = i.id";
         for row in self.rows(sql).await {

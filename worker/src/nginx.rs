@@ -20,6 +20,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use clawdeploy_shared::{
     config::Routing,
     db::{Db, DbError, route},
+    http::ClientError,
     ports::PortRange,
     telemetry::chain,
 };
@@ -107,7 +108,7 @@ pub struct Routes(Option<mpsc::UnboundedSender<Ask>>);
 
 impl Routes {
     /// Starts to maintain nginx's map, if nginx routes instances at all.
-    pub fn start(config: &WorkerConfig, db: Db, identity: Identity) -> Result<Self, reqwest::Error> {
+    pub fn start(config: &WorkerConfig, db: Db, identity: Identity) -> Result<Self, ClientError> {
         if config.routing.routing == Routing::Direct {
             return Ok(Self(None));
         }

@@ -2,7 +2,10 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use clawdeploy_shared::config::Routing;
+use clawdeploy_shared::{
+    config::Routing,
+    http::{self, ClientError},
+};
 
 /// Time limit of one request.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -22,14 +25,8 @@ pub struct Probe {
 }
 
 impl Probe {
-    pub fn new(routing: Routing) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            // A pool would hold dead connections of restarted gateways.
-            .pool_max_idle_per_host(0)
-            .build()?;
-        Ok(Self { http, routing })
+    pub fn new(routing: Routing) -> Result<Self, ClientError> {
+        Ok(Self { http: http::local()?.build()?, routing })
     }
 
     /// Whether the gateway at this address has started. Asks `/startupz`: `/healthz` answers seconds too early, and

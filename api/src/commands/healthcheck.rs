@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::bail;
 use clap::Args;
-use clawdeploy_shared::telemetry::chain;
+use clawdeploy_shared::{http, telemetry::chain};
 
 use super::print_line;
 
@@ -23,7 +23,7 @@ pub struct Healthcheck {
 /// Prints one line and fails unless the API can serve requests.
 pub async fn run(args: &Healthcheck) -> anyhow::Result<()> {
     let url = format!("http://{}/readyz", reachable(args.listen));
-    let client = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().build()?;
+    let client = http::local()?.timeout(TIMEOUT).build()?;
     match client.get(&url).send().await {
         Err(error) => bail!("nothing answers at {url}: {}", chain(&error.without_url())),
         Ok(response) if response.status().is_success() => print_line(&format!("{url} answers {}", response.status())),

@@ -62,7 +62,7 @@ async fn no_secret_is_told_in_the_life_of_a_real_gateway() {
     let refused = refusals(&ann, id, &mut secrets).await;
     let (database, kept) = (database_dump(&env).await, redis_dump(&env).await);
     let network = docker::docker(&["network", "inspect", &container]).await;
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = clawdeploy_tests::http().build().unwrap();
     let metrics = client.get(format!("http://{metrics}/metrics")).send().await.unwrap().text().await.unwrap();
     deleted(&env, id).await;
 

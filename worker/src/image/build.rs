@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn a_failing_command_is_told_by_its_code() {
         let engine = "The command '/bin/bash -c a; very; long; script' returned a non-zero code: 137";
-        assert_eq!(message(engine), "the command ended with code 137");
+        assert_eq!(message(engine), "the command exited with code 137");
         assert_eq!(message("pull access denied for x"), "pull access denied for x");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{io, net::SocketAddr, path::Path, process::Stdio, time::Duration};
 
+use clawdeploy_shared::http::{self, ClientError};
 use tokio::{
     process::Command,
     time::{Instant, sleep, timeout},
@@ -93,14 +94,8 @@ pub struct Inquiry {
 }
 
 impl Inquiry {
-    pub fn new(address: SocketAddr) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder()
-            .timeout(Duration::from_secs(2))
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            // A kept connection would stay with a worker from before the reload.
-            .pool_max_idle_per_host(0)
-            .build()?;
+    pub fn new(address: SocketAddr) -> Result<Self, ClientError> {
+        let http = http::local()?.timeout(Duration::from_secs(2)).build()?;
         Ok(Self { http, url: format!("http://{address}/__clawdeploy/generation") })
     }
 

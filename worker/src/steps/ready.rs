@@ -171,7 +171,7 @@ mod tests {
         let again = |restarts| GatewayState { exit_code: None, ..state(GatewayStatus::Running, 0, restarts) };
         assert_eq!(hopeless(Some(again(MAX_RESTARTS)), 0), None);
         let (code, reason) = hopeless(Some(again(MAX_RESTARTS_UNTOLD)), 0).unwrap();
-        assert_eq!((code, reason.as_str()), ("gateway_exited", "The gateway ended 5 times while it started."));
+        assert_eq!((code, reason.as_str()), ("gateway_exited", "The gateway exited 5 times during its start."));
     }
 
     #[test]

@@ -110,7 +110,7 @@ fn what_is_too_much_is_refused() {
     assert!(repo.refusal(&[("100644", "large", repo.blob(&[b'x'; 1001]))]).contains("large has 0 MiB"));
     let most = repo.blob(&[b'x'; 1000]);
     let all = [("100644", "a", most), ("100644", "b", most), ("100644", "c", most)];
-    assert!(repo.refusal(&all).contains("together"));
+    assert!(repo.refusal(&all).contains("in total"));
     let mut deep = repo.tree(&[("100644", "x", blob)]);
     for _ in 0..5 {
         deep = repo.tree(&[("40000", "d", deep)]);

@@ -155,13 +155,13 @@ fn the_error_says_what_to_do_and_what_the_gateway_said() {
     let words = vec!["one".to_owned(), "two".to_owned()];
     assert_eq!(
         message(Some(78), false, Ok(words)),
-        "The gateway ended 5 times within 10 minutes (last with exit code 78), so it was stopped. Look at its log, mend \
-         the configuration, then start it. Its last words:\none\ntwo"
+        "The gateway exited 5 times within 10 minutes (last with exit code 78), so it was stopped. Look at its log, fix \
+         the configuration, then start it. Its last output:\none\ntwo"
     );
-    assert!(message(None, false, Ok(Vec::new())).ends_with("then start it. It said nothing."));
+    assert!(message(None, false, Ok(Vec::new())).ends_with("then start it. It printed nothing."));
     let unread = message(None, false, Err("the engine does not answer".to_owned()));
     assert!(
-        unread.ends_with("then start it. Its last words could not be read: the engine does not answer."),
+        unread.ends_with("then start it. Its last output could not be read: the engine does not answer."),
         "{unread}"
     );
 }

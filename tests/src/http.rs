@@ -1,0 +1,9 @@
+//! HTTP clients of tests.
+
+use reqwest::{ClientBuilder, redirect::Policy};
+
+/// Prepares a client that follows redirects and keeps connections, as clients of other makes do.
+pub fn http() -> ClientBuilder {
+    let builder = clawdeploy_shared::http::local().expect("TLS settings");
+    builder.redirect(Policy::default()).pool_max_idle_per_host(usize::MAX)
+}
