@@ -3,10 +3,12 @@
 
 ROOT=$BATS_TEST_DIRNAME/../..
 
-# worker_codes: codes of failed jobs and of the reconciler's open findings, as the worker's sources name them.
+# worker_codes: codes of failed jobs and of the reconciler's open findings, as the worker's sources name them. What somebody has
+# cancelled is no failure.
 worker_codes() {
   find "$ROOT/worker/src" -name '*.rs' ! -path '*/terminal/*' -exec cat {} + | tr '\n' ' ' |
-    grep -oP '(?:reported|watching|StepError::permanent|StepError::transient)\(\s*"\K[a-z_]+(?=")|\bcode: "\K[a-z_]+(?=")' | sort -u
+    grep -oP '(?:reported|watching|StepError::permanent|StepError::transient)\(\s*"\K[a-z_]+(?=")|\bcode: "\K[a-z_]+(?=")' | sort -u |
+    grep -vx cancelled
 }
 
 @test "each code of a worker says in docs/operations.md what to do" {
