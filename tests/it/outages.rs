@@ -140,13 +140,13 @@ async fn postgres_stands_still_again_and_again() {
     env.finish().await;
 }
 
-/// The session breaks at the very moment at which the end of a job is to be written down. The worker gives the job up, and
+/// The session breaks while the end of a job is written down, in the middle of the transaction. The worker gives the job up, and
 /// so it must not go on renewing its lease.
 #[tokio::test]
 async fn a_worker_cannot_write_how_a_job_ended() {
     let env = TestEnv::builder().workers(0).lease(3.0).build().await;
     let hold = Hold::default();
-    let worker = env.add_worker(&WorkerOptions::failpoints(&hold.at("provision.end.before"))).await;
+    let worker = env.add_worker(&WorkerOptions::failpoints(&hold.at("provision.end.during"))).await;
     let made = env.user("ann").await.create("first").await;
     hold.reached(&env).await;
     database::terminate_sessions(&mut database::maintenance().await.unwrap(), &env.database()).await.unwrap();

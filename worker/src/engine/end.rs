@@ -52,6 +52,7 @@ pub(super) async fn end(
     let kept = outcome == Outcome::Forgotten && keep::has_kept_files(cx).await?;
     kill_point(cx.job.kind.as_str(), "end", "before");
     cx.fenced(async |conn| {
+        kill_point(cx.job.kind.as_str(), "end", "during");
         // A cancel that was accepted after the last check is obeyed too: it has already changed the instance's desired
         // state.
         if status == JobStatus::Succeeded
