@@ -70,7 +70,7 @@ async function policy() {
   const oldest = page.getByLabel('Oldest safe version');
   await oldest.fill('newest');
   await button('Save changes').click();
-  await page.getByRole('alert').getByText(/^Must be a version that others can be compared with/).waitFor();
+  await page.getByRole('alert').getByText(/^Must be a comparable version/).waitFor();
   await oldest.fill('2026.9.7');
   await button('Save changes').click();
   await toast('Oldest safe version saved').waitFor();
