@@ -153,7 +153,7 @@ async function graphs() {
   await look('graphs-empty');
   await page.unroute(streams);
   await page.reload();
-  for (const name of [/^CPU: last [\d.]+%, at most/, /^Memory: last [\d.]+ MB, at most/, /^Disk: last [\d.]+ [KM]?B/]) {
+  for (const name of [/^CPU: last [\d.]+%, at most/, /^Memory: last [\d.]+ [KM]B, at most/, /^Disk: last [\d.]+ [KM]?B/]) {
     await chart(name).waitFor();
   }
   await chart(/^Network: last received [\d.]+ [KM]?B\/s, sent [\d.]+ [KM]?B\/s, at most/).waitFor();
