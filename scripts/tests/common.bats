@@ -106,7 +106,7 @@ time.sleep(60)"
   cp "$STATE/run/sleeper.pid" "$STATE/copy"
   [[ $(tr '\0' ' ' <"/proc/$pid/cmdline") == "sleep 60 " ]]
   pid_stop "$STATE/run/sleeper.pid" 5
-  pid_gone "$STATE/copy"
+  wait_for 30 pid_gone "$STATE/copy"
   not running sleeper
   [[ ! -e $STATE/run/sleeper.pid ]]
 }
@@ -142,10 +142,11 @@ time.sleep(60)"
 }
 
 @test "only one run works on a state directory" {
-  spawn holder flock "$STATE/lock" sleep 2
-  sleep 0.3
-  before=$SECONDS
+  locked() { ! flock --nonblock "$STATE/lock" true; }
+  spawn holder flock "$STATE/lock" sleep 5
+  wait_for 30 locked
   run only_one
   [[ $status -eq 0 && $output == *"another run is using"* ]]
-  [[ $((SECONDS - before)) -ge 1 ]]
+  # It has waited for the end of the other one.
+  wait_for 30 pid_gone "$STATE/run/holder.pid"
 }
