@@ -8,6 +8,8 @@ use std::sync::Arc;
 use reqwest::{ClientBuilder, redirect::Policy};
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 
+use crate::tls;
+
 /// Why a client could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
@@ -22,12 +24,7 @@ pub enum ClientError {
 /// Prepares a client for external servers, which trusts the certificate authorities of this machine. The caller sets its time
 /// limits.
 pub fn client() -> Result<ClientBuilder, ClientError> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() {
-        return Err(ClientError::NoAuthorities);
-    }
-    with(roots)
+    with(tls::system_roots().ok_or(ClientError::NoAuthorities)?)
 }
 
 /// Prepares a client for servers of this installation, which are asked without TLS. The caller sets its time limits.

@@ -20,5 +20,6 @@ pub mod telemetry;
 pub mod text;
 pub mod text_enum;
 pub mod ticket;
+mod tls;
 pub mod token;
 pub mod totp;

@@ -40,6 +40,8 @@ use tokio_postgres::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream as Encrypted};
 
+use crate::tls;
+
 /// Why the database's URL cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum UrlError {
@@ -283,11 +285,10 @@ fn client_config(mode: Mode, root_cert: Option<String>) -> Result<ClientConfig, 
 }
 
 fn roots(file: Option<String>, mode: &'static str) -> Result<RootCertStore, UrlError> {
-    let mut roots = RootCertStore::empty();
     let Some(file) = file.filter(|file| file != "system") else {
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        return if roots.is_empty() { Err(UrlError::NoSystemRoots(mode)) } else { Ok(roots) };
+        return tls::system_roots().ok_or(UrlError::NoSystemRoots(mode));
     };
+    let mut roots = RootCertStore::empty();
     let file = PathBuf::from(file);
     let unusable = |error: Box<dyn std::error::Error + Send + Sync>| UrlError::RootCert(file.clone(), error);
     let certificates = CertificateDer::pem_file_iter(&file).map_err(|e| unusable(e.into()))?;

@@ -1,0 +1,10 @@
+//! Certificate authorities for TLS, as this machine has them.
+
+use rustls::RootCertStore;
+
+/// The certificate authorities that this machine trusts. `None`: it trusts none, because `ca-certificates` is not installed, say.
+pub(crate) fn system_roots() -> Option<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    (!roots.is_empty()).then_some(roots)
+}
