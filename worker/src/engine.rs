@@ -8,6 +8,11 @@
 //! - [`completion`] ends jobs without an instance in batches.
 //! - [`runner`] runs one claimed job: `forward` through its steps, or back through their undos (`undo`).
 
+use std::time::Duration;
+
+use clawdeploy_shared::db::DbError;
+use tokio::time::timeout;
+
 pub mod active;
 pub mod completion;
 pub mod dispatch;
@@ -21,3 +26,8 @@ pub mod reaper;
 pub mod runner;
 mod story;
 mod undo;
+
+/// Limits a query. Without it, a dead connection would block for as long as the kernel keeps it.
+async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, DbError>>) -> Result<T, DbError> {
+    timeout(limit, work).await.unwrap_or(Err(DbError::Timeout))
+}

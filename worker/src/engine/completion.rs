@@ -7,16 +7,15 @@ use std::time::Duration;
 
 use clawdeploy_shared::{
     db::{
-        Db, DbError,
+        Db,
         lease::{self, Lease, LeaseError},
     },
     ids::JobId,
     telemetry::chain,
 };
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::timeout,
-};
+use tokio::sync::{mpsc, oneshot};
+
+use super::within;
 
 /// Most jobs that one statement ends.
 const BATCH: usize = 256;
@@ -52,8 +51,7 @@ async fn write(db: Db, worker: String, mut entries: mpsc::Receiver<Entry>) {
     while entries.recv_many(&mut batch, BATCH).await > 0 {
         let leases: Vec<(JobId, i64)> = batch.iter().map(|(lease, _)| (lease.job, lease.attempt)).collect();
         let ended = async { lease::succeed_many(&mut *db.conn().await?, &worker, &leases).await };
-        let ended: Result<Vec<JobId>, DbError> = timeout(LIMIT, ended).await.unwrap_or(Err(DbError::Timeout));
-        let ended = ended.unwrap_or_else(|error| {
+        let ended = within(LIMIT, ended).await.unwrap_or_else(|error| {
             tracing::warn!(error = chain(&error), jobs = batch.len(), "Could not write the end of jobs");
             Vec::new()
         });

@@ -20,11 +20,11 @@ use clawdeploy_shared::{
 };
 use tokio::{
     sync::{Notify, Semaphore},
-    time::{Instant, timeout},
+    time::Instant,
 };
 use tokio_util::task::TaskTracker;
 
-use super::{active::Active, completion::CompletionBatch, runner};
+use super::{active::Active, completion::CompletionBatch, runner, within};
 use crate::env::Env;
 
 /// Most jobs that one statement claims. Large enough that the statement's cost is small beside the jobs', small enough
@@ -108,8 +108,7 @@ impl Dispatcher {
             }
             let asked_at = Instant::now();
             // A later response would only list leases that have expired.
-            let claimed = timeout(self.env.config.engine.lease, self.claim(wanted)).await;
-            let claimed = match claimed.unwrap_or(Err(DbError::Timeout)) {
+            let claimed = match within(self.env.config.engine.lease, self.claim(wanted)).await {
                 Ok(claimed) => claimed,
                 Err(error) => {
                     tracing::warn!(queue = %self.queue, error = chain(&error), "Could not claim jobs");
@@ -149,8 +148,7 @@ impl Dispatcher {
             let mut conn = self.env.db.conn().await?;
             lease::give_back_lost_claims(&mut conn, self.queue, &self.env.worker, &self.active.claims(), delay).await
         };
-        let given = timeout(self.env.config.engine.lease, give).await.unwrap_or(Err(DbError::Timeout))?;
-        for job in given {
+        for job in within(self.env.config.engine.lease, give).await? {
             tracing::warn!(job.id = %job, queue = %self.queue, "Gave back a job: the response to its claim was lost or could not be read");
             if delay.is_zero() {
                 self.env.doorbell.ring(self.queue, job);

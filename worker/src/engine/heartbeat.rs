@@ -18,7 +18,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
 
-use super::{active::Active, reaper::ReapFrom};
+use super::{active::Active, reaper::ReapFrom, within};
 use crate::env::Env;
 
 /// Renews leases until the tracked tasks are done; `main` then aborts it.
@@ -105,9 +105,4 @@ pub async fn beat(env: Env, active: Active, host: String, address: Address) {
             Err(error) => tracing::warn!(error = chain(&error), "Could not write the heartbeat"),
         }
     }
-}
-
-/// Limits a query. Without it, a dead connection would block for as long as the kernel keeps it.
-pub(super) async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, DbError>>) -> Result<T, DbError> {
-    timeout(limit, work).await.unwrap_or(Err(DbError::Timeout))
 }

@@ -15,7 +15,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval},
 };
 
-use super::{dispatch::Dispatcher, gauges, heartbeat::within, prune};
+use super::{dispatch::Dispatcher, gauges, prune, within};
 use crate::env::Env;
 
 /// When expired leases may be taken back; `None` while the database does not answer.
