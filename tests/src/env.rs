@@ -301,9 +301,7 @@ fn common_settings(
     data_dir: &Path,
     database_url: &str,
 ) -> Vec<(String, String)> {
-    let key_file = dir.join("key");
-    let key = base64::engine::general_purpose::STANDARD.encode(rand::random::<[u8; 32]>());
-    write_secret(&key_file, &key);
+    let key_file = write_key(dir);
     let (first, last) = slot.ports();
     let mut settings: Vec<(String, String)> = [
         ("DATABASE_URL", database_url.to_owned()),
@@ -334,8 +332,15 @@ fn common_settings(
     settings
 }
 
+/// Makes a key for secrets in a directory, as an installation has one.
+pub fn write_key(dir: &Path) -> PathBuf {
+    let file = dir.join("key");
+    write_secret(&file, &base64::engine::general_purpose::STANDARD.encode(rand::random::<[u8; 32]>()));
+    file
+}
+
 /// Writes a file that only its owner may read.
-pub fn write_secret(path: &Path, text: &str) {
+fn write_secret(path: &Path, text: &str) {
     use std::io::Write as _;
     let mut file = std::fs::File::create(path).expect("a key file");
     file.set_permissions(std::fs::Permissions::from_mode(0o600)).expect("its mode");

@@ -2,14 +2,13 @@
 
 use std::{ops::Deref, time::Duration};
 
-use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use clap::{CommandFactory as _, Parser as _};
 use clawdeploy_api::{ApiConfig, AppState, auth::password::Passwords, serve::run};
 use clawdeploy_shared::{
     db::user::{self, NewUser, Role},
     ids::UserId,
 };
-use clawdeploy_tests::{Installation, cleanup, database, env::write_secret, slot::Slot, story};
+use clawdeploy_tests::{Installation, cleanup, database, env::write_key, slot::Slot, story};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
 
@@ -54,8 +53,7 @@ impl TestApi {
         let database = name.replace('-', "_");
         database::create(&database).await.expect("a database");
         let database_url = database::url(&database);
-        let key_file = dir.path().join("key");
-        write_secret(&key_file, &BASE64.encode(rand::random::<[u8; 32]>()));
+        let key_file = write_key(dir.path());
         let usual = [
             ("CLAWDEPLOY_DATABASE_URL", database_url.clone()),
             ("CLAWDEPLOY_REDIS_URL", clawdeploy_tests::settings::redis_url()),
