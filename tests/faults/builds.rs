@@ -220,7 +220,7 @@ impl Site {
         let engine = DockerProxy::new(dir.path());
         let env = TestEnv::builder()
             .workers(0)
-            .lease(2.0)
+            .lease(4.0)
             .image(Image::Named(images.target()))
             .set("CLAWDEPLOY_OPENCLAW_BASE_IMAGE", &images.base())
             .set("CLAWDEPLOY_DOCKER_HOST", &engine.host())

@@ -78,7 +78,7 @@ impl Chaos {
         let engine = DockerProxy::new(dir.path());
         let env = TestEnv::builder()
             .workers(WORKERS)
-            .lease(2.0)
+            .lease(4.0)
             .set("CLAWDEPLOY_DOCKER_HOST", &engine.host())
             .set("CLAWDEPLOY_RECONCILE_SECONDS", "1")
             .set("CLAWDEPLOY_MAX_INSTANCES_PER_USER", "100")

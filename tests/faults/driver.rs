@@ -61,7 +61,7 @@ impl Stage {
         };
         let mut builder = TestEnv::builder()
             .workers(0)
-            .lease(2.0)
+            .lease(4.0)
             .image(image(row.fault))
             .set("CLAWDEPLOY_DOCKER_HOST", &engine.host())
             .set("CLAWDEPLOY_RECONCILE_SECONDS", "2");

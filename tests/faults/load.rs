@@ -61,7 +61,7 @@ async fn assert_each_once(env: &TestEnv, jobs: u64) {
 #[ignore = "long; run by scripts/test --faults"]
 async fn workers_die_all_the_time() {
     // So short that others soon take over from the dead.
-    let env = watched(TestEnv::builder().workers(WORKERS).lease(2.0)).await;
+    let env = watched(TestEnv::builder().workers(WORKERS).lease(4.0)).await;
     let mut workers: Vec<Arc<Process>> = env.workers();
     for round in 0..10 {
         insert(&env, "ann", 400).await;

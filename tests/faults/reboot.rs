@@ -164,7 +164,7 @@ impl Host {
         let engine = DockerProxy::new(dir.path());
         let builder = TestEnv::builder()
             .workers(2)
-            .lease(2.0)
+            .lease(4.0)
             .database_server(&postgres)
             .set("CLAWDEPLOY_DOCKER_HOST", &engine.host())
             .set("CLAWDEPLOY_REDIS_URL", &redis.url())

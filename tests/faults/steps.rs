@@ -111,7 +111,7 @@ async fn begin(env: &TestEnv, n: usize, case: &Case) -> Accepted {
 async fn run(cases: Vec<Case>) {
     let env = TestEnv::builder()
         .workers(0)
-        .lease(2.0)
+        .lease(4.0)
         .set("CLAWDEPLOY_RECONCILE_SECONDS", "1")
         .set("CLAWDEPLOY_MAX_INSTANCES_PER_USER", "100")
         .build()

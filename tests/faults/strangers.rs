@@ -21,7 +21,7 @@ async fn rename(maintenance: &mut AsyncPgConnection, from: &str, to: &str) {
 /// A failover to a database that knows nothing, under a worker that runs, and back.
 #[tokio::test]
 async fn a_failover_to_an_empty_database() {
-    let env = TestEnv::builder().lease(2.0).set("CLAWDEPLOY_RECONCILE_SECONDS", "1").build().await;
+    let env = TestEnv::builder().lease(4.0).set("CLAWDEPLOY_RECONCILE_SECONDS", "1").build().await;
     let made = create(&env.user("ann").await, "first").await;
     succeeded(&env, &made.job).await;
     // The sweep of snapshots waits for nothing.

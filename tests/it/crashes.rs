@@ -62,7 +62,7 @@ async fn healthy(env: &TestEnv) -> Arc<Process> {
 }
 
 async fn environment(image: FakeMode) -> TestEnv {
-    TestEnv::builder().workers(0).image(image).lease(2.0).set("CLAWDEPLOY_MAX_INSTANCES_PER_USER", "100").build().await
+    TestEnv::builder().workers(0).image(image).lease(4.0).set("CLAWDEPLOY_MAX_INSTANCES_PER_USER", "100").build().await
 }
 
 /// Asks for `kind` on each instance and lets a worker die at one of `points` for each; then the jobs must succeed.
@@ -255,7 +255,7 @@ async fn undo_at_every_point() {
 
 #[tokio::test]
 async fn kill_9_of_the_only_worker() {
-    let env = TestEnv::builder().image(FakeMode::Slow).lease(2.0).build().await;
+    let env = TestEnv::builder().image(FakeMode::Slow).lease(4.0).build().await;
     let made = env.user("ann").await.create("first").await;
     wait_step(&env, &made.job, "wait_until_ready").await;
     env.worker(0).kill().await;
@@ -270,7 +270,7 @@ async fn kill_9_of_the_only_worker() {
 /// A worker that was stopped for longer than its lease finds its job taken, and touches nothing more.
 #[tokio::test]
 async fn a_worker_wakes_up_too_late() {
-    let env = TestEnv::builder().image(FakeMode::Slow).lease(2.0).build().await;
+    let env = TestEnv::builder().image(FakeMode::Slow).lease(4.0).build().await;
     let made = env.user("ann").await.create("first").await;
     wait_step(&env, &made.job, "wait_until_ready").await;
     let sleeper = env.worker(0);

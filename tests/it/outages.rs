@@ -105,7 +105,7 @@ async fn postgres_stands_still_again_and_again() {
     let proxy = TcpProxy::new(&database::address()).await;
     let env = TestEnv::builder()
         .workers(2)
-        .lease(2.0)
+        .lease(4.0)
         .image(FakeMode::Never)
         .ready(120.0)
         .database_port(proxy.port())
@@ -144,7 +144,7 @@ async fn postgres_stands_still_again_and_again() {
 /// so it must not go on renewing its lease.
 #[tokio::test]
 async fn a_worker_cannot_write_how_a_job_ended() {
-    let env = TestEnv::builder().workers(0).lease(3.0).build().await;
+    let env = TestEnv::builder().workers(0).lease(4.0).build().await;
     let hold = Hold::default();
     let worker = env.add_worker(&WorkerOptions::failpoints(&hold.at("provision.end.during"))).await;
     let made = env.user("ann").await.create("first").await;
@@ -194,7 +194,7 @@ async fn the_api_is_killed_after_a_request() {
 /// Two workers, two of everything, and one of them stands still now and then: no job runs twice.
 #[tokio::test]
 async fn workers_that_stand_still_now_and_then() {
-    let env = TestEnv::builder().workers(2).lease(2.0).build().await;
+    let env = TestEnv::builder().workers(2).lease(4.0).build().await;
     let ann = env.user("ann").await;
     let mut made = Vec::new();
     for n in 0..6 {

@@ -1,5 +1,5 @@
-//! OpenClaw itself: that it comes up in our container with our files, keeps what it has, and accepts every configuration
-//! that we write. Everything else is tested with the stand-in.
+//! OpenClaw itself: that its dashboard opens, an older release becomes a newer one and comes back, and every configuration
+//! that we write is accepted. A whole life is in [`canary::real`](crate::canary); everything else is tested with the stand-in.
 
 mod dashboard;
 mod story;
@@ -9,15 +9,11 @@ use std::time::Duration;
 use clawdeploy_tests::{
     Image, TestEnv, cleanup,
     client::{Accepted, Client},
-    docker,
-    nginx::Nginx,
-    settings,
+    docker, settings,
 };
 use serde_json::{Value, json};
 
-use crate::support::{
-    config_file, deleted, done, http, instance, job, listens, port, say, wait_job, wait_job_within, wait_status,
-};
+use crate::support::{deleted, done, http, instance, job, port, say, wait_job, wait_job_within};
 
 /// A release before the one that is built where none is asked for.
 const OLDER: &str = "2026.9.5";
@@ -27,50 +23,6 @@ const BOOT: Duration = Duration::from_mins(4);
 
 async fn booted(env: &TestEnv, accepted: &Accepted) {
     wait_job_within(env, &accepted.job, "succeeded", BOOT).await;
-}
-
-#[tokio::test]
-async fn a_gateway_from_its_creation_to_its_end() {
-    let env = TestEnv::builder().image(Image::Real).ready(180.0).build().await;
-    let ann = env.user("ann").await;
-    let made = ann.create("first").await;
-    booted(&env, &made).await;
-    let id = &made.instance;
-    let (shown, port) = (ann.instance(id).await, port(&env, id).await);
-    let url = shown["dashboardUrl"].as_str().unwrap();
-    assert_eq!(url, format!("http://127.0.0.1:{port}/"));
-    let (status, page) = http(port, "/").await.expect("the dashboard");
-    assert_eq!(status, 200);
-    assert!(page.contains("<title>OpenClaw Control"), "{}", &page[..page.len().min(400)]);
-    assert_eq!(http(port, "/readyz").await.map(|(status, _)| status), Some(200));
-
-    // It runs as it was told to: the token in its file is the one that the owner is shown.
-    let config: Value = serde_json::from_str(&config_file(&env, id, "openclaw.json")).unwrap();
-    assert_eq!(config["gateway"]["auth"]["token"], shown["gatewayToken"]);
-    let limits = docker::inspect(&format!("claw-{id}"), "{{.HostConfig.NanoCpus}} {{.HostConfig.Memory}}").await;
-    assert_eq!(limits, format!("1000000000 {}", 2048_u64 << 20), "no longer the limits of its start");
-    let note = env.data_dir.join(id).join("workspace/note.txt");
-    tokio::fs::write(&note, "mine").await.unwrap();
-
-    let stop = ann.act(id, "stop").await;
-    wait_job(&env, &stop.job, "succeeded").await;
-    assert!(!listens(port).await);
-    assert_eq!(instance(&env, id).await["status"], "stopped");
-
-    let start = ann.act(id, "start").await;
-    booted(&env, &start).await;
-    let again = ann.instance(id).await;
-    assert_eq!((&again["port"], &again["gatewayToken"]), (&shown["port"], &shown["gatewayToken"]));
-    assert_eq!(http(port, "/readyz").await.map(|(status, _)| status), Some(200));
-    assert_eq!(tokio::fs::read_to_string(&note).await.unwrap(), "mine");
-
-    // Killed by hand, which Docker takes for a stop.
-    docker::docker(&["kill", "--signal", "KILL", &format!("claw-{id}")]).await;
-    wait_status(&env, id, "stopped", Duration::from_secs(15)).await;
-
-    deleted(&env, id).await;
-    assert!(!listens(port).await);
-    env.finish().await;
 }
 
 /// What `openclaw config validate` of the real image says of the files that were made for this form.
@@ -227,42 +179,5 @@ async fn a_gateway_that_is_deleted_while_it_boots() {
     let made = ann.create("first").await;
     crate::support::wait_step(&env, &made.job, "wait_until_ready").await;
     deleted(&env, &made.instance).await;
-    env.finish().await;
-}
-
-/// What the stand-in says in other tests, said by OpenClaw itself: it believes our nginx, lets its page open a WebSocket, and
-/// answers what its owner asks for.
-#[tokio::test]
-async fn a_gateway_behind_nginx_with_its_link_and_devices() {
-    let mut nginx = Nginx::prepare().await;
-    let builder = TestEnv::builder().image(Image::Real).ready(180.0);
-    let builder = nginx.settings().into_iter().fold(builder, |builder, (name, value)| builder.set(name, &value));
-    let env = builder.build().await;
-    nginx.start(&env).await;
-    let ann = env.user("ann").await;
-    let made = ann.create("first").await;
-    booted(&env, &made).await;
-    let id = &made.instance;
-    let page = nginx.open(id).await;
-    assert_eq!((page.status, page.body.contains("<title>OpenClaw Control")), (200, true), "{}", page.head);
-    assert_eq!(nginx.get(id, "/readyz", &[]).await.status, 200);
-    drop(nginx.socket(id).await);
-
-    let path = format!("/api/instances/{id}");
-    let link = ann.post_empty(&format!("{path}/dashboard-link")).await.expect(200).json;
-    let url = link["url"].as_str().unwrap();
-    let dashboard = ann.instance(id).await["dashboardUrl"].as_str().unwrap().to_owned();
-    assert!(url.starts_with(&format!("{dashboard}#bootstrapToken=")) && url.ends_with("&bootstrapProfile=owner"));
-    let listed = ann.get(&format!("{path}/devices")).await.expect(200).json;
-    assert_eq!(listed, json!({ "pending": [], "paired": [], "leftOut": 0 }));
-    let nobody = format!("{path}/devices/01900000-0000-7000-8000-000000000000");
-    for verb in ["approve", "reject"] {
-        let answer = ann.post_empty(&format!("{nobody}/{verb}")).await;
-        assert_eq!(answer.brief(), "404 pairing_request_not_found", "{verb}");
-    }
-    let answer = ann.delete(&format!("{path}/devices/{}", "0".repeat(64))).await;
-    assert_eq!(answer.brief(), "404 device_not_found");
-    deleted(&env, id).await;
-    assert_eq!(nginx.open(id).await.status, 404);
     env.finish().await;
 }

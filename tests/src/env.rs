@@ -165,7 +165,7 @@ impl TestEnv {
             workers: 1,
             image,
             lease: 6.0,
-            ready: 15.0,
+            ready: 60.0,
             data_dir: None,
             database_port: None,
             database_server: None,
@@ -316,7 +316,7 @@ fn common_settings(
         ("IMAGE", builder.image.reference()),
         ("IMAGE_SOURCE", "release".into()),
         ("LEASE_SECONDS", builder.lease.to_string()),
-        ("SWEEP_SECONDS", "0.3".into()),
+        ("SWEEP_SECONDS", "1".into()),
         ("READY_SECONDS", builder.ready.to_string()),
         ("ROUTING", "direct".into()),
         // The machine's rules are nobody's to change while tests run beside each other.

@@ -12,7 +12,7 @@ pub use rustix::process::Signal;
 use rustix::process::{Pid, kill_process};
 use tokio::process::{Child, Command};
 
-use crate::programs::Program;
+use crate::{programs::Program, wait};
 
 /// A started program. It is killed when this is dropped.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ impl Process {
     /// Waits for its end.
     pub async fn ended_within(&self, limit: Duration) -> ExitStatus {
         let mut child = self.child.lock().await;
-        let waited = tokio::time::timeout(limit, child.wait()).await;
+        let waited = tokio::time::timeout(limit * wait::PATIENCE, child.wait()).await;
         let status = waited.unwrap_or_else(|_| panic!("{} did not end within {limit:?}\n{}", self.name, self.tail(40)));
         self.note(status.ok()).expect("the status of a child")
     }

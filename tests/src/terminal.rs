@@ -19,7 +19,7 @@ const PROTOCOL: &str = "clawdeploy-term.v1";
 /// Output that a browser acknowledges at once, in bytes.
 const ACK: u64 = 64 << 10;
 /// How long a terminal may take for anything, on a busy machine.
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_mins(1);
 
 /// An attached WebSocket.
 #[derive(Debug)]

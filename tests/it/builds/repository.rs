@@ -65,7 +65,7 @@ async fn a_worker_dies_in_the_middle_of_a_build_and_another_starts_over() {
     let base = clawdeploy_tests::settings::base_image();
     let dockerfile = format!("FROM {base}\nRUN echo begun && sleep 5 && echo ended\n");
     repo.commit_files(&[("Dockerfile", &dockerfile)]);
-    let env = from_repository(&images, &file_url(dir.path())).lease(2.0).build().await;
+    let env = from_repository(&images, &file_url(dir.path())).lease(4.0).build().await;
     let admin = env.admin().await;
     let id = ask(&admin, &json!({})).await;
     let begun = async || {

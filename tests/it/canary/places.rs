@@ -82,7 +82,7 @@ impl Arguments {
                     std::fs::read_dir("/proc").into_iter().flatten().filter_map(arguments).collect();
                 to.lock().unwrap().extend(lines);
                 #[expect(clippy::disallowed_methods, reason = "a pause between two looks, not a wait for something")]
-                std::thread::sleep(Duration::from_millis(10));
+                std::thread::sleep(Duration::from_millis(25));
             }
         });
         Self { seen, done }

@@ -1,22 +1,23 @@
-//! The same with OpenClaw itself, whose logs, arguments and files the stand-in does not have.
+//! The same with OpenClaw itself, whose logs, arguments and files the stand-in does not have: a gateway from its creation to
+//! its end, which comes up with our files and keeps what it has.
 
 use std::time::Duration;
 
-use clawdeploy_tests::{Image, TestEnv, WorkerOptions, docker, terminal::Terminal};
-use serde_json::json;
+use clawdeploy_tests::{Client, Image, TestEnv, WorkerOptions, docker, terminal::Terminal};
+use serde_json::{Value, json};
 
 use super::{
     Arguments, Secrets, changes, database_dump, form,
     places::{processes_of, redis_dump},
     refusals,
 };
-use crate::support::{deleted, wait_job_within};
+use crate::support::{config_file, deleted, http, instance, listens, port, wait_job_within, wait_status};
 
 /// A boot takes a quarter of a minute on two free cores.
 const BOOT: Duration = Duration::from_mins(4);
 
 #[tokio::test]
-async fn no_secret_is_told_in_the_life_of_a_real_gateway() {
+async fn a_real_gateway_from_its_creation_to_its_end() {
     let arguments = Arguments::watch();
     let mut secrets = Secrets::default();
     let env = TestEnv::builder().image(Image::Real).ready(180.0).workers(0).build().await;
@@ -32,7 +33,7 @@ async fn no_secret_is_told_in_the_life_of_a_real_gateway() {
     let made = ann.create_with(&with).await;
     wait_job_within(&env, &made.job, "succeeded", BOOT).await;
     let (id, container) = (&made.instance, format!("claw-{}", made.instance));
-    let shown = ann.instance(id).await;
+    let shown = came_up(&env, &ann, id).await;
     secrets.add("a gateway token", shown["gatewayToken"].as_str().unwrap());
     let path = format!("/api/instances/{id}");
     let link = ann.post_empty(&format!("{path}/dashboard-link")).await.expect(200);
@@ -47,8 +48,7 @@ async fn no_secret_is_told_in_the_life_of_a_real_gateway() {
     }
     ann.patch(&path, &other).await.expect(200);
     let waiting = database_dump(&env).await;
-    let asked = ann.patch(&path, &json!({ "memoryMb": 3072, "applyNow": true })).await.accepted();
-    wait_job_within(&env, &asked.job, "succeeded", BOOT).await;
+    stopped_and_started(&env, &ann, id, &shown).await;
     containers.push_str(&docker::docker(&["inspect", &container]).await);
     let (mut terminal, _) = Terminal::new(&ann, &env.base, id).await;
     terminal.quiet().await;
@@ -64,6 +64,7 @@ async fn no_secret_is_told_in_the_life_of_a_real_gateway() {
     let network = docker::docker(&["network", "inspect", &container]).await;
     let client = clawdeploy_tests::http().build().unwrap();
     let metrics = client.get(format!("http://{metrics}/metrics")).send().await.unwrap().text().await.unwrap();
+    killed(&env, id).await;
     deleted(&env, id).await;
 
     for (place, text) in [
@@ -90,4 +91,42 @@ async fn no_secret_is_told_in_the_life_of_a_real_gateway() {
         secrets.assert_none_in(&answer.request, &answer.text);
     }
     env.finish().await;
+}
+
+/// It runs as it was told to: the token in its file is the one that its owner is shown. Returns what they are shown.
+async fn came_up(env: &TestEnv, ann: &Client, id: &str) -> Value {
+    let (shown, port) = (ann.instance(id).await, port(env, id).await);
+    assert_eq!(shown["dashboardUrl"], format!("http://127.0.0.1:{port}/"));
+    let (status, page) = http(port, "/").await.expect("the dashboard");
+    assert_eq!(status, 200);
+    assert!(page.contains("<title>OpenClaw Control"), "{}", &page[..page.len().min(400)]);
+    assert_eq!(http(port, "/readyz").await.map(|(status, _)| status), Some(200));
+    let config: Value = serde_json::from_str(&config_file(env, id, "openclaw.json")).unwrap();
+    assert_eq!(config["gateway"]["auth"]["token"], shown["gatewayToken"]);
+    let limits = docker::inspect(&format!("claw-{id}"), "{{.HostConfig.NanoCpus}} {{.HostConfig.Memory}}").await;
+    assert_eq!(limits, format!("1000000000 {}", 2048_u64 << 20), "no longer the limits of its start");
+    shown
+}
+
+/// With its settings changed between the two: the same port and token, and everything of its owner's.
+async fn stopped_and_started(env: &TestEnv, ann: &Client, id: &str, before: &Value) {
+    let note = env.data_dir.join(id).join("workspace/note.txt");
+    tokio::fs::write(&note, "mine").await.unwrap();
+    let stop = ann.act(id, "stop").await;
+    wait_job_within(env, &stop.job, "succeeded", BOOT).await;
+    assert_eq!(instance(env, id).await["status"], "stopped");
+    assert!(!listens(u16::try_from(before["port"].as_u64().unwrap()).unwrap()).await);
+    ann.patch(&format!("/api/instances/{id}"), &json!({ "memoryMb": 3072 })).await.expect(200);
+    let start = ann.act(id, "start").await;
+    wait_job_within(env, &start.job, "succeeded", BOOT).await;
+    let again = ann.instance(id).await;
+    assert_eq!((&again["port"], &again["gatewayToken"]), (&before["port"], &before["gatewayToken"]));
+    assert_eq!(http(port(env, id).await, "/readyz").await.map(|(status, _)| status), Some(200));
+    assert_eq!(tokio::fs::read_to_string(&note).await.unwrap(), "mine");
+}
+
+/// By hand, which Docker takes for a stop.
+async fn killed(env: &TestEnv, id: &str) {
+    docker::docker(&["kill", "--signal", "KILL", &format!("claw-{id}")]).await;
+    wait_status(env, id, "stopped", Duration::from_secs(15)).await;
 }

@@ -52,7 +52,7 @@ async fn kept(env: &TestEnv) -> String {
 #[tokio::test]
 #[ignore = "needs the programs of the release before: scripts/test --compat"]
 async fn a_kind_of_job_that_only_this_release_knows() {
-    let env = TestEnv::builder().lease(2.0).build().await;
+    let env = TestEnv::builder().lease(4.0).build().await;
     let id = kept(&env).await;
     let ann = env.user("ann").await;
     let noop = async || {

@@ -1,6 +1,7 @@
 //! The dashboard as its owner has it: in a browser, at the instance's own address, through nginx.
 
-use clawdeploy_tests::{Image, TestEnv, browser::Browser};
+use clawdeploy_tests::{Client, Image, TestEnv, browser::Browser, nginx::Nginx};
+use serde_json::json;
 
 use super::booted;
 use crate::{routing::behind, support::deleted};
@@ -18,24 +19,21 @@ async fn a_browser_with_the_link_is_let_in_and_one_without_has_to_be_approved() 
     let (dashboard, token) = (shown["dashboardUrl"].as_str().unwrap(), shown["gatewayToken"].as_str().unwrap());
     assert_eq!(dashboard, nginx.url(&made.instance));
     let devices = format!("/api/instances/{}/devices", made.instance);
+    answers_as_the_stand_in_does(&nginx, &ann, &made.instance).await;
 
     // The link, in a browser that has never been here.
     let link = ann.post_empty(&format!("/api/instances/{}/dashboard-link", made.instance)).await.expect(200).json;
     let link = link["url"].as_str().unwrap();
-    assert!(link.starts_with(&format!("{dashboard}#bootstrapToken=")));
+    assert!(link.starts_with(&format!("{dashboard}#bootstrapToken=")) && link.ends_with("&bootstrapProfile=owner"));
     let mut first = Browser::open(&env, "with-the-link", link, "connected");
     let seen = first.expect("connected").await;
     let socket = dashboard.replace("https://", "wss://");
     assert!(seen["socket"].as_str().unwrap().starts_with(&socket), "{seen:#}");
     // What signs in does not stay in the address bar, where a neighbour reads it.
-    assert_eq!((seen["fragment"].as_bool(), &seen["refused"]), (Some(false), &serde_json::json!([])), "{seen:#}");
+    assert_eq!((seen["fragment"].as_bool(), &seen["refused"]), (Some(false), &json!([])), "{seen:#}");
     assert!(first.screenshot().metadata().unwrap().len() > 0);
     let listed = ann.get(&devices).await.expect(200).json;
-    assert_eq!(
-        (listed["paired"].as_array().unwrap().len(), &listed["pending"]),
-        (1, &serde_json::json!([])),
-        "{listed:#}"
-    );
+    assert_eq!((listed["paired"].as_array().unwrap().len(), &listed["pending"]), (1, &json!([])), "{listed:#}");
 
     // Another browser with the gateway's token, which is not enough: it waits until its owner has said yes.
     let mut second = Browser::open(&env, "approved", &format!("{dashboard}#token={token}"), "pairing");
@@ -49,12 +47,27 @@ async fn a_browser_with_the_link_is_let_in_and_one_without_has_to_be_approved() 
     let seen = second.expect("connected").await;
     assert!(seen["socket"].as_str().unwrap().starts_with(&socket), "{seen:#}");
     let listed = ann.get(&devices).await.expect(200).json;
-    assert_eq!(
-        (listed["paired"].as_array().unwrap().len(), &listed["pending"]),
-        (2, &serde_json::json!([])),
-        "{listed:#}"
-    );
+    assert_eq!((listed["paired"].as_array().unwrap().len(), &listed["pending"]), (2, &json!([])), "{listed:#}");
 
     deleted(&env, &made.instance).await;
+    assert_eq!(nginx.open(&made.instance).await.status, 404);
     env.finish().await;
+}
+
+/// What the stand-in says in other tests, said by OpenClaw itself: it believes our nginx, lets its page open a WebSocket, and
+/// answers what its owner asks for before any device knows it.
+async fn answers_as_the_stand_in_does(nginx: &Nginx, ann: &Client, id: &str) {
+    let page = nginx.open(id).await;
+    assert_eq!((page.status, page.body.contains("<title>OpenClaw Control")), (200, true), "{}", page.head);
+    assert_eq!(nginx.get(id, "/readyz", &[]).await.status, 200);
+    drop(nginx.socket(id).await);
+    let devices = format!("/api/instances/{id}/devices");
+    let listed = ann.get(&devices).await.expect(200).json;
+    assert_eq!(listed, json!({ "pending": [], "paired": [], "leftOut": 0 }));
+    for verb in ["approve", "reject"] {
+        let answer = ann.post_empty(&format!("{devices}/01900000-0000-7000-8000-000000000000/{verb}")).await;
+        assert_eq!(answer.brief(), "404 pairing_request_not_found", "{verb}");
+    }
+    let answer = ann.delete(&format!("{devices}/{}", "0".repeat(64))).await;
+    assert_eq!(answer.brief(), "404 device_not_found");
 }

@@ -78,7 +78,7 @@ async fn jobs_end_without_nginx_and_routes_come_later() {
 #[tokio::test]
 async fn a_worker_that_dies_on_the_way_leaves_a_whole_file() {
     for point in ["map.written", "map.renamed", "reload.before", "reload.after"] {
-        let (env, nginx) = behind(TestEnv::builder().workers(0).lease(2.0)).await;
+        let (env, nginx) = behind(TestEnv::builder().workers(0).lease(4.0)).await;
         let dying = env.start_worker(&WorkerOptions::failpoints(&format!("nginx.{point}=return")));
         let made = env.user("ann").await.create("first").await;
         dying.ended_within(LONG).await;

@@ -13,7 +13,7 @@ use crate::support::{SOON, instance, job, running, wait_job};
 async fn away_at(image: FakeMode, point: &str, end: &str) -> Value {
     let dir = tempfile::tempdir().unwrap();
     let engine = DockerProxy::new(dir.path());
-    let env = TestEnv::builder().ready(20.0).lease(2.0).set("CLAWDEPLOY_DOCKER_HOST", &engine.host()).build().await;
+    let env = TestEnv::builder().ready(20.0).lease(4.0).set("CLAWDEPLOY_DOCKER_HOST", &engine.host()).build().await;
     let made = running(&env, "first").await;
     write_state(&env, &made.instance);
     let before = look(&env, &made.instance).await;

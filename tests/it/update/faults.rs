@@ -33,7 +33,7 @@ const BATCH: usize = 4;
 pub(super) const RECOVERED: Duration = Duration::from_secs(40);
 
 async fn environment(count: usize) -> (TestEnv, Vec<(Accepted, Before)>) {
-    let env = TestEnv::builder().lease(2.0).ready(5.0).set("CLAWDEPLOY_MAX_INSTANCES_PER_USER", "100").build().await;
+    let env = TestEnv::builder().lease(4.0).set("CLAWDEPLOY_MAX_INSTANCES_PER_USER", "100").build().await;
     let mut made = Vec::new();
     for n in 0..count {
         let accepted = running(&env, &format!("number {n}")).await;

@@ -108,8 +108,8 @@ impl Lane {
         let dir = tempfile::tempdir().unwrap();
         let engine = DockerProxy::new(dir.path());
         let env = TestEnv::builder()
-            .lease(2.0)
-            .ready(3.0)
+            .lease(4.0)
+            .ready(20.0)
             .set("CLAWDEPLOY_DOCKER_HOST", &engine.host())
             .set("CLAWDEPLOY_RECONCILE_SECONDS", "1")
             .build()

@@ -13,7 +13,8 @@ use crate::support::{http, instance, port, running, wait_job, wait_job_within, w
 
 /// An update to this image fails with this code, and nothing has changed.
 async fn fails(image: FakeMode, code: &str) {
-    let env = TestEnv::builder().ready(4.0).build().await;
+    // The old gateway has to be ready again within the same time.
+    let env = TestEnv::builder().ready(10.0).build().await;
     let made = running(&env, "first").await;
     write_state(&env, &made.instance);
     let before = look(&env, &made.instance).await;
@@ -146,7 +147,7 @@ async fn a_disk_that_fills_up_while_the_files_are_copied() {
 
 #[tokio::test]
 async fn workers_that_die_while_they_roll_back() {
-    let env = TestEnv::builder().ready(4.0).lease(2.0).build().await;
+    let env = TestEnv::builder().lease(4.0).build().await;
     let made = running(&env, "first").await;
     write_state(&env, &made.instance);
     let before = look(&env, &made.instance).await;
