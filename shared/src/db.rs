@@ -9,7 +9,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use deadpool::Runtime;
+use deadpool::{Runtime, managed::QueueMode};
 use diesel::result::DatabaseErrorKind;
 use diesel_async::{
     AsyncMigrationHarness, AsyncPgConnection, SimpleAsyncConnection as _,
@@ -217,6 +217,9 @@ fn pool(args: &DatabaseArgs, target: &Arc<Target>) -> Result<Pool<Conn>, DbError
     // The set-up function knows the address.
     Pool::builder(AsyncDieselConnectionManager::<Conn>::new_with_config("", config))
         .max_size(args.database_connections)
+        // Most recently used first: a connection keeps its plans and Postgres its catalog caches, which each further
+        // connection would have to build as well.
+        .queue_mode(QueueMode::Lifo)
         .runtime(Runtime::Tokio1)
         .wait_timeout(Some(CONNECT_TIMEOUT))
         .create_timeout(Some(CONNECT_TIMEOUT))

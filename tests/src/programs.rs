@@ -65,7 +65,8 @@ pub fn build() -> anyhow::Result<()> {
     cargo(&["-p", "clawdeploy-api", "-p", "clawdeploy-worker", "--bins"])?;
     keep("clawdeploy-api", Program::Api)?;
     keep("clawdeploy-worker", Program::PlainWorker)?;
-    cargo(&["-p", "clawdeploy-worker", "--bins", "--features", "clawdeploy-worker/failpoints"])?;
+    // Both packages again: with one alone, features of their dependencies would differ, and each of those be compiled anew.
+    cargo(&["-p", "clawdeploy-api", "-p", "clawdeploy-worker", "--bins", "--features", "clawdeploy-worker/failpoints"])?;
     keep("clawdeploy-worker", Program::Worker)?;
     fake_gateway()
 }
