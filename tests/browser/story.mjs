@@ -8,7 +8,6 @@ import {
   button,
   context,
   createInstance,
-  dialog,
   heading,
   link,
   options,
@@ -126,17 +125,6 @@ async function power() {
   await kept();
 }
 
-/** Made anew, with the image that there is. */
-async function update() {
-  await button('Update').first().click();
-  await dialog().getByText(`Update ${NAME}`).waitFor();
-  await page.getByRole('switch').click();
-  await dialog().getByRole('button', { name: 'Update' }).click();
-  await status('Updating').waitFor();
-  await status('Running').waitFor(BOOT);
-  await kept();
-}
-
 /** What was configured, and what its owner made, is still there. */
 async function kept() {
   await link('Settings').click();
@@ -152,4 +140,4 @@ async function remove() {
   await page.getByText('Create your first instance').waitFor();
 }
 
-await walk([enter, create, dashboard, doctor, shell, power, update, remove]);
+await walk([enter, create, dashboard, doctor, shell, power, remove]);

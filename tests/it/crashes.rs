@@ -34,6 +34,11 @@ fn points(steps: &[&str]) -> Vec<String> {
     steps.iter().flat_map(of_step).chain(["end.before".to_owned(), "end.after".to_owned()]).collect()
 }
 
+/// A few of them: one round of workers.
+fn some(points: [&str; BATCH]) -> Vec<String> {
+    points.map(str::to_owned).into()
+}
+
 /// A worker that takes one job and dies at a point of it. It leaves the jobs of the other doomed ones alone: three of them
 /// under one job would be enough to take the job for the cause.
 fn doomed(env: &TestEnv, point: &str) -> Arc<Process> {
@@ -121,11 +126,10 @@ async fn assert_whole(env: &TestEnv, id: &str, status: &str, started: usize) {
     assert_eq!(starts(env, id), started, "starts of {id}");
 }
 
-#[tokio::test]
-async fn provision_at_every_point() {
+async fn provision_at(points: Vec<String>) {
     let env = environment(FakeMode::Ok).await;
     let ann = env.user("ann").await;
-    for points in points(&FROM_IMAGE_TO_READY).chunks(BATCH) {
+    for points in points.chunks(BATCH) {
         let asked = create(&ann, &env, points.len()).await;
         let worker = crash_and_recover(&env, points, "provision", &asked).await;
         for accepted in &asked {
@@ -136,8 +140,20 @@ async fn provision_at_every_point() {
     env.finish().await;
 }
 
+#[tokio::test]
+async fn provision_at_some_points() {
+    let [config, network, container] = ["write_config.between", "create_network.between", "create_container.between"];
+    provision_at(some([config, network, container, "start_container.between", "end.after"])).await;
+}
+
+#[tokio::test]
+#[ignore = "takes a minute; scripts/test --faults runs it"]
+async fn provision_at_every_point() {
+    provision_at(points(&FROM_IMAGE_TO_READY)).await;
+}
+
 /// Start, stop and restart on the same few instances, round after round.
-async fn power_at_every_point(kind: &str, steps: &[&str]) {
+async fn power_at(kind: &str, points: Vec<String>) {
     let env = environment(FakeMode::Ok).await;
     let ann = env.user("ann").await;
     let mut worker = healthy(&env).await;
@@ -149,7 +165,7 @@ async fn power_at_every_point(kind: &str, steps: &[&str]) {
     if kind == "start" {
         finish_all(&env, &all(&env, &instances, "stop").await).await;
     }
-    for points in points(steps).chunks(BATCH) {
+    for points in points.chunks(BATCH) {
         let instances = &instances[..points.len()];
         let started: Vec<_> = instances.iter().map(|id| starts(&env, id)).collect();
         worker.terminate().await;
@@ -166,26 +182,33 @@ async fn power_at_every_point(kind: &str, steps: &[&str]) {
 }
 
 #[tokio::test]
+async fn start_at_some_points() {
+    let [reserve, create] = ["reserve_port.after", "create_container.between"];
+    power_at("start", some([reserve, create, "start_container.between", "wait_until_ready.between", "end.before"]))
+        .await;
+}
+
+#[tokio::test]
+#[ignore = "takes a minute; scripts/test --faults runs it"]
 async fn start_at_every_point() {
-    power_at_every_point("start", &FROM_IMAGE_TO_READY).await;
+    power_at("start", points(&FROM_IMAGE_TO_READY)).await;
 }
 
 #[tokio::test]
 async fn stop_at_every_point() {
-    power_at_every_point("stop", &["stop_container"]).await;
+    power_at("stop", points(&["stop_container"])).await;
 }
 
 #[tokio::test]
+#[ignore = "takes a minute; scripts/test --faults runs it"]
 async fn restart_at_every_point() {
     let steps: Vec<_> = ["stop_container"].into_iter().chain(FROM_IMAGE_TO_READY).collect();
-    power_at_every_point("restart", &steps).await;
+    power_at("restart", points(&steps)).await;
 }
 
-#[tokio::test]
-async fn delete_at_every_point() {
+async fn delete_at(points: Vec<String>) {
     let env = environment(FakeMode::Ok).await;
     let ann = env.user("ann").await;
-    let points = points(&["stop_container", "remove_container", "remove_network", "remove_directories"]);
     let mut worker = healthy(&env).await;
     let made = create(&ann, &env, points.len() + 1).await;
     finish_all(&env, &made).await;
@@ -202,6 +225,18 @@ async fn delete_at_every_point() {
     }
     assert_whole(&env, &neighbour.instance, "running", 1).await;
     env.finish().await;
+}
+
+#[tokio::test]
+async fn delete_at_some_points() {
+    let [container, network] = ["remove_container.between", "remove_network.between"];
+    delete_at(some([container, network, "remove_directories.between", "remove_directories.after", "end.after"])).await;
+}
+
+#[tokio::test]
+#[ignore = "takes a minute; scripts/test --faults runs it"]
+async fn delete_at_every_point() {
+    delete_at(points(&["stop_container", "remove_container", "remove_network", "remove_directories"])).await;
 }
 
 /// What was deleted is taken back once, whole, wherever a worker dies on the way.

@@ -66,7 +66,15 @@ pub fn build() -> anyhow::Result<()> {
     keep("clawdeploy-api", Program::Api)?;
     keep("clawdeploy-worker", Program::PlainWorker)?;
     // Both packages again: with one alone, features of their dependencies would differ, and each of those be compiled anew.
-    cargo(&["-p", "clawdeploy-api", "-p", "clawdeploy-worker", "--bins", "--features", "clawdeploy-worker/failpoints"])?;
+    cargo(&[
+        "-p",
+        "clawdeploy-api",
+        "-p",
+        "clawdeploy-worker",
+        "--bins",
+        "--features",
+        "clawdeploy-worker/failpoints",
+    ])?;
     keep("clawdeploy-worker", Program::Worker)?;
     fake_gateway()
 }

@@ -25,6 +25,6 @@ async fn from_the_sign_in_to_the_end_of_an_instance() {
     assert_eq!(env.rows("SELECT id FROM instances").await, Vec::<Value>::new());
     let ended = env.rows("SELECT kind FROM jobs WHERE status = 'succeeded' ORDER BY created_at").await;
     let ended: Vec<_> = ended.iter().map(|job| job["kind"].as_str().unwrap()).collect();
-    assert_eq!(ended, ["provision", "stop", "start", "update", "delete"]);
+    assert_eq!(ended, ["provision", "stop", "start", "delete"]);
     env.finish().await;
 }

@@ -8,7 +8,7 @@ use super::behind;
 use crate::support::{running, wait_job_within};
 
 const SOCKETS: usize = 50;
-const OPERATIONS: usize = 80;
+const OPERATIONS: usize = 40;
 /// Instances that are operated on; one operation at a time on each.
 const OPERATED: usize = 4;
 
