@@ -32,7 +32,7 @@ pub(super) async fn succeed(
     message: &str,
 ) -> Result<(), StepError> {
     match plan.succeeded {
-        Outcome::None => Ok(completions.succeed(cx.lease.clone()).await?),
+        Outcome::None => Ok(cx.signals.leave(completions.succeed(cx.lease.clone())).await?),
         outcome => end(cx, outcome, JobStatus::Succeeded, message, None).await,
     }
 }
@@ -51,7 +51,7 @@ pub(super) async fn end(
     };
     let kept = outcome == Outcome::Forgotten && keep::has_kept_files(cx).await?;
     kill_point(cx.job.kind.as_str(), "end", "before");
-    cx.fenced(async |conn| {
+    let ended = cx.fenced(async |conn| {
         kill_point(cx.job.kind.as_str(), "end", "during");
         // A cancel that was accepted after the last check is obeyed too: it has already changed the instance's desired
         // state.
@@ -80,8 +80,8 @@ pub(super) async fn end(
             _ => {}
         }
         Ok(lease::finish(conn, &cx.lease, status, message).await?)
-    })
-    .await?;
+    });
+    cx.signals.leave(ended).await?;
     kill_point(cx.job.kind.as_str(), "end", "after");
     cx.env.routes.nudge();
     Ok(())
@@ -89,6 +89,7 @@ pub(super) async fn end(
 
 /// Hands the job to another worker, because this one drains or stands by.
 pub(super) async fn hand_back(cx: &JobContext) -> Result<Left, StepError> {
-    lease::hand_back(&mut *cx.env.db.conn().await?, &cx.lease).await?;
+    let mut conn = cx.env.db.conn().await?;
+    cx.signals.leave(lease::hand_back(&mut conn, &cx.lease)).await?;
     Ok(Left::HandedBack)
 }

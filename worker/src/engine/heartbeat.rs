@@ -59,8 +59,7 @@ async fn renew_once(env: &Env, active: &Active) -> Result<(), DbError> {
                     signals.cancel.cancel();
                 }
             }
-            // The job just ended or its lease is lost. A signal to an ended job has no effect.
-            None => signals.lost.cancel(),
+            None => signals.not_renewed(),
         }
     }
     Ok(())

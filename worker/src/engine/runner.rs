@@ -186,7 +186,8 @@ async fn failed(cx: &JobContext, error: StepError) -> Result<Left, StepError> {
     match delay.filter(|_| !permanent) {
         Some(delay) => {
             metrics::counter!(JOB_RETRIES, "kind" => cx.job.kind.as_str(), "code" => failure.code).increment(1);
-            lease::retry(&mut *cx.env.db.conn().await?, &cx.lease, delay, fault).await?;
+            let mut conn = cx.env.db.conn().await?;
+            cx.signals.leave(lease::retry(&mut conn, &cx.lease, delay, fault)).await?;
             Ok(Left::Retry)
         }
         None => undo::decide(cx, jobs::plan(cx.job.kind), Unwinding::Failed, Some(fault)).await,

@@ -64,10 +64,10 @@ pub(super) async fn failed(cx: &JobContext, error: StepError) -> Result<Left, St
     let message = error.to_string();
     let unreachable = is_unreachable(cx, &error).await;
     let mut conn = cx.env.db.conn().await?;
-    if lease::retry_undo(&mut conn, &cx.lease, unreachable, &message).await? {
+    if cx.signals.leave(lease::retry_undo(&mut conn, &cx.lease, unreachable, &message)).await? {
         return Ok(Left::Retry);
     }
-    lease::give_up_undo(&mut conn, &cx.lease, cx.job.instance_id.as_ref(), &message).await?;
+    cx.signals.leave(lease::give_up_undo(&mut conn, &cx.lease, cx.job.instance_id.as_ref(), &message)).await?;
     tracing::error!(job.id = %cx.job.id, error = chain(&error), "Gave up on an undo");
     cx.env.routes.nudge();
     Ok(Left::Ended(JobStatus::Failed))
