@@ -55,94 +55,93 @@ pub enum Switch {
     Off,
 }
 
-/// How instances are laid out on this host.
+/// Instances on this host.
 #[derive(Debug, Clone, Args)]
 pub struct InstanceArgs {
-    /// Docker Engine
+    /// Address of the Docker Engine
     #[arg(long, env = "CLAWDEPLOY_DOCKER_HOST", default_value = "unix:///var/run/docker.sock")]
     pub docker_host: String,
 
-    /// Directory that holds each instance's files
+    /// Directory for the files of all instances
     #[arg(long, env = "CLAWDEPLOY_DATA_DIR", default_value = "/data/clawdeploy")]
     pub data_dir: PathBuf,
 
-    /// Label that tells the containers of this installation from those of another on the same engine
+    /// Label of this installation's containers; must differ from that of any other installation on the same engine
     #[arg(long, env = "CLAWDEPLOY_DEPLOYMENT", default_value = "clawdeploy")]
     pub deployment: String,
 
-    /// Addresses from which each instance gets a network of its own; a /15 is enough for every port
+    /// Address pool for the instances' networks, one for each; a /15 is enough for every port
     #[arg(long, env = "CLAWDEPLOY_NETWORK_POOL", default_value = "10.210.0.0/15")]
     pub network_pool: NetworkPool,
 
-    /// Whether the instances' firewall (deploy/firewall.sh) is to be in force, which is then tried again and again
+    /// Whether the instances' firewall (deploy/firewall.sh) must be in force; if on, it is probed regularly
     #[arg(long, env = "CLAWDEPLOY_FIREWALL", value_enum, default_value = "on")]
     pub firewall: Switch,
 
-    /// Seconds between two probes of the firewall; each runs one small container for a moment
+    /// Seconds between probes of the firewall; each probe runs a small container briefly
     #[arg(long, env = "CLAWDEPLOY_FIREWALL_SECONDS", default_value = "20", value_parser = seconds)]
     pub firewall_interval: Duration,
 
-    /// Seconds that a gateway may take until it answers; the first start with Discord installs a plugin
+    /// Seconds that a gateway may take to become ready; its first start with Discord installs a plugin
     #[arg(long, env = "CLAWDEPLOY_READY_SECONDS", default_value = "180", value_parser = seconds)]
     pub ready_within: Duration,
 
-    /// Seconds that a gateway gets to finish what it is doing when it is stopped
+    /// Seconds that a gateway gets to shut down before it is killed
     #[arg(long, env = "CLAWDEPLOY_STOP_SECONDS", default_value = "60", value_parser = seconds)]
     pub stop_within: Duration,
 
-    /// Seconds for which an instance can be rolled back after an update
+    /// Seconds after an update during which the instance can be rolled back
     #[arg(long, env = "CLAWDEPLOY_ROLLBACK_SECONDS", default_value = "259200", value_parser = seconds)]
     pub rollback_window: Duration,
 
-    /// Seconds for which a deleted instance can be taken back; 0: its files are removed at once
+    /// Seconds after its deletion during which an instance can be restored; 0 removes its files at once
     #[arg(long, env = "CLAWDEPLOY_DELETED_KEEP_SECONDS", default_value = "604800", value_parser = seconds)]
     pub deleted_keep: Duration,
 
-    /// MiB that an instance's files may take; at that its gateway is stopped; 0: any number
+    /// Maximum size of an instance's files in MiB; its gateway is stopped when it is reached; 0 means no limit
     #[arg(long, env = "CLAWDEPLOY_DISK_LIMIT_MIB", default_value_t = 20480)]
     pub disk_limit_mib: u32,
 
-    /// Seconds between two measurements of an instance's files
+    /// Seconds between measurements of an instance's files
     #[arg(long, env = "CLAWDEPLOY_DISK_SECONDS", default_value = "60", value_parser = seconds)]
     pub disk_interval: Duration,
 
-    /// CPU while a gateway starts, in thousandths of a core: its boot is bound by it
+    /// CPU limit of a gateway while it starts, in thousandths of a core; starting is CPU-bound
     #[arg(long, env = "CLAWDEPLOY_BOOST_CPU_MILLIS", default_value_t = 2000)]
     pub boost_cpu_millis: i32,
 
-    /// Gateways that boot at once, over all workers; others wait for their turn; 0: twice the engine's cores, at least 4
+    /// Maximum number of gateways that start at once, over all workers; 0 means twice the engine's cores, at least 4
     #[arg(long, env = "CLAWDEPLOY_BOOTS_AT_ONCE", default_value_t = 0)]
     pub boots_at_once: u32,
 }
 
 impl InstanceArgs {
-    /// Bytes that an instance's files may take; `None`: any number.
+    /// Maximum size of an instance's files in bytes; `None` means no limit.
     pub fn disk_limit_bytes(&self) -> Option<i64> {
         (self.disk_limit_mib > 0).then_some(i64::from(self.disk_limit_mib) << 20)
     }
 }
 
-/// How nginx is told where instances are; with routing `nginx` only.
+/// How nginx learns the instances' ports. Only used if the routing is `nginx`.
 #[derive(Debug, Clone, Args)]
 pub struct NginxArgs {
-    /// File that tells nginx the instances' ports; the worker replaces it, so its directory must be the worker's
+    /// File with the instances' ports for nginx; the worker replaces it, so it must be able to write to the directory
     #[arg(long, env = "CLAWDEPLOY_NGINX_MAP", default_value = "/var/lib/clawdeploy/nginx/clawdeploy-ports.conf")]
     pub nginx_map: PathBuf,
 
-    /// nginx's program, which tries each new file first
+    /// Path of nginx, which tests each new file before it is used
     #[arg(long, env = "CLAWDEPLOY_NGINX_PROGRAM", default_value = "/usr/sbin/nginx")]
     pub nginx_program: PathBuf,
 
-    /// Command that makes nginx read its files again: words with blanks between, quotes around words with blanks, no shell
+    /// Command that makes nginx reload its configuration; run without a shell, so quote arguments that contain blanks
     #[arg(long, env = "CLAWDEPLOY_NGINX_RELOAD", default_value = "sudo -n /usr/sbin/nginx -s reload")]
     pub nginx_reload: CommandLine,
 
-    /// Address on this machine where nginx tells which file it has read
+    /// Local address at which nginx reports which version of the file it has loaded
     #[arg(long, env = "CLAWDEPLOY_NGINX_PROBE", default_value = "127.0.0.1:8079")]
     pub nginx_probe: SocketAddr,
 
-    /// Seconds between two reloads at least, however much changes; longer while many old nginx workers wait for their
-    /// last connections
+    /// Minimum number of seconds between reloads; more while many old nginx workers wait for their last connections
     #[arg(long, env = "CLAWDEPLOY_NGINX_INTERVAL_SECONDS", default_value = "1", value_parser = seconds)]
     pub nginx_interval: Duration,
 }
@@ -154,51 +153,51 @@ pub struct ImageArgs {
     #[arg(long, env = "CLAWDEPLOY_IMAGE", default_value = "openclaw:local")]
     pub image: String,
 
-    /// Where it comes from: git, release or registry
+    /// Source of the image: git, release or registry
     #[arg(long = "image-source", env = "CLAWDEPLOY_IMAGE_SOURCE", default_value = "git")]
     pub source: ImageSource,
 
-    /// Repository whose Dockerfile the source git builds
+    /// Repository whose Dockerfile is built, for the source git
     #[arg(long, env = "CLAWDEPLOY_OPENCLAW_REPOSITORY", default_value = "https://github.com/openclaw/openclaw.git")]
     pub openclaw_repository: Url,
 
-    /// Branch, tag or commit of it
+    /// Branch, tag or commit of the repository
     #[arg(long, env = "CLAWDEPLOY_OPENCLAW_REF", default_value = "main")]
     pub openclaw_ref: GitRef,
 
-    /// Image that the source registry pulls, by tag or digest
+    /// Image to pull, by tag or digest, for the source registry
     #[arg(long, env = "CLAWDEPLOY_OPENCLAW_REGISTRY_IMAGE")]
     pub openclaw_registry_image: Option<ImageReference>,
 
-    /// Fetch from private addresses and from this machine too
+    /// Also fetch from private addresses and from this machine
     #[arg(long, env = "CLAWDEPLOY_SOURCE_ALLOW_PRIVATE", default_value = "false", action = clap::ArgAction::Set)]
     pub source_allow_private: bool,
 
-    /// Seconds that a build may take
+    /// Time limit for a build in seconds
     #[arg(long, env = "CLAWDEPLOY_BUILD_SECONDS", default_value = "1800", value_parser = seconds)]
     pub build_within: Duration,
 
-    /// Memory of each step of a build, in MiB; 0: no limit
+    /// Memory limit for each step of a build in MiB; 0 means no limit
     #[arg(long, env = "CLAWDEPLOY_BUILD_MEMORY_MIB", default_value_t = 6144)]
     pub build_memory_mib: u64,
 
-    /// Free space that a build must find, in MiB
+    /// Free disk space that a build requires in MiB
     #[arg(long, env = "CLAWDEPLOY_MIN_DISK_MIB", default_value_t = 6144)]
     pub min_disk_mib: u64,
 
-    /// Images that are kept although nothing uses them
+    /// Number of unused images to keep
     #[arg(long, env = "CLAWDEPLOY_IMAGES_KEPT", default_value_t = 3)]
     pub images_kept: u32,
 
-    /// Version of OpenClaw that the source release builds
+    /// Version of OpenClaw to build, for the source release
     #[arg(long, env = "CLAWDEPLOY_OPENCLAW_VERSION", default_value = "2026.9.6")]
     pub openclaw_version: String,
 
-    /// What the image is built on: Debian with Node 24.16 or newer
+    /// Base image of the build: Debian with Node 24.16 or newer
     #[arg(long, env = "CLAWDEPLOY_OPENCLAW_BASE_IMAGE", default_value = "node:24-bookworm-slim")]
     pub base_image: String,
 
-    /// npm registry that the build installs from, where it is not npm's own
+    /// npm registry for the build, if it is not the default one
     #[arg(long, env = "CLAWDEPLOY_NPM_REGISTRY")]
     pub npm_registry: Option<String>,
 }
@@ -206,28 +205,28 @@ pub struct ImageArgs {
 /// How the API reaches this worker.
 #[derive(Debug, Clone, Args)]
 pub struct RpcArgs {
-    /// Where the API can call this worker: a private address (port 0 takes any free one), or `unix:/a/directory` for a socket of
-    /// its own in there
+    /// Where the worker listens for the API: a private address (port 0 chooses a free port), or `unix:/a/directory` for a
+    /// socket in that directory
     #[arg(long = "worker-listen", env = "CLAWDEPLOY_WORKER_LISTEN", default_value = "127.0.0.1:0")]
     pub listen: Listen,
 }
 
-/// Terminals that this worker holds.
+/// Terminals of this worker.
 #[derive(Debug, Clone, Args)]
 pub struct TerminalArgs {
-    /// Terminals that this worker holds at once; each may take 1.5 MiB
+    /// Maximum number of open terminals of this worker; each takes up to 1.5 MiB of memory
     #[arg(long, env = "CLAWDEPLOY_TERMINALS", default_value_t = 64)]
     pub terminals: usize,
 
-    /// Seconds for which a terminal waits for a browser that is gone
+    /// Seconds that a terminal waits for its browser to reconnect
     #[arg(long = "terminal-detach", env = "CLAWDEPLOY_TERMINAL_DETACH_SECONDS", default_value = "60", value_parser = seconds)]
     pub detach: Duration,
 
-    /// Seconds after which a terminal ends in which nothing was typed
+    /// Seconds without input after which a terminal is closed
     #[arg(long = "terminal-idle", env = "CLAWDEPLOY_TERMINAL_IDLE_SECONDS", default_value = "1800", value_parser = seconds)]
     pub idle: Duration,
 
-    /// Seconds that a terminal lives at most
+    /// Maximum lifetime of a terminal in seconds
     #[arg(long = "terminal-life", env = "CLAWDEPLOY_TERMINAL_LIFE_SECONDS", default_value = "43200", value_parser = seconds)]
     pub life: Duration,
 }
@@ -252,27 +251,27 @@ pub struct TerminalLimits {
 /// How jobs are run.
 #[derive(Debug, Clone, Args)]
 pub struct EngineArgs {
-    /// Lifecycle jobs that this worker runs at once; 0: it does not serve the queue
+    /// Maximum number of lifecycle jobs at once; with 0 the worker does not serve the queue
     #[arg(long, env = "CLAWDEPLOY_LIFECYCLE_CONCURRENCY", default_value_t = 4)]
     pub lifecycle_concurrency: usize,
 
-    /// Image builds that this worker runs at once; 0: it does not serve the queue
+    /// Maximum number of image builds at once; with 0 the worker does not serve the queue
     #[arg(long, env = "CLAWDEPLOY_BUILD_CONCURRENCY", default_value_t = 1)]
     pub build_concurrency: usize,
 
-    /// Seconds after which a silent worker's jobs go to another
+    /// Seconds without a heartbeat after which a worker's jobs go to another worker
     #[arg(long, env = "CLAWDEPLOY_LEASE_SECONDS", default_value = "6", value_parser = seconds)]
     pub lease: Duration,
 
-    /// Seconds between two looks for due jobs that no ring announced
+    /// Seconds between polls for due jobs that were not announced
     #[arg(long, env = "CLAWDEPLOY_SWEEP_SECONDS", default_value = "1", value_parser = seconds)]
     pub sweep: Duration,
 
-    /// Seconds between two passes of the reconciler, over all workers
+    /// Seconds between passes of the reconciler, over all workers
     #[arg(long, env = "CLAWDEPLOY_RECONCILE_SECONDS", default_value = "10", value_parser = seconds)]
     pub reconcile: Duration,
 
-    /// Seconds that running steps get to finish when the worker is told to end
+    /// Seconds that running steps get to finish when the worker is shut down
     #[arg(long, env = "CLAWDEPLOY_GRACE_SECONDS", default_value = "25", value_parser = seconds)]
     pub grace: Duration,
 }
@@ -283,9 +282,9 @@ impl EngineArgs {
         match queue {
             Queue::Lifecycle => self.lifecycle_concurrency,
             Queue::Builds => self.build_concurrency,
-            // One that waits costs nothing, and there is never more than one open.
+            // There is never more than one open, and one that waits costs nothing.
             Queue::Rollouts => 1,
-            // A newer version's: nobody here serves it.
+            // Of a newer version: this one cannot serve it.
             Queue::Unknown => 0,
         }
     }

@@ -2,14 +2,14 @@
 
 use std::str::FromStr;
 
-/// A command and its arguments, as it is run without a shell.
+/// A command and its arguments, run without a shell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommandLine(Vec<String>);
 
 impl CommandLine {
-    /// What is run, and with what.
+    /// The program and its arguments.
     pub fn program_and_arguments(&self) -> (&str, &[String]) {
-        // One without a program is not parsed.
+        // Parsing refuses a command without a program.
         self.0.split_first().map_or(("", &[]), |(program, arguments)| (program, arguments))
     }
 }
@@ -17,7 +17,7 @@ impl CommandLine {
 impl FromStr for CommandLine {
     type Err = String;
 
-    /// Words with blanks between; quotes, single or double, keep blanks within a word.
+    /// Splits at blanks. Single or double quotes keep blanks within a word.
     fn from_str(text: &str) -> Result<Self, String> {
         let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
         for c in text.chars() {
@@ -35,7 +35,7 @@ impl FromStr for CommandLine {
         if quote.is_some() {
             Err("a quote is not closed".into())
         } else if words.first().is_none_or(String::is_empty) {
-            Err("there is no command in it".into())
+            Err("the command is empty".into())
         } else {
             Ok(Self(words))
         }

@@ -1,4 +1,4 @@
-//! Where the API can call the worker.
+//! Where the worker listens for the API.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -11,9 +11,9 @@ use clawdeploy_shared::inside::Address;
 /// `127.0.0.1:0` or `unix:/run/clawdeploy`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Listen {
-    /// Port 0 takes any free one: workers on one host need no setting each.
+    /// Port 0 chooses a free port, so workers on one host can share the setting.
     Tcp(SocketAddr),
-    /// A directory, in which each worker makes a socket of its own.
+    /// A directory in which each worker creates its own socket.
     Sockets(PathBuf),
 }
 
@@ -25,8 +25,8 @@ impl FromStr for Listen {
             Ok(Address::Unix(directory)) => Ok(Self::Sockets(directory)),
             Ok(Address::Tcp(address)) if is_private(address.ip()) => Ok(Self::Tcp(address)),
             Ok(Address::Tcp(address)) => Err(format!(
-                "{} is not a private address, and this endpoint must not be reached from outside: take 127.0.0.1, or the \
-                 address of a network that only the API and the workers are in",
+                "{} is not a private address, and this endpoint must not be reachable from outside; use 127.0.0.1 or an \
+                 address in a network of the API and the workers only",
                 address.ip()
             )),
             Err(_) => Err("write it as 127.0.0.1:0 or unix:/a/directory".to_owned()),
@@ -34,7 +34,7 @@ impl FromStr for Listen {
     }
 }
 
-/// Not all addresses at once either (`0.0.0.0`): the public ones are among them.
+/// Excludes `0.0.0.0`, which stands for the public addresses too.
 fn is_private(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => ip.is_loopback() || ip.is_private(),
