@@ -87,9 +87,10 @@ pub(crate) async fn deleted(env: &TestEnv, instance: &str) {
     assert_eq!(env.rows(&format!("SELECT id FROM instances WHERE id = '{instance}'")).await, Vec::<Value>::new());
 }
 
-/// GET on a port of this machine; `None` where nothing answers.
+/// GET on a port of this machine; `None` where nothing answers. A gateway that has just started takes some seconds for its first
+/// page on a busy machine.
 pub(crate) async fn http(port: u16, path: &str) -> Option<(u16, String)> {
-    let client = clawdeploy_tests::http().timeout(Duration::from_secs(5)).build().unwrap();
+    let client = clawdeploy_tests::http().timeout(Duration::from_secs(30)).build().unwrap();
     let answer = client.get(format!("http://127.0.0.1:{port}{path}")).send().await.ok()?;
     let status = answer.status().as_u16();
     Some((status, answer.text().await.unwrap_or_default()))
