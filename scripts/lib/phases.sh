@@ -108,8 +108,10 @@ root_cargo() {
 
 # run_tests [ARGUMENT...]: runs all Rust tests, or those that the arguments select. Without a terminal, also writes a log
 # for test_summary.
-run_tests() {
-  local -a command=(root_cargo nextest run --workspace --locked "$@")
+run_tests() (
+  # Tests and programs step back for the services and for gateways: all containers together count as one process beside them.
+  renice --priority 5 --pid "$BASHPID" >/dev/null
+  command=(root_cargo nextest run --workspace --locked "$@")
   if [[ -n ${CI:-} ]]; then command+=(--status-level slow); fi
   touch -- "$STATE/log/nextest.log.begun"
   if [[ -t 2 ]]; then
@@ -117,7 +119,7 @@ run_tests() {
   else
     "${command[@]}" 2>&1 | tee "$STATE/log/nextest.log"
   fi
-}
+)
 
 # slowest_tests: the twenty that took longest, from the runner's report.
 slowest_tests() {

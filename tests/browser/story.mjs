@@ -22,8 +22,8 @@ import {
 
 const NAME = 'Family assistant';
 const TOKEN = '123456789:AAExampleExampleExampleExampleExample';
-/** A gateway boots for a quarter of a minute on two free cores. */
-const BOOT = { timeout: 150_000 };
+/** A gateway boots for a quarter of a minute on two free cores, and for minutes on busy ones. */
+const BOOT = { timeout: 400_000 };
 /** Until a page of OpenClaw's is connected: some megabytes of script. */
 const CONNECTED_MS = 60_000;
 

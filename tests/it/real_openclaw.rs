@@ -98,7 +98,7 @@ async fn an_older_release_from_its_build_to_an_update_and_back() {
     let target = format!("{repository}:local");
     let env = TestEnv::builder()
         .image(Image::Named(target.clone()))
-        .ready(180.0)
+        .ready(600.0)
         .set("CLAWDEPLOY_OPENCLAW_BASE_IMAGE", &settings::base_image())
         .build()
         .await;
@@ -174,7 +174,7 @@ async fn updated_and_back(env: &TestEnv, ann: &Client, id: &str) {
 /// An instance that is deleted while it boots is gone, however far it was.
 #[tokio::test]
 async fn a_gateway_that_is_deleted_while_it_boots() {
-    let env = TestEnv::builder().image(Image::Real).ready(180.0).build().await;
+    let env = TestEnv::builder().image(Image::Real).ready(600.0).build().await;
     let ann = env.user("ann").await;
     let made = ann.create("first").await;
     crate::support::wait_step(&env, &made.job, "wait_until_ready").await;

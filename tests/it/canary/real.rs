@@ -20,7 +20,7 @@ const BOOT: Duration = Duration::from_mins(4);
 async fn a_real_gateway_from_its_creation_to_its_end() {
     let arguments = Arguments::watch();
     let mut secrets = Secrets::default();
-    let env = TestEnv::builder().image(Image::Real).ready(180.0).workers(0).build().await;
+    let env = TestEnv::builder().image(Image::Real).ready(600.0).workers(0).build().await;
     let metrics = format!("127.0.0.1:{}", env.slot.api_port(2));
     env.add_worker(&WorkerOptions::default().set("CLAWDEPLOY_METRICS_LISTEN", &metrics)).await;
     let ann = env.user("ann").await;

@@ -11,7 +11,7 @@ const STRANGER: &str = "203.0.113.7";
 
 #[tokio::test]
 async fn a_browser_with_the_link_is_let_in_and_one_without_has_to_be_approved() {
-    let (env, nginx) = behind(TestEnv::builder().image(Image::Real).ready(180.0)).await;
+    let (env, nginx) = behind(TestEnv::builder().image(Image::Real).ready(600.0)).await;
     let ann = env.user("ann").await;
     let made = ann.create("first").await;
     booted(&env, &made).await;

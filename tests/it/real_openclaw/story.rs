@@ -16,7 +16,7 @@ use crate::{
 async fn from_the_sign_in_to_the_end_of_an_instance() {
     // A gateway whose channel cannot be reached takes all the time that it is given to stop.
     let (env, nginx) =
-        behind(TestEnv::builder().image(Image::Real).ready(180.0).set("CLAWDEPLOY_STOP_SECONDS", "8")).await;
+        behind(TestEnv::builder().image(Image::Real).ready(600.0).set("CLAWDEPLOY_STOP_SECONDS", "8")).await;
     account(&env, EMAIL).await;
     let resolve = format!("MAP *.{BASE_DOMAIN} 127.0.0.1, MAP {SITE} 127.0.0.1");
     let data = env.data_dir.display().to_string();
