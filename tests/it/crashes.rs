@@ -142,8 +142,14 @@ async fn provision_at(points: Vec<String>) {
 
 #[tokio::test]
 async fn provision_at_some_points() {
-    let [config, network, container] = ["write_config.between", "create_network.between", "create_container.between"];
-    provision_at(some([config, network, container, "start_container.between", "end.after"])).await;
+    let points = [
+        "write_config.between",
+        "create_network.between",
+        "create_container.between",
+        "start_container.between",
+        "end.after",
+    ];
+    provision_at(some(points)).await;
 }
 
 #[tokio::test]
@@ -183,9 +189,14 @@ async fn power_at(kind: &str, points: Vec<String>) {
 
 #[tokio::test]
 async fn start_at_some_points() {
-    let [reserve, create] = ["reserve_port.after", "create_container.between"];
-    power_at("start", some([reserve, create, "start_container.between", "wait_until_ready.between", "end.before"]))
-        .await;
+    let points = [
+        "reserve_port.after",
+        "create_container.between",
+        "start_container.between",
+        "wait_until_ready.between",
+        "end.before",
+    ];
+    power_at("start", some(points)).await;
 }
 
 #[tokio::test]
@@ -229,8 +240,14 @@ async fn delete_at(points: Vec<String>) {
 
 #[tokio::test]
 async fn delete_at_some_points() {
-    let [container, network] = ["remove_container.between", "remove_network.between"];
-    delete_at(some([container, network, "remove_directories.between", "remove_directories.after", "end.after"])).await;
+    let points = [
+        "remove_container.between",
+        "remove_network.between",
+        "remove_directories.between",
+        "remove_directories.after",
+        "end.after",
+    ];
+    delete_at(some(points)).await;
 }
 
 #[tokio::test]

@@ -105,9 +105,11 @@ impl Installation {
         self.secrets.lock().unwrap().push(secret.to_owned());
     }
 
-    /// Asks until `probe` has an answer, and panics after `within`.
+    /// Asks until `probe` has an answer, and panics where [`wait::poll`] gives up.
     pub async fn wait_for<T>(&self, what: &str, within: Duration, probe: impl AsyncFnMut() -> Option<T>) -> T {
-        wait::poll(within, probe).await.unwrap_or_else(|| panic!("waited {within:?} in vain for {what}"))
+        wait::poll(within, probe)
+            .await
+            .unwrap_or_else(|| panic!("waited {:?} in vain for {what}", within * wait::PATIENCE))
     }
 
     /// Waits until no job is open.

@@ -72,7 +72,8 @@ impl Process {
     /// Waits for its end.
     pub async fn ended_within(&self, limit: Duration) -> ExitStatus {
         let mut child = self.child.lock().await;
-        let waited = tokio::time::timeout(limit * wait::PATIENCE, child.wait()).await;
+        let limit = limit * wait::PATIENCE;
+        let waited = tokio::time::timeout(limit, child.wait()).await;
         let status = waited.unwrap_or_else(|_| panic!("{} did not end within {limit:?}\n{}", self.name, self.tail(40)));
         self.note(status.ok()).expect("the status of a child")
     }

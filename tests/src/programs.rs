@@ -62,24 +62,17 @@ pub fn workspace_root() -> &'static Path {
 /// Builds every program, as far as it is not there already.
 pub fn build() -> anyhow::Result<()> {
     std::fs::create_dir_all(dir())?;
-    cargo(&["-p", "clawdeploy-api", "-p", "clawdeploy-worker", "--bins"])?;
+    cargo(&[])?;
     keep("clawdeploy-api", Program::Api)?;
     keep("clawdeploy-worker", Program::PlainWorker)?;
-    // Both packages again: with one alone, features of their dependencies would differ, and each of those be compiled anew.
-    cargo(&[
-        "-p",
-        "clawdeploy-api",
-        "-p",
-        "clawdeploy-worker",
-        "--bins",
-        "--features",
-        "clawdeploy-worker/failpoints",
-    ])?;
+    cargo(&["--features", "clawdeploy-worker/failpoints"])?;
     keep("clawdeploy-worker", Program::Worker)?;
     fake_gateway()
 }
 
-fn cargo(what: &[&str]) -> anyhow::Result<()> {
+/// Builds the API and the worker. Always both: with one alone, features of their dependencies would differ, and each of those be
+/// compiled anew.
+fn cargo(features: &[&str]) -> anyhow::Result<()> {
     let profile_dir = profile_dir();
     let profile = match profile_dir.file_name().and_then(|name| name.to_str()) {
         Some("debug") | None => "dev",
@@ -88,14 +81,15 @@ fn cargo(what: &[&str]) -> anyhow::Result<()> {
     let target = profile_dir.parent().context("the target directory")?;
     let program = settings::variable("CARGO").unwrap_or_else(|| env!("CARGO").to_owned());
     let status = Command::new(program)
-        .args(["build", "--quiet", "--profile", profile])
+        .args(["build", "--quiet", "--package", "clawdeploy-api", "--package", "clawdeploy-worker", "--bins"])
+        .args(["--profile", profile])
         .arg("--target-dir")
         .arg(target)
-        .args(what)
+        .args(features)
         .current_dir(workspace_root())
         .status()
         .context("cargo could not be started")?;
-    ensure!(status.success(), "cargo build {} failed", what.join(" "));
+    ensure!(status.success(), "cargo build {} failed", features.join(" "));
     Ok(())
 }
 

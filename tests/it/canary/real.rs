@@ -65,7 +65,9 @@ async fn a_real_gateway_from_its_creation_to_its_end() {
     let client = clawdeploy_tests::http().build().unwrap();
     let metrics = client.get(format!("http://{metrics}/metrics")).send().await.unwrap().text().await.unwrap();
     killed(&env, id).await;
+    let port = port(&env, id).await;
     deleted(&env, id).await;
+    assert!(!listens(port).await);
 
     for (place, text) in [
         ("what waits in the database", waiting.as_str()),
