@@ -1,7 +1,7 @@
-//! Server-sent events: what happens to something, as it happens.
+//! Server-sent events.
 //!
-//! A stream asks the database twice a second: whichever worker writes, nothing is missed, and nothing depends on Redis.
-//! What is told is a [`Story`]; when it is asked, when it ends, and how many of them a person has are the same for all.
+//! A stream polls the database twice a second, so it misses nothing whichever worker writes, and does not depend on
+//! Redis. Each kind of stream implements [`EventSource`]; polling, the end, and the limit for each person are shared.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -27,38 +27,38 @@ use crate::{
 const POLL: Duration = Duration::from_millis(500);
 const PING: Duration = Duration::from_secs(15);
 
-/// A stream ends then, and its client comes back.
+/// After this time a stream ends, and its client reconnects.
 const LIFETIME: Duration = Duration::from_mins(15);
 
-/// How often it is looked whether the person may still hear it.
+/// Interval between checks that the person still has access.
 const RECHECK: Duration = Duration::from_millis(900);
 
-/// Streams that one person may have open.
+/// Maximum number of open streams of a person.
 const MAX_PER_PERSON: usize = 20;
 
 const LAST_EVENT_ID: &str = "last-event-id";
 
 pub mod live;
 
-/// Something that is told event by event. It knows how far it has told.
-pub trait Story: Send + 'static {
-    /// What there is to tell since it was asked last.
-    fn next(&mut self, app: &AppState) -> impl Future<Output = AppResult<Chapter>> + Send;
+/// Source of a stream's events. It remembers which of them it has returned.
+pub trait EventSource: Send + 'static {
+    /// Events since the last call.
+    fn next(&mut self, app: &AppState) -> impl Future<Output = AppResult<EventBatch>> + Send;
 }
 
-/// A part of a story.
+/// Some events of a source.
 #[derive(Debug, Default)]
-pub struct Chapter {
+pub struct EventBatch {
     pub events: Vec<Event>,
-    /// Nothing comes after it.
+    /// There are no further events.
     pub last: bool,
 }
 
-/// How many streams each person has open.
+/// Number of open streams of each person.
 #[derive(Debug, Clone, Default)]
 pub struct StreamSlots(Arc<Mutex<HashMap<UserId, usize>>>);
 
-/// One open stream; gives its slot back when it is dropped.
+/// The slot of an open stream, released when dropped.
 #[derive(Debug)]
 struct Slot {
     slots: StreamSlots,
@@ -89,13 +89,13 @@ impl Drop for Slot {
     }
 }
 
-/// Whether a client asks for a stream.
+/// Whether a client accepts a stream.
 pub fn is_wanted(headers: &HeaderMap) -> bool {
     let accepts = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     accepts.flat_map(|value| value.split(',')).any(|one| one.trim().starts_with("text/event-stream"))
 }
 
-/// The event after which a client that was cut off goes on.
+/// Id of the last event that a reconnecting client has received.
 pub fn last_event_id(headers: &HeaderMap) -> AppResult<Option<i64>> {
     let Some(value) = headers.get(LAST_EVENT_ID) else { return Ok(None) };
     let id = value.to_str().ok().and_then(|text| text.trim().parse().ok()).filter(|id: &i64| *id >= 0);
@@ -108,11 +108,11 @@ pub fn last_event_id(headers: &HeaderMap) -> AppResult<Option<i64>> {
     })
 }
 
-/// Tells a story to a person who may hear it.
-pub fn open<S: Story>(
+/// Streams a source to a person.
+pub fn open<S: EventSource>(
     app: AppState,
     who: &Principal,
-    story: S,
+    source: S,
 ) -> AppResult<Sse<impl Stream<Item = Result<Event, Infallible>> + use<S>>> {
     let slot = taken(&app, who.user.id)?;
     let mut ticks = interval(POLL);
@@ -120,11 +120,11 @@ pub fn open<S: Story>(
     let ends_at = Instant::now() + LIFETIME;
     let checked_at = Instant::now();
     let who = who.clone();
-    let feed = Feed { app, who, checked_at, story, ticks, ends_at, ready: VecDeque::new(), over: false, _slot: slot };
+    let feed = Feed { app, who, checked_at, source, ticks, ends_at, ready: VecDeque::new(), over: false, _slot: slot };
     Ok(Sse::new(stream::unfold(feed, Feed::next)).keep_alive(KeepAlive::new().interval(PING).text("ping")))
 }
 
-/// A slot for one more stream of a person's.
+/// Takes a slot for one more stream of a person.
 fn taken(app: &AppState, user: UserId) -> AppResult<Slot> {
     app.streams.take(user).ok_or_else(|| {
         let detail = format!("You already have {MAX_PER_PERSON} event streams open. Close one first.");
@@ -135,19 +135,19 @@ fn taken(app: &AppState, user: UserId) -> AppResult<Slot> {
 struct Feed<S> {
     app: AppState,
     who: Principal,
-    /// When it was last seen that the person still may hear it.
+    /// Time of the last check that the person still has access.
     checked_at: Instant,
-    story: S,
+    source: S,
     ticks: Interval,
     ends_at: Instant,
     ready: VecDeque<Event>,
-    /// Nothing comes after what is ready.
+    /// There are no events after those in `ready`.
     over: bool,
     _slot: Slot,
 }
 
-impl<S: Story> Feed<S> {
-    /// Why the person may not hear more: looked at every second.
+impl<S: EventSource> Feed<S> {
+    /// Checks the person's access about once a second. Returns why it has ended.
     async fn end_of_rights(&mut self) -> Option<&'static str> {
         if self.checked_at.elapsed() < RECHECK {
             return None;
@@ -180,13 +180,13 @@ impl<S: Story> Feed<S> {
                 tracing::info!(user = %self.who.user.id, end, "Ended an event stream");
                 return None;
             }
-            match self.story.next(&self.app).await {
-                Ok(Chapter { events, last }) => {
+            match self.source.next(&self.app).await {
+                Ok(EventBatch { events, last }) => {
                     self.ready.extend(events);
                     self.over = last;
                 }
                 Err(error) => {
-                    // The client comes back with Last-Event-ID, and misses nothing.
+                    // The client reconnects with Last-Event-ID and misses nothing.
                     tracing::warn!(error = chain(&error), "Ended an event stream");
                     return None;
                 }

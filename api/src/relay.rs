@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
-use clawdeploy_shared::inside::terminal::{FromServer, close, text};
+use clawdeploy_shared::rpc::terminal::{FromServer, close, text};
 use futures_util::{Sink, SinkExt as _, Stream, StreamExt as _};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tokio_tungstenite::tungstenite::{self, Message as WorkerMessage};
 use tokio_util::sync::CancellationToken;
 
-use crate::inside::socket::WorkerSocket;
+use crate::rpc::socket::WorkerSocket;
 
 /// Between two signs of life.
 const PING: Duration = Duration::from_secs(20);

@@ -1,4 +1,4 @@
-//! Every route, in one table. Method and path stand at the handler, so that the OpenAPI document cannot differ.
+//! All routes, in one table. Method and path are at the handler, so the OpenAPI document cannot differ from them.
 
 use axum::{
     Router,
@@ -22,7 +22,7 @@ use crate::{
 
 fn table() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(openapi::base())
-        // Everybody
+        // Public
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(auth::options::get_auth_options))
@@ -31,7 +31,7 @@ fn table() -> OpenApiRouter<AppState> {
         .routes(routes!(auth::oidc::start::start_oidc))
         .routes(routes!(auth::oidc::finish::finish_oidc))
         .routes(routes!(auth::invitation::accept_invitation))
-        // Whoever is signed in
+        // For signed-in people
         .routes(routes!(auth::logout::logout))
         .routes(routes!(me::get_me))
         .routes(routes!(me::password_change::change_password))
@@ -48,7 +48,7 @@ fn table() -> OpenApiRouter<AppState> {
             instances::edit::edit_instance,
             instances::delete::delete_instance
         ))
-        .routes(routes!(instances::usage::get_usage))
+        .routes(routes!(instances::usage::list::list_usage))
         .routes(routes!(instances::deleted::list_deleted_instances))
         .routes(routes!(instances::undelete::undelete_instance))
         .routes(routes!(instances::start::start_instance))
@@ -64,8 +64,8 @@ fn table() -> OpenApiRouter<AppState> {
         .routes(routes!(instances::devices::reject::reject_device))
         .routes(routes!(instances::devices::remove::remove_device))
         .routes(routes!(instances::logs::read_logs))
-        .routes(routes!(instances::stats::follow_stats))
-        .routes(routes!(instances::stats_history::get_stats_history))
+        .routes(routes!(instances::usage::follow::follow_usage))
+        .routes(routes!(instances::usage::history::get_usage_history))
         .routes(routes!(terminals::list::list_terminals, terminals::open::open_terminal))
         .routes(routes!(terminals::direct::open_terminal_directly))
         .routes(routes!(terminals::ticket::create_terminal_ticket))
@@ -74,7 +74,7 @@ fn table() -> OpenApiRouter<AppState> {
         .routes(routes!(jobs::cancel::cancel_job))
         .routes(routes!(jobs::events::list_job_events))
         .routes(routes!(jobs::build_log::follow_build_log))
-        // Administrators
+        // For administrators
         .routes(routes!(admin::users::list::list_users, admin::users::create::create_user))
         .routes(routes!(admin::users::edit::edit_user))
         .routes(routes!(admin::users::reset_password::reset_password))
@@ -83,7 +83,7 @@ fn table() -> OpenApiRouter<AppState> {
         .routes(routes!(admin::queues::pause::pause_queue))
         .routes(routes!(admin::queues::resume::resume_queue))
         .routes(routes!(admin::jobs::list::list_all_jobs))
-        .routes(routes!(admin::jobs::show::get_job_story, admin::jobs::drop::drop_job))
+        .routes(routes!(admin::jobs::show::get_admin_job, admin::jobs::drop::drop_job))
         .routes(routes!(admin::jobs::retry::retry_job))
         .routes(routes!(admin::jobs::cancel::cancel_any_job))
         .routes(routes!(admin::workers::list::list_workers))
@@ -105,9 +105,18 @@ fn table() -> OpenApiRouter<AppState> {
         ))
         .routes(routes!(admin::audit::list::list_audit))
         .routes(routes!(admin::audit::export::export_audit))
+        .merge(deprecated())
 }
 
-/// The document of the API, as it is served.
+/// Paths that were renamed. They are kept for one release.
+#[expect(deprecated, reason = "these handlers serve the former paths")]
+fn deprecated() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(instances::usage::follow::follow_stats))
+        .routes(routes!(instances::usage::history::get_stats_history))
+}
+
+/// The OpenAPI document that the API serves.
 pub fn document() -> OpenApi {
     openapi::complete(table().into_openapi())
 }
@@ -128,7 +137,7 @@ pub fn build_app(state: AppState) -> Router {
     middleware::around(router, proxies, own)
 }
 
-/// What no route has taken: a page or a file of the UI, or nothing.
+/// For paths without a route: a page or a file of the UI, or 404.
 async fn no_route(request: Request) -> Response {
     web::answer(&request).unwrap_or_else(|| {
         let detail = "There is nothing at this address. All addresses are listed at /api/docs/.";

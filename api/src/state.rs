@@ -20,9 +20,9 @@ use crate::{
     error::{AppError, AppResult},
     event_stream::StreamSlots,
     identity::Provider,
-    inside::Inside,
     middleware::{OwnOrigin, TrustedProxies},
     quota::QuotaArgs,
+    rpc::WorkerRpc,
 };
 
 /// The parts of a running API.
@@ -31,8 +31,8 @@ pub struct App {
     pub db: Db,
     pub doorbell: Doorbell,
     pub sealer: Sealer,
-    /// Calls workers, for what is inside of containers.
-    pub inside: Inside,
+    /// Calls workers, for what happens in containers.
+    pub rpc: WorkerRpc,
     /// How instances are reached, for links to their dashboards.
     pub routing: RoutingArgs,
     /// Hashes and checks passwords, a few at a time.
@@ -88,7 +88,7 @@ impl AppState {
         let doorbell = Doorbell::new(&config.redis).context("CLAWDEPLOY_REDIS_URL is not usable")?;
         let sealer = Sealer::from_file(&config.secrets.key_file)?;
         Ok(Self(Arc::new(App {
-            inside: Inside::new(db.clone(), sealer.tickets().clone())?,
+            rpc: WorkerRpc::new(db.clone(), sealer.call_key().clone())?,
             logins: Throttle::new(Attempts::new(&doorbell, db.clone())),
             db,
             doorbell,

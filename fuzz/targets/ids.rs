@@ -3,7 +3,7 @@
 
 use clawdeploy_shared::{
     ids::{InstanceId, JobId},
-    inside::{Address, DeviceId, PairingRequestId},
+    rpc::{Address, DeviceId, PairingRequestId},
     openclaw::{
         git_ref::GitRef,
         reference::ImageReference,

@@ -1,7 +1,7 @@
 //! What OpenClaw's command line prints in a tenant's container: bounded, and nothing in it means something elsewhere.
 #![no_main]
 
-use clawdeploy_shared::inside::PairedDevice;
+use clawdeploy_shared::rpc::PairedDevice;
 use clawdeploy_worker::rpc::fuzzing::{approved, bootstrap, devices};
 use libfuzzer_sys::fuzz_target;
 use secrecy::ExposeSecret as _;

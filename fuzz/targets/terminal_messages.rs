@@ -1,7 +1,7 @@
 //! What a browser says to a terminal, and what the API passes on of it: nonsense is nothing, and sizes are those of terminals.
 #![no_main]
 
-use clawdeploy_shared::inside::terminal::{AttachArguments, FromClient, OpenArguments, Size};
+use clawdeploy_shared::rpc::terminal::{AttachArguments, FromClient, OpenArguments, Size};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

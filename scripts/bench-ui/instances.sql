@@ -34,7 +34,7 @@ SELECT gen_random_uuid(), 'update', 'lifecycle', id, owner_id, owner_id, 'runnin
 FROM instances WHERE status = 'updating';
 
 -- A point a minute: the last hour, and the quarter of an hour for which somebody looks.
-INSERT INTO instance_stats (instance_id, at, cpu_ns, memory_bytes, memory_limit_bytes, network_rx_bytes, network_tx_bytes,
+INSERT INTO instance_usage (instance_id, at, cpu_ns, memory_bytes, memory_limit_bytes, network_rx_bytes, network_tx_bytes,
   disk_bytes, pids)
 SELECT id, date_trunc('minute', now()) + make_interval(mins => minute), (minute + 70) * 2e9 + sin(minute / 3.0) * 3e9,
   (420 + 60 * sin(minute / 9.0 + hashtext(id) % 10)) * 1024 * 1024, memory_mb * 1048576::bigint, (minute + 70) * 40000,

@@ -28,7 +28,7 @@ text_enum!(
         /// Return to the state before the last update.
         Rollback = "rollback",
         /// Change to new settings, with a snapshot.
-        Recreate = "recreate",
+        ApplySettings = "recreate",
         /// Update every instance, in waves.
         UpdateAll = "update_all",
         /// Restore an instance whose files were kept.
@@ -51,14 +51,14 @@ text_enum!(
 
 text_enum!(
     /// The only way a job can still end, once its steps are being undone.
-    Unwinding {
+    UndoOutcome {
         Failed = "failed",
         Cancelled = "cancelled",
     } else Unknown
 );
 
 text_enum!(
-    /// What an entry in a job's story tells.
+    /// What a job event records.
     JobEventKind {
         Accepted = "accepted",
         Claimed = "claimed",
@@ -107,7 +107,7 @@ impl JobKind {
 
     /// Whether the job replaces the container of an instance and keeps a snapshot.
     pub fn is_change(self) -> bool {
-        matches!(self, Self::Update | Self::Rollback | Self::Recreate)
+        matches!(self, Self::Update | Self::Rollback | Self::ApplySettings)
     }
 
     /// Retries for errors that may pass, such as a restarting engine or a port that is briefly taken.
@@ -116,7 +116,7 @@ impl JobKind {
             // Somebody is waiting for these: a clear failure within a minute is better than silence.
             Self::Provision | Self::Start | Self::Restart | Self::Restore => &[1, 2, 5, 10, 20],
             // The gateway is down in the meantime, so an error that does not pass quickly is rolled back.
-            Self::Update | Self::Rollback | Self::Recreate => &[1, 2, 4, 8],
+            Self::Update | Self::Rollback | Self::ApplySettings => &[1, 2, 4, 8],
             Self::UpdateAll => &[1, 2, 5, 10, 20, 30, 60],
             Self::Stop => &[1, 2, 5, 10, 20, 30],
             // After a failed delete nobody can do more than ask again, so it is retried for about ten minutes.
@@ -136,12 +136,12 @@ impl JobStatus {
     }
 }
 
-impl From<Unwinding> for JobStatus {
-    fn from(end: Unwinding) -> Self {
+impl From<UndoOutcome> for JobStatus {
+    fn from(end: UndoOutcome) -> Self {
         match end {
-            Unwinding::Failed => Self::Failed,
-            Unwinding::Cancelled => Self::Cancelled,
-            Unwinding::Unknown => Self::Unknown,
+            UndoOutcome::Failed => Self::Failed,
+            UndoOutcome::Cancelled => Self::Cancelled,
+            UndoOutcome::Unknown => Self::Unknown,
         }
     }
 }

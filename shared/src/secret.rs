@@ -1,6 +1,6 @@
-//! Encryption of secrets at rest: XChaCha20-Poly1305, bound to the secret's place.
+//! Encryption of secrets at rest: XChaCha20-Poly1305, bound to where the secret is stored.
 //!
-//! A sealed value has the form `v1.<key id>.<base64 of nonce and ciphertext>`. Its place (table, column, row) is
+//! A sealed value has the form `v1.<key id>.<base64 of nonce and ciphertext>`. Its context (table, column, row) is
 //! authenticated, so a value copied to another row cannot be opened there.
 //!
 //! The key file is a key ring with one key per line: the first seals, and all of them open. To rotate keys without
@@ -18,7 +18,7 @@ use rand::Rng as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 
-use crate::ticket::TicketKey;
+use crate::rpc::signature::CallKey;
 
 const VERSION: &str = "v1";
 const NONCE_BYTES: usize = 24;
@@ -44,15 +44,15 @@ pub enum SecretError {
     Unreadable,
 }
 
-/// The place where a secret is stored.
+/// Where a secret is stored: the associated data of its encryption, so that a sealed value is useless elsewhere.
 #[derive(Debug, Clone, Copy)]
-pub struct Place<'a> {
+pub struct SealContext<'a> {
     pub table: &'a str,
     pub column: &'a str,
     pub row: &'a str,
 }
 
-impl Place<'_> {
+impl SealContext<'_> {
     fn associated_data(&self) -> String {
         format!("{}|{}|{}", self.table, self.column, self.row)
     }
@@ -82,7 +82,7 @@ pub struct Sealer {
     active: Key,
     /// Further keys that open.
     others: Vec<Key>,
-    tickets: TicketKey,
+    call_key: CallKey,
 }
 
 impl fmt::Debug for Sealer {
@@ -122,24 +122,24 @@ impl Sealer {
     /// From keys, the sealing one first. `None` unless there is at least one and each is 32 bytes long.
     pub fn from_keys(keys: &[&[u8]]) -> Option<Self> {
         let mut ring = keys.iter().map(|key| Key::new(key)).collect::<Option<Vec<_>>>()?.into_iter();
-        Some(Self { active: ring.next()?, others: ring.collect(), tickets: TicketKey::derive_all(keys)? })
+        Some(Self { active: ring.next()?, others: ring.collect(), call_key: CallKey::derive_all(keys)? })
     }
 
     /// The key that signs the API's calls to workers, derived from the same keys.
-    pub fn tickets(&self) -> &TicketKey {
-        &self.tickets
+    pub fn call_key(&self) -> &CallKey {
+        &self.call_key
     }
 
-    pub fn seal(&self, secret: &SecretString, place: Place<'_>) -> Result<String, SecretError> {
+    pub fn seal(&self, secret: &SecretString, context: SealContext<'_>) -> Result<String, SecretError> {
         let mut nonce = [0_u8; NONCE_BYTES];
         rand::rng().fill_bytes(&mut nonce);
-        let aad = place.associated_data();
+        let aad = context.associated_data();
         let payload = Payload { msg: secret.expose_secret().as_bytes(), aad: aad.as_bytes() };
         let sealed = self.active.cipher.encrypt(&XNonce::from(nonce), payload).map_err(|_| SecretError::Unreadable)?;
         Ok(format!("{}{}", self.active_prefix(), BASE64.encode([&nonce[..], &sealed].concat())))
     }
 
-    pub fn open(&self, sealed: &str, place: Place<'_>) -> Result<SecretString, SecretError> {
+    pub fn open(&self, sealed: &str, context: SealContext<'_>) -> Result<SecretString, SecretError> {
         let mut parts = sealed.splitn(3, '.');
         let (Some(VERSION), Some(key_id), Some(body)) = (parts.next(), parts.next(), parts.next()) else {
             return Err(SecretError::Unreadable);
@@ -148,7 +148,7 @@ impl Sealer {
         let key = ring.find(|key| key.id == key_id).ok_or(SecretError::Unreadable)?;
         let body = BASE64.decode(body).map_err(|_| SecretError::Unreadable)?;
         let (nonce, ciphertext) = body.split_first_chunk::<NONCE_BYTES>().ok_or(SecretError::Unreadable)?;
-        let aad = place.associated_data();
+        let aad = context.associated_data();
         let opened = key
             .cipher
             .decrypt(&XNonce::from(*nonce), Payload { msg: ciphertext, aad: aad.as_bytes() })
@@ -162,12 +162,12 @@ impl Sealer {
     }
 
     /// The value sealed again, or `None` if the active key has already sealed it.
-    pub fn reseal(&self, sealed: &str, place: Place<'_>) -> Result<Option<String>, SecretError> {
-        let opened = self.open(sealed, place)?;
+    pub fn reseal(&self, sealed: &str, context: SealContext<'_>) -> Result<Option<String>, SecretError> {
+        let opened = self.open(sealed, context)?;
         if sealed.starts_with(&self.active_prefix()) {
             return Ok(None);
         }
-        self.seal(&opened, place).map(Some)
+        self.seal(&opened, context).map(Some)
     }
 }
 
@@ -175,7 +175,7 @@ impl Sealer {
 mod tests {
     use super::*;
 
-    const HERE: Place<'static> = Place { table: "instances", column: "api_key", row: "a" };
+    const HERE: SealContext<'static> = SealContext { table: "instances", column: "api_key", row: "a" };
 
     #[test]
     fn what_was_sealed_opens_in_its_place_only() {
@@ -183,7 +183,7 @@ mod tests {
         let sealed = sealer.seal(&"sk-secret".into(), HERE).unwrap();
         assert!(!sealed.contains("secret"));
         assert_eq!(sealer.open(&sealed, HERE).unwrap().expose_secret(), "sk-secret");
-        assert!(sealer.open(&sealed, Place { row: "b", ..HERE }).is_err());
+        assert!(sealer.open(&sealed, SealContext { row: "b", ..HERE }).is_err());
         assert!(Sealer::from_key(&[8; 32]).unwrap().open(&sealed, HERE).is_err());
         assert!(sealer.open("v1.x", HERE).is_err());
     }
@@ -208,7 +208,7 @@ mod tests {
         let after = Sealer::from_key(new).unwrap();
         assert_eq!(after.open(&anew, HERE).unwrap().expose_secret(), "sk-secret");
         assert!(after.reseal(&sealed, HERE).is_err());
-        assert!(both.reseal(&anew, Place { row: "b", ..HERE }).is_err(), "of another row");
+        assert!(both.reseal(&anew, SealContext { row: "b", ..HERE }).is_err(), "of another row");
     }
 
     #[test]

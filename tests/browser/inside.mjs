@@ -142,15 +142,15 @@ async function crash() {
 
 const chart = (name) => page.getByRole('img', { name });
 
-async function graphs() {
+async function usage() {
   // As it is in the first seconds of an instance's life.
-  const streams = /\/stats(\/history)?$/;
+  const streams = /\/usage(\/history)?$/;
   await page.route(streams, (route) =>
     route.request().url().endsWith('history') ? route.fulfill({ json: { points: [] } }) : route.abort(),
   );
-  await link('Graphs').click();
+  await link('Usage').click();
   await page.getByText('No data yet. Usage is recorded once a minute while the instance runs.').waitFor();
-  await look('graphs-empty');
+  await look('usage-empty');
   await page.unroute(streams);
   await page.reload();
   for (const name of [/^CPU: last [\d.]+%, at most/, /^Memory: last [\d.]+ [KM]B, at most/, /^Disk: last [\d.]+ [KM]?B/]) {
@@ -162,7 +162,7 @@ async function graphs() {
   await range.selectOption('24 hours');
   await page.getByText(/^(Mon|Tue|Wed|Thu|Fri|Sat|Sun)/).first().waitFor();
   await range.selectOption('6 hours');
-  await look('graphs');
+  await look('usage');
   await chart(/^Memory/).hover();
   await page.getByText('of 2 GB').waitFor({ state: 'detached' });
 }
@@ -196,10 +196,10 @@ async function stopped() {
   await status('Stopped').waitFor();
   await page.getByText('Start the instance to see its devices.').waitFor();
   await look('devices-stopped');
-  await link('Graphs').click();
+  await link('Usage').click();
   await page.getByText('The instance is not running, so no new data is recorded.').waitFor();
   await chart(/^CPU: last/).waitFor();
-  await look('graphs-stopped');
+  await look('usage-stopped');
   await link('Logs').click();
   await page.getByText('The instance is not running. This is its last output.').waitFor();
   await page.getByText('not running', { exact: true }).waitFor();
@@ -210,4 +210,4 @@ async function stopped() {
   await page.getByText('live', { exact: true }).waitFor();
 }
 
-await walk([instance, busy, following, searching, download, crash, graphs, devices, stopped]);
+await walk([instance, busy, following, searching, download, crash, usage, devices, stopped]);

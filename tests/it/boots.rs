@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clawdeploy_shared::{
     db::{
-        boot::{self, Ask, Turn},
+        boot::{self, Admission, Ask},
         lease::{self, Lease, LeaseError},
     },
     job::{JobKind, JobStatus},
@@ -18,7 +18,7 @@ const PERSON: Ask = Ask { slots: 1, by_system: false, at_once: false };
 const SYSTEM: Ask = Ask { by_system: true, ..PERSON };
 
 /// Asks; fails where the lease is lost.
-async fn ask(tables: &Tables, lease: &Lease, ask: Ask) -> Turn {
+async fn ask(tables: &Tables, lease: &Lease, ask: Ask) -> Admission {
     boot::ask(&mut tables.db.conn().await.unwrap(), lease, ask).await.unwrap()
 }
 
@@ -44,22 +44,26 @@ async fn claimed<const N: usize>(tables: &Tables, worker: &str, lease: Duration)
     leases.try_into().unwrap()
 }
 
-const fn waits(booting: i64, ahead: i64) -> Turn {
-    Turn::Waits { booting, ahead }
+const fn waits(booting: i64, ahead: i64) -> Admission {
+    Admission::Waits { booting, ahead }
 }
 
 #[tokio::test]
 async fn in_the_order_in_which_they_asked() {
     let tables = Tables::new().await;
     let [first, second, third] = claimed(&tables, "a", LONG).await;
-    assert_eq!(ask(&tables, &first, PERSON).await, Turn::Admitted);
+    assert_eq!(ask(&tables, &first, PERSON).await, Admission::Admitted);
     assert_eq!(ask(&tables, &second, PERSON).await, waits(1, 0));
     assert_eq!(ask(&tables, &third, PERSON).await, waits(1, 1));
-    assert_eq!(ask(&tables, &first, PERSON).await, Turn::Admitted, "it has its place");
+    assert_eq!(ask(&tables, &first, PERSON).await, Admission::Admitted, "it has its place");
     leave(&tables, &first).await;
     assert_eq!(ask(&tables, &third, PERSON).await, waits(0, 1), "however often it asks");
-    assert_eq!(ask(&tables, &second, PERSON).await, Turn::Admitted);
-    assert_eq!(ask(&tables, &third, Ask { slots: 2, ..PERSON }).await, Turn::Admitted, "as many as there are slots");
+    assert_eq!(ask(&tables, &second, PERSON).await, Admission::Admitted);
+    assert_eq!(
+        ask(&tables, &third, Ask { slots: 2, ..PERSON }).await,
+        Admission::Admitted,
+        "as many as there are slots"
+    );
     assert_eq!(booting(&tables).await, 2);
 }
 
@@ -67,17 +71,17 @@ async fn in_the_order_in_which_they_asked() {
 async fn people_come_first() {
     let tables = Tables::new().await;
     let [boots, system, person, late] = claimed(&tables, "a", LONG).await;
-    assert_eq!(ask(&tables, &boots, SYSTEM).await, Turn::Admitted);
+    assert_eq!(ask(&tables, &boots, SYSTEM).await, Admission::Admitted);
     assert_eq!(ask(&tables, &system, SYSTEM).await, waits(1, 0));
     assert_eq!(ask(&tables, &person, PERSON).await, waits(1, 0));
     assert_eq!(ask(&tables, &late, PERSON).await, waits(1, 1), "people among themselves as they came");
     leave(&tables, &boots).await;
     assert_eq!(ask(&tables, &system, SYSTEM).await, waits(0, 2));
-    assert_eq!(ask(&tables, &person, PERSON).await, Turn::Admitted);
+    assert_eq!(ask(&tables, &person, PERSON).await, Admission::Admitted);
     leave(&tables, &person).await;
-    assert_eq!(ask(&tables, &late, PERSON).await, Turn::Admitted);
+    assert_eq!(ask(&tables, &late, PERSON).await, Admission::Admitted);
     leave(&tables, &late).await;
-    assert_eq!(ask(&tables, &system, SYSTEM).await, Turn::Admitted);
+    assert_eq!(ask(&tables, &system, SYSTEM).await, Admission::Admitted);
 }
 
 /// What a lost worker held is free as soon as its job is taken back, a place as well as a turn.
@@ -85,7 +89,7 @@ async fn people_come_first() {
 async fn a_worker_that_dies_holds_no_place() {
     let tables = Tables::new().await;
     let [dead, dead_too] = claimed(&tables, "dead", SHORT).await;
-    assert_eq!(ask(&tables, &dead, PERSON).await, Turn::Admitted);
+    assert_eq!(ask(&tables, &dead, PERSON).await, Admission::Admitted);
     assert_eq!(ask(&tables, &dead_too, PERSON).await, waits(1, 0));
     tables.run_out().await;
     let late = boot::ask(&mut tables.db.conn().await.unwrap(), &dead_too, PERSON).await;
@@ -96,7 +100,7 @@ async fn a_worker_that_dies_holds_no_place() {
     // A claim takes the oldest: what was taken back goes on under another attempt, and asks anew.
     assert_eq!((next.job, next.attempt), (dead.job, 2));
     let again = tables.claim("b", LONG).await.unwrap();
-    assert_eq!(ask(&tables, &again, PERSON).await, Turn::Admitted);
+    assert_eq!(ask(&tables, &again, PERSON).await, Admission::Admitted);
     assert_eq!(ask(&tables, &next, PERSON).await, waits(1, 0), "its place of before is not its own any more");
     assert_ne!(again.job, next.job);
 }
@@ -106,11 +110,11 @@ async fn a_worker_that_dies_holds_no_place() {
 async fn a_job_that_has_ended_holds_no_place() {
     let tables = Tables::new().await;
     let [ended, next] = claimed(&tables, "a", LONG).await;
-    assert_eq!(ask(&tables, &ended, PERSON).await, Turn::Admitted);
+    assert_eq!(ask(&tables, &ended, PERSON).await, Admission::Admitted);
     let mut conn = tables.db.conn().await.unwrap();
     lease::finish(&mut conn, &ended, JobStatus::Succeeded, "Done").await.unwrap();
     drop(conn);
-    assert_eq!(ask(&tables, &next, PERSON).await, Turn::Admitted);
+    assert_eq!(ask(&tables, &next, PERSON).await, Admission::Admitted);
 }
 
 /// What runs already and what an undo brings back: others wait for it, and not the other way round.
@@ -118,8 +122,8 @@ async fn a_job_that_has_ended_holds_no_place() {
 async fn what_does_not_wait_counts() {
     let tables = Tables::new().await;
     let [first, at_once, waiting] = claimed(&tables, "a", LONG).await;
-    assert_eq!(ask(&tables, &first, PERSON).await, Turn::Admitted);
-    assert_eq!(ask(&tables, &at_once, Ask { at_once: true, ..SYSTEM }).await, Turn::Admitted);
+    assert_eq!(ask(&tables, &first, PERSON).await, Admission::Admitted);
+    assert_eq!(ask(&tables, &at_once, Ask { at_once: true, ..SYSTEM }).await, Admission::Admitted);
     assert_eq!(ask(&tables, &waiting, PERSON).await, waits(2, 0));
     leave(&tables, &first).await;
     assert_eq!(ask(&tables, &waiting, PERSON).await, waits(1, 0));
@@ -137,7 +141,7 @@ async fn what_boots_by_itself_takes_a_place() {
     assert_eq!(booting(&tables).await, 1, "one with a job counts by its job");
     assert_eq!(ask(&tables, &start, PERSON).await, waits(1, 0));
     execute(&tables, &format!("UPDATE instances SET status = 'running' WHERE id = '{by_itself}'")).await;
-    assert_eq!(ask(&tables, &start, PERSON).await, Turn::Admitted);
+    assert_eq!(ask(&tables, &start, PERSON).await, Admission::Admitted);
 }
 
 /// A gateway that never answers keeps nobody waiting, and still takes CPU from others.
@@ -145,12 +149,12 @@ async fn what_boots_by_itself_takes_a_place() {
 async fn a_place_is_not_for_ever() {
     let tables = Tables::new().await;
     let [slow, next] = claimed(&tables, "a", LONG).await;
-    assert_eq!(ask(&tables, &slow, PERSON).await, Turn::Admitted);
+    assert_eq!(ask(&tables, &slow, PERSON).await, Admission::Admitted);
     let aged = |seconds: u32| format!("UPDATE boots SET admitted_at = now() - interval '{seconds} seconds'");
     execute(&tables, &aged(50)).await;
     assert_eq!(ask(&tables, &next, PERSON).await, waits(1, 0));
     execute(&tables, &format!("{} WHERE admitted_at IS NOT NULL", aged(61))).await;
-    assert_eq!(ask(&tables, &next, PERSON).await, Turn::Admitted);
+    assert_eq!(ask(&tables, &next, PERSON).await, Admission::Admitted);
     assert_eq!(booting(&tables).await, 2);
 }
 
@@ -160,6 +164,6 @@ async fn the_last_place_is_given_once() {
     let tables = Tables::new().await;
     let leases: [Lease; 6] = claimed(&tables, "a", LONG).await;
     let asked = leases.iter().map(|lease| ask(&tables, lease, Ask { slots: 2, ..PERSON }));
-    let admitted = futures_util::future::join_all(asked).await.into_iter().filter(|turn| *turn == Turn::Admitted);
+    let admitted = futures_util::future::join_all(asked).await.into_iter().filter(|turn| *turn == Admission::Admitted);
     assert_eq!(admitted.count(), 2);
 }

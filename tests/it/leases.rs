@@ -12,7 +12,7 @@ use clawdeploy_shared::{
     },
     ids::{InstanceId, JobId, UserId},
     instance::{AiProvider, Channel, DesiredState, InstanceStatus},
-    job::{JobKind, JobStatus, Queue, Unwinding},
+    job::{JobKind, JobStatus, Queue, UndoOutcome},
 };
 use clawdeploy_tests::{
     database::{self, Scratch},
@@ -222,7 +222,7 @@ async fn crashes_are_counted_until_the_job_is_given_up() {
         assert_eq!(tables.reap().await, 1);
         let job = tables.found(id).await;
         assert_eq!((job.crashes, job.failures), (crash, 0));
-        let undoing = (crash >= 3).then_some(Unwinding::Failed);
+        let undoing = (crash >= 3).then_some(UndoOutcome::Failed);
         assert_eq!(job.unwinding_to, undoing, "after {crash} crashes");
         assert_eq!(job.status, if crash < 6 { JobStatus::Queued } else { JobStatus::Failed });
     }
@@ -238,10 +238,10 @@ async fn the_first_decision_to_undo_stands() {
     let lease = tables.claim("a", LONG).await.unwrap();
     let mut conn = tables.db.conn().await.unwrap();
     let fault = |code| Some(Fault { code, message: "m" });
-    lease::begin_undo(&mut conn, &lease, Unwinding::Failed, fault("first")).await.unwrap();
-    lease::begin_undo(&mut conn, &lease, Unwinding::Cancelled, fault("second")).await.unwrap();
+    lease::begin_undo(&mut conn, &lease, UndoOutcome::Failed, fault("first")).await.unwrap();
+    lease::begin_undo(&mut conn, &lease, UndoOutcome::Cancelled, fault("second")).await.unwrap();
     let job = tables.found(id).await;
-    assert_eq!((job.unwinding_to, job.error_code.as_deref()), (Some(Unwinding::Failed), Some("first")));
+    assert_eq!((job.unwinding_to, job.error_code.as_deref()), (Some(UndoOutcome::Failed), Some("first")));
 }
 
 /// What is handed back is due at once and nobody's fault; what failed comes back later.

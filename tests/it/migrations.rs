@@ -27,7 +27,8 @@ async fn everything(conn: &mut AsyncPgConnection) -> Vec<String> {
     let mut all = lines(
         conn,
         "SELECT concat_ws(' ', table_name, column_name, udt_name, is_nullable, column_default, is_identity) AS line \
-         FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1",
+         FROM information_schema.columns WHERE table_schema = 'public' \
+        AND table_name NOT IN (SELECT table_name FROM information_schema.views WHERE table_schema = 'public') ORDER BY 1",
     )
     .await;
     let constraints = "SELECT concat_ws(' ', conrelid::regclass, conname, pg_get_constraintdef(oid)) AS line \
@@ -80,7 +81,8 @@ fn postgres_type(kind: &str) -> String {
 async fn schema_rs_is_what_the_migrations_make() {
     let scratch = Scratch::migrated().await;
     let sql = "SELECT concat_ws(' ', table_name, column_name, udt_name || CASE is_nullable WHEN 'YES' THEN '?' ELSE '' END) AS line \
-        FROM information_schema.columns WHERE table_schema = 'public' ORDER BY table_name, ordinal_position";
+        FROM information_schema.columns WHERE table_schema = 'public' \
+        AND table_name NOT IN (SELECT table_name FROM information_schema.views WHERE table_schema = 'public') ORDER BY table_name, ordinal_position";
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for line in lines(&mut scratch.connect().await, sql).await {
         let (table, column) = line.split_once(' ').unwrap();

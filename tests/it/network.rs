@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeSet, process::Stdio, time::Duration};
 
-use clawdeploy_shared::{db::worker, inside::Address};
+use clawdeploy_shared::{db::worker, rpc::Address};
 use clawdeploy_tests::{TestEnv, docker, firewall::Firewall, settings};
 use tokio::{
     net::TcpListener,

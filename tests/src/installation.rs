@@ -5,7 +5,7 @@ use std::{path::Path, sync::Mutex, time::Duration};
 use clawdeploy_shared::{
     db::{
         Db, DbError, Scope,
-        instance::{self, InstanceFilter, places},
+        instance::{self, InstanceFilter, seal_context},
     },
     secret::Sealer,
 };
@@ -158,7 +158,7 @@ impl Installation {
         secrets.push(CANARY.to_owned());
         let (mut conn, all) = (self.db.conn().await.unwrap(), InstanceFilter::default());
         for (instance, _) in instance::list(&mut conn, Scope::Everything, &all, None, 1000).await.unwrap() {
-            let place = places::gateway_token(&instance.id);
+            let place = seal_context::gateway_token(&instance.id);
             secrets.push(sealer.open(&instance.gateway_token_sealed, place).unwrap().expose_secret().to_owned());
         }
         let told = "SELECT message FROM job_events UNION ALL SELECT error_message FROM jobs UNION ALL SELECT payload::text FROM jobs \

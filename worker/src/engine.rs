@@ -18,13 +18,13 @@ pub mod completion;
 pub mod dispatch;
 pub mod doorbell;
 mod end;
+mod entries;
 mod forward;
 mod gauges;
 pub mod heartbeat;
 pub mod prune;
 pub mod reaper;
 pub mod runner;
-mod story;
 mod undo;
 
 /// Limits a query. Without it, a dead connection would block for as long as the kernel keeps it.

@@ -6,11 +6,11 @@ use clawdeploy_shared::{instance::InstanceStatus, job::JobKind};
 
 use crate::steps::{Step, Undo};
 
+mod change;
 mod delete;
 mod noop;
 mod provision;
 mod rebuild_image;
-mod recreate;
 mod restart;
 mod restore;
 mod start;
@@ -79,8 +79,8 @@ pub fn plan(kind: JobKind) -> &'static Plan {
         JobKind::Restart => &restart::PLAN,
         JobKind::Delete => &delete::PLAN,
         JobKind::RebuildImage => &rebuild_image::PLAN,
-        JobKind::Update | JobKind::Recreate => &recreate::PLAN,
-        JobKind::Rollback => &recreate::ROLLBACK,
+        JobKind::Update | JobKind::ApplySettings => &change::PLAN,
+        JobKind::Rollback => &change::ROLLBACK,
         JobKind::UpdateAll => &update_all::PLAN,
         JobKind::Restore => &restore::PLAN,
         // `lease::claim` only claims kinds that this version knows, so it never claims `Unknown`.

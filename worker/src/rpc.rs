@@ -2,12 +2,12 @@
 //!
 //! - It listens on loopback, a private address or a socket ([`listen`]), never publicly. The API finds the address in
 //!   the worker's row.
-//! - Every request carries a [ticket](clawdeploy_shared::ticket) for exactly this call. Without one it reveals nothing,
+//! - Every request carries a [signature](clawdeploy_shared::rpc::signature) for exactly this call. Without one it reveals nothing,
 //!   not even whether the path exists.
 //! - The container is found by the labels of the deployment and the instance, so nothing else can be reached.
 //! - Commands run through [`openclaw`]: fixed arguments, limited concurrency ([`runs`]), bounded time and output. A
 //!   command continues when the API disconnects, because it continues in the container anyway.
-//! - Each verb is a module. Its arguments and results are in `clawdeploy_shared::inside`.
+//! - Each verb is a module. Its arguments and results are in `clawdeploy_shared::rpc`.
 //! - While the worker drains or stands by, new calls are refused, and running ones get the grace period.
 
 use std::{io, time::Duration};
@@ -23,9 +23,9 @@ use axum::{
 };
 use clawdeploy_shared::{
     ids::InstanceId,
-    inside::{Address, RefusalCode, Verb},
+    rpc::signature::Call,
+    rpc::{Address, RefusalCode, Verb},
     telemetry::chain,
-    ticket::Errand,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{task::JoinHandle, time::timeout};
@@ -47,9 +47,9 @@ mod refusal;
 mod reject_device;
 mod remove_device;
 mod runs;
-mod stats;
 mod stream;
 mod terminal;
+mod usage;
 
 /// Largest body: arguments are a few ids.
 const BODY_CAP: usize = 16 * 1024;
@@ -92,7 +92,7 @@ impl Endpoint {
 async fn serve(listener: Listener, rpc: Rpc) {
     let (draining, tasks) = (rpc.env.draining.clone(), rpc.tasks.clone());
     let router = Router::new()
-        .route("/v1/instances/{instance}/{verb}", post(errand).get(terminal::attach))
+        .route("/v1/instances/{instance}/{verb}", post(call).get(terminal::attach))
         .fallback(async || Refused::unauthorized())
         .with_state(rpc);
     let served = match listener {
@@ -116,7 +116,7 @@ async fn serve(listener: Listener, rpc: Rpc) {
     tasks.wait().await;
 }
 
-async fn errand(State(rpc): State<Rpc>, params: RawPathParams, headers: HeaderMap, body: Body) -> Response {
+async fn call(State(rpc): State<Rpc>, params: RawPathParams, headers: HeaderMap, body: Body) -> Response {
     let Ok(Ok(arguments)) = timeout(BODY_LIMIT, to_bytes(body, BODY_CAP)).await else {
         return Refused::unauthorized().into_response();
     };
@@ -154,13 +154,13 @@ fn turned_away(env: &Env) -> Option<Refused> {
     }
 }
 
-/// The call, if its ticket is valid for it.
+/// The call, if its signature is valid for it.
 fn admitted(rpc: &Rpc, params: &RawPathParams, headers: &HeaderMap, arguments: &[u8]) -> Option<(InstanceId, Verb)> {
     let param = |name: &str| params.iter().find(|(key, _)| *key == name).map(|(_, value)| value);
     let (instance, verb) = (param("instance")?.parse().ok()?, param("verb")?.parse().ok()?);
-    let ticket = headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")?;
-    let errand = Errand { worker: &rpc.env.worker, instance: &instance, verb, arguments };
-    rpc.env.sealer.tickets().admits(ticket, errand).then_some((instance, verb))
+    let signature = headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")?;
+    let call = Call { worker: &rpc.env.worker, instance: &instance, verb, arguments };
+    rpc.env.sealer.call_key().verify(signature, call).then_some((instance, verb))
 }
 
 async fn carry_out(rpc: &Rpc, instance: &InstanceId, verb: Verb, arguments: &Bytes) -> Result<Response, Refused> {
@@ -168,7 +168,7 @@ async fn carry_out(rpc: &Rpc, instance: &InstanceId, verb: Verb, arguments: &Byt
     match verb {
         Verb::OpenTerminal => return answer(terminal::open(rpc, instance, read(arguments)?).await?),
         Verb::Logs => return logs::answer(rpc, instance, read(arguments)?).await,
-        Verb::Stats => return stats::answer(rpc, instance).await,
+        Verb::Usage => return usage::answer(rpc, instance).await,
         _ => {}
     }
     let container = container::running(&rpc.env.runtime, instance).await?;
@@ -180,7 +180,7 @@ async fn carry_out(rpc: &Rpc, instance: &InstanceId, verb: Verb, arguments: &Byt
         Verb::RejectDevice => answer(reject_device::run(&gateway, read(arguments)?).await?),
         Verb::RemoveDevice => answer(remove_device::run(&gateway, read(arguments)?).await?),
         // These are not called this way.
-        Verb::OpenTerminal | Verb::AttachTerminal | Verb::Logs | Verb::Stats => Err(Refused::unauthorized()),
+        Verb::OpenTerminal | Verb::AttachTerminal | Verb::Logs | Verb::Usage => Err(Refused::unauthorized()),
     }
 }
 

@@ -17,8 +17,8 @@ use std::{
 
 use clawdeploy_shared::{
     ids::InstanceId,
-    inside::usage::{LogArguments, LogLine},
     ports::ProbePlace,
+    rpc::usage::{LogArguments, LogLine},
 };
 use futures_util::{StreamExt as _, stream::BoxStream};
 

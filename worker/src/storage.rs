@@ -12,7 +12,7 @@
 //!       files/              the instance's directory, as it was
 //!       snapshots/          its snapshots, as they were
 //!   {id}/                   0700 root   nobody but the engine gets past this one
-//!     instance.json         0600 root   what the instance's row holds: its story, should the database lose it
+//!     instance.json         0600 root   what the instance's row holds, in case the database loses it
 //!     .made-by              0600 root   the job that made this directory
 //!     config/               0700 1000   mounted at /home/node/.openclaw
 //!     config.restoring/     0700 root   a copy of a snapshot that is to become `config`

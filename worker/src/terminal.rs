@@ -4,8 +4,8 @@
 //! for a minute, in which the browser may reconnect and find everything as it was. It ends with its worker, because the
 //! engine cannot attach to a running command again.
 //!
-//! - [`shell`] is the program in it, [`reaper`] ends that program in every case.
-//! - [`ring`] keeps its last output, [`client`] is the attached WebSocket, [`clocks`] keeps its timers.
+//! - [`shell`] is the program in it, [`supervisor`] ends that program in every case.
+//! - [`replay`] keeps its last output, [`client`] is the attached WebSocket, [`clocks`] keeps its timers.
 //! - [`watch`] reads from the database which terminals to end and who may no longer use one, and cleans up after
 //!   vanished workers.
 //!
@@ -22,7 +22,7 @@ use axum::extract::ws::WebSocket;
 use clawdeploy_shared::{
     db::{Db, terminal},
     ids::{InstanceId, TerminalId},
-    inside::terminal::{OpenArguments, TerminalEnd},
+    rpc::terminal::{OpenArguments, TerminalEnd},
     telemetry::chain,
 };
 use tokio::{
@@ -33,9 +33,9 @@ use tokio_util::task::TaskTracker;
 
 pub use self::shell::OpenError;
 use self::{
-    reaper::Reapers,
     session::{Order, Outcome, Session},
     shell::Shell,
+    supervisor::Supervisors,
 };
 use crate::{
     config::{TerminalArgs, TerminalLimits},
@@ -46,10 +46,10 @@ mod client;
 mod clocks;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
-mod reaper;
-mod ring;
+mod replay;
 mod session;
 mod shell;
+mod supervisor;
 pub mod watch;
 
 /// Most orders that wait for a session.
@@ -72,7 +72,7 @@ struct Inner {
     worker: Arc<str>,
     limits: TerminalLimits,
     room: Arc<Semaphore>,
-    reapers: Reapers,
+    supervisors: Supervisors,
     held: Mutex<HashMap<TerminalId, Held>>,
     tasks: TaskTracker,
 }
@@ -87,7 +87,7 @@ struct Held {
 impl Terminals {
     pub fn new(runtime: Runtime, db: Db, worker: Arc<str>, config: &TerminalArgs) -> Self {
         Self(Arc::new(Inner {
-            reapers: Reapers::new(runtime.clone()),
+            supervisors: Supervisors::new(runtime.clone()),
             runtime,
             db,
             worker,
@@ -107,12 +107,12 @@ impl Terminals {
     ) -> Result<(), OpenError> {
         let room = Arc::clone(&self.0.room).try_acquire_owned().map_err(|_| OpenError::Full)?;
         let began = Instant::now();
-        self.0.reapers.enter(container).await?;
-        let opened = Shell::open(&self.0.runtime, &self.0.reapers, container, arguments).await;
+        self.0.supervisors.enter(container).await?;
+        let opened = Shell::open(&self.0.runtime, &self.0.supervisors, container, arguments).await;
         let (opened, pid) = match opened {
             Ok(opened) => opened,
             Err(error) => {
-                self.0.reapers.leave(container, None).await;
+                self.0.supervisors.leave(container, None).await;
                 return Err(error);
             }
         };
@@ -125,7 +125,7 @@ impl Terminals {
         let session = Session::new(opened, self.0.limits);
         self.0.tasks.spawn(async move {
             let outcome = session.run(received).await;
-            terminals.0.reapers.leave(&container, Some(pid)).await;
+            terminals.0.supervisors.leave(&container, Some(pid)).await;
             terminals.held().remove(&id);
             drop(room);
             terminals.note(id, outcome).await;

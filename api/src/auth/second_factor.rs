@@ -32,7 +32,7 @@ pub async fn prove(conn: &mut Conn, sealer: &Sealer, user: UserId, code: Option<
     let Some(code) = code.map(|code| normal(code.expose_secret())).filter(|code| !code.is_empty()) else {
         return Ok(Proof::Missing);
     };
-    let secret = sealer.open(&sealed, second_factor::place(&user.to_string())).map_err(AppError::internal)?;
+    let secret = sealer.open(&sealed, second_factor::seal_context(&user.to_string())).map_err(AppError::internal)?;
     let right = match totp::step_of(&secret, &code, Utc::now().timestamp()) {
         Some(step) => second_factor::use_step(conn, user, step).await?,
         None => second_factor::use_recovery_code(conn, user, &token_hash(&code)).await?,

@@ -48,13 +48,10 @@ pub(crate) mod running;
 mod settings;
 pub mod show;
 pub mod start;
-pub mod stats;
-pub mod stats_history;
 pub mod stop;
 pub mod undelete;
 pub mod update;
 pub mod usage;
-pub mod usage_query;
 
 pub use self::change::refuse_stuck;
 

@@ -6,7 +6,7 @@
 use clawdeploy_shared::{
     db::terminal,
     ids::TerminalId,
-    inside::terminal::TerminalCommand,
+    rpc::terminal::TerminalCommand,
     token::{session_token, token_hash},
 };
 use secrecy::ExposeSecret as _;

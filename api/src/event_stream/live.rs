@@ -1,4 +1,4 @@
-//! Streams of what a worker says, for as long as their listener may hear it.
+//! Streams of values from a worker, as long as the person has access.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -12,13 +12,13 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
 
 use super::{LIFETIME, PING, Slot, taken};
-use crate::{auth::Principal, error::AppResult, inside::stream::Values, state::AppState};
+use crate::{auth::Principal, error::AppResult, rpc::stream::Values, state::AppState};
 
-/// Between two looks whether the listener may go on.
+/// Interval between checks that the person still has access.
 const CHECK: Duration = Duration::from_secs(1);
 
-/// What a worker says of an instance, and who listens. It ends within two seconds when that person is suspended, signed out, or has
-/// lost the instance.
+/// A worker's values for an instance and the person who receives them. Ends within two seconds after the person was
+/// suspended, signed out, or lost the instance.
 #[derive(Debug)]
 pub struct Live {
     app: AppState,
@@ -41,7 +41,7 @@ impl Live {
         Ok(Self { app, values, who, instance, checks, ends_at, over: false, _slot: slot })
     }
 
-    /// The next value; `None`: it is over, and [`Self::is_complete`] says whether the worker has said all.
+    /// The next value. `None`: the stream has ended; [`Self::is_complete`] says whether the worker has sent everything.
     pub async fn next<T: DeserializeOwned>(&mut self) -> Option<T> {
         loop {
             tokio::select! {
@@ -60,7 +60,7 @@ impl Live {
         }
     }
 
-    /// Whether there is nothing more to come.
+    /// Whether the worker has sent everything.
     pub fn is_complete(&self) -> bool {
         self.over
     }
@@ -71,7 +71,7 @@ impl Live {
             Ok::<_, DbError>(owns && self.who.still_holds(conn).await?)
         });
         let asked = asked.await;
-        // While the database is away nobody can be suspended either.
+        // While the database is down, nobody can be suspended either.
         asked.unwrap_or(true)
     }
 
@@ -87,7 +87,7 @@ impl Live {
             }
             match live.next::<T>().await {
                 Some(value) => Some((Ok(event(&value)), (live, event, false))),
-                // Whoever is cut off otherwise comes back.
+                // After any other end, the client reconnects.
                 None if live.is_complete() => Some((Ok(Event::default().event("end").data("{}")), (live, event, true))),
                 None => None,
             }

@@ -10,18 +10,18 @@ use axum::{
 
 use crate::{
     error::{AppError, ErrorCode},
-    inside,
+    rpc,
 };
 
 const DEADLINE: Duration = Duration::from_secs(30);
 /// For what waits for a command in a container; below the minute that most proxies wait.
-const INSIDE_DEADLINE: Duration = Duration::from_secs(inside::LIMIT.as_secs() + 3);
+const RPC_DEADLINE: Duration = Duration::from_secs(rpc::LIMIT.as_secs() + 3);
 
 pub(super) async fn deadline(request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    let inside =
+    let calls_worker =
         path.starts_with("/api/instances/") && (path.ends_with("/dashboard-link") || path.contains("/devices"));
-    tokio::time::timeout(if inside { INSIDE_DEADLINE } else { DEADLINE }, next.run(request)).await.unwrap_or_else(
+    tokio::time::timeout(if calls_worker { RPC_DEADLINE } else { DEADLINE }, next.run(request)).await.unwrap_or_else(
         |_| {
             let detail = "The request took too long. It may still be carried out; check before you try again.";
             AppError::new(ErrorCode::TimedOut, detail).into_response()

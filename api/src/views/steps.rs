@@ -1,4 +1,4 @@
-//! The steps of a job, told from its story.
+//! The steps of a job, derived from its events.
 //!
 //! A worker writes down when a step begins and how it ends. Whatever was begun and not ended when the job went back to
 //! its queue (a retry, a worker that vanished or shut down) is to be done again; whatever is still open when the job is
@@ -38,9 +38,9 @@ pub struct Step {
 }
 
 /// The steps of a job that is in `status`, in the order in which they were first begun.
-pub(super) fn steps(story: &[JobEvent], status: JobStatus) -> Vec<Step> {
+pub(super) fn steps(events: &[JobEvent], status: JobStatus) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
-    for event in story {
+    for event in events {
         match event.kind {
             JobEventKind::StepStarted => put(&mut steps, event, StepStatus::Running),
             JobEventKind::StepDone => put(&mut steps, event, StepStatus::Done),
@@ -100,7 +100,7 @@ mod tests {
 
     use super::*;
 
-    fn story(entries: &[(JobEventKind, Option<&str>)]) -> Vec<JobEvent> {
+    fn events_of(entries: &[(JobEventKind, Option<&str>)]) -> Vec<JobEvent> {
         let event = |(id, (kind, step)): (i64, &(JobEventKind, Option<&str>))| JobEvent {
             id,
             job_id: JobId::generate(),
@@ -116,12 +116,12 @@ mod tests {
     }
 
     fn told(entries: &[(JobEventKind, Option<&str>)], status: JobStatus) -> String {
-        let steps = steps(&story(entries), status);
+        let steps = steps(&events_of(entries), status);
         steps.iter().map(|s| format!("{} {}", s.name, s.status)).collect::<Vec<_>>().join(", ")
     }
 
     #[test]
-    fn the_story_tells_the_steps() {
+    fn events_give_the_steps() {
         use JobEventKind::*;
         use JobStatus::{Cancelled, Failed, Queued, Running, Succeeded};
         let begun = [
@@ -149,8 +149,8 @@ mod tests {
     fn a_step_tells_when_its_last_try_began_and_how_long_it_took() {
         use JobEventKind::{Retry, StepDone, StepFailed, StepStarted};
         let a = Some("a");
-        let story = story(&[(StepStarted, a), (StepFailed, a), (Retry, None), (StepStarted, a), (StepDone, a)]);
-        let [step] = &steps(&story, JobStatus::Running)[..] else { panic!("one step") };
+        let events = events_of(&[(StepStarted, a), (StepFailed, a), (Retry, None), (StepStarted, a), (StepDone, a)]);
+        let [step] = &steps(&events, JobStatus::Running)[..] else { panic!("one step") };
         assert_eq!((step.started_at, step.duration_ms), (DateTime::from_timestamp(4, 0), Some(50)));
     }
 }

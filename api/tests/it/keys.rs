@@ -2,7 +2,7 @@
 
 use clawdeploy_shared::{
     db::reseal::{self, Column},
-    secret::{Place, Sealer},
+    secret::{SealContext, Sealer},
 };
 
 use crate::support::TestApi;
@@ -31,20 +31,20 @@ async fn a_column_is_sealed_anew() {
     env.execute("CREATE TABLE things (id int PRIMARY KEY, thing_sealed text)").await;
     for id in 0..450 {
         let row = id.to_string();
-        let place = Place { table: "things", column: "thing", row: &row };
-        let sealed = before.seal(&format!("thing {id}").into(), place).unwrap();
+        let context = SealContext { table: "things", column: "thing", row: &row };
+        let sealed = before.seal(&format!("thing {id}").into(), context).unwrap();
         env.execute(&format!("INSERT INTO things VALUES ({id}, '{sealed}')")).await;
     }
     env.execute("UPDATE things SET thing_sealed = NULL WHERE id = 7").await;
     env.execute("UPDATE things SET thing_sealed = 'v1.00000000.AAAA' WHERE id = 8").await;
-    let things = Column { table: "things", place: "thing", name: "thing_sealed" };
+    let things = Column { table: "things", context: "thing", name: "thing_sealed" };
     let mut conn = env.db.conn().await.unwrap();
     assert_eq!(reseal::column(&mut conn, &both, things).await.unwrap(), (448, vec!["8".to_owned()]));
     assert_eq!(reseal::column(&mut conn, &both, things).await.unwrap(), (0, vec!["8".to_owned()]));
     let after = Sealer::from_key(new).unwrap();
     let sealed = env.row("SELECT thing_sealed FROM things WHERE id = 449").await;
-    let place = Place { table: "things", column: "thing", row: "449" };
-    let opened = after.open(sealed["thing_sealed"].as_str().unwrap(), place).unwrap();
+    let context = SealContext { table: "things", column: "thing", row: "449" };
+    let opened = after.open(sealed["thing_sealed"].as_str().unwrap(), context).unwrap();
     assert_eq!(secrecy::ExposeSecret::expose_secret(&opened), "thing 449");
     drop(conn);
     env.finish().await;

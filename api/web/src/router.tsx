@@ -101,8 +101,16 @@ const instanceParts = [
   }),
   createRoute({
     getParentRoute: () => instanceRoute,
+    path: '/usage',
+    component: lazyRouteComponent(() => import('@/pages/instance/usage'), 'Usage'),
+  }),
+  // Its former address, for bookmarks.
+  createRoute({
+    getParentRoute: () => instanceRoute,
     path: '/graphs',
-    component: lazyRouteComponent(() => import('@/pages/instance/graphs'), 'Graphs'),
+    beforeLoad: ({ params }) => {
+      throw redirect({ to: '/instances/$id/usage', params, replace: true });
+    },
   }),
   createRoute({
     getParentRoute: () => instanceRoute,

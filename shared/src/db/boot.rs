@@ -22,7 +22,7 @@ const SLOT_SECONDS: f64 = 60.0;
 
 /// Answer to a request for a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Turn {
+pub enum Admission {
     Admitted,
     Waits {
         /// Gateways that boot now.
@@ -54,7 +54,7 @@ struct Now {
 }
 
 /// Requests a slot to boot. A job that has to wait asks again and keeps its turn.
-pub async fn ask(conn: &mut Conn, lease: &Lease, ask: Ask) -> Result<Turn, LeaseError> {
+pub async fn ask(conn: &mut Conn, lease: &Lease, ask: Ask) -> Result<Admission, LeaseError> {
     // Not `fenced`: that would lock the job's row, and renewals would wait for other requests.
     conn.transaction::<_, LeaseError, _>(async |conn| {
         diesel::sql_query("SELECT pg_advisory_xact_lock($1)").bind::<sql_types::Int8, _>(LOCK).execute(conn).await?;
@@ -90,14 +90,14 @@ pub async fn ask(conn: &mut Conn, lease: &Lease, ask: Ask) -> Result<Turn, Lease
         .await?;
         if !now.admitted {
             if !ask.at_once && now.booting + now.ahead >= ask.slots {
-                return Ok(Turn::Waits { booting: now.booting, ahead: now.ahead });
+                return Ok(Admission::Waits { booting: now.booting, ahead: now.ahead });
             }
             diesel::update(boots::table.find(lease.job))
                 .set(boots::admitted_at.eq(diesel::dsl::now))
                 .execute(conn)
                 .await?;
         }
-        Ok(Turn::Admitted)
+        Ok(Admission::Admitted)
     })
     .await
 }

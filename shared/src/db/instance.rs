@@ -15,7 +15,7 @@ use super::{
 use crate::{
     ids::{InstanceId, UserId},
     instance::{AiProvider, Channel, DesiredState, InstanceStatus},
-    secret::Place,
+    secret::SealContext,
     text::lower,
 };
 
@@ -128,21 +128,21 @@ pub struct NewInstance<'a> {
     pub cpu_millis: i32,
 }
 
-/// The place of each secret of an instance, for sealing.
-pub mod places {
-    use super::{InstanceId, Place};
+/// The seal context of each secret of an instance.
+pub mod seal_context {
+    use super::{InstanceId, SealContext};
 
-    pub fn bot_token(id: &InstanceId) -> Place<'_> {
-        Place { table: "instances", column: "bot_token", row: id.as_str() }
+    pub fn bot_token(id: &InstanceId) -> SealContext<'_> {
+        SealContext { table: "instances", column: "bot_token", row: id.as_str() }
     }
 
-    pub fn api_key(id: &InstanceId) -> Place<'_> {
-        Place { table: "instances", column: "api_key", row: id.as_str() }
+    pub fn api_key(id: &InstanceId) -> SealContext<'_> {
+        SealContext { table: "instances", column: "api_key", row: id.as_str() }
     }
 
     /// `column` comes from [`env_column`].
-    pub fn env<'a>(id: &'a InstanceId, column: &'a str) -> Place<'a> {
-        Place { table: "instances", column, row: id.as_str() }
+    pub fn env<'a>(id: &'a InstanceId, column: &'a str) -> SealContext<'a> {
+        SealContext { table: "instances", column, row: id.as_str() }
     }
 
     /// An environment variable is sealed for its name as well.
@@ -150,8 +150,8 @@ pub mod places {
         format!("env.{name}")
     }
 
-    pub fn gateway_token(id: &InstanceId) -> Place<'_> {
-        Place { table: "instances", column: "gateway_token", row: id.as_str() }
+    pub fn gateway_token(id: &InstanceId) -> SealContext<'_> {
+        SealContext { table: "instances", column: "gateway_token", row: id.as_str() }
     }
 }
 

@@ -13,7 +13,7 @@ use super::{Conn, DbError, Scope, escape_like, job_event, job_event::NewJobEvent
 use crate::{
     ids::{InstanceId, JobId, UserId},
     instance::DesiredState,
-    job::{JobEventKind, JobKind, JobStatus, Queue, Unwinding},
+    job::{JobEventKind, JobKind, JobStatus, Queue, UndoOutcome},
 };
 
 #[derive(Debug, Clone, Queryable, Selectable, QueryableByName)]
@@ -34,7 +34,7 @@ pub struct Job {
     pub run_at: DateTime<Utc>,
     pub leased_by: Option<String>,
     pub lease_until: Option<DateTime<Utc>>,
-    pub unwinding_to: Option<Unwinding>,
+    pub unwinding_to: Option<UndoOutcome>,
     pub cancel_requested_at: Option<DateTime<Utc>>,
     pub progress: i16,
     pub step: Option<String>,
@@ -320,7 +320,7 @@ pub async fn retry(conn: &mut Conn, id: JobId) -> Result<Option<Job>, DbError> {
             jobs::crashes.eq(0),
             jobs::undo.eq(None::<Value>),
             jobs::progress.eq(0),
-            jobs::unwinding_to.eq(None::<Unwinding>),
+            jobs::unwinding_to.eq(None::<UndoOutcome>),
             jobs::cancel_requested_at.eq(None::<DateTime<Utc>>),
             jobs::finished_at.eq(None::<DateTime<Utc>>),
             jobs::error_code.eq(None::<String>),

@@ -14,7 +14,7 @@ use crate::{ids::JobId, job::JobEventKind};
 #[diesel(table_name = job_events, check_for_backend(diesel::pg::Pg))]
 #[serde(rename_all = "camelCase")]
 pub struct JobEvent {
-    /// Order within the story; also the id of the server-sent event.
+    /// Order within the job; also the id of the server-sent event.
     pub id: i64,
     #[serde(skip)]
     pub job_id: JobId,

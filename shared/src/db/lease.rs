@@ -21,7 +21,7 @@ use super::{
 use crate::{
     ids::{InstanceId, JobId},
     instance::InstanceStatus,
-    job::{JobEventKind, JobKind, JobStatus, MAX_CRASHES, Queue, Unwinding},
+    job::{JobEventKind, JobKind, JobStatus, MAX_CRASHES, Queue, UndoOutcome},
 };
 
 mod undo;
@@ -60,7 +60,7 @@ pub struct Claimed {
 }
 
 /// The condition for a job `due` to be claimable, apart from its time: its queue is not paused, its instance has no
-/// older open job, and its dependency has ended. `$1` are the kinds and `$2` the unwindings that this version knows.
+/// older open job, and its dependency has ended. `$1` are the kinds and `$2` the undo outcomes that this version knows.
 /// `queue` is the statement's expression for the queue.
 pub(super) fn claimable(queue: &str) -> String {
     format!(
@@ -79,7 +79,7 @@ const GOOD: &str = "(jobs.status = 'running' AND jobs.lease_until > now())";
 /// Claims at most `limit` due jobs of a queue, in turn. Skips jobs whose instance has an older open job or whose
 /// dependency has not ended.
 ///
-/// Claims only kinds and unwindings that this version knows. Anything else waits for a newer worker, and so do later
+/// Claims only kinds and undo outcomes that this version knows. Anything else waits for a newer worker, and so do later
 /// jobs on its instance. Each row is decoded separately, so that one unreadable row does not lose the others.
 pub async fn claim(
     conn: &mut Conn,
@@ -103,7 +103,7 @@ pub async fn claim(
         claimable = claimable("$3"),
     ))
     .bind::<sql_types::Array<sql_types::Text>, _>(JobKind::ALL)
-    .bind::<sql_types::Array<sql_types::Text>, _>(Unwinding::ALL)
+    .bind::<sql_types::Array<sql_types::Text>, _>(UndoOutcome::ALL)
     .bind::<sql_types::Text, _>(queue)
     .bind::<sql_types::Text, _>(worker)
     .bind::<sql_types::Float8, _>(lease.as_secs_f64())
@@ -223,7 +223,7 @@ pub async fn note(conn: &mut Conn, lease: &Lease, event: &NewJobEvent<'_>) -> Re
 pub async fn begin_undo(
     conn: &mut Conn,
     lease: &Lease,
-    end: Unwinding,
+    end: UndoOutcome,
     error: Option<Fault<'_>>,
 ) -> Result<(), LeaseError> {
     fenced(conn, lease, async |conn| {

@@ -8,7 +8,7 @@ use diesel_async::RunQueryDsl;
 use super::{Conn, DbError, lease};
 use crate::{
     ids::JobId,
-    job::{JobKind, Queue, Unwinding},
+    job::{JobKind, Queue, UndoOutcome},
 };
 
 /// A job that has been claimable for a while.
@@ -31,7 +31,7 @@ pub async fn list(conn: &mut Conn, age: Duration, limit: i64) -> Result<Vec<Over
     ))
     // A kind that only a newer version knows waits for a newer worker and is not overdue here.
     .bind::<sql_types::Array<sql_types::Text>, _>(JobKind::ALL)
-    .bind::<sql_types::Array<sql_types::Text>, _>(Unwinding::ALL)
+    .bind::<sql_types::Array<sql_types::Text>, _>(UndoOutcome::ALL)
     .bind::<sql_types::Array<sql_types::Text>, _>(Queue::ALL)
     .bind::<sql_types::Float8, _>(age.as_secs_f64())
     .bind::<sql_types::Int8, _>(limit)

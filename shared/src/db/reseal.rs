@@ -18,14 +18,14 @@ use serde_json::Value;
 
 use super::{
     Conn, DbError, Scope,
-    instance::{self, InstanceSettings, places},
+    instance::{self, InstanceSettings, seal_context},
     job, json,
     recoverable::Manifest,
     schema::{instances, recoverable_instances, snapshots},
 };
 use crate::{
     ids::{InstanceId, SnapshotId},
-    secret::{Place, Sealer, SecretError},
+    secret::{SealContext, Sealer, SecretError},
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -48,14 +48,14 @@ impl From<diesel::result::Error> for ResealError {
 #[derive(Debug, Clone, Copy)]
 pub struct Column {
     pub table: &'static str,
-    /// The column's name in the secret's [`Place`]. The place's row is the row's `id`.
-    pub place: &'static str,
+    /// The column's name in the secret's [`SealContext`]. The context's row is the row's `id`.
+    pub context: &'static str,
     /// The name in the table.
     pub name: &'static str,
 }
 
 /// Every such column, except those of instances.
-pub const COLUMNS: [Column; 1] = [Column { table: "users", place: "totp", name: "totp_sealed" }];
+pub const COLUMNS: [Column; 1] = [Column { table: "users", context: "totp", name: "totp_sealed" }];
 
 /// Values read at once.
 const BATCH: usize = 200;
@@ -70,7 +70,7 @@ struct Row {
 
 /// Seals the values of a column again. Returns how many, and the rows whose value no key opens.
 pub async fn column(conn: &mut Conn, sealer: &Sealer, column: Column) -> Result<(usize, Vec<String>), DbError> {
-    let Column { table, place, name } = column;
+    let Column { table, context, name } = column;
     // These names come from us, never from a person.
     let select = format!(
         "SELECT id::text AS id, {name} AS sealed FROM {table} \
@@ -84,7 +84,8 @@ pub async fn column(conn: &mut Conn, sealer: &Sealer, column: Column) -> Result<
         let Some(last) = rows.last() else { return Ok((anew, unreadable)) };
         after.clone_from(&last.id);
         for row in rows {
-            let Ok(Some(sealed)) = sealer.reseal(&row.sealed, Place { table, column: place, row: &row.id }) else {
+            let Ok(Some(sealed)) = sealer.reseal(&row.sealed, SealContext { table, column: context, row: &row.id })
+            else {
                 unreadable.push(row.id);
                 continue;
             };
@@ -124,7 +125,7 @@ pub async fn instance(conn: &mut Conn, sealer: &Sealer, id: &InstanceId) -> Resu
         return Ok(Resealed::Busy);
     }
     let mut texts = Texts { sealer, id, known: HashMap::new() };
-    let gateway_token = texts.anew(&row.gateway_token_sealed, places::gateway_token(id))?;
+    let gateway_token = texts.anew(&row.gateway_token_sealed, seal_context::gateway_token(id))?;
     let settings = texts.settings(row.settings())?;
     let pending = row.pending_settings.map(serde_json::from_value).transpose()?;
     let pending = pending.map(|pending| texts.settings(pending)).transpose()?;
@@ -182,7 +183,7 @@ pub async fn recoverable(conn: &mut Conn, sealer: &Sealer, id: &InstanceId) -> R
     let Some(value) = row.flatten() else { return Ok(Resealed::Gone) };
     let mut manifest: Manifest = serde_json::from_value(value)?;
     let mut texts = Texts { sealer, id, known: HashMap::new() };
-    manifest.gateway_token_sealed = texts.anew(&manifest.gateway_token_sealed, places::gateway_token(id))?;
+    manifest.gateway_token_sealed = texts.anew(&manifest.gateway_token_sealed, seal_context::gateway_token(id))?;
     manifest.settings = texts.settings(manifest.settings)?;
     manifest.pending_settings = manifest.pending_settings.map(|pending| texts.settings(pending)).transpose()?;
     for snapshot in &mut manifest.snapshots {
@@ -210,11 +211,11 @@ struct Texts<'a> {
 }
 
 impl Texts<'_> {
-    fn anew(&mut self, sealed: &str, place: Place<'_>) -> Result<String, SecretError> {
+    fn anew(&mut self, sealed: &str, context: SealContext<'_>) -> Result<String, SecretError> {
         if let Some(known) = self.known.get(sealed) {
             return Ok(known.clone());
         }
-        let anew = self.sealer.reseal(sealed, place)?.unwrap_or_else(|| sealed.to_owned());
+        let anew = self.sealer.reseal(sealed, context)?.unwrap_or_else(|| sealed.to_owned());
         self.known.insert(sealed.to_owned(), anew.clone());
         Ok(anew)
     }
@@ -222,13 +223,13 @@ impl Texts<'_> {
     fn settings(&mut self, mut settings: InstanceSettings) -> Result<InstanceSettings, SecretError> {
         let id = self.id;
         if let Some(sealed) = &mut settings.bot_token_sealed {
-            *sealed = self.anew(sealed, places::bot_token(id))?;
+            *sealed = self.anew(sealed, seal_context::bot_token(id))?;
         }
         if let Some(sealed) = &mut settings.api_key_sealed {
-            *sealed = self.anew(sealed, places::api_key(id))?;
+            *sealed = self.anew(sealed, seal_context::api_key(id))?;
         }
         for (name, sealed) in &mut settings.env_sealed {
-            *sealed = self.anew(sealed, places::env(id, &places::env_column(name)))?;
+            *sealed = self.anew(sealed, seal_context::env(id, &seal_context::env_column(name)))?;
         }
         Ok(settings)
     }

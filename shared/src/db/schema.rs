@@ -341,7 +341,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    instance_stats (instance_id, at) {
+    instance_usage (instance_id, at) {
         instance_id -> Text,
         at -> Timestamptz,
         cpu_ns -> Int8,
@@ -454,7 +454,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     routing,
     ready_gateways,
     terminals,
-    instance_stats,
+    instance_usage,
     firewall,
     recoverable_instances
 );

@@ -7,11 +7,11 @@ use super::{
     Conn, DbError,
     schema::{recovery_codes, users},
 };
-use crate::{ids::UserId, secret::Place};
+use crate::{ids::UserId, secret::SealContext};
 
-/// The place of this person's secret. `row` is the person's id.
-pub fn place(row: &str) -> Place<'_> {
-    Place { table: "users", column: "totp", row }
+/// The seal context of this person's secret. `row` is the person's id.
+pub fn seal_context(row: &str) -> SealContext<'_> {
+    SealContext { table: "users", column: "totp", row }
 }
 
 /// The sealed secret and whether it is confirmed.

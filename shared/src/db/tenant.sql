@@ -28,7 +28,8 @@ GRANT SELECT, UPDATE, DELETE ON sessions TO clawdeploy_tenant;
 GRANT SELECT, INSERT ON job_events, audit TO clawdeploy_tenant;
 -- The right to change the name is the one to lock the row.
 GRANT SELECT, UPDATE (name) ON recoverable_instances TO clawdeploy_tenant;
-GRANT SELECT ON ports, snapshots, instance_stats TO clawdeploy_tenant;
+-- instance_stats is the former name of instance_usage, for programs of the previous release.
+GRANT SELECT ON ports, snapshots, instance_usage, instance_stats TO clawdeploy_tenant;
 -- Of people neither passwords nor the secrets of second factors. The right to change the name is the one to lock the row.
 GRANT SELECT (id, email, name, role, suspended_at, created_at, totp_confirmed_at, max_instances, max_memory_mb,
     max_cpu_millis, max_terminals), UPDATE (name) ON users TO clawdeploy_tenant;

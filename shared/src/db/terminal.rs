@@ -13,7 +13,7 @@ use diesel_async::RunQueryDsl;
 use super::{Conn, DbError, schema::terminals, worker::DEAD_AFTER_SECONDS};
 use crate::{
     ids::{InstanceId, SessionId, TerminalId, TokenId, UserId},
-    inside::terminal::{TerminalCommand, TerminalEnd},
+    rpc::terminal::{TerminalCommand, TerminalEnd},
 };
 
 /// A terminal that is open.

@@ -9,7 +9,7 @@ use diesel_async::RunQueryDsl;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Conn, DbError, Scope, schema::instance_stats};
+use super::{Conn, DbError, Scope, schema::instance_usage};
 use crate::ids::InstanceId;
 
 /// A measurement. Counters count since the start of the container.
@@ -53,7 +53,7 @@ struct Due {
 pub async fn due(conn: &mut Conn, limit: i64) -> Result<Vec<(InstanceId, String)>, DbError> {
     let due: Vec<Due> = diesel::sql_query(
         "SELECT i.id, i.container_id FROM instances i WHERE i.status = 'running' AND i.container_id IS NOT NULL \
-         AND NOT EXISTS (SELECT FROM instance_stats s WHERE s.instance_id = i.id AND s.at = date_trunc('minute', now())) \
+         AND NOT EXISTS (SELECT FROM instance_usage s WHERE s.instance_id = i.id AND s.at = date_trunc('minute', now())) \
          ORDER BY random() LIMIT $1",
     )
     .bind::<Int8, _>(limit)
@@ -66,7 +66,7 @@ pub async fn due(conn: &mut Conn, limit: i64) -> Result<Vec<(InstanceId, String)
 pub async fn note(conn: &mut Conn, instance: &InstanceId, measured: Measured) -> Result<(), DbError> {
     let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     diesel::sql_query(
-        "INSERT INTO instance_stats (instance_id, at, cpu_ns, memory_bytes, memory_limit_bytes, network_rx_bytes, \
+        "INSERT INTO instance_usage (instance_id, at, cpu_ns, memory_bytes, memory_limit_bytes, network_rx_bytes, \
            network_tx_bytes, disk_bytes, pids, disk_known) \
          SELECT id, date_trunc('minute', now()), $2, $3, $4, $5, $6, coalesce($7, 0), $8, $7 IS NOT NULL FROM instances WHERE id = $1 \
          ON CONFLICT DO NOTHING",
@@ -87,15 +87,15 @@ pub async fn note(conn: &mut Conn, instance: &InstanceId, measured: Measured) ->
 /// Deletes points older than a day, in batches.
 pub async fn forget_old(conn: &mut Conn) -> Result<usize, DbError> {
     Ok(diesel::sql_query(
-        "DELETE FROM instance_stats WHERE (instance_id, at) IN \
-           (SELECT instance_id, at FROM instance_stats WHERE at < now() - interval '1 day' LIMIT 20000)",
+        "DELETE FROM instance_usage WHERE (instance_id, at) IN \
+           (SELECT instance_id, at FROM instance_usage WHERE at < now() - interval '1 day' LIMIT 20000)",
     )
     .execute(conn)
     .await?)
 }
 
 #[derive(Debug, Queryable, Selectable)]
-#[diesel(table_name = instance_stats, check_for_backend(diesel::pg::Pg))]
+#[diesel(table_name = instance_usage, check_for_backend(diesel::pg::Pg))]
 struct Row {
     at: DateTime<Utc>,
     cpu_ns: i64,
@@ -110,10 +110,10 @@ struct Row {
 
 /// The points of the last day, oldest first.
 pub async fn history(conn: &mut Conn, instance: &InstanceId) -> Result<Vec<UsagePoint>, DbError> {
-    let rows: Vec<Row> = instance_stats::table
-        .filter(instance_stats::instance_id.eq(instance))
-        .filter(instance_stats::at.gt(diesel::dsl::sql("now() - interval '1 day'")))
-        .order(instance_stats::at)
+    let rows: Vec<Row> = instance_usage::table
+        .filter(instance_usage::instance_id.eq(instance))
+        .filter(instance_usage::at.gt(diesel::dsl::sql("now() - interval '1 day'")))
+        .order(instance_usage::at)
         .select(Row::as_select())
         .load(conn)
         .await?;
@@ -154,7 +154,7 @@ pub async fn recent(conn: &mut Conn, scope: Scope, ids: &[InstanceId]) -> Result
     let rows: Vec<RecentRow> = diesel::sql_query(format!(
         "SELECT s.instance_id AS id, (extract(epoch FROM date_trunc('minute', now()) - s.at) / 60)::integer AS age, \
            s.cpu_ns, s.memory_bytes \
-         FROM instance_stats s JOIN instances i ON i.id = s.instance_id \
+         FROM instance_usage s JOIN instances i ON i.id = s.instance_id \
          WHERE s.instance_id = ANY($1) AND ($2 IS NULL OR i.owner_id = $2) \
            AND s.at >= date_trunc('minute', now()) - interval '{RECENT_MINUTES} minutes' AND s.at <= now() \
          ORDER BY s.instance_id, s.at",

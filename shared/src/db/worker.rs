@@ -66,7 +66,7 @@ pub struct WorkerBeat {
     pub running: i32,
     pub draining: bool,
     pub docker_error: Option<String>,
-    /// Where the API reaches it, see [`Address`](crate::inside::Address).
+    /// Where the API reaches it, see [`Address`](crate::rpc::Address).
     pub address: Option<String>,
     pub standby_code: Option<String>,
     pub standby_message: Option<String>,

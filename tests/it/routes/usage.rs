@@ -96,8 +96,8 @@ async fn what_it_uses_now_and_has_used() {
     let site = Site::with(TestEnv::builder().image(FakeMode::Shell)).await;
     let made = running(&site.env, "first").await;
     let id = made.instance.as_str();
-    let mut events = Events::open(&site.ann, &format!("/api/instances/{id}/stats"), None).await;
-    let (_, usage) = events.next("stats").await;
+    let mut events = Events::open(&site.ann, &format!("/api/instances/{id}/usage"), None).await;
+    let (_, usage) = events.next("usage").await;
     let number = |usage: &Value, name: &str| usage[name].as_f64().unwrap_or_else(|| panic!("{name}: {usage}"));
     assert!(number(&usage, "memoryBytes") > 0.0 && number(&usage, "pids") >= 1.0, "{usage}");
     assert_eq!(usage["memoryLimitBytes"], 2048_u64 << 20);
@@ -106,17 +106,17 @@ async fn what_it_uses_now_and_has_used() {
     docker::docker(&["exec", "-d", &format!("claw-{id}"), "timeout", "20", "sh", "-c", "while :; do :; done"]).await;
     let mut busy = 0.0;
     for _ in 0..10 {
-        busy = number(&events.next("stats").await.1, "cpuPercent");
+        busy = number(&events.next("usage").await.1, "cpuPercent");
         if busy > 5.0 {
             break;
         }
     }
     assert!(busy > 5.0, "{busy}");
 
-    let old = "SELECT at FROM instance_stats WHERE at < now() - interval '1 day'";
+    let old = "SELECT at FROM instance_usage WHERE at < now() - interval '1 day'";
     let long_ago = format!("VALUES ('{id}', now() - interval '25 hours', 0, 0, 0, 0, 0, 0, 0)");
-    site.env.execute(&format!("INSERT INTO instance_stats {long_ago}")).await;
-    let history = format!("/api/instances/{id}/stats/history");
+    site.env.execute(&format!("INSERT INTO instance_usage {long_ago}")).await;
+    let history = format!("/api/instances/{id}/usage/history");
     let noted = async || {
         let points = site.ann.get(&history).await.expect(200).json["points"].clone();
         let points = points.as_array().filter(|points| !points.is_empty()).cloned()?;

@@ -67,7 +67,7 @@ async fn nothing_outlives_a_browser_an_api_or_a_worker_that_was_killed() {
 #[tokio::test]
 async fn what_a_worker_left_that_was_killed_at_the_wrong_moment() {
     let (env, _, instance) = site(builder()).await;
-    // As if it had been killed before the reaper knew of the terminal.
+    // As if it had been killed before the supervisor knew of the terminal.
     let id = uuid::Uuid::now_v7();
     let (mark, variable) = (format!("clawdeploy-terminal:{id}"), format!("CLAWDEPLOY_TERMINAL={id}"));
     let container = format!("claw-{instance}");

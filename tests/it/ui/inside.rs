@@ -1,4 +1,4 @@
-//! What one does inside an instance: terminals, logs, graphs, devices, settings.
+//! What one does inside an instance: terminals, logs, usage, devices, settings.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ async fn terminals_that_are_cut_off() {
 }
 
 #[tokio::test]
-async fn logs_graphs_and_devices() {
+async fn logs_usage_and_devices() {
     let env = site().await;
     tokio::join!(walk(&env, "inside.mjs", &env.base, &[], &[]), past(&env));
     env.finish().await;
@@ -49,7 +49,7 @@ async fn past(env: &TestEnv) {
     env.wait_for("an instance", Duration::from_mins(3), running).await;
     let measured = env
         .execute(
-            "INSERT INTO instance_stats SELECT i.id, date_trunc('minute', now()) - n * interval '1 minute', \
+            "INSERT INTO instance_usage SELECT i.id, date_trunc('minute', now()) - n * interval '1 minute', \
                sum((1 + sin(n / 37.0) + 0.4 * sin(n / 5.0)) ^ 2 * 4e9 + 3e8) OVER so_far, \
                (520 + 110 * sin(n / 90.0) + 30 * sin(n / 11.0)) * 1048576, 2048::bigint << 20, \
                sum((1 + sin(n / 23.0)) * 2e6) OVER so_far, sum((1 + sin(n / 23.0 + 1)) * 5e5) OVER so_far, \

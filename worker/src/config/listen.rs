@@ -6,7 +6,7 @@ use std::{
     str::FromStr,
 };
 
-use clawdeploy_shared::inside::Address;
+use clawdeploy_shared::rpc::Address;
 
 /// `127.0.0.1:0` or `unix:/run/clawdeploy`.
 #[derive(Debug, Clone, PartialEq, Eq)]

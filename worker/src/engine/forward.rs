@@ -11,7 +11,7 @@ use clawdeploy_shared::{
     job::{JobEventKind, JobKind, JobStatus},
 };
 
-use super::story::{entries, event};
+use super::entries::{entries, event};
 use crate::{
     job::{context::JobContext, error::StepError},
     jobs::{Plan, PlannedStep},

@@ -10,7 +10,7 @@ use clawdeploy_shared::{
         DbError, lease,
         worker::{self, WorkerBeat},
     },
-    inside::Address,
+    rpc::Address,
     telemetry::chain,
 };
 use tokio::{

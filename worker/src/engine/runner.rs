@@ -10,7 +10,7 @@ use clawdeploy_shared::{
         job::{self, Job},
         lease::{self, Lease},
     },
-    job::{JobStatus, Unwinding},
+    job::{JobStatus, UndoOutcome},
     metrics::{JOB_RETRIES, JOB_RUN_SECONDS, LEASES_LOST},
     telemetry::chain,
 };
@@ -132,7 +132,7 @@ async fn attempt_once(
         }
         if cancelled {
             let cx = JobContext { cancellable: false, ..cx };
-            return undo::decide(&cx, plan, Unwinding::Cancelled, None).await;
+            return undo::decide(&cx, plan, UndoOutcome::Cancelled, None).await;
         }
         let went = forward::run(&cx, plan).await;
         // From here on the attempt ends or undoes the job, and a cancel must not interrupt that.
@@ -144,7 +144,7 @@ async fn attempt_once(
         };
         match ended {
             Ok(()) => Ok(Left::Ended(JobStatus::Succeeded)),
-            Err(StepError::Cancelled) => undo::decide(&cx, plan, Unwinding::Cancelled, None).await,
+            Err(StepError::Cancelled) => undo::decide(&cx, plan, UndoOutcome::Cancelled, None).await,
             // The engine could not be observed: retry, as for any step.
             Err(error) if error.is_of_runtime() => failed(&cx, error).await,
             // The work is done, so failing to record it is not a failed attempt.
@@ -166,7 +166,7 @@ async fn attempt_once(
 /// Decides what follows when a step did not succeed.
 async fn stopped(cx: &JobContext, plan: &Plan, error: StepError) -> Result<Left, StepError> {
     match error {
-        StepError::Cancelled => undo::decide(cx, plan, Unwinding::Cancelled, None).await,
+        StepError::Cancelled => undo::decide(cx, plan, UndoOutcome::Cancelled, None).await,
         StepError::Draining => hand_back(cx).await,
         error => failed(cx, error).await,
     }
@@ -190,6 +190,6 @@ async fn failed(cx: &JobContext, error: StepError) -> Result<Left, StepError> {
             cx.signals.leave(lease::retry(&mut conn, &cx.lease, delay, fault)).await?;
             Ok(Left::Retry)
         }
-        None => undo::decide(cx, jobs::plan(cx.job.kind), Unwinding::Failed, Some(fault)).await,
+        None => undo::decide(cx, jobs::plan(cx.job.kind), UndoOutcome::Failed, Some(fault)).await,
     }
 }

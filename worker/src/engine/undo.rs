@@ -5,13 +5,13 @@
 
 use clawdeploy_shared::{
     db::{Scope, instance::Fault, job, lease},
-    job::{JobEventKind, JobStatus, Unwinding},
+    job::{JobEventKind, JobStatus, UndoOutcome},
     telemetry::chain,
 };
 
 use super::{
     end::{Left, end, hand_back},
-    story::{entries, event},
+    entries::{entries, event},
 };
 use crate::{
     job::{context::JobContext, error::StepError},
@@ -24,7 +24,7 @@ use crate::{
 pub(super) async fn decide(
     cx: &JobContext,
     plan: &Plan,
-    end: Unwinding,
+    end: UndoOutcome,
     fault: Option<Fault<'_>>,
 ) -> Result<Left, StepError> {
     lease::begin_undo(&mut *cx.env.db.conn().await?, &cx.lease, end, fault).await?;
@@ -92,7 +92,7 @@ async fn conclude(cx: &JobContext, plan: &Plan) -> Result<Left, StepError> {
     let row =
         job::find(&mut *cx.env.db.conn().await?, Scope::Everything, cx.job.id).await?.ok_or(StepError::LeaseLost)?;
     let message = row.error_message.unwrap_or_else(|| "The job failed.".into());
-    if row.unwinding_to == Some(Unwinding::Cancelled) {
+    if row.unwinding_to == Some(UndoOutcome::Cancelled) {
         let fault = Fault { code: "cancelled", message: "The job was cancelled before the instance was ready." };
         end(cx, plan.cancelled, JobStatus::Cancelled, "Cancelled and undone", Some(fault)).await?;
         Ok(Left::Ended(JobStatus::Cancelled))

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use clawdeploy_shared::{
     db::{
-        instance::{Instance, InstanceSettings, places},
+        instance::{Instance, InstanceSettings, seal_context},
         recoverable::Manifest,
     },
     secret::{Sealer, SecretError},
@@ -17,11 +17,13 @@ pub fn opens(sealer: &Sealer, manifest: &Manifest) -> bool {
     let settings = |settings: &InstanceSettings| {
         let fits = |sealed: &Option<String>, place| sealed.as_deref().is_none_or(|s| sealer.open(s, place).is_ok());
         let mut env = settings.env_sealed.iter();
-        fits(&settings.bot_token_sealed, places::bot_token(id))
-            && fits(&settings.api_key_sealed, places::api_key(id))
-            && env.all(|(name, sealed)| sealer.open(sealed, places::env(id, &places::env_column(name))).is_ok())
+        fits(&settings.bot_token_sealed, seal_context::bot_token(id))
+            && fits(&settings.api_key_sealed, seal_context::api_key(id))
+            && env.all(|(name, sealed)| {
+                sealer.open(sealed, seal_context::env(id, &seal_context::env_column(name))).is_ok()
+            })
     };
-    sealer.open(&manifest.gateway_token_sealed, places::gateway_token(id)).is_ok()
+    sealer.open(&manifest.gateway_token_sealed, seal_context::gateway_token(id)).is_ok()
         && settings(&manifest.settings)
         && manifest.pending_settings.as_ref().is_none_or(settings)
 }
@@ -41,14 +43,14 @@ impl Secrets {
         let open = |sealed: &Option<String>, place| sealed.as_deref().map(|s| sealer.open(s, place)).transpose();
         let settings = instance.settings();
         let env = settings.env_sealed.iter().map(|(name, sealed)| {
-            let column = places::env_column(name);
-            Ok((name.clone(), sealer.open(sealed, places::env(&instance.id, &column))?))
+            let column = seal_context::env_column(name);
+            Ok((name.clone(), sealer.open(sealed, seal_context::env(&instance.id, &column))?))
         });
         Ok(Self {
             env: env.collect::<Result<_, SecretError>>()?,
-            gateway_token: sealer.open(&instance.gateway_token_sealed, places::gateway_token(&instance.id))?,
-            bot_token: open(&instance.bot_token_sealed, places::bot_token(&instance.id))?,
-            api_key: open(&instance.api_key_sealed, places::api_key(&instance.id))?,
+            gateway_token: sealer.open(&instance.gateway_token_sealed, seal_context::gateway_token(&instance.id))?,
+            bot_token: open(&instance.bot_token_sealed, seal_context::bot_token(&instance.id))?,
+            api_key: open(&instance.api_key_sealed, seal_context::api_key(&instance.id))?,
         })
     }
 

@@ -107,10 +107,10 @@ impl<'a> Finder<'a> {
     }
 
     async fn list(self, id: &InstanceId, state: RecoverableState, bytes: Option<i64>) -> Result<(), SweepError> {
-        let story = manifests::story(self.storage, self.sealer, id, state).await?;
+        let origin = manifests::origin(self.storage, self.sealer, id, state).await?;
         let mut conn = self.db.conn().await?;
         conn.transaction::<_, SweepError, _>(async |conn| {
-            Ok(recoverable::found(conn, state, id, story.manifest.as_ref(), &story.reason, self.keep, bytes).await?)
+            Ok(recoverable::found(conn, state, id, origin.manifest.as_ref(), &origin.reason, self.keep, bytes).await?)
         })
         .await
     }

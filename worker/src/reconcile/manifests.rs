@@ -2,7 +2,7 @@
 
 use clawdeploy_shared::{
     db::{
-        instance::{InstanceSettings, places},
+        instance::{InstanceSettings, seal_context},
         recoverable::{self, Manifest, RecoverableState},
     },
     ids::InstanceId,
@@ -38,19 +38,19 @@ pub(super) async fn keep_current(env: &Env, id: &InstanceId) -> Result<(), Sweep
 }
 
 /// What is known of files without a row.
-pub(super) struct Story {
+pub(super) struct Origin {
     /// Only if this installation's keys can decrypt its secrets.
     pub(super) manifest: Option<Manifest>,
     pub(super) reason: String,
 }
 
 /// From the manifest. If it is missing or its secrets cannot be decrypted, from `openclaw.json`.
-pub(super) async fn story(
+pub(super) async fn origin(
     storage: &Storage,
     sealer: &Sealer,
     id: &InstanceId,
     state: RecoverableState,
-) -> Result<Story, SweepError> {
+) -> Result<Origin, SweepError> {
     let what = match state {
         RecoverableState::Deleted => "It was found in the quarantine. The database does not say when it was deleted.",
         RecoverableState::Unclaimed => "This directory is not in the database.",
@@ -60,7 +60,7 @@ pub(super) async fn story(
     if let Some(manifest) = &manifest
         && opens(sealer, manifest)
     {
-        return Ok(Story { manifest: Some(manifest.clone()), reason: what.to_owned() });
+        return Ok(Origin { manifest: Some(manifest.clone()), reason: what.to_owned() });
     }
     let why = match &manifest {
         Some(_) => "The secrets in its manifest cannot be decrypted with this installation's keys",
@@ -86,7 +86,7 @@ pub(super) async fn story(
         Some(_) => format!("{what} {why}; its gateway token was read from {CONFIG_FILE}."),
         None => format!("{what} {why}, and {CONFIG_FILE} cannot be read either. It will get a new gateway token."),
     };
-    Ok(Story { manifest: found, reason })
+    Ok(Origin { manifest: found, reason })
 }
 
 /// From `openclaw.json`, with the rest of a manifest whose secrets are lost. `None` if it has no gateway token.
@@ -103,7 +103,7 @@ fn from_config(
         text(&format!("/channels/{channel}/{field}")).filter(|_| enabled).map(|token| (channel, token))
     };
     let bot = bot(Channel::Telegram, "botToken").or_else(|| bot(Channel::Discord, "token"));
-    let sealed = bot.as_ref().map(|(_, token)| sealer.seal(token, places::bot_token(id))).transpose()?;
+    let sealed = bot.as_ref().map(|(_, token)| sealer.seal(token, seal_context::bot_token(id))).transpose()?;
     let settings = InstanceSettings {
         memory_mb: lost.map_or(MEMORY_MB, |lost| lost.settings.memory_mb),
         cpu_millis: lost.map_or(CPU_MILLIS, |lost| lost.settings.cpu_millis),
@@ -114,7 +114,7 @@ fn from_config(
         api_key_sealed: None,
         env_sealed: std::collections::BTreeMap::new(),
     };
-    let mut manifest = Manifest::unnamed(id, sealer.seal(&token, places::gateway_token(id))?, settings);
+    let mut manifest = Manifest::unnamed(id, sealer.seal(&token, seal_context::gateway_token(id))?, settings);
     if let Some(lost) = lost {
         manifest.name.clone_from(&lost.name);
         manifest.owner_id = lost.owner_id;

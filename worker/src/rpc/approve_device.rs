@@ -1,6 +1,6 @@
 //! Approves a device: `openclaw devices approve`.
 
-use clawdeploy_shared::inside::{PairedDevice, RefusalCode, RequestArguments};
+use clawdeploy_shared::rpc::{PairedDevice, RefusalCode, RequestArguments};
 use serde::Deserialize;
 use serde_json::Value;
 

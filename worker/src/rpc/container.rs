@@ -1,6 +1,6 @@
 //! Finds the container for a call.
 
-use clawdeploy_shared::{ids::InstanceId, inside::RefusalCode};
+use clawdeploy_shared::{ids::InstanceId, rpc::RefusalCode};
 
 use super::refusal::Refused;
 use crate::runtime::{GatewayStatus, Reference, Runtime};

@@ -1,7 +1,7 @@
 //! A one-time token for the dashboard: `openclaw dashboard`.
 
 use chrono::{DateTime, Utc};
-use clawdeploy_shared::inside::{NoArguments, OwnerBootstrap, RefusalCode};
+use clawdeploy_shared::rpc::{NoArguments, OwnerBootstrap, RefusalCode};
 use secrecy::SecretString;
 use serde::Deserialize;
 

@@ -1,7 +1,7 @@
 //! The devices that a gateway knows: `openclaw devices list`.
 
 use chrono::{DateTime, Utc};
-use clawdeploy_shared::inside::{Devices, NoArguments, PairedDevice, PendingDevice};
+use clawdeploy_shared::rpc::{Devices, NoArguments, PairedDevice, PendingDevice};
 use serde::Deserialize;
 use serde_json::Value;
 

@@ -1,6 +1,6 @@
 //! Parsers of OpenClaw's output in a tenant's container, for the fuzz target `openclaw_answers`.
 
-use clawdeploy_shared::inside::{Devices, OwnerBootstrap, PairedDevice};
+use clawdeploy_shared::rpc::{Devices, OwnerBootstrap, PairedDevice};
 use serde_json::Value;
 
 use super::{dashboard_link, devices, openclaw::first_json};

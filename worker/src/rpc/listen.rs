@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clawdeploy_shared::inside::Address;
+use clawdeploy_shared::rpc::Address;
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 
 use crate::config::Listen;

@@ -5,7 +5,7 @@ use chrono::Utc;
 use clawdeploy_shared::{
     db::{Scope, instance},
     ids::InstanceId,
-    inside::{
+    rpc::{
         RefusalCode,
         usage::{LogArguments, LogLine, LogStream},
     },

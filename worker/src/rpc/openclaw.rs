@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use clawdeploy_shared::{
     ids::InstanceId,
-    inside::{Devices, RefusalCode},
+    rpc::{Devices, RefusalCode},
 };
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
-use super::{Rpc, devices::DeviceList, refusal::Refused, runs::Turn};
+use super::{Rpc, devices::DeviceList, refusal::Refused, runs::Permit};
 use crate::runtime::{Ending, Finished, Reference, Runtime};
 
 /// Time limit of a call. The API waits a little longer, and most proxies a minute.
@@ -27,17 +27,17 @@ pub(super) struct Gateway {
     instance: InstanceId,
     container: Reference,
     deadline: Instant,
-    _turn: Turn,
+    _permit: Permit,
 }
 
 impl Gateway {
     /// Waits for a slot.
     pub(super) async fn take(rpc: &Rpc, instance: &InstanceId, container: Reference) -> Result<Self, Refused> {
         let deadline = Instant::now() + BUDGET;
-        let turn = rpc.runs.turn(instance, PATIENCE).await;
-        let turn = turn.ok_or_else(|| Refused::new(RefusalCode::Busy, "other commands are running"))?;
+        let permit = rpc.runs.acquire(instance, PATIENCE).await;
+        let permit = permit.ok_or_else(|| Refused::new(RefusalCode::Busy, "other commands are running"))?;
         let runtime = rpc.env.runtime.clone();
-        Ok(Self { runtime, instance: instance.clone(), container, deadline, _turn: turn })
+        Ok(Self { runtime, instance: instance.clone(), container, deadline, _permit: permit })
     }
 
     /// Runs `openclaw ARGUMENTS --json` and parses the answer. `None`: the command failed.

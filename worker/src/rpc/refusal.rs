@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use clawdeploy_shared::{
-    inside::{Refusal, RefusalCode},
+    rpc::{Refusal, RefusalCode},
     telemetry::chain,
 };
 
@@ -25,7 +25,7 @@ impl Refused {
     }
 
     pub(super) fn unauthorized() -> Self {
-        Self::new(RefusalCode::Unauthorized, "no valid ticket for this call")
+        Self::new(RefusalCode::Unauthorized, "no valid signature for this call")
     }
 }
 

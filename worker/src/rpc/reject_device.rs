@@ -1,6 +1,6 @@
 //! Rejects a device: `openclaw devices reject`.
 
-use clawdeploy_shared::inside::RequestArguments;
+use clawdeploy_shared::rpc::RequestArguments;
 use serde_json::{Value, json};
 
 use super::{approve_device::failed, openclaw::Gateway, refusal::Refused};

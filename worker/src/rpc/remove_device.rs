@@ -1,6 +1,6 @@
 //! Removes an approved device: `openclaw devices remove`.
 
-use clawdeploy_shared::inside::{DeviceArguments, RefusalCode};
+use clawdeploy_shared::rpc::{DeviceArguments, RefusalCode};
 use serde_json::{Value, json};
 
 use super::{openclaw::Gateway, refusal::Refused};

@@ -17,16 +17,16 @@ const PER_INSTANCE: usize = 1;
 /// Per worker, over all containers.
 const PER_WORKER: usize = 4;
 
-/// Hands out slots.
+/// Hands out permits.
 #[derive(Debug, Clone)]
 pub(super) struct Runs {
     worker: Arc<Semaphore>,
     instances: Arc<Mutex<HashMap<InstanceId, Weak<Semaphore>>>>,
 }
 
-/// A slot, held until dropped.
+/// A permit, held until dropped.
 #[derive(Debug)]
-pub(super) struct Turn {
+pub(super) struct Permit {
     _instance: OwnedSemaphorePermit,
     _worker: OwnedSemaphorePermit,
 }
@@ -38,14 +38,14 @@ impl Default for Runs {
 }
 
 impl Runs {
-    /// Waits at most `patience` for a slot on an instance, in order of arrival. `None`: there was none.
-    pub(super) async fn turn(&self, id: &InstanceId, patience: Duration) -> Option<Turn> {
+    /// Waits at most `patience` for a permit on an instance, in order of arrival. `None`: there was none.
+    pub(super) async fn acquire(&self, id: &InstanceId, patience: Duration) -> Option<Permit> {
         let instance = self.of(id);
         let wait = async {
-            // The instance first: waiting for a busy one must not keep a slot from others.
+            // The instance first: waiting for a busy one must not keep a permit from others.
             let instance = instance.acquire_owned().await.ok()?;
             let worker = Arc::clone(&self.worker).acquire_owned().await.ok()?;
-            Some(Turn { _instance: instance, _worker: worker })
+            Some(Permit { _instance: instance, _worker: worker })
         };
         timeout(patience, wait).await.ok().flatten()
     }
@@ -55,7 +55,7 @@ impl Runs {
         if let Some(known) = instances.get(id).and_then(Weak::upgrade) {
             return known;
         }
-        instances.retain(|_, turns| turns.strong_count() > 0);
+        instances.retain(|_, permits| permits.strong_count() > 0);
         let new = Arc::new(Semaphore::new(PER_INSTANCE));
         instances.insert(id.clone(), Arc::downgrade(&new));
         new
@@ -72,19 +72,19 @@ mod tests {
     async fn one_instance_at_a_time_and_few_in_all() {
         let runs = Runs::default();
         let (busy, other) = (InstanceId::random(), InstanceId::random());
-        let first = runs.turn(&busy, SOON).await.unwrap();
-        assert!(runs.turn(&busy, SOON).await.is_none());
-        assert!(runs.turn(&other, SOON).await.is_some());
+        let first = runs.acquire(&busy, SOON).await.unwrap();
+        assert!(runs.acquire(&busy, SOON).await.is_none());
+        assert!(runs.acquire(&other, SOON).await.is_some());
         drop(first);
-        assert!(runs.turn(&busy, SOON).await.is_some());
+        assert!(runs.acquire(&busy, SOON).await.is_some());
 
         let mut all = Vec::new();
         for _ in 0..PER_WORKER {
-            all.push(runs.turn(&InstanceId::random(), SOON).await.unwrap());
+            all.push(runs.acquire(&InstanceId::random(), SOON).await.unwrap());
         }
-        assert!(runs.turn(&other, SOON).await.is_none());
+        assert!(runs.acquire(&other, SOON).await.is_none());
         drop(all);
-        assert!(runs.turn(&other, SOON).await.is_some());
-        assert_eq!(runs.instances.lock().unwrap().len(), 1, "those without a turn are forgotten");
+        assert!(runs.acquire(&other, SOON).await.is_some());
+        assert_eq!(runs.instances.lock().unwrap().len(), 1, "those without a permit are forgotten");
     }
 }

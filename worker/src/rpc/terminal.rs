@@ -11,7 +11,7 @@ use axum::{
 };
 use clawdeploy_shared::{
     ids::InstanceId,
-    inside::{
+    rpc::{
         RefusalCode, Verb,
         terminal::{ARGUMENTS_HEADER, AttachArguments, INPUT_CAP, OpenArguments},
     },
@@ -33,7 +33,7 @@ pub(super) async fn open(rpc: &Rpc, instance: &InstanceId, arguments: OpenArgume
     })
 }
 
-/// GET with `Upgrade: websocket`. The arguments are in a header, and the ticket covers them.
+/// GET with `Upgrade: websocket`. The arguments are in a header, and the signature covers them.
 pub(super) async fn attach(
     State(rpc): State<Rpc>,
     params: RawPathParams,

@@ -9,7 +9,7 @@
 
 use clawdeploy_shared::{
     db::{
-        boot::{self, Ask, Turn},
+        boot::{self, Admission, Ask},
         job_event,
     },
     job::JobEventKind,
@@ -55,7 +55,7 @@ async fn slots(env: &Env) -> Result<i64, RuntimeError> {
 }
 
 /// Waits until the gateway may boot. With `at_once` it is only counted and does not wait.
-pub(super) async fn take_turn(cx: &JobContext, at_once: bool) -> Result<(), StepError> {
+pub(super) async fn wait_for_slot(cx: &JobContext, at_once: bool) -> Result<(), StepError> {
     let slots = slots(&cx.env).await?;
     let began = Instant::now();
     let mut told: Option<((i64, i64), Instant)> = None;
@@ -63,8 +63,8 @@ pub(super) async fn take_turn(cx: &JobContext, at_once: bool) -> Result<(), Step
         cx.check()?;
         let late = began.elapsed() > MOST_WAIT;
         let ask = Ask { slots, by_system: cx.job.requested_by.is_none(), at_once: at_once || late };
-        let turn = boot::ask(&mut *cx.env.db.conn().await?, &cx.lease, ask).await?;
-        let Turn::Waits { booting, ahead } = turn else { break };
+        let admission = boot::ask(&mut *cx.env.db.conn().await?, &cx.lease, ask).await?;
+        let Admission::Waits { booting, ahead } = admission else { break };
         let news = (booting, ahead);
         if told.is_none_or(|(before, at)| before != news && at.elapsed() > TELL_AGAIN) {
             told = Some((news, Instant::now()));
@@ -193,9 +193,9 @@ async fn starter(cx: &JobContext) -> Result<Starter, StepError> {
 }
 
 /// Reads the first record since the job was accepted or retried.
-fn starter_in<'a>(story: impl Iterator<Item = (JobEventKind, Option<&'a str>, &'a str)>) -> Starter {
+fn starter_in<'a>(events: impl Iterator<Item = (JobEventKind, Option<&'a str>, &'a str)>) -> Starter {
     let mut starter = Starter::Nobody;
-    for (kind, step, message) in story {
+    for (kind, step, message) in events {
         match kind {
             JobEventKind::Accepted => starter = Starter::Nobody,
             _ if step != Some(START) || starter != Starter::Nobody => {}
@@ -243,7 +243,7 @@ mod tests {
         let begun = (StepStarted, Some(START), "");
         let (found, starting) = ((Log, Some(START), FOUND_RUNNING), (Log, Some(START), STARTING));
         let failed = (StepFailed, Some(START), "The engine does not answer.");
-        for (story, starter) in [
+        for (events, starter) in [
             (vec![], Starter::Nobody),
             // The first attempt failed before it saw the container.
             (vec![begun, failed], Starter::Nobody),
@@ -257,7 +257,7 @@ mod tests {
             // Retried by an administrator.
             (vec![begun, starting, (Accepted, None, ""), begun], Starter::Nobody),
         ] {
-            assert_eq!(starter_in(story.iter().copied()), starter, "{story:?}");
+            assert_eq!(starter_in(events.iter().copied()), starter, "{events:?}");
         }
     }
 }

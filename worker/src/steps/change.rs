@@ -1,4 +1,4 @@
-//! The steps of a change that can be rolled back. `jobs/recreate.rs` gives their order and the reasons.
+//! The steps of a change that can be rolled back. `jobs/change.rs` gives their order and the reasons.
 //!
 //! The row in the table `snapshots` is written before anything is touched. Every later step and every undo goes by that
 //! row and not by what it finds, because an earlier attempt may have changed that.
@@ -128,8 +128,8 @@ pub(super) async fn prepare(cx: &JobContext) -> Result<(), StepError> {
 
 /// Whether the change began after the job was last accepted or retried.
 async fn is_of_this_life(cx: &JobContext, change: &Snapshot) -> Result<bool, StepError> {
-    let story = job_event::list_milestones(&mut *cx.env.db.conn().await?, cx.job.id).await?;
-    let accepted = story.iter().rfind(|event| event.kind == JobEventKind::Accepted);
+    let milestones = job_event::list_milestones(&mut *cx.env.db.conn().await?, cx.job.id).await?;
+    let accepted = milestones.iter().rfind(|event| event.kind == JobEventKind::Accepted);
     Ok(accepted.is_none_or(|accepted| accepted.created_at <= change.created_at))
 }
 
@@ -151,7 +151,7 @@ async fn target(cx: &JobContext, instance: &Instance, payload: &Payload) -> Resu
         });
     }
     let reference = match (&cx.job.kind, &instance.image_id) {
-        (JobKind::Recreate, Some(image)) => image,
+        (JobKind::ApplySettings, Some(image)) => image,
         _ => &cx.env.config.image.image,
     };
     let image = runtime.image_id(reference).await?.ok_or_else(|| container::image_missing(reference))?;

@@ -133,7 +133,7 @@ pub(super) async fn start(cx: &JobContext) -> Result<(), StepError> {
     if runs && may_run {
         boot::note_found_running(cx).await?;
     }
-    boot::take_turn(cx, runs).await?;
+    boot::wait_for_slot(cx, runs).await?;
     if !runs && may_run {
         boot::note_starting(cx).await?;
     }
@@ -142,7 +142,7 @@ pub(super) async fn start(cx: &JobContext) -> Result<(), StepError> {
 
 /// Starts the container without waiting for a slot.
 pub(super) async fn start_at_once(cx: &JobContext) -> Result<(), StepError> {
-    boot::take_turn(cx, true).await?;
+    boot::wait_for_slot(cx, true).await?;
     start_now(cx).await
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
-use clawdeploy_shared::inside::terminal::{FromServer, close, text};
+use clawdeploy_shared::rpc::terminal::{FromServer, close, text};
 use futures_util::{SinkExt as _, StreamExt as _, stream::SplitStream};
 use tokio::{
     sync::mpsc::{self, OwnedPermit, Sender},

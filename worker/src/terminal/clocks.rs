@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clawdeploy_shared::inside::terminal::{FromServer, TerminalEnd};
+use clawdeploy_shared::rpc::terminal::{FromServer, TerminalEnd};
 use tokio::time::Instant;
 
 use crate::config::TerminalLimits;

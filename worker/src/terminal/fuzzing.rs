@@ -1,15 +1,15 @@
-//! The ring of a terminal, for the fuzz target `terminal_ring`.
+//! The replay buffer of a terminal, for the fuzz target `terminal_replay`.
 
-use super::ring;
+use super::replay;
 
 /// How much is kept, in bytes.
-pub const CAP: usize = ring::CAP;
+pub const CAP: usize = replay::CAP;
 
 /// The last output of a terminal, by the offset of each byte.
 #[derive(Debug, Default)]
-pub struct Ring(ring::Ring);
+pub struct ReplayBuffer(replay::ReplayBuffer);
 
-impl Ring {
+impl ReplayBuffer {
     pub fn start(&self) -> u64 {
         self.0.start()
     }

@@ -1,17 +1,18 @@
 //! One terminal: a task with its streams, its output and the attached WebSocket.
 //!
-//! Output goes into the ring first and from there to the client, which is behind by some offset. So a replay works like
-//! normal sending. Small output is sent at once, to keep echoes fast. Large output is gathered to fill a message.
+//! Output goes into the replay buffer first and from there to the client, which is behind by some offset. So replaying
+//! works like normal sending. Small output is sent at once, to keep echoes fast. Large output is gathered to fill a
+//! message.
 //!
 //! Reading from the program stops while [`WINDOW`] bytes are unacknowledged, so that Ctrl-C works at once even with a
 //! slow browser. It does not stop for long, because a container with an unread terminal takes ten seconds to stop. A
-//! client that acknowledges nothing is detached, and the output then only goes into the ring.
+//! client that acknowledges nothing is detached, and the output then only goes into the replay buffer.
 
 use std::{collections::VecDeque, io};
 
 use axum::extract::ws::{Message, WebSocket};
 use bytes::{Buf as _, Bytes};
-use clawdeploy_shared::inside::terminal::{FromClient, FromServer, Size, TerminalEnd, WINDOW};
+use clawdeploy_shared::rpc::terminal::{FromClient, FromServer, Size, TerminalEnd, WINDOW};
 use tokio::{
     io::AsyncWriteExt as _,
     net::unix::{OwnedReadHalf, OwnedWriteHalf},
@@ -22,7 +23,7 @@ use tokio::{
 use super::{
     client::{Client, Said, room},
     clocks::Clocks,
-    ring::{CAP, Ring},
+    replay::{CAP, ReplayBuffer},
     shell::{Opened, Shell},
 };
 use crate::config::TerminalLimits;
@@ -58,7 +59,7 @@ pub(super) struct Session {
     read: OwnedReadHalf,
     write: OwnedWriteHalf,
     limits: TerminalLimits,
-    ring: Ring,
+    replay: ReplayBuffer,
     client: Option<Client>,
     input: VecDeque<Bytes>,
     /// Bytes in `input`.
@@ -84,14 +85,14 @@ enum Event {
 impl Session {
     pub(super) fn new(opened: Opened, limits: TerminalLimits) -> Self {
         let (read, write) = opened.stream.into_split();
-        let mut ring = Ring::default();
-        ring.push(&opened.first);
+        let mut replay = ReplayBuffer::default();
+        replay.push(&opened.first);
         Self {
             shell: opened.shell,
             read,
             write,
             limits,
-            ring,
+            replay,
             client: None,
             input: VecDeque::new(),
             waiting: 0,
@@ -138,7 +139,7 @@ impl Session {
     /// Whether more may be read from the program.
     fn may_read(&self) -> bool {
         let Some(client) = &self.client else { return !self.ended };
-        let end = self.ring.end();
+        let end = self.replay.end();
         // A program that blocks on its output does not read its input, and the acknowledgement may be behind that.
         let within = end - client.acked < WINDOW || self.waiting >= INPUT_CAP;
         // Unsent output is not overwritten.
@@ -147,7 +148,7 @@ impl Session {
 
     /// Number of unsent bytes of output.
     fn unsent(&self) -> u64 {
-        self.client.as_ref().map_or(0, |client| self.ring.end() - client.sent)
+        self.client.as_ref().map_or(0, |client| self.replay.end() - client.sent)
     }
 
     /// Handles the timers. Returns a reason if the terminal must end.
@@ -211,7 +212,7 @@ impl Session {
         match self.read.try_read(&mut buffer) {
             Ok(0) => return false,
             Ok(read) => {
-                self.ring.push(&buffer[..read]);
+                self.replay.push(&buffer[..read]);
                 let now = Instant::now();
                 self.clocks.read(now, read, self.client.is_some(), self.unsent() >= SMALL);
             }
@@ -231,7 +232,7 @@ impl Session {
 
     fn send(&mut self, permit: OwnedPermit<Message>) {
         let Some(client) = &mut self.client else { return };
-        let piece = self.ring.read(client.sent, MESSAGE);
+        let piece = self.replay.read(client.sent, MESSAGE);
         client.sent += piece.len() as u64;
         self.clocks.flush_at = None;
         permit.send(Message::Binary(piece.into()));
@@ -241,9 +242,9 @@ impl Session {
         if let Some(before) = self.client.take() {
             before.replaced();
         }
-        let (start, end) = (self.ring.start(), self.ring.end());
+        let (start, end) = (self.replay.start(), self.replay.end());
         let known = from.filter(|from| (start..=end).contains(from));
-        let offset = known.unwrap_or_else(|| self.ring.beginning());
+        let offset = known.unwrap_or_else(|| self.replay.beginning());
         self.client = Some(Client::greet(socket, offset, end, known.is_none()));
         self.clocks.attached();
     }
@@ -313,6 +314,6 @@ impl Session {
             };
             client.farewell(Some(word), reason.close_code());
         }
-        Outcome { reason, exit_code, bytes_in: self.bytes_in, bytes_out: self.ring.end() }
+        Outcome { reason, exit_code, bytes_in: self.bytes_in, bytes_out: self.replay.end() }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::{Buf as _, Bytes, BytesMut};
 use clawdeploy_shared::{
     ids::TerminalId,
-    inside::terminal::{OpenArguments, Size, TerminalCommand},
+    rpc::terminal::{OpenArguments, Size, TerminalCommand},
 };
 use tokio::{
     io::AsyncReadExt as _,
@@ -18,7 +18,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::reaper::Reapers;
+use super::supervisor::Supervisors;
 use crate::runtime::{GatewayStatus, KILLED, Reference, Runtime, RuntimeError};
 
 const SCRIPT: &str = r#"printf '\033]7700;%s\007' "$$"
@@ -76,10 +76,10 @@ pub(super) struct Shell {
 }
 
 impl Shell {
-    /// Starts the program, with a reaper that knows its session. The process id is for the reaper.
+    /// Starts the program, with a supervisor that knows its session. The process id is for the supervisor.
     pub(super) async fn open(
         runtime: &Runtime,
-        reapers: &Reapers,
+        supervisors: &Supervisors,
         container: &Reference,
         arguments: OpenArguments,
     ) -> Result<(Opened, u32), OpenError> {
@@ -96,10 +96,10 @@ impl Shell {
         let said = timeout(FIRST_WORDS, first_words(&mut stream, attached.first));
         let Ok(Ok(Some((pid, first)))) = said.await else {
             // Whatever it is, it must not stay there.
-            let _ = reapers.end_strangers(container, &[terminal_id]).await;
+            let _ = supervisors.end_strangers(container, &[terminal_id]).await;
             return Err(OpenError::NoShell);
         };
-        reapers.watch(container, pid).await;
+        supervisors.watch(container, pid).await;
         let (size, resized) = watch::channel(size);
         tokio::spawn(resize(runtime.clone(), exec.clone(), resized));
         let shell = Self { runtime: runtime.clone(), exec, container: container.clone(), size };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clawdeploy_shared::{
     db::{DbError, terminal},
     ids::{InstanceId, TerminalId},
-    inside::terminal::TerminalEnd,
+    rpc::terminal::TerminalEnd,
     telemetry::chain,
 };
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -136,7 +136,7 @@ impl Terminals {
         let left: Vec<TerminalId> = there.into_iter().filter(|id| !open.contains(id)).collect();
         if !left.is_empty() {
             tracing::warn!(%container, terminals = left.len(), "Ending terminals left by another worker");
-            self.0.reapers.end_strangers(container, &left).await?;
+            self.0.supervisors.end_strangers(container, &left).await?;
         }
         Ok(())
     }

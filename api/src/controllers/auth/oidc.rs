@@ -4,7 +4,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use clawdeploy_shared::secret::Place;
+use clawdeploy_shared::secret::SealContext;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -19,7 +19,7 @@ pub mod finish;
 pub mod start;
 
 /// Nothing is stored of an attempt: the browser keeps it, and cannot read it.
-const PLACE: Place<'static> = Place { table: "cookie", column: "oidc", row: "-" };
+const PLACE: SealContext<'static> = SealContext { table: "cookie", column: "oidc", row: "-" };
 
 fn provider(app: &AppState) -> AppResult<&Provider> {
     let detail = "No identity provider is configured here. Sign in with your password.";

@@ -34,7 +34,7 @@ pub(super) async fn ready(
     // Whoever asks for the newest image or for a way back twice means one. Settings may have changed since the first time.
     if let [only] = &open[..]
         && only.kind == kind
-        && kind != JobKind::Recreate
+        && kind != JobKind::ApplySettings
         && !only.is_taken_back()
     {
         let job = only.clone();

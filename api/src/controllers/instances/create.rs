@@ -1,7 +1,7 @@
 use clawdeploy_shared::{
     db::{
         Conn,
-        instance::{self, Instance, NewInstance, places},
+        instance::{self, Instance, NewInstance, seal_context},
         job::{self, Job, NewJob},
         user,
     },
@@ -124,10 +124,10 @@ impl Creation {
             desired_state: DesiredState::Running,
             status: InstanceStatus::Pending,
             channel: draft.channel,
-            bot_token_sealed: seal(&draft.bot_token, places::bot_token(id))?,
+            bot_token_sealed: seal(&draft.bot_token, seal_context::bot_token(id))?,
             ai_provider: draft.ai_provider,
-            api_key_sealed: seal(&draft.api_key, places::api_key(id))?,
-            gateway_token_sealed: sealer.seal(&gateway_token(), places::gateway_token(id))?,
+            api_key_sealed: seal(&draft.api_key, seal_context::api_key(id))?,
+            gateway_token_sealed: sealer.seal(&gateway_token(), seal_context::gateway_token(id))?,
             memory_mb: draft.memory_mb,
             cpu_millis: draft.cpu_millis,
         })

@@ -1,5 +1,5 @@
 use chrono::{DateTime, Utc};
-use clawdeploy_shared::inside::{NoArguments, OwnerBootstrap, Verb};
+use clawdeploy_shared::rpc::{NoArguments, OwnerBootstrap, Verb};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde_json::json;
@@ -44,7 +44,7 @@ pub async fn create_dashboard_link(
     let state = app.clone();
     let made = app
         .change(async move {
-            let made: OwnerBootstrap = state.inside.call(Verb::DashboardLink, &path.id, &NoArguments {}).await?;
+            let made: OwnerBootstrap = state.rpc.call(Verb::DashboardLink, &path.id, &NoArguments {}).await?;
             // No link leaves without an entry.
             let entry = Entry::new("instance.dashboard_link", Target::Instance(&path.id))
                 .owned_by(instance.owner_id)

@@ -2,7 +2,7 @@
 
 use clawdeploy_shared::{
     ids::InstanceId,
-    inside::{DeviceId, PairingRequestId},
+    rpc::{DeviceId, PairingRequestId},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};

@@ -135,8 +135,9 @@ async fn in_transaction(
 /// Queues the job that makes the container anew with what is pending.
 async fn apply(conn: &mut Conn, who: &Principal, context: &RequestContext, id: &InstanceId) -> AppResult<Outcome> {
     // Never one that is open: what was changed since it began would not be in it.
-    let (instance, _) = change::ready(conn, who, id, JobKind::Recreate).await?;
-    let change = Change { kind: JobKind::Recreate, payload: json!({}), after: None, audit_action: "instance.recreate" };
+    let (instance, _) = change::ready(conn, who, id, JobKind::ApplySettings).await?;
+    let change =
+        Change { kind: JobKind::ApplySettings, payload: json!({}), after: None, audit_action: "instance.recreate" };
     let job = change::queue(conn, who, context, &instance, change).await?;
     Ok(Outcome::load(conn, instance, job).await?)
 }

@@ -8,7 +8,7 @@ use axum::{
 use chrono::{DateTime, SecondsFormat};
 use clawdeploy_shared::{
     db::instance,
-    inside::{
+    rpc::{
         Verb,
         usage::{LogArguments, LogLine},
     },
@@ -53,7 +53,7 @@ pub async fn read_logs(
         since: resumed.or(query.since),
         follow: query.follow.unwrap_or(streams),
     };
-    let values = app.inside.stream(Verb::Logs, &path.id, &arguments).await?;
+    let values = app.rpc.stream(Verb::Logs, &path.id, &arguments).await?;
     let live = Live::new(app, &who, path.id.clone(), values)?;
     if streams {
         return Ok(live.events(event).into_response());

@@ -131,12 +131,12 @@ async fn in_transaction(
         refuse_vulnerable(conn, &instance).await?;
         // Changed settings need a new container, and the way back that goes with it.
         if instance.pending_settings.is_some() && kind != JobKind::Provision {
-            kind = JobKind::Recreate;
+            kind = JobKind::ApplySettings;
         }
     }
     let payload = match kind {
         // Cancelled or undone, such a start leaves the instance as it was, and that is stopped.
-        JobKind::Recreate => json!({ "start": power == Power::Start }),
+        JobKind::ApplySettings => json!({ "start": power == Power::Start }),
         JobKind::Stop => json!({ DESIRED_BEFORE: instance.desired_state }),
         _ => json!({}),
     };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use clawdeploy_shared::{
-    db::instance::{InstanceSettings, places},
+    db::instance::{InstanceSettings, seal_context},
     ids::InstanceId,
     instance::{AiProvider, Channel},
     openclaw::key_name,
@@ -172,7 +172,7 @@ impl Edit {
         for (name, value) in self.env {
             match value {
                 Some(value) => {
-                    let sealed = sealer.seal(&value, places::env(id, &places::env_column(&name)))?;
+                    let sealed = sealer.seal(&value, seal_context::env(id, &seal_context::env_column(&name)))?;
                     env_sealed.insert(name, sealed);
                 }
                 None => drop(env_sealed.remove(&name)),
@@ -182,9 +182,9 @@ impl Edit {
             memory_mb: self.memory_mb,
             cpu_millis: self.cpu_millis,
             channel: self.channel,
-            bot_token_sealed: seal(self.bot_token, places::bot_token(id), kept_token)?,
+            bot_token_sealed: seal(self.bot_token, seal_context::bot_token(id), kept_token)?,
             ai_provider: self.ai_provider,
-            api_key_sealed: seal(self.api_key, places::api_key(id), kept_key)?,
+            api_key_sealed: seal(self.api_key, seal_context::api_key(id), kept_key)?,
             env_sealed,
         })
     }

@@ -1,5 +1,5 @@
 use clawdeploy_shared::{
-    db::{instance, instance::places, job, token::TokenScope, version_policy},
+    db::{instance, instance::seal_context, job, token::TokenScope, version_policy},
     instance::InstanceStatus,
 };
 
@@ -37,7 +37,7 @@ pub async fn get_instance(
         && instance.owner_id == who.user.id
         && who.rights >= TokenScope::Operate)
         .then(|| instance.gateway_token_sealed.clone());
-    let token = sealed.map(|sealed| app.sealer.open(&sealed, places::gateway_token(&path.id))).transpose();
+    let token = sealed.map(|sealed| app.sealer.open(&sealed, seal_context::gateway_token(&path.id))).transpose();
     let gateway_token = token.map_err(AppError::internal)?.map(Revealed);
     let view = InstanceView::new(instance, port, current(open), &versions, &app.routing);
     Ok(Json(InstanceView { gateway_token, ..view }))

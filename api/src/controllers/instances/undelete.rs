@@ -1,7 +1,7 @@
 use clawdeploy_shared::{
     db::{
         Conn,
-        instance::{InstanceSettings, places},
+        instance::{InstanceSettings, seal_context},
         recoverable::{self, Manifest, Recoverable, Restore},
         user::{self, User},
     },
@@ -93,7 +93,7 @@ pub(crate) fn manifest(row: &Recoverable, sealer: &Sealer) -> Result<Manifest, S
         api_key_sealed: None,
         env_sealed: std::collections::BTreeMap::new(),
     };
-    Ok(Manifest::unnamed(id, sealer.seal(&gateway_token(), places::gateway_token(id))?, settings))
+    Ok(Manifest::unnamed(id, sealer.seal(&gateway_token(), seal_context::gateway_token(id))?, settings))
 }
 
 /// An instance that is brought back.

@@ -17,7 +17,7 @@ use crate::{
     auth::Principal,
     build_log::{self, ImageLog},
     error::{AppError, AppResult},
-    event_stream::{self, Chapter, Story},
+    event_stream::{self, EventBatch, EventSource},
     extract::{Json, Path},
     state::AppState,
 };
@@ -51,8 +51,8 @@ pub async fn follow_build_log(
     if let Some(log) = log {
         return Ok(Json(log).into_response());
     }
-    let story = BuildStory { build: build.id, from };
-    Ok(event_stream::open(app, &who, story)?.into_response())
+    let source = BuildLogSource { build: build.id, from };
+    Ok(event_stream::open(app, &who, source)?.into_response())
 }
 
 /// The job that builds what this one waits for. It is nobody's, and everybody's who waits for it.
@@ -84,18 +84,18 @@ fn status(job: JobStatus) -> ImageBuildStatus {
     }
 }
 
-struct BuildStory {
+struct BuildLogSource {
     build: JobId,
     /// The byte up to which it is told.
     from: i64,
 }
 
-impl Story for BuildStory {
-    async fn next(&mut self, app: &AppState) -> AppResult<Chapter> {
+impl EventSource for BuildLogSource {
+    async fn next(&mut self, app: &AppState) -> AppResult<EventBatch> {
         let mut conn = app.db.conn().await?;
         // First the job, then its log: of one that is over all is written.
         let Some(build) = job::find(&mut conn, Scope::Everything, self.build).await? else {
-            return Ok(Chapter { events: Vec::new(), last: true });
+            return Ok(EventBatch { events: Vec::new(), last: true });
         };
         let log = log(&mut conn, &build, self.from).await?;
         let mut events = build_log::events(&log)?;
@@ -106,6 +106,6 @@ impl Story for BuildStory {
             let end = ImageLog { from: log.to, text: String::new(), status: status(build.status), ..log };
             events.push(Event::default().event("end").json_data(end).map_err(AppError::internal)?);
         }
-        Ok(Chapter { events, last: over })
+        Ok(EventBatch { events, last: over })
     }
 }

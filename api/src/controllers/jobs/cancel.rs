@@ -76,7 +76,7 @@ async fn in_transaction(conn: &mut Conn, who: &Principal, context: &RequestConte
 
 /// Whether a change was asked for as the start of an instance that had settings to apply.
 pub fn is_start(job: &Job) -> bool {
-    job.kind == JobKind::Recreate && job.payload["start"] == true
+    job.kind == JobKind::ApplySettings && job.payload["start"] == true
 }
 
 /// What is wanted of the instance once a job on it is cancelled: what was wanted before it, or the platform would go on
@@ -87,7 +87,7 @@ pub fn desired_without(job: &Job, instance: &Instance) -> Option<DesiredState> {
     match job.kind {
         // Undone, these leave it stopped whatever was wanted.
         JobKind::Provision | JobKind::Start if !deleted => Some(DesiredState::Stopped),
-        JobKind::Recreate if !deleted && is_start(job) => Some(DesiredState::Stopped),
+        JobKind::ApplySettings if !deleted && is_start(job) => Some(DesiredState::Stopped),
         // One that an older version accepted does not say. The system's own only do what is wanted.
         JobKind::Stop if !deleted => before.or(job.requested_by.map(|_| DesiredState::Running)),
         JobKind::Delete if instance.status == InstanceStatus::Running => before.or(Some(DesiredState::Running)),

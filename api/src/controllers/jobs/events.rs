@@ -4,7 +4,7 @@ use axum::{
 };
 use clawdeploy_shared::db::{job, job_event, job_event::JobEvent};
 
-use super::{JobPath, stream::JobStory};
+use super::{JobPath, stream::JobEvents};
 use crate::{
     auth::Principal,
     error::{AppError, AppResult},
@@ -44,8 +44,8 @@ pub async fn list_job_events(
     });
     let rows = rows.await?;
     if streams {
-        let story = JobStory { scope: who.scope(), job: path.id, after: resume.unwrap_or_default() };
-        return Ok(event_stream::open(app, &who, story)?.into_response());
+        let source = JobEvents { scope: who.scope(), job: path.id, after: resume.unwrap_or_default() };
+        return Ok(event_stream::open(app, &who, source)?.into_response());
     }
     Ok(Json(Page::cut(rows, limit, |event| event.id, |event| event)).into_response())
 }

@@ -1,6 +1,6 @@
-//! The story of a job as server-sent events.
+//! The events of a job, as a stream.
 //!
-//! All entries of a job are written under its row's lock, so that their ids appear in order.
+//! All events of a job are written under its row's lock, so their ids become visible in order.
 
 use axum::response::sse::Event;
 use clawdeploy_shared::{
@@ -11,35 +11,35 @@ use clawdeploy_shared::{
 
 use crate::{
     error::{AppError, AppResult},
-    event_stream::{Chapter, Story},
+    event_stream::{EventBatch, EventSource},
     state::AppState,
     views::job::JobView,
 };
 
-/// Entries that are fetched at once.
+/// Maximum number of events in a query.
 const BATCH: i64 = 200;
 
-/// A job's entries, and at its end the job.
-pub(super) struct JobStory {
+/// A job's events, and at its end the job.
+pub(super) struct JobEvents {
     pub(super) scope: Scope,
     pub(super) job: JobId,
-    /// The last entry that was told.
+    /// Id of the last event that was returned.
     pub(super) after: i64,
 }
 
-impl Story for JobStory {
-    async fn next(&mut self, app: &AppState) -> AppResult<Chapter> {
+impl EventSource for JobEvents {
+    async fn next(&mut self, app: &AppState) -> AppResult<EventBatch> {
         let told = app.read(self.scope, async |conn| {
-            // First the job, then its story: a job that is over has told all of it.
+            // The job is read before its events: if it has ended, they are complete.
             let Some(job) = job::find(conn, self.scope, self.job).await? else { return Ok(None) };
             Ok(Some((job, job_event::list(conn, self.job, self.after, BATCH).await?)))
         });
-        let Some((job, entries)) = told.await? else { return Ok(Chapter { events: Vec::new(), last: true }) };
+        let Some((job, entries)) = told.await? else { return Ok(EventBatch { events: Vec::new(), last: true }) };
         let all = i64::try_from(entries.len()).unwrap_or(i64::MAX) < BATCH;
         let mut events = Vec::new();
         for entry in entries {
             self.after = entry.id;
-            // An entry that only a newer version can explain.
+            // Only a newer version knows this kind.
             if entry.kind == JobEventKind::Unknown {
                 continue;
             }
@@ -50,6 +50,6 @@ impl Story for JobStory {
         if last {
             events.push(Event::default().event("end").json_data(JobView::from(job)).map_err(AppError::internal)?);
         }
-        Ok(Chapter { events, last })
+        Ok(EventBatch { events, last })
     }
 }

@@ -9,7 +9,7 @@ use axum::{
 use clawdeploy_shared::{
     db::terminal::{self, Terminal},
     ids::TerminalId,
-    inside::terminal::{INPUT_CAP, PROTOCOL, TICKET_PREFIX, close},
+    rpc::terminal::{INPUT_CAP, PROTOCOL, TICKET_PREFIX, close},
     token::token_hash,
 };
 use serde::Deserialize;
@@ -18,8 +18,8 @@ use super::TerminalPath;
 use crate::{
     error::{AppError, AppResult, ErrorCode},
     extract::{Path, Query},
-    inside::socket::Attached,
     relay,
+    rpc::socket::Attached,
     state::AppState,
 };
 
@@ -81,7 +81,7 @@ pub(super) async fn attach(
     terminal: Terminal,
     from: Option<u64>,
 ) -> AppResult<Response> {
-    let worker = match app.inside.attach(&terminal, from).await? {
+    let worker = match app.rpc.attach(&terminal, from).await? {
         Attached::To(worker) => worker,
         Attached::Gone => return Ok(refuse(upgrade, GONE)),
         Attached::Unreachable => return Ok(refuse(upgrade, UNREACHABLE)),

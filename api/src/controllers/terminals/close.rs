@@ -1,5 +1,5 @@
 use axum::http::StatusCode;
-use clawdeploy_shared::{db::terminal, inside::terminal::TerminalEnd};
+use clawdeploy_shared::{db::terminal, rpc::terminal::TerminalEnd};
 
 use super::TerminalPath;
 use crate::{

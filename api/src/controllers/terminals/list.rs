@@ -1,6 +1,6 @@
 use clawdeploy_shared::{
     db::{instance, terminal},
-    inside::terminal::TerminalView,
+    rpc::terminal::TerminalView,
 };
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -7,7 +7,7 @@ use clawdeploy_shared::{
         user,
     },
     ids::TerminalId,
-    inside::terminal::{OpenArguments, Size, TerminalCommand},
+    rpc::terminal::{OpenArguments, Size, TerminalCommand},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -104,7 +104,7 @@ pub(super) async fn open(
 ) -> AppResult<Terminal> {
     // A GET may open one, too.
     who.needs(TokenScope::Operate)?;
-    let workers = app.inside.workers().await?;
+    let workers = app.rpc.workers().await?;
     let id = TerminalId::generate();
     let noted = app.db.write(who.own(), async |conn| {
         // What is counted stays so: nobody else opens terminals in this person's instances.
@@ -135,7 +135,7 @@ pub(super) async fn open(
     noted.await?;
     let size = Size { cols: form.cols, rows: form.rows }.clamped();
     let arguments = OpenArguments { terminal_id: id, size, command: form.command };
-    let opened: AppResult<()> = app.inside.open_terminal(&workers, &instance.id, &arguments).await;
+    let opened: AppResult<()> = app.rpc.open_terminal(&workers, &instance.id, &arguments).await;
     if let Err(error) = opened {
         // One that was opened all the same ends, since it has no row.
         app.db.write(who.own(), async |conn| terminal::forget(conn, id).await).await?;

@@ -109,7 +109,7 @@ const OWN: [&str; 14] = [
 
 /// What is its owner's alone: an administrator has no business inside of others' instances, nor in how they are signed in.
 /// Whoever adds a line here should know why.
-const OWNER_ALONE: [&str; 17] = [
+const OWNER_ALONE: [&str; 19] = [
     "POST /api/instances/{id}/dashboard-link",
     "GET /api/instances/{id}/devices",
     "DELETE /api/instances/{id}/devices/{deviceId}",
@@ -122,6 +122,8 @@ const OWNER_ALONE: [&str; 17] = [
     "GET /api/instances/{id}/terminals",
     "POST /api/instances/{id}/terminals",
     "POST /api/instances/{id}/undelete",
+    "GET /api/instances/{id}/usage",
+    "GET /api/instances/{id}/usage/history",
     "GET /api/jobs/{id}/build-log",
     "DELETE /api/sessions/{id}",
     "DELETE /api/terminals/{id}",

@@ -22,13 +22,37 @@ async fn files_that_could_not_be_measured() {
     };
     let id = made.instance.parse().unwrap();
     usage::note(&mut site.env.db.conn().await.unwrap(), &id, measured).await.unwrap();
-    let path = format!("/api/instances/{id}/stats/history");
+    let path = format!("/api/instances/{id}/usage/history");
     let point = site.ann.get(&path).await.expect(200).json["points"][0].clone();
     assert_eq!((&point["diskBytes"], &point["pids"]), (&Value::Null, &json!(6)), "{point}");
-    site.env.execute("DELETE FROM instance_stats").await;
+    site.env.execute("DELETE FROM instance_usage").await;
     let known = Measured { disk_bytes: Some(0), ..measured };
     usage::note(&mut site.env.db.conn().await.unwrap(), &id, known).await.unwrap();
     assert_eq!(site.ann.get(&path).await.expect(200).json["points"][0]["diskBytes"], 0, "nothing, and known");
+    site.ann.post_empty(&format!("/api/jobs/{}/cancel", made.job)).await.expect(202);
+    site.env.finish().await;
+}
+
+/// A program of the previous release, which uses the former names of the table and of the path.
+#[tokio::test]
+async fn the_previous_release_uses_the_former_names() {
+    let site = Site::new().await;
+    let made = site.ann.create("first").await;
+    let measured = "date_trunc('minute', now()), 1, 2, 3, 4, 5, 6, 7";
+    site.env
+        .execute(&format!(
+            "INSERT INTO instance_stats (instance_id, at, cpu_ns, memory_bytes, memory_limit_bytes, network_rx_bytes, \
+             network_tx_bytes, disk_bytes, pids) SELECT '{}', {measured}",
+            made.instance
+        ))
+        .await;
+    let of =
+        async |path: &str| site.ann.get(&format!("/api/instances/{}/{path}", made.instance)).await.expect(200).json;
+    let points = of("usage/history").await;
+    assert_eq!((&points["points"][0]["diskBytes"], &points["points"][0]["pids"]), (&json!(6), &json!(7)), "{points}");
+    assert_eq!(of("stats/history").await, points);
+    site.env.execute("DELETE FROM instance_stats").await;
+    assert_eq!(of("usage/history").await, json!({ "points": [] }));
     site.ann.post_empty(&format!("/api/jobs/{}/cancel", made.job)).await.expect(202);
     site.env.finish().await;
 }
@@ -46,7 +70,7 @@ async fn what_several_have_used() {
     let point = "date_trunc('minute', now()) - n * interval '1 minute', (100 - n) * 30000000000::bigint, 1000 + n, 0, 0, 0, 0, 0";
     for id in [ids[0], ids[2]] {
         let points = format!("SELECT '{id}', {point} FROM generate_series(0, 90) n WHERE n <> 10");
-        site.env.execute(&format!("INSERT INTO instance_stats {points}")).await;
+        site.env.execute(&format!("INSERT INTO instance_usage {points}")).await;
     }
     let asked = |ids: &[&str]| format!("/api/instances/usage?ids={}", ids.join(","));
     let of = async |client: &Client, ids: &[&str]| client.get(&asked(ids)).await.expect(200).json["items"].clone();
@@ -93,7 +117,7 @@ async fn what_several_have_used() {
 async fn refused() {
     let site = Site::new().await;
     let made = site.ann.create("first").await;
-    let routes = ["logs", "stats", "stats/history"];
+    let routes = ["logs", "usage", "usage/history", "stats", "stats/history"];
     for (client, id, want) in [
         (&site.anon, made.instance.as_str(), "401 unauthenticated"),
         (&site.bob, &made.instance, "404 not_found"),
@@ -102,12 +126,14 @@ async fn refused() {
         (&site.ann, "x", "400 invalid_path id: invalid"),
     ] {
         let cases = routes.map(|route| (want, bare(client, "GET", &format!("/api/instances/{id}/{route}"))));
-        assert_eq!(site.refusals(cases.into()).await, vec![format!("{want}: {want}"); 3].join("\n"));
+        assert_eq!(site.refusals(cases.into()).await, vec![format!("{want}: {want}"); 5].join("\n"));
     }
     let of = async |route: &str| -> Answer { site.ann.get(&format!("/api/instances/{}/{route}", made.instance)).await };
-    assert_eq!(of("stats").await.brief(), "409 not_running");
+    for name in ["usage", "stats"] {
+        assert_eq!(of(name).await.brief(), "409 not_running", "{name}");
+        assert_eq!(of(&format!("{name}/history")).await.expect(200).json, json!({ "points": [] }), "{name}");
+    }
     assert_eq!(of("logs").await.brief(), "503 no_worker");
-    assert_eq!(of("stats/history").await.expect(200).json, json!({ "points": [] }));
     site.ann.post_empty(&format!("/api/jobs/{}/cancel", made.job)).await.expect(202);
     site.env.finish().await;
 }

@@ -7,5 +7,5 @@ export type Paths = paths;
 export type Session = Schemas['SessionView'];
 export type Totp = Schemas['TotpSecret'];
 /** One measurement of a container. */
-export type Stats = Schemas['UsagePoint'];
+export type UsagePoint = Schemas['UsagePoint'];
 export type LogLine = Schemas['LogLine'];

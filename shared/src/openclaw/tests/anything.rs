@@ -8,9 +8,9 @@ use rand::{Rng, RngExt as _, SeedableRng as _, rngs::StdRng};
 use super::*;
 use crate::{
     ids::JobId,
-    inside::{Address, DeviceId, PairingRequestId},
     openclaw::{git_ref::GitRef, reference::ImageReference, version::OpenclawVersion},
     ports::{NetworkPool, PortRange},
+    rpc::{Address, DeviceId, PairingRequestId},
 };
 
 const ROUNDS: u64 = 3000;

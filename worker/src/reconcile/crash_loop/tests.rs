@@ -1,12 +1,12 @@
 use super::*;
 
 /// One container whose history is told by the second.
-struct Story {
+struct Scenario {
     deaths: Deaths,
     container: &'static str,
 }
 
-impl Story {
+impl Scenario {
     fn new() -> Self {
         Self { deaths: Deaths::default(), container: "first" }
     }
@@ -46,108 +46,108 @@ impl Story {
 
 #[test]
 fn the_fifth_crash_within_ten_minutes_makes_a_loop() {
-    let story = Story::new();
+    let scenario = Scenario::new();
     for n in 0..4 {
-        story.crash(n * 100, n + 1);
-        assert!(!story.loops());
+        scenario.crash(n * 100, n + 1);
+        assert!(!scenario.loops());
     }
-    story.crash(400, 5);
-    assert!(story.loops());
-    assert_eq!(story.deaths.exit_code(&Reference::new("first")), Some(1));
+    scenario.crash(400, 5);
+    assert!(scenario.loops());
+    assert_eq!(scenario.deaths.exit_code(&Reference::new("first")), Some(1));
 }
 
 #[test]
 fn crashes_that_are_far_apart_make_none() {
-    let story = Story::new();
+    let scenario = Scenario::new();
     for n in 0..20 {
-        story.crash(n * 151, n + 1);
-        assert!(!story.loops());
+        scenario.crash(n * 151, n + 1);
+        assert!(!scenario.loops());
     }
 }
 
 #[test]
 fn stops_and_restarts_that_somebody_asked_for_do_not_count() {
-    let story = Story::new();
+    let scenario = Scenario::new();
     for n in 0..4 {
-        story.crash(n, n + 1);
+        scenario.crash(n, n + 1);
     }
     for n in 10..30 {
-        story.crash(n, 0);
-        assert!(!story.loops());
+        scenario.crash(n, 0);
+        assert!(!scenario.loops());
     }
     for n in 1..5 {
-        story.crash(30 + n, n);
-        assert!(!story.loops(), "started by hand, it has a new chance");
+        scenario.crash(30 + n, n);
+        assert!(!scenario.loops(), "started by hand, it has a new chance");
     }
-    story.crash(40, 5);
-    assert!(story.loops());
+    scenario.crash(40, 5);
+    assert!(scenario.loops());
 }
 
 #[test]
 fn what_came_before_the_end_of_a_job_does_not_count() {
-    let story = Story::new();
+    let scenario = Scenario::new();
     for n in 0..9 {
-        story.crash(n * 10, n + 1);
+        scenario.crash(n * 10, n + 1);
     }
-    assert!(story.loops_since(Some(35)));
-    assert!(!story.loops_since(Some(45)));
+    assert!(scenario.loops_since(Some(35)));
+    assert!(!scenario.loops_since(Some(45)));
 }
 
 #[test]
 fn the_restart_count_stands_in_for_what_was_not_heard() {
-    let story = Story::new();
-    story.look(0, 40);
-    story.look(10, 40);
-    assert!(!story.loops(), "what came before the first look is no news");
+    let scenario = Scenario::new();
+    scenario.look(0, 40);
+    scenario.look(10, 40);
+    assert!(!scenario.loops(), "what came before the first look is no news");
     for n in 1..=5 {
-        assert!(!story.loops());
-        story.look(10 + n * 60, 40 + n);
+        assert!(!scenario.loops());
+        scenario.look(10 + n * 60, 40 + n);
     }
-    assert!(story.loops());
-    assert!(story.loops_since(Some(9)));
-    assert!(!story.loops_since(Some(10)), "the first rise may be older than the end of the job");
+    assert!(scenario.loops());
+    assert!(scenario.loops_since(Some(9)));
+    assert!(!scenario.loops_since(Some(10)), "the first rise may be older than the end of the job");
 }
 
 #[test]
 fn a_restart_count_that_rises_slowly_or_begins_again_is_no_loop() {
-    let story = Story::new();
+    let scenario = Scenario::new();
     for n in 0..30 {
-        story.look(n * 150, n);
-        assert!(!story.loops());
+        scenario.look(n * 150, n);
+        assert!(!scenario.loops());
     }
-    let story = Story::new();
+    let scenario = Scenario::new();
     for n in 0..30 {
-        story.look(n * 10, 4 - n % 5);
-        assert!(!story.loops());
+        scenario.look(n * 10, 4 - n % 5);
+        assert!(!scenario.loops());
     }
 }
 
 #[test]
 fn another_container_begins_a_new_life() {
-    let mut story = Story::new();
+    let mut scenario = Scenario::new();
     for n in 0..9 {
-        story.crash(n, n + 1);
+        scenario.crash(n, n + 1);
     }
-    story.container = "second";
-    assert!(!story.loops());
+    scenario.container = "second";
+    assert!(!scenario.loops());
     for container in ["first", "second"] {
-        story.container = container;
-        story.tell(20, InstanceAction::Destroy);
+        scenario.container = container;
+        scenario.tell(20, InstanceAction::Destroy);
     }
-    assert!(story.deaths.0.lock().unwrap().is_empty());
+    assert!(scenario.deaths.0.lock().unwrap().is_empty());
 }
 
 #[test]
 fn a_kill_for_memory_is_remembered_for_ten_minutes() {
-    let story = Story::new();
-    story.crash(0, 1);
-    assert!(!story.deaths.out_of_memory(&Reference::new("first")));
-    story.tell(9, InstanceAction::Oom);
-    story.crash(10, 2);
-    story.crash(609, 3);
-    assert!(story.deaths.out_of_memory(&Reference::new("first")), "whatever the engine says of the last end");
-    story.crash(610, 4);
-    assert!(!story.deaths.out_of_memory(&Reference::new("first")));
+    let scenario = Scenario::new();
+    scenario.crash(0, 1);
+    assert!(!scenario.deaths.out_of_memory(&Reference::new("first")));
+    scenario.tell(9, InstanceAction::Oom);
+    scenario.crash(10, 2);
+    scenario.crash(609, 3);
+    assert!(scenario.deaths.out_of_memory(&Reference::new("first")), "whatever the engine says of the last end");
+    scenario.crash(610, 4);
+    assert!(!scenario.deaths.out_of_memory(&Reference::new("first")));
 }
 
 #[test]

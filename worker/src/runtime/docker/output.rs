@@ -2,7 +2,7 @@
 
 use bollard::{container::LogOutput, query_parameters::LogsOptionsBuilder};
 use chrono::{DateTime, Utc};
-use clawdeploy_shared::inside::usage::{LogArguments, LogLine, LogStream};
+use clawdeploy_shared::rpc::usage::{LogArguments, LogLine, LogStream};
 use futures_util::{Stream, StreamExt as _};
 
 use super::{client::Docker, error::DockerError};

@@ -14,7 +14,7 @@ use crate::{
     auth::Admin,
     build_log::{self, ImageLog},
     error::{AppError, AppResult},
-    event_stream::{self, Chapter, Story},
+    event_stream::{self, EventBatch, EventSource},
     extract::{Json, Path},
     state::AppState,
 };
@@ -42,24 +42,24 @@ pub async fn follow_image_log(
     if event_stream::is_wanted(&headers) {
         // A stream takes a connection for the moments it needs one only.
         drop(conn);
-        let story = LogStory { build: path.id, from };
-        return Ok(event_stream::open(app, &who, story)?.into_response());
+        let source = LogSource { build: path.id, from };
+        return Ok(event_stream::open(app, &who, source)?.into_response());
     }
     Ok(Json(log).into_response())
 }
 
-struct LogStory {
+struct LogSource {
     build: ImageBuildId,
     /// The byte up to which it is told.
     from: i64,
 }
 
-impl Story for LogStory {
-    async fn next(&mut self, app: &AppState) -> AppResult<Chapter> {
+impl EventSource for LogSource {
+    async fn next(&mut self, app: &AppState) -> AppResult<EventBatch> {
         let mut conn = app.db.conn().await?;
         // One whose content was there already has no row any more.
         let Some(log) = build_log::part(&mut conn, self.build, self.from).await? else {
-            return Ok(Chapter { events: Vec::new(), last: true });
+            return Ok(EventBatch { events: Vec::new(), last: true });
         };
         let over = log.status != ImageBuildStatus::Building;
         let mut events = build_log::events(&log)?;
@@ -67,6 +67,6 @@ impl Story for LogStory {
         if over && let Some(build) = image::find(&mut conn, self.build).await? {
             events.push(Event::default().event("end").json_data(build).map_err(AppError::internal)?);
         }
-        Ok(Chapter { events, last: over })
+        Ok(EventBatch { events, last: over })
     }
 }

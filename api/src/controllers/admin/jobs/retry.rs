@@ -122,7 +122,7 @@ async fn make_way(conn: &mut Conn, dead: &Job, id: &InstanceId, undo: bool, app:
             return Err(AppError::new(ErrorCode::WrongStatus, detail));
         }
         _ if undo => return Ok(()),
-        JobKind::Recreate if is_start(dead) => DesiredState::Running,
+        JobKind::ApplySettings if is_start(dead) => DesiredState::Running,
         JobKind::Provision | JobKind::Start | JobKind::Restart => DesiredState::Running,
         JobKind::Stop => DesiredState::Stopped,
         _ => instance.desired_state,

@@ -4,7 +4,7 @@ use clawdeploy_shared::{
         Scope, job,
         job_event::{self, JobEvent},
     },
-    job::Unwinding,
+    job::UndoOutcome,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -23,37 +23,40 @@ use crate::{
     },
 };
 
-/// Entries of the story that are shown; a job that has more has long been going round in circles.
+/// Maximum number of events in the response. A job with more is stuck in a loop.
 const EVENTS: i64 = 5000;
 
-/// A job with everything that is known of it.
+/// A job with all details, for administrators.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct JobStory {
+pub struct AdminJobDetails {
     #[serde(flatten)]
     job: AdminJob,
-    /// The steps that were begun, in their order.
+    /// Steps that have started, in order.
     steps: Vec<Step>,
     /// Its place in the queue; null: it is not waiting.
     queue: Option<QueuePlace>,
     /// The job's arguments; never a secret.
     #[schema(value_type = Object)]
     payload: Value,
-    /// The status in which it will end once its steps are undone; null: they are not being undone.
-    unwinding_to: Option<Unwinding>,
+    /// Status with which the job ends once its steps are undone; null: it is not being undone.
+    undo_outcome: Option<UndoOutcome>,
+    /// Former name of `undoOutcome`, kept for one release.
+    #[schema(deprecated)]
+    unwinding_to: Option<UndoOutcome>,
     cancel_requested_at: Option<DateTime<Utc>>,
-    /// What happened, oldest first.
+    /// Events, oldest first.
     events: Vec<JobEvent>,
-    /// There are more events than are shown; `GET /api/jobs/{id}/events` has them all.
+    /// There are more events than these; `GET /api/jobs/{id}/events` has them all.
     more_events: bool,
 }
 
 /// A job with its complete history
 #[utoipa::path(
     get, path = "/api/admin/jobs/{id}", tag = "admin", params(JobPath),
-    responses((status = OK, body = JobStory)),
+    responses((status = OK, body = AdminJobDetails)),
 )]
-pub async fn get_job_story(app: AppState, _: Admin, Path(path): Path<JobPath>) -> AppResult<Json<JobStory>> {
+pub async fn get_admin_job(app: AppState, _: Admin, Path(path): Path<JobPath>) -> AppResult<Json<AdminJobDetails>> {
     let mut conn = app.db.conn().await?;
     let job = job::find(&mut conn, Scope::Everything, path.id).await?.ok_or_else(|| AppError::not_found("job"))?;
     let names = Names::of(&mut conn, std::slice::from_ref(&job)).await?;
@@ -62,10 +65,11 @@ pub async fn get_job_story(app: AppState, _: Admin, Path(path): Path<JobPath>) -
     let shown = usize::try_from(EVENTS).unwrap_or(usize::MAX);
     let more_events = events.len() > shown;
     events.truncate(shown);
-    Ok(Json(JobStory {
+    Ok(Json(AdminJobDetails {
         steps,
         queue,
         payload: job.payload.clone(),
+        undo_outcome: job.unwinding_to,
         unwinding_to: job.unwinding_to,
         cancel_requested_at: job.cancel_requested_at,
         events,

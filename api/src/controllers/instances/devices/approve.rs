@@ -1,4 +1,4 @@
-use clawdeploy_shared::inside::{PairedDevice, RequestArguments, Verb};
+use clawdeploy_shared::rpc::{PairedDevice, RequestArguments, Verb};
 use serde_json::json;
 
 use super::{RequestPath, recorded};
@@ -28,7 +28,7 @@ pub async fn approve_device(
     let device = app
         .change(async move {
             let arguments = RequestArguments { request_id: path.request_id };
-            let called: AppResult<PairedDevice> = state.inside.call(Verb::ApproveDevice, &path.id, &arguments).await;
+            let called: AppResult<PairedDevice> = state.rpc.call(Verb::ApproveDevice, &path.id, &arguments).await;
             let detail = match &called {
                 Ok(device) => json!({
                     "requestId": path.request_id, "deviceId": device.device_id, "role": device.role,

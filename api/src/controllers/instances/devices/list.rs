@@ -1,4 +1,4 @@
-use clawdeploy_shared::inside::{Devices, NoArguments, Verb};
+use clawdeploy_shared::rpc::{Devices, NoArguments, Verb};
 
 use crate::{
     auth::Principal,
@@ -18,5 +18,5 @@ use crate::{
 )]
 pub async fn list_devices(app: AppState, who: Principal, Path(path): Path<InstancePath>) -> AppResult<Json<Devices>> {
     own_running(&app, &who, &path.id).await?;
-    Ok(Json(app.inside.call(Verb::Devices, &path.id, &NoArguments {}).await?))
+    Ok(Json(app.rpc.call(Verb::Devices, &path.id, &NoArguments {}).await?))
 }

@@ -1,5 +1,5 @@
 use axum::http::StatusCode;
-use clawdeploy_shared::inside::{RequestArguments, Verb};
+use clawdeploy_shared::rpc::{RequestArguments, Verb};
 use serde_json::{Value, json};
 
 use super::{RequestPath, recorded};
@@ -28,7 +28,7 @@ pub async fn reject_device(
     let state = app.clone();
     app.change(async move {
         let arguments = RequestArguments { request_id: path.request_id };
-        let called: AppResult<Value> = state.inside.call(Verb::RejectDevice, &path.id, &arguments).await;
+        let called: AppResult<Value> = state.rpc.call(Verb::RejectDevice, &path.id, &arguments).await;
         let entry = Entry::new("device.reject", Target::Instance(&path.id)).owned_by(instance.owner_id);
         if let Some(entry) = recorded(entry, &called, json!({ "requestId": path.request_id })) {
             state.db.write(who.own(), async |conn| entry.by(conn, &who, &context).await).await?;

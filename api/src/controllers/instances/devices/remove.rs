@@ -1,5 +1,5 @@
 use axum::http::StatusCode;
-use clawdeploy_shared::inside::{DeviceArguments, Verb};
+use clawdeploy_shared::rpc::{DeviceArguments, Verb};
 use serde_json::{Value, json};
 
 use super::{DevicePath, recorded};
@@ -28,7 +28,7 @@ pub async fn remove_device(
     let state = app.clone();
     app.change(async move {
         let arguments = DeviceArguments { device_id: path.device_id };
-        let called: AppResult<Value> = state.inside.call(Verb::RemoveDevice, &path.id, &arguments).await;
+        let called: AppResult<Value> = state.rpc.call(Verb::RemoveDevice, &path.id, &arguments).await;
         let entry = Entry::new("device.remove", Target::Instance(&path.id)).owned_by(instance.owner_id);
         if let Some(entry) = recorded(entry, &called, json!({ "deviceId": arguments.device_id })) {
             state.db.write(who.own(), async |conn| entry.by(conn, &who, &context).await).await?;

@@ -61,7 +61,7 @@ pub async fn confirm_totp(
                 }
             };
             let place = id.to_string();
-            let secret = state.sealer.open(&sealed, second_factor::place(&place)).map_err(AppError::internal)?;
+            let secret = state.sealer.open(&sealed, second_factor::seal_context(&place)).map_err(AppError::internal)?;
             let code = normal(form.code.expose_secret());
             let Some(step) = totp::step_of(&secret, &code, Utc::now().timestamp()) else {
                 return Err(wrong("code", "is not the app's current code; check the clock of its device"));

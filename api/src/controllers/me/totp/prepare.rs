@@ -35,7 +35,7 @@ pub async fn prepare_totp(app: AppState, Account(who): Account) -> AppResult<Jso
     let secret = totp::secret();
     let otpauth_url = SecretString::from(totp::url(ISSUER, &who.user.email, &secret));
     let row = who.user.id.to_string();
-    let sealed = app.sealer.seal(&secret, second_factor::place(&row)).map_err(AppError::internal)?;
+    let sealed = app.sealer.seal(&secret, second_factor::seal_context(&row)).map_err(AppError::internal)?;
     app.transaction(Scope::Everything, async move |conn| {
         if second_factor::prepare(conn, who.user.id, &sealed).await? { Ok(()) } else { Err(enabled()) }
     })

@@ -22,7 +22,7 @@ export function addAdminRoutes(parent: AdminRoute) {
     createRoute({
       ...at,
       path: '/jobs/$jobId',
-      component: lazyRouteComponent(() => import('./jobs/story'), 'JobPage'),
+      component: lazyRouteComponent(() => import('./jobs/details'), 'JobPage'),
     }),
     createRoute({
       ...at,

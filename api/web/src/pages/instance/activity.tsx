@@ -61,7 +61,7 @@ export function Activity() {
   );
 }
 
-/** One job: what, how it ended, when; and its story for whoever wants it. */
+/** One job: what, how it ended, when; and its details on request. */
 export function JobRow({ job }: { job: Job }) {
   const { jobs: words, common } = useTexts();
   const [open, setOpen] = useState(false);
@@ -88,12 +88,12 @@ export function JobRow({ job }: { job: Job }) {
           <When at={job.createdAt} />
         </span>
       </button>
-      {open ? <Story id={job.id} /> : null}
+      {open ? <JobHistory id={job.id} /> : null}
     </li>
   );
 }
 
-function Story({ id }: { id: string }) {
+function JobHistory({ id }: { id: string }) {
   const { jobs: words, common } = useTexts();
   const format = useFormat();
   const details = useQuery(jobQuery(id)).data;
@@ -103,7 +103,7 @@ function Story({ id }: { id: string }) {
       {details?.error ? <p className="text-bad">{details.error.message}</p> : null}
       {details?.steps.length ? <Steps steps={details.steps} /> : null}
       <details>
-        <summary className="cursor-pointer text-[0.8125rem] font-medium text-muted">{words.story}</summary>
+        <summary className="cursor-pointer text-[0.8125rem] font-medium text-muted">{words.history}</summary>
         {events.isPending ? (
           <p className="mt-2 text-muted">{common.loading}</p>
         ) : (

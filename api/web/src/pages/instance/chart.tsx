@@ -26,7 +26,7 @@ type ChartProps = {
 
 /** Lines over time. Whoever cannot see them is told the newest values, and the highest. */
 export function Chart({ title, text, lines, from, to, top, format }: ChartProps) {
-  const { graphs: words } = useTexts().instance;
+  const { usage: words } = useTexts().instance;
   const times = useFormat();
   const [at, setAt] = useState<number | null>(null);
   const most = Math.max(

@@ -58,7 +58,7 @@ function Loaded({ instance }: { instance: Instance }) {
   const inside: TabLink[] = [
     { to: '/instances/$id/terminal', params, label: words.tabs.terminal },
     { to: '/instances/$id/logs', params, label: words.tabs.logs },
-    { to: '/instances/$id/graphs', params, label: words.tabs.graphs },
+    { to: '/instances/$id/usage', params, label: words.tabs.usage },
     { to: '/instances/$id/devices', params, label: words.tabs.devices },
   ];
   const closed = !own && inside.some(({ to }) => pathname === to?.replace('$id', id));

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
-import type { Stats } from '@/api/contract';
+import type { UsagePoint } from '@/api/contract';
 import { ceiling, path, rate, series } from './series';
 
-const at = (minute: number, part: Partial<Stats> = {}): Stats => ({
+const at = (minute: number, part: Partial<UsagePoint> = {}): UsagePoint => ({
   at: new Date(Date.UTC(2026, 10, 25, 12, minute)).toISOString(),
   cpuPercent: 0,
   memoryBytes: 0,

@@ -1,4 +1,4 @@
-import type { Stats } from '@/api/contract';
+import type { UsagePoint } from '@/api/contract';
 
 /** A measurement of one thing, at a time in milliseconds. `null`: there is none, and the line is broken. */
 export type Point = { at: number; value: number | null };
@@ -7,7 +7,7 @@ export type Point = { at: number; value: number | null };
 const GAP_MS = 3 * 60_000;
 
 /** One thing out of all measurements. */
-export function series(points: readonly Stats[], of: (point: Stats) => number | null | undefined): Point[] {
+export function series(points: readonly UsagePoint[], of: (point: UsagePoint) => number | null | undefined): Point[] {
   return broken(points.map((point) => ({ at: Date.parse(point.at), value: of(point) ?? null })));
 }
 
@@ -15,7 +15,7 @@ export function series(points: readonly Stats[], of: (point: Stats) => number | 
  * How much a counter grows in a second. A container that was made anew begins at nothing: that is a gap and no negative
  * amount.
  */
-export function rate(points: readonly Stats[], of: (point: Stats) => number): Point[] {
+export function rate(points: readonly UsagePoint[], of: (point: UsagePoint) => number): Point[] {
   const rates: Point[] = [];
   for (let index = 1; index < points.length; index += 1) {
     const [before, now] = [points[index - 1], points[index]];

@@ -102,7 +102,7 @@ export const adminPages = {
     moreEvents: 'Some events are not shown here.',
     payload: 'Full request',
     toStory: 'Full history of this job',
-    unwinding: {
+    undoing: {
       failed: 'The job failed for good. Its changes are being undone.',
       cancelled: 'The job was cancelled. Its changes are being undone.',
     },

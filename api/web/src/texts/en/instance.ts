@@ -2,14 +2,14 @@ export const instance = {
   back: 'All instances',
   others: {
     title: 'This instance belongs to someone else',
-    text: 'As an administrator, you can run, change and delete it. Only its owner can see its dashboard, terminals, logs, graphs and devices.',
+    text: 'As an administrator, you can run, change and delete it. Only its owner can see its dashboard, terminals, logs, usage and devices.',
   },
   tabs: {
     label: 'Instance sections',
     overview: 'Overview',
     terminal: 'Terminal',
     logs: 'Logs',
-    graphs: 'Graphs',
+    usage: 'Usage',
     devices: 'Devices',
     settings: 'Settings',
     versions: 'Versions',
@@ -232,7 +232,7 @@ export const instance = {
     label: 'Log of the gateway',
     jump: 'Go to the end',
   },
-  graphs: {
+  usage: {
     cpu: 'CPU',
     cpuText: (limit: string) => `100% is one core; the limit is ${limit}`,
     memory: 'Memory',

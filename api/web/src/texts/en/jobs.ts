@@ -95,7 +95,7 @@ export const jobs = {
   historyText: 'Everything done to this instance, newest first.',
   historyEmpty: 'No activity yet.',
   details: 'Details',
-  story: 'What happened',
+  history: 'History',
   buildLog: {
     label: 'Build log',
     empty: 'No output yet.',

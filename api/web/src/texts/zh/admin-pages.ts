@@ -100,7 +100,7 @@ export const adminPages: typeof en = {
     moreEvents: '还有更多内容未显示。',
     payload: '完整的请求内容',
     toStory: '查看此任务的完整经过',
-    unwinding: {
+    undoing: {
       failed: '任务已彻底失败，正在撤销已开始的步骤。',
       cancelled: '任务已取消，正在撤销已开始的步骤。',
     },

@@ -4,14 +4,14 @@ export const instance: Texts['instance'] = {
   back: '全部实例',
   others: {
     title: '这是其他用户的实例',
-    text: '作为管理员，您可以运行、修改和删除它；其控制台、终端、日志、图表和设备仅限所有者访问。',
+    text: '作为管理员，您可以运行、修改和删除它；其控制台、终端、日志、用量和设备仅限所有者访问。',
   },
   tabs: {
     label: '实例的各部分',
     overview: '概览',
     terminal: '终端',
     logs: '日志',
-    graphs: '图表',
+    usage: '用量',
     devices: '设备',
     settings: '设置',
     versions: '版本',
@@ -218,7 +218,7 @@ export const instance: Texts['instance'] = {
     label: '网关日志',
     jump: '跳到末尾',
   },
-  graphs: {
+  usage: {
     cpu: 'CPU',
     cpuText: (limit) => `100% 为一个核心，上限 ${limit}`,
     memory: '内存',

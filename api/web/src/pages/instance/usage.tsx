@@ -2,7 +2,7 @@ import { useQuery } from '@tanstack/react-query';
 import { ChartLine } from 'lucide-react';
 import { useEffect, useMemo, useState } from 'react';
 import { call, client } from '@/api/client';
-import type { Stats } from '@/api/contract';
+import type { UsagePoint } from '@/api/contract';
 import { isWorking, useInstance } from '@/api/instances';
 import { keepFollowing } from '@/api/stream';
 import { LoadFailed, PageLoading } from '@/components/state';
@@ -25,9 +25,9 @@ const LIVE_MS = 5_000;
 const LIVE_MOST = 30;
 
 /** What the instance has used, for a day, and what it uses now. */
-export function Graphs() {
+export function Usage() {
   const id = useInstanceId();
-  const { graphs: words } = useTexts().instance;
+  const { usage: words } = useTexts().instance;
   const { create } = useTexts();
   const instance = useInstance(id).data;
   const running = instance?.status === 'running';
@@ -36,12 +36,12 @@ export function Graphs() {
   const young = instance ? Date.now() - Date.parse(instance.createdAt) < HOUR_MS : false;
   const hours = chosen ?? (young ? '1' : '6');
   const history = useQuery({
-    queryKey: ['stats', id],
+    queryKey: ['usage', id],
     queryFn: ({ signal }) =>
-      call(client.GET('/api/instances/{id}/stats/history', { params: { path: { id } }, signal })),
+      call(client.GET('/api/instances/{id}/usage/history', { params: { path: { id } }, signal })),
     refetchInterval: 60_000,
   });
-  const now = useStats(id, running);
+  const now = useLiveUsage(id, running);
   const points = useMemo(() => {
     const known = history.data?.points ?? [];
     const last = known.at(-1);
@@ -119,8 +119,8 @@ export function Graphs() {
 }
 
 /** The newest measurements, oldest first. */
-function useStats(id: string, running: boolean): readonly Stats[] {
-  const [live, setLive] = useState<readonly Stats[]>([]);
+function useLiveUsage(id: string, running: boolean): readonly UsagePoint[] {
+  const [live, setLive] = useState<readonly UsagePoint[]>([]);
   useEffect(() => {
     setLive([]);
     if (!running) return;
@@ -128,13 +128,13 @@ function useStats(id: string, running: boolean): readonly Stats[] {
     let shown = 0;
     const onEvent = (event: { name: string; data: string }) => {
       if (event.name === 'end') return true;
-      if (event.name !== 'stats' || Date.now() - shown < LIVE_MS) return false;
+      if (event.name !== 'usage' || Date.now() - shown < LIVE_MS) return false;
       shown = Date.now();
-      const stats = JSON.parse(event.data) as Stats;
-      setLive((before) => [...before, stats].slice(-LIVE_MOST));
+      const usage = JSON.parse(event.data) as UsagePoint;
+      setLive((before) => [...before, usage].slice(-LIVE_MOST));
       return false;
     };
-    void keepFollowing(`/api/instances/${id}/stats`, { signal: leave.signal, onEvent });
+    void keepFollowing(`/api/instances/${id}/usage`, { signal: leave.signal, onEvent });
     return () => leave.abort();
   }, [id, running]);
   return live;

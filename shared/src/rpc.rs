@@ -1,6 +1,6 @@
 //! The protocol between the API and the workers' private endpoint.
 //!
-//! A call is `POST /v1/instances/{id}/{verb}` with the arguments as JSON body and a [ticket](crate::ticket) as bearer
+//! A call is `POST /v1/instances/{id}/{verb}` with the arguments as JSON body and a [signature](signature) as bearer
 //! token. The response is 200 with the verb's own body, or a [`Refusal`].
 
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::{ids::InvalidId, text_enum};
 
+pub mod signature;
 pub mod terminal;
 pub mod usage;
 
@@ -36,21 +37,21 @@ text_enum!(
         /// Streams the gateway's log. Takes [`usage::LogArguments`], returns [`usage::LogLine`]s.
         Logs = "logs",
         /// Streams the instance's usage. No arguments; returns a [`usage::Usage`] each second.
-        Stats = "stats",
+        Usage = "stats",
     }
 );
 
 impl Verb {
     /// Whether the response is a stream of values.
     pub fn is_stream(self) -> bool {
-        matches!(self, Self::Logs | Self::Stats)
+        matches!(self, Self::Logs | Self::Usage)
     }
 
     /// Whether the call is idempotent, including its response. Only then is another worker asked after one that may
     /// have done it.
     pub fn is_repeatable(self) -> bool {
         match self {
-            Self::DashboardLink | Self::Devices | Self::Logs | Self::Stats => true,
+            Self::DashboardLink | Self::Devices | Self::Logs | Self::Usage => true,
             Self::ApproveDevice
             | Self::RejectDevice
             | Self::RemoveDevice
@@ -63,7 +64,7 @@ impl Verb {
 text_enum!(
     /// Why a worker refused a call.
     RefusalCode {
-        /// There is no valid ticket for this call.
+        /// There is no valid signature of this call.
         Unauthorized = "unauthorized",
         /// The arguments do not fit the verb.
         InvalidArguments = "invalid_arguments",

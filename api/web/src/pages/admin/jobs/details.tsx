@@ -31,19 +31,19 @@ export function JobPage() {
   const { jobs } = useAdminTexts();
   const { jobId } = useParams({ from: '/layout/admin/jobs/$jobId' });
   const query = useQuery({
-    queryKey: ['admin', 'jobs', 'story', jobId],
+    queryKey: ['admin', 'jobs', 'details', jobId],
     queryFn: ({ signal }) => call(client.GET('/api/admin/jobs/{id}', { signal, params: { path: { id: jobId } } })),
     refetchInterval: ({ state: { data } }) => (data && isOver(data) ? false : EVERY_MS),
   });
   return (
     <>
       <BackLink to="/admin/jobs">{jobs.back}</BackLink>
-      <Loaded query={query}>{(job) => <Story job={job} />}</Loaded>
+      <Loaded query={query}>{(job) => <Details job={job} />}</Loaded>
     </>
   );
 }
 
-function Story({ job }: { job: Schemas['JobStory'] }) {
+function Details({ job }: { job: Schemas['AdminJobDetails'] }) {
   const texts = useTexts();
   const { jobs } = useAdminTexts();
   const format = useFormat();
@@ -64,7 +64,7 @@ function Story({ job }: { job: Schemas['JobStory'] }) {
         </Notice>
       ) : null}
       {isStuckChange(job) ? <Notice tone="warn" title={jobs.retryUndoText} /> : null}
-      {job.unwindingTo && !isOver(job) ? <Notice tone="warn" title={jobs.unwinding[job.unwindingTo]} /> : null}
+      {job.undoOutcome && !isOver(job) ? <Notice tone="warn" title={jobs.undoing[job.undoOutcome]} /> : null}
       {job.queue ? <Notice tone="busy" title={waitWords(job, texts.jobs, (iso) => format.relative(iso))} /> : null}
       <Card>
         <CardBody>

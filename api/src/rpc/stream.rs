@@ -2,12 +2,12 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use clawdeploy_shared::{ids::InstanceId, inside::Verb};
+use clawdeploy_shared::{ids::InstanceId, rpc::Verb};
 use reqwest::Response;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{Answer, Inside};
+use super::{Answer, WorkerRpc};
 use crate::error::{AppError, AppResult, ErrorCode};
 
 /// How long a worker may take to begin.
@@ -27,7 +27,7 @@ pub struct Values {
     heard_at: Instant,
 }
 
-impl Inside {
+impl WorkerRpc {
     /// Has a worker say something, on and on.
     pub async fn stream<A>(&self, verb: Verb, instance: &InstanceId, arguments: &A) -> AppResult<Values>
     where

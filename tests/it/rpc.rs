@@ -5,9 +5,9 @@ use std::time::Duration;
 use clawdeploy_shared::{
     db::worker,
     ids::InstanceId,
-    inside::{Address, Verb},
+    rpc::signature::Call,
+    rpc::{Address, Verb},
     secret::Sealer,
-    ticket::Errand,
 };
 use clawdeploy_tests::{TestEnv, WorkerOptions};
 
@@ -35,7 +35,7 @@ async fn address(env: &TestEnv) -> (String, String) {
 }
 
 #[tokio::test]
-async fn nothing_is_told_without_a_ticket_for_it() {
+async fn nothing_is_told_without_a_signature_for_it() {
     let env = TestEnv::builder().build().await;
     let made = running(&env, "first").await;
     let (worker, base) = address(&env).await;
@@ -43,21 +43,21 @@ async fn nothing_is_told_without_a_ticket_for_it() {
     let sealer = Sealer::from_file(key_file.as_ref()).unwrap();
     let stranger = Sealer::from_key(&[7; 32]).unwrap();
     let id: InstanceId = made.instance.parse().unwrap();
-    let errand = Errand { worker: &worker, instance: &id, verb: Verb::Devices, arguments: b"{}" };
-    let good = sealer.tickets().issue(errand);
+    let call = Call { worker: &worker, instance: &id, verb: Verb::Devices, arguments: b"{}" };
+    let good = sealer.call_key().sign(call);
 
     let http = clawdeploy_tests::http().build().unwrap();
-    let ask = async |path: &str, ticket: Option<&str>, body: &'static str| {
+    let ask = async |path: &str, signature: Option<&str>, body: &'static str| {
         let request = http.post(format!("{base}{path}")).body(body);
-        let request = ticket.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth);
+        let request = signature.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth);
         request.send().await.unwrap().status().as_u16()
     };
     let path = format!("/v1/instances/{id}/devices");
     assert_eq!(ask(&path, Some(&good), "{}").await, 200);
     let expired = good.replacen(|c: char| c.is_ascii_digit() && c != '1', "0", 1);
-    let other_worker = sealer.tickets().issue(Errand { worker: "another-1-2", ..errand });
-    let forged = stranger.tickets().issue(errand);
-    for (path, ticket, body) in [
+    let other_worker = sealer.call_key().sign(Call { worker: "another-1-2", ..call });
+    let forged = stranger.call_key().sign(call);
+    for (path, signature, body) in [
         (path.as_str(), None, "{}"),
         (&path, Some(""), "{}"),
         (&path, Some(expired.as_str()), "{}"),
@@ -70,12 +70,12 @@ async fn nothing_is_told_without_a_ticket_for_it() {
         ("/v1/nothing", Some(&good), "{}"),
         ("/", None, ""),
     ] {
-        assert_eq!(ask(path, ticket, body).await, 401, "{path} {ticket:?}");
+        assert_eq!(ask(path, signature, body).await, 401, "{path} {signature:?}");
     }
-    // With a ticket: a container of another deployment is none, whatever its instance.
+    // With a signature: a container of another deployment is none, whatever its instance.
     let nobody: InstanceId = "zzzzzzzzzzzz".parse().unwrap();
-    let ticket = sealer.tickets().issue(Errand { instance: &nobody, ..errand });
-    assert_eq!(ask("/v1/instances/zzzzzzzzzzzz/devices", Some(&ticket), "{}").await, 404);
+    let signature = sealer.call_key().sign(Call { instance: &nobody, ..call });
+    assert_eq!(ask("/v1/instances/zzzzzzzzzzzz/devices", Some(&signature), "{}").await, 404);
     env.finish().await;
 }
 

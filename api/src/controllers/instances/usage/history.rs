@@ -5,7 +5,7 @@ use clawdeploy_shared::db::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::InstancePath;
+use super::super::InstancePath;
 use crate::{
     auth::Principal,
     error::{AppError, AppResult},
@@ -13,25 +13,45 @@ use crate::{
     state::AppState,
 };
 
-/// What an instance has used.
+/// Usage of an instance over time.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct UsageHistory {
-    /// Oldest first; none for minutes in which it did not run.
+    /// Oldest first. Minutes in which the instance did not run are missing.
     points: Vec<UsagePoint>,
 }
 
-/// An instance's resource usage in the last day, per minute
+/// Returns an instance's usage in the last day, per minute
 ///
 /// For the owner only.
+#[utoipa::path(
+    get, path = "/api/instances/{id}/usage/history", tag = "instances", params(InstancePath),
+    responses((status = OK, body = UsageHistory)),
+)]
+pub async fn get_usage_history(
+    app: AppState,
+    who: Principal,
+    Path(path): Path<InstancePath>,
+) -> AppResult<Json<UsageHistory>> {
+    history(app, who, path).await
+}
+
+/// Returns an instance's usage in the last day, per minute
+///
+/// Use `GET /api/instances/{id}/usage/history` instead.
 #[utoipa::path(
     get, path = "/api/instances/{id}/stats/history", tag = "instances", params(InstancePath),
     responses((status = OK, body = UsageHistory)),
 )]
+#[deprecated = "use get_usage_history"]
 pub async fn get_stats_history(
     app: AppState,
     who: Principal,
     Path(path): Path<InstancePath>,
 ) -> AppResult<Json<UsageHistory>> {
+    history(app, who, path).await
+}
+
+async fn history(app: AppState, who: Principal, path: InstancePath) -> AppResult<Json<UsageHistory>> {
     let points = app.read(who.own(), async |conn| {
         instance::find(conn, who.own(), &path.id).await?.ok_or_else(|| AppError::not_found("instance"))?;
         Ok(usage::history(conn, &path.id).await?)

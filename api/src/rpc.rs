@@ -13,8 +13,8 @@ use clawdeploy_shared::{
     },
     http::{self, ClientError},
     ids::{InstanceId, TerminalId},
-    inside::{Address, Refusal, RefusalCode, Verb, terminal::OpenArguments},
-    ticket::{Errand, TicketKey},
+    rpc::signature::{Call, CallKey},
+    rpc::{Address, Refusal, RefusalCode, Verb, terminal::OpenArguments},
 };
 use reqwest::{Client, ClientBuilder, Response, StatusCode, header};
 use serde::{Serialize, de::DeserializeOwned};
@@ -40,9 +40,9 @@ const RETRY_AFTER: Duration = Duration::from_secs(3);
 
 /// Calls workers.
 #[derive(Debug, Clone)]
-pub struct Inside {
+pub struct WorkerRpc {
     db: Db,
-    tickets: TicketKey,
+    call_key: CallKey,
     http: Client,
     /// For answers that go on.
     streams: Client,
@@ -72,9 +72,9 @@ enum Missed {
     Address(String),
 }
 
-impl Inside {
-    pub fn new(db: Db, tickets: TicketKey) -> Result<Self, ClientError> {
-        Ok(Self { db, tickets, http: client(false)?.build()?, streams: client(true)?.build()? })
+impl WorkerRpc {
+    pub fn new(db: Db, call_key: CallKey) -> Result<Self, ClientError> {
+        Ok(Self { db, call_key, http: client(false)?.build()?, streams: client(true)?.build()? })
     }
 
     /// Has a worker do `verb` on an instance that runs.
@@ -155,7 +155,7 @@ impl Inside {
         instance: &InstanceId,
         arguments: &[u8],
     ) -> Result<Answer, Missed> {
-        let ticket = self.tickets.issue(Errand { worker: &worker.id, instance, verb, arguments });
+        let signature = self.call_key.sign(Call { worker: &worker.id, instance, verb, arguments });
         let path = format!("/v1/instances/{instance}/{verb}");
         let request = match worker.address.parse() {
             Ok(Address::Tcp(address)) => {
@@ -168,7 +168,7 @@ impl Inside {
             Err(_) => return Err(Missed::Address(worker.address.clone())),
         };
         let request =
-            request.bearer_auth(ticket).header(header::CONTENT_TYPE, "application/json").body(arguments.to_vec());
+            request.bearer_auth(signature).header(header::CONTENT_TYPE, "application/json").body(arguments.to_vec());
         let sent = request.send().await;
         let response = sent.map_err(|e| if e.is_connect() { Missed::Unreached(e.into()) } else { Missed::Lost(e) })?;
         let status = response.status();

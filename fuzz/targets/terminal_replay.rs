@@ -1,13 +1,13 @@
 //! The last output of a terminal, against all that was ever printed: whoever attaches from whatever offset sees each byte once.
 #![no_main]
 
-use clawdeploy_worker::terminal::fuzzing::{CAP, Ring};
+use clawdeploy_worker::terminal::fuzzing::{CAP, ReplayBuffer};
 use libfuzzer_sys::{arbitrary, arbitrary::Arbitrary, fuzz_target};
 
 #[derive(Debug, Arbitrary)]
 enum Act {
     Print(Vec<u8>),
-    /// So much of one letter, up to two rings full.
+    /// So much of one letter, up to two buffers full.
     Flood(u32, u8),
     Read {
         from: u64,
@@ -21,15 +21,15 @@ enum Act {
 }
 
 fuzz_target!(|acts: Vec<Act>| {
-    let (mut ring, mut kept, mut end) = (Ring::default(), Vec::<u8>::new(), 0_u64);
+    let (mut replay, mut kept, mut end) = (ReplayBuffer::default(), Vec::<u8>::new(), 0_u64);
     for act in acts.into_iter().take(24) {
         let (from, most) = match act {
             Act::Print(bytes) => {
-                print(&mut ring, &mut kept, &mut end, &bytes);
+                print(&mut replay, &mut kept, &mut end, &bytes);
                 continue;
             }
             Act::Flood(count, letter) => {
-                print(&mut ring, &mut kept, &mut end, &vec![letter; count as usize % (2 * CAP + 3)]);
+                print(&mut replay, &mut kept, &mut end, &vec![letter; count as usize % (2 * CAP + 3)]);
                 continue;
             }
             Act::Read { from, most } => (from, most),
@@ -39,19 +39,19 @@ fuzz_target!(|acts: Vec<Act>| {
         let wanted = from.clamp(start, end);
         let at = usize::try_from(wanted - start).expect("a place");
         let length = (most as usize).min(kept.len() - at);
-        assert!(ring.read(from, most as usize) == kept[at..at + length], "{most} bytes from {from}");
+        assert!(replay.read(from, most as usize) == kept[at..at + length], "{most} bytes from {from}");
     }
-    let beginning = ring.beginning();
-    assert!((ring.start()..=ring.end()).contains(&beginning));
-    if beginning > ring.start() {
-        assert_eq!(ring.read(beginning - 1, 1), b"\n", "it begins in the middle of a line");
+    let beginning = replay.beginning();
+    assert!((replay.start()..=replay.end()).contains(&beginning));
+    if beginning > replay.start() {
+        assert_eq!(replay.read(beginning - 1, 1), b"\n", "it begins in the middle of a line");
     }
 });
 
-fn print(ring: &mut Ring, kept: &mut Vec<u8>, end: &mut u64, bytes: &[u8]) {
-    ring.push(bytes);
+fn print(replay: &mut ReplayBuffer, kept: &mut Vec<u8>, end: &mut u64, bytes: &[u8]) {
+    replay.push(bytes);
     kept.extend_from_slice(bytes);
     kept.drain(..kept.len().saturating_sub(CAP));
     *end += bytes.len() as u64;
-    assert_eq!((ring.end(), ring.start()), (*end, *end - kept.len() as u64));
+    assert_eq!((replay.end(), replay.start()), (*end, *end - kept.len() as u64));
 }

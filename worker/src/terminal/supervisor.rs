@@ -1,7 +1,7 @@
 //! Ends everything of a terminal with it, even if the worker is killed.
 //!
 //! The engine cannot kill a command, and one with a TTY does not notice that its client is gone. A command without one
-//! does: its input ends. So each container with terminals runs one such command, the reaper. It knows the session of
+//! does: its input ends. So each container with terminals runs one such command, the supervisor. It knows the session of
 //! each terminal and ends it when told to, or when its own input ends because the worker was killed. It runs as the
 //! container's user, which suffices to signal that user's processes.
 
@@ -22,24 +22,24 @@ use tokio::{
 use super::shell::VARIABLE;
 use crate::runtime::{Reference, Runtime, RuntimeError};
 
-const SCRIPT: &str = include_str!("reaper.sh");
+const SCRIPT: &str = include_str!("supervisor.sh");
 /// Its process name.
-const NAME: &str = "clawdeploy-reaper";
+const NAME: &str = "clawdeploy-supervisor";
 /// Time limit of a write. It reads each line at once.
 const WRITE_LIMIT: Duration = Duration::from_secs(2);
 
 /// How long finding and ending a lost worker's terminals may take.
 const STRANGERS_LIMIT: Duration = Duration::from_secs(5);
 
-/// The reapers of all containers with terminals of this worker.
+/// The supervisors of all containers with terminals of this worker.
 #[derive(Debug, Clone)]
-pub(super) struct Reapers {
+pub(super) struct Supervisors {
     runtime: Runtime,
-    containers: Arc<StdMutex<HashMap<Reference, Arc<Mutex<Reaper>>>>>,
+    containers: Arc<StdMutex<HashMap<Reference, Arc<Mutex<Supervisor>>>>>,
 }
 
 #[derive(Debug, Default)]
-struct Reaper {
+struct Supervisor {
     input: Option<UnixStream>,
     /// Number of terminals that need it.
     users: usize,
@@ -47,47 +47,47 @@ struct Reaper {
     sessions: Vec<u32>,
 }
 
-impl Reapers {
+impl Supervisors {
     pub(super) fn new(runtime: Runtime) -> Self {
         Self { runtime, containers: Arc::default() }
     }
 
-    /// Ensures a reaper before a terminal begins in `container`. Each call needs a matching `leave`.
+    /// Ensures a supervisor before a terminal begins in `container`. Each call needs a matching `leave`.
     pub(super) async fn enter(&self, container: &Reference) -> Result<(), RuntimeError> {
-        let reaper = self.of(container);
-        let mut reaper = reaper.lock().await;
-        reaper.users += 1;
-        if reaper.input.is_some() {
+        let supervisor = self.of(container);
+        let mut supervisor = supervisor.lock().await;
+        supervisor.users += 1;
+        if supervisor.input.is_some() {
             return Ok(());
         }
         let started = self.start(container).await;
         if started.is_err() {
-            reaper.users -= 1;
+            supervisor.users -= 1;
         }
-        reaper.input = Some(started?);
+        supervisor.input = Some(started?);
         Ok(())
     }
 
     /// Registers the session of a terminal.
     pub(super) async fn watch(&self, container: &Reference, session: u32) {
-        let reaper = self.of(container);
-        let mut reaper = reaper.lock().await;
-        reaper.sessions.push(session);
-        self.tell(container, &mut reaper, &format!("+{session}\n")).await;
+        let supervisor = self.of(container);
+        let mut supervisor = supervisor.lock().await;
+        supervisor.sessions.push(session);
+        self.tell(container, &mut supervisor, &format!("+{session}\n")).await;
     }
 
-    /// Ends a session, if registered, and the reaper with the last terminal.
+    /// Ends a session, if registered, and the supervisor with the last terminal.
     pub(super) async fn leave(&self, container: &Reference, session: Option<u32>) {
-        let reaper = self.of(container);
-        let mut reaper = reaper.lock().await;
+        let supervisor = self.of(container);
+        let mut supervisor = supervisor.lock().await;
         if let Some(session) = session {
-            reaper.sessions.retain(|known| *known != session);
-            self.tell(container, &mut reaper, &format!("-{session}\n")).await;
+            supervisor.sessions.retain(|known| *known != session);
+            self.tell(container, &mut supervisor, &format!("-{session}\n")).await;
         }
-        reaper.users = reaper.users.saturating_sub(1);
-        if reaper.users == 0 {
+        supervisor.users = supervisor.users.saturating_sub(1);
+        if supervisor.users == 0 {
             // Closing its input makes it end what is left and exit.
-            reaper.input = None;
+            supervisor.input = None;
             let mut containers = self.containers.lock().unwrap_or_else(PoisonError::into_inner);
             containers.remove(container);
         }
@@ -108,7 +108,7 @@ impl Reapers {
         Ok(())
     }
 
-    fn of(&self, container: &Reference) -> Arc<Mutex<Reaper>> {
+    fn of(&self, container: &Reference) -> Arc<Mutex<Supervisor>> {
         let mut containers = self.containers.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(containers.entry(container.clone()).or_default())
     }
@@ -118,9 +118,9 @@ impl Reapers {
         Ok(self.runtime.attach_exec(&exec, false).await?.stream)
     }
 
-    /// Writes a line to the reaper, or to a new one if it was killed.
-    async fn tell(&self, container: &Reference, reaper: &mut Reaper, line: &str) {
-        let told = match &mut reaper.input {
+    /// Writes a line to the supervisor, or to a new one if it was killed.
+    async fn tell(&self, container: &Reference, supervisor: &mut Supervisor, line: &str) {
+        let told = match &mut supervisor.input {
             Some(input) => {
                 timeout(WRITE_LIMIT, input.write_all(line.as_bytes())).await.is_ok_and(|wrote| wrote.is_ok())
             }
@@ -129,13 +129,13 @@ impl Reapers {
         if told {
             return;
         }
-        reaper.input = None;
+        supervisor.input = None;
         // An exited container has nothing left to end.
         let Ok(mut input) = self.start(container).await else { return };
-        let known = lines(reaper.sessions.iter().map(|session| format!("+{session}")));
+        let known = lines(supervisor.sessions.iter().map(|session| format!("+{session}")));
         let lines = if line.starts_with('-') { known + line } else { known };
         if timeout(WRITE_LIMIT, input.write_all(lines.as_bytes())).await.is_ok_and(|wrote| wrote.is_ok()) {
-            reaper.input = Some(input);
+            supervisor.input = Some(input);
         }
     }
 }

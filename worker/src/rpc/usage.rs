@@ -2,7 +2,7 @@
 
 use axum::response::Response;
 use chrono::{DateTime, Utc};
-use clawdeploy_shared::{ids::InstanceId, inside::usage::Usage};
+use clawdeploy_shared::{ids::InstanceId, rpc::usage::Usage};
 use futures_util::{StreamExt as _, stream::unfold};
 
 use super::{Rpc, container, refusal::Refused, stream};

@@ -3,15 +3,15 @@
 /// Capacity in bytes.
 pub(super) const CAP: usize = 1 << 20;
 
-/// A ring of bytes. Its memory grows as it fills.
+/// A ring buffer of bytes. Its memory grows as it fills.
 #[derive(Debug, Default)]
-pub(super) struct Ring {
+pub(super) struct ReplayBuffer {
     bytes: Vec<u8>,
     /// Offset after the newest byte.
     end: u64,
 }
 
-impl Ring {
+impl ReplayBuffer {
     /// Offset of the oldest byte that is kept.
     pub(super) fn start(&self) -> u64 {
         self.end - self.bytes.len() as u64
@@ -72,42 +72,42 @@ mod tests {
     fn what_was_printed_last_is_there_at_its_offsets() {
         // Compared with a plain buffer, in pieces of all sizes.
         let mut all = Vec::new();
-        let mut ring = Ring::default();
+        let mut replay = ReplayBuffer::default();
         for (turn, size) in
             [1, 7, 4096, 0, 65_536, 300_000, 700_001, 1, CAP - 1, CAP, 3, CAP, 12_345].into_iter().enumerate()
         {
             let piece: Vec<u8> = (0..size).map(|i| u8::try_from((i * 31 + turn) % 251).unwrap()).collect();
-            ring.push(&piece);
+            replay.push(&piece);
             all.extend_from_slice(&piece);
             let kept = all.len().min(CAP);
-            assert_eq!((ring.end(), ring.start()), (all.len() as u64, (all.len() - kept) as u64));
-            assert_eq!(ring.read(ring.start(), CAP), &all[all.len() - kept..], "after {turn} pieces");
+            assert_eq!((replay.end(), replay.start()), (all.len() as u64, (all.len() - kept) as u64));
+            assert_eq!(replay.read(replay.start(), CAP), &all[all.len() - kept..], "after {turn} pieces");
             for (from, most) in
-                [(ring.start() + (kept / 3) as u64, 1000), (ring.end().saturating_sub(5), 64), (ring.end(), 9)]
+                [(replay.start() + (kept / 3) as u64, 1000), (replay.end().saturating_sub(5), 64), (replay.end(), 9)]
             {
-                let from = from.max(ring.start());
+                let from = from.max(replay.start());
                 let at = usize::try_from(from).unwrap();
-                assert_eq!(ring.read(from, most), &all[at..(at + most).min(all.len())]);
+                assert_eq!(replay.read(from, most), &all[at..(at + most).min(all.len())]);
             }
         }
     }
 
     #[test]
     fn an_offset_that_is_not_kept_is_no_way_to_end_the_worker() {
-        let mut ring = Ring::default();
-        ring.push(b"0123456789");
-        assert_eq!(ring.read(u64::MAX, 9), b"");
-        assert_eq!(ring.read(11, 9), b"");
-        ring.push(&vec![b'x'; CAP]);
-        assert_eq!(ring.read(0, 2), b"xx");
+        let mut replay = ReplayBuffer::default();
+        replay.push(b"0123456789");
+        assert_eq!(replay.read(u64::MAX, 9), b"");
+        assert_eq!(replay.read(11, 9), b"");
+        replay.push(&vec![b'x'; CAP]);
+        assert_eq!(replay.read(0, 2), b"xx");
     }
 
     #[test]
     fn whoever_comes_late_begins_with_a_whole_line() {
-        let mut ring = Ring::default();
-        ring.push(b"one\ntwo\n");
-        assert_eq!(ring.beginning(), 0);
-        ring.push(&vec![b'x'; CAP - 5]);
-        assert_eq!((ring.start(), ring.beginning()), (3, 4));
+        let mut replay = ReplayBuffer::default();
+        replay.push(b"one\ntwo\n");
+        assert_eq!(replay.beginning(), 0);
+        replay.push(&vec![b'x'; CAP - 5]);
+        assert_eq!((replay.start(), replay.beginning()), (3, 4));
     }
 }

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use clawdeploy_shared::{
     db::{terminal::Terminal, worker},
-    inside::{
+    rpc::signature::Call,
+    rpc::{
         Address, Verb,
         terminal::{ARGUMENTS_HEADER, AttachArguments},
     },
-    ticket::Errand,
 };
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use tokio::{
@@ -21,7 +21,7 @@ use tokio_tungstenite::{
     tungstenite::{self, client::IntoClientRequest as _, protocol::WebSocketConfig},
 };
 
-use super::Inside;
+use super::WorkerRpc;
 use crate::error::{AppError, AppResult};
 
 /// From the connection to the first message.
@@ -57,7 +57,7 @@ pub enum Attached {
     Unreachable,
 }
 
-impl Inside {
+impl WorkerRpc {
     /// Attaches to a terminal at the worker that holds it, from an offset on.
     pub async fn attach(&self, terminal: &Terminal, from: Option<u64>) -> AppResult<Attached> {
         let address = worker::address_of(&mut *self.db.conn().await?, &terminal.worker).await?;
@@ -83,13 +83,13 @@ impl Inside {
         arguments: &str,
     ) -> Result<WorkerSocket, Unattached> {
         let verb = Verb::AttachTerminal;
-        let errand =
-            Errand { worker: &terminal.worker, instance: &terminal.instance_id, verb, arguments: arguments.as_bytes() };
-        let ticket = self.tickets.issue(errand);
+        let call =
+            Call { worker: &terminal.worker, instance: &terminal.instance_id, verb, arguments: arguments.as_bytes() };
+        let signature = self.call_key.sign(call);
         let url = format!("ws://worker/v1/instances/{}/{verb}", terminal.instance_id);
         let mut request = url.into_client_request().map_err(Box::new)?;
         let header = |value: &str| HeaderValue::from_str(value).map_err(std::io::Error::other);
-        request.headers_mut().insert(AUTHORIZATION, header(&format!("Bearer {ticket}"))?);
+        request.headers_mut().insert(AUTHORIZATION, header(&format!("Bearer {signature}"))?);
         request.headers_mut().insert(ARGUMENTS_HEADER, header(arguments)?);
         let connection: Box<dyn Connection> = match address {
             Address::Tcp(address) => {

@@ -1,4 +1,4 @@
-//! Of which instances it is asked what they have used.
+//! The instances whose usage is requested.
 
 use clawdeploy_shared::ids::InstanceId;
 use serde::Deserialize;
@@ -6,10 +6,10 @@ use utoipa::IntoParams;
 
 use crate::error::{AppError, AppResult, ErrorCode};
 
-/// Instances that one request may ask for.
+/// Maximum number of instances in a request.
 const MAX_IDS: usize = 100;
 
-/// Which instances.
+/// The instances.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
