@@ -1,5 +1,5 @@
-//! Authentication. A handler that takes a [`Principal`] answers 401 to unauthenticated requests; one that takes an [`Admin`]
-//! answers 403 to people who are no administrators.
+//! Authentication. A handler that takes a [`Principal`] answers 401 to unauthenticated requests. One that takes an
+//! [`Admin`] answers 403 to people who are not administrators.
 
 use axum::{
     extract::FromRequestParts,
@@ -30,24 +30,23 @@ pub mod second_factor;
 pub mod session;
 pub mod throttle;
 
-/// A person who proved who they are.
+/// An authenticated person.
 #[derive(Debug, Clone)]
 pub struct Principal {
     pub user: User,
-    /// By what.
     pub credential: Credential,
-    /// How far that goes.
+    /// What the credential allows.
     pub rights: TokenScope,
 }
 
-/// What proves who somebody is.
+/// How a person was authenticated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Credential {
-    /// The cookie of a browser.
+    /// The session cookie of a browser.
     Session(SessionId),
     /// An API token.
     Token(TokenId),
-    /// A token of the provider of identities, and when it expires (seconds since 1970).
+    /// A token of the identity provider, and when it expires (seconds since 1970).
     Provider { expires: i64 },
 }
 
@@ -60,10 +59,10 @@ impl Credential {
         if let Self::Token(id) = self { Some(id) } else { None }
     }
 
-    /// Until when what was shown is good, where that is not looked up here.
+    /// Expiry of a credential that has no row in the database.
     pub fn good_until(self) -> Option<DateTime<Utc>> {
         match self {
-            // What cannot be told has expired.
+            // A time that is out of range counts as expired.
             Self::Provider { expires } => Some(DateTime::from_timestamp(expires, 0).unwrap_or(DateTime::UNIX_EPOCH)),
             Self::Session(_) | Self::Token(_) => None,
         }
@@ -71,13 +70,13 @@ impl Credential {
 }
 
 impl Principal {
-    /// Somebody in a browser, who may do everything that the person may.
+    /// A person signed in with a browser, who has all of the person's rights.
     pub fn of_session(user: User, id: SessionId) -> Self {
         Self { user, credential: Credential::Session(id), rights: TokenScope::Admin }
     }
 
-    /// Whether what was shown is still good, and the person still may what they might then. What stays open after its
-    /// request asks this every second: a stream, a terminal.
+    /// Whether the credential is still valid and the person's role has not changed. Streams and terminals, which
+    /// outlive their request, check this every second.
     pub async fn still_holds(&self, conn: &mut Conn) -> Result<bool, DbError> {
         let role = match self.credential {
             Credential::Session(id) => db::session::role(conn, id).await?,
@@ -88,7 +87,7 @@ impl Principal {
         Ok(role == Some(self.user.role))
     }
 
-    /// Refuses where what was shown does not go so far.
+    /// Refuses credentials whose scope is too small.
     pub fn needs(&self, scope: TokenScope) -> AppResult<()> {
         if self.rights >= scope {
             return Ok(());
@@ -98,27 +97,27 @@ impl Principal {
         Err(AppError::new(ErrorCode::InsufficientScope, detail))
     }
 
-    /// What the person may see and change, where a single thing is asked for by its id.
+    /// What the person may see and change when a single object is requested by its id.
     pub fn scope(&self) -> Scope {
         if self.is_admin() { Scope::Everything } else { self.own() }
     }
 
-    /// What belongs to the person: what their own lists show.
+    /// The person's own objects, as in the person's own lists.
     pub fn own(&self) -> Scope {
         Scope::Owner(self.user.id)
     }
 
-    /// Whether this is an administrator who may act as one: a token may stop short of it.
+    /// Whether the person is an administrator and the credential has the scope for it.
     pub fn is_admin(&self) -> bool {
         self.user.role == Role::Admin && self.rights == TokenScope::Admin
     }
 }
 
-/// A [`Principal`] who may change the account itself: whoever signed in, or has a token that goes so far.
+/// A [`Principal`] who may manage the account itself: by a session, or by a token with the scope `admin`.
 #[derive(Debug, Clone)]
 pub struct Account(pub Principal);
 
-/// A [`Principal`] who is an admin.
+/// A [`Principal`] who is an administrator.
 #[derive(Debug, Clone)]
 pub struct Admin(pub Principal);
 
@@ -126,7 +125,7 @@ impl FromRequestParts<AppState> for Principal {
     type Rejection = AppError;
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> AppResult<Self> {
-        // Whoever sends a token means it: the cookie is not looked at.
+        // A request with a token does not fall back to the cookie.
         let principal = if parts.headers.contains_key(header::AUTHORIZATION) {
             by_token(&parts.headers, app).await?
         } else {
@@ -153,7 +152,7 @@ async fn by_token(headers: &HeaderMap, app: &AppState) -> AppResult<Principal> {
     Ok(Principal { user, credential: Credential::Token(id), rights })
 }
 
-/// By a token of the provider of identities. It may change what is the person's, but not the account.
+/// Authenticates by a token of the identity provider. It may change the person's instances, but not the account.
 async fn by_provider(presented: &str, app: &AppState) -> AppResult<Principal> {
     let provider = app.provider.as_ref().ok_or_else(bad_token)?;
     let (who, expires) = provider.bearer(presented).await.map_err(|error| match error {
@@ -232,12 +231,12 @@ fn unauthenticated() -> AppError {
     AppError::new(ErrorCode::Unauthenticated, detail)
 }
 
-/// What an `Authorization` header holds.
+/// The token in an `Authorization` header.
 #[derive(Debug, PartialEq, Eq)]
 enum Bearer<'a> {
-    /// A token that was made here.
+    /// An API token.
     Own(&'a str),
-    /// What looks like a signed token.
+    /// Has the form of a signed token.
     Signed(&'a str),
 }
 

@@ -1,9 +1,9 @@
-//! `OpenID` Connect sign-in, and bearer tokens (JWT) of the same provider for programs.
+//! Sign-in with `OpenID` Connect, and bearer tokens (JWT) of the same provider for programs.
 //!
-//! - A token counts where its signature is by a key of the provider (`jwt`, `provider`), and issuer, time and party are
-//!   right. Only what a key is for can be signed with it: RS256 with RSA keys, ES256 with those of the curve P-256.
-//! - A person is known by issuer and subject. Whether an e-mail that the provider has verified leads to an account, or
-//!   makes one, the operator says ([`Accounts`]).
+//! - A token is accepted if one of the provider's keys has signed it (`jwt`, `provider`) and its issuer, time and
+//!   audience are right. The type of the key determines the algorithm: RS256 for RSA, ES256 for P-256.
+//! - A person is identified by issuer and subject. The operator decides whether a verified e-mail links a new identity
+//!   to an existing account, or creates an account as well ([`Accounts`]).
 
 use clap::{ArgAction, Args, ValueEnum};
 use clawdeploy_shared::{
@@ -31,7 +31,7 @@ mod provider;
 
 pub use self::provider::{IdentityError, Provider, SignIn};
 
-/// Whom an identity that was never seen before leads to.
+/// Which account a new identity leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Accounts {
     /// Sign in to the existing account with the e-mail that the provider has verified
@@ -71,17 +71,18 @@ pub struct IdentityArgs {
     pub oidc_parties: Vec<String>,
 }
 
-/// What the provider has said of a person.
+/// A person's identity, as the provider states it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     pub issuer: String,
     pub subject: String,
-    /// One that counts: verified by the provider, or of a provider that is trusted with them. In its normal form.
+    /// The e-mail in its normal form, if it can be trusted: the provider has verified it, or the operator trusts the
+    /// provider's e-mails.
     pub email: Result<String, NoEmail>,
     pub name: Option<String>,
 }
 
-/// Why there is no e-mail that counts.
+/// Why an identity has no trusted e-mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoEmail {
     #[error("the provider sends no claim \"email\"")]
@@ -95,7 +96,7 @@ pub enum NoEmail {
 }
 
 impl NoEmail {
-    /// What the page for signing in knows it as.
+    /// Code of this error for the sign-in page.
     pub fn code(self) -> &'static str {
         match self {
             Self::Missing | Self::Invalid => "oidc_email_missing",
@@ -113,7 +114,7 @@ impl Identity {
     }
 }
 
-/// The e-mail that counts. A provider's own "no" always does.
+/// The trusted e-mail. One that the provider marks as unverified is never trusted.
 fn email(claims: &Claims, trusted: bool) -> Result<String, NoEmail> {
     let mailbox = &claims.mailbox;
     let sign_in_name = mailbox.sign_in_name.as_deref().filter(|_| trusted);
@@ -127,13 +128,13 @@ fn email(claims: &Claims, trusted: bool) -> Result<String, NoEmail> {
     }
 }
 
-/// Whom an identity leads to.
+/// The account of an identity.
 #[derive(Debug)]
 pub enum Found {
     Somebody(Box<User>),
-    /// There is no account for it, or one that is suspended.
+    /// There is no account, or it is suspended.
     Nobody,
-    /// It was never seen before, and without an e-mail it leads nowhere.
+    /// The identity is new, and without a trusted e-mail it cannot be linked to an account.
     NoEmail(NoEmail),
 }
 
@@ -143,7 +144,7 @@ impl Found {
     }
 }
 
-/// Who that is here. In a transaction of its own or a larger one.
+/// Finds the account of an identity. Links or creates it if `accounts` allows. Call it in a transaction.
 pub async fn person(
     conn: &mut Conn,
     accounts: Accounts,
@@ -164,7 +165,7 @@ pub async fn person(
     let found = user::find_by_email(conn, email).await?.map(|(user, _)| user);
     let (user, action) = match (found, accounts) {
         (Some(user), _) => (user, "user.link_identity"),
-        // The first account is the administrator's, and nobody else's.
+        // The first account is that of the administrator and is never created here.
         (None, Accounts::New) if !setup::is_required(conn).await? => {
             let name = who.name.as_deref().unwrap_or_default();
             let id = UserId::generate();
@@ -177,7 +178,7 @@ pub async fn person(
         return Ok(Found::Nobody);
     }
     if !identity::add(conn, &who.issuer, &who.subject, user.id).await? {
-        // Another request was quicker.
+        // A concurrent request has linked the identity.
         let found = identity::find(conn, &who.issuer, &who.subject).await?;
         return Ok(found.map_or(Found::Nobody, Found::active));
     }

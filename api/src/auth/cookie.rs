@@ -1,5 +1,5 @@
-//! The cookie that a browser shows. Its name begins with `__Host-`: browsers take such a cookie only from this very host,
-//! over HTTPS (or from this machine) and for all paths, so that no sub-domain can put one in its place.
+//! The session cookie. Its name has the prefix `__Host-`: browsers accept such a cookie only from this exact host, over
+//! HTTPS (or from this machine) and for all paths, so no subdomain can replace it.
 
 use std::time::Duration;
 
@@ -7,22 +7,23 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use chrono::TimeDelta;
 use secrecy::{ExposeSecret as _, SecretString};
 
-/// nginx drops it on the way to instances: change it there as well (`deploy/nginx/templates/common.conf`).
+/// nginx removes this cookie from requests to instances. If you change the name, change it there as well
+/// (`deploy/nginx/templates/common.conf`).
 pub const NAME: &str = "__Host-clawdeploy";
 
-/// What a browser keeps while it is at the provider of identities.
+/// Holds a sign-in attempt while the browser is at the identity provider.
 pub const OIDC: &str = "__Host-clawdeploy-oidc";
 
-/// What a request shows.
+/// The cookie of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Presented<'a> {
     Nothing,
     One(&'a str),
-    /// Somebody has put a second one beside it, and which is the right one cannot be told.
+    /// There are several, for example because another page has set one, and the right one is not known.
     Several,
 }
 
-/// The cookie of a request.
+/// The session cookie of a request.
 pub fn presented(headers: &HeaderMap) -> Presented<'_> {
     presented_named(headers, NAME)
 }
@@ -38,7 +39,7 @@ pub fn presented_named<'a>(headers: &'a HeaderMap, name: &str) -> Presented<'a> 
     }
 }
 
-/// A `Set-Cookie` that lets a browser show `value` for so long.
+/// A `Set-Cookie` header with this value and lifetime.
 pub fn set(value: &SecretString, lifetime: TimeDelta) -> HeaderValue {
     line(NAME, value.expose_secret(), lifetime.num_seconds())
 }
@@ -47,7 +48,7 @@ pub fn set_named(name: &str, value: &SecretString, lifetime: Duration) -> Header
     line(name, value.expose_secret(), i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX))
 }
 
-/// A `Set-Cookie` that makes a browser forget.
+/// A `Set-Cookie` header that deletes the cookie.
 pub fn clear() -> HeaderValue {
     clear_named(NAME)
 }
@@ -58,7 +59,7 @@ pub fn clear_named(name: &str) -> HeaderValue {
 
 fn line(name: &str, value: &str, seconds: i64) -> HeaderValue {
     let line = format!("{name}={value}; Path=/; Max-Age={seconds}; Secure; HttpOnly; SameSite=Lax");
-    // Only what may stand in a cookie is in it: digits, letters and base64.
+    // Does not fail, because the values consist of letters, digits, dots and base64 characters.
     let mut line = HeaderValue::from_str(&line).unwrap_or(HeaderValue::from_static(""));
     line.set_sensitive(true);
     line

@@ -1,4 +1,5 @@
-//! Passwords: Argon2id with 19 MiB and two passes, as OWASP recommends, a few at a time and never on a runtime thread.
+//! Hashes passwords with Argon2id: 19 MiB and two passes, as OWASP recommends. Few run at a time, and never on a
+//! runtime thread.
 
 use std::sync::Arc;
 
@@ -8,21 +9,21 @@ use argon2::{
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Semaphore;
 
-/// Shorter ones are not accepted for new passwords.
+/// Minimum length of new passwords.
 pub const MIN_CHARS: usize = 12;
 
-/// Longer ones are not even tried.
+/// Longer passwords are rejected without hashing.
 pub const MAX_BYTES: usize = 1024;
 
 const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
 
-/// How many are computed at once: each takes 19 MiB and a core for a while.
+/// How many hashes are computed at a time. Each takes 19 MiB and a core for a while.
 const AT_ONCE: usize = 2;
 
-/// Hash of a password that nobody has. Checked where there is no account, so that the time an answer takes does not
-/// tell who has one.
+/// Hash of a random password. It is verified if there is no account, so that the response time does not reveal which
+/// accounts exist.
 const NOBODY: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$EZ9e4rPh8apyWOnWUtR2oA$HYnFsyrSy9BfD8qZejkiMR0h4k3PvJEPUYzQ+xbcjxM";
 
@@ -53,7 +54,7 @@ impl Default for Passwords {
 }
 
 impl Passwords {
-    /// What is stored of a new password: a PHC string.
+    /// Hashes a new password to a PHC string.
     pub async fn hash(&self, password: SecretString) -> Result<String, PasswordError> {
         self.run(move || {
             let hash: PasswordHash = argon2()?.hash_password(password.expose_secret().as_bytes())?;
@@ -62,10 +63,10 @@ impl Passwords {
         .await
     }
 
-    /// Whether this is the password of the stored hash. Without an account (`None`) it is not, after the same work.
+    /// Verifies a password. Without a stored hash (no account) the result is false, after the same work.
     pub async fn verify(&self, password: SecretString, stored: Option<String>) -> Result<bool, PasswordError> {
         self.run(move || {
-            // What is no hash is nobody's password: such an account is opened by tokens only.
+            // A stored value that is not a hash matches no password. Accounts without a password have one.
             let own = stored.and_then(|stored| PasswordHash::new(&stored).ok());
             let known = own.is_some();
             let hash = own.map_or_else(|| PasswordHash::new(NOBODY), Ok)?;
@@ -80,7 +81,7 @@ impl Passwords {
         work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
     ) -> Result<T, PasswordError> {
         let permit = Arc::clone(&self.permits).acquire_owned().await?;
-        // The permit goes with the work: a request that is dropped does not make room for another computation.
+        // The task holds the permit, so a dropped request does not allow another computation while this one runs.
         let run = move || {
             let _permit = permit;
             work()

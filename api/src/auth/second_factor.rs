@@ -1,4 +1,4 @@
-//! The second factor of signing in: a code of an authenticator app, or one of the codes for whoever has lost it.
+//! The second factor of a sign-in: a code of an authenticator app, or a recovery code for people who have lost it.
 
 use chrono::Utc;
 use clawdeploy_shared::{
@@ -12,21 +12,21 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::error::{AppError, AppResult};
 
-/// Recovery codes that a person gets.
+/// Number of recovery codes of a person.
 pub const RECOVERY_CODES: usize = 10;
 
-/// How a sign-in stands with regard to the second factor.
+/// Result of checking the second factor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Proof {
-    /// None is needed, or the code was right and is used up now.
+    /// No code is needed, or the code was right and is now used up.
     Given,
-    /// A code is needed, and there was none.
+    /// A code is needed and none was sent.
     Missing,
     Wrong,
 }
 
-/// Looks at the code that came with a password that was right. In the transaction that signs in: a code that was used is
-/// used up together with it.
+/// Checks the code that came with a correct password. Call it in the transaction of the sign-in, so that the code is
+/// used up only if the sign-in succeeds.
 pub async fn prove(conn: &mut Conn, sealer: &Sealer, user: UserId, code: Option<&SecretString>) -> AppResult<Proof> {
     let Some((sealed, true)) = second_factor::find(conn, user).await? else { return Ok(Proof::Given) };
     let Some(code) = code.map(|code| normal(code.expose_secret())).filter(|code| !code.is_empty()) else {
@@ -40,14 +40,14 @@ pub async fn prove(conn: &mut Conn, sealer: &Sealer, user: UserId, code: Option<
     Ok(if right { Proof::Given } else { Proof::Wrong })
 }
 
-/// New recovery codes: as they are shown, and what is stored of them.
+/// Generates recovery codes: as they are shown, and as they are stored.
 pub fn recovery_codes() -> (Vec<SecretString>, Vec<Vec<u8>>) {
     let codes: Vec<_> = (0..RECOVERY_CODES).map(|_| recovery_code()).collect();
     let hashes = codes.iter().map(|code| token_hash(&normal(code.expose_secret()))).collect();
     (codes, hashes)
 }
 
-/// People type them with blanks, dashes and capitals as they like, some with a keyboard for wide digits.
+/// The normal form of a typed code: without blanks and dashes, in lower case, and with full-width digits converted.
 pub fn normal(code: &str) -> String {
     let narrow = |c: char| match c {
         '０'..='９' => char::from_u32(u32::from(c) - u32::from('０') + u32::from('0')).unwrap_or(c),

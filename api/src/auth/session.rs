@@ -1,4 +1,4 @@
-//! Signing a browser in, however its owner proved who they are.
+//! Opens browser sessions, for all ways to sign in.
 
 use axum::{
     http::{HeaderMap, HeaderValue, header},
@@ -21,17 +21,17 @@ use utoipa::ToSchema;
 use super::cookie::{self, Presented};
 use crate::{extract::Json, middleware::RequestContext};
 
-/// How long one stays signed in, at most; a session that is not used ends sooner.
+/// Longest lifetime of a session. Unused sessions end earlier.
 const LIFETIME: TimeDelta = TimeDelta::days(7);
 
-/// So much of what a browser calls itself is kept.
+/// Longest part of a `User-Agent` that is stored.
 const AGENT_CHARS: usize = 256;
 
-/// The browser at the other end.
+/// The browser that signs in.
 #[derive(Debug, Clone)]
 pub struct Browser {
     agent: String,
-    /// Hash of the cookie that it shows already.
+    /// Hash of the session cookie that it already has.
     before: Option<Vec<u8>>,
 }
 
@@ -46,7 +46,7 @@ impl Browser {
     }
 }
 
-/// A session that has just begun.
+/// A new session.
 #[derive(Debug)]
 pub struct Opened {
     secret: SecretString,
@@ -54,7 +54,7 @@ pub struct Opened {
     pub id: SessionId,
 }
 
-/// Who is signed in now.
+/// The person who has signed in.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SignedIn {
@@ -62,8 +62,7 @@ pub struct SignedIn {
     expires_at: DateTime<Utc>,
 }
 
-/// Signs a person in, in the transaction that has found them to be who they are. The session that the browser had before
-/// ends.
+/// Opens a session, in the transaction that has authenticated the person. Ends the browser's previous session.
 pub async fn open(
     conn: &mut Conn,
     user: &User,
@@ -90,12 +89,12 @@ pub async fn open(
 }
 
 impl Opened {
-    /// A `Set-Cookie` that tells the browser.
+    /// The `Set-Cookie` header with the session.
     pub fn cookie(&self) -> HeaderValue {
         cookie::set(&self.secret, LIFETIME)
     }
 
-    /// The answer that tells the browser.
+    /// The response that signs the browser in.
     pub fn answer(self, user: User) -> Response {
         let cookie = self.cookie();
         ([(header::SET_COOKIE, cookie)], Json(SignedIn { user, expires_at: self.expires_at })).into_response()

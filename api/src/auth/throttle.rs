@@ -1,5 +1,5 @@
-//! Slows down guessing: ten attempts in a minute and sixty in an hour, for each account and each network, whichever API
-//! process they come to. Attempts that succeed do not count.
+//! Limits attempts to guess a secret: ten in a minute and sixty in an hour, for each account and each network, over all
+//! API processes. Successful attempts do not count.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -8,12 +8,12 @@ use sha2::{Digest as _, Sha256};
 
 use crate::error::{AppError, AppResult, ErrorCode};
 
-/// What is counted.
+/// What attempts are counted for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Key {
-    /// An e-mail, known or not, in its normal form.
+    /// An e-mail in its normal form, whether it has an account or not.
     Account(String),
-    /// A network, since one host has a whole /64 of IPv6 addresses.
+    /// A client's address. IPv6 addresses count by /64, because one host usually has a whole one.
     Network(IpAddr),
 }
 
@@ -29,7 +29,7 @@ impl Key {
         }
     }
 
-    /// Of the same length whatever somebody typed, and nobody's address lies about.
+    /// Of fixed length, and without the e-mail in readable form.
     fn digest(&self) -> String {
         let text = match self {
             Self::Account(email) => format!("account {email}"),
@@ -39,11 +39,11 @@ impl Key {
     }
 }
 
-/// Counts attempts.
+/// Counts and refuses attempts.
 #[derive(Debug)]
 pub struct Throttle(Attempts);
 
-/// An attempt that is counted until it turns out to have been right.
+/// A counted attempt.
 #[derive(Debug)]
 #[must_use]
 pub struct Attempt {
@@ -57,7 +57,7 @@ impl Throttle {
         Self(attempts)
     }
 
-    /// Counts an attempt under all `keys`; refuses it where one of them has had too many.
+    /// Counts an attempt for each of `keys`. Refuses it if one of them has reached its limit.
     pub async fn attempt(&self, keys: &[Key]) -> AppResult<Attempt> {
         let keys: Vec<_> = keys.iter().map(Key::digest).collect();
         let name = uuid::Uuid::now_v7().to_string();
@@ -69,7 +69,7 @@ impl Throttle {
 }
 
 impl Attempt {
-    /// It does not count.
+    /// The attempt was successful and does not count.
     pub async fn was_right(self) {
         self.attempts.forgive(&self.keys, &self.name).await;
     }

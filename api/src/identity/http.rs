@@ -1,4 +1,4 @@
-//! Requests to the identity provider, with limits on time and size.
+//! HTTP requests to the identity provider, limited in time and size.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub enum HttpError {
     Failed(Url, #[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// A request: GET without a body, POST of a form with one.
+/// A GET request, or a POST request if there is a form.
 #[derive(Debug)]
 pub(super) struct Call<'a> {
     pub(super) url: &'a Url,
@@ -32,11 +32,11 @@ pub(super) struct Call<'a> {
     pub(super) form: Option<String>,
 }
 
-/// The body of a 200.
+/// Returns the body of a response with status 200.
 pub(super) async fn fetch(call: Call<'_>) -> Result<Bytes, HttpError> {
     let url = call.url;
     let failed = |error: reqwest::Error| {
-        // The error names it already.
+        // `HttpError` already contains the URL.
         let error = error.without_url();
         if error.is_timeout() { HttpError::Timeout(url.clone()) } else { HttpError::Failed(url.clone(), error.into()) }
     };
@@ -66,7 +66,7 @@ fn may_be_asked(url: &Url) -> bool {
     url.scheme() == "https" || (url.scheme() == "http" && ["127.0.0.1", "[::1]", "localhost"].contains(&host))
 }
 
-/// `None`: it is too long.
+/// Reads the body. `None`: it is too long.
 async fn whole(mut answer: Response) -> reqwest::Result<Option<Bytes>> {
     let mut body = Vec::new();
     while let Some(piece) = answer.chunk().await? {

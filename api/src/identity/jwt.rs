@@ -1,7 +1,7 @@
-//! Signed tokens (RFC 7519), as far as providers of identities use them.
+//! Parses and verifies signed tokens (JWT, RFC 7519), as far as identity providers use them.
 //!
-//! The signature is checked by ring, which TLS brings along. A token says by which key it is signed and how; the key
-//! itself says what it can be used for, and where the two differ the token is refused.
+//! Signatures are verified with ring, which TLS needs anyway. A token names its key and its algorithm. The key
+//! determines which algorithm is allowed, and tokens with another one are refused.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use ring::signature::{ECDSA_P256_SHA256_FIXED, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey};
@@ -12,10 +12,10 @@ mod claims;
 
 pub(super) use self::claims::{Claims, Mailbox, Verified, subject, text};
 
-/// How far clocks may differ, in seconds.
+/// Accepted difference between clocks, in seconds.
 const LEEWAY: f64 = 30.0;
 
-/// Longer ones are not looked at.
+/// Longer tokens are refused unread.
 const MAX_BYTES: usize = 16 * 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -41,20 +41,20 @@ pub enum JwtError {
 #[derive(Debug, Deserialize)]
 struct Header {
     alg: String,
-    /// Issuers with a single key may leave it out.
+    /// Issuers with a single key may omit it.
     kid: Option<String>,
-    /// Names what must be understood: nothing of it is here.
+    /// Extensions that the recipient must understand. None are supported.
     crit: Option<Value>,
 }
 
-/// A key of the issuer's.
+/// A public key of the issuer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Key {
     Rsa {
         n: Vec<u8>,
         e: Vec<u8>,
     },
-    /// A point of P-256, uncompressed.
+    /// An uncompressed point of the curve.
     P256(Vec<u8>),
 }
 
@@ -72,14 +72,14 @@ struct Jwk {
     y: Option<String>,
 }
 
-/// The keys that an issuer publishes, with their names, where they have one.
+/// The signing keys in a key set, with their ids if they have any. `None`: the document is not a key set.
 pub(super) fn keys(document: &[u8]) -> Option<Vec<(Option<String>, Key)>> {
     #[derive(Deserialize)]
     struct Jwks {
         keys: Vec<Value>,
     }
     let jwks: Jwks = serde_json::from_slice(document).ok()?;
-    // What is of another kind does not concern us.
+    // Entries that cannot be parsed are skipped, such as keys of a new type.
     let keys = jwks.keys.into_iter().filter_map(|key| serde_json::from_value::<Jwk>(key).ok());
     Some(keys.filter_map(|jwk| Some((jwk.kid.clone(), key(&jwk)?))).collect())
 }
@@ -101,14 +101,15 @@ fn key(jwk: &Jwk) -> Option<Key> {
     }
 }
 
-/// A number, which some pad: the text with `=`, or the number with zeros in front. None is none of theirs.
+/// A big-endian number. Padding is accepted: `=` in the text, or leading zeros. `None`: it is missing, malformed or
+/// zero.
 fn number(text: Option<&String>) -> Option<Vec<u8>> {
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(text?.trim_end_matches('=')).ok()?;
     let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
     (zeros < bytes.len()).then(|| bytes[zeros..].to_vec())
 }
 
-/// A token whose form is right, and nothing more.
+/// A parsed token. Nothing in it is verified yet.
 #[derive(Debug)]
 pub(super) struct Unverified<'a> {
     header: Header,
@@ -132,12 +133,13 @@ impl<'a> Unverified<'a> {
         Ok(Self { header, signed, payload, signature })
     }
 
-    /// Whether a key of this name may have signed it: where one of the two has no name, the signature decides.
+    /// Whether the key with this id may have signed the token. If the key or the token has no id, only the signature
+    /// decides.
     pub(super) fn may_be_by(&self, kid: Option<&str>) -> bool {
         self.header.kid.as_deref().zip(kid).is_none_or(|(said, named)| said == named)
     }
 
-    /// Whether this key has signed it.
+    /// Verifies the signature with this key.
     pub(super) fn is_signed_by(&self, key: &Key) -> Result<(), JwtError> {
         let signed = self.signed.as_bytes();
         let right = match (key, self.header.alg.as_str()) {
@@ -152,7 +154,8 @@ impl<'a> Unverified<'a> {
         right.map_err(|_| JwtError::Signature)
     }
 
-    /// What it says, if this issuer has made it and it is good at `now` (seconds since 1970). The signature comes first.
+    /// The claims, if the issuer matches and the token is valid at `now` (seconds since 1970). Verify the signature
+    /// first.
     pub(super) fn claims(&self, issuer: &str, now: f64) -> Result<Claims, JwtError> {
         let claims = Claims::read(&json::<Map<String, Value>>(self.payload)?)?;
         if claims.iss != issuer {
@@ -251,7 +254,7 @@ mod tests {
         }
     }
 
-    /// Forms that providers are known to send, and that mean the same.
+    /// Variants that providers are known to send.
     #[test]
     fn claims_of_other_forms_do_not_spoil_the_token() {
         let pair = pair();

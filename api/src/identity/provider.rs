@@ -1,4 +1,4 @@
-//! The provider of identities: what it publishes, and what it says of people.
+//! The identity provider: its published configuration and keys, and sign-in with it.
 
 use std::{
     sync::Arc,
@@ -23,10 +23,10 @@ use super::{
     jwt::{Claims, JwtError, Key, Mailbox, Unverified, Verified, keys, subject, text},
 };
 
-/// Whoever shows keys that are not known causes one question in this time, not more.
+/// Minimum time between two reads of the provider's keys that are caused by tokens without a valid signature.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
 
-/// Keys that were taken back are known so long.
+/// The keys are read again after this time, so that a revoked key is no longer accepted.
 const KEEP: Duration = Duration::from_hours(1);
 
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +39,7 @@ pub enum IdentityError {
     Answer(&'static str),
 }
 
-/// How browsers sign in there.
+/// The panel as a client of the provider, for sign-in in browsers.
 #[derive(Debug)]
 struct Client {
     id: String,
@@ -48,7 +48,7 @@ struct Client {
 }
 
 impl Client {
-    /// The form that turns a code into tokens, and the header for it.
+    /// The form that exchanges a code for tokens, and its `Authorization` header, if any.
     fn token_request(&self, sign_in: &SignIn, code: &str, secret_in_form: bool) -> (String, Option<String>) {
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.append_pair("grant_type", "authorization_code")
@@ -67,15 +67,15 @@ impl Client {
     }
 }
 
-/// Handle on the provider.
+/// Handle to the provider.
 #[derive(Debug)]
 pub struct Provider {
     issuer: String,
     pub accounts: Accounts,
-    /// What the button says.
+    /// Label of the sign-in button.
     pub name: String,
     parties: Vec<String>,
-    /// Whether its e-mails count that it does not call verified.
+    /// Whether to trust e-mails that the provider does not mark as verified.
     email_trusted: bool,
     client: Option<Client>,
     published: Mutex<Published>,
@@ -88,7 +88,7 @@ struct Published {
     asked_at: Option<Instant>,
 }
 
-/// Where things are at the provider.
+/// The provider's published configuration.
 #[derive(Debug)]
 struct Document {
     issuer: String,
@@ -96,12 +96,12 @@ struct Document {
     authorization_endpoint: Option<Url>,
     token_endpoint: Option<Url>,
     userinfo_endpoint: Option<Url>,
-    /// The client's secret goes into the form, where the provider takes it nowhere else.
+    /// Send the client secret in the form, because the provider does not accept it in a header.
     secret_in_form: bool,
 }
 
 impl Document {
-    /// Only what is needed has to be there, and of the right form.
+    /// Parses the configuration. Only the required fields must be present and valid.
     fn read(body: &[u8]) -> Result<Self, IdentityError> {
         let said: Map<String, Value> =
             serde_json::from_slice(body).map_err(|_| IdentityError::Answer("its configuration"))?;
@@ -114,13 +114,13 @@ impl Document {
             authorization_endpoint: url("authorization_endpoint"),
             token_endpoint: url("token_endpoint"),
             userinfo_endpoint: url("userinfo_endpoint"),
-            // Without a list it is the header, says OpenID Connect.
+            // The default of OpenID Connect is the header.
             secret_in_form: takes("client_secret_post") && !takes("client_secret_basic"),
         })
     }
 }
 
-/// One attempt to sign in, as the browser keeps it, sealed.
+/// A sign-in attempt. The browser keeps it in a sealed cookie.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct SignIn {
     state: String,
@@ -131,7 +131,7 @@ pub struct SignIn {
 }
 
 impl SignIn {
-    /// How long a person may take over there.
+    /// How long a person may take at the provider.
     pub const LIFETIME: Duration = Duration::from_mins(10);
 
     fn new() -> Self {
@@ -139,7 +139,7 @@ impl SignIn {
         Self { state: random(), nonce: random(), verifier: random(), expires: now() + Self::LIFETIME.as_secs() }
     }
 
-    /// Whether an answer with this state belongs to it.
+    /// Whether a response with this state belongs to the attempt.
     pub fn is_of(&self, state: &str) -> bool {
         self.state == state && now() < self.expires
     }
@@ -150,7 +150,7 @@ fn now() -> u64 {
 }
 
 impl Provider {
-    /// `None`: there is none.
+    /// `None`: no provider is configured.
     pub fn new(args: &IdentityArgs, public_url: Option<&str>) -> Option<Self> {
         let client = args.oidc_client_id.as_ref().map(|id| Client {
             id: id.clone(),
@@ -168,12 +168,12 @@ impl Provider {
         })
     }
 
-    /// Whether browsers can sign in there.
+    /// Whether browsers can sign in with this provider.
     pub fn signs_in(&self) -> bool {
         self.client.is_some()
     }
 
-    /// Who has sent a token of the provider's, and until when (seconds since 1970) it is good.
+    /// Verifies a program's token. Returns its identity and its expiry (seconds since 1970).
     pub async fn bearer(&self, token: &str) -> Result<(Identity, i64), IdentityError> {
         let claims = self.claims(token).await?;
         claims.is_for_any(&self.parties)?;
@@ -182,7 +182,7 @@ impl Provider {
         Ok((Identity::of(&claims, self.email_trusted), expires))
     }
 
-    /// Where the browser is to go, and what it has to bring back.
+    /// Starts a sign-in: the URL to redirect the browser to, and the attempt that it must bring back.
     pub async fn begin(&self) -> Result<(Url, SignIn), IdentityError> {
         let client = self.client.as_ref().ok_or(IdentityError::Answer("no client is set"))?;
         let document = self.document().await?;
@@ -201,7 +201,7 @@ impl Provider {
         Ok((url, sign_in))
     }
 
-    /// Who has come back with this code.
+    /// Completes a sign-in: exchanges the code for the person's identity.
     pub async fn end(&self, sign_in: &SignIn, code: &str) -> Result<Identity, IdentityError> {
         #[derive(Deserialize)]
         struct Tokens {
@@ -222,7 +222,7 @@ impl Provider {
             match ask_for_email(&mut claims, url, &token).await {
                 Ok(()) => {}
                 Err(error @ IdentityError::Token(_)) => return Err(error),
-                // Whoever is known here signs in without an e-mail; of others the missing claim is named.
+                // An identity that is already linked needs no e-mail. For others, the error names the missing claim.
                 Err(error) => {
                     tracing::warn!(error = chain(&error), "The identity provider's userinfo could not be read");
                 }
@@ -231,7 +231,7 @@ impl Provider {
         Ok(Identity::of(&claims, self.email_trusted))
     }
 
-    /// What a token says, if it is the provider's and good now.
+    /// Verifies a token and returns its claims.
     async fn claims(&self, token: &str) -> Result<Claims, IdentityError> {
         let token = Unverified::read(token)?;
         self.is_signed(&token).await?;
@@ -240,7 +240,7 @@ impl Provider {
         Ok(token.claims(&self.issuer, now)?)
     }
 
-    /// Whether one of the provider's keys has signed it.
+    /// Verifies that one of the provider's keys has signed the token.
     async fn is_signed(&self, token: &Unverified<'_>) -> Result<(), IdentityError> {
         let mut published = self.published.lock().await;
         let age = published.asked_at.map(|at| at.elapsed());
@@ -251,7 +251,7 @@ impl Provider {
                 published.asked_at = Some(Instant::now());
                 match self.ask(&mut published).await {
                     Ok(()) => {}
-                    // A provider that is away for a moment takes nobody's keys back.
+                    // If the provider cannot be reached, the known keys stay valid.
                     Err(error) => return known.map_err(|_| error),
                 }
             }
@@ -268,7 +268,7 @@ impl Provider {
         published.document.clone().ok_or(IdentityError::Answer("its configuration"))
     }
 
-    /// Reads what the provider publishes.
+    /// Reads the provider's configuration and keys.
     async fn ask(&self, published: &mut Published) -> Result<(), IdentityError> {
         let at = format!("{}/.well-known/openid-configuration", self.issuer.trim_end_matches('/'));
         let at: Url = at.parse().map_err(|_| IdentityError::Answer("the issuer is no URL"))?;
@@ -299,7 +299,7 @@ impl Published {
     }
 }
 
-/// Many providers tell the e-mail, or whether it is verified, only to whoever asks for it.
+/// Reads the e-mail from the userinfo endpoint. Many providers send it, or its verification, only there.
 async fn ask_for_email(claims: &mut Claims, url: &Url, access_token: &str) -> Result<(), IdentityError> {
     let authorization = Some(format!("Bearer {access_token}"));
     let body = fetch(Call { url, authorization, form: None }).await?;
@@ -313,7 +313,8 @@ async fn ask_for_email(claims: &mut Claims, url: &Url, access_token: &str) -> Re
     Ok(())
 }
 
-/// An e-mail and its verification belong together: what is said of one is not true of another.
+/// Combines the e-mails of the ID token and of userinfo. An e-mail and its verification are taken from the same source,
+/// because a verification of one address says nothing about another.
 fn merged(token: Mailbox, asked: Mailbox) -> Mailbox {
     let sign_in_name = token.sign_in_name.clone().or(asked.sign_in_name.clone());
     let key = |mailbox: &Mailbox| mailbox.email.as_deref().map(email_key);
@@ -321,7 +322,7 @@ fn merged(token: Mailbox, asked: Mailbox) -> Mailbox {
     Mailbox { sign_in_name, ..taken }
 }
 
-/// HTTP's basic authentication, with the parts escaped as OAuth 2.0 has it.
+/// HTTP basic authentication, with both parts escaped as OAuth 2.0 requires.
 fn basic(id: &str, secret: &SecretString) -> String {
     let escaped = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     let both = format!("{}:{}", escaped(id), escaped(secret.expose_secret()));

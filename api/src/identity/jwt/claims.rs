@@ -1,16 +1,16 @@
-//! What a token says. Providers write the same thing in several forms, and much that nobody here needs: each claim is read by
-//! itself, and only one that is needed and cannot be read makes the token no token.
+//! Parses the claims of a token. Providers write the same claim in several forms and send many that are not needed
+//! here. So each claim is parsed separately, and only a required claim that cannot be parsed makes the token invalid.
 
 use serde_json::{Map, Value};
 
 use super::JwtError;
 
-/// What is said of a person's e-mail.
+/// Claims about a person's e-mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::identity) struct Mailbox {
     pub(in crate::identity) email: Option<String>,
     pub(in crate::identity) verified: Verified,
-    /// The sign-in name, where it is told: for many directories an e-mail, and verified by nobody.
+    /// The sign-in name, if there is one. In many directories it is an e-mail, but it is never verified.
     pub(in crate::identity) sign_in_name: Option<String>,
 }
 
@@ -19,11 +19,11 @@ pub(in crate::identity) struct Mailbox {
 pub(in crate::identity) enum Verified {
     Yes,
     No,
-    /// It does not say.
+    /// The provider does not say.
     Missing,
 }
 
-/// What a token says.
+/// Claims of a token.
 #[derive(Debug, Clone)]
 pub(in crate::identity) struct Claims {
     pub(in crate::identity) iss: String,
@@ -44,7 +44,7 @@ impl Claims {
             iss: text(said, "iss").ok_or(needed("iss"))?,
             sub: subject(said).ok_or(needed("sub"))?,
             aud: names(said.get("aud")),
-            // Whom the token was given to is looked at, so it must be readable where it is there.
+            // The authorized party is checked, so it must be readable if it is present.
             azp: match said.get("azp") {
                 None | Some(Value::Null) => None,
                 Some(_) => Some(text(said, "azp").ok_or(needed("azp"))?),
@@ -60,15 +60,15 @@ impl Claims {
         })
     }
 
-    /// A token that a program sends must be for one of these: its audience, or the party that it was given to.
+    /// Checks the token of a program: its audience or authorized party must be one of `parties`.
     pub(in crate::identity) fn is_for_any(&self, parties: &[String]) -> Result<(), JwtError> {
         let named = self.aud.iter().chain(&self.azp).any(|name| parties.contains(name));
-        // Where both are there, a party that is not ours is not made good by an audience.
+        // An authorized party that is not accepted makes the token invalid whatever its audience.
         let other_party = self.azp.as_ref().is_some_and(|azp| !parties.contains(azp));
         if named && !other_party { Ok(()) } else { Err(JwtError::Party) }
     }
 
-    /// The token of a sign-in must be for this very client, and for this very attempt.
+    /// Checks the ID token of a sign-in: it must be for this client and this attempt.
     pub(in crate::identity) fn is_of_sign_in(&self, client_id: &str, nonce: &str) -> Result<(), JwtError> {
         let sole = self.aud.len() == 1 || self.azp.is_some();
         let party = self.azp.as_deref().is_none_or(|azp| azp == client_id);
@@ -83,7 +83,7 @@ impl Mailbox {
     pub(in crate::identity) fn read(said: &Map<String, Value>) -> Self {
         Self {
             email: text(said, "email"),
-            // Entra's word for "an owner of the domain is behind it"; it knows no email_verified.
+            // Entra sends `xms_edov` (the e-mail's domain has a verified owner) in place of `email_verified`.
             verified: match verified(said.get("email_verified")) {
                 Verified::Missing => verified(said.get("xms_edov")),
                 said => said,
@@ -93,7 +93,7 @@ impl Mailbox {
     }
 }
 
-/// Whom it is about. A number, as some send it, is its digits.
+/// The subject. Some providers send a number.
 pub(in crate::identity) fn subject(said: &Map<String, Value>) -> Option<String> {
     let subject = match said.get("sub")? {
         Value::String(text) => text.clone(),
@@ -103,12 +103,13 @@ pub(in crate::identity) fn subject(said: &Map<String, Value>) -> Option<String> 
     (1..=255).contains(&subject.len()).then_some(subject)
 }
 
-/// A text; what is of another form is not there, and neither is an empty one.
+/// A non-empty string. Values of other types count as missing.
 pub(in crate::identity) fn text(said: &Map<String, Value>, claim: &str) -> Option<String> {
     said.get(claim).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
-/// One or several, as issuers like it. What is no text names nobody that we know, but is somebody.
+/// One name or several, as issuers may send either. A value that is not a string becomes its JSON text: it matches no
+/// party, but it still counts as one.
 fn names(said: Option<&Value>) -> Vec<String> {
     let name = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     match said {
@@ -118,7 +119,7 @@ fn names(said: Option<&Value>) -> Vec<String> {
     }
 }
 
-/// Seconds since 1970, also with a fraction or as a text.
+/// Seconds since 1970, as a number, possibly with a fraction, or as a string.
 fn time(said: Option<&Value>) -> Option<f64> {
     let seconds = match said? {
         Value::String(text) => text.trim().parse().ok()?,
@@ -127,7 +128,7 @@ fn time(said: Option<&Value>) -> Option<f64> {
     f64::is_finite(seconds).then_some(seconds)
 }
 
-/// A truth, in the forms that are about: `true`, `"true"`, `"True"`, `1`, `"1"`. What is no form of it is not the truth.
+/// A boolean in one of the forms that providers send: `true`, `"true"`, `"True"`, `1`, `"1"`. Any other value is false.
 fn verified(said: Option<&Value>) -> Verified {
     let yes = match said {
         None | Some(Value::Null) => return Verified::Missing,
