@@ -1,9 +1,10 @@
-//! What goes wrong in a request, and how it leaves the program: as `application/problem+json` (RFC 9457).
+//! Errors of requests. They are sent as `application/problem+json` (RFC 9457).
 //!
-//! - Handlers and extractors return [`AppError`]: a stable code and a sentence for the client, a source for the log.
-//! - The client's words and the log's words are different fields; nothing of a source is ever sent.
-//! - [`crate::middleware::log`] writes the body, since it knows the request's id, and logs the chain, once.
-//! - Outside requests (start-up, commands) errors are `anyhow`.
+//! - Handlers and extractors return [`AppError`]: a stable code and a sentence for the client, and a source for the
+//!   log.
+//! - The text for the client is separate from the source. Nothing from the source is sent.
+//! - [`crate::middleware::log`] writes the body, because it knows the request id, and logs the error chain once.
+//! - Outside of requests (startup, commands) errors are `anyhow`.
 
 use std::{any::Any, borrow::Cow, error::Error, sync::Arc, time::Duration};
 
@@ -44,13 +45,13 @@ pub struct AppError {
 /// What is wrong with one field of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
-    /// Name of the field as it is sent, of the query parameter, or of the header.
+    /// Name of the field as it was sent, of the query parameter, or of the header.
     pub field: String,
     /// For programs: `required`, `unexpected`, `too_short`, `too_long`, `out_of_range`, `invalid`, `taken`, ...
     pub code: Cow<'static, str>,
-    /// For people; reads on after the name of the field.
+    /// For people. It continues a sentence that begins with the name of the field.
     pub message: Cow<'static, str>,
-    /// The most that is accepted at present, in the field's unit, where that depends on something else: on a quota, for one.
+    /// Largest value that is accepted at present, in the field's unit, if the limit depends on a quota or the like.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub most: Option<i64>,
 }
@@ -70,7 +71,7 @@ impl FieldError {
     }
 }
 
-/// The body of every answer that is an error (RFC 9457).
+/// The body of every error response (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Problem<'a> {
@@ -86,15 +87,15 @@ pub struct Problem<'a> {
     code: ErrorCode,
     /// What happened and what to do, for people.
     detail: &'a str,
-    /// Names this request in the server's log.
+    /// Identifies this request in the server's log.
     request_id: &'a str,
     /// What is wrong with each field.
     #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
     errors: &'a [FieldError],
-    /// The job that is in the way.
+    /// The job that prevents this request.
     #[serde(skip_serializing_if = "Option::is_none")]
     job: Option<&'a JobView>,
-    /// The reconciler's sweeps that have run.
+    /// The reconciler's sweeps that have finished.
     #[serde(skip_serializing_if = "<[Sweep]>::is_empty")]
     sweeps: &'a [Sweep],
 }
@@ -112,42 +113,42 @@ impl AppError {
         }
     }
 
-    /// `what` is not there, or is somebody else's: the client is not told which.
+    /// `what` does not exist, or it belongs to another person. The client cannot distinguish the two.
     pub fn not_found(what: &str) -> Self {
         Self::new(ErrorCode::NotFound, format!("There is no such {what}."))
     }
 
-    /// Fields that are not acceptable, all of them at once.
+    /// Invalid fields, all in one error.
     pub fn validation(fields: Vec<FieldError>) -> Self {
         let list: Vec<_> = fields.iter().map(|f| format!("{} {}", f.field, f.message)).collect();
         Self { fields, ..Self::new(ErrorCode::ValidationFailed, format!("{}.", list.join("; "))) }
     }
 
-    /// Something that nobody outside can do anything about.
+    /// An error that the client cannot do anything about.
     pub fn internal(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let detail = "Internal error. The request id names this request in the server's log.";
         Self::new(ErrorCode::InternalError, detail).with_source(source)
     }
 
-    /// A panic, which is a bug; its message is for the log only.
+    /// A panic, which is a bug. Its message goes to the log only.
     pub fn panicked(panic: &(dyn Any + Send)) -> Self {
         let text = panic.downcast_ref::<&str>().copied();
         let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
         Self::internal(format!("panic: {text}"))
     }
 
-    /// Another job has to end first.
+    /// Another job must end first.
     pub fn job_in_progress(job: JobView) -> Self {
         let detail = format!("A {} job is {} already. Wait for its end, or cancel it.", job.kind, job.status);
         Self::new(ErrorCode::JobInProgress, detail).with_job(job)
     }
 
-    /// Only these of the reconciler's sweeps have run by now.
+    /// Only the sweeps in `done` have finished in time.
     pub fn reconcile_unfinished(detail: impl Into<Cow<'static, str>>, done: Vec<Sweep>) -> Self {
         Self { sweeps: done, ..Self::new(ErrorCode::ReconcileUnfinished, detail) }
     }
 
-    /// The job that is in the way.
+    /// Adds the job that prevents the request.
     #[must_use]
     pub fn with_job(mut self, job: JobView) -> Self {
         self.job = Some(Box::new(job));
@@ -190,7 +191,7 @@ impl AppError {
         self.code.status()
     }
 
-    /// What is sent, for the request of this id.
+    /// The response body, for the request with this id.
     pub fn problem<'a>(&'a self, request_id: &'a str) -> Problem<'a> {
         let status = self.status();
         Problem {
@@ -207,12 +208,12 @@ impl AppError {
     }
 }
 
-/// Status and headers; the error itself travels as an extension to the middleware that writes the body.
+/// Sets status and headers. The middleware that writes the body gets the error as an extension.
 impl IntoResponse for AppError {
     fn into_response(self) -> Response {
         let mut response = (self.status(), [(header::CONTENT_TYPE, PROBLEM_JSON)]).into_response();
         if let Some(wait) = self.retry_after {
-            // Rounded up: a client that comes back a moment too early is refused again.
+            // Rounded up, because a client that retries too early is refused again.
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             response.headers_mut().insert(header::RETRY_AFTER, seconds.max(1).into());
         }

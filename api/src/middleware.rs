@@ -1,13 +1,13 @@
-//! What happens around every request.
+//! Middleware around all requests.
 //!
-//! From the outside in, and why in this order:
-//! 1. `request_id`: everything further in may name the request, and knows where it comes from.
-//! 2. `log`: one line for each request; the body of an error is written here, where the id is known, so that errors of
-//!    all further layers have the same form.
-//! 3. `headers`: on every answer, errors included.
-//! 4. `panics`: a bug becomes a 500 like any other, with its log line.
-//! 5. `origin`: refuses what a page of another site makes, before anything else looks at it.
-//! 6. `deadline`: innermost, so that nothing of the above is dropped with a handler that takes too long.
+//! From the outermost layer to the innermost, with the reason for its place:
+//! 1. `request_id`: all other layers can use the request id and the client's address.
+//! 2. `log`: writes one line for each request. It also writes the bodies of errors, because it knows the request id. So
+//!    errors of all inner layers have the same format.
+//! 3. `headers`: sets headers on all responses, including errors.
+//! 4. `panics`: turns a panic into a 500 that is logged like any other.
+//! 5. `origin`: refuses requests from other sites before a handler runs.
+//! 6. `deadline`: innermost, because it drops what is inside it when a request takes too long.
 
 use axum::{
     Router,
@@ -26,7 +26,7 @@ mod tests;
 
 pub use self::{client::TrustedProxies, origin::OwnOrigin, request_id::RequestContext};
 
-/// Puts all layers around a router; the last one added is the outermost.
+/// Adds all layers. The last one added is the outermost.
 pub fn around(router: Router, proxies: TrustedProxies, own: OwnOrigin) -> Router {
     router
         .layer(from_fn(deadline::deadline))

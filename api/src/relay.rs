@@ -1,4 +1,4 @@
-//! Between a browser and the worker that holds its terminal: each message as it is, and both watched for signs of life.
+//! Relays messages unchanged between a browser and the worker that holds its terminal, and pings both sides.
 
 use std::time::Duration;
 
@@ -11,16 +11,18 @@ use tokio_util::sync::CancellationToken;
 
 use crate::rpc::socket::WorkerSocket;
 
-/// Between two signs of life.
+/// Interval between pings.
 const PING: Duration = Duration::from_secs(20);
-/// Without any for so long, a browser is taken for dead.
+/// A browser that sends nothing for this time counts as dead.
 const DEAD_AFTER: Duration = Duration::from_secs(50);
-/// How long a side may take for one message.
+/// Time limit for sending one message.
 const WRITE_LIMIT: Duration = Duration::from_secs(30);
-/// How long a browser may take to say farewell too. A connection that is closed with something unread loses what was sent.
+/// Time limit for the closing handshake with a browser. If a connection is closed while received data is unread, data
+/// that was just sent may be lost.
 const FAREWELL_LIMIT: Duration = Duration::from_secs(2);
 
-/// Passes messages until one side ends; the code is what the browser is closed with, if it is still there.
+/// Relays messages until one side ends. Then closes the browser's WebSocket with the code of the end, if it is still
+/// connected.
 pub async fn run(browser: WebSocket, worker: WorkerSocket, shutdown: CancellationToken) {
     let (mut to_browser, mut from_browser) = browser.split();
     let (mut to_worker, mut from_worker) = worker.split();
@@ -38,7 +40,7 @@ pub async fn run(browser: WebSocket, worker: WorkerSocket, shutdown: Cancellatio
     }
 }
 
-/// Tells why, and closes.
+/// Sends an error message and closes the WebSocket.
 pub async fn refuse(mut browser: WebSocket, code: u16, name: &str, message: &str) {
     let word = FromServer::Error { code: name.to_owned(), message: message.to_owned() };
     let farewell = async {
@@ -53,7 +55,7 @@ fn closing(code: u16) -> Message {
     Message::Close(Some(CloseFrame { code, reason: "".into() }))
 }
 
-/// What a browser says; `None`: it is gone.
+/// Relays messages from a browser to the worker. `None`: the browser is gone.
 async fn up<B, W>(browser: &mut B, worker: &mut W) -> Option<u16>
 where
     B: Stream<Item = Result<Message, axum::Error>> + Unpin,
@@ -77,7 +79,7 @@ where
     }
 }
 
-/// What a worker says, until it has said what the browser is to be closed with.
+/// Relays messages from the worker to a browser. Returns the code with which to close the browser's WebSocket.
 async fn down<B, W>(worker: &mut W, browser: &mut B) -> u16
 where
     W: Stream<Item = Result<WorkerMessage, tungstenite::Error>> + Unpin,
@@ -96,7 +98,7 @@ where
             Some(Ok(WorkerMessage::Ping(_))) => Message::Ping(Vec::new().into()),
             Some(Ok(WorkerMessage::Close(frame))) => return frame.map_or(close::AGAIN, |frame| frame.code.into()),
             Some(Ok(_)) => continue,
-            // The worker was lost.
+            // The connection to the worker was lost.
             Some(Err(_)) | None => return close::AGAIN,
         };
         if !timeout(WRITE_LIMIT, browser.send(message)).await.is_ok_and(|sent| sent.is_ok()) {

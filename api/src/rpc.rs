@@ -1,8 +1,8 @@
-//! Calls to the workers' private endpoint, for what needs the inside of a container at once.
+//! Calls the workers' private endpoint, for requests that need immediate access to a container.
 //!
-//! Any worker whose engine has the container will do. One that is dead, about to end, or of another engine is passed over;
-//! with none left the answer is `no_worker`. A worker that was reached and then lost may have done what it was asked for:
-//! only verbs that bear it are tried again elsewhere.
+//! Any worker whose engine has the container can serve a call. Workers that are dead, are draining or belong to another
+//! engine are skipped; if none is left, the error is `no_worker`. If the connection to a worker is lost after the call
+//! was sent, the worker may have executed it, so only repeatable verbs are sent to another worker.
 
 use std::{path::Path, time::Duration};
 
@@ -25,43 +25,43 @@ use crate::error::{AppError, AppResult, ErrorCode};
 pub mod socket;
 pub mod stream;
 
-/// How long a call may take, all workers together: a little more than a worker takes at most.
+/// Time limit of a call, over all workers. Slightly longer than a worker's own limit.
 pub const LIMIT: Duration = Duration::from_secs(55);
-/// How long it may take to open a terminal, all workers together.
+/// Time limit for opening a terminal, over all workers.
 const OPEN_LIMIT: Duration = Duration::from_secs(25);
-/// How long one worker may take to accept a connection.
+/// Time limit for connecting to one worker.
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
-/// Workers that are asked before it is given up.
+/// Maximum number of workers that are tried.
 const TRIES: usize = 8;
-/// Most that is read of an answer, in bytes.
+/// Maximum size of a response body, in bytes.
 const ANSWER_CAP: usize = 2 << 20;
-/// What a client should wait before it asks again.
+/// How long a client should wait before it retries.
 const RETRY_AFTER: Duration = Duration::from_secs(3);
 
-/// Calls workers.
+/// Client for the workers' private endpoint.
 #[derive(Debug, Clone)]
 pub struct WorkerRpc {
     db: Db,
     call_key: CallKey,
     http: Client,
-    /// For answers that go on.
+    /// For streamed responses, which have no time limit.
     streams: Client,
 }
 
-/// What a worker answered.
+/// A worker's response.
 #[derive(Debug)]
 enum Answer {
     Body(Vec<u8>),
-    /// It goes on.
+    /// Not read yet, because it is a stream.
     Stream(Response),
 }
 
-/// Why a worker did not serve.
+/// Why a worker did not serve a call.
 #[derive(Debug, thiserror::Error)]
 enum Missed {
     #[error("it could not be reached")]
     Unreached(#[source] ClientError),
-    /// It may have done it.
+    /// The worker may have executed the call.
     #[error("it was lost before it answered")]
     Lost(#[source] reqwest::Error),
     #[error("its answer was not understood")]
@@ -77,7 +77,7 @@ impl WorkerRpc {
         Ok(Self { db, call_key, http: client(false)?.build()?, streams: client(true)?.build()? })
     }
 
-    /// Has a worker do `verb` on an instance that runs.
+    /// Calls `verb` on an instance that is running.
     pub async fn call<A, T>(&self, verb: Verb, instance: &InstanceId, arguments: &A) -> AppResult<T>
     where
         A: Serialize + Sync,
@@ -95,13 +95,14 @@ impl WorkerRpc {
         read(timeout(LIMIT, calls).await.unwrap_or_else(|_| Err(expired()))?)
     }
 
-    /// The workers that could hold a terminal; one at least.
+    /// The workers that could hold a terminal, at least one.
     pub async fn workers(&self) -> AppResult<Vec<Callable>> {
         let workers = worker::callable(&mut *self.db.conn().await?).await?;
         if workers.is_empty() { Err(no_worker(None)) } else { Ok(workers) }
     }
 
-    /// Opens a terminal on the first of some workers that can. Its row names the first one, and then whichever is asked.
+    /// Opens a terminal on the first of these workers that can. The terminal's row always names the worker that is
+    /// tried.
     pub async fn open_terminal(
         &self,
         workers: &[Callable],
@@ -204,7 +205,7 @@ fn on_socket(socket: &Path, streams: bool) -> Result<Client, ClientError> {
     Ok(client(streams)?.unix_socket(socket).build()?)
 }
 
-/// What was answered, as what was asked for.
+/// Parses a response body.
 fn read<T: DeserializeOwned>(answer: Answer) -> AppResult<T> {
     let Answer::Body(body) = answer else { return Err(Missed::Answer(None).into_error()) };
     serde_json::from_slice(&body).map_err(|error| Missed::Answer(Some(error)).into_error())
@@ -222,13 +223,14 @@ async fn bounded(mut response: Response) -> Result<Vec<u8>, Missed> {
 }
 
 impl Missed {
-    /// Whether another worker is to be asked.
+    /// Whether to try another worker.
     fn is_passed_over(&self, verb: Verb) -> bool {
         match self {
             Self::Unreached(_) | Self::Address(_) => true,
             Self::Lost(_) => verb.is_repeatable(),
             Self::Answer(_) => false,
-            // Another one may have room for a terminal; turns on an instance are the same everywhere.
+            // Another worker may have capacity for a terminal. Other commands are limited to one for each container,
+            // and another worker must not run a second one.
             Self::Refused(Refusal { code: RefusalCode::Busy, .. }) => verb == Verb::OpenTerminal,
             Self::Refused(refusal) => matches!(
                 refusal.code,
@@ -240,7 +242,7 @@ impl Missed {
         }
     }
 
-    /// What it means to a client.
+    /// The error for the client.
     fn into_error(self) -> AppError {
         use RefusalCode as Code;
         let (code, detail) = match &self {

@@ -1,103 +1,103 @@
-//! The codes that clients may rely on: a code keeps its meaning and its status for good.
+//! Error codes. They are part of the public contract: a code never changes its meaning or its status.
 
 use axum::http::StatusCode;
 use clawdeploy_shared::text_enum;
 
 text_enum!(
-    /// What went wrong, for programs.
+    /// Stable code of an error, for programs.
     ErrorCode {
-        /// The body is not JSON, or not of the form that is asked for.
+        /// The body is not valid JSON, or it does not match the schema.
         InvalidBody = "invalid_body",
-        /// The body names something that is not known here.
+        /// The body has an unknown field.
         UnknownField = "unknown_field",
         InvalidQuery = "invalid_query",
         InvalidPath = "invalid_path",
         InvalidHeader = "invalid_header",
-        /// Nobody is signed in, and no token was given.
+        /// The request has no valid session and no token.
         Unauthenticated = "unauthenticated",
         /// The token is unknown, has expired or was revoked.
         InvalidToken = "invalid_token",
-        /// E-mail or password is wrong; which of them is not told.
+        /// E-mail or password is wrong. The response does not say which.
         InvalidCredentials = "invalid_credentials",
-        /// The password is right, and a code of the authenticator app is needed as well.
+        /// The password is right, but a code of the authenticator app is needed as well.
         SecondFactorRequired = "second_factor_required",
-        /// The code is not right, or was used already.
+        /// The code is wrong or was already used.
         InvalidCode = "invalid_code",
-        /// The token does not go so far.
+        /// The token's scope does not allow this.
         InsufficientScope = "insufficient_scope",
-        /// A page of another site made the request.
+        /// The request comes from a page of another site.
         CrossSite = "cross_site",
         AdminOnly = "admin_only",
         /// This page may not open a WebSocket here.
         OriginRefused = "origin_refused",
-        /// There is no such thing, or it is not yours.
+        /// It does not exist, or it belongs to another person.
         NotFound = "not_found",
-        /// No device waits under this id.
+        /// There is no pairing request with this id.
         PairingRequestNotFound = "pairing_request_not_found",
-        /// The instance knows no such device.
+        /// The instance has no device with this id.
         DeviceNotFound = "device_not_found",
         MethodNotAllowed = "method_not_allowed",
-        /// There is somebody already, so the first administrator cannot be made any more.
+        /// An account exists already, so the first administrator can no longer be created.
         SetupDone = "setup_done",
         EmailTaken = "email_taken",
-        /// Without this person nobody could administrate any more.
+        /// The change would leave no administrator.
         LastAdmin = "last_admin",
         TotpEnabled = "totp_enabled",
         /// No authenticator app is being set up.
         TotpNotPrepared = "totp_not_prepared",
         NameTaken = "name_taken",
         InstanceLimit = "instance_limit",
-        /// All instances together would have more memory or CPU than the person may have.
+        /// The limits of all instances together would exceed the person's quota.
         QuotaExceeded = "quota_exceeded",
-        /// As many terminals are open as may be.
+        /// The maximum number of open terminals is reached.
         TerminalLimit = "terminal_limit",
-        /// The instance that this is about has been deleted since.
+        /// The instance of the job, or of the earlier request with this Idempotency-Key, was deleted.
         InstanceGone = "instance_gone",
         AlreadyRunning = "already_running",
         AlreadyStopped = "already_stopped",
-        /// The instance is in a status from which this is not possible.
+        /// The instance's status does not allow this.
         WrongStatus = "wrong_status",
-        /// Only an instance that runs can be looked into.
+        /// The instance must be running.
         NotRunning = "not_running",
-        /// A change of the instance could not be undone; an administrator has to retry its job first.
+        /// A change of the instance could not be undone. An administrator must retry its job first.
         UndoFailed = "undo_failed",
-        /// What the instance was before is not kept, or not any more.
+        /// There is no snapshot to roll back to, or it has expired.
         NoWayBack = "no_way_back",
-        /// This version of OpenClaw is known to be vulnerable, and may not be started.
+        /// This version of OpenClaw is known to be vulnerable and may not be started.
         VersionRefused = "version_refused",
-        /// Another job is in the way; it is in the answer.
+        /// Another job prevents this request. The response contains it.
         JobInProgress = "job_in_progress",
-        /// The job is over, so it cannot be cancelled.
+        /// The job has ended, so it cannot be cancelled.
         JobFinished = "job_finished",
-        /// What the job does cannot be taken back.
+        /// The job's work cannot be undone.
         NotCancellable = "not_cancellable",
-        /// Only a job that failed or was cancelled can be tried again.
+        /// Only a failed or cancelled job can be retried.
         JobNotRetryable = "job_not_retryable",
-        /// Only a job that failed or was cancelled can be dropped.
+        /// Only a failed or cancelled job can be dropped.
         JobNotDead = "job_not_dead",
         BodyTooLarge = "body_too_large",
         UnsupportedMediaType = "unsupported_media_type",
-        /// This is a WebSocket's address.
+        /// This path accepts only WebSocket connections.
         UpgradeRequired = "upgrade_required",
-        /// Some fields are not acceptable; each is named.
+        /// Some fields are invalid. The response names each.
         ValidationFailed = "validation_failed",
-        /// The Idempotency-Key was used for another request.
+        /// The Idempotency-Key was already used for a different request.
         IdempotencyKeyReused = "idempotency_key_reused",
-        /// Too much in a short time.
+        /// Too many requests in a short time.
         RateLimited = "rate_limited",
         InternalError = "internal_error",
-        /// A moment later it may succeed.
+        /// A retry may succeed.
         Unavailable = "unavailable",
         TimedOut = "timed_out",
-        /// OpenClaw itself failed at it.
+        /// OpenClaw failed.
         GatewayFailed = "gateway_failed",
-        /// Others are asking the same instance for something.
+        /// The instance is busy with other requests.
         GatewayBusy = "gateway_busy",
-        /// The gateway of the instance does not answer at its address.
+        /// The instance's gateway does not answer.
         InstanceUnavailable = "instance_unavailable",
-        /// No worker is alive to do it.
+        /// No worker is available.
         NoWorker = "no_worker",
-        /// Some of the reconciler's sweeps have not run in time; those that have are in the answer.
+        /// Some of the reconciler's sweeps did not finish in time. The response contains the finished ones.
         ReconcileUnfinished = "reconcile_unfinished",
     }
 );

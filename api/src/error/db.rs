@@ -1,4 +1,4 @@
-//! What a failure of the database means to a client. The one place where constraints become sentences.
+//! Maps database errors to errors for the client. All constraint violations that clients can cause are mapped here.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use clawdeploy_shared::db::DbError;
 
 use super::{AppError, ErrorCode};
 
-/// What a client should wait before it asks again.
+/// How long a client should wait before it retries.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 impl From<DbError> for AppError {
@@ -29,7 +29,7 @@ impl From<DbError> for AppError {
     }
 }
 
-/// Also what [`diesel_async::AsyncConnection::transaction`] asks for.
+/// [`diesel_async::AsyncConnection::transaction`] requires this conversion.
 impl From<diesel::result::Error> for AppError {
     fn from(error: diesel::result::Error) -> Self {
         DbError::from(error).into()
@@ -54,7 +54,7 @@ fn conflict(constraint: &str) -> Option<AppError> {
     }
 }
 
-/// Two transactions that wait for each other: Postgres ended this one, and the same request may succeed.
+/// Postgres has ended one of two transactions that waited for each other. A retry may succeed.
 fn is_deadlock(error: &DbError) -> bool {
     matches!(error, DbError::Query(diesel::result::Error::DatabaseError(_, info)) if info.message() == "deadlock detected")
 }

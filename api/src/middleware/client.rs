@@ -1,8 +1,8 @@
-//! Where a request comes from when it comes through proxies.
+//! Finds the client's address behind proxies.
 //!
-//! `X-Forwarded-For` is a list to whose end each proxy adds whom it heard from; whatever stands further left is anybody's
-//! claim. So it is read from the right, and only as long as the proxies are known: the first address that is none of
-//! ours is the client.
+//! Each proxy appends the address of its peer to `X-Forwarded-For`; entries further left may be forged by the client.
+//! So the list is read from the right while the addresses are those of trusted proxies. The first other address is the
+//! client.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -14,19 +14,19 @@ use axum::http::HeaderMap;
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// Addresses that begin alike.
+/// A network in CIDR notation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Network {
     address: IpAddr,
     prefix: u32,
 }
 
-/// The proxies whose word is taken; none unless the operator names them.
+/// Proxies whose `X-Forwarded-For` is trusted. By default there are none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Arc<[Network]>);
 
 impl TrustedProxies {
-    /// Who sent a request that `peer` handed over.
+    /// The client's address of a request that `peer` has sent.
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
         let lists = headers.get_all(FORWARDED_FOR).into_iter().rev();
@@ -35,7 +35,7 @@ impl TrustedProxies {
             if !self.contain(client) {
                 break;
             }
-            // A proxy that adds something else is the last one that is known.
+            // The last trusted proxy added something that is not an address, so that proxy counts as the client.
             let Some(before) = address(hop.trim()) else { break };
             client = before;
         }
@@ -47,7 +47,7 @@ impl TrustedProxies {
     }
 }
 
-/// `203.0.113.7`, `2001:db8::7`; some proxies add the port.
+/// Parses `203.0.113.7` or `2001:db8::7`. Some proxies add the port.
 fn address(text: &str) -> Option<IpAddr> {
     let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
     text.parse::<IpAddr>().ok().or_else(with_port).map(|ip| ip.to_canonical())
@@ -70,7 +70,7 @@ impl Network {
 impl FromStr for Network {
     type Err = String;
 
-    /// `127.0.0.1` or `10.0.0.0/8`
+    /// Parses `127.0.0.1` or `10.0.0.0/8`.
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || format!("{text:?} is neither an address nor a network such as 10.0.0.0/8");
         let (address, prefix) = text.split_once('/').map_or((text, None), |(a, p)| (a, Some(p)));
@@ -90,7 +90,7 @@ impl FromStr for Network {
 impl FromStr for TrustedProxies {
     type Err = String;
 
-    /// With commas between; nothing is nobody.
+    /// Parses a comma-separated list. An empty list trusts no proxy.
     fn from_str(text: &str) -> Result<Self, String> {
         let networks = text.split(',').map(str::trim).filter(|part| !part.is_empty());
         Ok(Self(networks.map(Network::from_str).collect::<Result<_, _>>()?))

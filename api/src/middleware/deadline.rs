@@ -1,4 +1,4 @@
-//! No request keeps its client waiting for ever. The body of an event stream is not limited, only its beginning.
+//! Limits the time until a response begins. The body of a stream is not limited.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::{
 };
 
 const DEADLINE: Duration = Duration::from_secs(30);
-/// For what waits for a command in a container; below the minute that most proxies wait.
+/// For requests that wait for a command in a container. Shorter than the minute that most proxies wait.
 const RPC_DEADLINE: Duration = Duration::from_secs(rpc::LIMIT.as_secs() + 3);
 
 pub(super) async fn deadline(request: Request, next: Next) -> Response {

@@ -1,4 +1,4 @@
-//! Headers that keep browsers from guessing, storing and framing.
+//! Headers that restrict what browsers do with responses: content sniffing, caching and framing.
 
 use axum::{
     extract::Request,
@@ -7,10 +7,10 @@ use axum::{
     response::Response,
 };
 
-/// JSON is never a document: nothing in it may run.
+/// JSON is never shown as a document, so nothing in it may run.
 const CSP_DATA: &str = "default-src 'none'; frame-ancestors 'none'";
 
-/// The page with the API's documentation: its own files only.
+/// The page with the API's documentation loads only its own files.
 const CSP_DOCS: &str =
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'";
 
@@ -25,7 +25,7 @@ pub(super) async fn headers(request: Request, next: Next) -> Response {
     set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     set(header::X_FRAME_OPTIONS, "DENY");
     set(header::REFERRER_POLICY, "no-referrer");
-    // A page that opens ours in a window gets no hold of it.
+    // A page of another origin that opens ours in a window gets no reference to it.
     set(HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
     set(HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=(), payment=(), usb=()");
     if docs {

@@ -1,4 +1,4 @@
-//! One line and one measurement for each request, and the bodies of errors.
+//! Logs and measures each request, and writes the bodies of errors.
 
 use std::{
     borrow::Cow,
@@ -18,16 +18,16 @@ use clawdeploy_shared::{ids::UserId, metrics::HTTP_REQUEST_SECONDS, telemetry::c
 use super::RequestContext;
 use crate::error::AppError;
 
-/// What handlers and extractors tell the line about the request.
+/// Facts about the request that handlers and extractors add to its log line.
 #[derive(Debug, Clone, Default)]
 pub struct Noted {
     user: Arc<OnceLock<UserId>>,
 }
 
 impl Noted {
-    /// Who asks.
+    /// Records the person who makes the request.
     pub fn user(&self, id: UserId) {
-        // The first one stands; there is only one.
+        // At most one extractor sets it.
         let _ = self.user.set(id);
     }
 }
@@ -38,7 +38,7 @@ pub async fn log(mut request: Request, next: Next) -> Response {
     request.extensions_mut().insert(noted.clone());
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map(|matched| matched.as_str().to_owned());
-    // No route: the path is whatever somebody typed.
+    // Without a route the path is arbitrary input, so it is shortened.
     let path = route.clone().unwrap_or_else(|| request.uri().path().chars().take(200).collect());
     let request_id = request.extensions().get::<RequestContext>().map(|context| Arc::clone(&context.request_id));
     let request_id = request_id.unwrap_or_default();
@@ -57,7 +57,7 @@ fn problem_body(error: &AppError, request_id: &str) -> Body {
     serde_json::to_vec(&error.problem(request_id)).unwrap_or_default().into()
 }
 
-/// Nobody makes up a series: what has no route or no usual method goes under one name.
+/// Requests without a route or with an unusual method share one label, so that clients cannot create new series.
 fn measure(method: &Method, route: Option<String>, status: StatusCode, started: Instant) {
     let method = match method.as_str() {
         "GET" => "GET",
@@ -89,14 +89,14 @@ fn write(
     let code = error.map(|error| error.code().as_str());
     let status = status.as_u16();
     if path == "/healthz" || path == "/readyz" {
-        // Asked every few seconds; what is not ready has said so itself.
+        // Probes come every few seconds, and a failed readiness check is logged separately.
         tracing::debug!(%method, path, status, duration_ms, request_id, "Answered a probe");
     } else if status >= 500 && !path.starts_with("/pages/") {
         let error = error.map(|error| chain(error));
         tracing::error!(%method, path, status, duration_ms, request_id, user, code, error, "Failed to answer a request");
     } else {
-        // The client was told why; a source, if there is one, says more. A page that says that an instance is stopped is
-        // no failure of ours.
+        // The client got the reason, so only a source adds information. The pages that show an instance's status use
+        // 5xx for a stopped instance, which is not an error of the API.
         let error = error.and_then(std::error::Error::source).map(chain);
         tracing::info!(%method, path, status, duration_ms, request_id, user, code, error, "Answered a request");
     }

@@ -1,8 +1,8 @@
-//! Requests that another site's page makes in a person's name.
+//! Protects against cross-site request forgery.
 //!
-//! A browser sends the cookie along whoever made the page, so what changes something must come from a page of ours. The
-//! instances' pages may be of the same site, so only the same origin will do. Tokens are sent along by nobody but
-//! programs: what carries an `Authorization` header is not looked at.
+//! A browser sends the cookie with requests from any page, so a change must come from a page of the panel. Instances'
+//! pages may be on the same site as the panel, so only the same origin is accepted. Requests with an `Authorization`
+//! header are not checked, because a browser never adds a bearer token by itself.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::{
 
 const FETCH_SITE: &str = "sec-fetch-site";
 
-/// Which pages are ours: those at the public URL, or, where none is set, at the host that is asked.
+/// The panel's own origin: that of the public URL or, if none is set, the requested host.
 #[derive(Debug, Clone, Default)]
 pub struct OwnOrigin(Option<Arc<str>>);
 
@@ -29,7 +29,7 @@ impl OwnOrigin {
         Self(public_url.and_then(origin_of).map(Into::into))
     }
 
-    /// Whether a page of ours made this request, as far as its headers tell; `None`: they do not.
+    /// Whether the request was made by a page of the panel. `None`: its headers do not say.
     fn made(&self, headers: &HeaderMap) -> Option<bool> {
         if let Some(site) = headers.get(FETCH_SITE) {
             return Some(site == "same-origin");
@@ -37,8 +37,8 @@ impl OwnOrigin {
         headers.get(header::ORIGIN).map(|origin| origin.to_str().is_ok_and(|origin| self.is(origin, headers)))
     }
 
-    /// Refuses a WebSocket that no page of ours opens: a browser sends the cookie with it, and no other header tells. Only
-    /// a browser says where its page is from, and cannot say otherwise.
+    /// Refuses a WebSocket that was not opened by a page of the panel. The browser sends the cookie with it, and only
+    /// `Origin` shows which page opened it. Browsers always send that header, and pages cannot change it.
     pub fn require(&self, headers: &HeaderMap) -> AppResult<()> {
         let mut told = headers.get_all(header::ORIGIN).iter();
         match (told.next().map(|origin| origin.to_str()), told.next()) {
@@ -51,7 +51,8 @@ impl OwnOrigin {
         }
     }
 
-    /// As [`Self::require`], but programs, which show a token in a header as no page can, need not come from one.
+    /// Like [`Self::require`], but accepts programs that send a token in a header, which pages cannot do for a
+    /// WebSocket.
     pub fn require_of_browsers(&self, headers: &HeaderMap) -> AppResult<()> {
         if headers.contains_key(header::AUTHORIZATION) && !headers.contains_key(header::ORIGIN) {
             return Ok(());
@@ -59,7 +60,7 @@ impl OwnOrigin {
         self.require(headers)
     }
 
-    /// Whether an `Origin` is exactly ours.
+    /// Whether an `Origin` is exactly the panel's.
     fn is(&self, origin: &str, headers: &HeaderMap) -> bool {
         if let Some(own) = &self.0 {
             return origin == &**own;
@@ -70,7 +71,7 @@ impl OwnOrigin {
     }
 }
 
-/// `https://panel.example.com/x` is of the origin `https://panel.example.com`.
+/// The origin of a URL: `https://panel.example.com` for `https://panel.example.com/x`.
 fn origin_of(url: &str) -> Option<String> {
     let url: Uri = url.parse().ok()?;
     let (scheme, host) = (url.scheme_str()?, url.host()?.to_ascii_lowercase());
@@ -96,7 +97,7 @@ fn is_refused(own: &OwnOrigin, method: &Method, headers: &HeaderMap) -> bool {
     }
     match own.made(headers) {
         Some(ours) => !ours,
-        // No browser: a program that signs in has no cookie yet.
+        // Not a browser. A program that signs in has no cookie yet.
         None => cookie::presented(headers) != Presented::Nothing,
     }
 }

@@ -1,5 +1,5 @@
-//! Every request has an id: the client's, if it is harmless, or a new one. It is in the answer, in every error, in the
-//! log, and with the jobs that the request made.
+//! Gives each request an id: the client's if it is safe, otherwise a new one. The id is in the response, in each error,
+//! in the log, and with the jobs that the request made.
 
 use std::{
     convert::Infallible,
@@ -18,11 +18,11 @@ use super::TrustedProxies;
 
 pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Where a request comes from, for the log and the audit.
+/// The request's id and the client's address, for the log and the audit log.
 #[derive(Debug, Clone)]
 pub struct RequestContext {
     pub request_id: Arc<str>,
-    /// Of the socket, or what a proxy that is trusted says.
+    /// Address of the socket's peer or, behind a trusted proxy, the address that the proxy forwards.
     pub client_ip: Option<IpAddr>,
 }
 
@@ -51,7 +51,7 @@ fn fresh() -> String {
     uuid::Uuid::now_v7().to_string()
 }
 
-/// The client's id, if it cannot do harm in a log line.
+/// The client's id, if it is safe in a log line.
 fn accepted(headers: &HeaderMap) -> Option<&str> {
     let id = headers.get(&X_REQUEST_ID)?.to_str().ok()?;
     let harmless = (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');

@@ -1,4 +1,4 @@
-//! A WebSocket to a worker, for a terminal that it holds.
+//! WebSockets to workers, for attaching to terminals.
 
 use std::time::Duration;
 
@@ -24,19 +24,19 @@ use tokio_tungstenite::{
 use super::WorkerRpc;
 use crate::error::{AppError, AppResult};
 
-/// From the connection to the first message.
+/// Time limit for connecting, including the WebSocket handshake.
 const LIMIT: Duration = Duration::from_secs(5);
-/// Longest message of a worker, in bytes.
+/// Maximum size of a worker's message, in bytes.
 const MESSAGE_CAP: usize = 1 << 20;
 
-/// A connection of either kind.
+/// A TCP or Unix connection.
 pub trait Connection: std::fmt::Debug + AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: std::fmt::Debug + AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
 
-/// To a worker.
+/// A WebSocket to a worker.
 pub type WorkerSocket = WebSocketStream<Box<dyn Connection>>;
 
-/// Why there is none.
+/// Why attaching failed.
 #[derive(Debug, thiserror::Error)]
 enum Unattached {
     #[error("the worker cannot be reached")]
@@ -47,18 +47,18 @@ enum Unattached {
     TooSlow,
 }
 
-/// What came of an attempt to attach.
+/// Result of attaching to a terminal.
 #[derive(Debug)]
 pub enum Attached {
     To(Box<WorkerSocket>),
-    /// The worker does not hold it any more.
+    /// The worker no longer holds the terminal, or there is no such worker.
     Gone,
     /// The worker cannot be reached at the moment.
     Unreachable,
 }
 
 impl WorkerRpc {
-    /// Attaches to a terminal at the worker that holds it, from an offset on.
+    /// Attaches to a terminal at the worker that holds it. Output is sent from offset `from` on.
     pub async fn attach(&self, terminal: &Terminal, from: Option<u64>) -> AppResult<Attached> {
         let address = worker::address_of(&mut *self.db.conn().await?, &terminal.worker).await?;
         let Some(Ok(address)) = address.map(|address| address.parse::<Address>()) else { return Ok(Attached::Gone) };

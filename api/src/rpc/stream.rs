@@ -1,4 +1,4 @@
-//! Answers of a worker that go on: a JSON value a line.
+//! Streamed responses of workers: one JSON value per line.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -10,25 +10,25 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::{Answer, WorkerRpc};
 use crate::error::{AppError, AppResult, ErrorCode};
 
-/// How long a worker may take to begin.
+/// Time limit for the beginning of a response.
 const BEGIN_LIMIT: Duration = Duration::from_secs(20);
-/// A worker gives a sign of life every five seconds; without one for so long it is lost.
+/// A worker sends a keep-alive every five seconds. After this time without one it counts as lost.
 const ALIVE_LIMIT: Duration = Duration::from_secs(20);
-/// Longest line that is understood, in bytes.
+/// Maximum length of a line, in bytes.
 const LINE_CAP: usize = 64 << 10;
 
-/// What a worker says, value by value.
+/// The values of a streamed response.
 #[derive(Debug)]
 pub struct Values {
     response: Response,
     rest: Vec<u8>,
     ready: VecDeque<Vec<u8>>,
-    /// When the last sign of life came.
+    /// Time of the last received data.
     heard_at: Instant,
 }
 
 impl WorkerRpc {
-    /// Has a worker say something, on and on.
+    /// Calls a verb whose response is a stream.
     pub async fn stream<A>(&self, verb: Verb, instance: &InstanceId, arguments: &A) -> AppResult<Values>
     where
         A: Serialize + Sync,
@@ -49,7 +49,7 @@ impl WorkerRpc {
 }
 
 impl Values {
-    /// The next value; `None`: that was all, or the worker was lost. May be dropped while it waits.
+    /// The next value. `None`: the stream has ended or the worker was lost. Cancel-safe.
     pub async fn next<T: DeserializeOwned>(&mut self) -> Option<T> {
         loop {
             while let Some(line) = self.ready.pop_front() {
