@@ -1,4 +1,4 @@
-//! The commands of the API's program: `serve`, and what an operator runs by hand or from a script.
+//! The commands of the API's program: `serve`, and those that an operator runs by hand or from a script.
 
 use std::{io::Write as _, time::Duration};
 
@@ -50,10 +50,10 @@ pub enum Command {
 }
 
 impl Command {
-    /// Runs the command to its end, on a runtime of its own.
+    /// Runs the command to its end, on its own runtime.
     ///
-    /// The runtime is made here and not in `main`: what a program awaits is compiled into the program once more, and a
-    /// second copy of everything costs minutes of each build.
+    /// The runtime is created here and not in `main`, because futures awaited in the binary crate are compiled once
+    /// more there. That second copy costs minutes in each build.
     pub fn run(self) -> anyhow::Result<()> {
         let runtime = Runtime::new().context("cannot start the runtime")?;
         runtime.block_on(async move {
@@ -71,7 +71,7 @@ impl Command {
     }
 }
 
-/// Brings the schema up to date.
+/// Migrates the schema.
 pub async fn migrate(args: &DatabaseArgs) -> anyhow::Result<()> {
     connect(args).await.map(|_| ())
 }
@@ -81,14 +81,14 @@ pub fn openapi() -> anyhow::Result<()> {
     print_line(&document().to_pretty_json()?)
 }
 
-/// A database that answers and whose schema is up to date.
+/// Connects to the database and migrates its schema.
 async fn connect(args: &DatabaseArgs) -> anyhow::Result<Db> {
     let db = Db::new(args)?;
     migrate_when_up(&db, DATABASE_WAIT).await?;
     Ok(db)
 }
 
-/// What a command is asked for goes to standard output, everything else to the log.
+/// Prints the result of a command to standard output. Everything else goes to the log.
 fn print_line(text: &str) -> anyhow::Result<()> {
     writeln!(std::io::stdout().lock(), "{text}").context("cannot write to standard output")
 }

@@ -1,4 +1,4 @@
-//! `healthcheck`: what a container or a load balancer's script asks instead of bringing an HTTP client along.
+//! `healthcheck`: a probe for containers and load balancers that does not need an HTTP client.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -20,7 +20,7 @@ pub struct Healthcheck {
     listen: SocketAddr,
 }
 
-/// Prints one line and fails unless the API can serve requests.
+/// Prints one line. Fails unless the API can serve requests.
 pub async fn run(args: &Healthcheck) -> anyhow::Result<()> {
     let url = format!("http://{}/readyz", reachable(args.listen));
     let client = http::local()?.timeout(TIMEOUT).build()?;
@@ -35,7 +35,7 @@ pub async fn run(args: &Healthcheck) -> anyhow::Result<()> {
     }
 }
 
-/// Where a process on the same machine reaches what listens there.
+/// The address at which a process on this machine reaches the listener.
 fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

@@ -1,4 +1,4 @@
-//! `queue check`: is the queue served, and how fast?
+//! `queue check`: measures whether and how fast the queue is served.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use tokio::time::{Instant, interval, sleep};
 
 use super::{connect, print_line};
 
-/// How long the jobs may take, all together, after the last was sent.
+/// How long to wait for all jobs after the last one was sent.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Subcommand)]
@@ -79,7 +79,7 @@ async fn check(args: CheckQueue) -> anyhow::Result<()> {
     )
 }
 
-/// Waits until every job was done; returns how long each waited from its acceptance to its claim, in milliseconds.
+/// Waits until all jobs are done. Returns the time of each from acceptance to claim, in milliseconds.
 async fn served(db: &Db, jobs: &[JobId]) -> anyhow::Result<Vec<f64>> {
     let began = Instant::now();
     loop {

@@ -1,4 +1,4 @@
-//! `secrets rotate`: seals everything anew with the first key of the key file.
+//! `secrets rotate`: seals all secrets again with the first key of the key file.
 
 use std::time::Duration;
 
@@ -18,10 +18,10 @@ use diesel_async::AsyncConnection as _;
 
 use super::{connect, print_line};
 
-/// Instances whose ids are read at once.
+/// Number of instance ids that are read at a time.
 const BATCH: i64 = 200;
 
-/// How often those are tried again on which a job is open, and the pause before.
+/// Number of tries for instances with an open job, and the delay before each.
 const ROUNDS: u32 = 30;
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -45,7 +45,7 @@ pub async fn run(command: SecretsCommand) -> anyhow::Result<()> {
     }
 }
 
-/// What was done so far.
+/// Result so far.
 #[derive(Debug, Default)]
 struct Tally {
     instances: usize,
@@ -111,7 +111,7 @@ async fn rotate(args: Rotate) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// False: a job is open on it.
+/// False: the instance has an open job.
 async fn reseal_one(db: &Db, sealer: &Sealer, id: &InstanceId, tally: &mut Tally) -> anyhow::Result<bool> {
     let mut conn = db.conn().await?;
     let resealed = conn.transaction(async |conn| reseal::instance(conn, sealer, id).await).await;
@@ -124,7 +124,7 @@ async fn reseal_recoverable(db: &Db, sealer: &Sealer, id: &InstanceId, tally: &m
     count(resealed, id, tally).map(|_| ())
 }
 
-/// False: a job is open on it.
+/// False: the instance has an open job.
 fn count(resealed: Result<Resealed, ResealError>, id: &InstanceId, tally: &mut Tally) -> anyhow::Result<bool> {
     match resealed {
         Ok(Resealed::Busy) => return Ok(false),

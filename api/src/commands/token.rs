@@ -1,4 +1,4 @@
-//! `token create`: a token for a script, without signing in.
+//! `token create`: creates a token for a script without signing in.
 
 use anyhow::Context as _;
 use chrono::{TimeDelta, Utc};
@@ -58,7 +58,7 @@ pub async fn run(command: TokenCommand) -> anyhow::Result<()> {
     }
 }
 
-/// Makes a token and prints it, alone.
+/// Creates a token and prints nothing else.
 async fn create(args: CreateToken) -> anyhow::Result<()> {
     let mut checks = Checks::default();
     let name = checks.name("name", &args.name);

@@ -1,4 +1,4 @@
-//! `user create`: accounts are made by whoever runs the machine.
+//! `user create`: lets the operator of the machine create accounts.
 
 use std::io::Read as _;
 
@@ -23,7 +23,7 @@ use crate::{
     validate::Checks,
 };
 
-/// Who did it, in the audit log.
+/// Actor in the audit log.
 pub(super) const ACTOR: &str = "clawdeploy-api";
 
 #[derive(Debug, Subcommand)]
@@ -64,7 +64,7 @@ pub async fn run(command: UserCommand) -> anyhow::Result<()> {
     }
 }
 
-/// Makes an account. One that is there already stays as it is, unless its password is to be reset.
+/// Creates an account. An existing one is not changed unless its password is to be reset.
 async fn create(args: CreateUser) -> anyhow::Result<()> {
     let mut checks = Checks::default();
     let email = &*checks.email("email", &args.email);
