@@ -1,4 +1,4 @@
-//! The audit log: who changed what, written in the transaction of the change itself.
+//! The audit log. An entry is written in the transaction of the change that it records.
 
 use clawdeploy_shared::{
     db::{
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{auth::Principal, middleware::RequestContext};
 
-/// What was changed.
+/// Target of a change.
 #[derive(Debug, Clone, Copy)]
 pub enum Target<'a> {
     Instance(&'a InstanceId),
@@ -20,17 +20,15 @@ pub enum Target<'a> {
     Token(TokenId),
     Session(SessionId),
     User(UserId),
-    /// Somebody who has no account here.
+    /// A person without an account here, by the e-mail that was given.
     Stranger(&'a str),
     /// The shared OpenClaw image.
     Image,
-    /// Every instance.
     Instances,
-    /// Which versions of OpenClaw may be started.
+    /// The policy that says which versions of OpenClaw may be started.
     VersionPolicy,
     Queue(Queue),
     Worker(&'a str),
-    /// What compares rows with the world.
     Reconciler,
 }
 
@@ -67,7 +65,7 @@ impl Target<'_> {
     }
 }
 
-/// One change, to be completed and recorded.
+/// An entry of the audit log. It is written by [`Self::by`] or [`Self::by_named`].
 #[derive(Debug)]
 pub struct Entry<'a> {
     action: &'a str,
@@ -78,35 +76,35 @@ pub struct Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
-    /// `action` is `noun.verb`.
+    /// `action` has the form `noun.verb`.
     pub fn new(action: &'a str, target: Target<'a>) -> Self {
         Self { action, target, owner: None, detail: json!({}), outcome: Outcome::Success }
     }
 
-    /// Whose it was.
+    /// Sets the owner of the target.
     #[must_use]
     pub fn owned_by(self, owner: impl Into<Option<UserId>>) -> Self {
         Self { owner: owner.into(), ..self }
     }
 
-    /// It was refused, or failed.
+    /// Marks the change as refused or failed.
     #[must_use]
     pub fn refused(self) -> Self {
         Self { outcome: Outcome::Failure, ..self }
     }
 
-    /// More, never a secret.
+    /// Sets further details. They must not contain a secret.
     #[must_use]
     pub fn detail(self, detail: Value) -> Self {
         Self { detail, ..self }
     }
 
-    /// Records what somebody did in a request.
+    /// Writes the entry for a signed-in person's request.
     pub async fn by(self, conn: &mut Conn, who: &Principal, context: &RequestContext) -> Result<(), DbError> {
         self.write(conn, Some(who.user.id), &who.user.email, Some(context)).await
     }
 
-    /// Records what somebody did who is not signed in: a request, or (without context) a command.
+    /// Writes the entry for an actor that is not signed in: a request, or a command if there is no context.
     pub async fn by_named(self, conn: &mut Conn, who: &str, context: Option<&RequestContext>) -> Result<(), DbError> {
         self.write(conn, None, who, context).await
     }

@@ -1,5 +1,5 @@
-//! What a build of the image prints, as far as it is kept: told to administrators by the build, and to the owner of a job by the job
-//! that waits for it.
+//! The stored log of an image build. It is streamed to administrators, and to the owner of a job that waits for the
+//! build.
 
 use axum::response::sse::Event;
 use clawdeploy_shared::{
@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use crate::error::{AppError, AppResult};
 
-/// Most that one event tells, in bytes.
+/// Maximum size of the text in one event, in bytes.
 const PIECE: usize = 32 << 10;
 
 /// A part of a build's log.
@@ -31,13 +31,13 @@ pub struct ImageLog {
     pub status: ImageBuildStatus,
 }
 
-/// The log from a byte on, as far as it is kept; `None`: there is no such build.
+/// The log from byte `from` on, as far as it is stored. `None`: there is no such build.
 pub async fn part(conn: &mut Conn, id: ImageBuildId, from: i64) -> Result<Option<ImageLog>, DbError> {
-    // First the build, then its log: of one that is over all is written.
+    // Read the build before its log: once the build has ended, its log is complete.
     let Some(build) = image::find(conn, id).await? else { return Ok(None) };
     let Some((mut text, mut begin)) = image::log_from(conn, id, from).await? else { return Ok(None) };
     if begin < from {
-        // The log is shorter than what was seen of it: another worker has begun anew.
+        // The log is shorter than what the client has seen, because another worker restarted the build.
         let Some(whole) = image::log_from(conn, id, 0).await? else { return Ok(None) };
         (text, begin) = whole;
     }
@@ -45,13 +45,13 @@ pub async fn part(conn: &mut Conn, id: ImageBuildId, from: i64) -> Result<Option
     Ok(Some(ImageLog { from: begin, to, text, progress: build.progress, status: build.status }))
 }
 
-/// A part as events, each with the byte at which it ends as its id.
+/// Converts a part of the log to events. The id of each event is the byte offset at which its text ends.
 pub fn events(log: &ImageLog) -> AppResult<Vec<Event>> {
     let event = |piece: ImageLog| Event::default().id(piece.to.to_string()).json_data(&piece);
     pieces(log).into_iter().map(event).collect::<Result<_, _>>().map_err(AppError::internal)
 }
 
-/// A long part as several, cut between lines where that is possible.
+/// Splits a part of the log into pieces of limited size, at line ends where possible.
 fn pieces(log: &ImageLog) -> Vec<ImageLog> {
     let mut pieces = Vec::new();
     let (mut rest, mut from) = (log.text.as_str(), log.from);

@@ -1,4 +1,4 @@
-//! Settings of the API, from arguments or the environment, once at start.
+//! Settings of the API, read from arguments or the environment at startup.
 
 use std::net::SocketAddr;
 
@@ -63,7 +63,7 @@ mod tests {
 
     use super::*;
 
-    /// The settings of a program in docs/settings.md, each with what stands for its default.
+    /// The settings of a program in docs/settings.md, with their documented defaults.
     fn explained<'a>(page: &'a str, program: &str) -> BTreeMap<&'a str, &'a str> {
         let rows = page.lines().filter_map(|line| match line.split('|').map(str::trim).collect::<Vec<_>>()[..] {
             ["", setting, default, by, meaning, ""] if by == program || by == "both" => {

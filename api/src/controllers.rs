@@ -1,4 +1,5 @@
-//! What the API answers. One file for each request; forms that several share are beside them, what they show is in [`crate::views`].
+//! Request handlers, one file for each request. Types that several handlers share are in the parent module; response
+//! types are in [`crate::views`].
 
 pub mod admin;
 pub mod audit;

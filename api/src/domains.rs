@@ -1,13 +1,13 @@
-//! Whether instances and the panel share more of a name than they should.
+//! Checks whether the instances and the panel are on the same site.
 //!
-//! Tenants serve pages of their own at the instances' names. Where those are of the same site as the panel, a browser
-//! makes no difference between them in `SameSite`, and lets the tenant's page set cookies for the panel.
+//! Tenants serve their own pages at the domains of their instances. If such a page is on the same site as the panel,
+//! `SameSite` cookies do not separate the two, and the page can set cookies for the panel.
 
-/// Second labels under which countries register names, as in `example.co.uk`. Not all of them: what this is for is a
-/// warning, not a boundary.
+/// Second-level labels under which countries register names, as in `example.co.uk`. The list is incomplete: it serves a
+/// warning and is not a security boundary.
 const REGISTRIES: [&str; 8] = ["co", "com", "net", "org", "gov", "ac", "edu", "or"];
 
-/// The part of a name that its owner has registered, as far as that can be told without the list of all registries.
+/// The registrable part of a host name, estimated without the public suffix list.
 fn registrable(host: &str) -> &str {
     let dots: Vec<usize> = host.rmatch_indices('.').map(|(at, _)| at).collect();
     let labels = match dots[..] {
@@ -17,15 +17,15 @@ fn registrable(host: &str) -> &str {
     dots.get(labels - 1).map_or(host, |dot| &host[dot + 1..])
 }
 
-/// The host in a URL, in small letters and without port.
+/// The host of a URL, in lower case and without a trailing dot. `None`: the URL has no host name.
 fn host(url: &str) -> Option<String> {
     let host = url.parse::<axum::http::Uri>().ok()?.host()?.trim_end_matches('.').to_ascii_lowercase();
-    // An address is nobody's neighbour.
+    // An IP address has no parent domain to share.
     let is_address = host.starts_with('[') || host.parse::<std::net::IpAddr>().is_ok();
     (!is_address).then_some(host)
 }
 
-/// Why instances below `base_domain` should not be neighbours of the panel at `public_url`; `None`: they are not.
+/// A warning if instances below `base_domain` are on the same site as the panel at `public_url`.
 pub fn warning(public_url: &str, base_domain: &str) -> Option<String> {
     let panel = host(public_url)?;
     let base = base_domain.trim_end_matches('.').to_ascii_lowercase();

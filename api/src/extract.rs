@@ -1,7 +1,7 @@
-//! Path, query and body, whose rejections are problems like all others, and JSON answers.
+//! Extractors for path, query and body whose rejections are problem details, and JSON responses.
 //!
-//! These stand where axum's own would: clippy forbids those everywhere else. Request types say
-//! `deny_unknown_fields`, so that a misspelt field is an error and not silently nothing.
+//! They replace axum's extractors, which clippy forbids elsewhere. Request types use `deny_unknown_fields`, so that a
+//! misspelt field is an error and is not ignored.
 
 #![expect(clippy::disallowed_types, reason = "wraps them")]
 
@@ -20,18 +20,18 @@ use sha2::{Digest as _, Sha256};
 
 use crate::error::{AppError, AppResult, ErrorCode};
 
-/// How large a body may be.
+/// Maximum size of a request body.
 pub const BODY_LIMIT_BYTES: usize = 64 * 1024;
 
 /// Parameters in the path.
 #[derive(Debug)]
 pub struct Path<T>(pub T);
 
-/// Parameters after the question mark.
+/// Parameters in the query string.
 #[derive(Debug)]
 pub struct Query<T>(pub T);
 
-/// For an id in a path: the complaint is then the id's own, not that of the format behind it.
+/// Deserializes an id in a path with its own parser, so that the error message is the parser's.
 pub fn parsed<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -40,15 +40,15 @@ where
     String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
 }
 
-/// A JSON body, of a request or of an answer.
+/// A JSON body of a request or a response.
 #[derive(Debug)]
 pub struct Json<T>(pub T);
 
-/// A JSON body that may be left out.
+/// An optional JSON body. An empty body gives the default.
 #[derive(Debug)]
 pub struct OptionalJson<T>(pub T);
 
-/// A JSON body with the SHA-256 of what it says, in whatever order and with whatever spaces.
+/// A JSON body with the SHA-256 of its content. Key order and white space do not change the digest.
 #[derive(Debug)]
 pub struct DigestedJson<T> {
     pub value: T,
@@ -63,7 +63,8 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
             Ok(axum::extract::Path(value)) => Ok(Self(value)),
             Err(rejection) => {
                 let text = rejection.body_text();
-                // "Invalid URL: Cannot parse `id` with value `x`: not a valid job id"
+                // The rejection's text has the form "Invalid URL: Cannot parse `id` with value `x`: not a valid job
+                // id".
                 let field = text.split('`').nth(1).unwrap_or("id").to_owned();
                 let reason = text.rsplit(": ").next().unwrap_or("not valid").to_owned();
                 let detail = format!("{field} in the path: {reason}.");
@@ -118,7 +119,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for DigestedJson<T> {
         require_json(request.headers())?;
         let bytes = body(request, state).await?;
         let value = parse(&bytes)?;
-        // A value's map is sorted, so that the digest is of the content.
+        // `serde_json` sorts the keys of objects, so the digest depends on the content only.
         let content: serde_json::Value = parse(&bytes)?;
         Ok(Self { value, sha256: Sha256::digest(content.to_string()).into() })
     }
@@ -161,7 +162,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> AppResult<T> {
     })
 }
 
-/// What serde has to say about one field.
+/// An error message of serde about one field.
 #[derive(Debug, PartialEq, Eq)]
 struct Complaint {
     field: Option<String>,
@@ -170,7 +171,7 @@ struct Complaint {
 }
 
 impl Complaint {
-    /// Reads `field: message at line 1 column 2`, each part but the message optional.
+    /// Parses `field: message at line 1 column 2`. All parts but the message are optional.
     fn read(text: &str) -> Self {
         let text = text.split(" at line ").next().unwrap_or(text);
         let quoted = |after: &str| {

@@ -1,4 +1,4 @@
-//! Builds of the OpenClaw image, which everybody who asks for one shares.
+//! Requests builds of the OpenClaw image. Everyone who requests a build shares the open one.
 
 use clawdeploy_shared::{
     db::{
@@ -16,10 +16,10 @@ use crate::{
     middleware::RequestContext,
 };
 
-/// At most one build is open at a time, whoever asks for it.
+/// At most one build is open at a time.
 const DEDUPE_KEY: &str = "image";
 
-/// Queues a build, or joins the one that is open; true: it was queued.
+/// Queues a build, or joins the open one. The flag is true if a new one was queued.
 pub(crate) async fn enqueue(
     conn: &mut Conn,
     who: &Principal,

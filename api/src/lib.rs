@@ -1,7 +1,7 @@
-//! The HTTP side of ClawDeploy: accounts, instances, jobs, and what administrators see.
+//! The HTTP API of ClawDeploy: accounts, instances, jobs and administration.
 //!
-//! It faces the internet and therefore cannot touch Docker: it writes rows, rings the doorbell and reads what the
-//! workers wrote. [`build_app`] is the whole of it, for `serve` and for tests alike.
+//! The API is exposed to the internet and has no access to Docker. It writes rows, rings the doorbell, calls the
+//! workers and reads what they wrote. [`build_app`] builds the complete application, for `serve` and for the tests.
 
 pub mod audit;
 pub mod auth;

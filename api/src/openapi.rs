@@ -1,4 +1,4 @@
-//! What the OpenAPI document says beside the paths.
+//! The parts of the OpenAPI document that do not come from handlers.
 
 use utoipa::{
     OpenApi as _,
@@ -44,7 +44,7 @@ pub fn base() -> OpenApi {
     Base::openapi()
 }
 
-/// Adds what holds for all operations: how one proves who one is, and what errors look like.
+/// Adds what applies to all operations: the security schemes and the error response.
 pub fn complete(mut document: OpenApi) -> OpenApi {
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("A token from `POST /api/tokens`"));
     let cookie = ApiKeyValue::with_description(cookie::NAME, "The cookie that `POST /api/auth/login` sets");
@@ -71,7 +71,7 @@ fn operations(path: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     [&mut path.get, &mut path.put, &mut path.post, &mut path.patch, &mut path.delete].into_iter().flatten()
 }
 
-/// The name of a status, which the document must have a description for.
+/// The standard name of a status. OpenAPI requires a description for each response.
 fn reason(status: &str) -> &'static str {
     let status = status.parse().ok().and_then(|code: u16| axum::http::StatusCode::from_u16(code).ok());
     status.and_then(|status| status.canonical_reason()).unwrap_or("Answer")
@@ -81,7 +81,7 @@ fn reason(status: &str) -> &'static str {
 mod tests {
     use crate::router::document;
 
-    /// The document is part of the contract: a change of it is seen in a review.
+    /// The document is part of the public contract, so a change to it must appear in the diff of a review.
     #[test]
     #[expect(clippy::disallowed_methods, reason = "a test may ask how it was called, and rewrite its own snapshot")]
     fn the_document_is_the_one_that_is_checked_in() {

@@ -1,5 +1,5 @@
-//! Pages of a list. A page is found by where the one before it ended, not by counting: rows that come and go meanwhile
-//! make nothing appear twice, and the thousandth page costs what the first one did.
+//! Pagination of lists. A cursor holds the key of the last row, not an offset. So rows that are added or removed in
+//! between do not repeat other rows, and late pages are as fast as the first one.
 
 use chrono::{DateTime, Utc};
 use clawdeploy_shared::ids::{InstanceId, UserId};
@@ -21,12 +21,12 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
-    /// Everything there is.
+    /// A list that always fits on one page.
     pub fn whole(items: Vec<T>) -> Self {
         Self { items, next_cursor: None }
     }
 
-    /// The page of the first rows, from one row more than a page has; `key` is where the page ends.
+    /// Builds a page from at most one row more than the page shows. `key` gives the cursor of a row.
     pub fn cut<R, K: Cursor>(mut rows: Vec<R>, limit: Limit, key: impl Fn(&R) -> K, view: impl FnMut(R) -> T) -> Self {
         let more = rows.len() > limit.shown();
         rows.truncate(limit.shown());
@@ -35,7 +35,7 @@ impl<T> Page<T> {
     }
 }
 
-/// Which page of a list.
+/// Query parameters of a paginated list.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -43,12 +43,12 @@ pub struct PageQuery {
     /// Maximum number of items
     #[param(minimum = 1, maximum = 100, default = 50)]
     pub limit: Option<i64>,
-    /// `nextCursor` of the page before
+    /// `nextCursor` of the previous page
     pub cursor: Option<String>,
 }
 
 impl PageQuery {
-    /// How many rows, and after which one.
+    /// Validates the parameters. Returns the page size and the key after which the page begins.
     pub fn read<K: Cursor>(&self) -> AppResult<(Limit, Option<K>)> {
         let limit = Limit::new(self.limit)?;
         let after = self.cursor.as_deref().map(|text| {
@@ -65,7 +65,7 @@ impl PageQuery {
     }
 }
 
-/// How many items a page has, within bounds.
+/// A page size within bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit(i64);
 
@@ -87,13 +87,13 @@ impl Limit {
         usize::try_from(self.0).unwrap_or_default()
     }
 
-    /// How many rows to ask the database for: one more than is shown tells whether there is a next page.
+    /// How many rows to fetch. The one row more than the page shows tells whether there is a next page.
     pub fn fetched(self) -> i64 {
         self.0 + 1
     }
 }
 
-/// Where a page ends. Clients get it as an opaque word.
+/// The key of a page's last row. Clients get it as an opaque string.
 pub trait Cursor: Sized {
     fn write(&self) -> String;
     fn read(text: &str) -> Option<Self>;

@@ -1,4 +1,4 @@
-//! What a person may have, looked at in the transaction that takes it, with the person's row locked.
+//! Quotas. They are checked in the transaction that makes the change, with the owner's row locked.
 
 use clap::Args;
 use clawdeploy_shared::{
@@ -13,7 +13,7 @@ use clawdeploy_shared::{
 
 use crate::error::{AppError, AppResult, ErrorCode, FieldError};
 
-/// What people may have for whom nothing else was said. Administrators may have anything.
+/// Quotas of people who have none of their own. They do not apply to administrators.
 #[derive(Debug, Clone, Args)]
 pub struct QuotaArgs {
     /// Maximum number of instances per person; administrators have no limit
@@ -36,7 +36,8 @@ pub struct Wanted {
     pub cpu_millis: i32,
 }
 
-/// Refuses an instance, new or (`of`) with other limits, that is more than its owner may have. The owner's row is locked.
+/// Refuses a new instance or, with `of`, new limits of an instance if they exceed the owner's quota. The caller holds
+/// the lock on the owner's row.
 pub async fn check(
     conn: &mut Conn,
     all: &QuotaArgs,
@@ -62,7 +63,7 @@ pub async fn check(
     within("cpuMillis", "thousandths of a core", cpu, used.cpu_millis, wanted.cpu_millis)
 }
 
-/// Refuses a rollback to limits that are more than the owner may have by now. The owner's row is locked.
+/// Refuses a rollback if the limits that it restores exceed the owner's current quota. Locks the owner's row.
 pub async fn check_rollback(conn: &mut Conn, all: &QuotaArgs, instance: &Instance, kept: &Snapshot) -> AppResult<()> {
     let owner = user::lock(conn, instance.owner_id).await?;
     let then = kept.from_settings().map_err(AppError::internal)?;

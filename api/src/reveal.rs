@@ -1,4 +1,4 @@
-//! Secrets that are meant to be seen by whoever asked.
+//! Secrets that a response shows to the client.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
-/// A secret that an answer shows, and nothing else does.
+/// A secret that is shown in this response only.
 #[derive(Clone, ToSchema)]
 #[schema(value_type = String)]
 pub struct Revealed(pub SecretString);

@@ -1,4 +1,5 @@
-//! All routes, in one table. Method and path are at the handler, so the OpenAPI document cannot differ from them.
+//! The table of all routes. Method and path are declared at the handler, from which the OpenAPI document is generated
+//! as well, so the two cannot differ.
 
 use axum::{
     Router,
@@ -108,7 +109,7 @@ fn table() -> OpenApiRouter<AppState> {
         .merge(deprecated())
 }
 
-/// Paths that were renamed. They are kept for one release.
+/// Former paths that are kept for one release.
 #[expect(deprecated, reason = "these handlers serve the former paths")]
 fn deprecated() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
@@ -121,7 +122,7 @@ pub fn document() -> OpenApi {
     openapi::complete(table().into_openapi())
 }
 
-/// The whole application.
+/// Builds the complete application.
 pub fn build_app(state: AppState) -> Router {
     let (proxies, own) = (state.trusted_proxies.clone(), state.own_origin.clone());
     let (router, document) = table().split_for_parts();
@@ -137,7 +138,7 @@ pub fn build_app(state: AppState) -> Router {
     middleware::around(router, proxies, own)
 }
 
-/// For paths without a route: a page or a file of the UI, or 404.
+/// Answers requests to unknown paths: with a page or a file of the UI, or with 404.
 async fn no_route(request: Request) -> Response {
     web::answer(&request).unwrap_or_else(|| {
         let detail = "There is nothing at this address. All addresses are listed at /api/docs/.";

@@ -1,4 +1,4 @@
-//! From start to end of the serving process.
+//! Startup and shutdown of the server.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -18,13 +18,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{config::ApiConfig, domains, router::build_app, state::AppState};
 
-/// How long to wait for Postgres at the start.
+/// How long to wait for Postgres at startup.
 const DATABASE_WAIT: Duration = Duration::from_secs(30);
 
-/// How long requests and changes that were begun may go on after the process was asked to end.
+/// Time limit for open requests and changes during a shutdown.
 const GRACE: Duration = Duration::from_secs(25);
 
-/// Serves until SIGTERM or SIGINT. Redis need not be there.
+/// Serves until SIGTERM or SIGINT. Redis need not be available.
 pub async fn serve(config: ApiConfig) -> anyhow::Result<()> {
     clawdeploy_shared::metrics::serve(&config.metrics)
         .context("cannot serve metrics; each process needs a CLAWDEPLOY_METRICS_LISTEN of its own")?;
@@ -47,7 +47,7 @@ pub async fn serve(config: ApiConfig) -> anyhow::Result<()> {
     run(state, listener).await
 }
 
-/// While there is nobody: how the first administrator is made.
+/// If there is no account yet, logs the token that creates the first administrator.
 async fn announce_setup(db: &Db, url: &str) -> anyhow::Result<()> {
     let mut conn = db.conn().await?;
     if setup::is_required(&mut conn).await? {
@@ -76,11 +76,12 @@ fn listen_for_signals(asked_to_end: CancellationToken) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Serves on `listener` until [`App::shutdown`](crate::state::App::shutdown) is cancelled and what was begun has ended.
+/// Serves on `listener` until [`App::shutdown`](crate::state::App::shutdown) is cancelled and open requests and changes
+/// have ended.
 pub async fn run(state: AppState, listener: TcpListener) -> anyhow::Result<()> {
     let service: IntoMakeServiceWithConnectInfo<_, SocketAddr> =
         build_app(state.clone()).into_make_service_with_connect_info();
-    // Without it each event of a stream waits for the acknowledgement of the one before.
+    // Otherwise each event of a stream waits for the acknowledgement of the previous one.
     let listener = listener.tap_io(|stream| {
         let _ = stream.set_nodelay(true);
     });
@@ -115,7 +116,7 @@ async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     }
 }
 
-/// Brings the schema up to date, as soon as Postgres is there.
+/// Migrates the schema as soon as Postgres is available.
 pub(crate) async fn migrate_when_up(db: &Db, patience: Duration) -> anyhow::Result<()> {
     db.migrate_when_up(patience).await.map_err(|error| match error {
         DbError::Unreachable(_) | DbError::Timeout => {

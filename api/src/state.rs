@@ -1,4 +1,4 @@
-//! What every request can reach.
+//! State that all requests share.
 
 use std::{convert::Infallible, ops::Deref, sync::Arc};
 
@@ -25,43 +25,43 @@ use crate::{
     rpc::WorkerRpc,
 };
 
-/// The parts of a running API.
+/// The components of a running API.
 #[derive(Debug)]
 pub struct App {
     pub db: Db,
     pub doorbell: Doorbell,
     pub sealer: Sealer,
-    /// Calls workers, for what happens in containers.
+    /// Calls workers, for requests that need access to a container.
     pub rpc: WorkerRpc,
-    /// How instances are reached, for links to their dashboards.
+    /// How browsers reach instances, for links to their dashboards.
     pub routing: RoutingArgs,
-    /// Hashes and checks passwords, a few at a time.
+    /// Hashes and verifies passwords. Limits how many at a time.
     pub passwords: Passwords,
-    /// Slows down whoever tries passwords.
+    /// Limits attempts to guess passwords.
     pub logins: Throttle,
-    /// Who else knows people, if anybody.
+    /// The identity provider, if one is configured.
     pub provider: Option<Provider>,
-    /// Whose word on where a request comes from is taken.
+    /// Proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: TrustedProxies,
-    /// Which pages may change something in a person's name.
+    /// The panel's own origin, for rejecting requests from other sites.
     pub own_origin: OwnOrigin,
-    /// How many event streams each person has open.
+    /// Open event streams of each person.
     pub streams: StreamSlots,
-    /// Where people find the panel, if that was said.
+    /// The URL of the panel, if configured.
     pub public_url: Option<String>,
-    /// Terminals that one person may have open.
+    /// Maximum number of open terminals of a person.
     pub max_terminals_per_user: u32,
-    /// Terminals that may be open in one instance.
+    /// Maximum number of open terminals in an instance.
     pub max_terminals_per_instance: u32,
-    /// What people may have for whom nothing else was said.
+    /// Default quotas.
     pub quotas: QuotaArgs,
-    /// Cancelled when the process is asked to end; what never ends by itself listens to it.
+    /// Cancelled when the process shuts down. Anything that does not end by itself must watch it.
     pub shutdown: CancellationToken,
-    /// Changes that were begun, and terminals to say farewell to; the process waits for them before it ends.
+    /// Changes and terminals that are under way. The process waits for them before it exits.
     pub changes: TaskTracker,
 }
 
-/// Shared handle on [`App`].
+/// Shared handle to [`App`].
 #[derive(Debug, Clone)]
 pub struct AppState(Arc<App>);
 
@@ -72,7 +72,7 @@ impl Deref for AppState {
     }
 }
 
-/// Handlers take it as it is.
+/// Lets handlers take the state as an argument.
 impl FromRequestParts<Self> for AppState {
     type Rejection = Infallible;
 
@@ -82,7 +82,7 @@ impl FromRequestParts<Self> for AppState {
 }
 
 impl AppState {
-    /// Prepares everything and connects to nothing yet. Call it inside the runtime.
+    /// Builds the state without connecting to any service. Call it within the runtime.
     pub fn new(config: &ApiConfig) -> anyhow::Result<Self> {
         let db = Db::new(&config.database)?;
         let doorbell = Doorbell::new(&config.redis).context("CLAWDEPLOY_REDIS_URL is not usable")?;
@@ -108,15 +108,14 @@ impl AppState {
         })))
     }
 
-    /// As [`Db::read`], with a handler's errors.
+    /// [`Db::read`] with the error type of handlers.
     pub async fn read<T>(&self, scope: Scope, work: impl AsyncFnOnce(&mut Conn) -> AppResult<T>) -> AppResult<T> {
         self.db.read(scope, work).await
     }
 
-    /// Changes what the scope may see, in one transaction that goes on where the handler is dropped: [`Self::change`]
-    /// around [`Db::write`].
+    /// Runs [`Db::write`] in [`Self::change`]: one transaction that is completed even if the handler is dropped.
     ///
-    /// Everything else, such as the doorbell, is for after it: it has a connection all the while.
+    /// Do other work, such as ringing the doorbell, afterwards, because the transaction holds a connection.
     pub async fn transaction<T, W>(&self, scope: Scope, work: W) -> AppResult<T>
     where
         T: Send + 'static,
@@ -126,8 +125,8 @@ impl AppState {
         self.change(async move { db.write(scope, async |conn| work.on(conn).await).await }).await
     }
 
-    /// Carries a change to its end even where the handler is dropped, because its client went away or took too long:
-    /// what is dropped half-way is lost, together with its connection.
+    /// Completes a change even if the handler is dropped because its client disconnected or the deadline passed.
+    /// Otherwise the change would be lost, and its connection with it.
     pub async fn change<T, F>(&self, work: F) -> AppResult<T>
     where
         T: Send + 'static,
@@ -143,10 +142,10 @@ impl AppState {
     }
 }
 
-/// What is done in a transaction. An async closure whose future a task can take is one; the bound of an async closure alone
-/// cannot say that of its future.
+/// The work of a transaction. It is implemented for async closures whose future is `Send`, which the bound of an async
+/// closure cannot express.
 pub trait Work<'c, T> {
-    /// Boxed, so that the way to the database is compiled once for each kind of result, and not for each handler.
+    /// Boxed, so that the database code is compiled once for each result type and not for each handler.
     fn on(self, conn: &'c mut Conn) -> BoxFuture<'c, AppResult<T>>;
 }
 

@@ -1,4 +1,4 @@
-//! Checks of what people send: every field is looked at, and all complaints come back together.
+//! Validation of request fields. All fields are checked, and all errors are returned together.
 
 use clawdeploy_shared::text::{self, BadCharacter, EmailError, NameError};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -8,7 +8,7 @@ use crate::{
     error::{AppError, AppResult, FieldError},
 };
 
-/// Complaints so far.
+/// The errors so far.
 #[derive(Debug, Default)]
 pub struct Checks(Vec<FieldError>);
 
@@ -22,7 +22,7 @@ impl Checks {
         self.0.push(FieldError::new(field, code, message));
     }
 
-    /// A name for people, in the form in which it is stored: 1 to 64 characters that can be seen.
+    /// A name in its stored form: 1 to 64 characters, none of them invisible.
     pub fn name(&mut self, field: &'static str, text: &str) -> String {
         match text::name(text) {
             Ok(name) => {
@@ -37,7 +37,7 @@ impl Checks {
         String::new()
     }
 
-    /// An e-mail address, in its normal form.
+    /// An e-mail address in its normal form.
     pub fn email(&mut self, field: &'static str, text: &str) -> String {
         match text::email(text) {
             Ok(email) => return email,
@@ -47,7 +47,7 @@ impl Checks {
         String::new()
     }
 
-    /// A character that does not belong where it is: it is named, the text is not shown.
+    /// A disallowed character. The message names it but does not show the text.
     pub fn bad_character(&mut self, field: &'static str, bad: BadCharacter) {
         self.fail(field, INVALID_CHARACTER, format!("must not contain {bad}"));
     }
@@ -75,7 +75,8 @@ impl Checks {
         }
     }
 
-    /// One word of a list, or the default; `None`: it is another word, and what depends on it need not be checked.
+    /// One of the words in `all`, or the default. `None`: the word is unknown, and fields that depend on it need not be
+    /// checked.
     pub fn word<T: Copy + ToString>(
         &mut self,
         field: &'static str,
@@ -92,7 +93,7 @@ impl Checks {
         known
     }
 
-    /// Ok if nothing was wrong.
+    /// Returns an error if any check failed.
     pub fn done(self) -> AppResult<()> {
         if self.0.is_empty() { Ok(()) } else { Err(AppError::validation(self.0)) }
     }
@@ -100,11 +101,11 @@ impl Checks {
 
 pub const MAX_NAME_CHARS: usize = 64;
 
-/// The code for a character that does not belong where it is.
+/// Code for a disallowed character.
 pub const INVALID_CHARACTER: &str = "invalid_character";
 
-/// A secret without the blanks that came along where it was copied; `None`: nothing is left, as in forms that send fields
-/// that were left empty. Not for passwords, which may begin or end with a blank.
+/// A pasted secret without surrounding blanks. `None`: nothing is left, for example because a form sent an empty field.
+/// Not for passwords, which may begin or end with a blank.
 pub fn pasted(secret: Option<SecretString>) -> Option<SecretString> {
     let secret = secret?;
     let text = text::trim(secret.expose_secret());

@@ -1,4 +1,4 @@
-//! What the API shows of things, where several answers show it. A view knows the database's rows and nothing of requests.
+//! Response types that several handlers share. A view is built from database rows and does not depend on the request.
 
 pub mod admin_job;
 pub mod instance;

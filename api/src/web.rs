@@ -1,8 +1,8 @@
-//! The UI: files that `build.rs` has put into the program, and one page for every address of the UI's own.
+//! The UI: files that `build.rs` embeds in the program, and the index page for the UI's own paths.
 //!
-//! Files below `/assets/` have their content's hash in their name and never change; everything else is asked for anew
-//! each time. A path that is no file is a page of the UI if a browser asks to see it: programs, and everything below
-//! `/api/`, get the problem that an unknown address is.
+//! Files below `/assets/` have a content hash in their name and never change. All other files are revalidated on each
+//! request. A path that is not a file gets the index page if a browser navigates to it. Programs, and all paths below
+//! `/api/`, get the problem for an unknown path.
 
 use axum::{
     body::{Body, Bytes},
@@ -14,22 +14,22 @@ use axum::{
 /// A file of the UI.
 #[derive(Debug)]
 struct Asset {
-    /// Below the root, without the leading slash.
+    /// Relative to the root, without a leading slash.
     path: &'static str,
-    /// As an `ETag` has it.
+    /// Value of the `ETag` header.
     tag: &'static str,
     plain: &'static [u8],
     brotli: Option<&'static [u8]>,
     gzip: Option<&'static [u8]>,
 }
 
-/// Ordered by path; empty: the UI was not built.
+/// Sorted by path. Empty if the UI was not built.
 static ASSETS: &[Asset] = include!(concat!(env!("OUT_DIR"), "/web.rs"));
 
 const INDEX: &str = "index.html";
 
-/// Scripts are files of ours and nothing else. Styles are also set by the scripts themselves: dialogs that keep the page
-/// behind them from scrolling, and the terminal.
+/// Scripts are loaded only from our own files. Inline styles are needed by dialogs, which disable scrolling of the page
+/// behind them, and by the terminal.
 const CSP: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; font-src 'self'; img-src 'self' data:; \
      connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
@@ -42,7 +42,7 @@ const NOT_BUILT: &str = "<!doctype html><meta charset=utf-8><title>ClawDeploy</t
     <h1>The UI was not built</h1><p>This program was compiled without it: run <code>npm ci &amp;&amp; npm run build</code> in \
     <code>api/web</code>, then compile again. The API works; it is described at <a href=\"/api/docs/\">/api/docs/</a>.";
 
-/// What the UI answers to a request that no route has taken; none: it is none of its addresses.
+/// The UI's response to a request that no route matches. `None`: the path does not belong to the UI.
 pub fn answer(request: &Request) -> Option<Response> {
     let path = request.uri().path();
     if !matches!(*request.method(), Method::GET | Method::HEAD) || path.starts_with("/api/") || path == "/api" {
@@ -52,7 +52,8 @@ pub fn answer(request: &Request) -> Option<Response> {
     if let Some(asset) = find(path) {
         return Some(serve(asset, request.headers()));
     }
-    // A file that is gone, after an update of this program: a page in its place would be taken for it.
+    // After an update, a browser may request a file that no longer exists. The index page must not be sent in its
+    // place.
     let file = path.starts_with("assets/") || path.rsplit('/').next().is_some_and(|name| name.contains('.'));
     if file || !wants_page(request.headers()) {
         return None;
@@ -67,7 +68,7 @@ fn find(path: &str) -> Option<&'static Asset> {
     ASSETS.binary_search_by_key(&path, |asset| asset.path).ok().and_then(|index| ASSETS.get(index))
 }
 
-/// Whether a browser asks for something to show.
+/// Whether a browser navigates to a page.
 fn wants_page(headers: &HeaderMap) -> bool {
     headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains("text/html"))
 }
@@ -112,7 +113,7 @@ fn accepted(headers: &HeaderMap) -> Accepted {
     for coding in values.flat_map(|value| value.split(',')) {
         let mut words = coding.split(';').map(str::trim);
         let name = words.next().unwrap_or_default();
-        // `q=0` refuses it.
+        // `q=0` excludes a coding.
         if words.any(|word| word.strip_prefix("q=").is_some_and(|q| q.parse() == Ok(0.0))) {
             continue;
         }
