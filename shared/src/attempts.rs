@@ -1,7 +1,7 @@
 //! Counts attempts to guess a secret over a sliding window, for all API processes together: in Redis, or in Postgres
 //! while Redis does not answer.
 //!
-//! Whoever makes Redis fail gets the budget a second time but not more, because the two counts are separate. In
+//! An attacker who makes Redis fail gets the budget a second time but not more, because the two counts are separate. In
 //! Postgres, concurrent attempts may not see each other. The number of passwords checked at once bounds that.
 
 use std::time::Duration;

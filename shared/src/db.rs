@@ -75,8 +75,8 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time limit for a connection from the pool, whether free or new.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What Postgres says when it ends a session from outside (57P01) and has time to say it. Diesel passes on only the
-/// text and has no error kind for it.
+/// Messages of Postgres when it terminates a session (57P01). Diesel has no error kind for it and passes on only the
+/// text.
 const LAST_WORDS: [&str; 2] =
     ["terminating connection due to administrator command", "terminating connection due to unexpected postmaster exit"];
 

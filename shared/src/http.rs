@@ -1,7 +1,8 @@
 //! HTTP clients.
 //!
-//! Redirects and proxies are not followed, so a request only goes to the address it was meant for. Every client of the programs is
-//! made here: one that is made without TLS settings panics, because reqwest is compiled without a TLS provider of its own.
+//! They do not follow redirects and use no proxies, so a request goes only to the intended address. Both programs
+//! create all of their clients here. A client without TLS settings would panic, because reqwest is compiled without a
+//! TLS provider of its own.
 
 use std::sync::Arc;
 
@@ -21,13 +22,13 @@ pub enum ClientError {
     Build(#[from] reqwest::Error),
 }
 
-/// Prepares a client for external servers, which trusts the certificate authorities of this machine. The caller sets its time
-/// limits.
+/// Prepares a client for external servers. It trusts the certificate authorities of this machine. The caller sets its
+/// time limits.
 pub fn client() -> Result<ClientBuilder, ClientError> {
     with(tls::system_roots().ok_or(ClientError::NoAuthorities)?)
 }
 
-/// Prepares a client for servers of this installation, which are asked without TLS. The caller sets its time limits.
+/// Prepares a client for servers of this installation, which do not use TLS. The caller sets its time limits.
 pub fn local() -> Result<ClientBuilder, ClientError> {
     with(RootCertStore::empty())
 }
@@ -39,6 +40,6 @@ fn with(roots: RootCertStore) -> Result<ClientBuilder, ClientError> {
         .with_root_certificates(roots)
         .with_no_client_auth();
     let builder = reqwest::Client::builder().tls_backend_preconfigured(tls);
-    // Idle connections would lead to gateways, workers and nginx processes from before a restart.
+    // After a restart of a gateway, worker or nginx, idle connections would still lead to the old process.
     Ok(builder.redirect(Policy::none()).no_proxy().referer(false).pool_max_idle_per_host(0))
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::text_enum;
 
 text_enum!(
-    /// Where a job waits. Builds have a queue of their own so that a ten-minute build never stands before a start, and
-    /// so have rollouts, which wait for jobs of both.
+    /// Where a job waits. Builds have their own queue, so that a start never waits behind a ten-minute build. Rollouts
+    /// have one because they wait for jobs of both other queues.
     Queue {
         Lifecycle = "lifecycle",
         Builds = "builds",
@@ -113,13 +113,13 @@ impl JobKind {
     /// Retries for errors that may pass, such as a restarting engine or a port that is briefly taken.
     pub fn retries(self) -> RetrySchedule {
         let delays_seconds: &[u32] = match self {
-            // Somebody is waiting for these: a clear failure within a minute is better than silence.
+            // A person waits for these, so they fail within a minute.
             Self::Provision | Self::Start | Self::Restart | Self::Restore => &[1, 2, 5, 10, 20],
             // The gateway is down in the meantime, so an error that does not pass quickly is rolled back.
             Self::Update | Self::Rollback | Self::ApplySettings => &[1, 2, 4, 8],
             Self::UpdateAll => &[1, 2, 5, 10, 20, 30, 60],
             Self::Stop => &[1, 2, 5, 10, 20, 30],
-            // After a failed delete nobody can do more than ask again, so it is retried for about ten minutes.
+            // If a delete fails, all that a person can do is to repeat it, so it is retried for about ten minutes.
             Self::Delete => &[1, 2, 5, 10, 20, 30, 60, 60, 120, 300],
             Self::RebuildImage | Self::Noop => &[5, 30],
             // Never claimed.

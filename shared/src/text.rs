@@ -4,7 +4,7 @@
 //!   counts: names are labels, and an owner may have `Test` and `test`.
 //! - A name has no invisible characters. The exceptions are those needed for writing: the joiners inside an emoji and
 //!   between letters of Arabic and Indic scripts (as in IDNA), and the variation selector of an emoji.
-//! - Blanks and invisible characters around a pasted secret are ignored. WorkerRpc they are an error that names them.
+//! - Blanks and invisible characters around a pasted secret are removed. Inside it they are an error that names them.
 
 use std::fmt;
 

@@ -1,12 +1,12 @@
-//! Connects to Postgres, plainly or by TLS, according to `sslmode` in the database's URL with libpq's meaning.
+//! Connects to Postgres, with or without TLS. `sslmode` in the database's URL has the same meaning as in libpq.
 //!
 //! | `sslmode` | encrypted | the server's certificate |
 //! |---|---|---|
 //! | `disable` | no | - |
-//! | `prefer` | where the server can | is not looked at |
-//! | `require` | yes | is not looked at; with `sslrootcert` as `verify-ca` |
-//! | `verify-ca` | yes | comes from `sslrootcert`, or one that the system trusts |
-//! | `verify-full` | yes | the same, and is for the host in the URL |
+//! | `prefer` | if the server can | is not verified |
+//! | `require` | yes | is not verified; with `sslrootcert` as `verify-ca` |
+//! | `verify-ca` | yes | must be signed by an authority in `sslrootcert`, or by one that the system trusts |
+//! | `verify-full` | yes | as `verify-ca`, and must be for the host in the URL |
 //!
 //! The default is `disable` for this machine's own Postgres and `prefer` for any other. Unlike libpq's, `prefer` does
 //! not retry without TLS after a failed handshake.

@@ -18,7 +18,7 @@ pub struct Measured {
     pub bytes: i64,
     /// `None`: there is no limit.
     pub limit: Option<i64>,
-    /// Whether its owner was told that little room is left.
+    /// Whether the owner was warned that little space is left.
     pub warned: bool,
 }
 

@@ -47,11 +47,11 @@ pub struct Instance {
     pub env: Value,
     /// An [`InstanceSettings`] that the container does not have yet.
     pub pending_settings: Option<Value>,
-    /// What its files take on the disk, in bytes, as they were measured last.
+    /// Size of its files at the last measurement, in bytes.
     pub disk_bytes: Option<i64>,
-    /// How many bytes they may take; `None`: any number.
+    /// Maximum size of its files, in bytes. `None`: there is no limit.
     pub disk_limit_bytes: Option<i64>,
-    /// Whether its owner was told that little room is left.
+    /// Whether the owner was warned that little space is left.
     pub disk_warned: bool,
 }
 

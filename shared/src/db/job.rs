@@ -223,7 +223,7 @@ pub async fn open_on_any(conn: &mut Conn, instances: &[&InstanceId]) -> Result<V
 }
 
 diesel::define_sql_function! {
-    /// Counts everybody's jobs, whoever asks.
+    /// Counts the jobs of all people, regardless of the caller's scope.
     fn jobs_ahead(waiting: diesel::sql_types::Uuid) -> diesel::sql_types::BigInt;
 }
 
@@ -356,7 +356,7 @@ pub async fn note_desired_before(conn: &mut Conn, id: JobId, desired: DesiredSta
 
 /// Queues a job again whose undo was given up, to continue the undo. `None`: its undo was not given up, or it is gone.
 ///
-/// Its log continues, because it tells which steps to undo.
+/// Its log continues, because it shows which steps to undo.
 pub async fn retry_undo(conn: &mut Conn, id: JobId) -> Result<Option<Job>, DbError> {
     let dead = jobs::table.find(id).filter(jobs::status.eq(JobStatus::Failed).and(jobs::unwinding_to.is_not_null()));
     let row: Option<Job> = diesel::update(dead)

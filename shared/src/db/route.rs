@@ -91,12 +91,12 @@ pub async fn prolong_refusals(conn: &mut Conn) -> Result<(), DbError> {
     Ok(())
 }
 
-/// What a stranger who has an instance's id may know of it.
+/// The public state of an instance. Anyone who knows its id can see it.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
 pub struct Shown {
     #[diesel(sql_type = Text)]
     pub status: InstanceStatus,
-    /// What the job on it is at, if there is one.
+    /// Step of the running job, if there is one.
     #[diesel(sql_type = Nullable<Text>)]
     pub step: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! The first administrator, created once by whoever can read the API's log.
+//! The first administrator. The operator, who can read the API's log, creates it once with a token from there.
 
 use diesel::{dsl::exists, prelude::*};
 use diesel_async::RunQueryDsl;

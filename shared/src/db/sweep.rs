@@ -78,7 +78,7 @@ pub struct Finding {
 /// What one run of a sweep did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SweepReport {
-    /// How many things were looked at.
+    /// How many things were checked.
     pub checked: usize,
     pub findings: Vec<Finding>,
 }

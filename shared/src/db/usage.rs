@@ -123,7 +123,7 @@ pub async fn history(conn: &mut Conn, instance: &InstanceId) -> Result<Vec<Usage
 /// How many minutes [`recent`] goes back.
 pub const RECENT_MINUTES: usize = 60;
 
-/// What an instance has used in the last hour: a value for each minute, the last one is the current minute's. Null: nothing was
+/// The usage of an instance in the last hour: one value for each minute, ending with the current one. Null: nothing was
 /// measured.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

@@ -94,7 +94,7 @@ fn the_env_file_holds_the_providers_key_and_the_owners_variables() {
 fn other_variables_take_the_place_of_the_platforms_and_leave_the_owners_lines() {
     let before = BTreeSet::from(["OPENAI_API_KEY".to_owned(), "GONE".to_owned()]);
     let key = SecretString::from("new");
-    // Other ends of line, and bytes that are no text, are the owner's as well.
+    // CRLF line ends and invalid UTF-8 in the owner's lines stay as well.
     let file = b"# mine \xff\r\nOPENAI_API_KEY=\"old\"\nGONE=1\nMINE=1\r\nGEMINI_API_KEY=by hand\nLAST=2";
     let changed = change_env_file(file, &before, &BTreeMap::from([("GEMINI_API_KEY", &key)]));
     assert_eq!(changed.expose_secret(), b"# mine \xff\r\nMINE=1\r\nLAST=2\nGEMINI_API_KEY=\"new\"\n");

@@ -62,7 +62,7 @@ impl CallKey {
         self.until(unix_now() + LIFETIME.as_secs(), call)
     }
 
-    /// Whether a signature is valid for this call. Does not tell why not.
+    /// Whether a signature is valid for this call. Does not say why it is not.
     pub fn verify(&self, signature: &str, call: Call<'_>) -> bool {
         let mut parts = signature.splitn(3, '.');
         let (Some(VERSION), Some(until), Some(code)) = (parts.next(), parts.next(), parts.next()) else {

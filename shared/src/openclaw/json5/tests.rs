@@ -20,7 +20,7 @@ fn removed(text: &str, path: &[&'static str]) -> String {
     patch(json!({}), &[path]).apply(text).unwrap().unwrap_or_else(|| text.to_owned())
 }
 
-/// What an owner may write, with everything that JSON5 has and JSON has not.
+/// What an owner may write, with every feature that JSON5 adds to JSON.
 const OWNERS: &str = "\u{feff}// mine
 {
 \t// Do not touch: \"token\": \"wrong\" }
@@ -63,7 +63,7 @@ fn what_is_missing_is_added_in_the_style_of_its_neighbours() {
 fn the_last_of_two_equal_keys_is_the_one_that_counts() {
     let before = "{ g: { t: 1 }, 'g': { t: 2, \"t\": 3 }, \\u0067: { t: 4 } }";
     assert_eq!(set(before, json!({ "g": { "t": 5 } })), before.replace('4', "5"));
-    // A secret that is to go goes wherever it is.
+    // All occurrences of a removed key are removed, because the value may be a secret.
     assert_eq!(removed(before, &["g", "t"]), "{ g: {  }, 'g': {   }, \\u0067: {  } }");
 }
 
@@ -115,7 +115,7 @@ fn what_is_broken_says_where() {
     }
 }
 
-/// A tenant chooses how deep a file is, and the stack is ours.
+/// A tenant chooses how deep a file is nested, and parsing recurses.
 #[test]
 fn what_is_too_deep_is_refused() {
     for (open, close) in [("[", "]"), ("{a:", "}")] {
@@ -123,7 +123,7 @@ fn what_is_too_deep_is_refused() {
         assert!(parse(&deep(127)).is_ok());
         let error = parse(&deep(100_000)).unwrap_err();
         assert_eq!(error.what, "nested deeper than 128 levels");
-        // Brackets in strings and comments are none.
+        // Brackets in strings and comments do not count.
         assert!(parse(&format!("{{ a: '{0}' /* {0} */ }}", open.repeat(1000))).is_ok());
     }
 }

@@ -1,7 +1,7 @@
-//! Anything at all, given to what reads what others write: nothing panics, and what is accepted is what it should be.
+//! Random input for parsers of external data: nothing panics, and accepted values are valid.
 //!
-//! So many rounds for each, or as `CLAWDEPLOY_TEST_ROUNDS` says; where one fails, its seed is told, and `CLAWDEPLOY_TEST_SEED`
-//! repeats it.
+//! `CLAWDEPLOY_TEST_ROUNDS` sets the number of rounds. A failure prints its seed, and `CLAWDEPLOY_TEST_SEED` repeats
+//! it.
 
 use rand::{Rng, RngExt as _, SeedableRng as _, rngs::StdRng};
 
@@ -20,7 +20,7 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
-/// Runs a check with so many seeds, and tells the one that it fails with.
+/// Runs a check with many seeds. A failure prints its seed.
 fn rounds(check: impl Fn(&mut StdRng) + std::panic::RefUnwindSafe) {
     let first = number("CLAWDEPLOY_TEST_SEED");
     let (from, count) = (first.unwrap_or_else(|| rand::rng().next_u64() >> 1), number("CLAWDEPLOY_TEST_ROUNDS"));
@@ -34,7 +34,7 @@ fn one_of<'a, T>(rng: &mut StdRng, items: &'a [T]) -> &'a T {
     &items[rng.random_range(0..items.len())]
 }
 
-/// A text near one that is right, or far from any.
+/// A random mutation of one of the texts in `near`.
 fn text(rng: &mut StdRng, near: &[&str]) -> String {
     const ODD: [char; 24] = [
         '\0', '\n', '\r', '\t', ' ', '"', '\'', '\\', '/', '.', '-', '_', '=', '$', ';', '{', '}', '~', '*',
@@ -57,7 +57,7 @@ fn text(rng: &mut StdRng, near: &[&str]) -> String {
     chars.into_iter().take(4000).collect()
 }
 
-/// A JSON value of any shape, with names that mean something to us among the others.
+/// A random JSON value. Some of its names have a meaning to the platform.
 fn value(rng: &mut StdRng, depth: u8) -> Value {
     const NAMES: [&str; 12] = [
         "gateway",
@@ -95,7 +95,7 @@ fn ids_and_labels_are_what_they_are_or_refused() {
         let typed = text(rng, &[ID, UUID, "", &"ab".repeat(32)]);
         if let Ok(id) = typed.parse::<InstanceId>() {
             assert_eq!(id.as_str(), typed);
-            // It becomes a host name, a directory and a key of nginx's map.
+            // The id becomes a host name, a directory and a key of nginx's map.
             assert!(
                 typed.len() == 12 && typed.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()),
                 "{typed:?}"
@@ -114,7 +114,7 @@ fn ids_and_labels_are_what_they_are_or_refused() {
     });
 }
 
-/// None of them can be taken for an option, an end of line or a path that leads elsewhere.
+/// None of them can be taken for an option, contains a line end, or leads to another path.
 #[test]
 fn what_goes_to_other_programs_is_plain() {
     let near =
@@ -161,7 +161,7 @@ fn addresses_and_ranges_do_not_overflow() {
     });
 }
 
-/// Whatever an owner has made of `openclaw.json`, the platform's part is put back, and once is as good as twice.
+/// The platform's settings are restored in any `openclaw.json`. Restoring twice changes nothing more.
 #[test]
 fn any_configuration_becomes_one_that_we_can_reach() {
     rounds(|rng| {
@@ -190,7 +190,7 @@ fn any_configuration_becomes_one_that_we_can_reach() {
     });
 }
 
-/// The owner's own lines of `.env` stay, each of ours is there once.
+/// The owner's lines of `.env` stay, and each line of the platform exists once.
 #[test]
 fn any_environment_keeps_the_owners_lines() {
     rounds(|rng| {
@@ -200,7 +200,7 @@ fn any_environment_keeps_the_owners_lines() {
         let variables = BTreeMap::from([("KEY", &secret)]);
         let changed = env_text(&change_env_file(existing.as_bytes(), &BTreeSet::from(["GONE".to_owned()]), &variables));
         assert_eq!(changed.lines().filter(|line| *line == "KEY=\"sk-0123\"").count(), 1, "{changed:?}");
-        // Both ends of line are one to OpenClaw.
+        // OpenClaw accepts both kinds of line ends.
         let lines = |text: &str| text.lines().map(|line| line.trim_end_matches('\r').to_owned()).collect::<Vec<_>>();
         let kept = lines(&changed);
         for line in lines(&existing).iter().filter(|line| !line.contains('=')) {

@@ -1,4 +1,4 @@
-//! Documents at random, edited at random: what is read back is what was wanted, what was no part of it is as before.
+//! Random edits of random documents: the wanted values can be read back, and everything else stays the same.
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
@@ -10,7 +10,7 @@ fn one_of<'a>(rng: &mut StdRng, items: &[&'a str]) -> &'a str {
     items[rng.random_range(0..items.len())]
 }
 
-/// Blanks and comments. Each comment is another, so that it can be looked for.
+/// Blanks and comments. All comments differ, so that each can be found again.
 fn trivia(rng: &mut StdRng, comments: &mut Vec<String>) -> String {
     match rng.random_range(0..9_u8) {
         0 => one_of(rng, &["\n", "\r\n", "\u{2028}", "\t", "\u{a0}", "\u{feff}"]).to_owned(),
@@ -99,7 +99,7 @@ fn any_edit_of_any_document() {
                 break text;
             }
         };
-        // That it holds what it should and nothing else has changed is what `apply` itself makes sure of.
+        // `apply` itself verifies that the result has the wanted values and no other changes.
         let add = loop {
             if let Value::Object(values) = wanted(rng, 3) {
                 break Patch { values, removed: Vec::new() };
@@ -112,7 +112,7 @@ fn any_edit_of_any_document() {
         let left = cut.apply(&added).unwrap_or_else(|error| panic!("seed {seed}: {error} in {added:?}"));
         assert_eq!(cut.apply(left.as_deref().unwrap_or(&added)), Ok(None), "seed {seed}: once is not as twice");
 
-        // Scalars on top are replaced without a trace in any comment.
+        // Adding scalars at the top level keeps all comments.
         let scalar = patch(json!({ "new": 1, "$x2": "y" }), &[]);
         let with = scalar.apply(&text).unwrap().unwrap();
         for comment in &comments {
