@@ -1,4 +1,4 @@
-//! What the fuzz targets share. Each target is given anything, and fails by panicking; `seeds/` has what it begins with.
+//! Shared by the fuzz targets. Each target takes any input and fails by panicking. `seeds/` has its initial inputs.
 
 use clawdeploy_shared::{
     config::{Routing, RoutingArgs},
@@ -9,7 +9,8 @@ use clawdeploy_shared::{
 use secrecy::SecretString;
 use std::collections::BTreeMap;
 
-/// The rest of some bytes in pieces, as long as the first ones say: eight bytes of lengths, then what is cut.
+/// Splits an input into pieces. Its first eight bytes are the lengths of the pieces; the remaining bytes are split.
+/// Returns them whole and in pieces.
 pub fn pieces(data: &[u8]) -> (&[u8], Vec<&[u8]>) {
     let (lengths, whole) = data.split_at(data.len().min(8));
     let (mut rest, mut pieces) = (whole, Vec::new());
@@ -22,13 +23,13 @@ pub fn pieces(data: &[u8]) -> (&[u8], Vec<&[u8]>) {
     (whole, pieces)
 }
 
-/// A text, and a byte before it that chooses.
+/// A text and the byte before it, which makes a choice.
 pub fn choice(data: &[u8]) -> Option<(u8, &str)> {
     let (choice, rest) = data.split_first()?;
     Some((*choice, std::str::from_utf8(rest).ok()?))
 }
 
-/// An instance's settings, each of which a bit of `choice` chooses.
+/// Settings of an instance that the bits of `choice` select.
 pub fn with_settings<T>(choice: u8, work: impl FnOnce(Channel, &GatewaySettings<'_>) -> T) -> T {
     let id: InstanceId = "k3v9q0x2m7ab".parse().expect("an id");
     let (token, bot, key) = (SecretString::from("right"), SecretString::from("bot"), SecretString::from("sk-key"));

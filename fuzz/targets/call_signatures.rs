@@ -10,9 +10,9 @@ use libfuzzer_sys::{arbitrary, arbitrary::Arbitrary, fuzz_target};
 
 #[derive(Debug, Arbitrary)]
 struct Input {
-    /// What is sent instead of a signature.
+    /// Sent in place of a signature.
     shown: String,
-    /// A byte of a good one that is another, and which.
+    /// A position in a valid signature, and the byte to put there.
     spoilt: (u8, u8),
     worker: String,
     verb: u8,
@@ -29,7 +29,7 @@ fuzz_target!(|input: Input| {
     assert!(key.verify(&signature, call), "its own");
     let (at, byte) = (usize::from(input.spoilt.0) % signature.len(), char::from(input.spoilt.1 % 128));
     let spoilt = format!("{}{byte}{}", &signature[..at], &signature[at + 1..]);
-    // Digits above nine are the same in both cases.
+    // Hexadecimal digits are accepted in both cases.
     assert!(spoilt.eq_ignore_ascii_case(&signature) || !key.verify(&spoilt, call), "{spoilt}");
     assert!(!key.verify(&signature[..at], call), "cut off");
     let other = Call { worker: &format!("{}x", input.worker), ..call };

@@ -1,5 +1,5 @@
-//! Whatever an owner has made of `openclaw.json`, in JSON5, the platform's part is put back, once as well as twice, and what
-//! the owner has set elsewhere stays. What is not JSON5 is refused, and nothing is too deep or too odd to be judged.
+//! Whatever `openclaw.json` the owner has written, the platform's settings are restored and the owner's other settings
+//! stay. Restoring twice changes nothing more. Texts that are not JSON5, or are nested too deeply, are refused.
 #![no_main]
 
 use clawdeploy_fuzz::{choice, with_settings};

@@ -1,4 +1,5 @@
-//! What containers and builds print is shown without control characters and secrets, bounded, and the same however it is cut.
+//! Output of containers and builds is shown without control characters and secrets and with a limited length. The
+//! result does not depend on how the output is split.
 #![no_main]
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -27,10 +28,10 @@ fuzz_target!(|data: &[u8]| {
         let _ = trace(text);
         let label = "LABEL clawdeploy.build=\"x\"";
         if let Some(marked) = dockerfile(text, label) {
-            // What was there stays, and nothing but the label comes to it.
+            // The text stays, and only the label is added.
             let without = |text: &str| {
                 let lines = text.lines().filter(|line| *line != label);
-                // A line's end may come to the last one.
+                // A line end may be added to the last line.
                 lines.map(|line| line.trim_end_matches('\r').to_owned()).collect::<Vec<_>>()
             };
             assert_eq!(without(&marked), without(text));

@@ -1,4 +1,4 @@
-//! Whatever is in `.env`, the owner's lines stay, and each of ours is there once.
+//! Whatever `.env` contains, the owner's lines stay, and each line of the platform exists once.
 #![no_main]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,7 +7,7 @@ use clawdeploy_shared::openclaw::change_env_file;
 use libfuzzer_sys::fuzz_target;
 use secrecy::{ExposeSecret as _, SecretString};
 
-/// Both ends of line are one to OpenClaw.
+/// OpenClaw accepts both kinds of line ends.
 fn lines(text: &str) -> Vec<&str> {
     text.lines().map(|line| line.trim_end_matches('\r')).collect()
 }

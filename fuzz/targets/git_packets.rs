@@ -1,4 +1,4 @@
-//! Lines of git's protocol are the same however an answer is cut into pieces.
+//! The lines of git's protocol do not depend on how a response is split.
 #![no_main]
 
 use clawdeploy_fuzz::pieces;

@@ -1,4 +1,4 @@
-//! Ids, labels and what else goes to other programs as it was typed: refused, or plain.
+//! Ids, labels and other input that is passed to other programs is either refused or safe without escaping.
 #![no_main]
 
 use clawdeploy_shared::{
@@ -13,7 +13,7 @@ use clawdeploy_shared::{
 };
 use libfuzzer_sys::fuzz_target;
 
-/// It cannot be taken for an option, an end of line or two words.
+/// The text cannot be taken for an option, and has no white space or line end.
 fn plain(what: &str, text: &str) {
     assert!(!text.contains(|c: char| c.is_control() || c.is_whitespace()), "{what} {text:?}");
     assert!(!text.starts_with('-') && !text.is_empty(), "{what} {text:?}");

@@ -1,4 +1,4 @@
-//! Whatever the rows are, nginx gets lines of one form only, and none twice.
+//! Whatever the rows contain, the map for nginx has only lines of one form and no duplicates.
 #![no_main]
 
 use std::collections::HashSet;
@@ -9,7 +9,7 @@ use libfuzzer_sys::{arbitrary, arbitrary::Arbitrary, fuzz_target};
 
 const RANGE: PortRange = PortRange { first: 10_000, last: 20_000 };
 
-/// One that is nearly right, or anything.
+/// A nearly valid id, or any text.
 #[derive(Debug, Arbitrary)]
 enum Id {
     Near(u8),

@@ -1,4 +1,5 @@
-//! What OpenClaw's command line prints in a tenant's container: bounded, and nothing in it means something elsewhere.
+//! Output of OpenClaw's command line in a tenant's container: the parsed result is bounded, and no text in it has a
+//! special meaning elsewhere.
 #![no_main]
 
 use clawdeploy_shared::rpc::PairedDevice;

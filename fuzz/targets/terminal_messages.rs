@@ -1,4 +1,5 @@
-//! What a browser says to a terminal, and what the API passes on of it: nonsense is nothing, and sizes are those of terminals.
+//! Messages of a browser to a terminal: invalid ones are rejected, valid ones are passed on unchanged, and sizes are
+//! limited to what terminals support.
 #![no_main]
 
 use clawdeploy_shared::rpc::terminal::{AttachArguments, FromClient, OpenArguments, Size};

@@ -1,4 +1,5 @@
-//! The last output of a terminal, against all that was ever printed: whoever attaches from whatever offset sees each byte once.
+//! The replay buffer of a terminal, compared with the complete output: a client that attaches with any offset gets each
+//! byte once.
 #![no_main]
 
 use clawdeploy_worker::terminal::fuzzing::{CAP, ReplayBuffer};
@@ -7,13 +8,13 @@ use libfuzzer_sys::{arbitrary, arbitrary::Arbitrary, fuzz_target};
 #[derive(Debug, Arbitrary)]
 enum Act {
     Print(Vec<u8>),
-    /// So much of one letter, up to two buffers full.
+    /// This many copies of one byte, up to twice the capacity.
     Flood(u32, u8),
     Read {
         from: u64,
         most: u32,
     },
-    /// From so far before the end.
+    /// Begins this many bytes before the end.
     ReadBack {
         back: u32,
         most: u32,

@@ -1,6 +1,7 @@
--- Programs of before claim whatever waits in their queue, and trip over a kind that they do not know: the job, and those claimed in
--- the same moment, would wait for their leases to run out and count as crashed. A program that chooses by kind says so with
--- `clawdeploy.claims`; to others such jobs are not given. To be removed once no program of that time can be at work any more.
+-- Programs of earlier releases claim every job that waits in their queue. They cannot read a job of a kind that they do
+-- not know: that job, and all jobs claimed together with it, would stay running until their leases expire, and would
+-- count as crashed. A program that selects jobs by kind announces this with `clawdeploy.claims`. This trigger keeps
+-- jobs of newer kinds from all other programs. Remove it when no such program can be running any more.
 SET LOCAL lock_timeout = '5s';
 
 CREATE FUNCTION jobs_claimed_knowingly() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -1,11 +1,11 @@
--- The table has the name of what it holds, which the API and the UI use too. Programs of the previous release read and write it
--- under its former name. The view is to be removed a release later.
+-- Renames the table to the name that the API and the UI use for its content. Programs of the previous release read and
+-- write it under its former name, for which there is a view. Remove the view one release later.
 SET LOCAL lock_timeout = '5s';
 
 ALTER TABLE instance_stats RENAME TO instance_usage;
 ALTER INDEX instance_stats_pkey RENAME TO instance_usage_pkey;
 ALTER INDEX instance_stats_at RENAME TO instance_usage_at;
--- As the one who asks, so that row-level security holds.
+-- With the rights of the caller, so that row-level security applies.
 CREATE VIEW instance_stats WITH (security_invoker = true) AS SELECT * FROM instance_usage;
 ALTER VIEW instance_stats ALTER COLUMN disk_known SET DEFAULT true;
 COMMENT ON VIEW instance_stats IS 'Former name of instance_usage, for programs of the previous release';

@@ -1,4 +1,5 @@
-// BullMQ: `preload N` puts N jobs into the queue, `work` takes them and prints when it saw the last one.
+// BullMQ: `preload N` adds N jobs to the queue, `work` runs them and prints on SIGTERM how many it completed and when,
+// `left` prints how many are left.
 import { Queue, Worker } from 'bullmq';
 import IORedis from 'ioredis';
 

@@ -1,4 +1,5 @@
-// graphile-worker: `preload N` puts N jobs into its tables, `work` takes them, `left` counts what is there.
+// graphile-worker: `preload N` adds N jobs to its tables, `work` runs them and prints on SIGTERM how many it completed
+// and when, `left` prints how many are left.
 import { makeWorkerUtils, run } from 'graphile-worker';
 import pg from 'pg';
 

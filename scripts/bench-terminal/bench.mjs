@@ -1,8 +1,10 @@
-// What a terminal through ClawDeploy takes, beside the same through Docker's own API and, where it runs, through ttyd, in turn.
-// Node only, no packages.
+// Measures a terminal through ClawDeploy, compared with Docker's own API and, if it runs, ttyd, in turn. Needs only
+// Node, no packages.
 //
-//   node bench.mjs INSTANCE ROUNDS      with CLAWDEPLOY_URL, CLAWDEPLOY_TOKEN, CLAWDEPLOY_ORIGIN, CLAWDEPLOY_DOCKER_SOCKET,
-//                                       TTYD_PORT (of a ttyd whose command is a shell in that instance's container)
+//   node bench.mjs INSTANCE ROUNDS
+//
+// Environment: CLAWDEPLOY_URL, CLAWDEPLOY_TOKEN, CLAWDEPLOY_ORIGIN, CLAWDEPLOY_DOCKER_SOCKET, TTYD_PORT (of a ttyd
+// whose command is a shell in that instance's container).
 import http from 'node:http';
 import { randomBytes } from 'node:crypto';
 
@@ -11,7 +13,7 @@ const { CLAWDEPLOY_URL: base, CLAWDEPLOY_TOKEN: token, CLAWDEPLOY_ORIGIN: origin
 const socketPath = process.env.CLAWDEPLOY_DOCKER_SOCKET ?? '/var/run/docker.sock';
 const container = `claw-${instance}`;
 
-// What is printed in bulk: few long lines, and many short ones, which the kernel's terminal makes the slower.
+// Bulk output: few long lines, and many short lines, which are slower in the kernel's terminal.
 const BULK = {
   'bulk, long lines': "head -c 100000000 /dev/zero | tr '\\0' x",
   'bulk, short lines': 'yes | head -c 10000000',
@@ -45,7 +47,7 @@ function upgrade(options, body) {
   });
 }
 
-/** Docker's own API. */
+/** A shell through Docker's own API. */
 async function raw(heard) {
   const json = { 'Content-Type': 'application/json' };
   const create = { AttachStdin: true, AttachStdout: true, AttachStderr: true, Tty: true, Cmd: ['sh'] };
@@ -66,7 +68,7 @@ function frame(opcode, data) {
   return Buffer.concat([Buffer.from([0x80 | opcode]), length, mask, masked]);
 }
 
-/** A WebSocket as a browser has one: the messages that come, and what sends one (opcode 1: text, 2: binary). */
+/** Opens a WebSocket and returns a function that sends a message. Opcode 1 is text, 2 is binary. */
 async function websocket(options, heard) {
   const handshake = {
     Connection: 'Upgrade',
@@ -95,15 +97,15 @@ async function websocket(options, heard) {
   socket.on('data', (piece) => {
     pieces.push(piece);
     size += piece.length;
-    // A long message is put together once, and not again with each of its pieces.
+    // A frame has at least two bytes.
     if (size >= 2) take();
   });
-  // What comes with the answer waits until its reader knows how to say something.
+  // Messages that arrived with the response are handled after the caller has the function for sending.
   process.nextTick(take);
   return say;
 }
 
-/** Through the API and a worker, as a browser does it. */
+/** A shell through the API and a worker, as a browser opens it. */
 async function ours(heard) {
   const headers = { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' };
   const url = new URL(base);
@@ -124,7 +126,7 @@ async function ours(heard) {
   return { type: (text) => say(2, text), close: () => say(1, JSON.stringify({ type: 'close' })) };
 }
 
-/** Through ttyd: what is typed and what is printed begins with a "0". */
+/** A shell through ttyd. Input and output messages begin with "0". */
 async function ttyd(heard) {
   const say = await websocket(
     { host: '127.0.0.1', port: process.env.TTYD_PORT, path: '/ws', headers: { 'Sec-WebSocket-Protocol': 'tty' } },
@@ -136,7 +138,7 @@ async function ttyd(heard) {
   return { type: (text) => say(2, `0${text}`), close: () => say(2, '0\x03\nexit\n') };
 }
 
-/** A terminal of whichever kind: type, and wait for what is printed. */
+/** A terminal of any kind: types commands and waits for output. */
 async function terminal(open) {
   let [bytes, tail, wake] = [0, '', null];
   const side = await open((data) => {
@@ -185,7 +187,7 @@ const sides = { docker: raw, clawdeploy: ours, ...(process.env.TTYD_PORT && { tt
 const names = Object.keys(sides);
 const all = Object.fromEntries(names.map((name) => [name, []]));
 for (let round = 0; round < rounds; round++) {
-  // Whoever comes second finds another machine: take turns.
+  // The order of measurements affects the results, so it rotates.
   for (const turn of names.keys()) {
     const name = names[(round + turn) % names.length];
     process.stderr.write(`round ${round + 1} of ${rounds}: ${name}\n`);

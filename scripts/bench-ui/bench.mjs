@@ -1,8 +1,9 @@
-// What the UI costs in Chromium: what it loads, how soon it can be used, and how quick a long list of instances is.
+// Measures the UI in Chromium: transferred bytes, time until it is usable, and the speed of a long list of instances.
 //
-//   node bench.mjs URL ROUNDS       with BENCH_EMAIL and BENCH_PASSWORD of an account that has many instances; prints JSON
+//   node bench.mjs URL ROUNDS
 //
-// playwright-core is the one of tests/browser.
+// Prints JSON. Environment: BENCH_EMAIL and BENCH_PASSWORD of an account that has many instances. Uses the
+// playwright-core of tests/browser.
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import { watch } from './watch.mjs';
@@ -16,11 +17,11 @@ const SIGN_IN = 'input[type=password]';
 const ROW = 'main li[aria-setsize]';
 const COUNT = 'main p[role=status]';
 const SEARCH = 'support 12';
-/** Nothing longer than 50 ms for so long: the page can be used. */
+/** A page counts as interactive if it had no task over 50 ms for this time. */
 const QUIET_MS = 5000;
-/** Between two keys. */
+/** Delay between two keys. */
 const KEY_MS = 150;
-/** As quick as a wheel that is turned hard, pixels in a second. */
+/** Speed of a fast scroll wheel, in pixels per second. */
 const SCROLL_SPEED = 8000;
 
 const browser = await chromium.launch({
@@ -28,7 +29,7 @@ const browser = await chromium.launch({
   args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-sync', '--no-proxy-server'],
 });
 
-/** In the order in which they are told. */
+/** Results, in the order of the report. */
 const metrics = new Map();
 function note(name, about, ...values) {
   const metric = metrics.get(name) ?? { name, ...about, values: [] };
@@ -38,13 +39,13 @@ function note(name, about, ...values) {
 const MS = { unit: 'ms' };
 const QUICK = { unit: 'ms', budget: 100 };
 
-/** A browser that knows nothing, or only who it is. */
+/** A browser context with an empty cache, optionally signed in. */
 async function person(signedIn) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, locale: 'en-GB' });
   context.setDefaultTimeout(60_000);
   if (signedIn) {
     const page = await context.newPage();
-    // A page of the same origin that loads nothing of the UI.
+    // A page of the same origin that loads no file of the UI.
     await page.goto(`${base}/healthz`);
     const status = await page.evaluate(async (body) => {
       const headers = { 'content-type': 'application/json' };
@@ -56,7 +57,7 @@ async function person(signedIn) {
   return context;
 }
 
-/** Opens a page in a browser that has nothing of it, and waits until what it is opened for is painted. */
+/** Opens a page and waits until the element `first` is painted. */
 async function open(context, path, first, prepare = async () => {}) {
   const page = await context.newPage();
   await page.addInitScript(watch, first);
@@ -65,9 +66,9 @@ async function open(context, path, first, prepare = async () => {}) {
   return [page, await page.evaluate('bench.first')];
 }
 
-// --- what is loaded ---------------------------------------------------------------------------------------------------
+// --- transferred bytes -----------------------------------------------------------------------------------------------
 
-/** What the browser got over the wire until a page was quiet. */
+/** Bytes that the browser received until the page was idle. */
 async function loaded(path, first, encoding) {
   const context = await person(path !== '/sign-in');
   const requests = [];
@@ -86,7 +87,7 @@ async function loaded(path, first, encoding) {
   const scripts = files.filter((file) => file.pathname.endsWith('.js'));
   for (const script of scripts) {
     assert.equal(script.encoding, { br: 'br', gzip: 'gzip' }[encoding], script.pathname);
-    // The terminal is far larger than everything else: it comes when somebody opens one.
+    // The terminal is far larger than everything else, so it is loaded when one is opened.
     assert.doesNotMatch(await (await fetch(base + script.pathname)).text(), /xterm/, `${script.pathname} is no terminal`);
   }
   await context.close();
@@ -108,9 +109,9 @@ async function transfers() {
   }
 }
 
-// --- how soon and how quick -------------------------------------------------------------------------------------------
+// --- times -----------------------------------------------------------------------------------------------------------
 
-/** Does something and waits for what it leads to; both on the page's own clock. */
+/** Performs an action and waits for its result. Both times are by the page's clock. */
 async function until(page, [selector, text], act) {
   await page.evaluate(([selector, text]) => {
     bench.waiting = bench.shown(selector, text);
@@ -121,7 +122,7 @@ async function until(page, [selector, text], act) {
   return { ...shown, input, took: shown.painted - input };
 }
 
-/** A page by its address, until nothing keeps it from answering any more. */
+/** Loads a page by its URL until it is interactive. */
 async function cold(name, context, path, first) {
   const [page, shown] = await open(context, path, first);
   note(`${name}: cold load -> painted`, MS, shown.painted);
@@ -129,7 +130,7 @@ async function cold(name, context, path, first) {
   return page;
 }
 
-/** From another page of the UI to the list: first with nothing known of it, then with what is known. */
+/** Navigates within the UI to the list: first without cached data, then with it. */
 async function navigate(context) {
   const [page] = await open(context, '/profile', 'main h1');
   const [instances, account] = [page.getByRole('link', { name: 'Instances' }), page.getByRole('button', { name: /^Account of/ })];
@@ -154,7 +155,7 @@ async function navigate(context) {
   return page;
 }
 
-/** How many instances each beginning of the searched text leaves, as the page says it. */
+/** The text of the result count for each prefix of the search text. */
 async function expected(page) {
   const names = await page.evaluate(async () => {
     const all = [];

@@ -1,12 +1,12 @@
--- What scripts/bench ui looks at: instances of the one account in this database, of every kind that a list shows, with what they
--- have used in the last hour. psql's variable `instances` says how many.
+-- Data for scripts/bench ui: instances in every state that a list shows, with their usage in the last hour. They belong
+-- to the only account in this database. psql's variable `instances` is their number.
 
--- The newest image, and a floor of versions: some instances can be updated, a few have to be.
+-- The newest image and a minimum version: some instances can be updated, and a few must be.
 INSERT INTO images (id, job_id, source, version, revision, status, image_id, current_since)
 VALUES (gen_random_uuid(), gen_random_uuid(), 'release', '2026.9.6', '2026.9.6', 'ready', 'sha256:9', now());
 UPDATE version_policy SET minimum_version = '2026.8.0';
 
--- Of twenty: thirteen run, five are stopped, one is in error, one is being updated.
+-- Of each twenty, thirteen are running, five stopped, one in error, and one is being updated.
 INSERT INTO instances (id, owner_id, name, desired_state, status, error_code, error_message, gateway_token_sealed, memory_mb,
   cpu_millis, image_id, openclaw_version, created_at)
 SELECT
@@ -33,7 +33,7 @@ SELECT gen_random_uuid(), 'update', 'lifecycle', id, owner_id, owner_id, 'runnin
   'wait_ready', now()
 FROM instances WHERE status = 'updating';
 
--- A point a minute: the last hour, and the quarter of an hour for which somebody looks.
+-- One point per minute: for the last hour, and for the quarter of an hour of the benchmark.
 INSERT INTO instance_usage (instance_id, at, cpu_ns, memory_bytes, memory_limit_bytes, network_rx_bytes, network_tx_bytes,
   disk_bytes, pids)
 SELECT id, date_trunc('minute', now()) + make_interval(mins => minute), (minute + 70) * 2e9 + sin(minute / 3.0) * 3e9,

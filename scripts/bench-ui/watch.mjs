@@ -1,6 +1,6 @@
-// What looks on from inside of a page. `watch` is put into it before any script of its own, and leaves `window.bench`.
+// Measurements inside a page. `watch` runs before the page's own scripts and sets `window.bench`.
 
-/** @param first Selector of what the page is opened for. */
+/** @param first Selector of the element that the page is opened for. */
 export function watch(first) {
   const bench = { tasks: [], longFrames: [], input: 0 };
   window.bench = bench;
@@ -15,7 +15,7 @@ export function watch(first) {
     addEventListener(type, (event) => (bench.input = event.timeStamp), { capture: true });
   }
 
-  // What is posted from within a frame is heard right after that frame was painted.
+  // A message posted in an animation frame is delivered right after that frame is painted.
   const painted = () =>
     new Promise((resolve) => {
       requestAnimationFrame(() => {
@@ -26,7 +26,7 @@ export function watch(first) {
     });
   bench.painted = painted;
 
-  /** When something is in the page, with exactly that text if one is said, and when it was painted. */
+  /** Waits for an element, with exactly this text if given. Resolves to when it was inserted and painted. */
   bench.shown = (selector, text) =>
     new Promise((resolve) => {
       const look = () => {
@@ -41,13 +41,13 @@ export function watch(first) {
       if (!look()) observer.observe(document, { childList: true, subtree: true, characterData: true });
     });
 
-  /** When what was typed stands in the field, painted. */
+  /** Resolves to when the next input into a field was painted. */
   bench.echoed = () =>
     new Promise((resolve) =>
       addEventListener('input', () => painted().then(resolve), { capture: true, once: true }),
     );
 
-  /** Waits until the page neither works nor asks for anything for so long; when its last long task ended. */
+  /** Waits until the page had no long task and no request for `ms`. Resolves to the end of its last long task. */
   bench.quiet = async (ms) => {
     const since = performance.now();
     let asked = -1;
@@ -63,7 +63,7 @@ export function watch(first) {
     }
   };
 
-  /** The times between frames, until the function that it returns is called. */
+  /** Records the times between frames. The returned function stops and returns them. */
   bench.frames = () => {
     const times = [];
     let last;
@@ -80,7 +80,7 @@ export function watch(first) {
     };
   };
 
-  /** Requests whose path begins so, that were made after a moment: when the first was made, the last answered, how many. */
+  /** Requests after a time whose path has this prefix: start of the first, end of the last, and their number. */
   bench.requests = (path, after) => {
     const all = performance.getEntriesByType('resource');
     const those = all.filter(

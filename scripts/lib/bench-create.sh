@@ -2,15 +2,15 @@
 # scripts/bench create. Needs common.sh, docker.sh and stack.sh.
 #
 # Both sides end at the same event, seen from outside: the gateway's /startupz answers 200 on its port of 127.0.0.1. Our
-# clock starts before the HTTP request and so includes everything: request, database, queue, files, network, container. The
-# time to create the plain side's config directory is not counted.
+# clock starts before the HTTP request and so includes everything: request, database, queue, files, network, container.
+# The time to create the plain side's config directory is not counted.
 
-# The limits of an instance by default (GET /api/instances/{id} has no say in them).
+# The default limits of an instance.
 readonly -a BENCH_LIMITS=(--init --memory 2g --cpus 1)
 readonly BENCH_FIRST_PORT=21000
 readonly BENCH_PATIENCE=180
 
-# What exists now and must be removed, however this ends.
+# What must be removed at the end, even after an error.
 BENCH_INSTANCE='' BENCH_CONTAINER='' BENCH_DIR='' BENCH_RESULTS=''
 
 bench_cleanup() {
@@ -43,12 +43,12 @@ bench_ours() {
     port=$(api GET "/api/instances/$BENCH_INSTANCE" | jq -r '(.instance? // .).port')
     (($(now_ms) - begin < BENCH_PATIENCE * 1000)) || die "instance $BENCH_INSTANCE got no port."
   done
-  # Behind nginx, OpenClaw answers only if a client is named that is not on this machine.
+  # Behind nginx, OpenClaw answers only if X-Forwarded-For names a client that is not on this machine.
   local -a client=()
   if [[ $(env_get "$ENV_FILE" CLAWDEPLOY_ROUTING) == nginx ]]; then client=(--header 'X-Forwarded-For: 203.0.113.7'); fi
   answers "$port" "${client[@]}" || die "instance $BENCH_INSTANCE does not answer." "See the job: GET /api/jobs/$job"
   ready=$(now_ms)
-  # The job ends a moment after the gateway's first answer; then its history is complete.
+  # The job ends a moment after the gateway's first answer. Only then are its events complete.
   job_wait "$job" "$BENCH_PATIENCE" 2>/dev/null
   bench_story "$job" | jq -c --argjson ready "$((ready - begin))" '. + { side: "clawdeploy", ready: $ready }'
   answer=$(api DELETE "/api/instances/$BENCH_INSTANCE")
@@ -58,7 +58,7 @@ bench_ours() {
 
 # bench_story JOB: how long the job took until its container was started, and what each step took, from its events.
 bench_story() {
-  # The stream of a finished job ends by itself, or at the latest with curl's patience.
+  # The stream of a finished job ends by itself, or at curl's time limit.
   api GET "/api/jobs/$1/events" --header 'Accept: text/event-stream' --no-buffer 2>/dev/null | sed -n 's/^data: *//p' |
     jq -cs '
       def ms: (sub("\\.[0-9]+"; "") | sub("\\+00:00$"; "Z") | fromdateiso8601 * 1000)
@@ -72,7 +72,7 @@ bench_story() {
             else null end) }'
 }
 
-# bench_plain ROUND: the same image by hand; prints a JSON object with milliseconds.
+# bench_plain ROUND: the same image with `docker run`; prints a JSON object with milliseconds.
 bench_plain() {
   local port begin started ready image
   image=${CLAWDEPLOY_IMAGE:-openclaw:local}
