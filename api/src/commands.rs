@@ -35,16 +35,16 @@ pub enum Command {
     Openapi,
     /// Check that the API on this machine can serve requests
     Healthcheck(Healthcheck),
-    /// Accounts
+    /// Manage accounts
     #[command(subcommand)]
     User(UserCommand),
-    /// API tokens
+    /// Manage API tokens
     #[command(subcommand)]
     Token(TokenCommand),
-    /// Encrypted secrets in the database
+    /// Re-encrypt secrets in the database
     #[command(subcommand)]
     Secrets(SecretsCommand),
-    /// The job queue
+    /// Check the job queue
     #[command(subcommand)]
     Queue(QueueCommand),
 }

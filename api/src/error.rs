@@ -139,7 +139,7 @@ impl AppError {
 
     /// Another job must end first.
     pub fn job_in_progress(job: JobView) -> Self {
-        let detail = format!("A {} job is {} already. Wait for its end, or cancel it.", job.kind, job.status);
+        let detail = format!("A {} job is already {}. Wait until it ends, or cancel it.", job.kind, job.status);
         Self::new(ErrorCode::JobInProgress, detail).with_job(job)
     }
 

@@ -158,7 +158,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> AppResult<T> {
             return Complaint::read(told).into_error(ErrorCode::InvalidBody, ErrorCode::UnknownField, "body");
         }
         let told = text.strip_prefix("Failed to parse the request body as JSON: ").unwrap_or(&text);
-        AppError::new(ErrorCode::InvalidBody, format!("The body is not JSON: {told}."))
+        AppError::new(ErrorCode::InvalidBody, format!("The body is not valid JSON: {told}."))
     })
 }
 
@@ -246,7 +246,7 @@ mod tests {
             json!(["invalid_body", "body: invalid length 0, expected struct Form with 2 elements.", "body", "invalid"])
         );
         assert_eq!(refused("{")[0], "invalid_body");
-        assert_eq!(refused("")[1], "The body is not JSON: EOF while parsing a value at line 1 column 0.");
+        assert_eq!(refused("")[1], "The body is not valid JSON: EOF while parsing a value at line 1 column 0.");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use clap::Parser;
 use clawdeploy_api::commands::Command;
 use clawdeploy_shared::config::LogArgs;
 
-/// The HTTP side of ClawDeploy
+/// The HTTP API of ClawDeploy
 #[derive(Parser)]
 #[command(version)]
 struct Cli {

@@ -53,7 +53,7 @@ pub fn complete(mut document: OpenApi) -> OpenApi {
     components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
     for operation in document.paths.paths.values_mut().flat_map(operations) {
         let problem = ResponseBuilder::new()
-            .description("What went wrong")
+            .description("Error")
             .content(PROBLEM_JSON, Content::new(Some(Ref::from_schema_name("Problem"))));
         operation.responses.responses.insert("default".to_owned(), RefOr::T(problem.build()));
         for (status, response) in &mut operation.responses.responses {
@@ -74,7 +74,7 @@ fn operations(path: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
 /// The standard name of a status. OpenAPI requires a description for each response.
 fn reason(status: &str) -> &'static str {
     let status = status.parse().ok().and_then(|code: u16| axum::http::StatusCode::from_u16(code).ok());
-    status.and_then(|status| status.canonical_reason()).unwrap_or("Answer")
+    status.and_then(|status| status.canonical_reason()).unwrap_or("Response")
 }
 
 #[cfg(test)]

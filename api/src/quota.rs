@@ -51,7 +51,7 @@ pub async fn check(
     let instances = own(owner.quotas.instances).or(usual(Some(all.max_instances_per_user)));
     if let Some(limit) = instances.filter(|limit| of.is_none() && used.instances >= *limit) {
         let detail = format!(
-            "You have {} instances, and one account may have {limit}. Delete one first; an instance counts until its \
+            "You have {} instances; the limit is {limit} per account. Delete one first; an instance counts until its \
              deletion has finished.",
             used.instances
         );
@@ -85,6 +85,6 @@ fn within(field: &'static str, unit: &str, limit: Option<i64>, used: i64, wanted
     let detail = format!(
         "The instances of one account may have {limit} {unit} in total. The others have {used}, which leaves {left} for this one."
     );
-    let field = FieldError::new(field, "quota_exceeded", "is more than is left").with_most(left);
+    let field = FieldError::new(field, "quota_exceeded", "exceeds the remaining quota").with_most(left);
     Err(AppError::new(ErrorCode::QuotaExceeded, detail).with_field_error(field))
 }

@@ -141,7 +141,7 @@ pub fn build_app(state: AppState) -> Router {
 /// Answers requests to unknown paths: with a page or a file of the UI, or with 404.
 async fn no_route(request: Request) -> Response {
     web::answer(&request).unwrap_or_else(|| {
-        let detail = "There is nothing at this address. All addresses are listed at /api/docs/.";
+        let detail = "This path does not exist. All paths are listed at /api/docs/.";
         AppError::new(ErrorCode::NotFound, detail).into_response()
     })
 }

@@ -59,12 +59,12 @@ enum Answer {
 /// Why a worker did not serve a call.
 #[derive(Debug, thiserror::Error)]
 enum Missed {
-    #[error("it could not be reached")]
+    #[error("the worker could not be reached")]
     Unreached(#[source] ClientError),
     /// The worker may have executed the call.
-    #[error("it was lost before it answered")]
+    #[error("the connection to the worker was lost before it responded")]
     Lost(#[source] reqwest::Error),
-    #[error("its answer was not understood")]
+    #[error("the worker's response could not be parsed")]
     Answer(#[source] Option<serde_json::Error>),
     #[error("it refused ({}): {}", .0.code, .0.detail)]
     Refused(Refusal),
@@ -248,7 +248,7 @@ impl Missed {
         let (code, detail) = match &self {
             Self::Lost(_) => (
                 ErrorCode::Unavailable,
-                "The worker ended before it answered; the request may have been carried out. Check before you try again.",
+                "The connection to the worker was lost; the request may have been executed. Check before you try again.",
             ),
             Self::Refused(refusal) => match refusal.code {
                 Code::NoContainer | Code::NotRunning => {
@@ -265,7 +265,7 @@ impl Missed {
                 }
                 _ => (ErrorCode::GatewayFailed, "OpenClaw failed. Try again; if it fails again, restart the instance."),
             },
-            _ => (ErrorCode::GatewayFailed, "OpenClaw's answer was not understood."),
+            _ => (ErrorCode::GatewayFailed, "OpenClaw's response could not be parsed."),
         };
         let error = AppError::new(code, detail);
         let may_retry = matches!(code, ErrorCode::Unavailable | ErrorCode::GatewayBusy);

@@ -56,7 +56,7 @@ async fn announce_setup(db: &Db, url: &str) -> anyhow::Result<()> {
         let token = token.expose_secret();
         tracing::warn!(
             token,
-            "There is no account yet. This token makes the first administrator, once, at {url}/setup"
+            "There is no account yet. Use this token once to create the first administrator at {url}/setup"
         );
     }
     Ok(())
@@ -98,7 +98,7 @@ pub async fn run(state: AppState, listener: TcpListener) -> anyhow::Result<()> {
         anyhow::Ok(())
     };
     tokio::select! {
-        done = finish => done.inspect(|()| tracing::info!("Ended")),
+        done = finish => done.inspect(|()| tracing::info!("Stopped")),
         () = grace_is_over => {
             tracing::warn!(grace_seconds = GRACE.as_secs(), "Shut down with requests still open");
             Ok(())

@@ -85,7 +85,7 @@ impl AppState {
     /// Builds the state without connecting to any service. Call it within the runtime.
     pub fn new(config: &ApiConfig) -> anyhow::Result<Self> {
         let db = Db::new(&config.database)?;
-        let doorbell = Doorbell::new(&config.redis).context("CLAWDEPLOY_REDIS_URL is not usable")?;
+        let doorbell = Doorbell::new(&config.redis).context("CLAWDEPLOY_REDIS_URL is invalid")?;
         let sealer = Sealer::from_file(&config.secrets.key_file)?;
         Ok(Self(Arc::new(App {
             rpc: WorkerRpc::new(db.clone(), sealer.call_key().clone())?,

@@ -277,7 +277,8 @@ const CHANGES_MORE: &[Row] = &[
     row("F1 update, stopped but not noted", Update, Kill("update.stop_gateway.between"), Done),
     row("F2 update, before the files are kept", Update, Freeze("update.take_snapshot.before"), Done),
     row("F2 update, at its end", Update, Freeze("update.end.before"), Done),
-    row("K4 update, engine away for longer", Update, EngineAway(12_000), Done),
+    // Less than the shortest sum of the delays between its attempts: half of 15 s, if the jitter is least.
+    row("K4 update, engine away for longer", Update, EngineAway(7000), Done),
 ];
 
 /// Comments are no reason to leave a setting as it is, and what cannot be read is neither lost nor passed over.

@@ -8,6 +8,7 @@ mod canary;
 mod cancel;
 mod cancelled;
 mod connections;
+mod core_tasks;
 mod crashes;
 mod drain;
 mod drift;

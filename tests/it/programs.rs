@@ -60,7 +60,7 @@ async fn accounts_and_tokens_are_made_on_the_command_line() {
     let made = run(&env, Program::Api, &user, "canary horse battery\n", &[]).await;
     assert!(made.status.success(), "{}", text(&made.stderr));
     let again = run(&env, Program::Api, &user, "canary other words\n", &[]).await;
-    assert!(again.status.success() && text(&again.stdout).contains("exists already"), "{}", text(&again.stdout));
+    assert!(again.status.success() && text(&again.stdout).contains("already exists"), "{}", text(&again.stdout));
     let short =
         run(&env, Program::Api, &["user", "create", "--email", "x@test.example", "--password-stdin"], "short", &[]);
     assert!(!short.await.status.success(), "a short password");

@@ -5,6 +5,7 @@
 //!   failure nor a cancelled ring handler can cancel work.
 //! - [`heartbeat`] renews the leases of running jobs and writes the worker's heartbeat.
 //! - [`reaper`] takes back the leases of vanished workers and polls for work whose ring was lost.
+//! - [`housekeeping`] removes finished rings and dead workers, and updates metrics.
 //! - [`completion`] ends jobs without an instance in batches.
 //! - [`runner`] runs one claimed job: `forward` through its steps, or back through their undos (`undo`).
 
@@ -22,6 +23,7 @@ mod entries;
 mod forward;
 mod gauges;
 pub mod heartbeat;
+pub mod housekeeping;
 pub mod prune;
 pub mod reaper;
 pub mod runner;

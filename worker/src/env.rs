@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::WorkerConfig,
+    core_tasks::CoreTasks,
     files::Files,
     identity::Identity,
     nginx::Routes,
@@ -43,8 +44,9 @@ pub struct Env {
 }
 
 impl Env {
-    /// Opens everything and checks what must be available from the start. The error names the setting at fault.
-    pub async fn open(config: WorkerConfig) -> anyhow::Result<Self> {
+    /// Opens everything and checks what must be available from the start. The error names the setting at fault. Tasks
+    /// that it needs are started in `core`.
+    pub async fn open(config: WorkerConfig, core: &mut CoreTasks) -> anyhow::Result<Self> {
         let sealer = Sealer::from_file(&config.secrets.key_file).context("the key file (CLAWDEPLOY_KEY_FILE)")?;
         let storage = Storage::open(&config.instances.data_dir).await.with_context(|| {
             format!("the data directory {} (CLAWDEPLOY_DATA_DIR)", config.instances.data_dir.display())
@@ -64,7 +66,7 @@ impl Env {
         if let Err(error) = identity.check(true).await {
             tracing::warn!(error = chain(&error), "Could not check the identities yet");
         }
-        let routes = Routes::start(&config, db.clone(), identity.clone()).context("the HTTP client")?;
+        let routes = Routes::start(&config, db.clone(), identity.clone(), core).context("the HTTP client")?;
         Ok(Self {
             worker,
             config: Arc::new(config),

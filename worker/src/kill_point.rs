@@ -2,7 +2,8 @@
 //!
 //! With the feature `failpoints`, `FAILPOINTS="provision.start_container.after=return"` kills it there, and
 //! `=return(FILE)` holds it there while that file exists; another file, `FILE.reached`, says that it got there.
-//! Releases are built without the feature and contain none of this.
+//! `FAILPOINTS="core.reaper=return(FILE)"` makes a core task panic once that file exists. Releases are built without the
+//! feature and contain none of this.
 
 /// Kills the process here or waits, if a test asked for it.
 #[cfg_attr(
@@ -20,6 +21,22 @@ pub(crate) fn kill_point(kind: &str, step: &str, place: &str) {
     {
         let _ = (kind, step, place);
     }
+}
+
+/// Panics when a test asks for it, and otherwise never ends.
+pub(crate) async fn core_task_panics(task: &str) {
+    #[cfg(feature = "failpoints")]
+    if let Some(Some(file)) = fail::eval(&format!("core.{task}"), |file| file) {
+        while !std::path::Path::new(&file).exists() {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        #[expect(clippy::panic, reason = "this is what the test asks for")]
+        {
+            panic!("a test made the task {task} panic");
+        }
+    }
+    let _ = task;
+    std::future::pending().await
 }
 
 /// Waits until the file is gone, with a limit in case its test is gone.

@@ -23,7 +23,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     config::WorkerConfig,
-    engine::{active::Active, completion::CompletionBatch, dispatch::Dispatcher, doorbell, heartbeat, reaper},
+    core_tasks::{CoreTask, CoreTasks},
+    engine::{
+        active::Active, completion::CompletionBatch, dispatch::Dispatcher, doorbell, heartbeat, housekeeping, reaper,
+    },
     env::{Env, host_name},
     reconcile::Reconciler,
     rpc::Endpoint,
@@ -32,6 +35,7 @@ use crate::{
 pub mod adopt;
 pub mod commands;
 pub mod config;
+pub mod core_tasks;
 pub mod engine;
 pub mod env;
 pub mod files;
@@ -51,16 +55,18 @@ pub mod storage;
 pub mod terminal;
 pub mod usage;
 
-/// Runs until SIGTERM, SIGINT or an administrator's drain, then lets steps finish, hands jobs back and returns.
+/// Runs until SIGTERM, SIGINT or an administrator's drain, then lets steps finish, hands jobs back and returns. If a
+/// part of the worker fails, it does the same and returns that error.
 pub async fn run(config: WorkerConfig) -> anyhow::Result<()> {
     #[cfg(feature = "failpoints")]
     let _scenario = fail::FailScenario::setup();
 
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     clawdeploy_shared::metrics::serve(&config.metrics).context("metrics (CLAWDEPLOY_METRICS_LISTEN)")?;
-    let env = Env::open(config).await?;
+    let mut core = CoreTasks::default();
+    let env = Env::open(config, &mut core).await?;
     let (active, tasks) = (Active::default(), TaskTracker::new());
-    let completions = CompletionBatch::start(env.db.clone(), env.worker.to_string());
+    let completions = CompletionBatch::start(env.db.clone(), env.worker.to_string(), &mut core);
     let queues = env.config.engine.queues();
     anyhow::ensure!(
         !queues.is_empty(),
@@ -69,31 +75,48 @@ pub async fn run(config: WorkerConfig) -> anyhow::Result<()> {
     let dispatcher = |queue| Dispatcher::new(env.clone(), queue, active.clone(), tasks.clone(), completions.clone());
     let dispatchers: Vec<Dispatcher> = queues.iter().copied().map(dispatcher).collect();
 
-    let mut rpc =
-        Endpoint::open(env.clone()).await.context("cannot listen for the API; set CLAWDEPLOY_WORKER_LISTEN")?;
+    let rpc = Endpoint::open(env.clone(), &mut core)
+        .await
+        .context("cannot listen for the API; set CLAWDEPLOY_WORKER_LISTEN")?;
     let (reap_from, may_reap_from) = watch::channel(Some(Instant::now()));
-    let renewer = tokio::spawn(heartbeat::renew_leases(env.clone(), active.clone(), reap_from));
-    let beats = tokio::spawn(heartbeat::beat(env.clone(), active.clone(), host_name(), rpc.address.clone()));
-    tokio::spawn(reaper::run(env.clone(), dispatchers.clone(), may_reap_from));
+    core.spawn(CoreTask::Leases, heartbeat::renew_leases(env.clone(), active.clone(), reap_from));
+    let address = rpc.address.clone();
+    core.spawn(CoreTask::Heartbeat, heartbeat::beat(env.clone(), active.clone(), host_name(), address));
+    core.spawn(CoreTask::Reaper, reaper::run(env.clone(), dispatchers.clone(), may_reap_from));
+    core.spawn(CoreTask::Housekeeping, housekeeping::run(env.clone(), queues.clone()));
     let reconciler = Reconciler::new(env.clone());
-    tokio::spawn(reconciler.clone().watch());
-    tokio::spawn(reconciler.run());
-    tokio::spawn(env.identity.clone().watch(env.draining.clone()));
-    tokio::spawn(env.terminals.clone().watch(env.draining.clone(), env.identity.clone()));
-    tokio::spawn(env.usage.clone().run(env.draining.clone(), env.identity.clone()));
+    core.spawn(CoreTask::Events, reconciler.clone().watch());
+    core.spawn(CoreTask::Reconciler, reconciler.run());
+    let draining = || env.draining.clone();
+    core.spawn(CoreTask::Identity, env.identity.clone().watch(draining()));
+    core.spawn(CoreTask::Terminals, env.terminals.clone().watch(draining(), env.identity.clone()));
+    core.spawn(CoreTask::Usage, env.usage.clone().run(draining(), env.identity.clone()));
     for dispatcher in dispatchers {
-        tokio::spawn(dispatcher.clone().run());
-        tokio::spawn(doorbell::listen(env.clone(), dispatcher));
+        core.spawn(CoreTask::Dispatcher, dispatcher.clone().run());
+        core.spawn(CoreTask::Doorbell, doorbell::listen(env.clone(), dispatcher));
     }
     // If it stands by, an error was already logged.
     if env.identity.belongs() {
         tracing::info!(worker = %env.worker, ?queues, version = env!("CARGO_PKG_VERSION"), "Worker is ready");
     }
 
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        () = env.draining.cancelled() => {}
+    let failed = tokio::select! {
+        // First: once the worker drains, core tasks end as they should.
+        biased;
+        () = env.draining.cancelled() => None,
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+        ended = core.first_end() => Some(ended),
+    };
+    if let Some(failed) = &failed {
+        tracing::error!(
+            error = chain(failed),
+            "A part of the worker failed; it stops, and other workers take its jobs"
+        );
+        if failed.task == CoreTask::Leases {
+            // Nobody renews them any more.
+            active.lose_overdue(Duration::ZERO);
+        }
     }
     tracing::info!(running = active.len(), "Draining: taking no new jobs");
     env.draining.cancel();
@@ -104,12 +127,12 @@ pub async fn run(config: WorkerConfig) -> anyhow::Result<()> {
         active.lose_overdue(Duration::ZERO);
         let _ = tokio::time::timeout(Duration::from_secs(1), tasks.wait()).await;
     }
-    renewer.abort();
-    beats.abort();
+    // Before the row is removed: a heartbeat would write it again.
+    core.abort_all().await;
     let gone: Result<(), DbError> = async { worker::remove(&mut *env.db.conn().await?, &env.worker).await }.await;
     if let Err(error) = gone {
         tracing::warn!(error = chain(&error), "Could not unregister the worker");
     }
     tracing::info!("Worker stopped");
-    Ok(())
+    failed.map_or(Ok(()), |failed| Err(failed.into()))
 }

@@ -38,6 +38,7 @@ use self::{
 };
 use crate::{
     config::{CommandLine, WorkerConfig},
+    core_tasks::{CoreTask, CoreTasks},
     identity::Identity,
     kill_point::kill_point,
 };
@@ -108,7 +109,7 @@ pub struct Routes(Option<mpsc::UnboundedSender<Ask>>);
 
 impl Routes {
     /// Starts to maintain nginx's map, if nginx routes instances at all.
-    pub fn start(config: &WorkerConfig, db: Db, identity: Identity) -> Result<Self, ClientError> {
+    pub fn start(config: &WorkerConfig, db: Db, identity: Identity, core: &mut CoreTasks) -> Result<Self, ClientError> {
         if config.routing.routing == Routing::Direct {
             return Ok(Self(None));
         }
@@ -124,7 +125,7 @@ impl Routes {
             inquiry: Inquiry::new(args.nginx_probe)?,
         };
         let (asks, asked) = mpsc::unbounded_channel();
-        tokio::spawn(writer.run(asked));
+        core.spawn(CoreTask::Routes, writer.run(asked));
         Ok(Self(Some(asks)))
     }
 

@@ -28,11 +28,14 @@ use clawdeploy_shared::{
     telemetry::chain,
 };
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::{task::JoinHandle, time::timeout};
-use tokio_util::task::TaskTracker;
+use tokio::time::timeout;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{listen::Listener, refusal::Refused, runs::Runs};
-use crate::env::Env;
+use crate::{
+    core_tasks::{CoreTask, CoreTasks},
+    env::Env,
+};
 
 mod approve_device;
 mod container;
@@ -70,22 +73,29 @@ struct Rpc {
 pub struct Endpoint {
     /// The address for the API.
     pub address: Address,
-    server: JoinHandle<()>,
+    closed: CancellationToken,
 }
 
 impl Endpoint {
     /// Starts to listen and serves until the worker drains.
-    pub async fn open(env: Env) -> io::Result<Self> {
+    pub async fn open(env: Env, core: &mut CoreTasks) -> io::Result<Self> {
         let listener = Listener::bind(&env.config.rpc.listen, &env.worker).await?;
         let address = listener.address()?;
         tracing::info!(%address, "Listening for calls from the API");
-        let server = tokio::spawn(serve(listener, Rpc { env, runs: Runs::default(), tasks: TaskTracker::new() }));
-        Ok(Self { address, server })
+        let closed = CancellationToken::new();
+        // Also if it panics: nobody waits for what will never end.
+        let guard = closed.clone().drop_guard();
+        let rpc = Rpc { env, runs: Runs::default(), tasks: TaskTracker::new() };
+        core.spawn(CoreTask::Rpc, async move {
+            serve(listener, rpc).await;
+            drop(guard);
+        });
+        Ok(Self { address, closed })
     }
 
     /// Waits, after the worker drains, until running calls have ended.
-    pub async fn closed(&mut self) {
-        let _ = (&mut self.server).await;
+    pub async fn closed(&self) {
+        self.closed.cancelled().await;
     }
 }
 

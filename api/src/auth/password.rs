@@ -35,7 +35,7 @@ pub enum PasswordError {
     Hash(#[from] argon2::password_hash::Error),
     #[error("the built-in hash is damaged")]
     BuiltIn(#[from] argon2::password_hash::phc::Error),
-    #[error("the hashing thread ended")]
+    #[error("the hashing task failed")]
     Thread(#[from] tokio::task::JoinError),
     #[error("hashing was shut down")]
     Closed(#[from] tokio::sync::AcquireError),

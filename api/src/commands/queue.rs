@@ -54,7 +54,7 @@ pub async fn run(command: QueueCommand) -> anyhow::Result<()> {
 async fn check(args: CheckQueue) -> anyhow::Result<()> {
     let db = connect(&args.database).await?;
     let doorbell = Doorbell::new(&args.redis)?;
-    doorbell.ping().await.context("Redis (CLAWDEPLOY_REDIS_URL)")?;
+    doorbell.ping().await.context("cannot reach Redis (CLAWDEPLOY_REDIS_URL)")?;
     let mut pace = interval(Duration::from_millis(args.gap_ms));
     let mut sent = Vec::new();
     for _ in 0..args.count {

@@ -54,7 +54,7 @@ struct Tally {
 }
 
 async fn rotate(args: Rotate) -> anyhow::Result<()> {
-    let sealer = Sealer::from_file(&args.secrets.key_file).context("the key file (CLAWDEPLOY_KEY_FILE)")?;
+    let sealer = Sealer::from_file(&args.secrets.key_file).context("cannot read the key file (CLAWDEPLOY_KEY_FILE)")?;
     let db = connect(&args.database).await?;
     let mut tally = Tally::default();
     for column in reseal::COLUMNS {
@@ -100,7 +100,7 @@ async fn rotate(args: Rotate) -> anyhow::Result<()> {
     ))?;
     ensure!(
         tally.unreadable.is_empty(),
-        "these cannot be opened with any key of the file, and were left unchanged: {}",
+        "no key in the file can decrypt these, so they were left unchanged: {}",
         tally.unreadable.join(", ")
     );
     ensure!(

@@ -80,7 +80,7 @@ async fn create(args: CreateUser) -> anyhow::Result<()> {
             return print_line(&format!("{email} has a new password and was signed out everywhere."));
         }
         let hint = "nothing was changed; --reset-password sets the password";
-        return print_line(&format!("{email} exists already (role {}); {hint}.", user.role));
+        return print_line(&format!("{email} already exists (role {}); {hint}.", user.role));
     }
     let hash = Passwords::default().hash(password).await?;
     let role = if args.admin { Role::Admin } else { Role::User };

@@ -12,7 +12,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(2);
 impl From<DbError> for AppError {
     fn from(error: DbError) -> Self {
         if error.is_not_found() {
-            return Self::not_found("thing").with_source(error);
+            return Self::not_found("object").with_source(error);
         }
         if let Some(conflict) = error.broken_constraint().and_then(conflict) {
             return conflict.with_source(error);

@@ -12,7 +12,7 @@ const MAX_BYTES: usize = 512 * 1024;
 
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
-    #[error("{0} is not an https address (plain http is for this machine only)")]
+    #[error("{0} is not an https URL (http is allowed for this machine only)")]
     Address(Url),
     #[error("{0} did not answer in time")]
     Timeout(Url),

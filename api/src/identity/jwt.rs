@@ -20,11 +20,11 @@ const MAX_BYTES: usize = 16 * 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum JwtError {
-    #[error("it is not a signed token of a known format")]
+    #[error("it is not a valid signed token")]
     Form,
     #[error("its claim {0:?} is missing or malformed")]
     Claim(&'static str),
-    #[error("its key is not one of the issuer's, or does not fit its algorithm")]
+    #[error("its key is unknown, or does not match its algorithm")]
     Key,
     #[error("its signature is not valid")]
     Signature,

@@ -43,7 +43,7 @@ impl WorkerRpc {
             Answer::Stream(response) => {
                 Ok(Values { response, rest: Vec::new(), ready: VecDeque::new(), heard_at: Instant::now() })
             }
-            Answer::Body(_) => Err(AppError::new(ErrorCode::GatewayFailed, "The worker's answer was not understood.")),
+            Answer::Body(_) => Err(AppError::new(ErrorCode::GatewayFailed, "The worker's response could not be parsed.")),
         }
     }
 }
@@ -59,7 +59,7 @@ impl Values {
                 match serde_json::from_slice(&line) {
                     Ok(value) => return Some(value),
                     Err(error) => {
-                        tracing::warn!(%error, "A worker's message was not understood");
+                        tracing::warn!(%error, "Could not parse a worker's message");
                         return None;
                     }
                 }

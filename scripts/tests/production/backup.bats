@@ -90,7 +90,7 @@ wipe() {
   # The programs take the database as it is.
   run "${CLAWDEPLOY_TEST_BINARIES:-$ROOT/target/debug}/clawdeploy-api" user create --email a@example.test --password-stdin \
     <<<'correct horse battery'
-  [[ $output == *"exists already"* ]]
+  [[ $output == *"already exists"* ]]
 }
 
 @test "the identity comes back with the database, and the engine is bound anew" {

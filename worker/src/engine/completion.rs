@@ -16,6 +16,7 @@ use clawdeploy_shared::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::within;
+use crate::core_tasks::{CoreTask, CoreTasks};
 
 /// Most jobs that one statement ends.
 const BATCH: usize = 256;
@@ -31,9 +32,9 @@ pub struct CompletionBatch(mpsc::Sender<Entry>);
 
 impl CompletionBatch {
     /// Starts the writing task, which ends when the last handle is dropped.
-    pub fn start(db: Db, worker: String) -> Self {
+    pub fn start(db: Db, worker: String, core: &mut CoreTasks) -> Self {
         let (sender, receiver) = mpsc::channel(BATCH);
-        tokio::spawn(write(db, worker, receiver));
+        core.spawn(CoreTask::Completion, write(db, worker, receiver));
         Self(sender)
     }
 

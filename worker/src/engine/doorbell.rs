@@ -40,7 +40,13 @@ const MAX_BACKOFF: Duration = Duration::from_secs(5);
 pub async fn listen(env: Env, dispatcher: Dispatcher) {
     let (announce, announced) = watch::channel(0_u64);
     let channel = env.doorbell.wake_channel(dispatcher.queue);
-    let wake = tokio::spawn(forward_wakes(env.doorbell.clone(), channel, announce));
+    tokio::select! {
+        () = forward_wakes(env.doorbell.clone(), channel, announce) => {}
+        () = serve_until_drained(&env, &dispatcher, announced) => {}
+    }
+}
+
+async fn serve_until_drained(env: &Env, dispatcher: &Dispatcher, announced: watch::Receiver<u64>) {
     let mut backoff = Duration::from_millis(100);
     let mut round = 0_u32;
     while !env.draining.is_cancelled() {
@@ -52,7 +58,7 @@ pub async fn listen(env: Env, dispatcher: Dispatcher) {
         let name = format!("{}-{}-{round}", env.worker, dispatcher.queue);
         round += 1;
         let started = tokio::time::Instant::now();
-        let ended = serve(&env, &dispatcher, name, announced.clone()).await;
+        let ended = serve(env, dispatcher, name, announced.clone()).await;
         if env.draining.is_cancelled() {
             break;
         }
@@ -70,7 +76,6 @@ pub async fn listen(env: Env, dispatcher: Dispatcher) {
         }
         backoff = (backoff * 2).min(MAX_BACKOFF);
     }
-    wake.abort();
 }
 
 type ServeFuture = Pin<Box<dyn Future<Output = Result<(), BoxDynError>> + Send>>;

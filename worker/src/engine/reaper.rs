@@ -3,10 +3,8 @@
 //! After an outage of the database, which the [renewals](super::heartbeat) notice, it leaves leases alone until their
 //! holders have had time to renew them: most leases expired because nobody could renew them.
 
-use std::time::Duration;
-
 use clawdeploy_shared::{
-    db::{DbError, lease, worker},
+    db::{DbError, lease},
     metrics::LEASES_REAPED,
     telemetry::chain,
 };
@@ -15,7 +13,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval},
 };
 
-use super::{dispatch::Dispatcher, gauges, prune, within};
+use super::{dispatch::Dispatcher, within};
 use crate::env::Env;
 
 /// When expired leases may be taken back; `None` while the database does not answer.
@@ -25,7 +23,6 @@ pub type ReapFrom = Option<Instant>;
 pub async fn run(env: Env, dispatchers: Vec<Dispatcher>, reap_from: watch::Receiver<ReapFrom>) {
     let mut tick = interval(env.config.engine.sweep);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut last_chores = Instant::now();
     while !env.draining.is_cancelled() {
         tick.tick().await;
         if !env.identity.belongs() {
@@ -40,10 +37,6 @@ pub async fn run(env: Env, dispatchers: Vec<Dispatcher>, reap_from: watch::Recei
         for dispatcher in &dispatchers {
             dispatcher.look();
         }
-        if last_chores.elapsed() > Duration::from_secs(10) {
-            last_chores = Instant::now();
-            chores(&env, &dispatchers).await;
-        }
     }
 }
 
@@ -54,23 +47,4 @@ async fn reap(env: &Env) -> Result<(), DbError> {
         env.doorbell.ring(lost.queue, lost.id);
     }
     Ok(())
-}
-
-async fn chores(env: &Env, dispatchers: &[Dispatcher]) {
-    let lease = env.config.engine.lease;
-    if let Err(error) = within(lease, gauges::queues(env)).await {
-        tracing::warn!(error = chain(&error), "Could not measure the queues");
-    }
-    if let Err(error) = within(lease, gauges::firewall(env)).await {
-        tracing::warn!(error = chain(&error), "Could not read the state of the firewall");
-    }
-    for dispatcher in dispatchers {
-        if let Err(error) = prune::prune(&env.doorbell, dispatcher.queue).await {
-            tracing::debug!(error = chain(&error), "Could not remove finished rings from Redis");
-        }
-    }
-    let forgotten = within(lease, async { worker::forget_dead(&mut *env.db.conn().await?).await });
-    if let Err(error) = forgotten.await {
-        tracing::warn!(error = chain(&error), "Could not forget dead workers");
-    }
 }

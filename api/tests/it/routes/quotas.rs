@@ -39,7 +39,7 @@ async fn memory_and_cpu_of_all_instances_together() {
     );
     insta::assert_snapshot!(
         refused.json["errors"],
-        @r#"[{"code":"quota_exceeded","field":"memoryMb","message":"is more than is left","most":2048}]"#
+        @r#"[{"code":"quota_exceeded","field":"memoryMb","message":"exceeds the remaining quota","most":2048}]"#
     );
     // What is pending counts as well.
     site.ann.patch(&path, &json!({ "memoryMb": 2560 })).await.expect(200);

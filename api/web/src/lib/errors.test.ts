@@ -6,7 +6,7 @@ import { fieldWords } from './errors';
 
 function refused(field: string, most: number): ApiError {
   const detail = "One account's instances may have 4096 MiB of memory together.";
-  const errors = [{ field, code: 'quota_exceeded', message: 'is more than is left', most }];
+  const errors = [{ field, code: 'quota_exceeded', message: 'exceeds the remaining quota', most }];
   return new ApiError(409, { code: 'quota_exceeded', detail, errors });
 }
 
