@@ -1,10 +1,10 @@
-//! What a row of the matrix says.
+//! The rows of the fault matrix.
 
 use clawdeploy_tests::{docker_proxy::Action, tcp_proxy::Network};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-/// One operation that is done while one thing goes wrong.
+/// One operation during one fault.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Row {
     pub(crate) name: &'static str,
@@ -27,77 +27,76 @@ pub(crate) enum Operation {
 pub(crate) enum Fault {
     /// A worker dies at a kill point.
     Kill(&'static str),
-    /// Every worker dies at a kill point, and is started again like a service.
+    /// Every worker dies at a kill point and is restarted, like a service.
     Poison(&'static str),
-    /// A worker stands still at a kill point, until another has done its job.
+    /// A worker is held at a kill point until another worker has done its job.
     Freeze(&'static str),
-    /// A worker is asked to end in the middle of a step.
+    /// A worker gets SIGTERM in the middle of a step.
     Terminate(&'static str),
-    /// Redis, when the request is made and again in the middle of the job.
+    /// Redis fails at the request and again in the middle of the job.
     Redis(RedisFault),
-    /// Every session with Postgres is cut, this often, 300 ms apart, from the request on.
+    /// All sessions with Postgres are terminated, this often, every 300 ms from the request on.
     Sessions(u32),
-    /// The way to Postgres, in the middle of the job, for some milliseconds.
+    /// The network to Postgres fails in the middle of the job, for some milliseconds.
     Postgres(Network, u64),
-    /// Postgres cannot be reached at all, from before the request on, for some milliseconds.
+    /// Postgres cannot be reached, from before the request on, for some milliseconds.
     PostgresAway(u64),
-    /// The server itself, one of the test's own, in the middle of the job.
+    /// The test's own Postgres server fails in the middle of the job.
     Server(ServerFault),
-    /// Postgres refuses what a trigger is for (`INSERT ON ports`) with this code, so many times.
+    /// Postgres refuses the statements of a trigger (`INSERT ON ports`) with this code, so many times.
     Refusal(&'static str, &'static str, u32),
-    /// A transaction that writes to the first table waits for one that waits for it, by a row of the second one.
+    /// A transaction that writes to the first table deadlocks with another one on a row of the second table.
     Deadlock(&'static str, &'static str),
-    /// What the request asks for is committed, and the database's answer to that is lost.
+    /// The commit of the request is done, but the database's response to it is lost.
     LoseRequest,
-    /// The n-th commit is done, whoever makes it, and its answer lost.
+    /// The n-th commit of any program is done, but its response is lost.
     LoseCommit(usize),
-    /// The claim of the job is done and its answer lost; after that the network is silent for some milliseconds.
+    /// The claim of the job is done, but its response is lost; then the network is silent for some milliseconds.
     LoseClaim(u64),
-    /// A call of the engine: method, path, what happens, and to the how many-th (0: all for some seconds).
+    /// A call to the engine fails: method, path, action, and which of them (0: all for some seconds).
     Docker(&'static str, &'static str, Action, usize),
-    /// The engine is away from the request on, for some milliseconds.
+    /// The engine is down from the request on, for some milliseconds.
     EngineAway(u64),
-    /// An administrator does this to the container in the middle of the job.
+    /// An administrator runs these Docker commands on the container in the middle of the job.
     BehindOurBack(&'static [&'static str]),
-    /// A stranger's container has the name.
+    /// A foreign container has the instance's name.
     NameTaken,
-    /// A stranger listens on the first port.
+    /// A foreign program listens on the first port.
     PortTaken,
-    /// The image is not there.
+    /// The image does not exist.
     NoImage,
-    /// The gateway ends as soon as it is started.
+    /// The gateway exits as soon as it is started.
     GatewayEnds,
-    /// The owner has made this of `openclaw.json`.
+    /// The owner has written this to `openclaw.json`.
     Config(&'static str),
-    /// The files of before are out of reach when they are put back, until that is given up. Then an administrator finds them, and
-    /// has it taken up again.
+    /// The undo cannot put the files back and is given up. Then an administrator fixes the cause and retries the job.
     UndoGivenUp,
-    /// Its owner changes a setting just before the job says that what was wanted is so.
+    /// The owner changes a setting just before the job completes.
     Edited,
-    /// The worker's clock jumps by so many hours, in the middle of the job.
+    /// The worker's clock jumps by so many hours in the middle of the job.
     Clock(i32),
-    /// A newer version has written a word that nobody here knows.
+    /// A newer version has written an unknown value.
     Newer(Word),
 }
 
-/// What the word is.
+/// Where the unknown value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Word {
     /// The kind of a job in the same queue.
     Kind,
     /// The status of another instance.
     Status,
-    /// The kind of an event in the job's own story.
+    /// The kind of an event of the job itself.
     Event,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ServerFault {
-    /// It stops without writing anything down, and is back after five seconds.
+    /// It stops without flushing anything, and is back after five seconds.
     Crash,
-    /// The same, while the request is made.
+    /// As [`Self::Crash`], while the request is made.
     CrashAtRequest,
-    /// Its sessions stand still for ten seconds.
+    /// Its sessions are frozen for ten seconds.
     Freeze,
 }
 
@@ -105,32 +104,32 @@ pub(crate) enum ServerFault {
 pub(crate) enum RedisFault {
     /// It was never started.
     Absent,
-    /// It is killed, and comes back empty.
+    /// It is killed and restarts empty.
     KillAndRevive,
     Flush,
-    /// It answers nobody for five seconds.
+    /// It does not answer for five seconds.
     Sleep,
-    /// Every client's connection is closed.
+    /// All clients are disconnected.
     KillClients,
     Pause,
-    /// It takes no more data.
+    /// It refuses writes, because its memory is full.
     Full,
-    /// Its queues are full of what nobody rang.
+    /// Its queues are full of entries that were never rung.
     Garbage,
 }
 
-/// How it ends.
+/// The expected end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Expected {
-    /// As if nothing had happened.
+    /// As without the fault.
     Done,
-    /// The same, and in one attempt.
+    /// As [`Self::Done`], in one attempt.
     DoneAtOnce,
-    /// As if nothing had happened, in one attempt or several, none of which counts as a crash.
+    /// As [`Self::Done`], in any number of attempts, none of which counts as a crash.
     DoneUnblamed,
-    /// The job fails with this code, and what it did is undone.
+    /// The job fails with this code, and its steps are undone.
     Failed(&'static str),
-    /// The same, and the instance is well as before.
+    /// As [`Self::Failed`], and the instance works as before.
     PutBack(&'static str),
 }
 
@@ -139,7 +138,7 @@ impl Operation {
         if self == Self::Delete { Method::DELETE } else { Method::POST }
     }
 
-    /// The last part of its path.
+    /// Last part of the path.
     pub(crate) fn verb(self) -> &'static str {
         match self {
             Self::Create | Self::Delete => "",
@@ -150,12 +149,12 @@ impl Operation {
         }
     }
 
-    /// What is asked for with it.
+    /// Body of the request.
     pub(crate) fn body(self) -> Option<Value> {
         (self == Self::Update).then(|| json!({ "rebuild": false }))
     }
 
-    /// What the instance shows after it.
+    /// Status of the instance afterwards.
     pub(crate) fn leads_to(self) -> Option<&'static str> {
         match self {
             Self::Create | Self::Start | Self::Restart | Self::Update => Some("running"),
@@ -164,7 +163,7 @@ impl Operation {
         }
     }
 
-    /// How often the gateway has been started after it.
+    /// How often the gateway has been started afterwards.
     pub(crate) fn starts(self) -> usize {
         match self {
             Self::Create | Self::Stop => 1,
@@ -172,7 +171,7 @@ impl Operation {
         }
     }
 
-    /// The step in the middle of it.
+    /// The step in the middle of the job.
     pub(crate) fn middle(self) -> &'static str {
         match self {
             Self::Create | Self::Start | Self::Restart => "wait_until_ready",

@@ -1,4 +1,4 @@
-//! Tests of the whole, each on an installation of its own.
+//! Integration tests, each on its own installation.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod anything;

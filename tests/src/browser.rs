@@ -1,4 +1,5 @@
-//! Headless Chromium on the dashboard of an instance: `tests/browser/dashboard.mjs`, which says how far the page comes.
+//! Headless Chromium on the dashboard of an instance (`tests/browser/dashboard.mjs`, which reports the state of the
+//! page).
 
 use std::{
     path::{Path, PathBuf},
@@ -15,10 +16,10 @@ use tokio::{
 
 use crate::{TestEnv, nginx::BASE_DOMAIN, programs::workspace_root, settings};
 
-/// How long a page may take for a step; the dashboard is some megabytes of script on a busy machine.
+/// Time limit of a step. The dashboard has some megabytes of script, and the machine may be busy.
 const PATIENCE: Duration = Duration::from_mins(3);
 
-/// A browser with a profile of its own, which goes with it.
+/// A browser with its own profile, which is removed with it.
 #[derive(Debug)]
 pub struct Browser {
     _child: Child,
@@ -27,9 +28,9 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// Opens a link in the hope to be `connected`, at once or after `pairing`. Names below the base domain lead to this
-    /// machine. A screenshot of the end is called `name` and goes with the test, if `CLAWDEPLOY_TEST_SCREENSHOTS` names no
-    /// directory for it.
+    /// Opens a link and expects the state `want`: `connected`, or `pairing` first. Names below the base domain lead to
+    /// this machine. The last screenshot is called `name`; it is removed with the test, unless
+    /// `CLAWDEPLOY_TEST_SCREENSHOTS` names a directory for it.
     pub fn open(env: &TestEnv, name: &str, url: &str, want: &str) -> Self {
         let kept = settings::variable("CLAWDEPLOY_TEST_SCREENSHOTS").map(PathBuf::from);
         let screenshot = kept.as_deref().unwrap_or(env.scratch()).join(format!("{name}.png"));
@@ -42,17 +43,17 @@ impl Browser {
         Self { _child: child, said, screenshot }
     }
 
-    /// What it says next, which must be this state.
+    /// The next state that it reports, which must be this one.
     pub async fn expect(&mut self, state: &str) -> Value {
-        // The browser ends its own patience first, and then says what it sees.
-        let line = timeout(PATIENCE + Duration::from_secs(30), self.said.next_line()).await.expect("a word in time");
-        let line = line.expect("its output").expect("the browser went without a word: has `npm ci` been run?");
+        // The browser reaches its own limit first, and then reports what it sees.
+        let line = timeout(PATIENCE + Duration::from_secs(30), self.said.next_line()).await.expect("a report in time");
+        let line = line.expect("its output").expect("the browser ended without a report: did you run `npm ci`?");
         let said: Value = serde_json::from_str(&line).expect("JSON");
         assert_eq!(said["state"], state, "{said:#}");
         said
     }
 
-    /// The picture of what it has seen last, once it has said so.
+    /// The screenshot of the last state that it reported.
     pub fn screenshot(&self) -> &Path {
         &self.screenshot
     }

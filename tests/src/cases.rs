@@ -1,25 +1,24 @@
-//! One route asked again and again, and what it answered.
+//! Many requests to one route, and a table of the responses.
 
 use serde_json::Value;
 
 use crate::{Answer, Client, installation::Installation};
 
-/// An id of the right form that nothing has.
+/// Well-formed ids that do not exist.
 pub const NO_INSTANCE: &str = "zzzzzzzzzzzz";
 pub const NO_UUID: &str = "01900000-0000-7000-8000-000000000000";
 
-/// A request without a body.
 pub fn bare(client: &Client, method: &str, path: &str) -> reqwest::RequestBuilder {
     client.request(method.parse().unwrap(), path)
 }
 
-/// A request with a body.
 pub fn with(client: &Client, method: &str, path: &str, body: &Value) -> reqwest::RequestBuilder {
     bare(client, method, path).json(body)
 }
 
 impl Installation {
-    /// The cases in a table, after a check that none of them changed a row.
+    /// Sends the requests without credentials of its own and returns a table of the refusals. None of them may change a
+    /// row.
     pub async fn refusals(&self, cases: Vec<(&str, reqwest::RequestBuilder)>) -> String {
         let (before, anon) = (self.fingerprint().await, self.anon());
         let mut answers: Vec<(&str, Answer)> = Vec::new();
@@ -34,13 +33,13 @@ impl Installation {
     }
 }
 
-/// Answers to one case each, as lines `case: status code`.
+/// Responses as lines `case: status code`.
 pub fn table(cases: &[(&str, Answer)]) -> String {
     let lines: Vec<_> = cases.iter().map(|(case, answer)| format!("{case}: {}", answer.brief())).collect();
     lines.join("\n")
 }
 
-/// A body with everything that differs from run to run replaced by its kind.
+/// A body in which all values that differ between runs are replaced by their kind.
 pub fn redacted(value: &Value) -> Value {
     match value {
         Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), redacted_field(key, value))).collect(),

@@ -1,4 +1,4 @@
-//! Takes away what a test has made, also where the test panicked.
+//! Removes what a test has created, even if the test panicked.
 
 use redis::AsyncCommands as _;
 
@@ -16,7 +16,7 @@ pub async fn remove_records(prefix: &str) -> anyhow::Result<()> {
     remove_keys(prefix).await.map(drop)
 }
 
-/// Removes every Redis key that begins so; returns how many there were.
+/// Removes all Redis keys with this prefix and returns how many there were.
 pub async fn remove_keys(prefix: &str) -> anyhow::Result<usize> {
     let mut conn = redis::Client::open(settings::redis_url())?.get_multiplexed_async_connection().await?;
     let mut keys: Vec<String> = Vec::new();
@@ -31,7 +31,7 @@ pub async fn remove_keys(prefix: &str) -> anyhow::Result<usize> {
     Ok(keys.len())
 }
 
-/// Runs `work` to its end from where nothing can be awaited, such as a drop in the middle of a panic.
+/// Runs `work` to its end where nothing can be awaited, such as in a drop during a panic.
 pub fn block_on<F: Future<Output = ()> + Send + 'static>(work: F) {
     let thread = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

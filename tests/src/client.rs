@@ -1,11 +1,11 @@
-//! The API as one of its clients sees it.
+//! A client of the API.
 
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
 
-/// Somebody who talks to the API.
+/// A client with certain credentials, or none.
 #[derive(Debug, Clone)]
 pub struct Client {
     http: reqwest::Client,
@@ -14,18 +14,18 @@ pub struct Client {
     cookie: Option<String>,
 }
 
-/// What the API answered.
+/// A response of the API.
 #[derive(Debug, Clone)]
 pub struct Answer {
     pub request: String,
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub text: String,
-    /// The body, or null where it is not JSON.
+    /// The body, or null if it is not JSON.
     pub json: Value,
 }
 
-/// What a change of an instance was answered with.
+/// The response to an accepted change of an instance.
 #[derive(Debug, Clone)]
 pub struct Accepted {
     pub instance: String,
@@ -36,7 +36,7 @@ pub struct Accepted {
 impl Client {
     pub(crate) fn new(base: &str, token: Option<String>) -> Self {
         let http = crate::http()
-            // Longer than the API waits for a command in a container (50 s), so that it is the API that says so.
+            // Longer than the API waits for a command in a container (50 s), so that the API's own time limit shows.
             .timeout(Duration::from_mins(1))
             .redirect(reqwest::redirect::Policy::none())
             .build()
@@ -44,37 +44,37 @@ impl Client {
         Self { http, base: base.to_owned(), token, cookie: None }
     }
 
-    /// The same person with another token.
+    /// The same client with another token.
     #[must_use]
     pub fn with_token(&self, token: &str) -> Self {
         Self { token: Some(token.to_owned()), ..self.clone() }
     }
 
-    /// A browser of ours with the cookie that an answer has set.
+    /// A browser with the session cookie that a response has set.
     #[must_use]
     pub fn signed_in(&self, answer: &Answer) -> Self {
-        let set = answer.header("set-cookie").unwrap_or_else(|| panic!("{} has set no cookie", answer.request));
+        let set = answer.header("set-cookie").unwrap_or_else(|| panic!("{} set no cookie", answer.request));
         let cookie = set.split(';').next().unwrap_or_default().to_owned();
         Self { token: None, cookie: Some(cookie), ..self.clone() }
     }
 
-    /// What it shows itself with, as `name=value`, if it is a browser.
+    /// The cookie of a browser, as `name=value`.
     pub fn cookie(&self) -> Option<&str> {
         self.cookie.as_deref()
     }
 
-    /// What it shows itself with, for requests that are made by hand.
+    /// The token, for requests that are made by hand.
     pub fn token(&self) -> Option<&str> {
         self.token.as_deref()
     }
 
-    /// The same person at another address of the API.
+    /// The same client at another address of the API.
     #[must_use]
     pub fn at(&self, base: &str) -> Self {
         Self { base: base.to_owned(), ..self.clone() }
     }
 
-    /// A request to build on.
+    /// A request with the client's credentials.
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.base));
         match (&self.token, &self.cookie) {
@@ -102,7 +102,6 @@ impl Client {
         self.send(self.request(Method::POST, path).json(body)).await
     }
 
-    /// A POST without a body.
     pub async fn post_empty(&self, path: &str) -> Answer {
         self.send(self.request(Method::POST, path)).await
     }
@@ -115,7 +114,7 @@ impl Client {
         self.send(self.request(Method::DELETE, path)).await
     }
 
-    /// Asks for an instance of this name; it must be accepted.
+    /// Creates an instance of this name; the request must be accepted.
     pub async fn create(&self, name: &str) -> Accepted {
         self.create_with(&json!({ "name": name })).await
     }
@@ -124,24 +123,24 @@ impl Client {
         self.post("/api/instances", body).await.accepted()
     }
 
-    /// Asks for `start`, `stop`, ...; it must be accepted.
+    /// Requests `start`, `stop`, ...; the request must be accepted.
     pub async fn act(&self, instance: &str, verb: &str) -> Accepted {
         self.post_empty(&format!("/api/instances/{instance}/{verb}")).await.accepted()
     }
 
-    /// Asks for the end of an instance; it must be accepted.
+    /// Requests the deletion of an instance; the request must be accepted.
     pub async fn remove(&self, instance: &str) -> Accepted {
         self.delete(&format!("/api/instances/{instance}")).await.accepted()
     }
 
-    /// The instance as its owner sees it.
+    /// The instance as the API returns it.
     pub async fn instance(&self, instance: &str) -> Value {
         self.get(&format!("/api/instances/{instance}")).await.expect(200).json
     }
 }
 
 impl Answer {
-    /// Itself, if the status is this one.
+    /// Panics unless the response has this status.
     #[track_caller]
     #[expect(clippy::return_self_not_must_use, reason = "often the status is all that matters")]
     pub fn expect(self, status: u16) -> Self {
@@ -149,7 +148,7 @@ impl Answer {
         self
     }
 
-    /// What was accepted.
+    /// Panics unless the response is a 202 with instance and job.
     #[track_caller]
     pub fn accepted(self) -> Accepted {
         let answer = self.expect(202);
@@ -157,7 +156,7 @@ impl Answer {
         Accepted { instance: id(&answer.json["instance"]), job: id(&answer.json["job"]), answer }
     }
 
-    /// The stable code of a problem.
+    /// The stable code of an error.
     pub fn code(&self) -> &str {
         self.json["code"].as_str().unwrap_or_default()
     }
@@ -166,7 +165,7 @@ impl Answer {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// Status and code, with the fields that a validation names, in one line.
+    /// Status, code and invalid fields in one line.
     pub fn brief(&self) -> String {
         let fields = self.json["errors"].as_array().into_iter().flatten();
         let fields: Vec<_> = fields

@@ -1,4 +1,4 @@
-//! A worker's clock that is wrong, by libfaketime (Debian: `faketime`).
+//! A wrong clock for a worker, by libfaketime (Debian: `faketime`).
 
 use std::{
     io::Write as _,
@@ -7,7 +7,7 @@ use std::{
 
 use crate::env::WorkerOptions;
 
-/// Hours by which the clock of one worker is wrong. It may be changed while that runs.
+/// The offset of one worker's clock in hours. It may change while the worker runs.
 #[derive(Debug)]
 pub struct Clock {
     file: PathBuf,
@@ -21,16 +21,16 @@ impl Clock {
         clock
     }
 
-    /// From now on it is wrong by so many hours.
+    /// Sets the offset.
     pub fn jump(&self, hours: i32) {
-        // By a rename: the worker reads it at any moment.
+        // Renamed into place, because the worker may read it at any moment.
         let new = self.file.with_extension("new");
         let mut file = std::fs::File::create(&new).expect("the clock");
         writeln!(file, "{hours:+}h").expect("the clock");
         std::fs::rename(&new, &self.file).expect("the clock");
     }
 
-    /// A worker that goes by it. Only the time of day is wrong: a clock that measures time never jumps.
+    /// A worker with this clock. Only the wall clock is wrong; the monotonic clock is not.
     pub fn worker(&self) -> WorkerOptions {
         let library = ["/usr/lib/x86_64-linux-gnu/faketime", "/usr/lib/aarch64-linux-gnu/faketime"]
             .map(|dir| Path::new(dir).join("libfaketimeMT.so.1"));

@@ -1,4 +1,4 @@
-//! A Postgres database for each test, cloned from a template that has the schema already.
+//! A Postgres database for each test, cloned from a template that has the schema.
 
 use anyhow::Context as _;
 use clawdeploy_shared::{
@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{cleanup, programs, settings, slot::Slot};
 
-/// Any number; whoever makes the template holds this lock.
+/// Advisory lock of the process that creates the template. The number is arbitrary.
 const TEMPLATE_LOCK: i64 = 0x7465_7374;
 const TEMPLATES: &str = "cdtest_template_";
 
@@ -37,14 +37,14 @@ pub async fn maintenance() -> anyhow::Result<AsyncPgConnection> {
     AsyncPgConnection::establish(&settings::database_url()).await.context("Postgres (CLAWDEPLOY_TEST_DATABASE_URL)")
 }
 
-/// URL of another database of the same server.
+/// URL of another database on the same server.
 pub fn url(database: &str) -> String {
     let mut url = reqwest::Url::parse(&settings::database_url()).expect("a URL in CLAWDEPLOY_TEST_DATABASE_URL");
     url.set_path(database);
     url.into()
 }
 
-/// URL of another database of the same server, by way of another port.
+/// URL of another database on the same server, through a proxy on another port.
 pub fn url_through(database: &str, port: u16) -> String {
     let mut url = reqwest::Url::parse(&url(database)).expect("a URL");
     url.set_host(Some("127.0.0.1")).expect("a host");
@@ -52,7 +52,7 @@ pub fn url_through(database: &str, port: u16) -> String {
     url.into()
 }
 
-/// Where the server is, as `host:port`.
+/// Address of the server, as `host:port`.
 pub fn address() -> String {
     let url = reqwest::Url::parse(&settings::database_url()).expect("a URL in CLAWDEPLOY_TEST_DATABASE_URL");
     format!("{}:{}", url.host_str().unwrap_or("127.0.0.1"), url.port().unwrap_or(5432))
@@ -63,17 +63,17 @@ pub fn open(database: &str) -> Db {
     open_url(&url(database))
 }
 
-/// The same, on whichever server.
+/// As [`open`], for a database on any server.
 pub fn open_url(url: &str) -> Db {
     open_with(url, 4)
 }
 
-/// The same, with this many connections.
+/// As [`open_url`], with this many connections.
 pub fn open_with(url: &str, connections: usize) -> Db {
     Db::new(&DatabaseArgs { database_url: url.into(), database_connections: connections }).expect("a pool")
 }
 
-/// Name of the template that has the present schema: it changes with any migration.
+/// Name of the template with the current schema. It changes with every migration.
 fn template_name() -> anyhow::Result<String> {
     let mut hash = Sha256::new();
     let migrations: Vec<Box<dyn Migration<Pg>>> =
@@ -93,16 +93,16 @@ async fn names_like(conn: &mut AsyncPgConnection, pattern: &str) -> anyhow::Resu
     Ok(names.into_iter().map(|name| name.datname).collect())
 }
 
-/// Makes the template if it is not there. Needs the multi-threaded runtime.
+/// Creates the template if it does not exist. Needs the multi-threaded runtime.
 pub async fn ensure_template() -> anyhow::Result<()> {
     let name = template_name()?;
     let mut conn = maintenance().await?;
-    // The lock goes with the connection.
+    // The lock is released with the connection.
     conn.batch_execute(&format!("SELECT pg_advisory_lock({TEMPLATE_LOCK})")).await?;
     if !names_like(&mut conn, &name).await?.is_empty() {
         return Ok(());
     }
-    // Half made it has another name, so that what has the name is whole.
+    // Created under another name, so that a template with the final name is always complete.
     let half = format!("{name}_half");
     conn.batch_execute(&format!("DROP DATABASE IF EXISTS {half} WITH (FORCE)")).await?;
     conn.batch_execute(&format!("CREATE DATABASE {half}")).await?;
@@ -117,7 +117,7 @@ pub async fn ensure_template() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Templates that nobody has made anew for a day. Younger ones may belong to another checkout, whose tests run right now.
+/// Templates older than a day. Younger ones may belong to another checkout whose tests are running.
 async fn old_templates(conn: &mut AsyncPgConnection) -> anyhow::Result<Vec<String>> {
     let query = diesel::sql_query(
         "SELECT datname::text AS datname FROM pg_database WHERE datname LIKE $1 \
@@ -127,7 +127,7 @@ async fn old_templates(conn: &mut AsyncPgConnection) -> anyhow::Result<Vec<Strin
     Ok(names.into_iter().map(|name| name.datname).collect())
 }
 
-/// The same from a runtime of one thread.
+/// [`ensure_template`] for callers on a single-threaded runtime.
 async fn make_template() -> anyhow::Result<()> {
     let made = tokio::task::spawn_blocking(|| {
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?.block_on(ensure_template())
@@ -135,7 +135,7 @@ async fn make_template() -> anyhow::Result<()> {
     made.await?
 }
 
-/// Makes a database with the present schema.
+/// Creates a database with the current schema.
 pub async fn create(database: &str) -> anyhow::Result<()> {
     let template = template_name()?;
     let mut conn = maintenance().await?;
@@ -144,13 +144,13 @@ pub async fn create(database: &str) -> anyhow::Result<()> {
     }
     let version = "SELECT current_setting('server_version_num')::int AS version";
     let Version { version } = diesel::sql_query(version).get_result(&mut conn).await?;
-    // Copying files is quicker than logging every block, which is the default since there is a choice.
+    // Copying files is faster than logging every block, which is the default since version 15.
     let strategy = if version >= 150_000 { "STRATEGY file_copy" } else { "" };
     let sql = format!("CREATE DATABASE {database} TEMPLATE {template} {strategy}");
     Ok(conn.batch_execute(&sql).await?)
 }
 
-/// A database for tests that need nothing else; it goes when this is dropped.
+/// A database for tests that need nothing else. It is dropped with this.
 #[derive(Debug)]
 pub struct Scratch {
     pub name: String,
@@ -158,14 +158,14 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// With the present schema.
+    /// With the current schema.
     pub async fn migrated() -> Self {
         let scratch = Self::named().await;
         create(&scratch.name).await.expect("a database");
         scratch
     }
 
-    /// Without any table.
+    /// Without tables.
     pub async fn empty() -> Self {
         let scratch = Self::named().await;
         let sql = format!("CREATE DATABASE {}", scratch.name);
@@ -194,7 +194,7 @@ impl Drop for Scratch {
     }
 }
 
-/// Drops every database whose name begins so, whoever is connected.
+/// Drops all databases with this prefix, even if clients are connected.
 pub async fn drop_all(prefix: &str) -> anyhow::Result<()> {
     let mut conn = maintenance().await?;
     for name in names_like(&mut conn, &format!("{prefix}%")).await? {
@@ -203,7 +203,7 @@ pub async fn drop_all(prefix: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Cuts every session of a database, as a restart of the server would; returns how many there were.
+/// Terminates all sessions of a database, as a restart of the server does, and returns how many there were.
 pub async fn terminate_sessions(conn: &mut AsyncPgConnection, database: &str) -> anyhow::Result<usize> {
     let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()";
     Ok(diesel::sql_query(sql).bind::<Text, _>(database).execute(conn).await?)

@@ -1,4 +1,4 @@
-//! A small disk of its own for a test that fills it. Needs root, as the worker does.
+//! A small disk for tests that fill it. Needs root, like the worker.
 
 use std::{
     fs::File,
@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-/// A file system in memory, mounted until this is dropped.
+/// A tmpfs that is mounted until this is dropped.
 #[derive(Debug)]
 pub struct SmallDisk {
     path: PathBuf,
@@ -29,13 +29,13 @@ impl SmallDisk {
         &self.path
     }
 
-    /// Takes what is free.
+    /// Uses up the free space.
     pub fn fill(&self) {
         let mut file = File::create(self.path.join(".filler")).expect("a file");
         while file.write_all(&[0; 4096]).is_ok() {}
     }
 
-    /// Gives back what [`Self::fill`] took.
+    /// Frees what [`Self::fill`] used.
     pub fn free(&self) {
         std::fs::remove_file(self.path.join(".filler")).expect("the filler");
     }
@@ -43,7 +43,7 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // Lazily: what still looks at it keeps it until it is done.
+        // Lazily, because processes may still use it.
         let _ = Command::new("umount").arg("--lazy").arg(&self.path).status();
     }
 }

@@ -1,4 +1,4 @@
-//! Docker as an administrator uses it, by its command line: the tests' own hand on what the worker does through the API.
+//! Docker by its command line, independent of the worker's client.
 
 use std::{process::Stdio, time::Duration};
 
@@ -12,10 +12,10 @@ const LABEL_DEPLOYMENT: &str = "clawdeploy.deployment";
 const LABEL_INSTANCE: &str = "clawdeploy.instance";
 const LABEL_PROBE: &str = "clawdeploy.probe";
 
-/// What `docker ARGUMENTS` prints.
+/// Output of `docker ARGUMENTS`.
 pub async fn try_docker(arguments: &[&str]) -> anyhow::Result<String> {
     let mut command = Command::new("docker");
-    // Without BuildKit, as the worker builds: it would need a plugin for nothing.
+    // Without BuildKit, which needs a plugin and is not necessary here.
     command.args(arguments).env("DOCKER_HOST", settings::docker_host()).env("DOCKER_BUILDKIT", "0");
     let running = command.stdin(Stdio::null()).kill_on_drop(true).output();
     let shown = || format!("docker {}", arguments.join(" "));
@@ -26,7 +26,7 @@ pub async fn try_docker(arguments: &[&str]) -> anyhow::Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// As [`try_docker`], where it must succeed.
+/// As [`try_docker`], but panics on failure.
 pub async fn docker(arguments: &[&str]) -> String {
     try_docker(arguments).await.unwrap_or_else(|error| panic!("{error:#}"))
 }
@@ -44,7 +44,7 @@ pub struct Container {
 /// Containers of a deployment, in any state.
 pub async fn containers(deployment: &str) -> Vec<Container> {
     let filter = format!("label={LABEL_DEPLOYMENT}={deployment}");
-    // The firewall's probe comes and goes.
+    // Without the firewall's probe, which appears and disappears at any time.
     let format = format!(
         "{{{{if not (.Label \"{LABEL_PROBE}\")}}}}{{{{.ID}}}} {{{{.Names}}}} {{{{.State}}}} {{{{.Label \"{LABEL_INSTANCE}\"}}}}{{{{end}}}}"
     );
@@ -57,16 +57,16 @@ pub async fn containers(deployment: &str) -> Vec<Container> {
     listed.lines().filter(|line| !line.is_empty()).map(container).collect()
 }
 
-/// Instances that a network of a deployment belongs to.
+/// Instances of the networks of a deployment, one entry for each network.
 pub async fn networks(deployment: &str) -> Vec<String> {
     let filter = format!("label={LABEL_DEPLOYMENT}={deployment}");
     let format = format!("{{{{.Label \"{LABEL_INSTANCE}\"}}}}");
     let listed = docker(&["network", "ls", "--filter", &filter, "--format", &format]).await;
-    // The firewall's probe has networks of nobody's.
+    // The networks of the firewall's probe belong to no instance.
     listed.lines().filter(|of| !of.is_empty()).map(str::to_owned).collect()
 }
 
-/// Removes the containers and networks of every deployment whose name begins so.
+/// Removes the containers and networks of all deployments with this prefix.
 pub async fn remove_deployments(prefix: &str) -> anyhow::Result<()> {
     let format = format!("{{{{.ID}}}} {{{{.Label \"{LABEL_DEPLOYMENT}\"}}}}");
     let filter = format!("label={LABEL_DEPLOYMENT}");
@@ -90,12 +90,12 @@ pub async fn remove_deployments(prefix: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One thing of a container, by `docker inspect --format`.
+/// One property of a container, by `docker inspect --format`.
 pub async fn inspect(container: &str, format: &str) -> String {
     docker(&["inspect", "--type", "container", "--format", format, container]).await.trim().to_owned()
 }
 
-/// Whether there is such a container.
+/// Whether a container exists.
 pub async fn exists(container: &str) -> bool {
     try_docker(&["inspect", "--type", "container", container]).await.is_ok()
 }

@@ -1,7 +1,7 @@
-//! A socket in front of the Docker engine's on which chosen calls go wrong, each in a way of its own.
+//! A proxy in front of the Docker engine's socket, which makes chosen calls fail.
 //!
-//! Every request gets a connection of its own to the engine (`connection: close`), so that one rule meets one call
-//! and whatever follows the answer's head, a stream or a hijacked connection, is copied as it is.
+//! Each request gets its own connection to the engine (`connection: close`). So one rule applies to one call, and all
+//! that follows the head of the response, such as a stream or a hijacked connection, is copied unchanged.
 
 use std::{
     path::{Path, PathBuf},
@@ -17,24 +17,24 @@ use tokio::{
 
 use crate::settings;
 
-/// What becomes of a call.
+/// What happens to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// The connection ends before the engine hears of it.
+    /// The connection ends before the engine gets the call.
     DropBefore,
-    /// The engine does it, and the answer is lost.
+    /// The engine executes the call, and the response is lost.
     DropAfter,
-    /// The engine seems to refuse it, and never hears of it.
+    /// The response is a 500, and the engine does not get the call.
     Err500,
-    /// The engine hears of it later, also when the client has given up by then.
+    /// The engine gets the call later, even if the client has given up by then.
     Delay(Duration),
-    /// Nobody ever answers.
+    /// The call is never answered.
     Hang,
-    /// Another engine answers: `GET /info` tells another id.
+    /// The response seems to come from another engine: `GET /info` returns another id.
     OtherEngine,
 }
 
-/// Which calls, by method and a part of the path with its query.
+/// Selects calls by method and a part of path and query.
 #[derive(Debug, Clone)]
 struct Rule {
     method: &'static str,
@@ -48,7 +48,7 @@ struct Rule {
 
 type Rules = Arc<Mutex<Vec<Rule>>>;
 
-/// The way to the engine. Open, and without rules, at first.
+/// The proxy. It is open and has no rules at first.
 #[derive(Debug)]
 pub struct DockerProxy {
     path: PathBuf,
@@ -70,30 +70,30 @@ impl DockerProxy {
         format!("unix://{}", self.path.display())
     }
 
-    /// From now on `action` meets the `nth` call with this method and `path` in its path; 0: all of them.
+    /// From now on, the `nth` call with this method and `path` in its path meets `action`; 0: all of them.
     pub fn fault(&self, method: &'static str, path: &str, action: Action, nth: usize) {
         let rule = Rule { method, path: path.to_owned(), action, nth, met: 0, struck: 0 };
         self.rules.lock().unwrap().push(rule);
     }
 
-    /// Forgets every rule.
+    /// Removes all rules.
     pub fn heal(&self) {
         self.rules.lock().unwrap().clear();
     }
 
-    /// How many calls the present rules have met with their action.
+    /// How many calls met the action of a current rule.
     pub fn struck(&self) -> usize {
         self.rules.lock().unwrap().iter().map(|rule| rule.struck).sum()
     }
 
-    /// Takes connections (again).
+    /// Accepts connections (again).
     pub fn open(&self) {
         let listener = UnixListener::bind(&self.path).expect("a socket");
         let task = tokio::spawn(accept(listener, Arc::clone(&self.rules)));
         *self.accepting.lock().unwrap() = Some(task);
     }
 
-    /// Cuts every connection and refuses new ones, as an engine that is stopped does.
+    /// Closes all connections and refuses new ones, like a stopped engine.
     pub fn shut(&self) {
         if let Some(task) = self.accepting.lock().unwrap().take() {
             task.abort();
@@ -109,7 +109,7 @@ impl Drop for DockerProxy {
 }
 
 async fn accept(listener: UnixListener, rules: Rules) {
-    // Dropped with this task, and with it every connection.
+    // Dropped with this task, which closes all connections.
     let mut connections = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
         let rules = Arc::clone(&rules);
@@ -118,7 +118,7 @@ async fn accept(listener: UnixListener, rules: Rules) {
     }
 }
 
-/// One request and all that comes of it.
+/// Serves one connection: one request, and whatever follows it.
 async fn serve(mut client: UnixStream, rules: Rules) -> std::io::Result<()> {
     let Some((head, body)) = read_head(&mut client).await? else { return Ok(()) };
     let action = strike(&rules, head.lines().next().unwrap_or_default());
@@ -151,7 +151,7 @@ async fn serve(mut client: UnixStream, rules: Rules) -> std::io::Result<()> {
     copy_bidirectional(&mut client, &mut engine).await.map(drop)
 }
 
-/// The answer with the engine's id overwritten by as many other characters.
+/// Overwrites the engine's id in a response, with the same length.
 fn with_another_id(mut answer: Vec<u8>) -> Vec<u8> {
     const KEY: &[u8] = b"\"ID\":\"";
     if let Some(start) = answer.windows(KEY.len()).position(|window| window == KEY) {
@@ -176,7 +176,7 @@ fn strike(rules: &Rules, line: &str) -> Option<Action> {
     None
 }
 
-/// The head of a request, and what came with it of the body; nothing where the client went away.
+/// The head of a request and the part of its body that came with it. `None`: the client closed the connection.
 async fn read_head(client: &mut UnixStream) -> std::io::Result<Option<(String, Vec<u8>)>> {
     let mut bytes = Vec::new();
     let mut buffer = vec![0; 16 << 10];
@@ -193,7 +193,7 @@ async fn read_head(client: &mut UnixStream) -> std::io::Result<Option<(String, V
     }
 }
 
-/// The head as the engine gets it: with an end of the connection after the answer, unless it is to be hijacked.
+/// The head for the engine, with `connection: close` unless the connection is to be hijacked.
 fn one_request(head: &str) -> String {
     if head.to_ascii_lowercase().contains("\r\nupgrade:") {
         return head.to_owned();
@@ -204,12 +204,12 @@ fn one_request(head: &str) -> String {
     }
 }
 
-/// Passes the rest of the request on until the engine begins to answer: by then it has done what was asked.
+/// Forwards the rest of the request until the engine begins to answer. By then it has executed the call.
 async fn until_answered(client: UnixStream, engine: UnixStream) -> std::io::Result<()> {
     let ((mut from_client, _to_client), (mut from_engine, mut to_engine)) = (client.into_split(), engine.into_split());
     let up = async {
         tokio::io::copy(&mut from_client, &mut to_engine).await?;
-        // The client may wait with its side shut.
+        // The client may have shut its side and wait for the response.
         std::future::pending::<std::io::Result<()>>().await
     };
     tokio::select! {

@@ -1,4 +1,4 @@
-//! A whole installation: a database, an API process, worker processes, and everything else that they need.
+//! A complete installation: a database, an API process, worker processes, and all that they need.
 
 use std::{
     ops::Deref,
@@ -16,11 +16,11 @@ use crate::{
     programs::Program, settings, slot::Slot,
 };
 
-/// What instances run.
+/// The image of instances.
 #[derive(Debug, Clone)]
 pub enum Image {
     Fake(FakeMode),
-    /// OpenClaw itself.
+    /// The real OpenClaw.
     Real,
     Named(String),
 }
@@ -41,7 +41,7 @@ impl Image {
     }
 }
 
-/// Settings of an installation that differ from test to test.
+/// Settings of an installation that differ between tests.
 #[derive(Debug)]
 pub struct Builder {
     workers: usize,
@@ -56,37 +56,37 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// The API is this program, and not the one of this checkout.
+    /// Uses this API program instead of the one of this checkout.
     #[must_use]
     pub fn api(self, api: Program) -> Self {
         Self { api, ..self }
     }
 
-    /// Its database is on this server, and not on the one that the tests share.
+    /// Creates the database on this server instead of the shared one.
     #[must_use]
     pub fn database_server(self, server: &Arc<PostgresServer>) -> Self {
         Self { database_server: Some(Arc::clone(server)), ..self }
     }
 
-    /// The programs reach Postgres by this port, where a proxy listens.
+    /// The programs connect to Postgres through this port, where a proxy listens.
     #[must_use]
     pub fn database_port(self, port: u16) -> Self {
         Self { database_port: Some(port), ..self }
     }
 
-    /// Workers that are started with it; one if nothing is said.
+    /// Number of workers at the start. Default: one.
     #[must_use]
     pub fn workers(self, workers: usize) -> Self {
         Self { workers, ..self }
     }
 
-    /// What instances run; a stand-in that works if nothing is said.
+    /// The image of instances. Default: a fake gateway that works.
     #[must_use]
     pub fn image(self, image: impl Into<Image>) -> Self {
         Self { image: image.into(), ..self }
     }
 
-    /// Seconds until the jobs of a worker that vanished go to another; six if nothing is said.
+    /// Seconds until a lease expires. Default: six.
     #[must_use]
     pub fn lease(self, lease: f64) -> Self {
         Self { lease, ..self }
@@ -98,7 +98,7 @@ impl Builder {
         Self { ready, ..self }
     }
 
-    /// Where the instances' files lie, if not in the test's own directory.
+    /// Directory of the instances' files. Default: one in the test's own directory.
     #[must_use]
     pub fn data_dir(self, data_dir: &Path) -> Self {
         Self { data_dir: Some(data_dir.to_owned()), ..self }
@@ -130,7 +130,7 @@ impl Default for WorkerOptions {
 }
 
 impl WorkerOptions {
-    /// A worker that meets these kill points: `provision.write_config.between=return`.
+    /// A worker with these kill points, such as `provision.write_config.between=return`.
     pub fn failpoints(points: &str) -> Self {
         Self::default().set("FAILPOINTS", points)
     }
@@ -146,7 +146,7 @@ impl WorkerOptions {
 #[derive(Debug)]
 pub struct TestEnv {
     pub(crate) installation: Installation,
-    /// The instances' files.
+    /// Directory of the instances' files.
     pub data_dir: PathBuf,
     pub api: Arc<Process>,
     pub slot: Slot,
@@ -181,7 +181,7 @@ impl TestEnv {
         let dir = tempfile::Builder::new().prefix(&name).tempdir().expect("a directory");
         let database = name.replace('-', "_");
         let database_url = if let Some(server) = &builder.database_server {
-            // The programs bring it up to the present schema.
+            // The programs run the migrations.
             server.create(&database).await;
             server.url(&database)
         } else {
@@ -220,7 +220,7 @@ impl TestEnv {
         }
     }
 
-    /// Starts a worker and does not wait for it.
+    /// Starts a worker without waiting for it.
     pub fn start_worker(&self, options: &WorkerOptions) -> Arc<Process> {
         let mut workers = self.workers.lock().unwrap();
         let name = format!("worker-{}", workers.len() + 1);
@@ -246,18 +246,18 @@ impl TestEnv {
         self.wait_for("a worker to be ready", Duration::from_secs(20), ready).await;
     }
 
-    /// Starts the API again where it was, after it has ended, and does not wait for it.
+    /// Starts the API again on the same port after it has ended, without waiting for it.
     pub fn revive_api(&mut self) {
         let port = self.slot.api_port(0);
         self.api = Arc::new(start_api(self.program, "api", port, &self.settings, self.dir.path()));
     }
 
-    /// Another API process on the same database; returns it and its address.
+    /// Starts another API process on the same database; returns it and its address.
     pub fn start_api(&self, nth: u16, settings: &[(String, String)]) -> (Process, String) {
         self.start_api_of(self.program, nth, settings)
     }
 
-    /// The same, of another release.
+    /// As [`Self::start_api`], with another program.
     pub fn start_api_of(&self, program: Program, nth: u16, settings: &[(String, String)]) -> (Process, String) {
         let port = self.slot.api_port(nth);
         let all: Vec<_> = self.settings.iter().chain(settings).cloned().collect();
@@ -265,7 +265,7 @@ impl TestEnv {
         (api, format!("http://127.0.0.1:{port}"))
     }
 
-    /// Every worker that was started.
+    /// All workers that were started, including those that have ended.
     pub fn workers(&self) -> Vec<Arc<Process>> {
         self.workers.lock().unwrap().clone()
     }
@@ -275,12 +275,12 @@ impl TestEnv {
         Arc::clone(&self.workers.lock().unwrap()[nth])
     }
 
-    /// What the programs' environment holds, for commands of theirs.
+    /// The environment of the programs, for running their commands.
     pub fn settings(&self) -> &[(String, String)] {
         &self.settings
     }
 
-    /// A directory for the test's own things.
+    /// A directory for the test's own files.
     pub fn scratch(&self) -> &Path {
         self.dir.path()
     }
@@ -319,7 +319,7 @@ fn common_settings(
         ("SWEEP_SECONDS", "1".into()),
         ("READY_SECONDS", builder.ready.to_string()),
         ("ROUTING", "direct".into()),
-        // The machine's rules are nobody's to change while tests run beside each other.
+        // Tests run in parallel, so none may change the machine's rules.
         ("FIREWALL", "off".into()),
     ]
     .map(|(name, value)| (format!("CLAWDEPLOY_{name}"), value))
@@ -332,7 +332,7 @@ fn common_settings(
     settings
 }
 
-/// Makes a key for secrets in a directory, as an installation has one.
+/// Writes a key for secrets, as an installation has one.
 pub fn write_key(dir: &Path) -> PathBuf {
     let file = dir.join("key");
     write_secret(&file, &base64::engine::general_purpose::STANDARD.encode(rand::random::<[u8; 32]>()));

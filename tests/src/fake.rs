@@ -1,4 +1,4 @@
-//! Images of the stand-in gateway: one for each way in which a gateway can behave.
+//! Images of the fake gateway, one for each mode.
 
 use std::path::Path;
 
@@ -7,24 +7,24 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{docker, programs, programs::Program, settings};
 
-/// How the stand-in behaves.
+/// Behavior of the fake gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FakeMode {
-    /// Ready at once; `GET /crash` ends it with 1.
+    /// Ready at once; `GET /crash` makes it exit with 1.
     Ok,
     /// Ready after three seconds.
     Slow,
-    /// Ends with 1 when it is started.
+    /// Exits with 1 at the start.
     Exit,
-    /// Ends with 78, OpenClaw's "will not start with this configuration".
+    /// Exits with 78, OpenClaw's exit code for an invalid configuration.
     Exit78,
-    /// Listens, and is never ready.
+    /// Listens but never becomes ready.
     Never,
-    /// As the first, of another version.
+    /// As [`Self::Ok`], with another version.
     Next,
-    /// Changes the state that it finds, then ends with 1.
+    /// Changes the state that it finds, then exits with 1.
     Migrate,
-    /// As the first, in an image that has a shell and `openclaw` as a command, as that of the real one has.
+    /// As [`Self::Ok`], in an image with a shell and the command `openclaw`, like the real image.
     Shell,
 }
 
@@ -49,13 +49,13 @@ impl FakeMode {
         if self == Self::Slow { 3000 } else { 50 }
     }
 
-    /// Reference of its image. Another checkout on the machine has images of its own: its stand-in is another program.
+    /// Reference of the image. Each checkout has its own images, because its fake gateway may differ.
     pub fn image(self) -> String {
         let checkout = Sha256::digest(programs::workspace_root().as_os_str().as_encoded_bytes());
         format!("clawdeploy-fake-{}:{}", hex::encode(&checkout[..4]), self.name())
     }
 
-    /// What its label says of OpenClaw.
+    /// OpenClaw's version in the image's label.
     pub fn version(self) -> &'static str {
         if matches!(self, Self::Next | Self::Migrate) { "2026.9.7" } else { "2026.9.6" }
     }
@@ -76,7 +76,7 @@ impl FakeMode {
     }
 }
 
-/// Builds the images that are missing or were made from another stand-in.
+/// Builds the images that are missing or were built from another fake gateway.
 pub async fn build_images() -> anyhow::Result<()> {
     let context = programs::dir();
     let binary = std::fs::read(Program::FakeGateway.path()).context("the stand-in gateway")?;
@@ -90,7 +90,7 @@ pub async fn build_images() -> anyhow::Result<()> {
         }
         build(mode, &context, &hash).await.with_context(|| mode.image())?;
         if !old.is_empty() {
-            // It stays where a container still has it.
+            // Fails while a container uses it; then it stays.
             docker::try_docker(&["image", "rm", old]).await.ok();
         }
     }

@@ -1,4 +1,4 @@
-//! The rules that production has (`deploy/firewall.sh`), for the addresses of one test. They go with it.
+//! The firewall rules of production (`deploy/firewall.sh`) for the addresses of one test. They are removed with it.
 
 use std::{
     process::{Child, Command, Stdio},
@@ -7,7 +7,7 @@ use std::{
 
 use crate::{TestEnv, programs::workspace_root};
 
-/// The script with the settings of an installation.
+/// The script, with the settings of an installation.
 #[derive(Debug)]
 pub struct Firewall(Vec<(String, String)>);
 
@@ -33,7 +33,7 @@ impl Firewall {
         assert!(done.status.success(), "{verb}: {}", String::from_utf8_lossy(&done.stderr));
     }
 
-    /// Waits until every rule is in force. While the engine makes a network, its own rules come first for a moment.
+    /// Waits until all rules are in force. When the engine creates a network, its own rules come first for a moment.
     pub async fn wait_in_force(&self, env: &TestEnv) {
         let whole = async || self.command("check").status().unwrap().success().then_some(());
         env.wait_for("the firewall's rules", Duration::from_mins(1), whole).await;
@@ -45,7 +45,7 @@ impl Firewall {
         printed.split(' ').nth(1).expect("a rule").to_owned()
     }
 
-    /// Takes away what leads to the chain, and nobody else's rule.
+    /// Removes the rules that lead to the chain, and no others.
     pub fn cut(&self, from: &str) {
         let chain = self.chain();
         let rules = Command::new("iptables").args(["-w", "10", "-S", from]).output().unwrap();
@@ -56,7 +56,7 @@ impl Firewall {
         }
     }
 
-    /// Has the script watch, and put back within so many seconds what is missing. It ends with the value.
+    /// Runs the script's `watch`, which restores missing rules within so many seconds. Dropping the value ends it.
     pub fn watch(&self, seconds: &str) -> Watch {
         let mut command = self.command("watch");
         command.env("CLAWDEPLOY_FIREWALL_WATCH_SECONDS", seconds).stdin(Stdio::null());
@@ -76,7 +76,7 @@ pub struct Watch(Child);
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        // By its signal, so that it takes nothing up once more.
+        // By SIGTERM, so that it does not restore the rules once more.
         if let Some(pid) = rustix::process::Pid::from_raw(self.0.id().cast_signed()) {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         }

@@ -1,4 +1,4 @@
-//! A socket in front of the Docker engine's that tests can shut, and make lose an answer.
+//! A proxy in front of the Docker engine's socket that can be shut, and that can lose a response.
 
 use std::{
     path::{Path, PathBuf},
@@ -13,10 +13,10 @@ use tokio::{
 
 use crate::settings;
 
-/// The part of a request's head by which it is recognised, until it has been.
+/// The part of a request's head that identifies it; `None` once it has been seen.
 type Needle = Arc<Mutex<Option<String>>>;
 
-/// The way to the engine. Open at first.
+/// The proxy. It is open at first.
 #[derive(Debug)]
 pub struct Gate {
     path: PathBuf,
@@ -25,7 +25,7 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Opens a gate at `dir/docker.sock`.
+    /// Opens a socket at `dir/docker.sock`.
     pub fn new(dir: &Path) -> Self {
         let gate = Self { path: dir.join("docker.sock"), needle: Needle::default(), accepting: Mutex::new(None) };
         gate.open();
@@ -37,14 +37,14 @@ impl Gate {
         format!("unix://{}", self.path.display())
     }
 
-    /// Lets requests through (again).
+    /// Accepts connections (again).
     pub fn open(&self) {
         let listener = UnixListener::bind(&self.path).expect("a socket");
         let task = tokio::spawn(accept(listener, Arc::clone(&self.needle)));
         *self.accepting.lock().unwrap() = Some(task);
     }
 
-    /// Cuts every connection and refuses new ones, as an engine that is stopped does.
+    /// Closes all connections and refuses new ones, like a stopped engine.
     pub fn shut(&self) {
         if let Some(task) = self.accepting.lock().unwrap().take() {
             task.abort();
@@ -52,12 +52,12 @@ impl Gate {
         let _ = std::fs::remove_file(&self.path);
     }
 
-    /// The next request with `needle` in it is done by the engine, but its answer is lost with the connection.
+    /// The engine executes the next request that contains `needle`, but its response is lost with the connection.
     pub fn lose_answer_to(&self, needle: &str) {
         *self.needle.lock().unwrap() = Some(needle.to_owned());
     }
 
-    /// Whether the answer that was to be lost has been.
+    /// Whether the request of [`Self::lose_answer_to`] was seen.
     pub fn has_lost(&self) -> bool {
         self.needle.lock().unwrap().is_none()
     }
@@ -70,7 +70,7 @@ impl Drop for Gate {
 }
 
 async fn accept(listener: UnixListener, needle: Needle) {
-    // Dropped with this task, and with it every connection.
+    // Dropped with this task, which closes all connections.
     let mut connections = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
         connections.spawn(forward(client, Arc::clone(&needle)));
@@ -97,7 +97,7 @@ async fn forward(client: UnixStream, needle: Needle) {
     let down = async {
         let mut buffer = vec![0; 16 << 10];
         while let Ok(read @ 1..) = from_engine.read(&mut buffer).await {
-            // The engine has answered, so it has done what was asked.
+            // The engine has answered, so it has executed the call.
             if *doomed.lock().unwrap() || to_client.write_all(&buffer[..read]).await.is_err() {
                 break;
             }
@@ -109,7 +109,7 @@ async fn forward(client: UnixStream, needle: Needle) {
     }
 }
 
-/// Whether this is the request whose answer is to be lost; only one is.
+/// Whether this is the request whose response is to be lost. True for one request only.
 fn is_wanted(bytes: &[u8], needle: &Needle) -> bool {
     let mut needle = needle.lock().unwrap();
     let found = needle.as_ref().is_some_and(|n| bytes.windows(n.len()).any(|window| window == n.as_bytes()));

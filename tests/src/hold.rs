@@ -1,4 +1,4 @@
-//! Holds a worker at one of its kill points until a test has done what is to happen meanwhile.
+//! Holds a worker at a kill point while a test does something.
 
 use std::{fs::File, path::PathBuf, time::Duration};
 
@@ -6,10 +6,10 @@ use tempfile::TempDir;
 
 use crate::TestEnv;
 
-/// How soon a worker comes to where it is held, at most.
+/// Time limit until a worker reaches the kill point.
 const SOON: Duration = Duration::from_secs(30);
 
-/// A place where workers stand still, until it is released or dropped.
+/// Workers wait at the kill point until this is released or dropped.
 #[derive(Debug)]
 pub struct Hold {
     dir: TempDir,
@@ -28,18 +28,18 @@ impl Hold {
         self.dir.path().join(name)
     }
 
-    /// For [`crate::WorkerOptions::failpoints`]: held at this point, `provision.end.before` for one.
+    /// For [`crate::WorkerOptions::failpoints`]: a hold at this kill point, such as `provision.end.before`.
     pub fn at(&self, point: &str) -> String {
         format!("{point}=return({})", self.file("hold").display())
     }
 
-    /// Waits until a worker stands there.
+    /// Waits until a worker is held.
     pub async fn reached(&self, env: &TestEnv) {
         let there = async || self.file("hold.reached").exists().then_some(());
         env.wait_for("a worker at the point where it is held", SOON, there).await;
     }
 
-    /// Lets it go on, and whoever comes there later.
+    /// Releases the worker. Workers that reach the kill point later are not held.
     pub fn release(&self) {
         let _ = std::fs::remove_file(self.file("hold"));
     }

@@ -1,4 +1,4 @@
-//! A provider of identities of a test's own (`tests/browser/provider.mjs`), and a browser that signs in there.
+//! An identity provider for a test (`tests/browser/provider.mjs`), and a client that signs in there like a browser.
 
 use std::{collections::HashMap, process::Stdio, time::Duration};
 
@@ -12,7 +12,7 @@ use tokio::{
 
 use crate::programs::workspace_root;
 
-/// It ends when it is dropped.
+/// A running provider. It ends when this is dropped.
 #[derive(Debug)]
 pub struct IdentityProvider {
     pub issuer: String,
@@ -22,7 +22,7 @@ pub struct IdentityProvider {
 }
 
 impl IdentityProvider {
-    /// Starts one that sends people back to `redirect_uri`.
+    /// Starts a provider that sends browsers back to `redirect_uri`.
     pub async fn start(redirect_uri: &str) -> Self {
         let port = crate::port::take();
         let secret = format!("canary{}", hex::encode(rand::random::<[u8; 16]>()));
@@ -49,7 +49,8 @@ impl IdentityProvider {
         answer.text().await.expect("a token")
     }
 
-    /// Goes where a browser is sent, signs in as `login` and agrees; returns where the browser is sent back to.
+    /// Follows the redirects from `start`, signs in as `login` and consents. Returns the address that the browser is
+    /// sent back to.
     pub async fn sign_in(&self, start: &str, login: &str) -> Url {
         let mut cookies = HashMap::new();
         let mut url: Url = start.parse().expect("a URL");
@@ -72,10 +73,10 @@ impl IdentityProvider {
             let Some(to) = to else { panic!("{url}: {} {}", answer.status(), answer.text().await.unwrap_or_default()) };
             url = url.join(&to).expect("an address");
         }
-        panic!("the provider sends the browser round and round, last to {url}")
+        panic!("the provider redirects without end, last to {url}")
     }
 
-    /// What the provider asks for: to sign in, or to agree.
+    /// The prompt of the provider's page: `login` or `consent`.
     async fn prompt(&self, url: &Url, cookies: &str) -> &'static str {
         let page = self.http.get(url.clone()).header("cookie", cookies).send().await.expect("an answer");
         if page.text().await.expect("a page").contains("value=\"login\"") { "login" } else { "consent" }

@@ -1,4 +1,4 @@
-//! What every installation has, whichever of its programs run: a database, an API at an address, and people.
+//! What every installation has, whichever of its programs run: a database, an API address, and users.
 
 use std::{path::Path, sync::Mutex, time::Duration};
 
@@ -16,10 +16,10 @@ use serde_json::Value;
 
 use crate::{database, wait};
 
-/// In every secret that tests make up; found in a log or a story it is a leak.
+/// Part of every secret that tests make up. A log or an event that contains it leaks a secret.
 pub const CANARY: &str = "canary";
 
-/// Every table that requests and jobs write, without what changes by looking.
+/// Checksum of all tables that requests and jobs write, without columns that change on their own.
 const TABLES: &str = "SELECT md5(string_agg(t, '|' ORDER BY t)) AS sum FROM ( \
     SELECT u::text AS t FROM users u UNION ALL SELECT p::text FROM ports p \
     UNION ALL SELECT (to_jsonb(i) - '{disk_bytes,disk_limit_bytes,disk_measured_at,disk_warned}'::text[])::text FROM instances i \
@@ -42,7 +42,7 @@ pub struct Installation {
     /// Deployment label, prefix of Redis keys and, with `_`, name of the database.
     pub name: String,
     pub db: Db,
-    /// Where the API is.
+    /// Address of the API.
     pub base: String,
     database_url: String,
     secrets: Mutex<Vec<String>>,
@@ -58,7 +58,7 @@ impl Installation {
         &self.database_url
     }
 
-    /// A connection of the test's own, for what a pool would not bear.
+    /// A connection outside of the pool.
     pub async fn connect(&self) -> AsyncPgConnection {
         AsyncPgConnection::establish(&self.database_url).await.expect("a connection")
     }
@@ -71,7 +71,7 @@ impl Installation {
     /// Rows of a query, as JSON.
     pub async fn rows(&self, sql: &str) -> Vec<Value> {
         let sql = format!("SELECT row_to_json(q)::text AS json FROM ({sql}) q");
-        // A test that cuts every session cuts this one too, which shows with the next query only.
+        // A test that terminates all sessions terminates this one too, which shows only with the next query.
         let ask = async || -> Result<Vec<Json>, DbError> {
             Ok(diesel::sql_query(&sql).load(&mut *self.db.conn().await?).await?)
         };
@@ -83,33 +83,31 @@ impl Installation {
         rows.into_iter().map(|row| serde_json::from_str(&row.json).unwrap()).collect()
     }
 
-    /// The one row of a query.
+    /// The only row of a query.
     pub async fn row(&self, sql: &str) -> Value {
         let mut rows = self.rows(sql).await;
         assert_eq!(rows.len(), 1, "{sql} has {} rows", rows.len());
         rows.remove(0)
     }
 
-    /// Runs a statement.
+    /// Runs a statement and returns the number of affected rows.
     pub async fn execute(&self, sql: &str) -> usize {
         diesel::sql_query(sql).execute(&mut self.db.conn().await.unwrap()).await.unwrap()
     }
 
-    /// Changes with any change of any row.
+    /// A checksum that changes with any row.
     pub async fn fingerprint(&self) -> String {
         self.row(TABLES).await["sum"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// A secret that must appear in no log and no story; looked for at the end.
+    /// Registers a secret that must not appear in any log or event; checked at the end.
     pub fn remember_secret(&self, secret: &str) {
         self.secrets.lock().unwrap().push(secret.to_owned());
     }
 
-    /// Asks until `probe` has an answer, and panics where [`wait::poll`] gives up.
+    /// Waits until `probe` returns something; panics when [`wait::poll`] gives up.
     pub async fn wait_for<T>(&self, what: &str, within: Duration, probe: impl AsyncFnMut() -> Option<T>) -> T {
-        wait::poll(within, probe)
-            .await
-            .unwrap_or_else(|| panic!("waited {:?} in vain for {what}", within * wait::PATIENCE))
+        wait::poll(within, probe).await.unwrap_or_else(|| panic!("waited {:?} for {what}", within * wait::PATIENCE))
     }
 
     /// Waits until no job is open.
@@ -121,14 +119,14 @@ impl Installation {
         self.wait_for("every job to end", Duration::from_secs(30), no_open_job).await;
     }
 
-    /// Checks what must hold in the database of an installation at rest.
+    /// Checks the invariants of the database when no job is open.
     pub async fn check_rows(&self) {
         let unbalanced = self.rows("SELECT id, status, leased_by FROM jobs WHERE leased_by IS NOT NULL").await;
         assert_eq!(unbalanced, Vec::<Value>::new(), "leases without a running job");
-        // Written by holders of a claim only, so the numbers never fall.
+        // Only the holder of a claim writes events, so the numbers must not decrease.
         let fallen = "SELECT * FROM (SELECT job_id, attempt, lag(attempt) OVER (PARTITION BY job_id ORDER BY id) AS before \
             FROM job_events WHERE attempt > 0) e WHERE attempt < before";
-        assert_eq!(self.rows(fallen).await, Vec::<Value>::new(), "a former holder of a lease wrote to a story");
+        assert_eq!(self.rows(fallen).await, Vec::<Value>::new(), "a former holder of a lease wrote an event");
         let ends = "SELECT j.id, j.status, count(e.id) AS ends FROM jobs j LEFT JOIN job_events e ON e.job_id = j.id AND e.kind = 'finished' \
             AND e.id > (SELECT max(id) FROM job_events a WHERE a.job_id = j.id \
                 AND (a.kind = 'accepted' OR a.message LIKE 'Retried by an administrator%')) \
@@ -137,12 +135,12 @@ impl Installation {
         let stray = "SELECT job_id FROM job_events e WHERE kind <> 'finished' AND kind <> 'accepted' AND EXISTS \
             (SELECT 1 FROM job_events f WHERE f.job_id = e.job_id AND f.kind = 'finished' AND f.id < e.id) AND NOT EXISTS \
             (SELECT 1 FROM job_events f WHERE f.job_id = e.job_id AND f.message LIKE 'Retried by an administrator%')";
-        assert_eq!(self.rows(stray).await, Vec::<Value>::new(), "stories that go on after their end");
+        assert_eq!(self.rows(stray).await, Vec::<Value>::new(), "jobs with events after their end");
         let between = "SELECT id, status FROM instances WHERE status IN ('pending', 'provisioning', 'stopping', 'deleting', 'updating')";
-        assert_eq!(self.rows(between).await, Vec::<Value>::new(), "instances that hang between two states");
+        assert_eq!(self.rows(between).await, Vec::<Value>::new(), "instances stuck between two states");
     }
 
-    /// A session that works may hold a transaction open for a moment; one that was left stays.
+    /// Fails if a session keeps a transaction open. A working session may have one for a moment.
     pub async fn assert_no_open_transaction(&self) {
         let sessions = "SELECT pid, query FROM pg_stat_activity \
             WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
@@ -151,7 +149,7 @@ impl Installation {
         assert!(none.is_some(), "open transactions: {:?}", self.rows(sessions).await);
     }
 
-    /// Neither rows nor logs hold a secret of an instance, one that was remembered, or one that a test made up.
+    /// Fails if a row or a log contains a secret of an instance, a registered one, or one that a test made up.
     pub async fn check_nothing_tells_a_secret(&self, key_file: &Path, logs: Vec<(String, String)>) {
         let sealer = Sealer::from_file(key_file).unwrap();
         let mut secrets = self.secrets.lock().unwrap().clone();
@@ -169,7 +167,7 @@ impl Installation {
         for (place, text) in &texts {
             for secret in &secrets {
                 let line = text.lines().find(|line| line.contains(secret.as_str()));
-                assert_eq!(line, None, "{place} tells a secret");
+                assert_eq!(line, None, "{place} contains a secret");
             }
         }
     }

@@ -1,13 +1,13 @@
-//! What tests stand on. For the tests of the whole: the real programs as processes, on a Postgres database, Redis keys, Docker
-//! containers, ports and directories that belong to one test alone.
+//! Test support. Integration tests run the real programs as processes. Each test has its own database, Redis keys,
+//! containers, ports and directories.
 //!
-//! Nothing is mocked. The stand-in is the gateway in the container ([`fake`]), where a test is not about OpenClaw but
-//! about what ClawDeploy does around it; the tests in `real_openclaw` run the real one.
+//! Nothing is mocked, except that the gateway in the container is a fake one ([`fake`]) in tests of the code around it.
+//! The tests in `real_openclaw` run the real one.
 //!
-//! - [`TestEnv`] is one installation: an API process and any number of worker processes. What an API in the test's own process
-//!   needs as well is in [`Installation`]; those tests are in `api/tests`.
-//! - [`prepare`](prepare::prepare) makes what all tests share; nextest runs it before them.
-//! - [`oracle`] says what must hold at the end of every test.
+//! - [`TestEnv`] is an installation: an API process and any number of workers. [`Installation`] is the part of it that
+//!   tests with an API in their own process (`api/tests`) use too.
+//! - [`prepare`](prepare::prepare) creates what all tests share; nextest runs it first.
+//! - [`oracle`] checks the invariants at the end of every test.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 pub mod browser;

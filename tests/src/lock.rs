@@ -1,13 +1,14 @@
-//! Locked files: how tests of all runs on the machine keep out of each other's way.
+//! File locks that keep tests of all runs on the machine apart.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
     path::Path,
 };
 
-/// Locks one of `dir`'s names, whose file is made where it is missing; `None`: somebody has it.
+/// Locks a file of this name in `dir`, which is created if it is missing. `None`: another process or handle has the
+/// lock.
 ///
-/// The lock goes with the file's last handle, however the process ends.
+/// The lock is released with the last handle of the file, however the process ends.
 pub(crate) fn try_lock(dir: &Path, name: &str) -> Option<File> {
     let path = dir.join(name);
     std::fs::create_dir_all(dir).expect("a directory for locks");

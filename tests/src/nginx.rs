@@ -1,4 +1,4 @@
-//! A real nginx of a test's own, from the templates that are deployed, on loopback, with a certificate of its own making.
+//! A real nginx for a test, from the deployed templates, on loopback, with a self-signed certificate.
 
 use std::{
     path::{Path, PathBuf},
@@ -21,10 +21,10 @@ pub const SITE: &str = "panel.test";
 
 const PROGRAM: &str = "/usr/sbin/nginx";
 
-/// How curl ends when a connection of HTTP/2 ends without an answer (`libcurl-errors(3)`).
+/// Exit code of curl when an HTTP/2 connection ends without a response (`libcurl-errors(3)`).
 const CURLE_HTTP2: i32 = 16;
 
-/// nginx and its files. Everything ends when it is dropped.
+/// nginx and its files. Both are removed when this is dropped.
 #[derive(Debug)]
 pub struct Nginx {
     dir: TempDir,
@@ -33,11 +33,11 @@ pub struct Nginx {
     master: Option<Child>,
 }
 
-/// What nginx answered.
+/// A response of nginx.
 #[derive(Debug, Clone)]
 pub struct Page {
     pub status: u16,
-    /// Status line and headers, in small letters.
+    /// Status line and headers, in lower case.
     pub head: String,
     pub body: String,
 }
@@ -54,7 +54,7 @@ fn put(path: &Path, text: &[u8]) {
 }
 
 impl Nginx {
-    /// Chooses its ports and makes its certificate; [`Self::start`] starts it.
+    /// Chooses the ports and creates the certificate; [`Self::start`] starts nginx.
     pub async fn prepare() -> Self {
         let dir = tempfile::Builder::new().prefix("clawdeploy-nginx-test-").tempdir().expect("a directory");
         std::fs::create_dir(dir.path().join("map")).expect("a directory");
@@ -66,13 +66,13 @@ impl Nginx {
         let nginx = Self { dir, https: port::take(), probe: port::take(), master: None };
         let empty = succeed(Command::new(render()).arg("--empty-map")).await;
         put(&nginx.map(), &empty);
-        // What nginx is, and how it is made to reload, may be changed by a test while a worker runs.
+        // Scripts, so that a test can change how nginx is checked and reloaded while a worker runs.
         nginx.script("try", "");
         nginx.script("reload", "");
         nginx
     }
 
-    /// Puts something before nginx is tried (`try`) or told to reload (`reload`): lines of a shell, `$@` the arguments.
+    /// Prepends shell lines to the check (`try`) or the reload (`reload`) of nginx; `$@` are the arguments.
     pub fn script(&self, name: &str, lines: &str) {
         use std::os::unix::fs::PermissionsExt as _;
         let conf = self.conf();
@@ -102,7 +102,7 @@ impl Nginx {
         std::fs::read_to_string(self.map()).expect("the map")
     }
 
-    /// What an installation behind it is set to.
+    /// Settings of an installation behind this nginx.
     pub fn settings(&self) -> Vec<(&'static str, String)> {
         let path = |name: &str| self.dir.path().join(name).display().to_string();
         vec![
@@ -118,7 +118,7 @@ impl Nginx {
         ]
     }
 
-    /// Starts it in front of an installation.
+    /// Starts nginx in front of an installation.
     pub async fn start(&mut self, env: &TestEnv) {
         let path = |name: &str| self.dir.path().join(name);
         let mut command = Command::new(render());
@@ -132,7 +132,7 @@ impl Nginx {
         self.start_again().await;
     }
 
-    /// Starts it as it was.
+    /// Starts nginx with the configuration that it had.
     pub async fn start_again(&mut self) {
         let mut command = Command::new(PROGRAM);
         command.args(["-e", "stderr", "-p"]).arg(self.dir.path()).arg("-c").arg(self.conf());
@@ -143,7 +143,7 @@ impl Nginx {
             .unwrap_or_else(|| panic!("nginx is not up: {}", self.error_log()));
     }
 
-    /// Ends it, with everything that is connected.
+    /// Stops nginx and closes all connections.
     pub async fn stop(&mut self) {
         self.signal(Signal::TERM);
         if let Some(mut master) = self.master.take() {
@@ -163,36 +163,36 @@ impl Nginx {
         std::fs::read_to_string(self.dir.path().join("error.log")).unwrap_or_default()
     }
 
-    /// How often it has read its files again.
+    /// How often nginx has reloaded.
     pub fn reloads(&self) -> usize {
         self.error_log().matches(", reconfiguring").count()
     }
 
-    /// Its worker processes, old ones too.
+    /// Number of worker processes, including old ones.
     pub fn workers(&self) -> usize {
         let Some(master) = self.master.as_ref().and_then(Child::id) else { return 0 };
         let children = std::fs::read_to_string(format!("/proc/{master}/task/{master}/children"));
         children.unwrap_or_default().split_whitespace().count()
     }
 
-    /// Which map it has.
+    /// The generation of the map that nginx uses.
     pub async fn generation(&self) -> Option<i64> {
         let url = format!("http://127.0.0.1:{}/__clawdeploy/generation", self.probe);
         let client = crate::http().build().ok()?;
         client.get(url).send().await.ok()?.text().await.ok()?.trim().parse().ok()
     }
 
-    /// Where browsers open an instance.
+    /// Public URL of an instance.
     pub fn url(&self, id: &str) -> String {
         format!("https://{id}.{BASE_DOMAIN}:{}/", self.https)
     }
 
-    /// Where people open the panel.
+    /// Public URL of the panel.
     pub fn site(&self) -> String {
         format!("https://{SITE}:{}", self.https)
     }
 
-    /// A request to an instance, or to another name below the base domain, with more arguments for curl.
+    /// A request to an instance, or to another name below the base domain, with additional arguments for curl.
     pub async fn get(&self, id: &str, path: &str, more: &[&str]) -> Page {
         self.get_at(&format!("{id}.{BASE_DOMAIN}"), path, more).await
     }
@@ -203,7 +203,7 @@ impl Nginx {
         curl.args(["--resolve", &format!("{host}:{}:127.0.0.1", self.https)]).args(more);
         curl.arg(format!("https://{host}:{}{path}", self.https)).stdin(Stdio::null());
         let mut output = curl.output().await.expect("curl");
-        // nginx that reloads may close a connection that it has just taken; a browser opens another one, too.
+        // A reloading nginx may close a connection that it has just accepted. A browser retries too.
         if output.status.code() == Some(CURLE_HTTP2) {
             output = curl.output().await.expect("curl");
         }
@@ -214,7 +214,7 @@ impl Nginx {
         Page { status, head: head.to_lowercase(), body: body.to_owned() }
     }
 
-    /// As a browser opens it.
+    /// A request like a browser's for a page.
     pub async fn open(&self, id: &str) -> Page {
         self.get(id, "/", &["--header", "Accept: text/html,*/*;q=0.8"]).await
     }
@@ -224,7 +224,7 @@ impl Nginx {
         self.socket_at(&format!("{id}.{BASE_DOMAIN}"), "/ws", "").await
     }
 
-    /// Opens a WebSocket to a host, from a page of its own, with more headers.
+    /// Opens a WebSocket to a host, with that host as origin and additional headers.
     pub async fn socket_at(&self, host: &str, path: &str, more: &str) -> Socket {
         let mut client = Command::new("openssl");
         client.args(["s_client", "-quiet", "-ign_eof", "-servername", host, "-connect"]);
@@ -246,7 +246,7 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // A master that is killed leaves its workers behind; one that is asked to end takes them with it.
+        // SIGTERM to the master ends its workers too; SIGKILL would leave them running.
         self.signal(Signal::TERM);
     }
 }
@@ -265,7 +265,7 @@ impl Socket {
         self.input.flush().await.expect("a connection");
     }
 
-    /// Hears up to these bytes.
+    /// Reads up to and including these bytes.
     pub async fn hear(&mut self, end: &[u8]) -> String {
         let mut heard = Vec::new();
         while !heard.ends_with(end) {
@@ -275,7 +275,7 @@ impl Socket {
         String::from_utf8_lossy(&heard).into_owned()
     }
 
-    /// Whether what is said comes back. (The stand-in does not look into frames, so none is needed.)
+    /// Checks that data is echoed. The fake gateway does not parse frames, so none is sent.
     pub async fn assert_alive(&mut self, word: &str) {
         self.say(format!("{word}\n").as_bytes()).await;
         assert_eq!(self.hear(b"\n").await.trim(), word);

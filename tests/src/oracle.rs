@@ -1,4 +1,4 @@
-//! What must hold when an installation has come to rest, whatever happened to it before.
+//! Invariants of an installation when no job is open, whatever happened before.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -13,16 +13,16 @@ use crate::{
     story, wait,
 };
 
-/// What there is of an installation outside its database.
+/// The state of an installation outside of its database.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct World {
     pub containers: Vec<Container>,
-    /// Instances that have a network, once for each.
+    /// Instances of the networks, one entry for each network.
     pub networks: Vec<String>,
     /// Instances that have a directory.
     pub directories: Vec<String>,
     pub trash: Vec<String>,
-    /// Files that a write left half done.
+    /// Files that a write left incomplete.
     pub half_written: Vec<String>,
 }
 
@@ -38,7 +38,7 @@ fn names(dir: &std::path::Path) -> Vec<String> {
 }
 
 impl TestEnv {
-    /// Looks at everything outside the database.
+    /// Reads the state outside of the database.
     pub async fn world(&self) -> World {
         let (containers, networks) = (docker::containers(&self.name).await, docker::networks(&self.name).await);
         let mut world = World { containers, networks, trash: names(&self.data_dir.join(".trash")), ..World::default() };
@@ -50,7 +50,7 @@ impl TestEnv {
         world
     }
 
-    /// Nothing is left of an instance but what the database says of it.
+    /// Checks that nothing is left of an instance outside of its events and audit rows.
     pub async fn assert_nothing_left_of(&self, instance: &str) {
         let world = self.world().await;
         assert_eq!(world.containers_of(instance), Vec::<&Container>::new(), "containers of {instance}");
@@ -61,7 +61,7 @@ impl TestEnv {
         assert!(ports.is_empty(), "a port of {instance}: {ports:?}");
     }
 
-    /// Checks what must hold at the end, ends every program, and takes everything away.
+    /// Checks the invariants, stops all programs, and removes everything.
     pub async fn finish(mut self) {
         self.wait_for_rest().await;
         self.check_rows().await;
@@ -73,7 +73,7 @@ impl TestEnv {
     }
 
     async fn check_world(&self) {
-        // What a worker that is gone was removing is removed in the next pass of the sweep, and a snapshot may expire just now.
+        // The next pass of a sweep removes what a dead worker left in the trash, and a snapshot may expire just now.
         let removed = async || {
             let world = self.world().await;
             world.trash.is_empty().then_some(world)
@@ -84,11 +84,11 @@ impl TestEnv {
         };
         let rows = self.rows("SELECT id, status, container_id FROM instances").await;
         let rows: HashMap<&str, &Value> = rows.iter().map(|row| (row["id"].as_str().unwrap(), row)).collect();
-        // The step of a build that was cancelled is a container, and the engine is just taking it away.
+        // A cancelled build leaves a container of a build step that the engine is still removing.
         let of_build = |c: &&Container| c.instance.is_empty() && c.state == "removing";
         for container in world.containers.iter().filter(|c| !of_build(c)) {
             let row = rows.get(container.instance.as_str());
-            let row = row.unwrap_or_else(|| panic!("a container of nobody: {container:?}"));
+            let row = row.unwrap_or_else(|| panic!("a container without an instance: {container:?}"));
             assert_eq!(row["container_id"], container.id.as_str(), "{container:?} is not the one in {row}");
         }
         for (id, row) in &rows {
@@ -107,12 +107,12 @@ impl TestEnv {
         networks.dedup();
         assert_eq!(networks.len(), world.networks.len(), "two networks of one instance: {:?}", world.networks);
         for id in world.networks.iter().chain(&world.directories) {
-            assert!(rows.contains_key(id.as_str()), "a network or files of nobody: {id}");
+            assert!(rows.contains_key(id.as_str()), "a network or files without an instance: {id}");
         }
-        assert_eq!((world.trash, world.half_written), (Vec::new(), Vec::new()), "what a removal or a write left");
+        assert_eq!((world.trash, world.half_written), (Vec::new(), Vec::new()), "leftovers of a removal or a write");
     }
 
-    /// Programs end in order when they are asked to, and leave no session behind that holds a transaction open.
+    /// Checks that programs exit with 0 on SIGTERM, and that no session keeps a transaction open.
     async fn check_programs(&self) {
         self.assert_no_open_transaction().await;
         let mut alive = Vec::new();
@@ -155,7 +155,7 @@ impl Drop for TestEnv {
         }
         cleanup::block_on(async move {
             if panicking {
-                // By connections of its own: those of the test are served by its runtime, which waits for this.
+                // On a new connection, because the test's own connections need its runtime, which is blocked here.
                 let told = story::of_database(&database::open_url(&database_url)).await;
                 show(&format!("{told}\n{}", tails.join("\n")));
             }

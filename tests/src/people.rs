@@ -1,4 +1,4 @@
-//! Who asks.
+//! Clients of users with certain roles.
 
 use clawdeploy_shared::{
     db::{
@@ -13,12 +13,12 @@ use secrecy::ExposeSecret as _;
 use crate::{client::Client, installation::Installation};
 
 impl Installation {
-    /// Nobody in particular.
+    /// A client without credentials.
     pub fn anon(&self) -> Client {
         Client::new(&self.base, None)
     }
 
-    /// An ordinary person; the same one for the same name.
+    /// An ordinary user. The same name is the same user.
     pub async fn user(&self, name: &str) -> Client {
         self.person(name, Role::User).await
     }
@@ -28,14 +28,14 @@ impl Installation {
         self.person("admin", Role::Admin).await
     }
 
-    /// Id of a person, who is made if need be.
+    /// Id of a user, who is created if necessary.
     pub async fn user_id(&self, name: &str, role: Role) -> UserId {
         let email = format!("{name}@test.example");
         let mut conn = self.db.conn().await.unwrap();
         if let Some((user, _)) = user::find_by_email(&mut conn, &email).await.unwrap() {
             return user.id;
         }
-        // No password opens this; the tests of the login make their people through the program.
+        // No password matches this hash. Tests of the login create their users with the program.
         let new = NewUser { id: UserId::generate(), email: &email, name, password_hash: "!", role };
         user::insert(&mut conn, &new).await.unwrap().id
     }

@@ -1,4 +1,4 @@
-//! A `PgBouncer` of the test's own in front of the tests' Postgres.
+//! A `PgBouncer` for a test, in front of the shared Postgres.
 
 use std::{
     fs::File,
@@ -12,7 +12,7 @@ use tokio::process::{Child, Command};
 
 use crate::{database, wait};
 
-/// It runs as the user `postgres`, because it refuses to run as root.
+/// A running PgBouncer. It runs as the user `postgres`, because it refuses to run as root.
 #[derive(Debug)]
 pub struct PgBouncer {
     port: u16,

@@ -1,4 +1,4 @@
-//! Ports for servers of a test's own.
+//! Ports for servers of tests.
 
 use std::{
     fs::File,
@@ -8,17 +8,18 @@ use std::{
 
 use crate::lock;
 
-/// Below those that the kernel gives to outgoing connections (32768 on, `ip(7)`): while such a connection has a port, which may be as
-/// long as a minute after its end, no server can listen there. Above those of the slots.
+/// Above the ports of the slots, and below those for outgoing connections (from 32768, `ip(7)`): no server can listen
+/// on a port while an outgoing connection holds it, which may last a minute after its end.
 const PORTS: std::ops::Range<u16> = 23_000..25_000;
 
-/// What this process has taken: nobody else gets it as long as it runs, so that a server can be stopped and come back.
+/// Locks of the ports that this process has taken. It keeps them until it ends, so that a server can restart on its
+/// port.
 static TAKEN: Mutex<Vec<File>> = Mutex::new(Vec::new());
 
-/// A port on loopback that nothing listens on, for this process until it ends.
+/// A free port on loopback, for this process until it ends.
 pub fn take() -> u16 {
     let dir = std::env::temp_dir().join("clawdeploy-test-ports");
-    // Not the first that is free: tests that run beside each other would all try the same.
+    // Random, because tests that run in parallel would all try the same port first.
     let first = rand::random_range(PORTS);
     for port in (first..PORTS.end).chain(PORTS.start..first) {
         if let Some(file) = lock::try_lock(&dir, &port.to_string())

@@ -1,4 +1,4 @@
-//! A Postgres of the test's own, which it may kill, crash, start again and freeze.
+//! A Postgres server for a test that stops, crashes or freezes it.
 
 use std::{
     fs::File,
@@ -20,7 +20,7 @@ use crate::wait;
 
 const ROLE: &str = "clawdeploy";
 
-/// Recovery after a crash, on a busy machine.
+/// Time limit of a start, including recovery on a busy machine.
 const START_LIMIT: Duration = Duration::from_mins(1);
 
 #[derive(QueryableByName)]
@@ -29,7 +29,7 @@ struct Backend {
     pid: i32,
 }
 
-/// A cluster in a directory of its own, on a port of its own. It needs root, as it runs as the user `postgres`.
+/// A cluster in its own directory, on its own port. It runs as the user `postgres`, so it needs root.
 #[derive(Debug)]
 pub struct PostgresServer {
     port: u16,
@@ -40,12 +40,12 @@ pub struct PostgresServer {
 }
 
 impl PostgresServer {
-    /// Makes a cluster and starts it.
+    /// Creates a cluster and starts it.
     pub async fn start() -> Self {
         Self::make(false).await
     }
 
-    /// As [`Self::start`], for connections by TLS only, with a certificate for `localhost` of an authority of its own.
+    /// As [`Self::start`], but accepts only TLS, with a certificate for `localhost` of its own authority.
     pub async fn start_encrypted() -> Self {
         Self::make(true).await
     }
@@ -85,18 +85,18 @@ impl PostgresServer {
         format!("postgres://{ROLE}:{}@127.0.0.1:{}/{database}", self.password, self.port)
     }
 
-    /// Makes a database without any table.
+    /// Creates a database without tables.
     pub async fn create(&self, database: &str) {
         let mut conn = self.maintenance().await.expect("a connection");
         conn.batch_execute(&format!("CREATE DATABASE {database}")).await.expect("a database");
     }
 
-    /// What `pg_ctl stop -m immediate` does: every session is cut, nothing is written down, and its next start recovers.
+    /// Like `pg_ctl stop -m immediate`: all sessions end, nothing is flushed, and the next start recovers.
     pub async fn crash(&self) {
         self.end(Signal::QUIT).await;
     }
 
-    /// Kills it, as a host that loses its power does.
+    /// Kills it, like a power loss.
     pub async fn kill(&self) {
         self.end(Signal::KILL).await;
     }
@@ -114,7 +114,7 @@ impl PostgresServer {
 
     /// Starts it again, on the same port.
     pub async fn revive(&self) {
-        // The sessions of a server that was killed end a moment after it, and no other may start before.
+        // The sessions of a killed server end a moment after it. Until then no new server can start.
         let started = async || {
             let mut child = self.child.lock().await;
             if child.try_wait().expect("a status").is_some() {
@@ -123,15 +123,15 @@ impl PostgresServer {
             drop(child);
             self.maintenance().await
         };
-        wait::poll(START_LIMIT, started).await.expect("Postgres again");
+        wait::poll(START_LIMIT, started).await.expect("a restart of Postgres");
     }
 
-    /// Lets every session of `database` stand still for so long; new ones are served meanwhile.
+    /// Stops all current sessions of `database` for a time. New sessions are served meanwhile.
     pub async fn freeze(&self, database: &str, pause: Duration) {
         let mut conn = self.maintenance().await.expect("a connection");
         let sql = format!("SELECT pid FROM pg_stat_activity WHERE datname = '{database}'");
         let backends: Vec<Backend> = diesel::sql_query(sql).load(&mut conn).await.expect("the sessions");
-        assert!(!backends.is_empty(), "nobody is connected");
+        assert!(!backends.is_empty(), "no session is open");
         for backend in &backends {
             signal_to(backend.pid, Signal::STOP);
         }
@@ -154,7 +154,7 @@ impl PostgresServer {
 
 impl Drop for PostgresServer {
     fn drop(&mut self) {
-        // In order, so that it takes its processes and its shared memory with it; its directory goes after that.
+        // An orderly end, so that its processes and its shared memory are gone before its directory.
         let child = self.child.get_mut();
         let Some(pid) = child.id() else { return };
         signal_to(pid.cast_signed(), Signal::QUIT);
@@ -179,7 +179,7 @@ fn id(which: &str) -> u32 {
     String::from_utf8_lossy(&output.stdout).trim().parse().expect("the user postgres")
 }
 
-/// Where Debian keeps the programs of the newest server there is.
+/// Programs of the newest installed server, in Debian's layout.
 fn programs() -> PathBuf {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let versions = versions.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
@@ -187,7 +187,7 @@ fn programs() -> PathBuf {
     PathBuf::from(format!("/usr/lib/postgresql/{newest}/bin"))
 }
 
-/// A program of Postgres as its user, with this process's id and without its surroundings.
+/// A program of Postgres as the user `postgres`, with the process id of the child itself and a clean environment.
 fn as_postgres(program: &str) -> Blocking {
     let mut command = Blocking::new("setpriv");
     command.args(["--reuid=postgres", "--regid=postgres", "--init-groups"]).arg(programs().join(program));
@@ -195,7 +195,7 @@ fn as_postgres(program: &str) -> Blocking {
     command
 }
 
-/// An authority, a certificate of it for the server, and a rule that refuses whoever does not encrypt.
+/// Creates an authority and a server certificate, and requires TLS.
 fn certify(dir: &Path, uid: u32, gid: u32) {
     let data = dir.join("data");
     authority(dir);
@@ -215,7 +215,7 @@ fn put(path: &Path, text: &str) {
     File::create(path).and_then(|mut file| file.write_all(text.as_bytes())).expect("a file");
 }
 
-/// Makes `ca.key` and `ca.crt` of an authority in a directory.
+/// Creates `ca.key` and `ca.crt` of an authority in a directory.
 pub fn authority(dir: &Path) {
     openssl(
         dir,
@@ -232,7 +232,7 @@ fn spawn(port: u16, dir: &Path, encrypted: bool) -> Child {
     let mut postgres = as_postgres("postgres");
     postgres.arg("-D").arg(dir.join("data"));
     let port = format!("port={port}");
-    // It never has to outlive the machine, only itself.
+    // Without fsync: the data must survive a crash of the server, but not of the machine.
     for setting in ["listen_addresses=127.0.0.1", &port, "unix_socket_directories=", "max_connections=100", "fsync=off"]
     {
         postgres.args(["-c", setting]);

@@ -1,10 +1,10 @@
-//! What is made once, before the tests.
+//! What is prepared once, before the tests.
 
 use anyhow::Context as _;
 
 use crate::{database, fake, programs};
 
-/// Builds the programs, the stand-in's images and the template database. Quick where they are up to date.
+/// Builds the programs, the fake gateway's images and the template database. Fast if they are up to date.
 pub async fn prepare() -> anyhow::Result<()> {
     programs::build()?;
     fake::build_images().await?;

@@ -1,4 +1,4 @@
-//! A program of ours as a process of its own, which tests can end, stop and read the log of.
+//! A program of this repository as a process, with its log.
 
 use std::{
     fs::File,
@@ -17,7 +17,7 @@ use crate::{programs::Program, wait};
 /// A started program. It is killed when this is dropped.
 #[derive(Debug)]
 pub struct Process {
-    /// What it is called in messages: `worker-2`.
+    /// Name in messages, such as `worker-2`.
     pub name: String,
     pid: Pid,
     log: PathBuf,
@@ -26,7 +26,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `program` with nothing in its environment but what is given; its output goes to `dir/{name}.log`.
+    /// Starts `program` with only `env` in its environment. Its output goes to `dir/{name}.log`.
     pub fn start(name: &str, program: Program, arguments: &[&str], env: &[(String, String)], dir: &Path) -> Self {
         let log = dir.join(format!("{name}.log"));
         let path = program.path();
@@ -44,7 +44,7 @@ impl Process {
         self.pid.as_raw_nonzero().get()
     }
 
-    /// Sends a signal, if it still runs.
+    /// Sends a signal if the process still runs.
     pub fn signal(&self, signal: Signal) {
         if self.ended.lock().unwrap().is_none() {
             let _ = kill_process(self.pid, signal);
@@ -57,19 +57,19 @@ impl Process {
         self.ended_within(Duration::from_secs(10)).await;
     }
 
-    /// Asks it to end in order, and returns how it did.
+    /// Sends SIGTERM and waits for the exit.
     pub async fn terminate(&self) -> ExitStatus {
         self.signal(Signal::TERM);
         self.ended_within(Duration::from_secs(40)).await
     }
 
-    /// How it ended, if it has.
+    /// Exit status, if it has ended.
     pub async fn try_ended(&self) -> Option<ExitStatus> {
         let status = self.child.lock().await.try_wait().expect("the status of a child");
         self.note(status)
     }
 
-    /// Waits for its end.
+    /// Waits until it ends.
     pub async fn ended_within(&self, limit: Duration) -> ExitStatus {
         let mut child = self.child.lock().await;
         let limit = limit * wait::PATIENCE;
@@ -86,12 +86,12 @@ impl Process {
         *ended
     }
 
-    /// Everything it has printed.
+    /// Its whole output.
     pub fn log(&self) -> String {
         std::fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
 
-    /// The last lines it has printed.
+    /// The last lines of its output, with a heading.
     pub fn tail(&self, lines: usize) -> String {
         let log = self.log();
         let skipped = log.lines().count().saturating_sub(lines);

@@ -1,4 +1,4 @@
-//! The programs under test, as files.
+//! The programs under test.
 
 use std::{
     path::{Path, PathBuf},
@@ -13,15 +13,15 @@ use crate::settings;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Program {
     Api,
-    /// The worker with its kill points.
+    /// The worker with kill points.
     Worker,
-    /// The worker as it is released, without them.
+    /// The worker as released, without kill points.
     PlainWorker,
-    /// The stand-in gateway, linked statically.
+    /// The fake gateway, linked statically.
     FakeGateway,
-    /// The API of the release before; `scripts/test --compat` has built it.
+    /// The API of the previous release, built by `scripts/test --compat`.
     PreviousApi,
-    /// The worker of the release before, with its kill points.
+    /// The worker of the previous release, with kill points.
     PreviousWorker,
 }
 
@@ -35,31 +35,31 @@ impl Program {
         }
     }
 
-    /// Where [`build`] has put it, or `scripts/test --compat`.
+    /// Path to which [`build`] or `scripts/test --compat` copied it.
     pub fn path(self) -> PathBuf {
         let dir = if matches!(self, Self::PreviousApi | Self::PreviousWorker) { settings::previous() } else { dir() };
         dir.join(self.file_name())
     }
 }
 
-/// Directory of the build profile, `target/debug`.
+/// Directory of the build profile, such as `target/debug`.
 fn profile_dir() -> PathBuf {
     let exe = std::env::current_exe().expect("the path of this program");
     let dir = exe.parent().expect("a directory");
     if dir.ends_with("deps") { dir.parent().expect("a directory").to_owned() } else { dir.to_owned() }
 }
 
-/// Where the programs are kept. Beside cargo's own places: other builds put other variants there.
+/// Directory of the programs. Not cargo's own, because other builds replace the files there.
 pub fn dir() -> PathBuf {
     profile_dir().join("clawdeploy-tests")
 }
 
-/// The repository's root.
+/// Root of the repository.
 pub fn workspace_root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace")
 }
 
-/// Builds every program, as far as it is not there already.
+/// Builds all programs that are not up to date.
 pub fn build() -> anyhow::Result<()> {
     std::fs::create_dir_all(dir())?;
     cargo(&[])?;
@@ -70,8 +70,8 @@ pub fn build() -> anyhow::Result<()> {
     fake_gateway()
 }
 
-/// Builds the API and the worker. Always both: with one alone, features of their dependencies would differ, and each of those be
-/// compiled anew.
+/// Builds the API and the worker. Always both: for one alone, features of dependencies would differ, and cargo would
+/// compile those again.
 fn cargo(features: &[&str]) -> anyhow::Result<()> {
     let profile_dir = profile_dir();
     let profile = match profile_dir.file_name().and_then(|name| name.to_str()) {
@@ -93,7 +93,8 @@ fn cargo(features: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Keeps what cargo has just built. It replaces its files instead of writing into them, so a link stays what it is.
+/// Links what cargo has just built. Cargo replaces its files instead of writing to them, so the linked file does not
+/// change.
 fn keep(built: &str, program: Program) -> anyhow::Result<()> {
     let (from, to) = (profile_dir().join(built), program.path());
     if to.exists() {
@@ -102,8 +103,8 @@ fn keep(built: &str, program: Program) -> anyhow::Result<()> {
     std::fs::hard_link(&from, &to).with_context(|| format!("link {} to {}", from.display(), to.display()))
 }
 
-/// The stand-in runs in an image without a C library. It needs nothing but the standard library, so that the compiler
-/// alone will do: through cargo, static linking would build every dependency of this package once more.
+/// Builds the fake gateway with rustc alone. It needs only the standard library, but its image has no C library; with
+/// cargo, static linking would build all dependencies of this package a second time.
 fn fake_gateway() -> anyhow::Result<()> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bin/fake_gateway.rs");
     let program = Program::FakeGateway.path();
@@ -114,7 +115,7 @@ fn fake_gateway() -> anyhow::Result<()> {
     let rustc = settings::variable("RUSTC").unwrap_or_else(|| "rustc".to_owned());
     let status = Command::new(rustc)
         .args(["--edition", "2024", "-C", "opt-level=s", "-C", "strip=symbols", "-C", "target-feature=+crt-static"])
-        // The same bytes from every checkout, so that they do not take turns at making the images anew.
+        // Makes builds of all checkouts identical, so that they do not replace each other's images.
         .arg(format!("--remap-path-prefix={}=.", workspace_root().display()))
         .arg("-o")
         .arg(&program)

@@ -1,4 +1,4 @@
-//! A Redis of the test's own, which it may kill, empty, stop and fill.
+//! A Redis server for a test that kills, empties, pauses or fills it.
 
 use std::{path::Path, process::Stdio, time::Duration};
 
@@ -6,7 +6,7 @@ use tokio::process::{Child, Command};
 
 use crate::wait;
 
-/// A server without persistence on a port of its own. It is killed when this is dropped.
+/// A server without persistence on its own port. It is killed when this is dropped.
 #[derive(Debug)]
 pub struct RedisServer {
     port: u16,
@@ -15,7 +15,7 @@ pub struct RedisServer {
 }
 
 impl RedisServer {
-    /// Starts one that answers.
+    /// Starts one and waits until it answers.
     pub async fn start() -> Self {
         let port = crate::port::take();
         let dir = tempfile::tempdir().expect("a directory");
@@ -30,19 +30,19 @@ impl RedisServer {
         format!("redis://127.0.0.1:{}/0", self.port)
     }
 
-    /// Kills it, so that everything in it is lost.
+    /// Kills it. All its data is lost.
     pub async fn kill(&self) {
         let mut child = self.child.lock().await;
         child.kill().await.expect("the end of Redis");
     }
 
-    /// Starts it again, empty, where it was before.
+    /// Starts it again, empty, on the same port.
     pub async fn revive(&self) {
         *self.child.lock().await = spawn(self.port, self.dir.path());
         self.wait_until_up().await;
     }
 
-    /// Sends a command; what it answers is of no interest, and neither is whether it does.
+    /// Sends a command and ignores the response and errors.
     pub async fn say(&self, words: &[&str]) {
         let mut command = redis::cmd(words[0]);
         for word in &words[1..] {
@@ -55,7 +55,7 @@ impl RedisServer {
         let _ = tokio::time::timeout(Duration::from_millis(300), said).await;
     }
 
-    /// A connection, as long as the server is well.
+    /// A connection, if the server works.
     pub async fn connect(&self) -> redis::RedisResult<redis::aio::MultiplexedConnection> {
         redis::Client::open(self.url())?.get_multiplexed_async_connection().await
     }

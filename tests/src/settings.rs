@@ -1,4 +1,4 @@
-//! Where the real parts are. `scripts/test --services` starts them and prints these settings.
+//! Addresses of the services. `scripts/test --services` starts them and prints these settings.
 
 use std::path::PathBuf;
 
@@ -13,17 +13,17 @@ fn required(name: &str) -> String {
     variable(name).unwrap_or_else(|| panic!("{name} is not set; {advice}"))
 }
 
-/// A superuser's way to the maintenance database of a Postgres that holds nothing of value.
+/// URL of the maintenance database, as a superuser. The server must hold nothing of value.
 pub fn database_url() -> String {
     required("CLAWDEPLOY_TEST_DATABASE_URL")
 }
 
-/// A Redis that holds nothing of value.
+/// A Redis server that holds nothing of value.
 pub fn redis_url() -> String {
     required("CLAWDEPLOY_TEST_REDIS_URL")
 }
 
-/// The Docker engine, as `unix:///var/run/docker.sock`.
+/// The Docker engine, such as `unix:///var/run/docker.sock`.
 pub fn docker_host() -> String {
     variable("CLAWDEPLOY_TEST_DOCKER_HOST").unwrap_or_else(|| "unix:///var/run/docker.sock".into())
 }
@@ -33,12 +33,12 @@ pub fn docker_socket() -> String {
     docker_host().trim_start_matches("unix://").to_owned()
 }
 
-/// What the real image is built on, where a test builds it.
+/// Base image of tests that build the real image.
 pub fn base_image() -> String {
     variable("CLAWDEPLOY_TEST_BASE_IMAGE").unwrap_or_else(|| "clawdeploy/base:bookworm-node24".into())
 }
 
-/// Directory of the programs of the release before.
+/// Directory of the previous release's programs.
 pub fn previous() -> PathBuf {
     let name = "CLAWDEPLOY_TEST_PREVIOUS";
     variable(name).unwrap_or_else(|| panic!("{name} is not set; run scripts/test --compat")).into()

@@ -1,7 +1,7 @@
-//! Shares out what the machine has once: ports and addresses. Each test holds one slot of them while it runs.
+//! Slots: shares of the machine's ports and addresses. A test holds one while it runs.
 //!
-//! A slot is a locked file, so that tests of other runs on the machine keep out of each other's way too, and the slot of
-//! a test that was killed is free at once. Whoever takes a slot removes what its last holder left.
+//! A slot is a locked file, so tests of other runs on the machine are kept apart too, and the slot of a killed test is
+//! free at once. Who takes a slot removes what its last holder left behind.
 
 use std::{
     fs::File,
@@ -15,7 +15,7 @@ const PORTS: u16 = 50;
 const FIRST_PORT: u16 = 21000;
 const FIRST_API_PORT: u16 = 19000;
 
-/// A share of the machine.
+/// A share of the machine's ports and addresses.
 #[derive(Debug)]
 pub struct Slot {
     number: u16,
@@ -23,7 +23,7 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// Takes a free slot, waiting where all are taken.
+    /// Takes a free slot, and waits if there is none.
     pub fn take() -> Self {
         let dir = std::env::temp_dir().join("clawdeploy-test-slots");
         let began = Instant::now();
@@ -55,12 +55,12 @@ impl Slot {
         (first, first + PORTS - 1)
     }
 
-    /// Addresses for networks: 64 of them, more than there are ports.
+    /// Addresses for networks: enough for 64 of them, more than there are ports.
     pub fn network_pool(&self) -> String {
         format!("10.222.{}.0/23", self.number * 2)
     }
 
-    /// What the deployment labels of this slot begin with.
+    /// Prefix of the deployment labels of this slot.
     pub fn prefix(&self) -> String {
         format!("cdtest-{}-", self.number)
     }

@@ -1,10 +1,10 @@
-//! What is shown of an installation whose test failed.
+//! What is printed about an installation when its test fails.
 
 use std::fmt::Write as _;
 
 use clawdeploy_shared::db::{Db, Scope, instance, instance::InstanceFilter, job, job::JobFilter, job_event};
 
-/// Jobs with their events, and instances, as the database has them.
+/// Jobs with their events, and instances.
 pub async fn of_database(db: &Db) -> String {
     let told = async {
         let mut conn = db.conn().await?;

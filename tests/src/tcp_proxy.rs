@@ -1,4 +1,4 @@
-//! A port in front of Postgres or Redis on which the network fails.
+//! A TCP proxy in front of Postgres or Redis that simulates network failures.
 
 use std::{
     sync::{
@@ -18,17 +18,17 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
-/// What the network does.
+/// Behavior of the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Network {
     Pass,
-    /// What is sent arrives when this is over, and nobody is told.
+    /// Data is delayed until this is over. Neither side gets an error.
     BlackHole,
-    /// Every connection ends with a reset, and each new one at once.
+    /// All connections are reset, new ones at once.
     Reset,
-    /// Every packet takes this long.
+    /// All packets are delayed by this long.
     Latency(Duration),
-    /// Each connection is reset when this many more bytes have come back on it.
+    /// Each connection is reset after this many more bytes from the server.
     CutAfter(usize),
 }
 
@@ -38,7 +38,7 @@ enum Way {
     ToClient,
 }
 
-/// The answer that is to be lost: the n-th to a packet with these bytes in it, or that has them in it itself.
+/// The response to be lost: the one to the n-th packet that contains these bytes, or the one that contains them itself.
 #[derive(Debug)]
 struct Lose {
     way: Way,
@@ -54,7 +54,7 @@ struct Shared {
     connections: AtomicUsize,
 }
 
-/// The way to a server. Open at first.
+/// The proxy. It is open at first.
 #[derive(Debug)]
 pub struct TcpProxy {
     shared: Arc<Shared>,
@@ -77,12 +77,12 @@ impl TcpProxy {
         self.port.load(Ordering::Relaxed)
     }
 
-    /// Changes the network, for connections that are there as well.
+    /// Changes the network, for existing connections too.
     pub fn set(&self, network: Network) {
         self.shared.network.send_replace(network);
     }
 
-    /// Takes connections (again), always on the same port.
+    /// Accepts connections (again), always on the same port.
     pub async fn open(&self) {
         let listener = TcpListener::bind(("127.0.0.1", self.port())).await.expect("a port");
         self.port.store(listener.local_addr().expect("its number").port(), Ordering::Relaxed);
@@ -90,19 +90,19 @@ impl TcpProxy {
         *self.accepting.lock().unwrap() = Some(task);
     }
 
-    /// Ends every connection and refuses new ones, as a host does whose server is stopped.
+    /// Closes all connections and refuses new ones, like a host whose server is stopped.
     pub fn shut(&self) {
         if let Some(task) = self.accepting.lock().unwrap().take() {
             task.abort();
         }
     }
 
-    /// The `nth` packet with `needle` in it, from 1, arrives; the connection is reset before its answer is back.
+    /// The `nth` packet that contains `needle`, from 1, is delivered. The connection is reset before its response is.
     pub fn lose_answer_to(&self, needle: &str, nth: usize) {
         self.lose(Lose { way: Way::ToServer, needle: needle.to_owned(), left: nth });
     }
 
-    /// The next answer with `needle` in it does not arrive; the connection is reset.
+    /// The next response that contains `needle` is not delivered, and the connection is reset.
     pub fn lose_answer_with(&self, needle: &str) {
         self.lose(Lose { way: Way::ToClient, needle: needle.to_owned(), left: 1 });
     }
@@ -111,12 +111,12 @@ impl TcpProxy {
         *self.shared.lose.lock().unwrap() = Some(lose);
     }
 
-    /// Whether the answer that was to be lost has been.
+    /// Whether the packet or response to be lost has been seen.
     pub fn has_lost(&self) -> bool {
         self.shared.lose.lock().unwrap().is_none()
     }
 
-    /// Connections so far.
+    /// Number of connections so far.
     pub fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::Relaxed)
     }
@@ -129,7 +129,7 @@ impl Drop for TcpProxy {
 }
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
-    // Dropped with this task, and with it every connection.
+    // Dropped with this task, which closes all connections.
     let mut connections = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
         shared.connections.fetch_add(1, Ordering::Relaxed);
@@ -139,16 +139,16 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-/// What ended a direction.
+/// Why copying in one direction ended.
 enum Ended {
-    /// One side shut it; the other may go on.
+    /// One side closed its direction; the other may continue.
     Shut,
-    /// The network tore the connection down.
+    /// The network broke the connection.
     Torn,
 }
 
 async fn serve(client: TcpStream, shared: &Shared) -> std::io::Result<()> {
-    // A connection that is dropped with this set ends with a reset.
+    // Makes dropping the connection reset it.
     client.set_zero_linger()?;
     client.set_nodelay(true)?;
     let server = TcpStream::connect(&shared.target).await?;
@@ -161,7 +161,7 @@ async fn serve(client: TcpStream, shared: &Shared) -> std::io::Result<()> {
     tokio::select! {
         biased;
         () = lost.notified() => {
-            // Time for the server to do what the packet says. Nobody copies its answer meanwhile.
+            // Gives the server time to execute the packet. Its response is not copied meanwhile.
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         ended = &mut up => if matches!(ended, Ok(Ended::Shut)) { drop(down.await) },
@@ -170,7 +170,7 @@ async fn serve(client: TcpStream, shared: &Shared) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Whether this is the packet that is to be lost, or whose answer is; only one is.
+/// Whether this is the packet to be lost, or the one whose response is to be lost. True for one packet only.
 fn is_wanted(way: Way, bytes: &[u8], shared: &Shared) -> bool {
     let mut lose = shared.lose.lock().unwrap();
     let Some(wanted) = lose.as_mut().filter(|wanted| wanted.way == way) else { return false };

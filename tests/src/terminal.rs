@@ -1,4 +1,4 @@
-//! A terminal as a browser has it: a WebSocket that is attached, what was printed by now, and what was told.
+//! A client of terminals like the panel's: an attached WebSocket, the output so far, and the messages so far.
 
 use std::time::Duration;
 
@@ -16,43 +16,42 @@ use tokio_tungstenite::{
 use crate::Client;
 
 const PROTOCOL: &str = "clawdeploy-term.v1";
-/// Output that a browser acknowledges at once, in bytes.
+/// Bytes of output after which it acknowledges.
 const ACK: u64 = 64 << 10;
-/// How long a terminal may take for anything, on a busy machine.
+/// Time limit of all operations, on a busy machine.
 const SOON: Duration = Duration::from_mins(1);
 
 /// An attached WebSocket.
 #[derive(Debug)]
 pub struct Terminal {
     socket: WebSocketStream<TcpStream>,
-    /// Offset after the last byte that was seen.
+    /// Offset after the last byte that was received.
     pub offset: u64,
-    /// What was printed since it attached.
+    /// Output since the test last cleared it.
     pub output: Vec<u8>,
-    /// What was told.
+    /// Messages in JSON.
     pub told: Vec<Value>,
-    /// What it was closed with.
+    /// Close code.
     pub closed: Option<u16>,
-    /// What is seen is acknowledged.
+    /// Whether output is acknowledged.
     pub acks: bool,
     acked: u64,
 }
 
-/// How one attaches.
+/// Parameters of an attachment.
 #[derive(Debug, Clone)]
 pub struct Attach<'a> {
-    /// Where the API is.
+    /// Address of the API.
     pub base: &'a str,
-    /// Path and query.
     pub path: String,
     pub origin: Option<&'a str>,
     pub ticket: Option<&'a str>,
-    /// What a program is signed in with.
+    /// API token.
     pub token: Option<&'a str>,
 }
 
 impl Attach<'_> {
-    /// Opens the WebSocket; a status and a code if that is refused before it is one.
+    /// Opens the WebSocket. Fails with the status and code if the API refuses.
     pub async fn open(self) -> Result<Terminal, (u16, String)> {
         let address = self.base.trim_start_matches("http://");
         let mut request = format!("ws://{address}{}", self.path).into_client_request().expect("a request");
@@ -91,14 +90,14 @@ pub async fn open(client: &Client, instance: &str, form: &Value) -> (String, Str
     (text("terminalId"), text("ticket"))
 }
 
-/// Another ticket.
+/// Another ticket for a terminal.
 pub async fn ticket(client: &Client, terminal: &str) -> String {
     let answer = client.post_empty(&format!("/api/terminals/{terminal}/ticket")).await.expect(200).json;
     answer["ticket"].as_str().unwrap_or_default().to_owned()
 }
 
 impl Terminal {
-    /// Attaches with a ticket, as the panel's page does, and reads the greeting.
+    /// Attaches with a ticket like the panel, and reads the greeting.
     pub async fn attach(base: &str, id: &str, ticket: &str, from: Option<u64>) -> Self {
         let from = from.map_or(String::new(), |from| format!("?from={from}"));
         let path = format!("/api/terminals/{id}/ws{from}");
@@ -108,13 +107,13 @@ impl Terminal {
         terminal
     }
 
-    /// Opens one and attaches to it.
+    /// Opens a terminal and attaches to it.
     pub async fn new(client: &Client, base: &str, instance: &str) -> (Self, String) {
         let (id, ticket) = open(client, instance, &json!({ "cols": 100, "rows": 30 })).await;
         (Self::attach(base, &id, &ticket, None).await, id)
     }
 
-    /// Reads the greeting, which comes first.
+    /// Reads the greeting, which must come first.
     pub async fn greeted(&mut self) {
         while self.told.is_empty() && self.read().await {}
         let hello = self.told.first().cloned().unwrap_or_default();
@@ -123,22 +122,22 @@ impl Terminal {
         self.acked = self.offset;
     }
 
-    /// Types.
+    /// Sends input.
     pub async fn send(&mut self, text: impl AsRef<[u8]>) {
         self.socket.send(Message::Binary(text.as_ref().to_vec().into())).await.expect("an open terminal");
     }
 
-    /// Types, whatever becomes of it.
+    /// Sends input and ignores errors.
     pub async fn try_send(&mut self, text: Vec<u8>) {
         let _ = timeout(SOON, self.socket.send(Message::Binary(text.into()))).await;
     }
 
-    /// Says something in JSON.
+    /// Sends a message in JSON.
     pub async fn say(&mut self, message: &Value) {
         self.socket.send(Message::Text(message.to_string().into())).await.expect("an open terminal");
     }
 
-    /// Takes the next message; false at the end.
+    /// Reads the next message. False: the connection has ended.
     pub async fn read(&mut self) -> bool {
         match self.socket.next().await {
             Some(Ok(Message::Binary(bytes))) => {
@@ -164,7 +163,7 @@ impl Terminal {
         true
     }
 
-    /// Reads until `found` has what it looks for in the output.
+    /// Reads until `found` returns something for the output so far.
     #[track_caller]
     pub fn until<'a, T: 'a>(
         &'a mut self,
@@ -191,20 +190,20 @@ impl Terminal {
         }
     }
 
-    /// Reads until this was printed.
+    /// Reads until the output contains this text.
     #[track_caller]
     pub fn expect<'a>(&'a mut self, text: &'a str) -> impl Future<Output = ()> + 'a {
         self.until(text, move |output| output.contains(text).then_some(()))
     }
 
-    /// A shell without prompt and echo, so that all that is printed is meant.
+    /// Turns off prompt and echo, so that the output is only what commands print.
     pub async fn quiet(&mut self) {
         self.send(" PS1=; bind 'set enable-bracketed-paste off'; stty -echo; printf 'quiet%s\\n' ly\n").await;
         self.expect("quietly").await;
         self.output.clear();
     }
 
-    /// What a command prints, in a quiet shell.
+    /// Output of a command, after [`Self::quiet`].
     pub async fn run(&mut self, command: &str) -> String {
         self.output.clear();
         self.send(format!("{command}; printf 'END%s\\n' OF\n")).await;
@@ -213,14 +212,14 @@ impl Terminal {
         said.replace("\r\n", "\n")
     }
 
-    /// Reads to the end; what it was closed with.
+    /// Reads to the end and returns the close code.
     pub async fn ended(&mut self) -> Option<u16> {
         let all = async { while self.read().await {} };
         timeout(SOON, all).await.expect("the end in time");
         self.closed
     }
 
-    /// The first thing that was told of this type.
+    /// The first message of this type.
     pub fn told(&self, kind: &str) -> Option<&Value> {
         self.told.iter().find(|told| told["type"] == kind)
     }

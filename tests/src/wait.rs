@@ -1,16 +1,16 @@
-//! Waiting for something to become so, which is the only way in which tests wait.
+//! Waiting for a condition, which is the only way in which tests wait.
 
 use std::time::{Duration, Instant};
 
-/// First pause between two questions. Each further one is half as long again, up to [`LAST`]: what comes soon is seen soon,
-/// and a question about what takes a minute does not keep a core from the work that it asks about.
+/// First pause between two probes. Each further pause is 1.5 times as long, up to [`LAST`]: short waits end soon, and
+/// long waits do not take a core away from the work that they wait for.
 const FIRST: Duration = Duration::from_millis(30);
 const LAST: Duration = Duration::from_millis(400);
 
-/// How much longer a busy machine may take than the times in tests say. They are bounds, and reached by what fails only.
+/// Factor for busy machines. The limits in tests are for an idle machine, and only a failing test reaches them.
 pub(crate) const PATIENCE: u32 = 3;
 
-/// Asks until `probe` has an answer; `None` after `within` of an idle machine's time.
+/// Probes until there is a result. `None`: there was none within this time of an idle machine.
 pub async fn poll<T>(within: Duration, mut probe: impl AsyncFnMut() -> Option<T>) -> Option<T> {
     let (began, mut pause) = (Instant::now(), FIRST);
     loop {

@@ -1,4 +1,4 @@
-//! A second pair of eyes on the database: triggers that write down what the rows themselves forget.
+//! Triggers in the database that record the transitions of instances and jobs, for checks that need their history.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use diesel_async::SimpleAsyncConnection as _;
 
 use crate::{docker, env::TestEnv, wait};
 
-/// What instances go through, and who holds their jobs.
+/// Transitions of instances and of jobs.
 const EYES: &str = "
     CREATE TABLE test_moves (id bigint GENERATED ALWAYS AS IDENTITY, instance text, was text, becomes text, container text);
     CREATE FUNCTION test_note_move() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
@@ -24,12 +24,12 @@ const EYES: &str = "
     ";
 
 impl TestEnv {
-    /// Begins to write down every change of a status; [`Self::assert_invariants`] judges them.
+    /// Starts recording. [`Self::assert_invariants`] checks the records.
     pub async fn watch(&self) {
         self.db.conn().await.unwrap().batch_execute(EYES).await.unwrap();
     }
 
-    /// What must hold once everything has come to rest, beyond what [`Self::finish`] checks. Needs [`Self::watch`].
+    /// Checks the invariants beyond those of [`Self::finish`], when no job is open. Needs [`Self::watch`].
     pub async fn assert_invariants(&self) {
         self.check_jobs().await;
         self.check_moves().await;
@@ -38,14 +38,15 @@ impl TestEnv {
         self.check_actual().await;
     }
 
-    /// Nothing was done after its end but where an administrator put the job back, no job ended twice, and no two ran at once on one instance.
+    /// No job changed after its end (unless an administrator retried it), no claim ran twice, and no two jobs ran at
+    /// once on one instance.
     async fn check_jobs(&self) {
         let risen = "SELECT * FROM test_turns t WHERE was IN ('succeeded', 'failed', 'cancelled') AND NOT EXISTS \
             (SELECT 1 FROM audit a WHERE a.action = 'job.retry' AND a.target_id = t.job::text)";
-        assert!(self.rows(risen).await.is_empty(), "jobs that rose again: {:?}", self.rows(risen).await);
+        assert!(self.rows(risen).await.is_empty(), "jobs that changed after their end: {:?}", self.rows(risen).await);
         let twice =
             "SELECT job, attempt FROM test_turns WHERE becomes = 'running' GROUP BY job, attempt HAVING count(*) > 1";
-        assert!(self.rows(twice).await.is_empty(), "one claim twice: {:?}", self.rows(twice).await);
+        assert!(self.rows(twice).await.is_empty(), "claims that ran twice: {:?}", self.rows(twice).await);
         let turns =
             self.rows("SELECT job, instance, becomes FROM test_turns WHERE instance IS NOT NULL ORDER BY id").await;
         let mut busy: HashMap<String, String> = HashMap::new();
@@ -64,11 +65,11 @@ impl TestEnv {
     async fn check_moves(&self) {
         for moved in self.rows("SELECT * FROM test_moves WHERE was <> becomes").await {
             let status = |field: &str| moved[field].as_str().unwrap().parse::<InstanceStatus>().unwrap();
-            assert!(status("was").may_become(status("becomes")), "an illegal move: {moved}");
+            assert!(status("was").may_become(status("becomes")), "an illegal transition: {moved}");
         }
     }
 
-    /// Each port belongs to an instance that is there, and the container has the port of its instance.
+    /// Each port is in the range, and a running container has the port of its instance.
     async fn check_ports(&self) {
         let range = self.slot.ports();
         let ports = self.rows("SELECT port, instance_id FROM ports WHERE instance_id IS NOT NULL").await;
@@ -85,7 +86,7 @@ impl TestEnv {
         }
     }
 
-    /// What a person asked for is in the audit log, once for each job.
+    /// What a user requested is in the audit log.
     async fn check_audit(&self) {
         let silent = "SELECT j.id, j.kind FROM jobs j WHERE requested_by IS NOT NULL AND instance_id IS NOT NULL AND \
             NOT EXISTS (SELECT 1 FROM audit a WHERE a.target_id = j.instance_id OR a.target_id = j.id::text \
@@ -93,9 +94,9 @@ impl TestEnv {
         assert!(self.rows(silent).await.is_empty(), "jobs without an audit entry: {:?}", self.rows(silent).await);
     }
 
-    /// No gateway was started more often than its jobs say: by the step, by the undo of a stop, and by the engine's policy.
-    /// (The policy's count begins anew with every start by hand, so that only where it is zero there were no others.)
-    /// For tests that start none themselves.
+    /// No gateway started more often than its jobs explain: by the step, by the undo of a stop, and by the engine's
+    /// restart policy. The policy's count is reset by each manual start, so only containers with a count of zero are
+    /// checked. For tests that start no containers themselves.
     pub async fn assert_starts(&self) {
         for container in docker::containers(&self.name).await {
             let id = &container.instance;
@@ -113,13 +114,14 @@ impl TestEnv {
         }
     }
 
-    /// What the rows say is so: gateways of what runs answer, nothing else runs, and what is wanted is so or explained.
+    /// The rows are true: running instances answer, nothing else runs, and the desired state is reached or an error
+    /// explains why not.
     async fn check_actual(&self) {
         // The reconciler may be a pass behind.
         let patience = std::time::Duration::from_secs(20);
         let difference = async || self.difference().await;
         let agreed = wait::poll(patience, async || difference().await.is_none().then_some(())).await;
-        assert!(agreed.is_some(), "what is shown is not so: {:?}", difference().await);
+        assert!(agreed.is_some(), "a row is not true: {:?}", difference().await);
     }
 
     async fn difference(&self) -> Option<String> {

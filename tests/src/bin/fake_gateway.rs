@@ -1,8 +1,8 @@
-//! A stand-in for the OpenClaw gateway, for tests of what happens around it: a process that listens where OpenClaw would
-//! and answers its probes, or fails in the way that `FAKE_MODE` names.
+//! The fake OpenClaw gateway, for tests of the code around it. It listens on OpenClaw's port and answers its probes, or
+//! fails in the way that `FAKE_MODE` names.
 //!
-//! It runs alone in an image without anything else, so it is linked statically and uses the standard library only.
-//! SIGTERM ends it with the signal's default action, as it does OpenClaw while that boots.
+//! It runs in an image that contains nothing else, so it is linked statically and uses only the standard library.
+//! SIGTERM ends it by the signal's default action, as it ends OpenClaw while OpenClaw boots.
 
 use std::{
     fs::OpenOptions,
@@ -13,35 +13,35 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-/// Every start adds a line here, in the config directory.
+/// Each start appends a line to this file in the config directory.
 const STARTS: &str = "/home/node/.openclaw/starts.log";
 const CONFIG: &str = "/home/node/.openclaw/openclaw.json";
 const ENVIRONMENT: &str = "/home/node/.openclaw/.env";
-/// A test may put this beside the configuration: `exit` ends each start with 1, `hog` takes memory until it is killed, `flood`
-/// fills its log, `never` is never ready.
+/// A test may create this file beside the configuration: with `exit` each start exits with 1, with `hog` it allocates
+/// memory until it is killed, with `flood` it fills its log, with `never` it never becomes ready.
 const FATE: &str = "/home/node/.openclaw/fate";
-/// A test may put this there for OpenClaw's command line: `hang` never ends, `fail` ends with 1, `mumble`
-/// ends well and says nothing that could be understood, `alone` knows no device.
+/// A test may create this file to change OpenClaw's command line: with `hang` it never ends, with `fail` it exits with
+/// 1, with `mumble` it exits with 0 but prints nothing that can be parsed, with `alone` it lists no devices.
 const MOOD: &str = "/home/node/.openclaw/mood";
-/// What `openclaw devices list` and `openclaw dashboard` of the real one have printed.
+/// Recorded output of the real `openclaw devices list` and `openclaw dashboard`.
 const DEVICES: &str = include_str!("../../../worker/src/rpc/fixtures/devices.json");
 const DASHBOARD: &str = include_str!("../../../worker/src/rpc/fixtures/dashboard.json");
-/// The device that waits in that list, and the one that was let in.
+/// The pending request in that list, and the paired device.
 const WAITING: &str = "ab4fd755-e76d-49de-96cb-98c46ac66196";
 const PAIRED: &str = "abb4a6afbe686908ec9263d81ff0753b05231284ea0b892a553584683f8ecda3";
 const PORT: u16 = 18789;
 
 fn main() -> ExitCode {
-    // As the shell of a base image on which one of ours is built.
+    // Called as the shell of a base image, during an image build.
     if std::env::args().next().is_some_and(|name| name.ends_with("bash")) {
         return shell();
     }
-    // As OpenClaw's command, where an image has a shell to start it from.
+    // Called as OpenClaw's command, in an image that has a shell.
     if std::env::args().next().is_some_and(|name| name.ends_with("openclaw")) {
         let words: Vec<String> = std::env::args().skip(1).collect();
         return command_line("3600", &words);
     }
-    // As a command beside the gateway, as a person's in a terminal would be.
+    // Called as a command beside the gateway, as from a terminal.
     match std::env::args().nth(1).as_deref() {
         Some("hog") => return hog(),
         Some("bomb") => bomb(),
@@ -63,7 +63,7 @@ fn main() -> ExitCode {
     match fate {
         "exit" => return last_words(1),
         "hog" => {
-            // A real one takes longer: it would not be dead before the engine has begun to watch what the kernel kills of it.
+            // A real gateway takes longer. Without the pause it would be dead before the engine watches for OOM kills.
             pause(300);
             return hog();
         }
@@ -90,7 +90,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Does nothing of what it is told, and takes its time for it.
+/// Ignores its arguments and takes some time.
 #[expect(clippy::disallowed_methods, reason = "this program is not part of the product")]
 fn shell() -> ExitCode {
     let _ = writeln!(io::stdout(), "fake shell: at work");
@@ -98,7 +98,7 @@ fn shell() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// OpenClaw's command line, with what guards it: an end after `seconds`.
+/// OpenClaw's command line, which ends after `seconds` at the latest.
 #[expect(clippy::disallowed_methods, reason = "this program is not part of the product")]
 fn command_line(seconds: &str, arguments: &[String]) -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -137,7 +137,7 @@ fn command_line(seconds: &str, arguments: &[String]) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Takes memory for good, and touches it, until there is no more.
+/// Allocates and touches memory until there is none left.
 fn hog() -> ExitCode {
     let mut taken = Vec::new();
     loop {
@@ -148,7 +148,7 @@ fn hog() -> ExitCode {
     }
 }
 
-/// What the script of the firewall's probe does, which there is no node here for (worker/src/reconcile/firewall.js).
+/// The equivalent of the firewall's probe (worker/src/reconcile/firewall.js), as this image has no node.
 fn probe(targets: &[String]) -> ExitCode {
     let attempt = |target: &str, millis| {
         let Ok(target) = target.parse() else { return "refused" };
@@ -173,7 +173,7 @@ fn probe(targets: &[String]) -> ExitCode {
     ExitCode::from(64 + reached)
 }
 
-/// Starts itself over and over, as each that it has started does.
+/// Fork bomb: starts itself without end.
 fn bomb() -> ! {
     loop {
         if std::process::Command::new("/usr/local/bin/node").arg("bomb").spawn().is_err() {
@@ -182,7 +182,7 @@ fn bomb() -> ! {
     }
 }
 
-/// Never stops talking.
+/// Prints without end.
 fn flood() {
     let line = "fake gateway: nothing to say, at length ".repeat(25);
     loop {
@@ -205,7 +205,7 @@ fn note_start() -> io::Result<()> {
     writeln!(OpenOptions::new().create(true).append(true).open(STARTS)?, "{at}")
 }
 
-/// Leaves the state in a form that an older version cannot read.
+/// Changes the state so that an older version cannot read it.
 #[expect(clippy::disallowed_methods, reason = "this program is not part of the product")]
 fn migrate() {
     let state = "/home/node/.openclaw/state";
@@ -215,7 +215,7 @@ fn migrate() {
     let _ = std::fs::write(CONFIG, "{ \"migrated\": true }");
 }
 
-/// Ends with a reason, and with what must never be passed on: the tokens and keys in its files.
+/// Prints a reason, and what must never be passed on (the tokens and keys in its files), and exits.
 fn last_words(code: u8) -> ExitCode {
     let config = std::fs::read_to_string(CONFIG).unwrap_or_default();
     let environment = std::fs::read_to_string(ENVIRONMENT).unwrap_or_default();
@@ -227,7 +227,7 @@ fn last_words(code: u8) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// `ready_at`: when it starts to say that it is ready; `None`: never.
+/// `ready_at`: when it becomes ready; `None`: never.
 fn serve(ready_at: Option<Instant>) -> io::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT))?;
     writeln!(io::stdout(), "fake gateway: listening on {PORT}")?;
@@ -238,7 +238,7 @@ fn serve(ready_at: Option<Instant>) -> io::Result<()> {
     Ok(())
 }
 
-/// Says back whatever it is told, until nobody speaks any more. (It is never asked to prove that it knows how a `WebSocket` begins.)
+/// Echoes until the connection ends. It does no WebSocket handshake beyond the status line.
 fn echo(mut connection: TcpStream) {
     let _ = connection.set_read_timeout(None);
     let _ = write!(connection, "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n");
@@ -271,12 +271,12 @@ fn answer(mut connection: TcpStream, ready_at: Option<Instant>) {
         "/startupz" | "/readyz" | "/healthz" => ("200 OK", "{\"ok\":true}"),
         "/" => ("200 OK", "<!doctype html><title>Fake Control</title>"),
         "/crash" => ("200 OK", "crashing"),
-        // What arrived here.
+        // The head of this request, as it arrived.
         "/head" => ("200 OK", &*head),
         _ => ("404 Not Found", "nothing here"),
     };
     let length = body.len();
-    // A cookie for all the neighbours, which a proxy should not let pass.
+    // A cookie for the whole base domain, which a proxy must not pass on.
     let cookie = if path == "/head" { "set-cookie: a=b; Domain=.claw.test; Path=/\r\n" } else { "" };
     let _ =
         write!(connection, "HTTP/1.1 {status}\r\ncontent-length: {length}\r\n{cookie}connection: close\r\n\r\n{body}");

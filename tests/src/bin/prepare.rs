@@ -1,4 +1,4 @@
-//! Makes what the tests share; nextest runs it before them.
+//! Prepares what the tests share. nextest runs it before them.
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
