@@ -1,4 +1,4 @@
-//! Boots in turn, on the tables alone: who may boot a gateway now, and who comes next.
+//! Boot slots, on the tables alone: which job may boot its gateway, and in which order.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use diesel_async::SimpleAsyncConnection as _;
 
 use crate::leases::{LONG, SHORT, Tables};
 
-/// Of a person; of nobody.
+/// Requests of a user's job and of a system's job.
 const PERSON: Ask = Ask { slots: 1, by_system: false, at_once: false };
 const SYSTEM: Ask = Ask { by_system: true, ..PERSON };
 
-/// Asks; fails where the lease is lost.
+/// Asks for a slot; panics if the lease is lost.
 async fn ask(tables: &Tables, lease: &Lease, ask: Ask) -> Admission {
     boot::ask(&mut tables.db.conn().await.unwrap(), lease, ask).await.unwrap()
 }
@@ -34,7 +34,7 @@ async fn execute(tables: &Tables, sql: &str) {
     tables.db.conn().await.unwrap().batch_execute(sql).await.unwrap();
 }
 
-/// Jobs on an instance each, claimed by this worker.
+/// Jobs on one instance each, claimed by this worker.
 async fn claimed<const N: usize>(tables: &Tables, worker: &str, lease: Duration) -> [Lease; N] {
     let mut leases = Vec::new();
     for _ in 0..N {
@@ -55,14 +55,14 @@ async fn in_the_order_in_which_they_asked() {
     assert_eq!(ask(&tables, &first, PERSON).await, Admission::Admitted);
     assert_eq!(ask(&tables, &second, PERSON).await, waits(1, 0));
     assert_eq!(ask(&tables, &third, PERSON).await, waits(1, 1));
-    assert_eq!(ask(&tables, &first, PERSON).await, Admission::Admitted, "it has its place");
+    assert_eq!(ask(&tables, &first, PERSON).await, Admission::Admitted, "it keeps its slot");
     leave(&tables, &first).await;
-    assert_eq!(ask(&tables, &third, PERSON).await, waits(0, 1), "however often it asks");
+    assert_eq!(ask(&tables, &third, PERSON).await, waits(0, 1), "asking more often changes nothing");
     assert_eq!(ask(&tables, &second, PERSON).await, Admission::Admitted);
     assert_eq!(
         ask(&tables, &third, Ask { slots: 2, ..PERSON }).await,
         Admission::Admitted,
-        "as many as there are slots"
+        "as many boot as there are slots"
     );
     assert_eq!(booting(&tables).await, 2);
 }
@@ -74,7 +74,7 @@ async fn people_come_first() {
     assert_eq!(ask(&tables, &boots, SYSTEM).await, Admission::Admitted);
     assert_eq!(ask(&tables, &system, SYSTEM).await, waits(1, 0));
     assert_eq!(ask(&tables, &person, PERSON).await, waits(1, 0));
-    assert_eq!(ask(&tables, &late, PERSON).await, waits(1, 1), "people among themselves as they came");
+    assert_eq!(ask(&tables, &late, PERSON).await, waits(1, 1), "users' jobs in the order in which they asked");
     leave(&tables, &boots).await;
     assert_eq!(ask(&tables, &system, SYSTEM).await, waits(0, 2));
     assert_eq!(ask(&tables, &person, PERSON).await, Admission::Admitted);
@@ -84,7 +84,7 @@ async fn people_come_first() {
     assert_eq!(ask(&tables, &system, SYSTEM).await, Admission::Admitted);
 }
 
-/// What a lost worker held is free as soon as its job is taken back, a place as well as a turn.
+/// A slot or place in the line is free as soon as the job is taken back from a lost worker.
 #[tokio::test]
 async fn a_worker_that_dies_holds_no_place() {
     let tables = Tables::new().await;
@@ -97,15 +97,15 @@ async fn a_worker_that_dies_holds_no_place() {
     assert_eq!(tables.reap().await, 2);
     assert_eq!(booting(&tables).await, 0);
     let [next] = claimed(&tables, "b", LONG).await;
-    // A claim takes the oldest: what was taken back goes on under another attempt, and asks anew.
+    // A claim takes the oldest job, which continues with another attempt and has to ask again.
     assert_eq!((next.job, next.attempt), (dead.job, 2));
     let again = tables.claim("b", LONG).await.unwrap();
     assert_eq!(ask(&tables, &again, PERSON).await, Admission::Admitted);
-    assert_eq!(ask(&tables, &next, PERSON).await, waits(1, 0), "its place of before is not its own any more");
+    assert_eq!(ask(&tables, &next, PERSON).await, waits(1, 0), "the slot of the former attempt is gone");
     assert_ne!(again.job, next.job);
 }
 
-/// The same where the job has ended, and nobody has said so.
+/// Even if the job ended without freeing its slot.
 #[tokio::test]
 async fn a_job_that_has_ended_holds_no_place() {
     let tables = Tables::new().await;
@@ -117,7 +117,7 @@ async fn a_job_that_has_ended_holds_no_place() {
     assert_eq!(ask(&tables, &next, PERSON).await, Admission::Admitted);
 }
 
-/// What runs already and what an undo brings back: others wait for it, and not the other way round.
+/// An undo does not wait, but its boot counts for others.
 #[tokio::test]
 async fn what_does_not_wait_counts() {
     let tables = Tables::new().await;
@@ -129,7 +129,7 @@ async fn what_does_not_wait_counts() {
     assert_eq!(ask(&tables, &waiting, PERSON).await, waits(1, 0));
 }
 
-/// As everything does after a reboot of the host.
+/// A gateway that boots without a job takes a slot, as all do after a reboot of the host.
 #[tokio::test]
 async fn what_boots_by_itself_takes_a_place() {
     let tables = Tables::new().await;
@@ -138,13 +138,13 @@ async fn what_boots_by_itself_takes_a_place() {
     tables.job(&by_job, JobKind::Start).await;
     execute(&tables, &format!("UPDATE instances SET status = 'starting' WHERE id IN ('{by_itself}', '{by_job}')"))
         .await;
-    assert_eq!(booting(&tables).await, 1, "one with a job counts by its job");
+    assert_eq!(booting(&tables).await, 1, "a gateway with a job counts by its job");
     assert_eq!(ask(&tables, &start, PERSON).await, waits(1, 0));
     execute(&tables, &format!("UPDATE instances SET status = 'running' WHERE id = '{by_itself}'")).await;
     assert_eq!(ask(&tables, &start, PERSON).await, Admission::Admitted);
 }
 
-/// A gateway that never answers keeps nobody waiting, and still takes CPU from others.
+/// A gateway that does not become ready frees its slot after a minute, but still counts as booting.
 #[tokio::test]
 async fn a_place_is_not_for_ever() {
     let tables = Tables::new().await;
@@ -158,7 +158,7 @@ async fn a_place_is_not_for_ever() {
     assert_eq!(booting(&tables).await, 2);
 }
 
-/// Two that ask in the same moment do not both take the last place.
+/// Two simultaneous requests cannot both get the last slot.
 #[tokio::test]
 async fn the_last_place_is_given_once() {
     let tables = Tables::new().await;

@@ -1,4 +1,4 @@
-//! Images: from a repository, over its protocol, from a release; what is refused; what is kept.
+//! Image builds: sources, refusals, and which images are kept.
 
 mod hostile;
 mod repository;

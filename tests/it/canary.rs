@@ -1,8 +1,8 @@
-//! One life of an instance with a secret of every kind, and then a search for each of them wherever something is kept or
-//! told: none is found in clear.
+//! Secrets of all kinds go through the life of an instance. Then all places that store or print anything are searched
+//! for them. None may be found in clear or in a simple encoding.
 //!
-//! Legitimate places are left out: the instance's own files (0600, its user's), the key file, and the answers that show
-//! an owner a token on purpose.
+//! Legitimate places are not searched: the instance's own files (0600, owned by its user), the key file, and responses
+//! that show a token to its owner.
 
 mod places;
 mod real;
@@ -17,28 +17,28 @@ use tokio::{io::AsyncWriteExt as _, process::Command};
 use self::places::{Arguments, database_dump, redis_dump};
 use crate::support::{deleted, done, wait_job};
 
-/// What OpenClaw's command line prints beside the link that is asked for, and the link's own token.
+/// Secrets in the recorded output of OpenClaw's command line.
 const OF_THE_COMMAND_LINE: [&str; 2] =
     ["aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "GkqBXhwwdmTsG9AwLiAlXUuXsXzOQLXu7U7HQzdzJ3w"];
 
-/// Every secret, by what it is.
+/// All secrets with their descriptions.
 #[derive(Default)]
 struct Secrets(Vec<(String, String)>);
 
 impl Secrets {
     fn add(&mut self, what: &str, secret: &str) {
-        assert!(secret.len() >= 12, "{what} is found in everything");
+        assert!(secret.len() >= 12, "{what} is too short to search for");
         self.0.push((what.to_owned(), secret.to_owned()));
     }
 
-    /// A new one that nobody has seen before.
+    /// Generates a new secret.
     fn make(&mut self, what: &str, before: &str) -> String {
         let secret = format!("{before}{}", hex::encode(rand::random::<[u8; 16]>()));
         self.add(what, &secret);
         secret
     }
 
-    /// What of them is in a text, in clear or in a form that anybody can read.
+    /// Descriptions of the secrets in a text, in clear or in a common encoding.
     fn found_in(&self, text: &str) -> Vec<&str> {
         let forms = |secret: &str| {
             let percent = secret.bytes().fold(String::new(), |text, b| text + &format!("%{b:02X}"));
@@ -56,11 +56,11 @@ impl Secrets {
         assert!(!text.is_empty(), "nothing to search in {place}");
         let found = self.found_in(text);
         let line = text.lines().find(|line| !self.found_in(line).is_empty()).unwrap_or_default();
-        assert!(found.is_empty(), "{place} tells {found:?}: {}", &line[..line.len().min(2000)]);
+        assert!(found.is_empty(), "{place} contains {found:?}: {}", &line[..line.len().min(2000)]);
     }
 }
 
-/// An account with a password, made as an operator makes one.
+/// Creates an account with a password, by the command of the API.
 async fn account(env: &TestEnv, email: &str, password: &str) {
     let mut command = Command::new(Program::Api.path());
     command.args(["user", "create", "--email", email, "--name", "Eve", "--password-stdin"]);
@@ -70,7 +70,7 @@ async fn account(env: &TestEnv, email: &str, password: &str) {
     assert!(child.wait().await.unwrap().success());
 }
 
-/// An installation with metrics, and what its programs' settings hold.
+/// An installation with metrics. Its settings' secrets are registered.
 async fn installation(secrets: &mut Secrets) -> (TestEnv, Process, Client, Vec<String>) {
     let env = TestEnv::builder().workers(0).build().await;
     for (name, value) in env.settings() {
@@ -97,7 +97,7 @@ async fn reachable(base: &str) -> Option<()> {
     client.get(format!("{base}/healthz")).send().await.ok().map(drop)
 }
 
-/// Answers to requests that are refused although, or because, there is a secret in them.
+/// Responses to invalid requests that contain secrets.
 async fn refusals(ann: &Client, id: &str, secrets: &mut Secrets) -> Vec<Answer> {
     let path = format!("/api/instances/{id}");
     let bad = secrets.make("a refused bot token", "not a token ");
@@ -125,7 +125,7 @@ async fn refusals(ann: &Client, id: &str, secrets: &mut Secrets) -> Vec<Answer> 
     ]
 }
 
-/// What an instance is made with.
+/// Body for creating an instance.
 fn form(secrets: &mut Secrets) -> Value {
     json!({
         "name": "first", "channel": "telegram", "botToken": secrets.make("a bot token", "123456789:"),
@@ -133,7 +133,7 @@ fn form(secrets: &mut Secrets) -> Value {
     })
 }
 
-/// What is changed of it, two variables included.
+/// Body that changes secrets, including two variables.
 fn changes(secrets: &mut Secrets) -> Value {
     json!({
         "channel": "discord", "botToken": secrets.make("another bot token", "discord."),
@@ -142,13 +142,13 @@ fn changes(secrets: &mut Secrets) -> Value {
     })
 }
 
-/// Puts a fate before the stand-in's next start.
+/// Sets the behavior of the fake gateway at its next start.
 fn fate(env: &TestEnv, id: &str, fate: &str) {
     let file = env.data_dir.join(id).join("config/fate");
     std::io::Write::write_all(&mut std::fs::File::create(file).unwrap(), fate.as_bytes()).unwrap();
 }
 
-/// Signs in with a password and makes a token for a program.
+/// Signs in with a password and creates an API token.
 async fn people(env: &TestEnv, ann: &Client, secrets: &mut Secrets) {
     let password = secrets.make("a password", "horse-");
     account(env, "eve@test.example", &password).await;
@@ -183,7 +183,7 @@ async fn no_secret_is_told_in_the_life_of_an_instance() {
     ann.post_empty(&format!("/api/instances/{id}/dashboard-link")).await.expect(200);
     let mut containers = docker::docker(&["inspect", &format!("claw-{id}")]).await;
 
-    // With new secrets: the row keeps what waits, the job's snapshot what there was.
+    // Changed secrets: the row keeps pending ones, and the snapshot keeps the former ones.
     let path = format!("/api/instances/{id}");
     ann.patch(&path, &changes(&mut secrets)).await.expect(200);
     let waiting = database_dump(&env).await;
@@ -193,7 +193,7 @@ async fn no_secret_is_told_in_the_life_of_an_instance() {
     let pid: u32 = docker::inspect(&format!("claw-{id}"), "{{.State.Pid}}").await.parse().unwrap();
     let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap();
 
-    // A gateway that prints its files as it ends: its last words are shown, in the job and in the row.
+    // This gateway prints its files when it exits. The job and the row show its last output.
     fate(&env, id, "exit");
     done(&env, id, "stop").await;
     let failed = env.user("ann").await.act(id, "start").await;
@@ -235,14 +235,14 @@ async fn no_secret_is_told_in_the_life_of_an_instance() {
         assert!(text.contains("clawdeploy_"), "{text}");
         secrets.assert_none_in(&url, &text);
     }
-    // Passwords of the services that all tests share may be in arguments of other tests' tools.
+    // Without passwords of the shared services, which may be arguments of other tests' tools.
     let own = Secrets(secrets.0.into_iter().filter(|(what, _)| !what.ends_with("_URL")).collect());
     own.assert_none_in("arguments of a process", &arguments.seen());
     api.terminate().await;
     env.finish().await;
 }
 
-/// The search finds what it is to find.
+/// Checks that the search finds secrets.
 #[tokio::test]
 async fn a_secret_is_found_in_any_form() {
     let mut secrets = Secrets::default();

@@ -1,4 +1,4 @@
-//! Jobs that somebody stops: a waiting one ends at once, a running one at its next safe point with its steps undone.
+//! Cancelled jobs: a queued one ends at once; a running one stops at its next safe point and undoes its steps.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ async fn a_waiting_provision() {
     assert_eq!((&row["status"], &row["error_code"]), (&json!("error"), &json!("cancelled")));
     env.assert_nothing_left_of(&made.instance).await;
     assert_eq!(cancel(&env, &made.job).await.expect(409).code(), "job_finished");
-    // A worker that comes does not touch it; its owner can have it made after all.
+    // A worker does not run the cancelled job, and the owner can start the instance.
     env.add_worker(&WorkerOptions::default()).await;
     done(&env, &made.instance, "start").await;
     assert_eq!(job(&env, &made.job).await["attempt"], 0);
@@ -84,7 +84,8 @@ async fn a_running_start() {
     env.finish().await;
 }
 
-/// A start of a gateway that will never be ready, held before it looks at its container; the job, and the container's name.
+/// Holds a start before it looks at the container, of a gateway that will never be ready. Returns the job and the
+/// container's name.
 async fn held_start(env: &TestEnv, hold: &Hold) -> (Accepted, String) {
     env.add_worker(&WorkerOptions::failpoints(&hold.at("start.start_container.before"))).await;
     let made = running(env, "first").await;
@@ -95,7 +96,7 @@ async fn held_start(env: &TestEnv, hold: &Hold) -> (Accepted, String) {
     (start, format!("claw-{}", made.instance))
 }
 
-/// What boots by itself, as everything does after a reboot of the host, is not stopped by a start that comes to nothing.
+/// A gateway that already booted without a job (as after a reboot of the host) is not stopped by the undo of a start.
 #[tokio::test]
 async fn a_start_of_what_boots_already_does_not_stop_it() {
     let env = TestEnv::builder().ready(3.0).workers(0).build().await;
@@ -109,7 +110,7 @@ async fn a_start_of_what_boots_already_does_not_stop_it() {
     env.finish().await;
 }
 
-/// The same where its first attempt fails before it has looked at the container.
+/// Even if the first attempt failed before it looked at the container.
 #[tokio::test]
 async fn a_start_that_has_seen_nothing_stops_nothing() {
     let dir = tempfile::tempdir().unwrap();
@@ -144,10 +145,10 @@ async fn a_running_restart() {
     env.finish().await;
 }
 
-/// What is seen at the end of a stop that came to nothing may be a gateway that does not answer at the moment.
+/// After a cancelled stop, the gateway may not answer at the moment.
 #[tokio::test]
 async fn a_stop_of_a_gateway_that_does_not_answer() {
-    // Nothing but the end of the job is to set its status: not the reconciler, later.
+    // Only the end of the job may set the status, not the reconciler.
     let env = TestEnv::builder().workers(0).set("CLAWDEPLOY_RECONCILE_SECONDS", "600").build().await;
     env.add_worker(&WorkerOptions::failpoints("stop.stop_container.before=panic")).await;
     let made = running(&env, "first").await;
@@ -164,7 +165,7 @@ async fn a_stop_of_a_gateway_that_does_not_answer() {
     env.finish().await;
 }
 
-/// What a delete has begun cannot be brought back, so it goes on to its end.
+/// A delete cannot be undone, so it continues.
 #[tokio::test]
 async fn a_running_delete_goes_on() {
     let env = TestEnv::builder().workers(0).build().await;
@@ -182,7 +183,7 @@ async fn a_running_delete_goes_on() {
     env.finish().await;
 }
 
-/// A delete that waits behind another job can be called off; the instance stays.
+/// A queued delete can be cancelled; the instance stays.
 #[tokio::test]
 async fn a_waiting_delete() {
     let env = TestEnv::builder().build().await;

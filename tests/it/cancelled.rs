@@ -1,4 +1,4 @@
-//! What is wanted of an instance once a job on it is cancelled: what was wanted before that was accepted.
+//! After a cancelled job, the desired state is what it was before the job was accepted.
 
 use clawdeploy_tests::{Installation, TestEnv, WorkerOptions, client::Accepted};
 use diesel_async::{RunQueryDsl as _, SimpleAsyncConnection as _};
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::support::{instance, job, running, wait_job};
 
-/// An instance in trouble, and no worker.
+/// An instance without a worker.
 async fn environment() -> (TestEnv, Accepted) {
     let env = TestEnv::builder().build().await;
     let made = running(&env, "first").await;
@@ -15,7 +15,7 @@ async fn environment() -> (TestEnv, Accepted) {
 }
 
 async fn want(env: &TestEnv, desired: &str) {
-    // As diesel has a method of that name.
+    // Called by path, because diesel has a method of that name.
     Installation::execute(env, &format!("UPDATE instances SET desired_state = '{desired}', status = 'error'")).await;
 }
 
@@ -41,7 +41,7 @@ async fn a_stop_of_what_was_to_be_stopped_anyway() {
     env.finish().await;
 }
 
-/// Whatever the instance shows at the moment.
+/// Regardless of the instance's status.
 #[tokio::test]
 async fn a_deletion() {
     let (env, made) = environment().await;
@@ -55,7 +55,7 @@ async fn a_deletion() {
     env.finish().await;
 }
 
-/// The deletion has cancelled the stop, which stays so.
+/// The stop that the deletion cancelled stays cancelled.
 #[tokio::test]
 async fn a_deletion_that_has_cancelled_a_stop() {
     let (env, made) = environment().await;
@@ -68,7 +68,7 @@ async fn a_deletion_that_has_cancelled_a_stop() {
     env.finish().await;
 }
 
-/// Put back by an administrator, it is accepted anew, and so is what was wanted before it.
+/// A retried job counts as accepted anew, so the desired state before the retry is restored.
 #[tokio::test]
 async fn a_stop_that_was_put_back() {
     let (env, made) = environment().await;
@@ -82,7 +82,8 @@ async fn a_stop_that_was_put_back() {
     env.finish().await;
 }
 
-/// A worker claims the job while the request to cancel it waits for the row: what runs by then is undone, not called untouched.
+/// A worker claims the job while the cancel request waits for its row. The job is running by then, so it is undone
+/// instead of ending at once.
 #[tokio::test]
 async fn a_claim_that_comes_first() {
     let env = TestEnv::builder().build().await;

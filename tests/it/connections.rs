@@ -1,4 +1,4 @@
-//! What lies between us and Postgres: poolers, and TLS.
+//! Connections to Postgres through poolers and TLS.
 
 use clawdeploy_shared::db::{Db, DbError, Scope};
 use clawdeploy_shared::ids::UserId;
@@ -9,7 +9,7 @@ use clawdeploy_tests::{
 };
 use diesel_async::SimpleAsyncConnection as _;
 
-/// What the settings are refused for; empty: they are not.
+/// The reason why the settings are refused; empty if they are accepted.
 async fn refusal(db: &Db) -> String {
     match db.migrate().await {
         Ok(()) => String::new(),
@@ -18,7 +18,7 @@ async fn refusal(db: &Db) -> String {
     }
 }
 
-/// With it locks, time limits and prepared statements would be whoever's has the session next.
+/// Locks, time limits and prepared statements would apply to the session's next user.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pooler_of_transactions_is_refused() {
     let scratch = Scratch::migrated().await;
@@ -70,7 +70,7 @@ async fn postgres_by_tls() {
     }
 }
 
-/// A server that knows no TLS is not spoken to plainly where TLS is wanted.
+/// If TLS is required, the connection does not fall back to plain text.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_without_tls() {
     let scratch = Scratch::migrated().await;

@@ -1,4 +1,4 @@
-//! Workers that die, at every place where it matters: somebody else finishes the job, and nothing is done twice.
+//! Workers die at the kill points: another worker completes the job, and nothing is done twice.
 
 use std::{os::unix::process::ExitStatusExt as _, sync::Arc, time::Duration};
 
@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 
 use crate::support::{instance, job, starts, story, wait_job, wait_job_within, wait_step};
 
-/// Points that are tried at once, each with an instance and a worker of its own.
+/// Kill points that are tested at once, each with its own instance and worker.
 const BATCH: usize = 5;
 
-/// Lease, sweep, and the work itself on a busy machine.
+/// Time for lease, reaper and the job itself on a busy machine.
 const RECOVERED: Duration = Duration::from_secs(20);
 
 const FROM_IMAGE_TO_READY: [&str; 8] = [
@@ -28,19 +28,19 @@ const FROM_IMAGE_TO_READY: [&str; 8] = [
     "wait_until_ready",
 ];
 
-/// Every kill point of a job with these steps.
+/// All kill points of a job with these steps.
 fn points(steps: &[&str]) -> Vec<String> {
     let of_step = |step: &&str| ["before", "between", "after"].map(|place| format!("{step}.{place}"));
     steps.iter().flat_map(of_step).chain(["end.before".to_owned(), "end.after".to_owned()]).collect()
 }
 
-/// A few of them: one round of workers.
+/// Some kill points: one batch.
 fn some(points: [&str; BATCH]) -> Vec<String> {
     points.map(str::to_owned).into()
 }
 
-/// A worker that takes one job and dies at a point of it. It leaves the jobs of the other doomed ones alone: three of them
-/// under one job would be enough to take the job for the cause.
+/// A worker that takes one job and dies at a kill point. It does not reap the jobs of the other workers: three crashes
+/// would make a job fail.
 fn doomed(env: &TestEnv, point: &str) -> Arc<Process> {
     let options = WorkerOptions::failpoints(&format!("{point}=return"))
         .set("CLAWDEPLOY_LIFECYCLE_CONCURRENCY", "1")
@@ -48,7 +48,7 @@ fn doomed(env: &TestEnv, point: &str) -> Arc<Process> {
     env.start_worker(&options)
 }
 
-/// Waits until the kill points have been met.
+/// Waits until the workers have died at their kill points.
 async fn died(workers: &[Arc<Process>]) {
     for worker in workers {
         let status = worker.ended_within(Duration::from_secs(30)).await;
@@ -70,7 +70,7 @@ async fn environment(image: FakeMode) -> TestEnv {
     TestEnv::builder().workers(0).image(image).lease(4.0).set("CLAWDEPLOY_MAX_INSTANCES_PER_USER", "100").build().await
 }
 
-/// Asks for `kind` on each instance and lets a worker die at one of `points` for each; then the jobs must succeed.
+/// Requests were made; for each one a worker dies at one of `points`. Then a healthy worker must complete all jobs.
 async fn crash_and_recover(env: &TestEnv, points: &[String], kind: &str, asked: &[Accepted]) -> Arc<Process> {
     let workers: Vec<_> = points.iter().map(|point| doomed(env, &format!("{kind}.{point}"))).collect();
     died(&workers).await;
@@ -81,7 +81,8 @@ async fn crash_and_recover(env: &TestEnv, points: &[String], kind: &str, asked: 
         crashes += job["crashes"].as_u64().unwrap();
         assert_eq!(job["failures"], 0, "{points:?}: a crash is not a failure: {job}");
     }
-    // More where the machine is so busy that a lease runs out although its worker lives, which must do no harm either.
+    // There may be more crashes: on a busy machine, the lease of a live worker may expire, which must do no harm
+    // either.
     let over_before = points.iter().filter(|point| *point == "end.after").count();
     assert!(crashes >= (points.len() - over_before) as u64, "{points:?}: only {crashes} crashes");
     worker
@@ -114,7 +115,7 @@ async fn finish_all(env: &TestEnv, asked: &[Accepted]) {
     }
 }
 
-/// One container, in the right state, started as often as it should be.
+/// Checks the instance: one container in the right state, started as often as expected.
 async fn assert_whole(env: &TestEnv, id: &str, status: &str, started: usize) {
     let row = instance(env, id).await;
     assert_eq!((&row["status"], &row["error_code"]), (&json!(status), &Value::Null), "{row}");
@@ -158,7 +159,7 @@ async fn provision_at_every_point() {
     provision_at(points(&FROM_IMAGE_TO_READY)).await;
 }
 
-/// Start, stop and restart on the same few instances, round after round.
+/// Start, stop or restart of the same instances, in batches.
 async fn power_at(kind: &str, points: Vec<String>) {
     let env = environment(FakeMode::Ok).await;
     let ann = env.user("ann").await;
@@ -256,7 +257,7 @@ async fn delete_at_every_point() {
     delete_at(points(&["stop_container", "remove_container", "remove_network", "remove_directories"])).await;
 }
 
-/// What was deleted is taken back once, whole, wherever a worker dies on the way.
+/// A restore is complete and happens once, wherever a worker dies.
 #[tokio::test]
 async fn restore_at_every_point() {
     let env = environment(FakeMode::Ok).await;
@@ -278,13 +279,13 @@ async fn restore_at_every_point() {
     env.finish().await;
 }
 
-/// A worker dies while it undoes: the next one goes on undoing, and the reason stays the first one.
+/// If a worker dies during the undo, the next one continues it, and the first error stays.
 #[tokio::test]
 async fn undo_at_every_point() {
     let env = environment(FakeMode::Exit78).await;
     let ann = env.user("ann").await;
     let undos = ["remove_container", "remove_network", "remove_directories", "release_port"];
-    // With the effect of the undo to come, and with it done but not written down: the next one undoes it twice.
+    // Before the undo, and after it but before its event: then the next worker undoes the step a second time.
     let points: Vec<_> = ["undo", "undone"]
         .iter()
         .flat_map(|place| undos.iter().map(move |undo| format!("provision.{undo}.{place}")))
@@ -311,7 +312,7 @@ async fn kill_9_of_the_only_worker() {
     let made = env.user("ann").await.create("first").await;
     wait_step(&env, &made.job, "wait_until_ready").await;
     env.worker(0).kill().await;
-    assert_eq!(job(&env, &made.job).await["status"], "running", "nobody knows yet");
+    assert_eq!(job(&env, &made.job).await["status"], "running", "its crash has not been noticed yet");
     healthy(&env).await;
     let job = wait_job_within(&env, &made.job, "succeeded", RECOVERED).await;
     assert_eq!((&job["crashes"], &job["attempt"]), (&json!(1), &json!(2)));
@@ -319,7 +320,7 @@ async fn kill_9_of_the_only_worker() {
     env.finish().await;
 }
 
-/// A worker that was stopped for longer than its lease finds its job taken, and touches nothing more.
+/// A worker that was suspended for longer than its lease finds its job taken and changes nothing more.
 #[tokio::test]
 async fn a_worker_wakes_up_too_late() {
     let env = TestEnv::builder().image(FakeMode::Slow).lease(4.0).build().await;
@@ -335,13 +336,13 @@ async fn a_worker_wakes_up_too_late() {
     env.wait_for("the sleeper to notice", Duration::from_secs(10), given_up).await;
     assert_eq!(env.fingerprint().await, before, "it wrote something");
     assert_whole(&env, &made.instance, "running", 1).await;
-    // It is a worker like any other again.
+    // Then it works normally again.
     env.worker(1).terminate().await;
     crate::support::done(&env, &made.instance, "stop").await;
     env.finish().await;
 }
 
-/// A job under which every worker dies is taken for the cause: it fails, and what it did is undone.
+/// A job that kills three workers fails, and its steps are undone.
 #[tokio::test]
 async fn a_job_that_kills_every_worker() {
     let env = environment(FakeMode::Ok).await;
@@ -351,7 +352,7 @@ async fn a_job_that_kills_every_worker() {
     for _ in 0..3 {
         died(&[env.start_worker(&deadly)]).await;
     }
-    // The fourth finds that it can only undo, so it does not get to the point where the others died.
+    // The fourth worker only undoes, so it does not reach the kill point.
     let fourth = env.start_worker(&deadly);
     let job = wait_job_within(&env, &made.job, "failed", RECOVERED).await;
     assert_eq!((&job["error_code"], &job["crashes"]), (&json!("worker_crashed"), &json!(3)));
@@ -360,12 +361,12 @@ async fn a_job_that_kills_every_worker() {
     assert_eq!(fourth.try_ended().await, None);
     fourth.terminate().await;
     healthy(&env).await;
-    // Others are not affected, and neither is the instance, once the reason is gone.
+    // Other jobs and later jobs of the instance are not affected.
     crate::support::done(&env, &made.instance, "start").await;
     env.finish().await;
 }
 
-/// Where even the undo kills every worker, the job is given up at last, and does not go round for ever.
+/// If the undo kills workers too, the job is given up after six crashes.
 #[tokio::test]
 async fn a_job_whose_undo_kills_every_worker() {
     let env = environment(FakeMode::Ok).await;
@@ -378,7 +379,7 @@ async fn a_job_whose_undo_kills_every_worker() {
     let job = wait_job_within(&env, &made.job, "failed", RECOVERED).await;
     assert_eq!((&job["error_code"], &job["crashes"]), (&json!("worker_crashed"), &json!(6)));
     assert_eq!(instance(&env, &made.instance).await["status"], "error");
-    // What was left is taken away with the instance.
+    // The leftovers are removed with the instance.
     crate::support::deleted(&env, &made.instance).await;
     assert!(story(&env, &made.job).await.contains(&"lease_lost".to_owned()));
     env.finish().await;

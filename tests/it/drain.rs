@@ -1,4 +1,4 @@
-//! A worker that is asked to end: the step that runs is finished, the job is handed back, and nobody is blamed.
+//! Draining a worker: the running step is finished and the job is handed back, without counting as a failure.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ async fn a_wait_is_broken_off() {
     wait_step(&env, &made.job, "wait_until_ready").await;
     let status = env.worker(0).terminate().await;
     assert!(status.success(), "{status}");
-    assert_eq!(story(&env, &made.job).await.last().unwrap(), "handed_back", "the wait did not come to its end");
+    assert_eq!(story(&env, &made.job).await.last().unwrap(), "handed_back", "the wait was not interrupted");
     let row = job(&env, &made.job).await;
     assert_eq!((&row["status"], &row["failures"], &row["crashes"]), (&json!("queued"), &json!(0), &json!(0)));
-    assert_eq!(env.rows("SELECT id FROM workers").await.len(), 0, "it has signed off");
+    assert_eq!(env.rows("SELECT id FROM workers").await.len(), 0, "its row is still there");
 
     env.add_worker(&WorkerOptions::default()).await;
     let row = wait_job(&env, &made.job, "succeeded").await;
@@ -53,7 +53,7 @@ async fn a_step_is_finished_and_nothing_new_is_taken() {
     env.finish().await;
 }
 
-/// What a worker hands back is taken by another one at once, not when a lease has run out.
+/// Another worker claims a handed-back job at once, not when the lease expires.
 #[tokio::test]
 async fn another_worker_takes_over_at_once() {
     let env = TestEnv::builder().workers(2).image(FakeMode::Slow).lease(30.0).build().await;

@@ -1,4 +1,4 @@
-//! What happens behind our back: the row follows, within fifteen seconds, and the owner can mend it.
+//! Changes behind our back: within 15 seconds the row shows them, and the owner can repair the instance.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::support::{done, http, instance, port, running, starts, wait_status};
 
 const SEEN: Duration = Duration::from_secs(15);
 
-/// Waits until an instance is in error for this reason; on the way there it may show another.
+/// Waits until an instance has this error. It may show another one before.
 async fn wait_error(env: &TestEnv, id: &str, code: &str) {
     let so = async || {
         let row = instance(env, id).await;
@@ -77,7 +77,7 @@ async fn docker_start_of_a_stopped_one() {
     env.finish().await;
 }
 
-/// Docker brings a gateway that crashed back, and the row shows it as running again.
+/// Docker restarts a crashed gateway, and the row shows `running` again.
 #[tokio::test]
 async fn a_gateway_that_crashes_comes_back() {
     let env = TestEnv::builder().build().await;
@@ -93,7 +93,7 @@ async fn a_gateway_that_crashes_comes_back() {
     env.finish().await;
 }
 
-/// What happened while no worker was there is seen by the next one.
+/// The next worker detects drift that happened while there was no worker.
 #[tokio::test]
 async fn drift_without_a_worker() {
     let env = TestEnv::builder().build().await;
@@ -105,7 +105,7 @@ async fn drift_without_a_worker() {
     env.finish().await;
 }
 
-/// Its own tools may keep a gateway from answering for longer than a question usually takes.
+/// A gateway may not answer for a while because its own tools keep it busy.
 #[tokio::test]
 async fn a_gateway_that_is_busy_for_a_while_stays_running() {
     let env = TestEnv::builder().build().await;
@@ -130,7 +130,7 @@ async fn a_gateway_that_is_busy_for_a_while_stays_running() {
     env.finish().await;
 }
 
-/// A container of a job that is under way is nobody's business but the job's.
+/// The reconciler leaves instances with an open job alone.
 #[tokio::test]
 async fn a_job_under_way_is_left_alone() {
     let env = TestEnv::builder().workers(2).image(clawdeploy_tests::FakeMode::Slow).build().await;

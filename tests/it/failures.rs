@@ -1,4 +1,4 @@
-//! Provisions that cannot succeed, and what is left of them: the row, in error, with the right code, and nothing else.
+//! Provisions that fail: only the row is left, with status `error` and the right code.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 
 use crate::support::{done, http, instance, job, port, running, starts, story, wait_job, wait_step};
 
-/// The provision has failed with `code`, and left nothing but the row; returns the message.
+/// Checks that the provision failed with `code` and left only the row; returns the message.
 async fn assert_failed(env: &TestEnv, made: &Accepted, code: &str) -> String {
     let failed = wait_job(env, &made.job, "failed").await;
     assert_eq!(failed["error_code"], code, "{failed}");
@@ -39,7 +39,7 @@ async fn the_gateway_exits_at_once() {
     let made = env.user("ann").await.create("first").await;
     let message = assert_failed(&env, &made, "gateway_exited").await;
     assert!(message.contains("exit code 1"), "{message}");
-    // Its last words are told, but not the token that it printed.
+    // The message has the gateway's last output, but not the token that it printed.
     assert!(message.contains("told to fail with 1") && message.contains("fake gateway: read"), "{message}");
     env.finish().await;
 }
@@ -62,7 +62,7 @@ async fn the_gateway_is_never_ready() {
     env.finish().await;
 }
 
-/// A failed instance can be started once the reason is gone: it is made from the beginning.
+/// A failed instance can be started once the cause is fixed. The start provisions it again.
 #[tokio::test]
 async fn a_failed_provision_can_be_started_again() {
     let env = TestEnv::builder().image(FakeMode::Exit78).build().await;
@@ -95,18 +95,18 @@ async fn an_administrator_retries_a_failed_job() {
     env.finish().await;
 }
 
-/// A program that is none of ours and holds a port.
+/// A foreign program that listens on a port.
 async fn stranger_at(env: &TestEnv, port: u16) -> TcpListener {
     let bound = async || TcpListener::bind(("127.0.0.1", port)).await.ok();
     env.wait_for("a port that its last holder has just given up", Duration::from_secs(10), bound).await
 }
 
-/// A stranger holds the only port that was free: the next attempt takes another one.
+/// A foreign program has the only free port: the next attempt takes another one.
 #[tokio::test]
 async fn a_stranger_holds_the_port() {
     let env = TestEnv::builder().build().await;
     let (first, last) = env.slot.ports();
-    // All ports but two, so that the second attempt is the one that finds the free one, or the first.
+    // All ports but two are refused, one of which is taken.
     env.execute(&format!(
         "INSERT INTO ports (port, refused_until) SELECT p, now() + interval '1 hour' FROM generate_series({}, {last}) p",
         first + 2
@@ -114,7 +114,7 @@ async fn a_stranger_holds_the_port() {
     .await;
     let stranger = stranger_at(&env, first).await;
     let (one, two) = (env.user("ann").await.create("one").await, env.user("ann").await.create("two").await);
-    // One of them gets the port that is free. The other one was given the stranger's, and there is none left.
+    // One instance gets the free port. The other one gets the taken port, after which none is left.
     let ended = async || {
         let jobs = env.rows("SELECT status FROM jobs WHERE status IN ('succeeded', 'failed')").await;
         (jobs.len() == 2).then_some(())
@@ -127,12 +127,13 @@ async fn a_stranger_holds_the_port() {
         env.row(&format!("SELECT instance_id, refused_until > now() AS still FROM ports WHERE port = {first}")).await;
     assert_eq!(refused, json!({ "instance_id": null, "still": true }));
 
-    // The stranger is still there and was not disturbed.
+    // The foreign program was not disturbed.
     assert_eq!(stranger.local_addr().unwrap().port(), first);
     env.finish().await;
 }
 
-/// A stranger took the port of a stopped instance: its start moves it to another one, with its files.
+/// A foreign program took the port of a stopped instance: the start moves the instance to another port and keeps its
+/// files.
 #[tokio::test]
 async fn a_stranger_takes_the_port_of_a_stopped_instance() {
     let env = TestEnv::builder().build().await;
@@ -163,13 +164,13 @@ async fn a_stranger_holds_the_containers_name() {
     let message = assert_failed(&env, &made, "container_name_taken").await;
     assert!(message.contains(&name), "{message}");
     assert_eq!(docker::inspect(&stranger, "{{.State.Status}}").await, "created", "the stranger was touched");
-    // With the stranger gone the same instance comes up.
+    // Without the foreign container, the instance can start.
     drop(guard);
     done(&env, &made.instance, "start").await;
     env.finish().await;
 }
 
-/// A container that is not ours; goes with the test.
+/// A foreign container, which is removed with the test.
 struct Stranger(String);
 
 impl Drop for Stranger {
@@ -196,7 +197,7 @@ async fn the_disk_is_full() {
     env.finish().await;
 }
 
-/// While Docker is down jobs wait and are tried again; the people are told why.
+/// While Docker is down, jobs are retried and the reason is shown.
 #[tokio::test]
 async fn docker_is_down_for_a_while() {
     let dir = tempfile::tempdir().unwrap();
@@ -217,7 +218,7 @@ async fn docker_is_down_for_a_while() {
     env.finish().await;
 }
 
-/// The engine does what it was asked, but its answer is lost: the next attempt finds the work done.
+/// The engine executes a call but the response is lost: the next attempt finds the work done.
 #[tokio::test]
 async fn answers_of_docker_are_lost() {
     let dir = tempfile::tempdir().unwrap();
@@ -240,7 +241,7 @@ async fn answers_of_docker_are_lost() {
     env.finish().await;
 }
 
-/// A panic in a step is a failed attempt like any other: the worker lives, and the job is tried again.
+/// A panic in a step counts as a failed attempt: the worker survives, and the job is retried.
 #[tokio::test]
 async fn a_step_panics() {
     let env = TestEnv::builder().workers(0).build().await;
@@ -253,7 +254,7 @@ async fn a_step_panics() {
     env.finish().await;
 }
 
-/// Errors that pass are tried again with growing pauses, but not for ever.
+/// Transient errors are retried, and the job's events show it.
 #[tokio::test]
 async fn a_retry_is_scheduled_and_told() {
     let env = TestEnv::builder().workers(0).build().await;

@@ -1,4 +1,4 @@
-//! What the workers say of the instances' firewall: an open one is an alarm everywhere, until it is closed.
+//! The check of the instances' firewall: an open firewall is reported everywhere until it is closed.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ async fn wait_state(env: &TestEnv, admin: &Client, wanted: &str) -> Value {
     env.wait_for(&format!("the firewall to be {wanted}"), SOON, so).await
 }
 
-/// What the sweep found last.
+/// Latest findings of the sweep.
 async fn findings(env: &TestEnv) -> Value {
     env.row("SELECT findings FROM sweeps WHERE name = 'firewall'").await["findings"].clone()
 }
@@ -55,7 +55,7 @@ async fn an_open_firewall_is_an_alarm_until_it_is_closed() {
     let nothing = async || (findings(&env).await == json!([])).then_some(());
     env.wait_for("nothing to be found", SOON, nothing).await;
 
-    // What leads to the rules from one of both places is gone, as after a flush.
+    // Remove one of the two jumps to the chain, as a flush does.
     firewall.cut("DOCKER-USER");
     let open = wait_state(&env, &admin, "open").await;
     let message = open["message"].as_str().unwrap();
@@ -66,13 +66,13 @@ async fn an_open_firewall_is_an_alarm_until_it_is_closed() {
     let open = wait_state(&env, &admin, "open").await;
     assert!(open["message"].as_str().unwrap().contains("reach this machine. "), "{open}");
 
-    // The sweep for orphans leaves the probe's networks alone, and the next worker takes them over.
+    // The sweep `orphans` leaves the probe's networks alone, and the next worker reuses them.
     let filter = format!("label=clawdeploy.deployment={}", env.name);
     let networks = async || docker::docker(&["network", "ls", "--quiet", "--filter", &filter]).await;
     let before = networks().await;
     assert_eq!(before.lines().count(), 2, "{before}");
     env.worker(0).kill().await;
-    // As a worker leaves it that was killed before the start.
+    // The leftover of a worker that was killed before it started its probe.
     let left = docker::docker(&[
         "create",
         "--label",
@@ -113,7 +113,7 @@ async fn what_cannot_be_tried_is_not_known_and_what_is_off_is_not_tried() {
     assert_eq!(findings(&env).await, json!([]));
     assert_eq!(ready(&env).await, (json!("ok"), json!("off")));
 
-    // What was found long ago says nothing about now.
+    // An old result says nothing about the present.
     env.worker(1).kill().await;
     env.execute("UPDATE firewall SET state = 'ok', checked_at = now() - interval '6 minutes'").await;
     let stale = state(&admin).await;

@@ -1,4 +1,4 @@
-//! Tenants that take all they can get: their neighbours do not notice.
+//! Tenants that use all resources that they can get do not affect their neighbours.
 
 use std::time::{Duration, Instant};
 
@@ -7,16 +7,16 @@ use serde_json::json;
 
 use crate::support::{deleted, done, port, running, say, wait_job, wait_status};
 
-/// What a neighbour's readiness may take at any time.
+/// Limit for the response time of a neighbour's readiness probe.
 const BOUND: Duration = Duration::from_secs(1);
 
-/// Puts something in a file of an instance's config directory.
+/// Writes a file in an instance's config directory.
 fn put(env: &TestEnv, id: &str, name: &str, text: &str) {
     let file = env.data_dir.join(id).join("config").join(name);
     std::io::Write::write_all(&mut std::fs::File::create(file).unwrap(), text.as_bytes()).unwrap();
 }
 
-/// Bytes of a container's logs on the disk, and in how many files.
+/// Bytes of a container's log files on the disk, and their number.
 async fn logs(container: &str) -> (u64, usize) {
     let path = docker::inspect(container, "{{.LogPath}}").await;
     let dir = std::path::Path::new(&path).parent().unwrap();
@@ -33,7 +33,7 @@ async fn processes(container: &str) -> u32 {
     said.ok().and_then(|said| said.trim().parse().ok()).unwrap_or_default()
 }
 
-/// The longest that a gateway takes to say that it is ready, asked again and again for a while.
+/// The longest response time of a gateway's readiness probe during a time.
 async fn slowest(port: u16, during: Duration) -> Duration {
     let client = clawdeploy_tests::http().pool_max_idle_per_host(0).timeout(BOUND * 10).build().unwrap();
     let (began, mut slowest, mut asked) = (Instant::now(), Duration::ZERO, 0);
@@ -46,11 +46,11 @@ async fn slowest(port: u16, during: Duration) -> Duration {
         slowest = slowest.max(at.elapsed());
         asked += 1;
     }
-    assert!(asked > 5, "asked {asked} times only");
+    assert!(asked > 5, "asked only {asked} times");
     slowest
 }
 
-/// A fork bomb, a memory hog and a flood of log lines in one instance, all at once.
+/// A fork bomb, memory exhaustion and a flood of log lines in one instance, at the same time.
 #[tokio::test]
 async fn a_neighbour_stays_ready() {
     let env = TestEnv::builder().build().await;
@@ -83,13 +83,14 @@ async fn a_neighbour_stays_ready() {
     env.finish().await;
 }
 
-/// Pretends that an instance has been as it is for a while.
+/// Pretends that an instance's status has not changed for an hour.
 async fn long_since(env: &TestEnv, id: &str) {
     let sql = format!("UPDATE instances SET status_changed_at = now() - interval '1 hour' WHERE id = '{id}'");
     env.execute(&sql).await;
 }
 
-/// Files are measured; little room is told, and at the limit the gateway is stopped until somebody makes room.
+/// Disk usage is measured: near the limit there is a warning, and at the limit the gateway is stopped until the owner
+/// frees space.
 #[tokio::test]
 async fn a_full_disk_stops_who_filled_it() {
     const MIB: u64 = 1 << 20;
@@ -122,7 +123,7 @@ async fn a_full_disk_stops_who_filled_it() {
     assert_eq!(env.row(&told).await["n"], 1);
     assert_eq!(ann.instance(id).await["status"], "running");
 
-    // One that was started just now may go on for a while.
+    // A gateway that was started just now may continue for a while.
     fill(25);
     measured(25 * MIB, 26 * MIB).await;
     assert_eq!(ann.instance(id).await["status"], "running");
@@ -134,20 +135,20 @@ async fn a_full_disk_stops_who_filled_it() {
     assert!(message.contains("25 MiB of the 20 MiB") && message.contains("Start it and free some"), "{message}");
     assert_eq!(docker::inspect(&format!("claw-{id}"), "{{.State.Status}}").await, "exited");
 
-    // Started again it has time to make room.
+    // After a start there is time to free space.
     done(&env, id, "start").await;
     fill(1);
     long_since(&env, id).await;
     measured(MIB, 2 * MIB).await;
     assert_eq!(ann.instance(id).await["status"], "running");
-    assert_eq!(env.row(&told).await["n"], 1, "told once only");
+    assert_eq!(env.row(&told).await["n"], 1, "the warning came twice");
     assert!(
         !env.row(&format!("SELECT disk_warned FROM instances WHERE id = '{id}'")).await["disk_warned"]
             .as_bool()
             .unwrap()
     );
 
-    // Far beyond the limit there is no time.
+    // Far above the limit there is no time.
     fill(45);
     wait_status(&env, id, "error", Duration::from_secs(30)).await;
     assert_eq!(ann.instance(&neighbour.instance).await["status"], "running");

@@ -1,4 +1,4 @@
-//! Pages that act in the name of whoever is signed in: a neighbour's below the panel's own name, and a stranger's.
+//! Cross-site requests from hostile pages: one on a neighbour's domain below the panel's, and one on a foreign domain.
 
 use std::{process::Stdio, time::Duration};
 
@@ -23,13 +23,13 @@ async fn they_change_nothing() {
     node.args(["--password", "canary horse battery"]).stdin(Stdio::null()).stderr(Stdio::inherit()).kill_on_drop(true);
     let output = timeout(Duration::from_mins(3), node.output()).await.expect("a browser in time").expect("node");
     let said: Value = serde_json::from_slice(&output.stdout).expect("what the browser says: has `npm ci` been run?");
-    // A page does not see what it was answered without asking the browser's leave: `opaque`.
+    // Without CORS, a page cannot read the response: `opaque`.
     let came = json!({
         "read": "blocked", "json": "blocked", "text": "opaque", "delete": "blocked", "logout": "opaque", "framed": false,
         "signedIn": 200,
     });
     assert_eq!(said, json!({ "signIn": 200, "before": 200, "neighbour": came, "stranger": came }));
-    assert!(env.api.log().contains("code=\"cross_site\""), "it was asked");
+    assert!(env.api.log().contains("code=\"cross_site\""), "no request was refused as cross-site");
     assert_eq!(env.rows("SELECT id FROM instances").await, Vec::<Value>::new());
     assert_eq!(env.rows("SELECT id FROM sessions").await.len(), 1);
     let done = env.rows("SELECT action FROM audit ORDER BY id").await;

@@ -1,4 +1,4 @@
-//! People who have a token of a provider of identities, in a terminal. Signing in is in `api/tests/it/identity.rs`.
+//! Terminals of users with a token of an identity provider. Signing in is tested in `api/tests/it/identity.rs`.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -17,7 +17,8 @@ fn in_seconds(seconds: i64) -> i64 {
     i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap() + seconds
 }
 
-/// A terminal that was opened with such a token ends with it, unless its owner shows a newer one in time.
+/// A terminal that was opened with such a token ends when the token expires, unless its owner presents a newer one in
+/// time.
 #[tokio::test]
 async fn a_terminal_ends_with_the_token_that_opened_it() {
     let provider = IdentityProvider::start(&format!("{PANEL}/api/auth/oidc/callback")).await;

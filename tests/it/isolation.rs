@@ -1,4 +1,4 @@
-//! How an instance is held, as the kernel and the machine's own tables show it.
+//! The isolation of an instance, as seen in the kernel's and the machine's tables.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use clawdeploy_tests::{Image, TestEnv, docker};
 
 use crate::support::{port, running};
 
-/// Listening sockets of this machine with these ports: address and port.
+/// Listening sockets of this machine in a range of ports: address and port.
 fn listeners(first: u16, last: u16) -> Vec<(String, u16)> {
     let mut found = Vec::new();
     for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
@@ -40,14 +40,14 @@ async fn gateways_listen_on_the_loopback_only() {
     env.finish().await;
 }
 
-/// `name: value` lines of a process, as the kernel has it.
+/// The `name: value` lines of a process's status.
 fn status(pid: u32) -> HashMap<String, String> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let pairs = text.lines().filter_map(|line| line.split_once(':'));
     pairs.map(|(name, value)| (name.to_owned(), value.split_whitespace().collect::<Vec<_>>().join(" "))).collect()
 }
 
-/// The process of the gateway, and the `init` before it.
+/// The container's `init` and its children, one of which is the gateway.
 fn processes(pid: u32) -> Vec<u32> {
     let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
     std::iter::once(pid).chain(children.split_whitespace().map(|child| child.parse().unwrap())).collect()
@@ -71,7 +71,7 @@ async fn the_kernel_holds_an_instance_as_it_was_told() {
         }
         assert_eq!((status["NoNewPrivs"].as_str(), status["Seccomp"].as_str()), ("1", "2"));
         let score = std::fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).unwrap();
-        assert_eq!(score.trim(), "500", "goes before the services of the machine");
+        assert_eq!(score.trim(), "500", "the OOM killer must prefer it to the machine's services");
         let mounts = std::fs::read_to_string(format!("/proc/{pid}/mounts")).unwrap();
         let options = |target: &str| {
             let of = |line: &str| -> Option<String> {
@@ -89,7 +89,7 @@ async fn the_kernel_holds_an_instance_as_it_was_told() {
     env.finish().await;
 }
 
-/// The images that instances run hold no secret and no way to become root.
+/// Setuid and setgid programs in the image.
 #[tokio::test]
 async fn the_image_has_no_way_up() {
     let find = "find / -xdev -perm /6000 -type f -not -path '/proc/*'";
@@ -97,7 +97,7 @@ async fn the_image_has_no_way_up() {
     let found =
         docker::docker(&["run", "--rm", "--user", "0", "--network", "none", "--entrypoint", "sh", &image, "-c", find])
             .await;
-    // With no-new-privileges none of them does anything; a list that grows is a reason to look.
+    // They have no effect with no-new-privileges, but new ones should be reviewed.
     let known =
         ["chage", "chfn", "chsh", "expiry", "gpasswd", "mount", "newgrp", "passwd", "su", "umount", "unix_chkpwd"];
     for path in found.lines() {

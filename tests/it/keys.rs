@@ -1,4 +1,4 @@
-//! Replacing the key that seals secrets, on an installation at work.
+//! Key rotation on a running installation.
 
 use std::{io::Write as _, process::Stdio};
 
@@ -13,7 +13,7 @@ use crate::support::{config_file, done, instance, wait_job};
 const BOT: &str = "123456789:canary-AAEhBOweik6ad9r_QXMENQjcrG";
 const KEY: &str = "sk-canary-0123456789";
 
-/// Runs `secrets rotate`; returns whether it succeeded, and what it said.
+/// Runs `secrets rotate`; returns whether it succeeded, and its output.
 async fn rotate(env: &TestEnv) -> (bool, String) {
     let mut command = Command::new(Program::Api.path());
     command.args(["secrets", "rotate"]).env_clear().envs(env.settings().iter().cloned()).stdin(Stdio::null());
@@ -22,14 +22,14 @@ async fn rotate(env: &TestEnv) -> (bool, String) {
     (output.status.success(), said)
 }
 
-/// Puts keys into the key file of an installation, the one that seals first.
+/// Writes keys to the key file of an installation. The first key is the one that seals.
 fn keys(env: &TestEnv, keys: &[&str]) {
     let path = env.scratch().join("key");
     let mut file = std::fs::File::options().write(true).truncate(true).open(path).unwrap();
     file.write_all(keys.join("\n").as_bytes()).unwrap();
 }
 
-/// Ends the programs and starts them again: they read the key file once.
+/// Restarts the programs, because they read the key file only at the start.
 async fn restart(env: &mut TestEnv) {
     for worker in env.workers() {
         worker.terminate().await;
@@ -41,7 +41,7 @@ async fn restart(env: &mut TestEnv) {
     env.wait_for("the API to be back", crate::support::SOON, up).await;
 }
 
-/// Everything that is sealed of an instance, wherever it is.
+/// All sealed values of an instance.
 async fn sealed(env: &TestEnv, id: &str) -> Vec<String> {
     let sql = format!(
         "SELECT i.bot_token_sealed, i.api_key_sealed, i.gateway_token_sealed, i.env, i.pending_settings, \
@@ -80,24 +80,28 @@ async fn a_key_is_replaced_while_instances_run() {
 
     let old = std::fs::read_to_string(env.scratch().join("key")).unwrap();
     let new = BASE64.encode(rand::random::<[u8; 32]>());
-    // Known first, then in use.
+    // First all programs know the new key, then it is used.
     keys(&env, &[&old, &new]);
     restart(&mut env).await;
     keys(&env, &[&new, &old]);
     restart(&mut env).await;
-    assert_eq!(env.user("ann").await.instance(id).await["gatewayToken"], shown["gatewayToken"], "by the key before");
+    assert_eq!(
+        env.user("ann").await.instance(id).await["gatewayToken"],
+        shown["gatewayToken"],
+        "the old key still opens it"
+    );
     let (ok, said) = rotate(&env).await;
-    // A gateway token, a bot token, a key and two variables, of which one is in two places.
+    // A gateway token, a bot token, an API key and two variables, one of which is stored twice.
     assert!(ok && said.contains("5 secrets were re-encrypted, in 1 instances"), "{said}");
     let after = sealed(&env, id).await;
     assert!(after.len() == before.len() && after.iter().all(|text| !before.contains(text)), "{after:?}");
     let distinct = |texts: &[String]| texts.iter().collect::<std::collections::BTreeSet<_>>().len();
-    assert_eq!(distinct(&after), distinct(&before), "what was equal is equal");
+    assert_eq!(distinct(&after), distinct(&before), "equal values are still equal");
     let (ok, said) = rotate(&env).await;
     assert!(ok && said.contains("0 secrets were re-encrypted, in 0 instances"), "{said}");
     assert_eq!(sealed(&env, id).await, after);
 
-    // The old key is gone for good, and nobody misses it.
+    // The old key is removed and no longer needed.
     keys(&env, &[&new]);
     restart(&mut env).await;
     let ann = env.user("ann").await;
@@ -109,7 +113,7 @@ async fn a_key_is_replaced_while_instances_run() {
     assert!(config_file(&env, id, ".env").contains("LATER=\"canary of later\""));
     assert!(config_file(&env, id, "openclaw.json").contains(BOT));
 
-    // With a key that is missing everything stays as it is, and the operator is told.
+    // If a key is missing, nothing changes, and the command says so.
     keys(&env, &[&old]);
     let before = instance(&env, id).await;
     let (ok, said) = rotate(&env).await;

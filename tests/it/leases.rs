@@ -1,4 +1,4 @@
-//! Claims and leases, on the tables alone: who may act in a job's name, and until when.
+//! Claims and leases, on the tables alone.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -25,7 +25,7 @@ use tokio::time::timeout;
 pub(crate) const LONG: Duration = Duration::from_mins(1);
 pub(crate) const SHORT: Duration = Duration::from_secs(20);
 
-/// Tables with one person in them.
+/// Tables with one user.
 pub(crate) struct Tables {
     pub(crate) db: Db,
     owner: UserId,
@@ -86,7 +86,7 @@ impl Tables {
         }
     }
 
-    /// The short leases have run out by now.
+    /// Expires the short leases.
     pub(crate) async fn run_out(&self) {
         let past = "UPDATE jobs SET lease_until = now() - interval '1 second' WHERE lease_until < now() + interval '30 seconds'";
         self.db.conn().await.unwrap().batch_execute(past).await.unwrap();
@@ -107,13 +107,13 @@ async fn one_at_a_time_on_an_instance_in_order_of_arrival() {
     let a = tables.claim("a", LONG).await.unwrap();
     let b = tables.claim("b", LONG).await.unwrap();
     assert_eq!((a.job, b.job), (first, other));
-    assert_eq!(tables.claim("c", LONG).await, None, "the second waits for the first");
+    assert_eq!(tables.claim("c", LONG).await, None, "the second job waits for the first");
     let mut conn = tables.db.conn().await.unwrap();
     lease::finish(&mut conn, &a, JobStatus::Succeeded, "Done").await.unwrap();
     assert_eq!(tables.claim("c", LONG).await.unwrap().job, second);
 }
 
-/// From the moment at which a lease runs out, not from when somebody notices.
+/// A lease is lost as soon as it expires, even if nobody has reaped it.
 #[tokio::test]
 async fn a_lease_that_ran_out_is_worth_nothing() {
     let tables = Tables::new().await;
@@ -148,12 +148,13 @@ async fn what_is_written_without_the_lease_is_not_written() {
     let late: Result<_, LeaseError> =
         lease::fenced(&mut conn, &lease, async |conn| Ok(instance::rename(conn, &id, "late").await?)).await;
     assert!(matches!(late, Err(LeaseError::Lost)));
-    // On the same connection: neither failure has left a transaction open.
+    // On the same connection: neither failure left a transaction open.
     let (found, _) = instance::find(&mut conn, Scope::Everything, &id).await.unwrap().unwrap();
     assert_eq!(found.name, "held");
 }
 
-/// The database stood still, and so did everybody else: who has it still goes on, or gives it back, and is not to blame.
+/// The database was unavailable for all workers: the holder continues or gives the job back, and this does not count as
+/// a crash.
 #[tokio::test]
 async fn a_lease_that_ran_out_and_that_nobody_took() {
     let tables = Tables::new().await;
@@ -167,9 +168,9 @@ async fn a_lease_that_ran_out_and_that_nobody_took() {
     assert!(lease::give_back_late(&mut conn, &lease).await.unwrap());
     let job = tables.found(id).await;
     assert_eq!((job.status, job.attempt, job.failures, job.crashes), (JobStatus::Queued, 1, 0, 0));
-    assert!(!lease::give_back_late(&mut conn, &lease).await.unwrap(), "it is not there to be given back");
+    assert!(!lease::give_back_late(&mut conn, &lease).await.unwrap(), "it was already given back");
 
-    // Another's, even of the same name.
+    // Not the lease of another claim, even by a worker of the same name.
     let next = tables.claim("a", SHORT).await.unwrap();
     assert!(!lease::give_back_late(&mut conn, &lease).await.unwrap());
     tables.run_out().await;
@@ -186,7 +187,7 @@ async fn only_the_latest_claim_counts() {
     let old = tables.claim("a", SHORT).await.unwrap();
     tables.run_out().await;
     assert_eq!(tables.reap().await, 1);
-    // The same worker, so that it is the number alone that tells them apart.
+    // By the same worker, so that only the attempt differs.
     let new = tables.claim("a", LONG).await.unwrap();
     assert_eq!((old.attempt, new.attempt), (1, 2));
     assert!(!tables.holds(&old).await);
@@ -205,7 +206,7 @@ async fn only_what_is_named_is_renewed() {
     let mut conn = tables.db.conn().await.unwrap();
     let renewed = lease::renew(&mut conn, "a", &[ids[0].job], LONG).await.unwrap();
     assert_eq!(renewed.iter().map(|r| (r.id, r.attempt)).collect::<Vec<_>>(), [(ids[0].job, 1)]);
-    assert!(lease::renew(&mut conn, "b", &[ids[0].job], LONG).await.unwrap().is_empty(), "another's");
+    assert!(lease::renew(&mut conn, "b", &[ids[0].job], LONG).await.unwrap().is_empty(), "a lease of another worker");
     tables.run_out().await;
     assert!(tables.holds(&ids[0]).await);
     assert!(!tables.holds(&ids[1]).await);
@@ -244,7 +245,7 @@ async fn the_first_decision_to_undo_stands() {
     assert_eq!((job.unwinding_to, job.error_code.as_deref()), (Some(UndoOutcome::Failed), Some("first")));
 }
 
-/// What is handed back is due at once and nobody's fault; what failed comes back later.
+/// A handed-back job is due at once and has no failure; a failed job is due later.
 #[tokio::test]
 async fn given_back_and_put_off() {
     let tables = Tables::new().await;
@@ -256,12 +257,12 @@ async fn given_back_and_put_off() {
     let lease = tables.claim("b", LONG).await.unwrap();
     let fault = Fault { code: "c", message: "m" };
     lease::retry(&mut conn, &lease, LONG, fault).await.unwrap();
-    assert_eq!(tables.claim("c", LONG).await, None, "not before its time");
+    assert_eq!(tables.claim("c", LONG).await, None, "it is not due yet");
     let job = tables.found(id).await;
     assert_eq!((job.attempt, job.failures, job.crashes), (2, 1, 0));
 }
 
-/// Many workers at once: no job is claimed twice, and never two of one instance.
+/// Many workers at once: no job is claimed twice, and no two jobs of an instance run at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_crowd_of_workers() {
     let tables = Tables::new().await;
@@ -301,7 +302,7 @@ async fn a_crowd_of_workers() {
     assert!(by_instance.values().all(|jobs| *jobs == each), "{by_instance:?}");
 }
 
-/// What a session leaves behind that ends in the middle of a claim is an error, and not rows without end.
+/// A session that ends during a claim results in an error, not in an endless stream of rows.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_that_ends_during_a_claim() {
     use diesel_async::RunQueryDsl as _;
@@ -317,7 +318,7 @@ async fn a_session_that_ends_during_a_claim() {
     let tables = Tables::new().await;
     let job = tables.job(&tables.instance().await, JobKind::Stop).await;
     let mut blocker = tables.db.conn().await.unwrap();
-    // The claim has begun to answer by then: it waits in the middle, where it notes what it took.
+    // The claim has already begun to respond: it waits where it inserts its events.
     let wait_in_claims = "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS \
             'BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NEW; END'; \
         CREATE TRIGGER wait BEFORE INSERT ON job_events FOR EACH ROW EXECUTE FUNCTION wait(); \

@@ -1,4 +1,4 @@
-//! The life of an instance, from its creation to its end.
+//! The life of an instance, from creation to deletion.
 
 use clawdeploy_tests::{TestEnv, docker};
 use serde_json::{Value, json};
@@ -109,7 +109,7 @@ async fn delete_leaves_the_audit_and_the_jobs() {
     let kinds: Vec<_> = env.rows(&sql).await.into_iter().map(|row| row["kind"].clone()).collect();
     assert_eq!(kinds, ["provision", "delete"]);
 
-    // The neighbour does not notice.
+    // The neighbour is not affected.
     let port = port(&env, &other.instance).await;
     assert_eq!(http(port, "/readyz").await.map(|(status, _)| status), Some(200));
     assert_eq!(starts(&env, &other.instance), 1);
@@ -125,7 +125,7 @@ async fn a_stopped_instance_can_be_deleted() {
     env.finish().await;
 }
 
-/// What is gone on the host while an instance is stopped is made again by its start.
+/// A start creates again what is missing on the host.
 #[tokio::test]
 async fn start_makes_what_is_missing() {
     let env = TestEnv::builder().build().await;
@@ -140,7 +140,7 @@ async fn start_makes_what_is_missing() {
     env.finish().await;
 }
 
-/// Jobs of several people on several workers, all at once, do not get in each other's way.
+/// Many jobs at once on several workers do not interfere.
 #[tokio::test]
 async fn many_instances_on_two_workers() {
     let env = TestEnv::builder().workers(2).build().await;

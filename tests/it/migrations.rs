@@ -1,4 +1,4 @@
-//! The migrations: they can be taken back, they make what `schema.rs` says, and everything they make is explained.
+//! Migrations: they can be reverted, `schema.rs` matches them, and every table and column has a comment.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use diesel::{QueryableByName, sql_types::Text};
 use diesel_async::{AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl as _};
 use diesel_migrations::MigrationHarness as _;
 
-/// Kept by diesel itself.
+/// Diesel's own table.
 const BOOKKEEPING: &str = "__diesel_schema_migrations";
 
 #[derive(QueryableByName)]
@@ -22,7 +22,7 @@ async fn lines(conn: &mut AsyncPgConnection, sql: &str) -> Vec<String> {
     rows.into_iter().map(|row| row.line).filter(|line| !line.starts_with(BOOKKEEPING)).collect()
 }
 
-/// Columns, constraints and indexes, one a line.
+/// Columns, constraints and indexes, one per line.
 async fn everything(conn: &mut AsyncPgConnection) -> Vec<String> {
     let mut all = lines(
         conn,
@@ -48,12 +48,16 @@ async fn up_down_up() {
     let first = everything(&mut scratch.connect().await).await;
     assert!(first.len() > 100, "{first:#?}");
     harness.revert_all_migrations(MIGRATIONS).unwrap();
-    assert_eq!(everything(&mut scratch.connect().await).await, Vec::<String>::new(), "what the way down leaves");
+    assert_eq!(
+        everything(&mut scratch.connect().await).await,
+        Vec::<String>::new(),
+        "leftovers of the reverted migrations"
+    );
     harness.run_pending_migrations(MIGRATIONS).unwrap();
     assert_eq!(everything(&mut scratch.connect().await).await, first);
 }
 
-/// Tables of `schema.rs`: name → column → type as Postgres calls it, with `?` where it may be null.
+/// Tables of `schema.rs`: columns with their Postgres types, and `?` if nullable.
 fn tables_of_schema_rs() -> BTreeMap<String, Vec<String>> {
     let source = include_str!("../../shared/src/db/schema.rs");
     let mut tables = BTreeMap::new();

@@ -1,7 +1,7 @@
-//! What can be reached from inside an instance: the internet, and nothing of ours.
+//! What an instance can reach: the internet, but none of our services.
 //!
-//! Asked by another process in the instance's own network. The world outside is a network namespace of the test's, with an
-//! address of the internet, one such as a cloud has its metadata at, and one of a private network.
+//! Another process in the instance's network makes the connections. A network namespace plays the world outside, with a
+//! public address, a link-local one (like a cloud's metadata service) and a private one.
 
 use std::{collections::BTreeSet, process::Stdio, time::Duration};
 
@@ -14,7 +14,7 @@ use tokio::{
 
 use crate::support::{http, port, running};
 
-/// Prints which of `address:port` can be connected to, and whether there is IPv6.
+/// Prints which of `address:port` accept connections, and whether there is IPv6.
 const SCAN: &str = r#"
 const net = require("net");
 const inet6 = require("fs").readFileSync("/proc/net/if_inet6", "utf8").split("\n").filter((l) => l && !l.endsWith(" lo"));
@@ -32,7 +32,7 @@ async fn ip(arguments: &str) {
     assert!(done.status.success(), "ip {arguments}: {}", String::from_utf8_lossy(&done.stderr));
 }
 
-/// The world outside; it goes with the test.
+/// The world outside. It is removed with the test.
 struct Outside {
     name: String,
     internet: String,
@@ -76,12 +76,12 @@ impl Drop for Outside {
     }
 }
 
-/// Removes a namespace; its half of the link, the other half and the routes go with it.
+/// Removes a namespace, and with it both ends of the link and the routes.
 fn remove(name: &str) {
     let _ = std::process::Command::new("ip").args(["netns", "del", name]).stderr(Stdio::null()).status();
 }
 
-/// Which of some targets can be reached from inside an instance.
+/// The targets that can be reached from inside an instance.
 async fn reachable(instance: &str, targets: &BTreeSet<String>) -> BTreeSet<String> {
     let network = format!("container:claw-{instance}");
     let image = settings::base_image();
@@ -91,7 +91,7 @@ async fn reachable(instance: &str, targets: &BTreeSet<String>) -> BTreeSet<Strin
     docker::docker(&arguments).await.lines().map(str::to_owned).collect()
 }
 
-/// One thing of an instance's end of its network.
+/// A property of an instance's end of its network.
 async fn of_network(instance: &str, what: &str) -> String {
     docker::inspect(
         &format!("claw-{instance}"),
@@ -104,7 +104,7 @@ fn port_of(url: &str) -> u16 {
     url.parse::<reqwest::Url>().unwrap().port().unwrap()
 }
 
-/// Ports of everything of ours that listens, each where it might be seen.
+/// Ports of our services.
 async fn ours(env: &TestEnv) -> Vec<u16> {
     let called = worker::callable(&mut env.db.conn().await.unwrap()).await.unwrap();
     let Address::Tcp(endpoint) = called[0].address.parse().unwrap() else { panic!("{called:?}") };
@@ -117,7 +117,7 @@ async fn from_inside_there_is_the_internet_and_nothing_of_ours() {
     let env = TestEnv::builder().build().await;
     let (made, neighbour) = (running(&env, "first").await, running(&env, "neighbour").await);
     let outside = Outside::make(&env).await;
-    // A service of the machine's that somebody was careless about.
+    // A service of the machine that listens on all addresses by mistake.
     let careless = TcpListener::bind("0.0.0.0:0").await.unwrap();
     let careless = careless.local_addr().map(|address| (address.port(), careless)).unwrap();
 
@@ -136,7 +136,8 @@ async fn from_inside_there_is_the_internet_and_nothing_of_ours() {
     let mut all: BTreeSet<String> = closed.union(&open_without_rules).cloned().collect();
     all.extend([internet.clone(), metadata.clone(), private.clone()]);
 
-    // Nothing of ours is open even without a firewall, because it listens on the loopback; all else is, so the scan sees.
+    // Our services listen on loopback, so they are closed even without a firewall. The others are open, which shows
+    // that the scan works.
     let mut without: BTreeSet<String> = open_without_rules.clone();
     without.extend([internet.clone(), metadata, private.clone()]);
     assert_eq!(reachable(&made.instance, &all).await, without, "without rules");

@@ -1,5 +1,5 @@
-//! While a new version rolls out, an older program meets words in the database that it does not know: kinds of jobs, statuses,
-//! kinds of events. None of them may harm a neighbour.
+//! During an upgrade, an older program finds values in the database that it does not know: job kinds, statuses, kinds
+//! of events. None of them may affect other rows.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use diesel_async::SimpleAsyncConnection as _;
 
 use crate::support::{instance, job as row, wait_job};
 
-/// As a newer version's migration would.
+/// The migration of a newer version.
 const OPEN: &str = "ALTER TABLE jobs DROP CONSTRAINT jobs_kind_known; \
     ALTER TABLE job_events DROP CONSTRAINT job_events_kind_known; \
     ALTER TABLE instances DROP CONSTRAINT instances_status_known; \
@@ -25,7 +25,7 @@ async fn accepted(env: &TestEnv, kind: &str) -> String {
     id.to_string()
 }
 
-/// A job of a newer kind stays queued; those beside it, claimed in the same moment, run.
+/// A job of an unknown kind stays queued; other jobs, claimed at the same time, run.
 #[tokio::test]
 async fn a_kind_of_job_that_is_not_known_harms_no_neighbour() {
     let env = TestEnv::builder().workers(0).build().await;
@@ -40,7 +40,7 @@ async fn a_kind_of_job_that_is_not_known_harms_no_neighbour() {
     let waits = row(&env, &newer).await;
     assert_eq!((&waits["status"], &waits["attempt"]), (&"queued".into(), &0.into()), "{waits}");
 
-    // The list names all three, and the counts say that one of an unknown kind waits.
+    // The list has all three jobs, and the queues' counts include the unknown one.
     let admin = env.admin().await;
     let list = admin.get("/api/admin/jobs").await.expect(200).json;
     let kinds: Vec<_> = list["items"].as_array().unwrap().iter().map(|job| job["kind"].as_str().unwrap()).collect();
@@ -53,7 +53,7 @@ async fn a_kind_of_job_that_is_not_known_harms_no_neighbour() {
     env.finish().await;
 }
 
-/// An instance, an event and a person with a newer word are shown, or left out, beside the others.
+/// An instance, an event and a user with unknown values are shown as unknown or left out.
 #[tokio::test]
 async fn nor_does_any_other_word() {
     let env = TestEnv::builder().build().await;
@@ -85,7 +85,7 @@ async fn nor_does_any_other_word() {
     assert!(told.contains("event: end") && !told.contains("teleported") && !told.contains("unknown"), "{told}");
     env.admin().await.get("/api/admin/users").await.expect(200);
 
-    // Every sweep runs through, and leaves the one instance as it is.
+    // All sweeps run, and leave the instance as it is.
     let swept = env.admin().await.post_empty("/api/admin/reconcile").await.expect(200).json;
     for sweep in swept["items"].as_array().unwrap() {
         assert!(sweep["error"].is_null(), "{sweep}");

@@ -1,4 +1,4 @@
-//! The files that OpenClaw reads, and what a tenant who owns their directory can do with them.
+//! OpenClaw's files, and what a tenant who owns their directory can do with them.
 
 use std::os::unix::fs::{MetadataExt as _, symlink};
 
@@ -51,12 +51,12 @@ async fn discord_and_a_provider() {
     assert_eq!(config["agents"]["defaults"]["model"]["primary"], "anthropic/claude-opus-5");
     let env_file = config_file(&env, &id, ".env");
     assert_eq!(env_file.lines().last(), Some(format!("ANTHROPIC_API_KEY=\"{KEY}\"").as_str()));
-    // The provider's key is in one place only.
+    // The provider's key is only in `.env`.
     assert!(!config.to_string().contains(KEY));
     env.finish().await;
 }
 
-/// Nobody but the tenant's user gets at the files, and nobody but root at the directory around them.
+/// Only the tenant's user can access the files, and only root the directory around them.
 #[tokio::test]
 async fn owners_and_modes() {
     let env = TestEnv::builder().build().await;
@@ -98,7 +98,7 @@ async fn an_owners_changes_survive_a_restart() {
     env.finish().await;
 }
 
-/// `openclaw.json` as an owner leaves it who knows that it is JSON5.
+/// `openclaw.json` after an edit in JSON5 style.
 fn as_json5(config: &Value) -> String {
     let text = serde_json::to_string_pretty(config).unwrap();
     let text = text.replacen("\"channels\": {", "// My bot: \"botToken\"\n  channels: {", 1);
@@ -106,7 +106,7 @@ fn as_json5(config: &Value) -> String {
     format!("/* mine */ {text} // end")
 }
 
-/// A comment is no reason for a change not to happen, and a change none for a comment to go.
+/// A change edits a file with comments, and the comments stay.
 #[tokio::test]
 async fn a_new_token_reaches_a_file_with_comments() {
     const LATER: &str = "987654321:canary-AAEhBOweik6ad9r_QXMENQjcrH";
@@ -121,13 +121,13 @@ async fn a_new_token_reaches_a_file_with_comments() {
     wait_job(&env, &asked.job, "succeeded").await;
     assert_eq!(config_file(&env, &id, "openclaw.json"), before.replace(TELEGRAM, LATER));
 
-    // What is right already is not touched.
+    // A file that is up to date is not rewritten.
     done(&env, &id, "restart").await;
     assert_eq!(config_file(&env, &id, "openclaw.json"), before.replace(TELEGRAM, LATER));
     env.finish().await;
 }
 
-/// What cannot be read fails the job, says where, and neither stops the gateway nor loses the file.
+/// A file that cannot be parsed fails the job, which names the position. The gateway keeps running, and the file stays.
 #[tokio::test]
 async fn a_broken_file_stops_nothing() {
     let env = TestEnv::builder().set("CLAWDEPLOY_RECONCILE_SECONDS", "1").build().await;
@@ -156,12 +156,12 @@ async fn a_broken_file_stops_nothing() {
         assert_eq!(config_file(&env, id, "openclaw.json"), broken);
     }
 
-    // Nor what is too large to be read.
+    // The same for a file that is too large.
     std::fs::File::options().write(true).open(&path).unwrap().set_len(9 << 20).unwrap();
     failed(&ann.act(id, "restart").await.job, "config_too_large").await;
     assert_eq!(path.metadata().unwrap().len(), 9 << 20);
 
-    // Corrected, it is as if nothing had been.
+    // After a correction everything works.
     tokio::fs::write(&path, format!("{good}// mine")).await.unwrap();
     done(&env, id, "restart").await;
     assert_eq!(config_file(&env, id, "openclaw.json"), format!("{good}// mine"));
@@ -192,7 +192,7 @@ async fn links_lead_nowhere() {
     for name in ["openclaw.json", ".env"] {
         let written = std::fs::symlink_metadata(config.join(name)).unwrap();
         assert!(written.is_file(), "a new {name} is written");
-        // The link is the owner's: it is kept beside, and the owner is told where.
+        // The link is kept under another name, and the job's log says so.
         let kept =
             |entry: &std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with(&format!("{name}.kept-"));
         let kept = std::fs::read_dir(&config).unwrap().map(Result::unwrap).find(kept).expect("a kept link");

@@ -1,4 +1,4 @@
-//! The parts around us fail: Redis forgets or is away, Postgres cuts its sessions, the API is killed.
+//! Outages around us: Redis loses its data or is down, Postgres terminates sessions, the API is killed.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::support::{done, job, running, starts, wait_job, wait_job_within, wait
 
 const SECONDS_5: Duration = Duration::from_secs(5);
 
-/// What a FLUSHALL would do, but to our keys only.
+/// Like FLUSHALL, but only for our keys.
 async fn redis_forgets(env: &TestEnv) {
     cleanup::remove_keys(&env.name).await.unwrap();
 }
@@ -55,7 +55,7 @@ async fn redis_is_away() {
     env.finish().await;
 }
 
-/// Rings say "look", and nothing else: for jobs that do not exist or are over, many times, in any order.
+/// A ring only says "look". Rings for jobs that do not exist or have ended do no harm, in any number and order.
 #[tokio::test]
 async fn rings_for_nothing() {
     let env = TestEnv::builder().build().await;
@@ -73,7 +73,7 @@ async fn rings_for_nothing() {
     env.finish().await;
 }
 
-/// Every session is cut, again and again, while jobs are under way.
+/// All sessions are terminated repeatedly while jobs run.
 #[tokio::test]
 async fn postgres_cuts_its_sessions() {
     let env = TestEnv::builder().image(FakeMode::Slow).build().await;
@@ -98,8 +98,8 @@ async fn postgres_cuts_its_sessions() {
     env.finish().await;
 }
 
-/// Postgres answers nobody for longer than the lease, more often than a job may crash: no worker is to blame, and the job
-/// goes on each time.
+/// Postgres does not answer for longer than the lease, more often than a job may crash. This counts neither as a crash
+/// nor as a failure, and the job continues each time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn postgres_stands_still_again_and_again() {
     let proxy = TcpProxy::new(&database::address()).await;
@@ -125,7 +125,7 @@ async fn postgres_stands_still_again_and_again() {
         };
         let row = env.wait_for("the job to be taken again", Duration::from_secs(20), again).await;
         assert_eq!((&row["crashes"], &row["failures"]), (&json!(0), &json!(0)), "after stall {stall}: {row}");
-        // It is at its step again: a claim that is cut off before it runs is another case.
+        // The job has reached its step again. A claim that is cut off before that is another case.
         let begun = format!(
             "SELECT id FROM job_events WHERE job_id = '{}' AND kind = 'step_started' AND step = 'wait_until_ready' \
              AND attempt = {}",
@@ -140,8 +140,8 @@ async fn postgres_stands_still_again_and_again() {
     env.finish().await;
 }
 
-/// The session breaks while the end of a job is written down, in the middle of the transaction. The worker gives the job up, and
-/// so it must not go on renewing its lease.
+/// The session breaks in the transaction that ends a job. The worker gives the job up, so it must not renew the lease
+/// any more.
 #[tokio::test]
 async fn a_worker_cannot_write_how_a_job_ended() {
     let env = TestEnv::builder().workers(0).lease(4.0).build().await;
@@ -168,7 +168,7 @@ async fn the_api_is_killed_after_a_request() {
     env.add_worker(&WorkerOptions::default()).await;
     wait_job(&env, &made.job, "succeeded").await;
 
-    // The client never saw the answer, and asks again at another process.
+    // The client did not get the response and sends the request again, to another process.
     let (api, base) = env.start_api(1, &[]);
     let up = async || {
         clawdeploy_tests::http()
@@ -191,7 +191,7 @@ async fn the_api_is_killed_after_a_request() {
     env.finish().await;
 }
 
-/// Two workers, two of everything, and one of them stands still now and then: no job runs twice.
+/// Workers that freeze now and then: no job runs twice.
 #[tokio::test]
 async fn workers_that_stand_still_now_and_then() {
     let env = TestEnv::builder().workers(2).lease(4.0).build().await;

@@ -1,5 +1,5 @@
-//! Nine flaws that an earlier control plane of this kind had, each with what holds it here. Those that need a whole installation
-//! to themselves are below; of the others it is said where they are, and looked that they are there.
+//! Flaws of an earlier control plane of this kind, and the tests that exclude them here. Tests that need an
+//! installation of their own are below; the others are listed, and the list is checked.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::support::{PASSWORD, account, running};
 
-/// The flaw, and the tests that hold it: file and name.
+/// The flaw, and the tests that exclude it: file and names.
 const HELD_BY: [(&str, &str, &[&str]); 12] = [
     ("the id of a user was enough for a terminal", file!(), &["term_rejects_user_id_as_token"]),
     ("any page could open a terminal", file!(), &["term_rejects_foreign_and_missing_origin"]),
@@ -46,7 +46,7 @@ fn what_holds_each_flaw_is_there() {
     }
 }
 
-/// Whom a terminal belongs to opens none, wherever it is shown instead of a secret; nor does an id of any other kind.
+/// The owner's id or another id, in place of a secret, does not open a terminal.
 #[tokio::test]
 async fn term_rejects_user_id_as_token() {
     let env = TestEnv::builder().image(FakeMode::Shell).build().await;
@@ -77,7 +77,7 @@ async fn term_rejects_user_id_as_token() {
     env.finish().await;
 }
 
-/// A terminal opens for a page of the panel, to the letter, and for no other that the browser may come from.
+/// A terminal opens only for the exact origin of the panel.
 #[tokio::test]
 async fn term_rejects_foreign_and_missing_origin() {
     let panel = "https://panel.test";
@@ -111,7 +111,7 @@ async fn term_rejects_foreign_and_missing_origin() {
         let refused = attach(origin, &good).await.unwrap_err();
         assert_eq!(refused, (403, "origin_refused".to_owned()), "{origin:?}");
     }
-    // None of them has used the ticket up.
+    // The refused attempts did not use up the ticket.
     let mut terminal = attach(Some(panel), &good).await.unwrap();
     terminal.greeted().await;
     let another = ticket(&ann, &id).await;
@@ -119,7 +119,7 @@ async fn term_rejects_foreign_and_missing_origin() {
     env.finish().await;
 }
 
-/// All API processes count together, and forget nothing when one of them is started anew.
+/// All API processes count failed logins together, and a restart does not reset the count.
 #[tokio::test]
 async fn brute_force_across_two_processes() {
     let mut env = TestEnv::builder().workers(0).build().await;
@@ -143,7 +143,7 @@ async fn brute_force_across_two_processes() {
     let right = json!({ "email": "eve@test.example", "password": PASSWORD });
     for client in [&one, &two] {
         let answer = client.post("/api/auth/login", &right).await;
-        assert_eq!(answer.brief(), "429 rate_limited", "the right one would tell which it is");
+        assert_eq!(answer.brief(), "429 rate_limited", "a correct password must not be confirmed");
         assert!(answer.header("retry-after").is_some());
     }
     other.terminate().await;

@@ -1,7 +1,7 @@
-//! Programs of the release before beside those of this one, as while a new version is installed, or the one before again.
+//! Programs of the previous release together with those of this one, as during an upgrade or a downgrade.
 //!
-//! The database has the new schema: a program leaves migrations alone that it does not know. `scripts/test --compat` builds the
-//! programs of the commit that `tests/previous-release` names, and runs these tests.
+//! The database has the new schema; a program ignores migrations that it does not know. `scripts/test --compat` builds
+//! the programs of the commit in `tests/previous-release` and runs these tests.
 
 mod life;
 mod mixed;

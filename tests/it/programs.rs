@@ -1,4 +1,4 @@
-//! The programs as an operator starts them: their commands, what they refuse to start with, and what a release has in it.
+//! The programs' commands, the settings that they refuse, and what a release contains.
 
 use std::{
     os::unix::fs::PermissionsExt as _,
@@ -12,7 +12,7 @@ use tokio::{io::AsyncWriteExt as _, process::Command};
 
 use crate::support::{running, wait_job};
 
-/// Runs a program of the installation to its end; `changes` replace settings, an empty one removes it.
+/// Runs a program with the installation's settings to its end. `changes` replace settings; an empty value removes one.
 async fn run(env: &TestEnv, program: Program, arguments: &[&str], input: &str, changes: &[(&str, &str)]) -> Output {
     let mut command = Command::new(program.path());
     command.args(arguments).env_clear().envs(env.settings().iter().cloned()).env("NO_COLOR", "1");
@@ -35,14 +35,14 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).trim().to_owned()
 }
 
-/// Kill points are for tests: in a release there are none, so that no environment variable can end it.
+/// A release has no kill points, so no environment variable can kill it.
 #[tokio::test]
 async fn a_release_has_no_kill_points() {
     let has_them = |program: Program| {
         let binary = std::fs::read(program.path()).unwrap();
         binary.windows(10).any(|window| window == b"FAILPOINTS")
     };
-    assert!(has_them(Program::Worker), "the check itself");
+    assert!(has_them(Program::Worker), "the check finds no kill points where there are some");
     assert!(!has_them(Program::PlainWorker));
 
     let env = TestEnv::builder().workers(0).build().await;
@@ -74,7 +74,7 @@ async fn accounts_and_tokens_are_made_on_the_command_line() {
         run(&env, Program::Api, &["token", "create", "--email", "eve@test.example", "--name", "ci"], "", &[]).await;
     assert!(token.status.success(), "{}", text(&token.stderr));
     let token = text(&token.stdout);
-    assert!(token.starts_with("claw_") && !token.contains(char::is_whitespace), "nothing but the token on stdout");
+    assert!(token.starts_with("claw_") && !token.contains(char::is_whitespace), "stdout must contain only the token");
     env.remember_secret(&token);
     assert_eq!(anon.with_token(&token).get("/api/me").await.expect(200).json["name"], "Eve");
     env.finish().await;
@@ -105,7 +105,7 @@ async fn the_document_is_the_one_that_is_served() {
     env.finish().await;
 }
 
-/// What is wrong with the settings is said at the start, with the name of the setting.
+/// At the start, the programs name a wrong setting.
 #[tokio::test]
 async fn wrong_settings_are_named() {
     let env = TestEnv::builder().workers(0).build().await;
@@ -129,7 +129,7 @@ async fn wrong_settings_are_named() {
     env.finish().await;
 }
 
-/// Two API processes and two workers that start at once on a database that is behind do not trip over each other.
+/// Programs that start at the same time do not interfere.
 #[tokio::test]
 async fn programs_that_start_together() {
     let env = TestEnv::builder().workers(3).build().await;
@@ -154,7 +154,7 @@ async fn programs_that_start_together() {
     env.finish().await;
 }
 
-/// What needs a session of Postgres would not work behind it, so both programs end and say what to change there.
+/// Some features need a session of Postgres, so both programs end and name the setting of the pooler to change.
 #[tokio::test]
 async fn a_pooler_of_transactions_ends_both_programs() {
     const VARIABLE: &str = "CLAWDEPLOY_DATABASE_URL";
@@ -174,7 +174,7 @@ async fn a_pooler_of_transactions_ends_both_programs() {
     env.finish().await;
 }
 
-/// Nor has anybody to know of one that lends a session for as long as a connection lasts.
+/// A pooler that assigns a session for the whole connection works.
 #[tokio::test]
 async fn both_programs_work_behind_a_pooler_of_sessions() {
     let env = TestEnv::builder().workers(0).build().await;

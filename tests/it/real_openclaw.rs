@@ -1,5 +1,6 @@
-//! OpenClaw itself: that its dashboard opens, an older release becomes a newer one and comes back, and every configuration
-//! that we write is accepted. A whole life is in [`canary::real`](crate::canary); everything else is tested with the stand-in.
+//! Tests of the real OpenClaw: the dashboard opens, an update from an older release and back works, and every
+//! configuration that we write is valid. Its whole life is in [`canary::real`](crate::canary); all other tests use the
+//! fake gateway.
 
 mod dashboard;
 mod story;
@@ -15,21 +16,21 @@ use serde_json::{Value, json};
 
 use crate::support::{deleted, done, http, instance, job, port, say, wait_job, wait_job_within};
 
-/// A release before the one that is built where none is asked for.
+/// A release that is older than the default one.
 const OLDER: &str = "2026.9.5";
 
-/// A boot takes a quarter of a minute on two free cores.
+/// A boot takes 15 seconds on two idle cores.
 const BOOT: Duration = Duration::from_mins(4);
 
 async fn booted(env: &TestEnv, accepted: &Accepted) {
     wait_job_within(env, &accepted.job, "succeeded", BOOT).await;
 }
 
-/// What `openclaw config validate` of the real image says of the files that were made for this form.
+/// Output of the real image's `openclaw config validate` for the files of this form.
 async fn validated(env: &TestEnv, ann: &Client, form: &Value) -> Value {
     let made = ann.create_with(form).await;
     wait_job(env, &made.job, "succeeded").await;
-    // As an owner leaves it, in JSON5; and then it has to be put right.
+    // Edited by the owner in JSON5, with values that the restart has to correct.
     let file = env.data_dir.join(&made.instance).join("config/openclaw.json");
     let text = std::fs::read_to_string(&file).unwrap().replacen("\"lan\",", "'loopback', // mine", 1);
     let text = text.replacen("\"port\": 18789", "port: 0x4965", 1).replacen("\"auth\": {", "auth: {},\n\"gone\": {", 1);
@@ -74,7 +75,7 @@ async fn every_configuration_is_accepted() {
     env.finish().await;
 }
 
-/// Images that a test has made; they go with it.
+/// Images of a test, which are removed with it.
 struct Images(String);
 
 impl Drop for Images {
@@ -89,8 +90,8 @@ impl Drop for Images {
     }
 }
 
-/// Everybody who asks for the image while it is built waits for the same build, and instances run what came of it. Such an
-/// instance, of an older release, becomes one of the newest: the state is migrated, everything of the owner's is there; and back.
+/// All requests for an image join one build, and instances run its result. Then an instance of the older release is
+/// updated: its state is migrated and the owner's files stay; and it is rolled back.
 #[tokio::test]
 async fn an_older_release_from_its_build_to_an_update_and_back() {
     let repository = format!("clawdeploy-test-{}", std::process::id());
@@ -116,7 +117,7 @@ async fn an_older_release_from_its_build_to_an_update_and_back() {
     drop(images);
 }
 
-/// Three ask at once; returns the image's id.
+/// Three simultaneous requests; returns the image's id.
 async fn built_once(env: &TestEnv, admin: &Client, ann: &Client, target: &str, missing: &Accepted) -> String {
     let older = json!({ "version": OLDER });
     let ask = || admin.post("/api/admin/image/rebuild", &older);
@@ -128,7 +129,7 @@ async fn built_once(env: &TestEnv, admin: &Client, ann: &Client, target: &str, m
     let other = admin.post("/api/admin/image/rebuild", &json!({ "version": "2026.1.1" })).await;
     assert_eq!((other.status.as_u16(), other.code()), (409, "job_in_progress"));
 
-    // Meanwhile a build is no obstacle to other work.
+    // Other jobs run during the build.
     let stuck = ann.remove(&missing.instance).await;
     wait_job(env, &stuck.job, "succeeded").await;
     wait_job_within(env, ids[0], "succeeded", Duration::from_mins(6)).await;
@@ -164,14 +165,14 @@ async fn updated_and_back(env: &TestEnv, ann: &Client, id: &str) {
     let change = ann.get(&format!("/api/instances/{id}/changes")).await.expect(200).json["items"][0].clone();
     say(&format!("down for {} ms, {} files kept in {} ms", change["downMs"], change["files"], change["durationMs"]));
 
-    // Back, with a state that only the older release can read.
+    // The rollback restores state that only the older release can read.
     let back = ann.act(id, "rollback").await;
     booted(env, &back).await;
     assert_eq!(ann.instance(id).await["openclawVersion"], OLDER);
     assert_eq!(http(port(env, id).await, "/readyz").await.map(|(status, _)| status), Some(200));
 }
 
-/// An instance that is deleted while it boots is gone, however far it was.
+/// An instance that is deleted while it boots is removed completely.
 #[tokio::test]
 async fn a_gateway_that_is_deleted_while_it_boots() {
     let env = TestEnv::builder().image(Image::Real).ready(600.0).build().await;

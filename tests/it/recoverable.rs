@@ -1,4 +1,4 @@
-//! What is not lost: deleted instances, and those that a database restored from an older dump does not know.
+//! Recoverable instances: deleted ones, and those that a database restored from an older dump does not know.
 
 use std::path::PathBuf;
 
@@ -23,9 +23,9 @@ async fn recoverable(admin: &Client) -> Vec<Value> {
     items(&admin.get("/api/admin/recoverable-instances").await.expect(200).json).to_vec()
 }
 
-/// A whole pass of the reconciler, begun now; what a sweep found.
+/// Runs one pass of the reconciler and returns the findings of a sweep.
 async fn pass(env: &TestEnv, admin: &Client, sweep: &str) -> Vec<Value> {
-    // What was seen for the first time is as old now as it has to be to be removed.
+    // Make all sightings old enough for removal.
     env.execute("UPDATE sightings SET first_seen_at = first_seen_at - interval '1 hour'").await;
     let sweeps = admin.post_empty("/api/admin/reconcile").await.expect(200).json;
     let found = items(&sweeps).iter().find(|run| run["name"] == sweep).unwrap();
@@ -33,7 +33,7 @@ async fn pass(env: &TestEnv, admin: &Client, sweep: &str) -> Vec<Value> {
     found["findings"].as_array().unwrap().clone()
 }
 
-/// The database forgets an instance, as one does that was restored from an older dump.
+/// Removes an instance from the database, as a restore from an older dump does.
 async fn forget(env: &TestEnv, id: &str) {
     env.execute(&format!("DELETE FROM jobs WHERE instance_id = '{id}'")).await;
     env.execute(&format!("DELETE FROM instances WHERE id = '{id}'")).await;
@@ -57,12 +57,12 @@ async fn what_was_deleted_can_be_taken_back() {
     let back = format!("/api/instances/{}/undelete", made.instance);
     assert_eq!(bob.post_empty(&back).await.brief(), "404 not_found");
 
-    // Another one has the name by now.
+    // Another instance has the name by now.
     let other = running(&env, "first").await;
     assert_eq!(ann.post_empty(&back).await.brief(), "409 name_taken name: taken");
     let accepted = ann.post(&back, &json!({ "name": "first again" })).await.accepted();
     assert_eq!(accepted.instance, made.instance);
-    assert_eq!(ann.post_empty(&back).await.brief(), "404 not_found", "it is on its way");
+    assert_eq!(ann.post_empty(&back).await.brief(), "404 not_found", "its restore is queued");
     wait_job(&env, &accepted.job, "succeeded").await;
     let after = ann.instance(&made.instance).await;
     assert_eq!((&after["status"], &after["name"]), (&json!("running"), &json!("first again")));
@@ -76,7 +76,7 @@ async fn what_was_deleted_can_be_taken_back() {
     let told = "SELECT action FROM audit WHERE action = 'instance.undelete'";
     assert_eq!(env.rows(told).await.len(), 1);
 
-    // What has expired goes, on the database's clock, and cannot be taken back any more.
+    // An expired one is removed, by the database's clock, and cannot be restored.
     deleted(&env, &made.instance).await;
     deleted(&env, &other.instance).await;
     let expired = format!("WHERE id = '{}'", made.instance);
@@ -87,14 +87,14 @@ async fn what_was_deleted_can_be_taken_back() {
     assert!(!env.data_dir.join(".quarantine").join(&made.instance).exists());
     let left: Vec<_> = recoverable(&admin).await.iter().map(|row| row["id"].clone()).collect();
     assert_eq!(left, [json!(other.instance)]);
-    // The other one goes because an administrator says so.
+    // An administrator purges the other one.
     let row = format!("/api/admin/recoverable-instances/{}", other.instance);
     assert!(admin.delete(&row).await.expect(202).json["purgeRequestedAt"].is_string());
     assert_eq!(ann.post_empty(&format!("/api/instances/{}/undelete", other.instance)).await.brief(), "404 not_found");
     pass(&env, &admin, "directories").await;
     assert!(!env.data_dir.join(".quarantine").join(&other.instance).exists());
     assert_eq!(admin.delete(&row).await.brief(), "404 not_found");
-    // Whose they were is told.
+    // The owner sees it in the audit log.
     let told = ann.get("/api/audit").await.expect(200).json;
     let purged = items(&told).iter().filter(|entry| entry["action"] == "instance.purged").count();
     assert_eq!(purged, 2, "{told}");
@@ -133,7 +133,7 @@ async fn what_an_older_database_does_not_know_stays_and_is_adopted() {
     }
     assert_eq!((&listed[0]["expiresAt"], &listed[0]["purgeRequestedAt"]), (&Value::Null, &Value::Null));
     assert!(listed[0]["bytes"].as_i64() > Some(0), "it was not measured: {listed:?}");
-    // It is not its owner's to take back: whose it is, an administrator says.
+    // The owner cannot restore it: an administrator decides who the owner is.
     assert_eq!(deleted_of(&ann).await, Vec::<Value>::new());
     assert_eq!(ann.post_empty(&format!("/api/instances/{}/undelete", made.instance)).await.brief(), "404 not_found");
 
@@ -152,13 +152,13 @@ async fn what_an_older_database_does_not_know_stays_and_is_adopted() {
     assert_eq!(std::fs::read_to_string(note(&env, &made.instance)).unwrap(), "mine");
     assert_eq!(recoverable(&admin).await, Vec::<Value>::new());
     assert_eq!(instance(&env, &known.instance).await["status"], "running");
-    // The database knows it now, and so the trash is its own; the snapshot has no row, and stays.
+    // The database knows the instance again, so its trash is removed. The snapshot has no row and stays.
     assert!(snapshot.is_dir());
     std::fs::remove_dir(&snapshot).unwrap();
     env.finish().await;
 }
 
-/// Without a manifest the token is in `openclaw.json`; an administrator says whose it is.
+/// Without a manifest, the token comes from `openclaw.json`, and an administrator names the owner.
 #[tokio::test]
 async fn without_a_manifest_the_token_stays() {
     let env = TestEnv::builder().build().await;
@@ -177,12 +177,12 @@ async fn without_a_manifest_the_token_stays() {
     wait_job(&env, &accepted.job, "succeeded").await;
     let after = ann.instance(&made.instance).await;
     assert_eq!((&after["gatewayToken"], &after["name"]), (&before["gatewayToken"], &json!("found")));
-    // The manifest is back.
+    // The manifest is written again.
     env.wait_for("the manifest", SOON, async || manifest.is_file().then_some(())).await;
     env.finish().await;
 }
 
-/// An instance that ran before is provisioned again where its container is gone; should that fail, its files stay.
+/// If an instance's container is gone, its start provisions it again. If that fails, its files stay.
 #[tokio::test]
 async fn a_provision_that_fails_takes_no_older_files() {
     let env = TestEnv::builder().build().await;
@@ -191,10 +191,10 @@ async fn a_provision_that_fails_takes_no_older_files() {
     crate::support::done(&env, &made.instance, "stop").await;
     let container = format!("claw-{}", made.instance);
     docker::docker(&["rm", "--force", &container]).await;
-    // As after a start that found its port taken by a stranger.
+    // As after a start that found its port taken.
     let lost = "status = 'error', error_code = 'port_taken', container_id = NULL";
     env.execute(&format!("UPDATE instances SET {lost} WHERE id = '{}'", made.instance)).await;
-    // A stranger has its name, which no attempt changes.
+    // A foreign container has its name, so all attempts fail.
     docker::docker(&["create", "--name", &container, &FakeMode::Ok.image(), "node"]).await;
     let job = env.user("ann").await.act(&made.instance, "start").await.job;
     let ended = wait_job(&env, &job, "failed").await;

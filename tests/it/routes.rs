@@ -1,5 +1,5 @@
-//! The routes, as far as their answers need a worker; the others are in `api/tests/it/routes`. Each has the same list of cases:
-//! well, without a token, somebody else's, missing, unacceptable; and after every refusal the database is as it was.
+//! Routes whose responses need a worker; the others are in `api/tests/it/routes`. Each has the same cases: ok,
+//! anonymous, another's, missing, invalid. No refusal changes the database.
 
 use clawdeploy_tests::{
     Client, TestEnv,
@@ -22,7 +22,7 @@ mod terminals;
 mod texts;
 mod usage;
 
-/// An installation, and who talks to it.
+/// An installation and its clients.
 struct Site {
     env: TestEnv,
     anon: Client,
@@ -43,7 +43,7 @@ impl Site {
         Self { env, anon, ann, bob, admin }
     }
 
-    /// The cases in a table, after a check that none of them changed a row.
+    /// The refusals in a table; none of them may change a row.
     async fn refusals(&self, cases: Vec<(&str, reqwest::RequestBuilder)>) -> String {
         self.env.refusals(cases).await
     }

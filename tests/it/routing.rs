@@ -15,7 +15,7 @@ pub(crate) async fn behind(builder: Builder) -> (TestEnv, Nginx) {
     (env, nginx)
 }
 
-/// The last report of the sweep.
+/// Latest findings of the sweep `routes`.
 async fn report(env: &TestEnv) -> String {
     let rows = env.rows("SELECT findings FROM sweeps WHERE name = 'routes'").await;
     rows.first().map(|row| row["findings"].to_string()).unwrap_or_default()

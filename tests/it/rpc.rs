@@ -1,4 +1,4 @@
-//! The workers' private endpoint, and how the API finds one that serves.
+//! Worker RPC, and how the API finds a worker that serves.
 
 use std::time::Duration;
 
@@ -13,20 +13,20 @@ use clawdeploy_tests::{TestEnv, WorkerOptions};
 
 use crate::support::running;
 
-/// The device that waits in what the stand-in says.
+/// The pending request in the fake gateway's output.
 const WAITING: &str = "ab4fd755-e76d-49de-96cb-98c46ac66196";
 
 fn devices(id: &str) -> String {
     format!("/api/instances/{id}/devices")
 }
 
-/// Puts the command line of an instance's gateway into a mood.
+/// Sets the behavior of OpenClaw's command line in an instance.
 fn mood(env: &TestEnv, id: &str, mood: &str) {
     let file = env.data_dir.join(id).join("config/mood");
     std::io::Write::write_all(&mut std::fs::File::create(file).unwrap(), mood.as_bytes()).unwrap();
 }
 
-/// Where the only worker can be called, and its name.
+/// Address and name of the only worker.
 async fn address(env: &TestEnv) -> (String, String) {
     let called = worker::callable(&mut env.db.conn().await.unwrap()).await.unwrap();
     let Address::Tcp(address) = called[0].address.parse().unwrap() else { panic!("{called:?}") };
@@ -72,7 +72,7 @@ async fn nothing_is_told_without_a_signature_for_it() {
     ] {
         assert_eq!(ask(path, signature, body).await, 401, "{path} {signature:?}");
     }
-    // With a signature: a container of another deployment is none, whatever its instance.
+    // With a valid signature: the worker finds no container of an unknown instance.
     let nobody: InstanceId = "zzzzzzzzzzzz".parse().unwrap();
     let signature = sealer.call_key().sign(Call { instance: &nobody, ..call });
     assert_eq!(ask("/v1/instances/zzzzzzzzzzzz/devices", Some(&signature), "{}").await, 404);
@@ -89,7 +89,7 @@ async fn a_worker_that_was_killed_is_passed_over_and_with_none_left_that_is_the_
         ann.get(&devices(&made.instance)).await.expect(200);
     }
     env.worker(1).kill().await;
-    // Both rows still say that they live: it is found out by calling.
+    // Both rows are still alive; the API finds out by calling.
     let answer = ann.get(&devices(&made.instance)).await.expect(503);
     assert_eq!((answer.code(), answer.header("retry-after")), ("no_worker", Some("3")), "{}", answer.text);
     let answer = ann.post_empty(&format!("{}/{}/approve", devices(&made.instance), WAITING)).await;
@@ -124,7 +124,7 @@ async fn a_command_that_fails_is_an_answer() {
     env.finish().await;
 }
 
-/// What OpenClaw may have done is in the audit log, whether or not its answer is understood.
+/// An action that OpenClaw may have executed is in the audit log, even if its output cannot be parsed.
 #[tokio::test]
 async fn an_answer_that_is_not_understood_is_in_the_audit_log() {
     let env = TestEnv::builder().build().await;
@@ -149,7 +149,7 @@ async fn an_answer_that_is_not_understood_is_in_the_audit_log() {
     ];
     assert_eq!(env.rows(audit).await, want);
     mood(&env, &made.instance, "");
-    // What was certainly not done is not.
+    // An action that was certainly not executed is not.
     let nobody = "01900000-0000-7000-8000-000000000000";
     let answer = ann.post_empty(&format!("{path}/{nobody}/approve")).await;
     assert_eq!(answer.brief(), "404 pairing_request_not_found");

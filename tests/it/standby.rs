@@ -1,4 +1,4 @@
-//! A worker whose database, data directory and Docker engine do not belong together does nothing, and says so.
+//! A worker whose database, data directory and Docker engine do not belong together stands by, and says why.
 
 use std::{
     process::{Output, Stdio},
@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::support::{SOON, deleted, instance, job, running, wait_job};
 
-/// `clawdeploy-worker adopt`, with the installation's settings and some others.
+/// `clawdeploy-worker adopt`, with the installation's settings and these in addition.
 async fn adopt(env: &TestEnv, arguments: &[&str], settings: &[(&str, &str)]) -> Output {
     let mut command = Command::new(Program::PlainWorker.path());
     command.arg("adopt").args(arguments).env_clear().envs(env.settings().iter().cloned());
@@ -28,7 +28,7 @@ fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// Waits until the workers that live stand by for these reasons, the others at work; those workers as an administrator sees them.
+/// Waits until the live workers stand by for exactly these reasons; returns the live workers.
 async fn wait_standby(env: &TestEnv, codes: &[&str]) -> Vec<Value> {
     let admin = env.admin().await;
     let so = async || {
@@ -52,12 +52,12 @@ fn mark(env: &TestEnv) -> String {
     std::fs::read_to_string(env.data_dir.join(".identity")).unwrap()
 }
 
-/// A lost volume, a mistyped URL: the database is empty, and the directory is full of instances.
+/// A lost volume or a mistyped URL: the database is empty, but the directory has instances.
 #[tokio::test]
 async fn a_directory_of_others_is_left_alone_until_it_is_adopted() {
     let env = TestEnv::builder().build().await;
     let made = running(&env, "first").await;
-    // The sweep of snapshots waits for nothing: this would go with the first pass.
+    // The sweep `snapshots` does not wait, so the first pass would remove this.
     let kept = env.data_dir.join(".snapshots").join(&made.instance).join(Uuid::now_v7().to_string());
     std::fs::create_dir_all(&kept).unwrap();
     env.worker(0).terminate().await;
@@ -68,7 +68,7 @@ async fn a_directory_of_others_is_left_alone_until_it_is_adopted() {
     let settled = "SELECT 1 AS one FROM workers WHERE standby_code IS NOT NULL UNION SELECT 1 FROM sweeps WHERE name = 'snapshots' AND ran_at IS NOT NULL";
     let so = async || (!other.rows(settled).await.is_empty()).then_some(());
     other.wait_for("a verdict, or a sweep", SOON, so).await;
-    assert!(kept.exists(), "a sweep has removed what is another database's");
+    assert!(kept.exists(), "a sweep removed files of another database");
     let workers = wait_standby(&other, &["wrong_database"]).await;
     let message = workers[0]["standby"]["message"].as_str().unwrap();
     let command = format!("clawdeploy-worker adopt --data-dir {}", env.data_dir.display());
@@ -88,7 +88,7 @@ async fn a_directory_of_others_is_left_alone_until_it_is_adopted() {
     wait_standby(&other, &[]).await;
     running(&other, "second").await;
 
-    // Now it is the first one's workers that do not belong.
+    // Now the workers of the first installation do not belong to it.
     worker.terminate().await;
     env.start_worker(&WorkerOptions::default());
     wait_standby(&env, &["wrong_database"]).await;
@@ -100,14 +100,14 @@ async fn a_directory_of_others_is_left_alone_until_it_is_adopted() {
     deleted(&env, &made.instance).await;
 }
 
-/// What such a worker would do: find no files and no container, and say that all is deleted.
+/// Such a worker would find no files and no container, and report the instance as deleted.
 #[tokio::test]
 async fn a_second_worker_with_another_directory_or_engine_takes_no_jobs() {
     let dir = tempfile::tempdir().unwrap();
     let engine = DockerProxy::new(dir.path());
     engine.fault("GET", "/info", Action::OtherEngine, 0);
     let env = TestEnv::builder().workers(2).set("CLAWDEPLOY_RECONCILE_SECONDS", "1").build().await;
-    assert_eq!(identity(&env).await.len(), 1, "those that start at once agree");
+    assert_eq!(identity(&env).await.len(), 1, "workers that start at once must agree");
     let made = running(&env, "first").await;
     let elsewhere = dir.path().join("data").display().to_string();
     env.start_worker(&WorkerOptions::default().set("CLAWDEPLOY_DATA_DIR", &elsewhere));
@@ -124,7 +124,7 @@ async fn a_second_worker_with_another_directory_or_engine_takes_no_jobs() {
         (shown["queue"]["waitsFor"] == "worker" && shown["queue"]["workers"] == 0).then_some(())
     };
     env.wait_for("nobody who takes the job", SOON, waits).await;
-    // It is the right engine after all.
+    // Now it is the right engine.
     engine.heal();
     wait_job(&env, &asked.job, "succeeded").await;
     env.assert_nothing_left_of(&made.instance).await;
@@ -133,7 +133,7 @@ async fn a_second_worker_with_another_directory_or_engine_takes_no_jobs() {
     env.finish().await;
 }
 
-/// A disk that is unmounted, a directory that is replaced, a database that is another one from one moment to the next.
+/// An unmounted disk, a replaced directory or a replaced database is noticed at runtime.
 #[tokio::test]
 async fn what_is_replaced_during_a_life_is_noticed() {
     let env = TestEnv::builder().build().await;
@@ -155,7 +155,7 @@ async fn what_is_replaced_during_a_life_is_noticed() {
     wait_job(&env, &asked.job, "succeeded").await;
 
     env.execute("UPDATE installation SET id = gen_random_uuid()").await;
-    // Before it has looked: the claim sees it.
+    // The claim notices it before the regular check.
     let late = ann.create("second").await;
     wait_standby(&env, &["wrong_database"]).await;
     assert_eq!(job(&env, &late.job).await["attempt"], 0);

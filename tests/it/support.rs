@@ -1,4 +1,4 @@
-//! What several modules use.
+//! Shared helpers.
 
 use std::{process::Stdio, time::Duration};
 
@@ -7,10 +7,10 @@ use clawdeploy_tests::{TestEnv, client::Accepted, programs::Program, wait};
 use serde_json::Value;
 use tokio::{io::AsyncWriteExt as _, process::Command};
 
-/// Of every account here.
+/// Password of all accounts.
 pub(crate) const PASSWORD: &str = "canary horse battery";
 
-/// How long a job with the stand-in may take on a busy machine.
+/// Time limit of a job with the fake gateway on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(40);
 
 #[expect(clippy::print_stderr, reason = "shown where a test fails, or is watched")]
@@ -18,7 +18,7 @@ pub(crate) fn say(text: &str) {
     eprintln!("{text}");
 }
 
-/// A job as the database has it.
+/// The row of a job.
 pub(crate) async fn job(env: &TestEnv, id: &str) -> Value {
     env.row(&format!("SELECT * FROM jobs WHERE id = '{id}'")).await
 }
@@ -38,7 +38,7 @@ pub(crate) async fn wait_job_within(env: &TestEnv, id: &str, status: &str, withi
     job
 }
 
-/// Waits until a job is `status`, or past it; for what is under way.
+/// Waits until a step of a job has started.
 pub(crate) async fn wait_step(env: &TestEnv, id: &str, step: &str) {
     let begun = async || {
         let sql =
@@ -48,38 +48,38 @@ pub(crate) async fn wait_step(env: &TestEnv, id: &str, step: &str) {
     env.wait_for(&format!("step {step} of job {id}"), SOON, begun).await;
 }
 
-/// An instance as the database has it.
+/// The row of an instance.
 pub(crate) async fn instance(env: &TestEnv, id: &str) -> Value {
     env.row(&format!("SELECT * FROM instances WHERE id = '{id}'")).await
 }
 
-/// The port that an instance holds.
+/// The port of an instance.
 pub(crate) async fn port(env: &TestEnv, id: &str) -> u16 {
     let row = env.row(&format!("SELECT port FROM ports WHERE instance_id = '{id}'")).await;
     u16::try_from(row["port"].as_u64().unwrap()).unwrap()
 }
 
-/// Waits until an instance shows a status.
+/// Waits until an instance has a status.
 pub(crate) async fn wait_status(env: &TestEnv, id: &str, status: &str, within: Duration) {
     let so = async || (instance(env, id).await["status"] == status).then_some(());
     let done = wait::poll(within, so).await;
     assert!(done.is_some(), "not {status} within {within:?}: {}", instance(env, id).await);
 }
 
-/// An instance of `ann` that runs.
+/// Creates an instance of `ann` and waits until it runs.
 pub(crate) async fn running(env: &TestEnv, name: &str) -> Accepted {
     let accepted = env.user("ann").await.create(name).await;
     wait_job(env, &accepted.job, "succeeded").await;
     accepted
 }
 
-/// Asks for something and waits until it has succeeded.
+/// Requests an action and waits until it has succeeded.
 pub(crate) async fn done(env: &TestEnv, instance: &str, verb: &str) -> Value {
     let accepted = env.user("ann").await.act(instance, verb).await;
     wait_job(env, &accepted.job, "succeeded").await
 }
 
-/// Deletes and waits until it is gone.
+/// Deletes an instance and checks that nothing is left.
 pub(crate) async fn deleted(env: &TestEnv, instance: &str) {
     let accepted = env.user("ann").await.remove(instance).await;
     wait_job(env, &accepted.job, "succeeded").await;
@@ -87,8 +87,8 @@ pub(crate) async fn deleted(env: &TestEnv, instance: &str) {
     assert_eq!(env.rows(&format!("SELECT id FROM instances WHERE id = '{instance}'")).await, Vec::<Value>::new());
 }
 
-/// GET on a port of this machine; `None` where nothing answers. A gateway that has just started takes some seconds for its first
-/// page on a busy machine.
+/// GET on a port of this machine; `None` if nothing answers. On a busy machine, the first page of a new gateway takes
+/// some seconds.
 pub(crate) async fn http(port: u16, path: &str) -> Option<(u16, String)> {
     let client = clawdeploy_tests::http().timeout(Duration::from_secs(30)).build().unwrap();
     let answer = client.get(format!("http://127.0.0.1:{port}{path}")).send().await.ok()?;
@@ -96,12 +96,12 @@ pub(crate) async fn http(port: u16, path: &str) -> Option<(u16, String)> {
     Some((status, answer.text().await.unwrap_or_default()))
 }
 
-/// Whether something listens on a port of this machine.
+/// Whether a port of this machine accepts connections.
 pub(crate) async fn listens(port: u16) -> bool {
     tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok()
 }
 
-/// How often the stand-in of an instance was started.
+/// How often the fake gateway of an instance was started.
 pub(crate) fn starts(env: &TestEnv, instance: &str) -> usize {
     let log = env.data_dir.join(instance).join("config/starts.log");
     std::fs::read_to_string(log).unwrap_or_default().lines().count()
@@ -113,7 +113,7 @@ pub(crate) fn config_file(env: &TestEnv, instance: &str, name: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The story of a job: one word for each entry but log lines, with the step.
+/// Events of a job without log lines, as kind and step.
 pub(crate) async fn story(env: &TestEnv, job: &str) -> Vec<String> {
     let sql = format!("SELECT kind, step FROM job_events WHERE job_id = '{job}' AND kind <> 'log' ORDER BY id");
     let entry = |row: &Value| match row["step"].as_str() {
@@ -123,12 +123,12 @@ pub(crate) async fn story(env: &TestEnv, job: &str) -> Vec<String> {
     env.rows(&sql).await.iter().map(entry).collect()
 }
 
-/// An account with a password, made as an operator makes one.
+/// Creates an account with a password, by the command of the API.
 pub(crate) async fn account(env: &TestEnv, email: &str) {
     create(env, email, &[]).await;
 }
 
-/// The same of an administrator.
+/// As [`account`], for an administrator.
 pub(crate) async fn administrator(env: &TestEnv, email: &str) {
     create(env, email, &["--admin"]).await;
 }

@@ -1,4 +1,4 @@
-//! Terminals in containers that have a shell.
+//! Terminals in containers with a shell.
 
 mod behind_nginx;
 mod bounds;
@@ -25,14 +25,14 @@ fn builder() -> Builder {
     TestEnv::builder().image(FakeMode::Shell)
 }
 
-/// A quiet shell in it, and the terminal's id.
+/// A quiet shell, and the terminal's id.
 async fn shell(env: &TestEnv, ann: &Client, instance: &str) -> (Terminal, String) {
     let (mut terminal, id) = Terminal::new(ann, &env.base, instance).await;
     terminal.quiet().await;
     (terminal, id)
 }
 
-/// Commands that run in a container beside its gateway.
+/// Commands in a container, without its gateway and its init.
 async fn processes(instance: &str) -> Vec<String> {
     let listed = docker::docker(&["top", &format!("claw-{instance}"), "-eo", "pid,args"]).await;
     let command = |line: &str| line.trim().split_once(' ').map(|(_, command)| command.trim().to_owned());
@@ -41,14 +41,14 @@ async fn processes(instance: &str) -> Vec<String> {
         .collect()
 }
 
-/// Waits until nothing but the gateway is left in a container.
+/// Waits until only the gateway is left in a container.
 async fn nothing_left(env: &TestEnv, instance: &str, within: Duration) {
     let left = async || processes(instance).await.is_empty().then_some(());
     let gone = clawdeploy_tests::wait::poll(within, left).await;
     assert!(gone.is_some(), "after {within:?} in {instance} of {}: {:?}", env.name, processes(instance).await);
 }
 
-/// How a terminal's row says that it ended.
+/// The row of a terminal, once it has ended.
 async fn row(env: &TestEnv, id: &str) -> serde_json::Value {
     let sql = format!("SELECT * FROM terminals WHERE id = '{id}' AND ended_at IS NOT NULL");
     let found = async || env.rows(&sql).await.into_iter().next();

@@ -1,4 +1,4 @@
-//! The UI in Chromium, as the API serves it: walks of `tests/browser/` as people take them.
+//! The UI in Chromium, served by the API: the walks in `tests/browser/`.
 
 mod admin;
 mod inside;
@@ -14,17 +14,17 @@ use crate::support::{PASSWORD, account, say};
 
 pub(crate) const EMAIL: &str = "eve@test.example";
 
-/// How long a whole walk may take on a busy machine.
+/// Time limit of a walk on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(14);
 
-/// A walk through the UI at `base`, with more arguments and variables.
+/// Runs a walk through the UI at `base`, with additional arguments and variables.
 pub(crate) async fn walk(env: &TestEnv, name: &str, base: &str, arguments: &[&str], variables: &[(&str, &str)]) {
     let wanted = settings::variable("CLAWDEPLOY_TEST_SCREENSHOTS").map(|directory| PathBuf::from(directory).join("ui"));
     let failures = wanted.clone().unwrap_or_else(|| env.scratch().join("ui"));
     let mut node = Command::new("node");
     node.arg(programs::workspace_root().join("tests/browser").join(name));
     node.args(["--base", base, "--email", EMAIL]).args(arguments).arg("--failures").arg(&failures);
-    // A picture costs as much as a step, and nobody looks at it otherwise.
+    // A screenshot takes as long as a step, so they are made only on request.
     if let Some(screenshots) = &wanted {
         node.arg("--screenshots").arg(screenshots);
     }
@@ -51,7 +51,7 @@ async fn a_list_that_is_longer_than_the_screen() {
     let rows = include_str!("../../scripts/bench-ui/instances.sql").replace(":instances)", "120)");
     env.connect().await.batch_execute(&rows).await.unwrap();
     walk(&env, "many.mjs", &env.base, &[], &[]).await;
-    // Rows without containers, and jobs that nobody will end.
+    // The rows have no containers, and no worker would end the jobs.
     env.execute("TRUNCATE instances, jobs CASCADE").await;
     env.finish().await;
 }

@@ -1,4 +1,4 @@
-//! Updates: a new container from a new image, or everything as it was before.
+//! Updates: afterwards either the new image runs, or everything is as before.
 
 mod away;
 mod everything;

@@ -1,4 +1,4 @@
-//! A repository that means harm is refused, each time with the reason, and the image in use stays.
+//! Hostile repositories are refused with the reason, and the current image stays.
 
 use clawdeploy_tests::TestEnv;
 use git2::Oid;
@@ -10,7 +10,7 @@ fn dockerfile(repo: &Repo) -> Entry<'static> {
     ("100644", "Dockerfile", repo.blob(b"FROM scratch\nCOPY . /\n"))
 }
 
-/// What the message must say, and the commit.
+/// A part of the message, and a function that commits the hostile tree.
 type Case<'a> = (&'a str, Box<dyn Fn() -> Oid + 'a>);
 
 #[tokio::test]

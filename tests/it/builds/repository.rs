@@ -1,4 +1,4 @@
-//! Builds from a repository on this machine.
+//! Builds from a local repository.
 
 use clawdeploy_tests::docker;
 use serde_json::json;
@@ -25,17 +25,17 @@ async fn a_new_commit_is_built_and_the_same_one_is_not_built_again() {
     assert_eq!((&row["progress"], &row["removedAt"]), (&json!(100), &json!(null)));
     let first_image = image_id(&images.target()).await;
     assert_eq!(row["imageId"], first_image.as_str());
-    // The commit's own tag beside it.
+    // The tag of the commit.
     assert_eq!(image_id(&format!("{}:git-{}", images.0, &first.to_string()[..12])).await, first_image);
 
-    // The same again: found, not built.
+    // The same commit is found and not built again.
     let again = built(&env, &admin, &json!({})).await;
     assert_eq!(builds(&admin).await.len(), 1);
     let story =
         env.rows(&format!("SELECT message FROM job_events WHERE job_id = '{}'", again["id"].as_str().unwrap())).await;
     assert!(story.iter().any(|entry| entry["message"].as_str().unwrap().contains("already there")), "{story:?}");
 
-    // A new commit is another image, and the tag moves to it.
+    // A new commit is built, and the tag moves to it.
     repo.release("2026.9.7", "second");
     built(&env, &admin, &json!({})).await;
     let rows = builds(&admin).await;
@@ -43,7 +43,7 @@ async fn a_new_commit_is_built_and_the_same_one_is_not_built_again() {
     let second_image = image_id(&images.target()).await;
     assert_ne!(second_image, first_image);
 
-    // Back to the first by its id: its image is found, and it is the current one again.
+    // The image of the first commit is found by its id and becomes current again.
     built(&env, &admin, &json!({ "source": "git", "reference": first.to_string() })).await;
     assert_eq!((builds(&admin).await.len(), image_id(&images.target()).await), (2, first_image.clone()));
     let latest = env
@@ -51,7 +51,7 @@ async fn a_new_commit_is_built_and_the_same_one_is_not_built_again() {
         .await;
     assert_eq!(latest["image_id"], first_image.as_str());
 
-    // By force the same is built once more.
+    // With `force`, the commit is built again.
     built(&env, &admin, &json!({ "source": "git", "reference": first.to_string(), "force": true })).await;
     assert_eq!(builds(&admin).await.len(), 3);
     env.finish().await;
@@ -74,7 +74,7 @@ async fn a_worker_dies_in_the_middle_of_a_build_and_another_starts_over() {
         log["text"].as_str()?.contains("\nbegun\n").then_some(())
     };
     env.wait_for("the build to print something", SOON, begun).await;
-    // Others who ask wait for the same one.
+    // Another request joins the running job.
     let joined = admin.post_empty("/api/admin/image/rebuild").await.expect(202).json;
     assert_eq!((&joined["joined"], &joined["job"]["id"]), (&json!(true), &json!(id)));
     env.worker(0).kill().await;
@@ -107,7 +107,7 @@ async fn a_build_is_cancelled_or_takes_too_long() {
     assert!(message.contains("CLAWDEPLOY_BUILD_SECONDS"), "{message}");
     assert_eq!(builds(&admin).await[0]["status"], "failed");
     assert!(images.ids().await.is_empty());
-    // The engine ends the step and removes its container.
+    // The engine ends the build step and removes its container.
     let ended = async || docker::containers(&env.name).await.is_empty().then_some(());
     env.wait_for("the end of what the build ran", SOON, ended).await;
     env.finish().await;

@@ -1,4 +1,4 @@
-//! Many builds in a row: the last few images stay, and those that are used; whatever is not ours is left alone.
+//! Retention: the newest images and those in use stay, and foreign images are never removed.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 
 use super::support::{Images, Repo, builds, built, file_url, from_repository, image_id};
 
-/// Builds in a row, and what stays of them by itself.
+/// Number of builds, and number of images that are kept without being in use.
 const BUILDS: usize = 8;
 const KEPT: usize = 3;
 
-/// Removing is the engine's work, and may take its time.
+/// The engine may take long to remove images.
 const PATIENCE: Duration = Duration::from_mins(2);
 
 #[tokio::test]
@@ -21,7 +21,7 @@ async fn many_builds_leave_three_images() {
     let repo = Repo::new(dir.path());
     let env = from_repository(&images, &file_url(dir.path())).set("CLAWDEPLOY_RECONCILE_SECONDS", "0.5").build().await;
     let admin = env.admin().await;
-    // Somebody else's, one of them of the same repository of images, and one that is nothing but a layer.
+    // Foreign images: one in the same repository of images, one untagged.
     let foreign = foreign(&images).await;
     let (mut used, mut restorable) = (String::new(), String::new());
     for n in 0..BUILDS {
@@ -52,7 +52,7 @@ async fn many_builds_leave_three_images() {
     let noted = async || (env.rows(removed).await.len() == BUILDS - KEPT - 2).then_some(());
     env.wait_for("that to be written down", PATIENCE, noted).await;
 
-    // What failed builds leave behind goes as well.
+    // Leftovers of failed builds are removed too.
     let base = clawdeploy_tests::settings::base_image();
     repo.commit_files(&[("Dockerfile", &format!("FROM {base}\nRUN echo one\nRUN exit 3\n"))]);
     let job = super::support::ask(&admin, &json!({})).await;
@@ -74,7 +74,7 @@ async fn many_builds_leave_three_images() {
     remove(&foreign).await;
 }
 
-/// Whatever somebody commits from a container of ours, or builds on an image of ours, has our label and is not ours.
+/// Images that others commit from our containers or build on our images inherit our label but are foreign.
 #[tokio::test]
 async fn what_others_make_of_our_images_stays() {
     let images = Images::new("inherited");
@@ -105,7 +105,7 @@ async fn what_others_make_of_our_images_stays() {
     docker::docker(&["rm", &container]).await;
     let there = labelled(&env).await;
     assert!(theirs.iter().all(|id| there.contains(id)), "the label is not inherited: {there:?} {theirs:?}");
-    // What is seen for the first time may be spared once.
+    // An image may be spared the first time that it is seen.
     for _ in 0..2 {
         pass(&admin).await;
     }
@@ -116,14 +116,14 @@ async fn what_others_make_of_our_images_stays() {
     remove(&theirs).await;
 }
 
-/// A whole pass of the reconciler, begun now.
+/// Runs one pass of the reconciler.
 async fn pass(admin: &Client) {
     let sweeps = admin.post_empty("/api/admin/reconcile").await.expect(200).json;
     let sweep = sweeps["items"].as_array().unwrap().iter().find(|run| run["name"] == "images").unwrap();
     assert_eq!(sweep["error"], Value::Null, "{sweep}");
 }
 
-/// Ids of the images that have our label.
+/// Ids of the images with our label.
 async fn labelled(env: &TestEnv) -> Vec<String> {
     let label = format!("label=clawdeploy.deployment={}", env.name);
     let listed = docker::docker(&["images", "--no-trunc", "--quiet", "--filter", &label]).await;
@@ -133,7 +133,7 @@ async fn labelled(env: &TestEnv) -> Vec<String> {
     ids
 }
 
-/// Files of a deleted instance that can still be taken back, and that had this image.
+/// A recoverable instance that used this image, with its files.
 async fn keep_deleted(env: &TestEnv, image: &str) {
     const ID: &str = "deleted00000";
     tokio::fs::create_dir_all(env.data_dir.join(".quarantine").join(ID).join("files")).await.unwrap();
@@ -150,7 +150,7 @@ async fn remove(ids: &[String]) {
     }
 }
 
-/// Images of nobody's: with a name beside ours, and without any.
+/// Foreign images: one with a name in our repository of images, and one untagged.
 async fn foreign(images: &Images) -> Vec<String> {
     let dir = tempfile::tempdir().unwrap();
     let context = dir.path().display().to_string();

@@ -1,4 +1,4 @@
-//! Images from elsewhere: a repository over HTTP, and a registry.
+//! Builds from servers: a repository over HTTP, and a registry.
 
 use std::{path::Path, process::Stdio};
 
@@ -13,7 +13,7 @@ use tokio::{
 use super::support::{Images, Repo, builds, built, from_repository, image_id, refused};
 use crate::support::SOON;
 
-/// Serves a repository over HTTP as git's own `http-backend` does; answers with its URL.
+/// Serves a repository over HTTP like git's `http-backend` and returns its URL.
 async fn serve(repository: &Path) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/openclaw.git", listener.local_addr().unwrap());
@@ -59,7 +59,7 @@ async fn answer(mut client: TcpStream, repository: &Path) {
         preface.len() + said.len()
     );
     for part in [head.as_bytes(), preface, &said] {
-        // One that hangs up has heard enough.
+        // The client may close the connection early.
         if client.write_all(part).await.is_err() {
             return;
         }
@@ -84,7 +84,7 @@ async fn a_repository_over_http() {
     env.finish().await;
 }
 
-/// A registry of the test's own; it ends with it.
+/// A registry that ends with the test.
 struct Registry {
     address: String,
     _process: Child,
@@ -107,7 +107,7 @@ impl Registry {
         Self { address: free.to_string(), _process: process }
     }
 
-    /// Puts an image there; answers with its reference.
+    /// Pushes an image and returns its reference.
     async fn push(&self, image: &str, tag: &str) -> String {
         let reference = format!("{}/openclaw:{tag}", self.address);
         docker::docker(&["tag", image, &reference]).await;
@@ -133,14 +133,14 @@ async fn an_image_of_a_registry() {
     let rows = builds(&admin).await;
     assert_eq!((&rows[0]["source"], &rows[0]["version"]), (&json!("registry"), &json!(FakeMode::Ok.version())));
     let old = image_id(&images.target()).await;
-    // The same digest again is found; another under the same tag is fetched.
+    // The same digest is found; another digest under the same tag is pulled.
     built(&env, &admin, &json!({})).await;
     assert_eq!(builds(&admin).await.len(), 1);
     registry.push(&second, "stable").await;
     built(&env, &admin, &json!({})).await;
     assert_eq!(builds(&admin).await.len(), 2);
     assert_ne!(image_id(&images.target()).await, old);
-    // Back to the first by its digest.
+    // The first image is found by its digest.
     let digest = rows[0]["revision"].as_str().unwrap().rsplit('@').next().unwrap().to_owned();
     let by_digest = format!("{}/openclaw@{digest}", registry.address);
     built(&env, &admin, &json!({ "source": "registry", "reference": by_digest })).await;

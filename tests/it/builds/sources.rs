@@ -1,4 +1,4 @@
-//! Other ways in and other builders than the plain ones.
+//! Builds with BuildKit.
 
 use serde_json::json;
 

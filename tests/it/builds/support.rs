@@ -1,4 +1,4 @@
-//! A repository that the tests write, and images that go with the test.
+//! A repository that tests write to, and images that are removed with the test.
 
 use std::path::Path;
 
@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 
 use crate::support::{SOON, wait_job_within};
 
-/// A bare repository on this machine. Its trees are written byte by byte: git itself would refuse the hostile ones.
+/// A bare local repository. Trees are written as raw objects, because git refuses the hostile ones.
 pub(crate) struct Repo {
     git: Repository,
 }
 
-/// Mode, name and object of a tree's entry.
+/// Mode, name and object of an entry of a tree.
 pub(crate) type Entry<'a> = (&'a str, &'a str, Oid);
 
 impl Repo {
@@ -34,7 +34,7 @@ impl Repo {
         self.git.odb().unwrap().write(ObjectType::Tree, &raw).unwrap()
     }
 
-    /// A commit of this tree, to which the branch `main` points from now on.
+    /// Commits a tree to the branch `main`.
     pub(crate) fn commit(&self, tree: Oid) -> Oid {
         let odb = self.git.odb().unwrap();
         let raw = format!("tree {tree}\nauthor a <a@example.org> 0 +0000\ncommitter a <a@example.org> 0 +0000\n\nx\n");
@@ -43,7 +43,7 @@ impl Repo {
         commit
     }
 
-    /// The same of files.
+    /// Commits files to the branch `main`.
     pub(crate) fn commit_files(&self, files: &[(&str, &str)]) -> Oid {
         let mut entries: Vec<_> =
             files.iter().map(|(name, text)| ("100644", *name, self.blob(text.as_bytes()))).collect();
@@ -51,7 +51,7 @@ impl Repo {
         self.commit(self.tree(&entries))
     }
 
-    /// A commit that can be built, of a version.
+    /// Commits a Dockerfile that can be built, with a version.
     pub(crate) fn release(&self, version: &str, content: &str) -> Oid {
         let package = json!({ "version": version }).to_string();
         self.commit_files(&[
@@ -62,7 +62,7 @@ impl Repo {
     }
 }
 
-/// Images whose names begin with the test's own; they go with it.
+/// Images with a name of this test. They are removed with it.
 pub(crate) struct Images(pub(crate) String);
 
 impl Images {
@@ -74,7 +74,7 @@ impl Images {
         format!("{}:local", self.0)
     }
 
-    /// Ids of all that have such a name.
+    /// Ids of all these images.
     pub(crate) async fn ids(&self) -> Vec<String> {
         let listed = docker::docker(&["images", "--no-trunc", "--format", "{{.ID}}", &self.0]).await;
         let mut ids: Vec<_> = listed.lines().map(str::to_owned).collect();
@@ -110,19 +110,19 @@ pub(crate) fn file_url(dir: &Path) -> String {
     format!("file://{}", dir.display())
 }
 
-/// Asks for a build; returns the id of its job.
+/// Requests a build and returns the id of its job.
 pub(crate) async fn ask(admin: &Client, form: &Value) -> String {
     let answer = admin.post("/api/admin/image/rebuild", form).await.expect(202).json;
     answer["job"]["id"].as_str().unwrap().to_owned()
 }
 
-/// A build that succeeds; returns its job.
+/// Makes a build that must succeed and returns its job.
 pub(crate) async fn built(env: &TestEnv, admin: &Client, form: &Value) -> Value {
     let job = ask(admin, form).await;
     wait_job_within(env, &job, "succeeded", 2 * SOON).await
 }
 
-/// A build that fails with this code; returns what it says.
+/// Makes a build that must fail with this code and returns the message.
 pub(crate) async fn refused(env: &TestEnv, admin: &Client, form: &Value, code: &str) -> String {
     let job = ask(admin, form).await;
     let job = wait_job_within(env, &job, "failed", 2 * SOON).await;
@@ -136,7 +136,7 @@ pub(crate) async fn builds(admin: &Client) -> Vec<Value> {
     admin.get("/api/admin/images").await.expect(200).json["items"].as_array().unwrap().clone()
 }
 
-/// Id of the image that a tag names.
+/// Id of the image that a tag refers to.
 pub(crate) async fn image_id(reference: &str) -> String {
     docker::docker(&["image", "inspect", "--format", "{{.Id}}", reference]).await.trim().to_owned()
 }

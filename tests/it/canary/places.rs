@@ -1,4 +1,4 @@
-//! Where something may be kept or told.
+//! Places that may contain secrets.
 
 use std::{
     collections::HashSet,
@@ -15,7 +15,7 @@ use clawdeploy_tests::{TestEnv, docker, settings};
 use redis::{AsyncCommands as _, Value as Reply};
 use tokio::process::Command;
 
-/// The whole database, as a backup holds it.
+/// The whole database, as in a backup.
 pub(super) async fn database_dump(env: &TestEnv) -> String {
     let url = env.settings().iter().find(|(name, _)| name == "CLAWDEPLOY_DATABASE_URL").unwrap();
     let url: reqwest::Url = url.1.parse().unwrap();
@@ -27,7 +27,7 @@ pub(super) async fn database_dump(env: &TestEnv) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// Every key of the installation in Redis, with what it holds.
+/// All keys of the installation in Redis with their values.
 pub(super) async fn redis_dump(env: &TestEnv) -> String {
     let client = redis::Client::open(settings::redis_url()).unwrap();
     let mut conn = client.get_multiplexed_async_connection().await.unwrap();
@@ -42,7 +42,7 @@ pub(super) async fn redis_dump(env: &TestEnv) -> String {
             "list" => redis::cmd("LRANGE"),
             "zset" => redis::cmd("ZRANGE"),
             "stream" => redis::cmd("XRANGE"),
-            // Gone meanwhile.
+            // The key was deleted in the meantime.
             "none" => continue,
             other => panic!("a {other} in Redis"),
         };
@@ -66,7 +66,7 @@ fn text(reply: &Reply) -> String {
     }
 }
 
-/// Arguments of all processes of this machine, those in containers too, for as long as it is watched.
+/// Collects the arguments of all processes of this machine, including those in containers, until it is dropped.
 pub(super) struct Arguments {
     seen: Arc<Mutex<HashSet<String>>>,
     done: Arc<AtomicBool>,
@@ -88,7 +88,7 @@ impl Arguments {
         Self { seen, done }
     }
 
-    /// A line for each.
+    /// One line for each process.
     pub(super) fn seen(&self) -> String {
         self.seen.lock().unwrap().iter().cloned().collect::<Vec<_>>().join("\n")
     }
@@ -107,8 +107,8 @@ impl Drop for Arguments {
     }
 }
 
-/// Arguments of every process in a container, and the environment that the engine gave the first. What OpenClaw hands on to
-/// programs that it starts itself is seen by the container's own user only.
+/// Arguments of all processes in a container, and the environment of the first. Only the container's own user can read
+/// the environment of programs that OpenClaw starts.
 pub(super) async fn processes_of(container: &str) -> String {
     let listed = docker::docker(&["top", container, "-eo", "pid"]).await;
     let first = docker::inspect(container, "{{.State.Pid}}").await;

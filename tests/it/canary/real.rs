@@ -1,5 +1,5 @@
-//! The same with OpenClaw itself, whose logs, arguments and files the stand-in does not have: a gateway from its creation to
-//! its end, which comes up with our files and keeps what it has.
+//! The search for secrets with the real OpenClaw, whose logs, arguments and files the fake gateway lacks. Also the life
+//! of a real gateway: it starts with our files and keeps its data.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::support::{config_file, deleted, http, instance, listens, port, wait_job_within, wait_status};
 
-/// A boot takes a quarter of a minute on two free cores.
+/// A boot takes 15 seconds on two idle cores.
 const BOOT: Duration = Duration::from_mins(4);
 
 #[tokio::test]
@@ -26,7 +26,7 @@ async fn a_real_gateway_from_its_creation_to_its_end() {
     let ann = env.user("ann").await;
     secrets.add("the token of whoever asks", ann.token().unwrap());
 
-    // Bots of channels would call the platforms that they are of; the second set of secrets is of a provider only.
+    // Without a channel, because a bot would connect to its platform.
     let mut with = form(&mut secrets);
     with["channel"] = json!("none");
     with.as_object_mut().unwrap().remove("botToken");
@@ -95,7 +95,7 @@ async fn a_real_gateway_from_its_creation_to_its_end() {
     env.finish().await;
 }
 
-/// It runs as it was told to: the token in its file is the one that its owner is shown. Returns what they are shown.
+/// Checks that the gateway works and has the token that its owner sees. Returns the instance as its owner sees it.
 async fn came_up(env: &TestEnv, ann: &Client, id: &str) -> Value {
     let (shown, port) = (ann.instance(id).await, port(env, id).await);
     assert_eq!(shown["dashboardUrl"], format!("http://127.0.0.1:{port}/"));
@@ -110,7 +110,7 @@ async fn came_up(env: &TestEnv, ann: &Client, id: &str) -> Value {
     shown
 }
 
-/// With its settings changed between the two: the same port and token, and everything of its owner's.
+/// Stops, changes settings and starts. The port, the token and the owner's files stay.
 async fn stopped_and_started(env: &TestEnv, ann: &Client, id: &str, before: &Value) {
     let note = env.data_dir.join(id).join("workspace/note.txt");
     tokio::fs::write(&note, "mine").await.unwrap();
@@ -127,7 +127,7 @@ async fn stopped_and_started(env: &TestEnv, ann: &Client, id: &str, before: &Val
     assert_eq!(tokio::fs::read_to_string(&note).await.unwrap(), "mine");
 }
 
-/// By hand, which Docker takes for a stop.
+/// Docker treats a manual kill like a stop.
 async fn killed(env: &TestEnv, id: &str) {
     docker::docker(&["kill", "--signal", "KILL", &format!("claw-{id}")]).await;
     wait_status(env, id, "stopped", Duration::from_secs(15)).await;

@@ -1,4 +1,4 @@
-//! The whole life of an instance, with the API of one release and the worker of the other.
+//! The life of an instance, with the API of one release and the worker of the other.
 
 use clawdeploy_tests::{FakeMode, TestEnv, WorkerOptions, docker, programs::Program};
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use crate::{
     update::support::{assert_as_before, image_id, look, retire, updated, write_state},
 };
 
-/// A worker of a release, for which this image is the current one.
+/// A worker of a release, with this image as the current one.
 pub(super) fn worker(program: Program, image: FakeMode) -> WorkerOptions {
     let options = WorkerOptions { program, ..WorkerOptions::default() };
     options.set("CLAWDEPLOY_IMAGE", &image.image())
@@ -45,7 +45,7 @@ async fn life(api: Program, program: Program) -> (TestEnv, String) {
     assert_eq!(instance(&env, &id).await["image_id"], image_id(FakeMode::Next).await);
     tokio::fs::write(env.data_dir.join(&id).join("config/state/db"), "of another version").await.unwrap();
     done(&env, &id, "rollback").await;
-    // The image that runs now was kept, and so was that of before; what was kept for the way forth lies there.
+    // Expire the snapshot of the rollback itself; [`assert_as_before`] expects none on the disk.
     env.execute("UPDATE snapshots SET expires_at = now() - interval '1 second'").await;
     match program {
         Program::PreviousWorker => drop(reconciled(&env.admin().await).await),
@@ -62,7 +62,7 @@ async fn life(api: Program, program: Program) -> (TestEnv, String) {
 #[ignore = "needs the programs of the release before: scripts/test --compat"]
 async fn the_previous_api_with_this_worker() {
     let (env, id) = life(Program::PreviousApi, Program::Worker).await;
-    // Nobody who uses that API can take it back, but an administrator on the server can, and this release's API.
+    // The previous API cannot restore it, but this one can.
     assert!(env.data_dir.join(".quarantine").join(&id).is_dir());
     let (this, base) = env.start_api_of(Program::Api, 1, &[]);
     let ann = env.user("ann").await.at(&base);
@@ -79,7 +79,7 @@ async fn the_previous_api_with_this_worker() {
 #[ignore = "needs the programs of the release before: scripts/test --compat"]
 async fn this_api_with_the_previous_worker() {
     let (env, id) = life(Program::Api, Program::PreviousWorker).await;
-    // That worker keeps nothing of what it deletes, and nothing is promised.
+    // The previous worker keeps nothing of what it deletes, so nothing is offered.
     let listed = env.user("ann").await.get("/api/instances/deleted").await.expect(200).json;
     assert_eq!(listed["items"], json!([]));
     let back = env.user("ann").await.post_empty(&format!("/api/instances/{id}/undelete")).await;

@@ -1,4 +1,4 @@
-//! Workers of both releases on one queue and one data directory.
+//! Workers of both releases with one queue and one data directory.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ async fn previous_worker(env: &TestEnv) -> Arc<Process> {
     env.add_worker(&worker(Program::PreviousWorker, FakeMode::Ok)).await
 }
 
-/// One pass of a worker of the release before. It does not know the newest sweep, and this API does not claim that it ran.
+/// One pass of a previous worker. It does not know the newest sweep, and this API does not claim that it ran.
 pub(super) async fn reconciled(admin: &Client) -> Vec<Value> {
     let answer = admin.post_empty("/api/admin/reconcile").await;
     assert_eq!(answer.brief(), "504 reconcile_unfinished", "{}", answer.json);
@@ -28,7 +28,7 @@ pub(super) async fn reconciled(admin: &Client) -> Vec<Value> {
     answer.json["sweeps"].as_array().unwrap().clone()
 }
 
-/// Passes of the reconciler, which is a worker of the release before; whatever looks like rubbish is old enough to be removed.
+/// Passes of the previous reconciler. All findings are made old enough for removal.
 async fn passes(env: &TestEnv) {
     let admin = env.admin().await;
     for _ in 0..3 {
@@ -39,7 +39,7 @@ async fn passes(env: &TestEnv) {
     }
 }
 
-/// An instance that was deleted by a worker of this release, with a note in it, and no worker any more.
+/// An instance with a note, deleted by a worker of this release. No worker runs any more.
 async fn kept(env: &TestEnv) -> String {
     let id = running(env, "first").await.instance;
     tokio::fs::write(env.data_dir.join(&id).join("workspace/note.txt"), "mine").await.unwrap();
@@ -48,7 +48,7 @@ async fn kept(env: &TestEnv) -> String {
     id
 }
 
-/// A worker that does not know `restore` does not take it, nor does what it claims beside it fail.
+/// A previous worker does not claim a job `restore`, and jobs that it claims at the same time do not fail.
 #[tokio::test]
 #[ignore = "needs the programs of the release before: scripts/test --compat"]
 async fn a_kind_of_job_that_only_this_release_knows() {
@@ -79,7 +79,7 @@ async fn a_kind_of_job_that_only_this_release_knows() {
     env.finish().await;
 }
 
-/// The quarantine, the manifests and the directory's identity are no rubbish to a worker that does not know them.
+/// A previous worker leaves the quarantine, the manifests and the directory's identity alone.
 #[tokio::test]
 #[ignore = "needs the programs of the release before: scripts/test --compat"]
 async fn what_only_this_release_knows_on_the_disk() {
@@ -101,7 +101,7 @@ async fn what_only_this_release_knows_on_the_disk() {
     let note = format!(".quarantine/{gone}/files/workspace/note.txt");
     assert_eq!(std::fs::read_to_string(env.data_dir.join(note)).unwrap(), "mine");
 
-    // This release again: what the other one made gets a manifest, and nothing is lost.
+    // This release again: instances of the previous worker get a manifest, and nothing is lost.
     retire(&env).await;
     env.add_worker(&worker(Program::Worker, FakeMode::Ok)).await;
     let back = ann.post_empty(&format!("/api/instances/{gone}/undelete")).await.accepted();
@@ -111,7 +111,7 @@ async fn what_only_this_release_knows_on_the_disk() {
     env.finish().await;
 }
 
-/// The API of the release before, started last, neither takes rights away nor trips over what it does not know.
+/// The previous API, started last, neither revokes privileges nor breaks what it does not know.
 #[tokio::test]
 #[ignore = "needs the programs of the release before: scripts/test --compat"]
 async fn apis_of_both_releases() {
@@ -124,7 +124,7 @@ async fn apis_of_both_releases() {
     assert_eq!(ann.get("/api/instances/deleted").await.expect(200).json["items"][0]["id"], id.as_str());
     let back = ann.post_empty(&format!("/api/instances/{id}/undelete")).await.accepted();
     let (ann_there, admin_there) = (ann.at(&base), admin.at(&base));
-    // A job of a kind that it does not know is more than it can show. It has not been changed by that.
+    // It fails on a job of a kind that it does not know. That release can no longer be changed.
     assert_eq!(ann_there.get("/api/instances").await.brief(), "500 internal_error");
     let lost = [
         format!("/api/instances/{id}"),
@@ -138,7 +138,7 @@ async fn apis_of_both_releases() {
     env.add_worker(&worker(Program::Worker, FakeMode::Ok)).await;
     wait_job(&env, &back.job, "succeeded").await;
     assert_ne!(ann.instance(&id).await["gatewayToken"], Value::Null);
-    // Once that job is done, it shows the instance as any other one.
+    // When that job is done, it shows the instance like any other.
     assert_eq!(ann_there.get("/api/instances").await.expect(200).json["items"][0]["id"], id.as_str());
     assert_eq!(ann_there.instance(&id).await["name"], "first");
     admin_there.get("/api/admin/instances").await.expect(200);

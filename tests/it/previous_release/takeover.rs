@@ -1,4 +1,4 @@
-//! A worker of one release dies in the middle of a change; one of the other goes on with it.
+//! A worker of one release dies during a change, and a worker of the other one completes it.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::{
 
 const RECOVERED: Duration = Duration::from_mins(1);
 
-/// Dies here; the rest is the other one's to do.
+/// Kill points of the first worker.
 const POINTS: [&str; 4] =
     ["stop_gateway.between", "take_snapshot.after", "remove_container.after", "start_gateway.between"];
 
@@ -33,7 +33,7 @@ async fn taken_over(dies: Program, goes_on: Program) {
             let doomed = worker(dies, image).set("FAILPOINTS", &format!("update.{point}=return"));
             env.start_worker(&doomed).ended_within(RECOVERED).await;
         }
-        // Long leases, so that none of those who died took over what another had begun; now they have run out.
+        // Long leases, so that no dying worker took over another one's job. Expire them now.
         env.execute("UPDATE jobs SET lease_until = now() - interval '1 second' WHERE status = 'running'").await;
         env.add_worker(&worker(goes_on, image)).await;
         for ((before, made), job) in asked.iter().zip(&jobs) {

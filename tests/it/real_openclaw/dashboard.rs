@@ -1,4 +1,4 @@
-//! The dashboard as its owner has it: in a browser, at the instance's own address, through nginx.
+//! The dashboard in a browser, at the instance's address, through nginx.
 
 use clawdeploy_tests::{Client, Image, TestEnv, browser::Browser, nginx::Nginx};
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use super::booted;
 use crate::{routing::behind, support::deleted};
 
-/// Whom a gateway is told of where the client is on its own machine, as browsers of tests are.
+/// Client address that nginx passes on for clients on its own machine, such as browsers of tests.
 const STRANGER: &str = "203.0.113.7";
 
 #[tokio::test]
@@ -21,7 +21,7 @@ async fn a_browser_with_the_link_is_let_in_and_one_without_has_to_be_approved() 
     let devices = format!("/api/instances/{}/devices", made.instance);
     answers_as_the_stand_in_does(&nginx, &ann, &made.instance).await;
 
-    // The link, in a browser that has never been here.
+    // The link in a browser without a profile.
     let link = ann.post_empty(&format!("/api/instances/{}/dashboard-link", made.instance)).await.expect(200).json;
     let link = link["url"].as_str().unwrap();
     assert!(link.starts_with(&format!("{dashboard}#bootstrapToken=")) && link.ends_with("&bootstrapProfile=owner"));
@@ -29,13 +29,13 @@ async fn a_browser_with_the_link_is_let_in_and_one_without_has_to_be_approved() 
     let seen = first.expect("connected").await;
     let socket = dashboard.replace("https://", "wss://");
     assert!(seen["socket"].as_str().unwrap().starts_with(&socket), "{seen:#}");
-    // What signs in does not stay in the address bar, where a neighbour reads it.
+    // The credential must not stay in the address bar, where others could read it.
     assert_eq!((seen["fragment"].as_bool(), &seen["refused"]), (Some(false), &json!([])), "{seen:#}");
     assert!(first.screenshot().metadata().unwrap().len() > 0);
     let listed = ann.get(&devices).await.expect(200).json;
     assert_eq!((listed["paired"].as_array().unwrap().len(), &listed["pending"]), (1, &json!([])), "{listed:#}");
 
-    // Another browser with the gateway's token, which is not enough: it waits until its owner has said yes.
+    // The gateway's token alone is not enough: another browser waits for the owner's approval.
     let mut second = Browser::open(&env, "approved", &format!("{dashboard}#token={token}"), "pairing");
     second.expect("pairing").await;
     let listed = ann.get(&devices).await.expect(200).json;
@@ -54,8 +54,8 @@ async fn a_browser_with_the_link_is_let_in_and_one_without_has_to_be_approved() 
     env.finish().await;
 }
 
-/// What the stand-in says in other tests, said by OpenClaw itself: it believes our nginx, lets its page open a WebSocket, and
-/// answers what its owner asks for before any device knows it.
+/// The responses of the fake gateway in other tests, from the real OpenClaw: it trusts our nginx, accepts WebSockets
+/// from its page, and answers its owner before any device is paired.
 async fn answers_as_the_stand_in_does(nginx: &Nginx, ann: &Client, id: &str) {
     let page = nginx.open(id).await;
     assert_eq!((page.status, page.body.contains("<title>OpenClaw Control")), (200, true), "{}", page.head);

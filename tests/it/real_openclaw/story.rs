@@ -1,4 +1,4 @@
-//! The main story, in a browser, through nginx.
+//! The main user story in a browser, through nginx.
 
 use clawdeploy_tests::{
     Image, TestEnv,
@@ -14,7 +14,7 @@ use crate::{
 
 #[tokio::test]
 async fn from_the_sign_in_to_the_end_of_an_instance() {
-    // A gateway whose channel cannot be reached takes all the time that it is given to stop.
+    // A gateway whose channel cannot be reached uses its whole time to stop.
     let (env, nginx) =
         behind(TestEnv::builder().image(Image::Real).ready(600.0).set("CLAWDEPLOY_STOP_SECONDS", "8")).await;
     account(&env, EMAIL).await;

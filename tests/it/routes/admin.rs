@@ -1,4 +1,4 @@
-//! What administrators see and do: jobs, workers, images, the audit log.
+//! Administration: jobs, workers, images, the audit log.
 
 use std::time::Duration;
 
@@ -134,12 +134,12 @@ async fn a_worker_is_drained() {
     let pid = i32::try_from(workers[0]["pid"].as_i64().unwrap()).unwrap();
     let process = site.env.workers().into_iter().find(|worker| worker.pid() == pid).unwrap();
     assert!(process.ended_within(Duration::from_secs(15)).await.success());
-    // The other one goes on.
+    // The other worker continues.
     running(&site.env, "first").await;
     site.env.finish().await;
 }
 
-/// A build that cannot succeed says why, and leaves the image in use alone.
+/// A failed build shows the reason and leaves the current image alone.
 #[tokio::test]
 async fn a_build_that_fails() {
     let base = "clawdeploy-test-no-such-registry.invalid/base:1";
@@ -148,7 +148,7 @@ async fn a_build_that_fails() {
         clawdeploy_tests::docker::docker(&["image", "inspect", "--format", "{{.Id}}", &FakeMode::Ok.image()]).await;
     let job = site.admin.post_empty("/api/admin/image/rebuild").await.expect(202).json;
     let job = job["job"]["id"].as_str().unwrap().to_owned();
-    // It would be tried again after a while: a registry may come back.
+    // The job itself is retried later, because a registry may come back.
     let failed = async || {
         let images = site.admin.get("/api/admin/images").await.json["items"].clone();
         (images[0]["status"] == "failed").then(|| images[0].clone())

@@ -1,4 +1,4 @@
-//! The log of a build, told to whoever waits for that build.
+//! The log of a build, for owners of jobs that wait for it.
 
 use clawdeploy_tests::{Client, WorkerOptions};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use crate::{
     support::SOON,
 };
 
-/// What a stream told until it ended: the data of its parts and of its end.
+/// Reads a stream to its end and returns the data of its parts and of its end.
 async fn told(request: reqwest::RequestBuilder) -> (Vec<Value>, Value) {
     let response = request.header("accept", "text/event-stream").send().await.unwrap();
     assert_eq!(response.status().as_u16(), 200);
@@ -22,7 +22,7 @@ async fn told(request: reqwest::RequestBuilder) -> (Vec<Value>, Value) {
     (all, end)
 }
 
-/// An update of an instance that has never run: only that a build comes before it matters here.
+/// An update that waits for a build, of an instance that never ran. Nothing else matters here.
 async fn update(site: &Site, client: &Client, name: &str) -> String {
     let made = client.create(name).await;
     client.post_empty(&format!("/api/jobs/{}/cancel", made.job)).await.expect(202);
@@ -74,24 +74,24 @@ async fn everybody_who_waits_for_a_build_sees_it() {
     an event that is none: 400 invalid_header Last-Event-ID: invalid
     somebody else's, as a stream: 404 not_found
     ");
-    // What waits is not what is tested.
+    // The waiting jobs themselves are not tested.
     for (client, job) in [(&site.ann, &hers), (&site.ann, &without.job), (&site.bob, &his)] {
         client.post_empty(&format!("/api/jobs/{job}/cancel")).await.expect(202);
     }
 
-    // Somebody listens before there is anything to hear.
+    // A client listens before there is output.
     let listening = told(of(&site.ann, &hers));
     let ((parts, end), ()) = tokio::join!(listening, async {
         site.env.add_worker(&WorkerOptions::default()).await;
     });
-    assert!(parts.len() >= 2, "as it is printed, and not at its end: {parts:?}");
+    assert!(parts.len() >= 2, "the log came only at its end: {parts:?}");
     let text = parts.iter().map(|part| part["text"].as_str().unwrap()).collect::<String>();
     assert!(text.contains("\nbegun\n") && text.contains("\nended\n"), "{text}");
     assert!(parts.windows(2).all(|pair| pair[0]["to"] == pair[1]["from"]), "{parts:?}");
     assert_eq!((&end["status"], &end["text"], &end["to"]), (&json!("ready"), &json!(""), &parts.last().unwrap()["to"]));
     let words: Vec<_> = end.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(words, ["from", "progress", "status", "text", "to"], "nothing of who asked for the build");
-    // Afterwards, too, and to whoever joined.
+    assert_eq!(words, ["from", "progress", "status", "text", "to"], "it must not show who requested the build");
+    // The log can be read later, and by those who joined.
     let whole = site.bob.get(&path(&his)).await.expect(200).json;
     assert_eq!((&whole["text"], &whole["status"]), (&json!(text), &json!("ready")));
     let (rest, _) = told(of(&site.ann, &hers).header("Last-Event-ID", parts[0]["to"].to_string())).await;

@@ -1,4 +1,4 @@
-//! Update, rollback, changed settings, updates of everything, and which versions may be started.
+//! Updates, rollbacks, changed settings, rollouts, and the version policy.
 
 use clawdeploy_tests::{Client, FakeMode, Hold, TestEnv, WorkerOptions};
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ fn update(client: &Client, instance: &str, body: &Value) -> reqwest::RequestBuil
     with(client, "POST", &format!("/api/instances/{instance}/update"), body)
 }
 
-/// An update that waits for its build is one job and one build, however often it is asked for, and by whom.
+/// Updates that wait for a build share one job per instance and one build, however often they are requested.
 #[tokio::test]
 async fn updates_share_one_build() {
     let site = Site::with(TestEnv::builder()).await;
@@ -29,16 +29,16 @@ async fn updates_share_one_build() {
     let mut jobs = asked.join_all().await;
     jobs.sort();
     jobs.dedup();
-    assert_eq!(jobs.len(), 2, "one job for each instance");
+    assert_eq!(jobs.len(), 2, "there must be one job for each instance");
     let builds = site.env.rows("SELECT id FROM jobs WHERE kind = 'rebuild_image'").await;
     assert_eq!(builds.len(), 1);
     let shown = site.ann.get(&format!("/api/jobs/{}", jobs[0])).await.expect(200).json;
     assert_eq!(shown["dependsOn"], builds[0]["id"]);
     let told = site.env.rows("SELECT id FROM audit WHERE action = 'instance.update'").await;
-    assert_eq!(told.len(), 2, "who joined has changed nothing");
+    assert_eq!(told.len(), 2, "joining must not be in the audit log");
     let again = site.ann.send(update(&site.ann, &made[0].instance, &json!({}))).await;
     assert_eq!(again.header("idempotency-replayed"), Some("true"));
-    // What a failed build means for who waits for it.
+    // If the build fails, the jobs that wait for it fail.
     let failed = "UPDATE jobs SET status = 'failed', finished_at = now(), error_message = 'No space.' WHERE kind = 'rebuild_image' RETURNING id";
     let told =
         "INSERT INTO job_events (job_id, attempt, kind, message) SELECT id, 0, 'finished', 'No space.' FROM failed";
@@ -94,7 +94,7 @@ async fn what_has_no_container_cannot_be_changed() {
     update: 409 wrong_status
     rollback: 409 wrong_status
     ");
-    // Its settings are simply others: the first container is made with them.
+    // Settings of an instance without a container apply at once: its first container gets them.
     let body = json!({ "memoryMb": 4096, "applyNow": true });
     let edited = site.ann.patch(&format!("/api/instances/{id}"), &body).await.expect(200).json;
     assert_eq!((&edited["memoryMb"], &edited["pendingChanges"]), (&json!(4096), &json!([])));
@@ -158,7 +158,7 @@ async fn rollback_and_what_was_changed() {
       "toVersion": "2026.9.7"
     }
     "#);
-    // Too long ago.
+    // The snapshot has expired.
     site.env.execute("UPDATE snapshots SET expires_at = now()").await;
     insta::assert_snapshot!(site.refusals(vec![("expired", rollback(&site.ann, id))]).await, @"expired: 409 no_way_back");
     assert_eq!(site.ann.get(&path).await.expect(200).json["items"][0]["canRollBack"], false);
@@ -178,7 +178,7 @@ async fn settings_wait_until_they_are_applied() {
     assert_eq!(audit["detail"], json!({ "changed": ["cpuMillis", "env"] }));
     assert!(!site.env.row("SELECT pending_settings FROM instances").await.to_string().contains("one two"));
 
-    // A restart applies them, by a job that has a way back.
+    // A restart applies them by a job that can be undone.
     let job = done(&site.env, id, "restart").await;
     assert_eq!(job["kind"], "recreate");
     let shown = site.ann.instance(id).await;
@@ -186,7 +186,7 @@ async fn settings_wait_until_they_are_applied() {
     assert_eq!((&shown["pendingChanges"], &shown["status"]), (&json!([]), &json!("running")));
     assert!(crate::support::config_file(&site.env, id, ".env").contains("MINE=\"one two\"\n"));
 
-    // What is taken back before it was applied is nothing any more; the variable goes with its name.
+    // A change that is reverted before it is applied is no longer pending. A variable is removed by its name.
     site.ann.patch(&path, &json!({ "cpuMillis": 700 })).await.expect(200);
     let back = site.ann.patch(&path, &json!({ "cpuMillis": 500, "applyNow": true })).await.expect(200).json;
     assert_eq!(back["pendingChanges"], json!([]));
@@ -213,7 +213,7 @@ async fn settings_wait_until_they_are_applied() {
     site.env.finish().await;
 }
 
-/// While something else is under way, settings are noted, and cannot be applied.
+/// While another job runs, settings can be changed but not applied.
 #[tokio::test]
 async fn settings_while_something_is_under_way() {
     let site = Site::with(TestEnv::builder()).await;
@@ -275,7 +275,7 @@ async fn versions_that_may_not_be_started() {
     done(&site.env, id, "stop").await;
     let start = vec![("start", bare(&site.ann, "POST", &format!("/api/instances/{id}/start")))];
     insta::assert_snapshot!(site.refusals(start).await, @"start: 409 version_refused");
-    // What there is to make new ones from is no better.
+    // The current image has that version too.
     let second = site.ann.create("second").await;
     assert_eq!(wait_job(&site.env, &second.job, "failed").await["error_code"], "version_refused");
     deleted(&site.env, &second.instance).await;
@@ -285,7 +285,7 @@ async fn versions_that_may_not_be_started() {
     wait_job(&site.env, &asked.job, "succeeded").await;
     done(&site.env, id, "start").await;
     assert_eq!(site.ann.instance(id).await["vulnerable"], false);
-    // The way back leads to a version that may not be started.
+    // A rollback would lead to a version that may not be started.
     let back = site.ann.act(id, "rollback").await;
     assert_eq!(wait_job(&site.env, &back.job, "failed").await["error_code"], "version_refused");
     assert_eq!(instance(&site.env, id).await["image_id"], image_id(FakeMode::Next).await);

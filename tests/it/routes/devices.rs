@@ -1,5 +1,5 @@
-//! The link to the dashboard, and the devices of an instance. What the stand-in says of both the real one has said; that it still
-//! does is seen in `real_openclaw`.
+//! The dashboard link and the devices of an instance. The fake gateway prints recorded output of the real one;
+//! `real_openclaw` tests the real one.
 
 use clawdeploy_tests::{Client, TestEnv};
 use serde_json::json;
@@ -7,14 +7,14 @@ use serde_json::json;
 use super::{NO_INSTANCE, NO_UUID, Site, bare};
 use crate::support::{done, redacted, running};
 
-/// Ids in what the stand-in says.
+/// Ids in that output.
 const WAITING: &str = "ab4fd755-e76d-49de-96cb-98c46ac66196";
 const PAIRED: &str = "abb4a6afbe686908ec9263d81ff0753b05231284ea0b892a553584683f8ecda3";
-/// The gateway's own token in what the stand-in says, which nobody may see.
+/// The gateway's own token in that output, which must not be passed on.
 const SHARED: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 const BOOTSTRAP: &str = "GkqBXhwwdmTsG9AwLiAlXUuXsXzOQLXu7U7HQzdzJ3w";
 
-/// Each route, with ids that are there.
+/// All routes, with ids that exist.
 fn routes(id: &str) -> [(&'static str, String); 5] {
     [
         ("POST", format!("/api/instances/{id}/dashboard-link")),

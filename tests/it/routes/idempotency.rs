@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: the same request again, when what it made is gone.
+//! `Idempotency-Key`: a repeated request whose result is gone.
 
 use clawdeploy_tests::TestEnv;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! Lists of instances, single ones, new names, and deletes.
+//! Lists of instances, single instances, renames and deletions.
 
 use serde_json::{Value, json};
 
@@ -144,13 +144,13 @@ async fn delete() {
       }
     }
     "#);
-    // Asked again it is the same job; nothing else is possible any more.
+    // A repeated request returns the same job, and nothing else is accepted.
     let before = site.env.fingerprint().await;
     assert_eq!(site.ann.remove(&made.instance).await.job, deletion.job);
     assert_eq!(site.env.fingerprint().await, before);
     let start = bare(&site.ann, "POST", &format!("/api/instances/{}/start", made.instance));
     insta::assert_snapshot!(site.refusals(vec![("start", start)]).await, @"start: 409 job_in_progress");
-    // Its name is free when it is gone, and not before.
+    // The name becomes free when the instance is gone.
     let again = with(&site.ann, "POST", "/api/instances", &json!({ "name": "first" }));
     insta::assert_snapshot!(site.refusals(vec![("the name", again)]).await, @"the name: 409 name_taken name: taken");
     site.env.add_worker(&clawdeploy_tests::WorkerOptions::default()).await;
@@ -188,7 +188,7 @@ async fn jobs_of_an_instance() {
     site.env.finish().await;
 }
 
-/// An administrator sees everybody's instances, but not what opens them.
+/// Administrators see all instances, but not their credentials.
 #[tokio::test]
 async fn as_an_administrator_sees_them() {
     let site = Site::with(clawdeploy_tests::TestEnv::builder()).await;

@@ -1,4 +1,4 @@
-//! Jobs: what they show, their story as a list and as a stream, and their end by request.
+//! Jobs: single ones, their events as a list and as a stream, and the reason why they wait.
 
 use std::time::Duration;
 
@@ -106,7 +106,7 @@ async fn show() {
     site.env.finish().await;
 }
 
-/// A job that waits says what for.
+/// A queued job shows what it waits for.
 #[tokio::test]
 async fn what_a_job_waits_for() {
     let site = Site::new().await;
@@ -169,7 +169,7 @@ async fn events_in_pages() {
     site.env.finish().await;
 }
 
-/// What a stream has told so far: event name, id and data.
+/// The received part of a stream, as events: name, id and data.
 struct Told {
     text: String,
 }
@@ -191,7 +191,7 @@ impl Told {
     }
 }
 
-/// Reads a stream until `enough` of it has come, or it ends.
+/// Reads a stream until `enough` has arrived or it ends.
 async fn read(request: reqwest::RequestBuilder, enough: impl Fn(&Told) -> bool) -> Told {
     let mut response = request.header("accept", "text/event-stream").send().await.unwrap();
     assert_eq!(response.status(), 200);
@@ -213,7 +213,7 @@ async fn events_as_they_happen() {
     let made = site.ann.create("first").await;
     let path = format!("/api/jobs/{}/events", made.job);
     let stream = || bare(&site.ann, "GET", &path);
-    // Cut off in the middle, while the gateway boots.
+    // Interrupted while the gateway boots.
     let half = read(stream(), |told| told.text.contains("wait_until_ready")).await.entries();
     assert!(half.iter().all(|(name, ..)| name.is_empty()));
     let last = half.last().unwrap().1.unwrap();
@@ -221,14 +221,14 @@ async fn events_as_they_happen() {
     let (end, rest) = rest.split_last().unwrap();
     assert_eq!((end.0.as_str(), &end.2["status"]), ("end", &json!("succeeded")));
 
-    // Together they are the whole story, each entry once.
+    // Both parts together are all events, each once.
     let told: Vec<_> = half.iter().chain(rest).map(|(_, _, data)| data.clone()).collect();
     let all = site.ann.get(&path).await.expect(200).json["items"].as_array().unwrap().clone();
     assert_eq!(told, all);
     site.env.finish().await;
 }
 
-/// Everything that a job's owner may see of one that fails.
+/// What the owner sees of a failed job.
 #[tokio::test]
 async fn a_failure_is_told() {
     let site = Site::with(TestEnv::builder().image(FakeMode::Never).ready(1.0)).await;

@@ -1,4 +1,4 @@
-//! Start, stop and restart: what is possible when, and what is in the way.
+//! Start, stop and restart: when they are accepted, and which jobs prevent them.
 
 use clawdeploy_tests::{FakeMode, Hold, TestEnv, WorkerOptions};
 use serde_json::json;
@@ -19,7 +19,7 @@ async fn accepted() {
     let stop = site.ann.act(&made.instance, "stop").await;
     assert_eq!(stop.answer.header("location"), Some(format!("/api/jobs/{}", stop.job).as_str()));
     let mut shown = redacted(&stop.answer.json);
-    // It may have begun by then.
+    // The job may have started already.
     shown["instance"]["status"] = "[status]".into();
     insta::assert_json_snapshot!(shown, @r#"
     {
@@ -91,7 +91,7 @@ async fn accepted() {
     site.env.finish().await;
 }
 
-/// For each status: what each of the three says, by its owner and by others.
+/// Refusals of the three verbs by status and by client.
 #[tokio::test]
 async fn refused() {
     let site = Site::with(TestEnv::builder()).await;
@@ -149,7 +149,7 @@ async fn refused_for_what_never_came_up() {
     site.env.finish().await;
 }
 
-/// One job at a time: whoever wants something else is told which job is in the way, whoever wants the same joins it.
+/// One job at a time: a different request is refused with the open job, and the same request joins it.
 #[tokio::test]
 async fn another_job_is_in_the_way() {
     let site = Site::new().await;
@@ -176,7 +176,7 @@ async fn another_job_is_in_the_way() {
     site.env.finish().await;
 }
 
-/// Nine at once: one job is made; who wants the same is told of it, who wants something else that it is in the way.
+/// Nine simultaneous requests create one job. The others join it or are refused.
 #[tokio::test]
 async fn many_at_once() {
     let site = Site::with(TestEnv::builder()).await;

@@ -1,11 +1,11 @@
-//! What holds for every request: its id, its headers, and answers for what there is not.
+//! Request ids and the health checks.
 
 use clawdeploy_tests::TestEnv;
 use serde_json::json;
 
 use super::{Site, bare};
 
-/// A client's id goes all the way to the job, and a harmful one does not.
+/// A client's request id is passed on to the job, unless it has invalid characters.
 #[tokio::test]
 async fn request_ids() {
     let site = Site::with(TestEnv::builder()).await;

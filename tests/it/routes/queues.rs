@@ -1,4 +1,4 @@
-//! Queues that are paused, and the reconciler on request.
+//! Paused queues.
 
 use clawdeploy_tests::{TestEnv, WorkerOptions};
 use serde_json::json;
@@ -18,10 +18,10 @@ async fn pause_and_resume() {
     assert_eq!(paused["queue"], "lifecycle");
     let before = site.env.fingerprint().await;
     site.admin.send(queue(&site, "lifecycle", "pause")).await.expect(200);
-    assert_eq!(site.env.fingerprint().await, before, "asked again, nothing changes");
+    assert_eq!(site.env.fingerprint().await, before, "a repeated request changed something");
 
     let made = site.ann.create("second").await;
-    // What nobody may take is still there after several sweeps, also for a worker that comes later.
+    // A job in a paused queue is not claimed, even by a worker that starts later. Several polls pass here.
     site.env.add_worker(&WorkerOptions::default()).await;
     tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
     assert_eq!(job(&site.env, &made.job).await["attempt"], 0);

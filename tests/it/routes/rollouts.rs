@@ -1,4 +1,4 @@
-//! An update of everything but some.
+//! A rollout that excludes an instance.
 
 use clawdeploy_tests::{FakeMode, TestEnv};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! The first administrator.
+//! Setup of the first administrator.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 const SETUP: &str = "/api/auth/setup";
 
-/// An installation with nobody in it, and the token in its log.
+/// An installation without users, and the setup token in its log.
 pub(crate) async fn empty() -> (TestEnv, String) {
     let env = TestEnv::builder().workers(0).build().await;
     let written = async || {
@@ -56,7 +56,7 @@ async fn once_by_the_token_in_the_log() {
 #[tokio::test]
 async fn of_many_at_once_one_becomes_the_administrator() {
     let (env, first) = empty().await;
-    // Another API process has written another token to its log, and both are good.
+    // Another API process has logged another token, and both are valid.
     let (other, _base) = env.start_api(1, &[]);
     let written = async || other.log().contains("makes the first administrator").then_some(());
     env.wait_for("its token", Duration::from_secs(20), written).await;

@@ -1,4 +1,4 @@
-//! Terminals by their routes; what goes on inside of them is in `terminal`.
+//! Routes of terminals. The terminals themselves are tested in `terminal`.
 
 use clawdeploy_tests::{FakeMode, TestEnv};
 use serde_json::json;

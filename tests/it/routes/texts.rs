@@ -1,4 +1,4 @@
-//! What people type and paste, the address of an account that the program makes among it.
+//! Normalization of email addresses, including those of accounts made on the command line.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use crate::support::{PASSWORD, account};
 
 const LOGIN: &str = "/api/auth/login";
 
-/// One function decides which addresses are the same, and not the locale of the database.
+/// Equality of addresses does not depend on the locale of the database.
 #[tokio::test]
 async fn addresses_are_the_same_however_they_are_typed() {
     let site = Site::new().await;
@@ -21,12 +21,12 @@ async fn addresses_are_the_same_however_they_are_typed() {
         let taken = site.admin.post("/api/admin/users", &json!({ "email": email })).await;
         assert_eq!(taken.brief(), "409 email_taken email: taken", "{email:?}");
     }
-    // As older programs have stored it.
+    // As older programs stored it.
     site.env.execute("UPDATE users SET email = 'ÄNN.ΟΔΟΣ@MÜNCHEN.example' WHERE email LIKE '%xn--%'").await;
     log_in("änn.οδος@münchen.example").await.expect(200);
     let taken = site.admin.post("/api/admin/users", &json!({ "email": "änn.οδοσ@münchen.example" })).await;
     assert_eq!(taken.brief(), "409 email_taken email: taken");
-    // Two mailboxes: a letter that merely looks or folds like another opens no account.
+    // Different mailboxes: a character that looks or case-folds like another one does not match.
     account(&site.env, "ink@test.example").await;
     for email in ["in\u{212a}@test.example", "\u{130}nk@test.example", "ınk@test.example"] {
         assert_eq!(log_in(email).await.brief(), "401 invalid_credentials", "{email:?}");

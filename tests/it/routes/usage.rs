@@ -1,4 +1,4 @@
-//! What a gateway prints, and what an instance uses.
+//! Logs and usage of an instance.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use tokio::time::timeout;
 use super::Site;
 use crate::support::{done, running};
 
-/// How long an event may take on a busy machine.
+/// Time limit of an event on a busy machine.
 const SOON: Duration = Duration::from_secs(15);
 
-/// An event stream that is read as it comes.
+/// An event stream that is read step by step.
 struct Events {
     response: reqwest::Response,
     text: String,
@@ -27,7 +27,7 @@ impl Events {
         Self { response, text: String::new() }
     }
 
-    /// The next event with this name: its id and its data.
+    /// Id and data of the next event with this name.
     async fn next(&mut self, name: &str) -> (String, Value) {
         let read = async {
             loop {
@@ -50,7 +50,7 @@ impl Events {
     }
 }
 
-/// Has the first process of a container print something.
+/// Makes the first process of a container print something.
 async fn print(instance: &str, text: &str) {
     let command = format!("printf '%b\\n' '{text}' >/proc/1/fd/1");
     docker::docker(&["exec", &format!("claw-{instance}"), "sh", "-c", &command]).await;
@@ -70,7 +70,7 @@ async fn a_log_is_followed_resumed_and_downloaded_without_its_secrets() {
     let (second, line) = events.next("line").await;
     assert_eq!(line["text"], "the token is ••• here");
     assert!(first < second);
-    // Cut off, and back: nothing is missed, and nothing told again.
+    // Interrupted and resumed: no line is lost or repeated.
     drop(events);
     print(id, "while nobody listened").await;
     let mut events = Events::open(&site.ann, &path, Some(&second)).await;
@@ -87,7 +87,7 @@ async fn a_log_is_followed_resumed_and_downloaded_without_its_secrets() {
     done(&site.env, id, "stop").await;
     events.next("end").await;
     let text = site.ann.get(&path).await.expect(200).text;
-    assert!(text.contains("while nobody listened"), "a log is there when the gateway is not: {text}");
+    assert!(text.contains("while nobody listened"), "a stopped gateway must still have its log: {text}");
     site.env.finish().await;
 }
 
@@ -102,7 +102,7 @@ async fn what_it_uses_now_and_has_used() {
     assert!(number(&usage, "memoryBytes") > 0.0 && number(&usage, "pids") >= 1.0, "{usage}");
     assert_eq!(usage["memoryLimitBytes"], 2048_u64 << 20);
     assert!(number(&usage, "diskBytes") > 0.0 && number(&usage, "cpuPercent") >= 0.0, "{usage}");
-    // Something is busy.
+    // Make the container busy.
     docker::docker(&["exec", "-d", &format!("claw-{id}"), "timeout", "20", "sh", "-c", "while :; do :; done"]).await;
     let mut busy = 0.0;
     for _ in 0..10 {
@@ -125,7 +125,7 @@ async fn what_it_uses_now_and_has_used() {
     let points = site.env.wait_for("a point, and for the old one to go", Duration::from_secs(30), noted).await;
     assert_eq!(points[0]["memoryLimitBytes"], 2048_u64 << 20);
     assert!(points[0]["at"].as_str().unwrap().ends_with(":00Z"), "{points:?}");
-    // Who is suspended hears no more.
+    // The stream of a suspended user ends.
     let revoked = "UPDATE users SET suspended_at = now() WHERE email = 'ann@test.example'";
     site.env.execute(revoked).await;
     let ended = timeout(Duration::from_secs(3), async { while let Ok(Some(_)) = events.response.chunk().await {} });

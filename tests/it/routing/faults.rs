@@ -1,4 +1,4 @@
-//! nginx refuses, hangs or is not there; a worker dies between the file and the reload.
+//! nginx refuses the map, hangs or is down; a worker dies between the file and the reload.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use crate::support::{done, port, running, wait_job, wait_job_within};
 /// A reload that hangs is given up after ten seconds.
 const LONG: Duration = Duration::from_mins(1);
 
-/// N1: nginx does not accept the line of one instance.
+/// N1: nginx refuses the line of one instance.
 #[tokio::test]
 async fn a_line_that_nginx_refuses_is_set_aside() {
     let (env, nginx) = behind(TestEnv::builder()).await;
     let good = running(&env, "first").await;
-    // The id is known only when it is there: it is refused from then on.
+    // The id is known only after creation, so the line is refused from then on.
     let bad = running(&env, "second").await;
     let refuse = format!(
         "map=$(sed -n 's/.*include \"\\(.*\\)\";/\\1/p' \"${{@: -1}}\")\n\
@@ -35,7 +35,7 @@ async fn a_line_that_nginx_refuses_is_set_aside() {
     env.finish().await;
 }
 
-/// N2, N3, N4: nginx is not there, hangs, or may not be told to reload.
+/// N2, N3, N4: nginx is down, hangs, or cannot be reloaded.
 #[tokio::test]
 async fn jobs_end_without_nginx_and_routes_come_later() {
     let (env, mut nginx) = behind(TestEnv::builder()).await;
@@ -48,13 +48,13 @@ async fn jobs_end_without_nginx_and_routes_come_later() {
         env.wait_for("the sweep to report it", LONG, told).await;
         let page = nginx.open(&made.instance).await;
         assert_eq!((page.status, page.body.contains("One moment")), (503, true), "{fault}: {page:?}");
-        assert_eq!(nginx.open(&old.instance).await.status, 200, "{fault}: the others are as they were");
+        assert_eq!(nginx.open(&old.instance).await.status, 200, "{fault}: the others still work");
         nginx.script("reload", "");
         let routed = async || (nginx.open(&made.instance).await.status == 200).then_some(());
         env.wait_for("the route", LONG, routed).await;
     }
 
-    // What nginx may still lead to is nobody else's before nginx has let go of it.
+    // The port of a deleted instance is not given to another one while nginx may still use it.
     nginx.script("reload", "exit 1");
     let held = port(&env, &old.instance).await;
     let delete = env.user("ann").await.remove(&old.instance).await;
@@ -68,13 +68,13 @@ async fn jobs_end_without_nginx_and_routes_come_later() {
     let made = env.user("ann").await.create("without").await;
     wait_job_within(&env, &made.job, "succeeded", LONG).await;
     nginx.start_again().await;
-    assert_eq!(nginx.open(&made.instance).await.status, 200, "it starts with the newest file");
+    assert_eq!(nginx.open(&made.instance).await.status, 200, "it must start with the newest file");
     done(&env, &made.instance, "stop").await;
     assert_eq!(nginx.open(&made.instance).await.status, 503);
     env.finish().await;
 }
 
-/// N5: the worker dies between writing the file, putting it in place and having it read.
+/// N5: a worker dies before or after the new file is put in place or nginx is reloaded.
 #[tokio::test]
 async fn a_worker_that_dies_on_the_way_leaves_a_whole_file() {
     for point in ["map.written", "map.renamed", "reload.before", "reload.after"] {
@@ -88,7 +88,7 @@ async fn a_worker_that_dies_on_the_way_leaves_a_whole_file() {
         wait_job(&env, &made.job, "succeeded").await;
         assert_eq!(nginx.open(&made.instance).await.status, 200, "{point}");
         let candidates = std::fs::read_dir(nginx.dir().join("map")).unwrap();
-        assert!(candidates.count() <= 4, "{point}: map, lock, mark and at most what the dead one was writing");
+        assert!(candidates.count() <= 4, "{point}: more than map, lock, mark and one unfinished file");
         env.finish().await;
     }
 }

@@ -1,4 +1,4 @@
-//! What is seen at an address through the life of its instance.
+//! What an address shows during the life of its instance.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ async fn an_address_from_its_creation_to_its_end() {
     let (env, nginx) = behind(TestEnv::builder()).await;
     let made = running(&env, "a secret name").await;
     let id = &made.instance;
-    // A job that has succeeded has a route: nobody waits for anything after it.
+    // A job that has succeeded has a route, so no further wait is necessary.
     let page = nginx.open(id).await;
     assert_eq!((page.status, page.body.contains("Fake Control")), (200, true), "{page:?}");
     let line = format!("  \"{id}\" {};\n", port(&env, id).await);
@@ -30,7 +30,7 @@ async fn an_address_from_its_creation_to_its_end() {
     }
     assert!(page.body.contains("https://panel.test:"), "{}", page.body);
     assert!(!page.body.contains("secret name") && !page.body.contains("ann"), "{}", page.body);
-    // A program gets what it can read, whatever it asked for, and so does one that wants a WebSocket.
+    // A program gets an error in JSON.
     let answer = nginx.get(id, "/api/x?y", &["--request", "POST", "--data", "{}"]).await;
     let problem: Value = serde_json::from_str(&answer.body).unwrap();
     assert_eq!((answer.status, &problem["code"]), (503, &"instance_unavailable".into()), "{answer:?}");
@@ -65,7 +65,7 @@ async fn a_gateway_hears_of_its_client_what_nginx_says() {
     let more: Vec<_> = forged.iter().flat_map(|header| ["--header", header]).collect();
     let page = nginx.get(&made.instance, "/head", &more).await;
     let heard = page.body.to_lowercase();
-    // The client of this test is on this machine, and OpenClaw refuses a proxy that says so.
+    // The client of this test is on this machine, and OpenClaw refuses such a proxy, so nginx passes another address.
     for part in ["x-forwarded-for: 203.0.113.7\r\n", "x-forwarded-proto: https\r\n", "cookie: a=1; b=2\r\n"] {
         assert!(heard.contains(part), "{part:?} in {heard}");
     }
@@ -100,7 +100,8 @@ async fn an_address_while_its_gateway_starts_and_after_it_crashed() {
     wait_job(&env, &made.job, "succeeded").await;
     assert_eq!(nginx.open(&made.instance).await.status, 200);
 
-    // The engine may have started it again before a busy machine gets to look. At the fifth crash it would stay stopped.
+    // On a busy machine, the engine may have restarted it before the request. After the fifth crash it would stay
+    // stopped.
     let mut page = nginx.open(&made.instance).await;
     for _ in 0..4 {
         nginx.get(&made.instance, "/crash", &[]).await;
@@ -115,7 +116,7 @@ async fn an_address_while_its_gateway_starts_and_after_it_crashed() {
     env.finish().await;
 }
 
-/// People see a page that tries again by itself, programs an error like all others, at the site and at an instance.
+/// People see a page that reloads itself, and programs get an error in JSON, at the site and at an instance.
 #[tokio::test]
 async fn the_site_while_the_api_is_down() {
     let (env, nginx) = behind(TestEnv::builder()).await;
@@ -165,7 +166,7 @@ async fn hostile_rows_keep_nobody_from_being_routed() {
     env.wait_for("the sweep to report them", SOON, told).await;
     let told = report(&env).await;
     assert!(told.contains("~.*") && told.contains("bbbbbbbbbbbb"), "{told}");
-    // Those who come after them are routed, and nothing of them is in the file.
+    // Other instances are routed, and no hostile row is in the file.
     let map = nginx.map_text();
     assert!(map.contains(&first.instance) && !map.contains("~.*") && !map.contains("bbbb"), "{map}");
     assert_eq!(nginx.open(&first.instance).await.status, 200);

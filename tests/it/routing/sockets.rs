@@ -1,4 +1,4 @@
-//! Reloads cut nobody off, and do not leave ever more processes.
+//! Reloads do not close connections, and do not accumulate processes.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::support::{running, wait_job_within};
 
 const SOCKETS: usize = 50;
 const OPERATIONS: usize = 40;
-/// Instances that are operated on; one operation at a time on each.
+/// Instances that are started and stopped, with one job at a time each.
 const OPERATED: usize = 4;
 
 #[tokio::test]
@@ -35,7 +35,7 @@ async fn sockets_stay_open_while_others_come_and_go() {
         for job in jobs {
             wait_job_within(&env, &job, "succeeded", Duration::from_mins(1)).await;
         }
-        // What is said of each is right at once, and nowhere a bare 502.
+        // Each address is right at once and never shows a bare 502.
         let page = nginx.open(&operated[round % OPERATED]).await;
         assert_eq!(page.status, if verb == "stop" { 503 } else { 200 }, "{page:?}");
         assert_eq!(nginx.open(&quiet).await.status, 200);
@@ -46,7 +46,7 @@ async fn sockets_stay_open_while_others_come_and_go() {
     }
     let reloads = nginx.reloads() - before;
     println!("{OPERATIONS} operations, {SOCKETS} sockets: {reloads} reloads, {most} nginx workers at most");
-    // Changes of a second share a reload, and old workers with nothing to do are gone.
+    // Changes within a second share a reload, and idle old workers end.
     assert!(reloads <= OPERATIONS && most <= 6, "{reloads} reloads, {most} workers");
     env.finish().await;
 }

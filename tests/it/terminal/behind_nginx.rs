@@ -1,4 +1,4 @@
-//! Through the site's own server, as in production.
+//! A terminal through nginx, as in production.
 
 use clawdeploy_tests::{
     nginx::SITE,
@@ -16,7 +16,7 @@ async fn a_page_of_the_site_attaches_and_no_other() {
     let ann = env.user("ann").await;
     let (id, ticket) = open(&ann, &made.instance, &json!({})).await;
     let path = format!("/api/terminals/{id}/ws");
-    // Where the API listens is not where people find it.
+    // The API's own address is not the public one.
     let attach =
         Attach { base: &env.base, path: path.clone(), origin: Some(&env.base), ticket: Some(&ticket), token: None };
     assert_eq!(attach.open().await.unwrap_err(), (403, "origin_refused".to_owned()));

@@ -1,4 +1,4 @@
-//! What one may do to it, and what it takes at most.
+//! Limits of terminals.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use super::{builder, nothing_left, shell, site};
 use crate::support::say;
 
 const MANY: usize = 50;
-/// Of which so many print as much as is kept.
+/// How many of them fill their replay buffer.
 const FULL: usize = 16;
 
-/// Memory of a process that nobody else has, in KiB.
+/// Private memory of a process in KiB.
 fn resident_kib(process: &Process) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", process.pid())).unwrap();
     let line = text.lines().find(|line| line.starts_with("Pss_Anon:")).unwrap();
@@ -40,11 +40,11 @@ async fn frames_storms_and_nonsense() {
     }
     let last = async || terminal.run("stty size").await.contains("33 77\n").then_some(());
     env.wait_for("the last size", Duration::from_secs(20), last).await;
-    // What a decoder of framed output would wait for: four gigabytes.
+    // The header of a 2 GiB frame, which a decoder of framed output would wait for.
     terminal.output.clear();
     terminal.send("printf '\\001\\0\\0\\0\\177\\377\\377\\377'; printf 'still%s\\n' here\n").await;
     terminal.expect("stillhere").await;
-    // The longest message that may be, and one that is longer.
+    // A message of the maximum length, and one that is longer.
     terminal.send(vec![b' '; 64 << 10]).await;
     terminal.try_send(vec![b' '; 65 << 10]).await;
     assert_eq!(terminal.ended().await, Some(1009));
@@ -58,7 +58,7 @@ async fn who_acknowledges_nothing_is_detached_and_the_work_goes_on() {
     terminal.acks = false;
     terminal.send("seq 1 200000 >/tmp/n; cat /tmp/n; echo done >/tmp/done\n").await;
     assert_eq!(terminal.ended().await, Some(4008));
-    // What it was ahead is the window, with what was under way to it.
+    // At most the window and the data in transit were sent without an acknowledgement.
     assert!(terminal.output.len() < 400 << 10, "{} bytes", terminal.output.len());
     let mut again = Terminal::attach(&env.base, &id, &ticket(&ann, &id).await, Some(terminal.offset)).await;
     again.expect("200000").await;

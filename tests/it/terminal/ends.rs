@@ -1,4 +1,4 @@
-//! What ends a terminal, and that nothing of it is left then.
+//! How terminals end, and that no process is left then.
 
 use std::time::Duration;
 
@@ -8,9 +8,9 @@ use serde_json::json;
 use super::{builder, nothing_left, processes, row, shell, site};
 use crate::support::{done, wait_job};
 
-/// What does not want to end.
+/// Commands that do not end by themselves.
 const STUBBORN: [&str; 3] = ["sleep 1000\n", "yes >/dev/null\n", "trap '' HUP TERM INT; while :; do sleep 1; done\n"];
-/// In which nothing of a terminal is left after its end.
+/// Time limit until no process of an ended terminal is left.
 const GONE: Duration = Duration::from_secs(5);
 
 async fn stubborn(
@@ -35,13 +35,11 @@ async fn stubborn(
 #[tokio::test]
 async fn nothing_outlives_a_browser_an_api_or_a_worker_that_was_killed() {
     let (mut env, ann, instance) = site(builder().set("CLAWDEPLOY_TERMINAL_DETACH_SECONDS", "1")).await;
-    // The browser.
     let terminals = stubborn(&env, &ann, &instance).await;
     let id = terminals[0].1.clone();
     drop(terminals);
     nothing_left(&env, &instance, GONE + Duration::from_secs(1)).await;
     assert_eq!(row(&env, &id).await["end_reason"], "detached");
-    // The API.
     let mut terminals = stubborn(&env, &ann, &instance).await;
     env.api.kill().await;
     assert_eq!(terminals[0].0.ended().await, None);
@@ -49,7 +47,6 @@ async fn nothing_outlives_a_browser_an_api_or_a_worker_that_was_killed() {
     env.revive_api();
     let up = async || ann.request(reqwest::Method::GET, "/healthz").send().await.ok();
     env.wait_for("the API", Duration::from_secs(20), up).await;
-    // The worker.
     let mut terminals = stubborn(&env, &ann, &instance).await;
     env.worker(0).kill().await;
     assert_eq!(terminals[0].0.ended().await, Some(1012));
@@ -67,7 +64,7 @@ async fn nothing_outlives_a_browser_an_api_or_a_worker_that_was_killed() {
 #[tokio::test]
 async fn what_a_worker_left_that_was_killed_at_the_wrong_moment() {
     let (env, _, instance) = site(builder()).await;
-    // As if it had been killed before the supervisor knew of the terminal.
+    // As if the worker was killed before the supervisor knew the terminal.
     let id = uuid::Uuid::now_v7();
     let (mark, variable) = (format!("clawdeploy-terminal:{id}"), format!("CLAWDEPLOY_TERMINAL={id}"));
     let container = format!("claw-{instance}");
@@ -85,7 +82,7 @@ async fn stopping_an_instance_waits_for_no_reader() {
     let (mut terminal, id) = shell(&env, &ann, &instance).await;
     terminal.acks = false;
     terminal.send("yes\n").await;
-    // Until the program has to wait.
+    // Until the program is blocked by the full window.
     let full = async || {
         let more = tokio::time::timeout(Duration::from_millis(500), terminal.read()).await;
         more.is_err().then_some(())
@@ -121,7 +118,7 @@ async fn by_its_owner_its_container_or_its_limits() {
     assert_eq!(terminal.ended().await, Some(4409));
     crate::support::wait_status(&env, &instance, "stopped", Duration::from_secs(15)).await;
 
-    // A worker that is told to end says so.
+    // A worker that is terminated sends its own close code.
     done(&env, &instance, "start").await;
     let (mut terminal, id) = shell(&env, &ann, &instance).await;
     let (status, closed) = tokio::join!(async { env.worker(0).terminate().await }, terminal.ended());
@@ -137,21 +134,18 @@ async fn by_its_owner_its_container_or_its_limits() {
 async fn when_its_owner_may_not_any_more() {
     let (env, ann, instance) = site(builder()).await;
     let (mut terminal, _) = shell(&env, &ann, &instance).await;
-    // Signed out.
     let again = env.user("ann").await;
     env.execute(
         "UPDATE api_tokens SET revoked_at = now() WHERE id = (SELECT token_id FROM terminals WHERE ended_at IS NULL)",
     )
     .await;
     assert_eq!(terminal.ended().await, Some(4401));
-    // Suspended.
     let (mut terminal, id) = shell(&env, &again, &instance).await;
     env.execute("UPDATE users SET suspended_at = now() WHERE email = 'ann@test.example'").await;
     assert_eq!(terminal.ended().await, Some(4403));
     assert_eq!(row(&env, &id).await["end_reason"], "revoked");
     env.execute("UPDATE users SET suspended_at = NULL").await;
     nothing_left(&env, &instance, GONE).await;
-    // Deleted.
     let (mut terminal, id) = shell(&env, &again, &instance).await;
     let gone = again.remove(&instance).await;
     assert_eq!(terminal.ended().await, Some(4409));

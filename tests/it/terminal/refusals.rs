@@ -1,4 +1,4 @@
-//! Who may not attach, each with its code.
+//! Refused attachments, each with its code.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use serde_json::json;
 use super::{builder, site};
 use crate::support::running;
 
-/// What an attempt was closed with.
+/// Close code of a refused attempt.
 async fn closed(attach: Attach<'_>) -> Option<u16> {
     let mut terminal = attach.open().await.unwrap();
     let code = terminal.ended().await;
-    assert_eq!(terminal.told[0]["type"], "error", "it says why");
+    assert_eq!(terminal.told[0]["type"], "error", "a refusal must have a reason");
     code
 }
 
@@ -29,10 +29,10 @@ async fn tickets_and_origins() {
         let refused = Attach { origin, ..with(&first) }.open().await.unwrap_err();
         assert_eq!(refused, (403, "origin_refused".to_owned()), "{origin:?}");
     }
-    // An instance's own dashboard is of the same host.
+    // The dashboard of an instance has the same host but another port.
     let dashboard = ann.instance(&instance).await["dashboardUrl"].as_str().unwrap().trim_end_matches('/').to_owned();
     assert_eq!(Attach { origin: Some(&dashboard), ..with(&first) }.open().await.unwrap_err().0, 403);
-    assert_eq!(ann.get(&path).await.status.as_u16(), 403, "no WebSocket, and no origin");
+    assert_eq!(ann.get(&path).await.status.as_u16(), 403, "a plain request without an origin");
 
     assert_eq!(closed(Attach { ticket: None, ..with(&first) }).await, Some(4401));
     assert_eq!(closed(with("")).await, Some(4401));
@@ -46,19 +46,19 @@ async fn tickets_and_origins() {
     let (void, third) = (ticket(&ann, &id).await, ticket(&ann, &id).await);
     assert_eq!(closed(with(&void)).await, Some(4401), "there is a newer one");
 
-    // Another terminal's, and another instance's.
+    // A ticket of another terminal, and an unknown terminal.
     let other = running(&env, "second").await.instance;
     let (_, foreign) = open(&ann, &other, &json!({})).await;
     assert_eq!(closed(with(&foreign)).await, Some(4401));
     let nothing = format!("/api/terminals/{}/ws", uuid::Uuid::now_v7());
     assert_eq!(closed(Attach { path: nothing, ..with(&third) }).await, Some(4404));
-    // The one that was attached in order has seen none of this.
+    // The attached client is not affected.
     good.quiet().await;
     ann.delete(&format!("/api/terminals/{id}")).await.expect(204);
     assert_eq!(good.ended().await, Some(1000));
     assert_eq!(closed(with(&third)).await, Some(4404), "it has ended");
 
-    // In one step: programs show their token, pages come from the panel.
+    // The direct route: programs send their token; pages must have the panel's origin.
     let path = format!("/api/instances/{instance}/terminal");
     let direct = |origin, token| Attach { base, path: path.clone(), origin, ticket: None, token };
     assert_eq!(direct(Some(base), None).open().await.unwrap_err(), (401, "unauthenticated".to_owned()));
@@ -97,7 +97,6 @@ async fn so_many_and_no_more() {
     let other = format!("/api/instances/{second}/terminals");
     ann.post(&other, &json!({})).await.expect(201);
     assert_eq!(ann.post(&other, &json!({})).await.brief(), "409 terminal_limit", "of the person");
-    // Of the worker.
     let bob = env.user("bob").await;
     let made = bob.create("third").await;
     crate::support::wait_job(&env, &made.job, "succeeded").await;

@@ -1,4 +1,4 @@
-//! A terminal stays when its browser, or the API between them, goes away.
+//! A terminal survives the loss of its browser or of the API.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ async fn nothing_is_lost_or_doubled_over_five_cuts() {
             offset = terminal.offset;
         }
         if cut < 6 {
-            // Without a word, as a network does it.
+            // Without a close frame, like a broken network.
             drop(terminal);
             terminal = Terminal::attach(&env.base, &id, &ticket(&ann, &id).await, Some(offset)).await;
             assert_eq!((&terminal.told[0]["reset"], &terminal.told[0]["offset"]), (&json!(false), &json!(offset)));
@@ -52,19 +52,19 @@ async fn the_same_shell_after_the_api_was_killed() {
     assert_eq!(again.told[0]["reset"], false);
     assert_eq!(again.run("echo $mine $$").await, format!("kept {shell_pid}"));
 
-    // Told to end in order, it says so.
+    // An API that is terminated sends a close code.
     let told = async { env.api.terminate().await };
     let (status, closed) = tokio::join!(told, again.ended());
     assert!(status.success());
     assert_eq!(closed, Some(1012));
     env.revive_api();
     env.wait_for("the API", Duration::from_secs(20), up).await;
-    // All that is kept, for a browser that has forgotten everything.
+    // A browser without an offset gets all that the replay buffer has.
     let mut whole = Terminal::attach(&env.base, &id, &ticket(&ann, &id).await, None).await;
     assert_eq!((&whole.told[0]["reset"], &whole.told[0]["offset"]), (&json!(true), &json!(0)));
     whole.expect("kept").await;
 
-    // Another window takes over.
+    // A second attachment takes over.
     let other = Terminal::attach(&env.base, &id, &ticket(&ann, &id).await, None).await;
     assert_eq!(whole.ended().await, Some(4001));
     drop(other);
@@ -79,7 +79,7 @@ async fn half_a_minute_away() {
     let sleeps = async || processes(&instance).await.iter().any(|line| line.contains("sleep 30"));
     env.wait_for("the command", Duration::from_secs(10), async || sleeps().await.then_some(())).await;
     let offset = terminal.offset;
-    // Without a word, as a laptop does it that is closed.
+    // Without a close frame, like a suspended laptop.
     drop(terminal);
     env.wait_for("its end", Duration::from_secs(50), async || (!sleeps().await).then_some(())).await;
     let mut again = Terminal::attach(&env.base, &id, &ticket(&ann, &id).await, Some(offset)).await;
@@ -93,14 +93,14 @@ async fn half_a_minute_away() {
 async fn away_for_a_while_and_the_work_went_on() {
     let (env, ann, instance) = site(builder()).await;
     let (mut terminal, id) = shell(&env, &ann, &instance).await;
-    // More than is kept: who comes back begins with a whole line.
+    // More than the replay buffer holds: the replay begins with a whole line.
     terminal.send("seq 1 300000; echo all of it\n").await;
     terminal.expect("\n100\r\n").await;
     let offset = terminal.offset;
     drop(terminal);
     let listed = ann.get(&format!("/api/instances/{instance}/terminals")).await.expect(200).json;
     assert_eq!(listed["items"][0]["id"], json!(id));
-    // Back when the work is done: its end is in what is kept, its beginning is not any more.
+    // Attached again after the end: the replay buffer has the end of the output but no longer its beginning.
     let done = async || {
         let mut again = Terminal::attach(&env.base, &id, &ticket(&ann, &id).await, Some(offset)).await;
         let all = again.told[0]["replay"].as_u64().unwrap();

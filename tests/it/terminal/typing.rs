@@ -1,4 +1,4 @@
-//! What is typed arrives, and what is printed comes back.
+//! Input and output of terminals.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::{builder, row, shell, site};
 async fn keys_pastes_sizes_and_the_end() {
     let (env, ann, instance) = site(builder()).await;
     let (mut terminal, id) = shell(&env, &ann, &instance).await;
-    // It began with the size that it was asked for, in the person's own home.
+    // It starts with the requested size, in the home directory of the container's user.
     assert_eq!(terminal.run("stty size; pwd; id -u; echo $TERM").await, "30 100\n/home/node\n1000\nxterm-256color\n");
     assert_eq!(terminal.run("cat /proc/self/oom_score_adj").await, "1000\n");
 
@@ -20,12 +20,12 @@ async fn keys_pastes_sizes_and_the_end() {
     let resized = async || terminal.run("stty size").await.contains("43 133\n").then_some(());
     env.wait_for("the new size", Duration::from_secs(20), resized).await;
 
-    // A character in two halves, both ways.
+    // A character in two halves, in both directions.
     terminal.send(b"printf '[%s]' \xe2\x82").await;
     terminal.send(b"\xac; printf '\\342'; sleep 0.1; printf '\\202\\254|\\n'\n").await;
     terminal.expect("[€]€|").await;
 
-    // Ctrl-P is not held back until another key.
+    // Docker must not hold back Ctrl-P (its detach keys).
     terminal.output.clear();
     terminal.send("stty -icanon; printf 'rea%s\\n' dy; head -c 1 | cat -v\n").await;
     terminal.expect("ready").await;
@@ -33,7 +33,7 @@ async fn keys_pastes_sizes_and_the_end() {
     terminal.expect("^P").await;
     terminal.run("stty icanon").await;
 
-    // 200 kB, in pieces as a browser sends them.
+    // 200 kB, in pieces like a browser's.
     let pasted = (0..2000).map(|line| format!("{line:05} {}\n", "x".repeat(93))).collect::<Vec<_>>().concat();
     assert_eq!(pasted.len(), 200_000);
     terminal.output.clear();
@@ -43,7 +43,7 @@ async fn keys_pastes_sizes_and_the_end() {
     }
     terminal.expect("PASTED").await;
     let sum = hex::encode(Sha256::digest(pasted.as_bytes()));
-    assert!(String::from_utf8_lossy(&terminal.output).contains(&sum), "what was pasted is not what arrived");
+    assert!(String::from_utf8_lossy(&terminal.output).contains(&sum), "the pasted text did not arrive unchanged");
 
     terminal.send("printf 'last words\\n'; exit 7\n").await;
     assert_eq!(terminal.ended().await, Some(1000));
@@ -65,13 +65,13 @@ async fn ctrl_c_works_at_once_however_slow_the_reader() {
     let (env, ann, instance) = site(builder()).await;
     let (mut terminal, _) = shell(&env, &ann, &instance).await;
     terminal.send("PS1='back%s '; yes\n").await;
-    // The slowest reader of all, until the program has to wait for it.
+    // A reader that acknowledges nothing, until the program is blocked.
     terminal.acks = false;
     let full = async || tokio::time::timeout(Duration::from_millis(500), terminal.read()).await.is_err().then_some(());
     env.wait_for("the window to be full", Duration::from_secs(10), full).await;
     terminal.output.clear();
     terminal.send([3]).await;
-    // Now it goes on. Before the prompt comes what was under way, and not what the program would still have printed.
+    // Before the prompt, only output in transit may arrive, not what the program would have printed later.
     terminal.acks = true;
     terminal.say(&json!({ "type": "ack", "offset": terminal.offset })).await;
     terminal.expect("back").await;
@@ -82,7 +82,7 @@ async fn ctrl_c_works_at_once_however_slow_the_reader() {
 #[tokio::test]
 async fn one_of_a_few_commands_and_a_program_without_a_browser() {
     let (env, ann, instance) = site(builder()).await;
-    // The stand-in cannot do it: it says so, and its code is that of the terminal.
+    // The fake gateway does not know the command; its exit code is the terminal's.
     let (id, ticket) =
         clawdeploy_tests::terminal::open(&ann, &instance, &json!({ "command": "openclaw configure" })).await;
     let mut terminal = Terminal::attach(&env.base, &id, &ticket, None).await;

@@ -1,4 +1,4 @@
-//! What an administrator sees of everything.
+//! The pages of administrators.
 
 use std::time::Duration;
 
@@ -12,17 +12,17 @@ use crate::{
     support::{administrator, wait_job},
 };
 
-/// As long as a name may be.
+/// A name of the maximum length.
 const LONG_NAME: &str = "Customer support for the northern region, second try of March";
-/// One that can be broken nowhere.
+/// A name without a place to break the line.
 const UNBROKEN_NAME: &str = "Kundenbetreuungsautomatisierungsplattform_Nord_und_Sued";
 const LONG_PERSON: &str = "bartholomew.featherstonehaugh-cholmondeley.northern";
 
-/// A build of twelve seconds, that says how far it is.
+/// A build of twelve seconds that shows its progress.
 const LONG_BUILD: &str = "RUN for step in $(seq 12); do echo Step $step of the build; sleep 1; done\n";
 
-/// An installation that was in use for a while: the image's first version does not come up, the second one does, and a
-/// third one can be built.
+/// An installation with a history: the first version of the image does not start, the second does, and a third can be
+/// built.
 struct Site {
     env: TestEnv,
     repo: Repo,
@@ -35,7 +35,7 @@ impl Site {
         let (images, dir) = (Images::new("admin"), tempfile::tempdir().unwrap());
         let repo = Repo::new(dir.path());
         let env = from_repository(&images, &file_url(dir.path())).workers(3).build().await;
-        // One of them is never heard of again, once it was.
+        // One of three workers dies after it was registered.
         let known = async || (env.row("SELECT count(*) AS known FROM workers").await["known"] == 3).then_some(());
         env.wait_for("all workers", Duration::from_secs(20), known).await;
         env.worker(2).kill().await;
@@ -43,7 +43,7 @@ impl Site {
         Self { env, repo, _images: images, _dir: dir }
     }
 
-    /// A version of OpenClaw whose gateway does as this image's does; `run` is done while it is built.
+    /// Commits a version of OpenClaw that behaves like this fake gateway; its build runs `run`.
     fn release(&self, version: &str, like: FakeMode, run: &str) {
         let dockerfile = format!("FROM {}\n{run}COPY package.json /\n", like.image());
         let package = json!({ "version": version }).to_string();
@@ -54,7 +54,7 @@ impl Site {
         built(&self.env, admin, &json!({})).await;
     }
 
-    /// What was done before: an hour of jobs, some people with instances, one creation that failed, a wrong password.
+    /// The history: an hour of jobs, users with instances, a failed creation, a wrong password.
     async fn was_used(&self) {
         let env = &self.env;
         let (ann, bob, long) = (env.user("ann").await, env.user("bob").await, env.user(LONG_PERSON).await);
@@ -88,7 +88,7 @@ async fn every_page_of_the_administration() {
     let env = &site.env;
     let data = env.data_dir.display().to_string();
     walk(env, "admin.mjs", &env.base, &[], &[("CLAWDEPLOY_TEST_DATA", &data)]).await;
-    // It has drained all that there were.
+    // The walk has drained all workers.
     env.add_worker(&WorkerOptions::default()).await;
     site.env.finish().await;
 }

@@ -1,4 +1,4 @@
-//! What one does inside an instance: terminals, logs, usage, devices, settings.
+//! The pages of an instance: terminals, logs, usage, devices, settings.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use clawdeploy_tests::{FakeMode, TestEnv};
 use super::{EMAIL, walk};
 use crate::support::account;
 
-/// A site with somebody who has an account.
+/// An installation with an account.
 async fn site() -> TestEnv {
     let env = TestEnv::builder().image(FakeMode::Shell).build().await;
     account(&env, EMAIL).await;
@@ -42,10 +42,10 @@ async fn settings() {
     env.finish().await;
 }
 
-/// A day of use, with a pause in it, as if the instance were older than the walk.
+/// A day of usage data with a gap, as if the instance were older than the walk.
 async fn past(env: &TestEnv) {
     let running = async || env.rows("SELECT id FROM instances WHERE status = 'running'").await.pop();
-    // The walk has to open a browser, sign in and create it first.
+    // The walk first opens a browser, signs in and creates the instance.
     env.wait_for("an instance", Duration::from_mins(3), running).await;
     let measured = env
         .execute(

@@ -1,4 +1,4 @@
-//! Who comes in, and how: the first administrator, whom they invite, and what each has on the own account.
+//! Sign-in: the first administrator, invitations, and the pages of one's own account.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ async fn from_the_first_administrator_to_a_second_factor() {
     env.finish().await;
 }
 
-/// The provider sends browsers back to the address that they opened, so the API that they open is started once that is known.
+/// The provider needs the public address of the API, so that API is started after the provider.
 #[tokio::test]
 async fn at_a_provider_of_identities() {
     let env = TestEnv::builder().workers(0).build().await;

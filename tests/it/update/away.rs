@@ -1,4 +1,5 @@
-//! The engine is away in the midst of an update, for longer than any number of tries: that is nobody's failure.
+//! The engine is down in the middle of an update, for more attempts than an undo may fail: this does not count as a
+//! failure.
 
 use clawdeploy_tests::{FakeMode, Hold, TestEnv, docker_proxy::DockerProxy};
 use serde_json::{Value, json};
@@ -8,8 +9,8 @@ use super::support::{
 };
 use crate::support::{SOON, instance, job, running, wait_job};
 
-/// An update to this image is held at `point`, and the engine goes away there until the job was tried a few times.
-/// Returns the job as it ended.
+/// Holds an update to this image at `point`, and stops the engine there until the job was tried some times. Returns the
+/// job at its end.
 async fn away_at(image: FakeMode, point: &str, end: &str) -> Value {
     let dir = tempfile::tempdir().unwrap();
     let engine = DockerProxy::new(dir.path());
@@ -23,17 +24,17 @@ async fn away_at(image: FakeMode, point: &str, end: &str) -> Value {
     env.add_worker(&failing_on(image, &hold.at(&format!("update.{point}")))).await;
     hold.reached(&env).await;
     if end == "failed" {
-        // One failure more that counts would be one too many.
+        // One more failure that counts would end the undo.
         let undo = "jsonb_build_object('failures', 14, 'since', now())";
         env.execute(&format!("UPDATE jobs SET undo = {undo} WHERE id = '{}'", asked.job)).await;
     }
-    // On the way there it is given up after the fifth.
+    // Before the undo, five failures would end the job.
     let tries = if end == "failed" { 6 } else { 2 };
     engine.shut();
     hold.release();
     let first = job(&env, &asked.job).await["attempt"].as_i64().unwrap();
     let tried = async || {
-        // The pauses between tries grow, and are not what this is about.
+        // Without the growing pauses between attempts.
         env.execute("UPDATE jobs SET run_at = now() WHERE status = 'queued'").await;
         let job = job(&env, &asked.job).await;
         assert!(["queued", "running"].contains(&job["status"].as_str().unwrap()), "{job}");
@@ -43,14 +44,14 @@ async fn away_at(image: FakeMode, point: &str, end: &str) -> Value {
     engine.open();
     env.execute("UPDATE jobs SET run_at = now() WHERE status = 'queued'").await;
     let ended = wait_job(&env, &asked.job, end).await;
-    assert_eq!(ended["crashes"], 0, "nobody's crash: {ended}");
+    assert_eq!(ended["crashes"], 0, "it counted as a crash: {ended}");
     if end == "failed" {
         assert_as_before(&env, &made.instance, &before).await;
         assert_eq!(ended["undo"]["failures"], 14, "{ended}");
     } else {
         assert_eq!(instance(&env, &made.instance).await["image_id"], image_id(image).await);
         assert_eq!(tree(&env, &made.instance), before.tree);
-        // The way back is there still.
+        // The snapshot for a rollback is still there.
         let kept = env.row(&format!("SELECT id, status FROM snapshots WHERE job_id = '{}'", asked.job)).await;
         assert_eq!(kept["status"], "kept");
         assert_eq!(snapshots_on_disk(&env, &made.instance), [kept["id"].as_str().unwrap()]);
@@ -67,14 +68,14 @@ async fn while_the_files_are_put_back() {
     assert_eq!(ended["error_code"], "gateway_exited", "{ended}");
 }
 
-/// Everything is undone by then, and only what the instance shows is not known yet.
+/// All steps are undone, and only the instance's status is not known yet.
 #[tokio::test]
 async fn once_everything_is_undone() {
     let ended = away_at(FakeMode::Migrate, "forget_change.undone", "failed").await;
     assert_eq!(ended["error_code"], "gateway_exited", "{ended}");
 }
 
-/// The update is done, and is not undone because nobody can look at it.
+/// The update is complete, and must not be undone because the engine cannot be asked.
 #[tokio::test]
 async fn once_everything_is_done() {
     let ended = away_at(FakeMode::Next, "keep_snapshot.after", "succeeded").await;

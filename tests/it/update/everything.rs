@@ -1,4 +1,4 @@
-//! The update of everything: waves, what stops it, and what is left when it ends early.
+//! Rollouts: waves, failures that stop them, and cancellation.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use serde_json::json;
 use super::support::{image_id, with_newer};
 use crate::support::{SOON, http, instance, port, wait_job, wait_job_within};
 
-/// One instance after the other, some of which start their old gateway again.
+/// Instances are updated one after the other, and some start their old gateway again.
 const PATIENCE: Duration = Duration::from_mins(3);
 
-/// So many instances that run, in an installation whose workers have this image for newer ones.
+/// An installation with so many running instances, whose workers have this newer image.
 async fn environment(count: usize, newer: FakeMode) -> (TestEnv, Vec<Accepted>) {
     let env = TestEnv::builder().set("CLAWDEPLOY_MAX_INSTANCES_PER_USER", "20").build().await;
     let ann = env.user("ann").await;
@@ -26,7 +26,7 @@ async fn environment(count: usize, newer: FakeMode) -> (TestEnv, Vec<Accepted>) 
     (env, made)
 }
 
-/// Asks for the update of everything, with the image that there is; returns the job.
+/// Requests a rollout of the current image; returns the job.
 async fn update_all(env: &TestEnv) -> String {
     let answer = env.admin().await.post("/api/admin/update-all", &json!({ "rebuild": false })).await.expect(202);
     answer.json["job"]["id"].as_str().unwrap().to_owned()
@@ -38,7 +38,7 @@ async fn members(env: &TestEnv) -> Vec<(i64, String)> {
     rows.iter().map(|m| (m["wave"].as_i64().unwrap(), m["status"].as_str().unwrap().to_owned())).collect()
 }
 
-/// Every instance answers, and runs this image.
+/// Checks that every instance answers and runs this image.
 async fn all_run(env: &TestEnv, made: &[Accepted], image: FakeMode) {
     let image = image_id(image).await;
     for accepted in made {
@@ -73,7 +73,8 @@ async fn two_failures_stop_it() {
     env.finish().await;
 }
 
-/// Two whose own files are at fault neither stop it nor are blamed on the image; mended, they come last in the next try.
+/// Two instances with broken files neither stop the rollout nor count against the image. Once repaired, they are
+/// updated last by a retry.
 #[tokio::test]
 async fn broken_ones_do_not_hold_it_back() {
     let (env, made) = environment(5, FakeMode::Next).await;
@@ -100,7 +101,7 @@ async fn broken_ones_do_not_hold_it_back() {
     }
     for mended in &made[..2] {
         tokio::fs::remove_file(fate(&mended.instance)).await.unwrap();
-        // The engine starts it again, unless the breaker has stopped that.
+        // The engine restarts it, unless the breaker has tripped.
         let runs = async || {
             if instance(&env, &mended.instance).await["status"] == "running" {
                 return Some(());
@@ -117,7 +118,7 @@ async fn broken_ones_do_not_hold_it_back() {
     env.finish().await;
 }
 
-/// What is under way is rolled back, what was not begun is left as it is.
+/// The running update is rolled back, and the other instances stay as they are.
 #[tokio::test]
 async fn cancelled_in_the_first_wave() {
     let (env, made) = environment(3, FakeMode::Never).await;

@@ -1,4 +1,4 @@
-//! Workers that die, and owners who change their mind, at every place of an update.
+//! Workers that die and users who cancel, at every step of an update.
 
 use std::time::Duration;
 
@@ -26,10 +26,10 @@ pub(super) const STEPS: [&str; 15] = [
     "keep_snapshot",
 ];
 
-/// Instances that are updated at once.
+/// Number of instances that are updated at once.
 const BATCH: usize = 4;
 
-/// Lease, sweep, and the work itself on a busy machine.
+/// Time for lease, reaper and the job itself on a busy machine.
 pub(super) const RECOVERED: Duration = Duration::from_secs(40);
 
 async fn environment(count: usize) -> (TestEnv, Vec<(Accepted, Before)>) {
@@ -45,7 +45,8 @@ async fn environment(count: usize) -> (TestEnv, Vec<(Accepted, Before)>) {
     (env, made)
 }
 
-/// An update to this image for each of these points, at which its worker dies; there is another one by then.
+/// For each of these kill points, an instance whose update to this image kills its worker there. A healthy worker runs
+/// at the end.
 async fn dies_on_the_way_to(image: FakeMode, points: &[String]) -> (TestEnv, Vec<(Accepted, Accepted, Before)>) {
     let (env, made) = environment(points.len()).await;
     let mut asked = Vec::new();
@@ -66,7 +67,7 @@ async fn dies_on_the_way_to(image: FakeMode, points: &[String]) -> (TestEnv, Vec
     (env, asked)
 }
 
-/// A worker dies at each of these points of an update; the next one finishes it.
+/// A worker dies at each of these kill points of an update, and the next one completes it.
 async fn dies_at(points: &[String]) {
     let (env, asked) = dies_on_the_way_to(FakeMode::Next, points).await;
     let image = image_id(FakeMode::Next).await;
@@ -81,7 +82,7 @@ async fn dies_at(points: &[String]) {
     env.finish().await;
 }
 
-/// A worker dies at each of these points of an update that cannot succeed: the way back is the same.
+/// A worker dies at each of these kill points of an update that fails: everything is undone.
 async fn dies_at_and_rolls_back(points: &[String]) {
     let (env, asked) = dies_on_the_way_to(FakeMode::Migrate, points).await;
     for (update, made, before) in &asked {
@@ -100,7 +101,7 @@ async fn workers_that_die_between_effect_and_record() {
     dies_at(&points(&["stop_gateway", "take_snapshot", "create_container", "start_gateway"], &["between"])).await;
 }
 
-/// What is done is not done again, and its way back is not forgotten.
+/// A complete update is not repeated, and its snapshot is kept.
 #[tokio::test]
 async fn a_worker_that_dies_at_the_very_end() {
     let (env, asked) = dies_on_the_way_to(FakeMode::Next, &["end.before".to_owned()]).await;
@@ -119,8 +120,8 @@ async fn workers_that_die_before_a_way_back() {
     dies_at_and_rolls_back(&points(&["take_snapshot", "remove_container", "start_gateway"], &["after"])).await;
 }
 
-/// The files are put back once, wherever a worker dies at it: before, with them in their place and that not written down, and with
-/// that written down and the step not.
+/// The files are put back once, wherever a worker dies: before it, after it but before it is recorded, and after that
+/// but before the step's event.
 #[tokio::test]
 async fn workers_that_die_while_files_are_put_back() {
     dies_at_and_rolls_back(&points(&["put_files_back"], &["undo", "restored", "undone"])).await;
@@ -146,13 +147,13 @@ async fn workers_that_die_anywhere() {
 #[tokio::test]
 #[ignore = "takes minutes; scripts/test --faults runs it"]
 async fn workers_that_die_anywhere_before_a_way_back() {
-    // The last three are never reached: the gateway has died before.
+    // Without the last three steps, because the gateway exits before.
     for batch in points(&STEPS[..12], &["before", "between", "after"]).chunks(BATCH) {
         dies_at_and_rolls_back(batch).await;
     }
 }
 
-/// The job stands still at the step, is asked to end, and goes on.
+/// Holds an update before this step, cancels it and releases it.
 async fn cancelled_at(step: &str) {
     let (env, made) = environment(1).await;
     let (accepted, before) = &made[0];

@@ -1,4 +1,4 @@
-//! Owners who ask for something else while a change is about to end.
+//! Requests of the owner while a change is about to end.
 
 use clawdeploy_tests::{FakeMode, Hold, TestEnv, WorkerOptions, docker};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::support::{failing_on, image_id, retire, update};
 use crate::support::{done, instance, running, wait_job};
 
-/// The memory that the engine gives the container of an instance, in MiB.
+/// Memory limit of an instance's container in MiB.
 async fn memory(id: &str) -> u64 {
     docker::inspect(&format!("claw-{id}"), "{{.HostConfig.Memory}}").await.trim().parse::<u64>().unwrap() >> 20
 }
@@ -15,7 +15,8 @@ async fn edit(env: &TestEnv, id: &str, body: &Value) -> Value {
     env.user("ann").await.patch(&format!("/api/instances/{id}"), body).await.expect(200).json
 }
 
-/// Holds an update just before it says that what was wanted is so, with `first` pending when it began; then `second` is asked for.
+/// Changes a setting to `second` while an update is held just before its end. `first` was pending when the update
+/// started.
 async fn edited_at_the_end_of_an_update(first: Option<u32>, second: u32) {
     let env = TestEnv::builder().workers(0).build().await;
     let worker = env.add_worker(&WorkerOptions::default()).await;
@@ -60,7 +61,7 @@ async fn the_setting_of_before_while_another_is_applied() {
     edited_at_the_end_of_an_update(Some(3072), 2048).await;
 }
 
-/// A start that also applies settings is cancelled: nothing runs, and what was pending still is.
+/// Cancels a start that also applies settings: the instance stays stopped, and the settings stay pending.
 async fn a_start_is_cancelled_at(point: &str) {
     let env = TestEnv::builder().build().await;
     let ann = env.user("ann").await;

@@ -1,6 +1,6 @@
-//! Updates among random faults. Whatever happens, the end is one of two: everything new, or everything as it was.
+//! Updates with random faults. In the end, either everything is new or everything is as before.
 //!
-//! `UPDATE_SEED` repeats those of an earlier run; what comes of them depends on the machine's timing as well.
+//! `UPDATE_SEED` repeats the faults of an earlier run; their effect also depends on timing.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::support::{done, http, instance, job, running, say};
 
-/// Calls to the engine that an update makes.
+/// Calls to the engine during an update.
 const CALLS: [(&str, &str); 6] = [
     ("POST", "/stop"),
     ("DELETE", "/containers/"),
@@ -32,22 +32,22 @@ const BAD: [FakeMode; 3] = [FakeMode::Never, FakeMode::Exit, FakeMode::Migrate];
 const UNDOS: [&str; 4] = ["remove_container", "put_files_back", "resume_gateway", "forget_change"];
 const PLACES: [&str; 3] = ["before", "between", "after"];
 
-/// What is in the way of an update.
+/// A fault during an update.
 #[derive(Debug)]
 enum Trouble {
     Nothing,
     BadImage(FakeMode),
-    /// The worker dies at this point.
+    /// The worker dies at this kill point.
     Dies(String),
-    /// The image is bad, and the worker dies at this point of the way there or of the way back.
+    /// The image is bad, and the worker dies at this kill point of a step or an undo.
     DiesWithBadImage(FakeMode, String),
     /// A call to the engine fails in this way.
     Docker((&'static str, &'static str), Action, usize),
-    /// The owner changes their mind while this step is under way.
+    /// The owner cancels the update during this step.
     Cancelled(&'static str),
-    /// The worker is told to end while this step is under way.
+    /// The worker gets SIGTERM during this step.
     Terminated(&'static str),
-    /// The worker stands still at this step for longer than its lease.
+    /// The worker freezes at this step for longer than its lease.
     Frozen(&'static str),
 }
 
@@ -81,7 +81,7 @@ impl Trouble {
         }
     }
 
-    /// The worker that meets it.
+    /// The worker with this fault.
     fn worker(&self, image: FakeMode) -> WorkerOptions {
         let options = match self {
             Self::Dies(point) | Self::DiesWithBadImage(_, point) => failing_on(image, &format!("{point}=return")),
@@ -94,7 +94,7 @@ impl Trouble {
     }
 }
 
-/// One installation with one instance, which is updated again and again.
+/// One installation with one instance, which is updated repeatedly.
 struct Lane {
     env: TestEnv,
     engine: DockerProxy,
@@ -130,9 +130,9 @@ impl Lane {
         self.env.finish().await;
     }
 
-    /// One update; true: it succeeded.
+    /// Runs one update; true if it succeeded.
     async fn turn(&mut self, nth: usize, newer: FakeMode) -> bool {
-        // A stopped one is left stopped.
+        // A stopped instance stays stopped.
         let stop = self.rng.random_bool(0.15);
         if stop {
             self.env.add_worker(&on(newer)).await;
@@ -142,7 +142,7 @@ impl Lane {
         let before = look(&self.env, &self.instance).await;
         let trouble = Trouble::random(&mut self.rng);
         say(&format!("{} {nth}: {trouble:?}{}", self.env.name, if stop { ", stopped" } else { "" }));
-        // An image that is never started cannot turn out to be bad.
+        // If the image is not started, a bad one is not noticed.
         let image = if stop { newer } else { trouble.image(newer) };
         let asked = update(&self.env, &self.instance).await;
         if let Trouble::Docker((method, path), action, nth) = trouble {
@@ -168,7 +168,7 @@ impl Lane {
             }
             assert_eq!(self.env.world().await.containers_of(&self.instance).len(), 1, "{trouble:?}");
         } else {
-            // What an earlier update has kept is still there.
+            // An earlier update may have left a snapshot; expire it.
             let kept = self.env.rows("SELECT id FROM snapshots WHERE status = 'changing'").await;
             assert_eq!(kept, Vec::<serde_json::Value>::new(), "{trouble:?}");
             self.env.execute("UPDATE snapshots SET expires_at = now() WHERE status = 'kept'").await;
@@ -177,14 +177,14 @@ impl Lane {
             assert_as_before(&self.env, &self.instance, &before).await;
         }
         if stop {
-            // Back to how the next turn expects it.
+            // The next turn expects a running instance.
             done(&self.env, &self.instance, "start").await;
         }
         assert_eq!(instance(&self.env, &self.instance).await["status"], "running", "{trouble:?}");
         succeeded
     }
 
-    /// What happens besides, until the trouble is over.
+    /// Causes the fault and waits until it is over.
     async fn meet(&self, trouble: &Trouble, asked: &str, worker: &clawdeploy_tests::process::Process) {
         let begun = async |step: &str| {
             let sql = format!("SELECT id FROM job_events WHERE job_id = '{asked}' AND step = '{step}'");
@@ -196,7 +196,7 @@ impl Lane {
         };
         match trouble {
             Trouble::Dies(_) | Trouble::DiesWithBadImage(..) => {
-                // Not every point is on the way.
+                // Some kill points are not reached.
                 let dead = async || {
                     let over = !matches!(job(&self.env, asked).await["status"].as_str(), Some("queued" | "running"));
                     (over || worker.try_ended().await.is_some()).then_some(())
@@ -205,7 +205,7 @@ impl Lane {
             }
             Trouble::Cancelled(step) => {
                 begun(step).await;
-                // Too late is a good answer, too.
+                // It may be too late to cancel.
                 let answer = self.env.user("ann").await.post_empty(&format!("/api/jobs/{asked}/cancel")).await;
                 assert!(matches!(answer.brief().as_str(), "202" | "409 job_finished"), "{}", answer.text);
             }
@@ -229,7 +229,7 @@ impl Lane {
     }
 }
 
-/// So many updates in each of four installations, side by side.
+/// This many updates in each of four installations in parallel.
 async fn run(updates: usize) {
     let seed = variable("UPDATE_SEED").map_or_else(|| rand::random_range(0..1_000_000), |text| text.parse().unwrap());
     say(&format!("UPDATE_SEED={seed}"));

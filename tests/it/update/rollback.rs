@@ -1,4 +1,4 @@
-//! Updates that fail, or are taken back: everything is as it was before.
+//! Updates that fail or are rolled back: everything is as before.
 
 use std::time::Duration;
 
@@ -11,9 +11,9 @@ use super::support::{
 };
 use crate::support::{http, instance, port, running, wait_job, wait_job_within, wait_step};
 
-/// An update to this image fails with this code, and nothing has changed.
+/// An update to this image fails with this code, and everything is as before.
 async fn fails(image: FakeMode, code: &str) {
-    // The old gateway has to be ready again within the same time.
+    // The old gateway also has to become ready within this time.
     let env = TestEnv::builder().ready(10.0).build().await;
     let made = running(&env, "first").await;
     write_state(&env, &made.instance);
@@ -56,7 +56,7 @@ async fn by_hand_and_forth_again() {
     let before = look(&env, &made.instance).await;
     with_newer(&env, FakeMode::Next).await;
     updated(&env, &made.instance).await;
-    // What the newer version makes of the state.
+    // As if the newer version had migrated the state.
     tokio::fs::write(env.data_dir.join(&made.instance).join("config/state/db"), "of another version").await.unwrap();
     let between = look(&env, &made.instance).await;
 
@@ -67,7 +67,7 @@ async fn by_hand_and_forth_again() {
     assert_eq!(tree(&env, &made.instance), before.tree);
     assert_eq!(http(port(&env, &made.instance).await, "/readyz").await.map(|(status, _)| status), Some(200));
 
-    // A rollback is a change like any other: it can be taken back, too.
+    // A rollback is a change, so it can be rolled back too.
     let forth = ann.act(&made.instance, "rollback").await;
     wait_job(&env, &forth.job, "succeeded").await;
     assert_eq!(instance(&env, &made.instance).await["image_id"], image_id(FakeMode::Next).await);
@@ -153,7 +153,7 @@ async fn workers_that_die_while_they_roll_back() {
     let before = look(&env, &made.instance).await;
     retire(&env).await;
     let asked = update(&env, &made.instance).await;
-    // Each dies at another place of the way back.
+    // Each dies at a different undo.
     for undo in ["remove_container", "put_files_back"] {
         let worker = env.start_worker(&failing_on(FakeMode::Migrate, &format!("update.{undo}.undo=return")));
         worker.ended_within(Duration::from_secs(30)).await;

@@ -1,4 +1,4 @@
-//! Updates that build the image first: one build for all who ask, and a disk that does not fill up.
+//! Updates that need a build: one build is shared, and old images do not fill the disk.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::{
 
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// A commit from which a stand-in of this version is built.
+/// Commits a Dockerfile for a fake gateway of this version.
 fn release(repo: &Repo, version: &str) {
     let dockerfile = format!("FROM {}\nCOPY version /\n", FakeMode::Ok.image());
     let package = json!({ "version": version }).to_string();
@@ -31,7 +31,7 @@ async fn environment(images: &Images, repo: &Repo, dir: &std::path::Path) -> Tes
     env
 }
 
-/// So many updates, asked for at once.
+/// Simultaneous updates share one build.
 async fn are_one_build(updates: usize, instances: usize) {
     let (images, dir) = (Images::new("hundred"), tempfile::tempdir().unwrap());
     let repo = Repo::new(dir.path());
@@ -57,7 +57,7 @@ async fn are_one_build(updates: usize, instances: usize) {
         wait_job_within(&env, job, "succeeded", PATIENCE).await;
     }
     let rows = builds(&env.admin().await).await;
-    assert_eq!(rows.len(), 2, "one build more than before: {rows:?}");
+    assert_eq!(rows.len(), 2, "there must be one more build: {rows:?}");
     let newest = image_id(&images.target()).await;
     assert_eq!(rows[0]["imageId"], newest);
     for accepted in &made {
@@ -65,7 +65,7 @@ async fn are_one_build(updates: usize, instances: usize) {
         assert_eq!((&shown["openclawVersion"], &shown["status"]), (&json!("2026.9.2"), &json!("running")));
         assert_eq!(instance(&env, &accepted.instance).await["image_id"], newest);
     }
-    assert_eq!(env.rows("SELECT id FROM snapshots").await.len(), instances, "containers that were made anew");
+    assert_eq!(env.rows("SELECT id FROM snapshots").await.len(), instances, "each instance must be updated once");
     env.finish().await;
 }
 
@@ -80,7 +80,7 @@ async fn a_hundred_updates_of_ten_instances_are_one_build() {
     are_one_build(100, 10).await;
 }
 
-/// So many versions, one after the other: at the end there are the last few images, and what the way back needs.
+/// Many versions in a row: only the newest images and those for rollbacks stay.
 async fn one_after_the_other(updates: usize) {
     let (images, dir) = (Images::new("many"), tempfile::tempdir().unwrap());
     let repo = Repo::new(dir.path());
@@ -102,7 +102,7 @@ async fn one_after_the_other(updates: usize) {
     };
     env.wait_for("old images to go", Duration::from_secs(30), bounded).await;
     docker::docker(&["image", "inspect", "--format", "{{.Id}}", foreign.trim()]).await;
-    // The way back is open still.
+    // A rollback still works.
     let back = env.user("ann").await.act(&made.instance, "rollback").await;
     wait_job(&env, &back.job, "succeeded").await;
     env.finish().await;

@@ -1,4 +1,4 @@
-//! A change that cannot be undone: it stops there, everything that was kept stays, and an administrator's retry goes on.
+//! A change whose undo is given up: everything that was kept stays, and an administrator's retry continues the undo.
 
 use std::path::PathBuf;
 
@@ -11,17 +11,17 @@ use super::support::{
 };
 use crate::support::{SOON, deleted, done, instance, job, running, story, wait_job};
 
-/// An update whose files could not be put back so often that this was given up.
+/// An update whose undo was given up because it could not put the files back.
 struct Stuck {
     made: Accepted,
     update: Accepted,
     before: Before,
-    /// Where the copy of the files lies.
+    /// Path of the snapshot's files.
     kept: PathBuf,
 }
 
 impl Stuck {
-    /// `end`: the update fails, or is cancelled. The copy of the files is out of reach when they are put back.
+    /// `end`: the update fails or is cancelled. The snapshot cannot be found when its files are put back.
     async fn new(env: &TestEnv, end: &str) -> Self {
         let made = running(env, "first").await;
         write_state(env, &made.instance);
@@ -42,7 +42,7 @@ impl Stuck {
         let [name] = &names[..] else { panic!("one copy of the files, not {names:?}") };
         let kept = env.data_dir.join(".snapshots").join(&made.instance).join(name);
         std::fs::rename(&kept, kept.with_extension("aside")).unwrap();
-        // Two more failures are one too many.
+        // Two more failures give the undo up.
         let undo = "jsonb_build_object('failures', 13, 'since', now())";
         env.execute(&format!("UPDATE jobs SET undo = {undo} WHERE id = '{}'", update.job)).await;
         hold.release();
@@ -51,7 +51,7 @@ impl Stuck {
         Self { made, update, before, kept }
     }
 
-    /// Nothing says that it is as before, and nothing that was kept is gone.
+    /// Checks that the change is not shown as undone, and that everything that was kept is still there.
     async fn assert_kept(&self, env: &TestEnv) {
         let dead = job(env, &self.update.job).await;
         assert_eq!((&dead["status"], &dead["error_code"]), (&json!("failed"), &json!("undo_failed")), "{dead}");
@@ -65,7 +65,7 @@ impl Stuck {
     }
 }
 
-/// What the owner may ask for, each with its answer.
+/// Requests of the owner and their responses.
 async fn refusals(env: &TestEnv, id: &str) -> Vec<String> {
     let ann = env.user("ann").await;
     let path = format!("/api/instances/{id}");
@@ -91,7 +91,7 @@ async fn nothing_is_lost_and_a_retry_goes_on() {
     stuck.assert_kept(&env).await;
     let told = story(&env, update).await;
     assert_eq!(told.iter().filter(|entry| *entry == "retry").count(), 1, "one more try was left: {told:?}");
-    // Each try undoes what came after it, from the last step on, and nothing that came before: that counts on it.
+    // Each attempt undoes the later steps again, last first, but no earlier ones, because those need the files.
     let undone: Vec<_> = told.iter().filter(|entry| entry.starts_with("step_undone")).collect();
     assert_eq!(undone, ["step_undone create_container"; 2]);
     let said = "SELECT id FROM job_events WHERE message LIKE 'Rolled back%'";
@@ -102,7 +102,7 @@ async fn nothing_is_lost_and_a_retry_goes_on() {
     let changes = env.user("ann").await.get(&format!("/api/instances/{id}/changes")).await.expect(200).json;
     assert_eq!((&changes["items"][0]["status"], &changes["items"][0]["canRollBack"]), (&json!("stuck"), &json!(false)));
 
-    // Neither people nor sweeps do anything to it. (The disk is measured on.)
+    // Neither users nor sweeps change it, except for the measured disk usage.
     let looked = async || {
         let mut row = instance(&env, id).await;
         row.as_object_mut().unwrap().retain(|column, _| !column.starts_with("disk_"));
@@ -119,7 +119,7 @@ async fn nothing_is_lost_and_a_retry_goes_on() {
 
     assert_eq!(retry(&env, update).await["status"], "queued");
     let ended = wait_job(&env, update, "failed").await;
-    // It ends as it would have.
+    // The job ends as it would have without the stuck undo.
     assert_eq!((&ended["error_code"], &ended["undo"]), (&json!("gateway_exited"), &Value::Null), "{ended}");
     assert_as_before(&env, id, &stuck.before).await;
     let change = env.row("SELECT * FROM snapshots").await;
@@ -133,7 +133,7 @@ async fn nothing_is_lost_and_a_retry_goes_on() {
     env.finish().await;
 }
 
-/// A cancelled one waits just so; it is deleted as it is, or cancelled at last.
+/// The same after a cancellation: the retry ends the job as cancelled.
 #[tokio::test]
 async fn one_that_was_cancelled() {
     let env = TestEnv::builder().ready(60.0).build().await;
@@ -155,11 +155,11 @@ async fn it_can_be_deleted() {
     let quarantine = env.data_dir.join(".quarantine").join(id);
     let name = stuck.kept.file_name().unwrap();
     let db = quarantine.join("snapshots").join(name).join("state/db");
-    assert_eq!(std::fs::read_to_string(db).unwrap(), "of this version", "the copy of the files goes with them");
+    assert_eq!(std::fs::read_to_string(db).unwrap(), "of this version", "the snapshot must be in the quarantine too");
     env.finish().await;
 }
 
-/// An undo that panics is a failed undo: it is counted, and why the job failed stays known.
+/// An undo that panics counts as a failed undo, and the job's own error stays.
 #[tokio::test]
 async fn an_undo_that_panics() {
     let env = TestEnv::builder().ready(20.0).build().await;
@@ -180,7 +180,7 @@ async fn an_undo_that_panics() {
     env.finish().await;
 }
 
-/// Others of an update of everything have their turn, and the report says why this one has none.
+/// A rollout updates the other instances and reports why it skipped this one.
 #[tokio::test]
 async fn an_update_of_everything_passes_it_by() {
     let env = TestEnv::builder().ready(20.0).build().await;
@@ -195,7 +195,7 @@ async fn an_update_of_everything_passes_it_by() {
     assert!(why.contains("could not be undone") && why.contains(&stuck.update.job), "{why}");
     stuck.assert_kept(&env).await;
 
-    // Undone at last, it has its turn when that is tried again.
+    // After the retry, the next rollout includes it.
     retry(&env, &stuck.update.job).await;
     wait_job(&env, &stuck.update.job, "failed").await;
     let again = env.admin().await.post("/api/admin/update-all", &json!({ "rebuild": false })).await.expect(202);

@@ -1,4 +1,4 @@
-//! Updates that come to their end.
+//! Updates that succeed.
 
 use clawdeploy_tests::{FakeMode, TestEnv};
 use serde_json::{Value, json};

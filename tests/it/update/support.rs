@@ -1,4 +1,4 @@
-//! What the tests of updates share.
+//! Shared helpers of the tests of updates.
 
 use std::{
     collections::BTreeMap,
@@ -14,30 +14,30 @@ use serde_json::{Value, json};
 
 use crate::support::{http, instance, port, wait_job};
 
-/// A worker for which another image is the current one.
+/// A worker with this image as the current one.
 pub(crate) fn on(image: FakeMode) -> WorkerOptions {
     WorkerOptions::default().set("CLAWDEPLOY_IMAGE", &image.image())
 }
 
-/// The same, and it meets these kill points.
+/// As [`on`], with these kill points.
 pub(crate) fn failing_on(image: FakeMode, points: &str) -> WorkerOptions {
     WorkerOptions::failpoints(points).set("CLAWDEPLOY_IMAGE", &image.image())
 }
 
-/// An installation whose workers, from now on, have another image than the one that its instances were made from.
+/// Replaces the workers by one with another current image.
 pub(crate) async fn with_newer(env: &TestEnv, image: FakeMode) -> Arc<Process> {
     retire(env).await;
     env.add_worker(&on(image)).await
 }
 
-/// Ends every worker.
+/// Kills all workers.
 pub(crate) async fn retire(env: &TestEnv) {
     for worker in env.workers() {
         worker.kill().await;
     }
 }
 
-/// Some state, of the kinds that OpenClaw keeps.
+/// Writes state of the kinds that OpenClaw keeps.
 pub(crate) fn write_state(env: &TestEnv, id: &str) {
     let config = env.data_dir.join(id).join("config");
     let state = config.join("state");
@@ -51,7 +51,7 @@ pub(crate) fn write_state(env: &TestEnv, id: &str) {
     symlink("db", state.join("current")).unwrap();
 }
 
-/// Everything in an instance's config directory but the stand-in's own log: path, kind, mode, owner and content.
+/// The instance's config directory, without the fake gateway's log: path, mode, owner and content.
 pub(crate) fn tree(env: &TestEnv, id: &str) -> BTreeMap<String, String> {
     let root = env.data_dir.join(id).join("config");
     let mut tree = BTreeMap::new();
@@ -79,7 +79,7 @@ fn walk(root: &Path, dir: &Path, tree: &mut BTreeMap<String, String>) {
     }
 }
 
-/// What an instance is.
+/// State of an instance, for comparison.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Before {
     pub(crate) row: Value,
@@ -91,24 +91,24 @@ pub(crate) async fn look(env: &TestEnv, id: &str) -> Before {
     Before { row: instance(env, id).await, port: port(env, id).await, tree: tree(env, id) }
 }
 
-/// Asks for the update of an instance, with the image that there is.
+/// Requests an update to the current image.
 pub(crate) async fn update(env: &TestEnv, id: &str) -> Accepted {
     let path = format!("/api/instances/{id}/update");
     env.user("ann").await.post(&path, &json!({ "rebuild": false })).await.accepted()
 }
 
-/// An update that must succeed; returns the job.
+/// Runs an update that must succeed; returns the job.
 pub(crate) async fn updated(env: &TestEnv, id: &str) -> Value {
     let asked = update(env, id).await;
     wait_job(env, &asked.job, "succeeded").await
 }
 
-/// The id of a stand-in's image.
+/// Id of a fake gateway's image.
 pub(crate) async fn image_id(image: FakeMode) -> String {
     docker::docker(&["image", "inspect", "--format", "{{.Id}}", &image.image()]).await.trim().to_owned()
 }
 
-/// Everything is as it was, and the gateway answers.
+/// Checks that everything is as before and that the gateway answers.
 pub(crate) async fn assert_as_before(env: &TestEnv, id: &str, before: &Before) {
     let row = instance(env, id).await;
     for same in ["image_id", "openclaw_version", "memory_mb", "cpu_millis", "status", "gateway_token_sealed"] {
@@ -126,10 +126,10 @@ pub(crate) async fn assert_as_before(env: &TestEnv, id: &str, before: &Before) {
         assert_eq!(containers[0].state, "running");
         assert_eq!(http(before.port, "/readyz").await.map(|(status, _)| status), Some(200));
     }
-    assert_eq!(snapshots_on_disk(env, id), Vec::<String>::new(), "what was kept for the way back");
+    assert_eq!(snapshots_on_disk(env, id), Vec::<String>::new(), "snapshots that were not removed");
 }
 
-/// The snapshots of an instance that lie on the disk.
+/// Snapshots of an instance on the disk.
 pub(crate) fn snapshots_on_disk(env: &TestEnv, id: &str) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(env.data_dir.join(".snapshots").join(id)) else { return Vec::new() };
     let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
