@@ -1,4 +1,5 @@
-//! The API is killed, or its clients are: what it had accepted is done, what it had not leaves nothing, and who asks again gets the same.
+//! The API or its clients are killed: accepted requests are completed, unfinished ones leave nothing, and a repeated
+//! request gets the same response.
 
 use std::time::Duration;
 
@@ -12,13 +13,13 @@ use crate::support::{say, succeeded};
 
 const REQUESTS: usize = 8;
 
-/// Requests under keys of their own, and a kill somewhere in the middle of them.
+/// The API is killed in the middle of several requests with idempotency keys.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_among_requests() {
     killed_after(2).await;
 }
 
-/// Kills it as soon as there are so many instances.
+/// Kills the API as soon as there are so many instances.
 async fn killed_after(instances: usize) {
     let env = TestEnv::builder().set("CLAWDEPLOY_MAX_INSTANCES_PER_USER", "100").build().await;
     env.watch().await;
@@ -47,12 +48,12 @@ async fn killed_after(instances: usize) {
     let accepted: Vec<_> = first.into_iter().flatten().collect();
     say(&format!("killed after {instances}: {} answers, {known} instances", accepted.len()));
     assert!(known < REQUESTS, "it was killed too late to interrupt anything");
-    assert!(known >= accepted.len(), "a 202 and nothing behind it");
+    assert!(known >= accepted.len(), "an accepted instance is missing");
 
     let (api, base) = second_api(&env).await;
     let mut jobs = std::collections::HashMap::new();
     for n in 0..REQUESTS {
-        let job = job_of(request(n, &base).await.unwrap()).await.expect("a 202 for who asks again");
+        let job = job_of(request(n, &base).await.unwrap()).await.expect("a 202 for a repeated request");
         jobs.insert(n, job);
     }
     for (n, job) in &accepted {
@@ -67,10 +68,10 @@ async fn killed_after(instances: usize) {
     env.finish().await;
 }
 
-/// Clients that hang up in the middle: of the request, of the transaction that it is in, of the answer.
+/// Clients disconnect in the middle of the request, of its transaction, or of the response.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_hang_up() {
-    // Few connections: one that a dropped request took with it would be missed.
+    // Few connections, so that one that a dropped request leaked would be missing.
     let env = TestEnv::builder()
         .set("CLAWDEPLOY_MAX_INSTANCES_PER_USER", "100")
         .set("CLAWDEPLOY_DATABASE_CONNECTIONS", "4")
@@ -85,13 +86,17 @@ async fn clients_hang_up() {
              content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
         )
     };
-    // The request never comes whole.
+    // Incomplete requests.
     for n in 0..8 {
         drop(send(&env, &format!("{}{}", head(n, body.len()), &body[..n])).await);
     }
-    assert_eq!(env.rows("SELECT id FROM instances").await, Vec::<Value>::new(), "half a request did something");
+    assert_eq!(
+        env.rows("SELECT id FROM instances").await,
+        Vec::<Value>::new(),
+        "an incomplete request changed something"
+    );
 
-    // It is in its transaction, which waits for this lock, when its client goes.
+    // The client disconnects while the request's transaction waits for this lock.
     let mut conn = env.connect().await;
     conn.batch_execute("BEGIN; LOCK TABLE audit IN EXCLUSIVE MODE").await.unwrap();
     let connection = send(&env, &request(&head, 100)).await;
@@ -99,11 +104,11 @@ async fn clients_hang_up() {
     let waits = async || (!env.rows(waiting).await.is_empty()).then_some(());
     env.wait_for("the request to be in its transaction", Duration::from_secs(20), waits).await;
     drop(connection);
-    // Time for the API to see it.
+    // Time for the API to notice.
     tokio::time::sleep(Duration::from_millis(500)).await;
     conn.batch_execute("ROLLBACK").await.unwrap();
 
-    // It goes at any moment, from before it is read to after it is answered.
+    // Clients disconnect at various moments, from before the request is read to after the response.
     for n in 0..10_u64 {
         let connection = send(&env, &request(&head, 200 + usize::try_from(n).unwrap())).await;
         tokio::time::sleep(Duration::from_millis(4 * n)).await;
@@ -121,9 +126,9 @@ async fn clients_hang_up() {
     };
     let made = env.wait_for("as many instances as jobs and entries", Duration::from_mins(2), whole).await;
     say(&format!("{made} of 11 requests were done although nobody waited for them"));
-    assert!(made >= 1, "the one in its transaction was not carried to its end");
+    assert!(made >= 1, "the request in its transaction was not completed");
     env.assert_no_open_transaction().await;
-    // Who asks again under the same key gets what was made, and the API has all of its connections.
+    // A repeated request with the same key gets the instance that was created, and no connection of the API is lost.
     let again = ann.request(Method::POST, "/api/instances").header("Idempotency-Key", "key 100");
     let again = ann.send(again.json(&json!({ "name": "half 100" }))).await.accepted();
     assert_eq!(again.answer.header("idempotency-replayed"), Some("true"));
@@ -137,13 +142,13 @@ async fn clients_hang_up() {
     env.finish().await;
 }
 
-/// A whole request for an instance of a name of its own.
+/// A complete request for an instance with its own name.
 fn request(head: &impl Fn(usize, usize) -> String, n: usize) -> String {
     let body = json!({ "name": format!("half {n}") }).to_string();
     format!("{}{body}", head(n, body.len()))
 }
 
-/// Sends this on a connection of its own, which is hung up when it is dropped.
+/// Sends text on a new connection, which is closed when it is dropped.
 async fn send(env: &TestEnv, text: &str) -> tokio::net::TcpStream {
     let address = env.base.trim_start_matches("http://");
     let mut connection = tokio::net::TcpStream::connect(address).await.unwrap();
@@ -151,7 +156,7 @@ async fn send(env: &TestEnv, text: &str) -> tokio::net::TcpStream {
     connection
 }
 
-/// The job that was accepted; nothing where the answer did not come whole.
+/// The accepted job. `None`: the response was incomplete.
 async fn job_of(answer: reqwest::Response) -> Option<String> {
     let status = answer.status();
     let body: Value = serde_json::from_str(&answer.text().await.ok()?).ok()?;

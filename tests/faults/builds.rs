@@ -1,5 +1,5 @@
-//! Builds of the image under faults: the one in use stays until there is another, whose tags and entry agree, and nothing
-//! goes on building for nobody.
+//! Image builds under faults: the current image stays until a new one is complete, whose tags and row agree, and
+//! abandoned builds end.
 
 use std::sync::Arc;
 
@@ -19,17 +19,17 @@ use crate::{
     support::{PATIENCE, create, ended, logged, say, succeeded},
 };
 
-/// Of the base image, and by that of all that is built on it, and of the containers in which it is built.
+/// Label of the base image. The images and build containers that are made from it inherit it.
 const LABEL: &str = "clawdeploy.test.base";
 
-/// How long each of the two commands of a build takes, in milliseconds.
+/// Duration of each of the two commands of a build, in milliseconds.
 const COMMAND_MS: u32 = 800;
 
 #[derive(Debug, Clone, Copy)]
 struct Row {
     name: &'static str,
     fault: Fault,
-    /// How the job ends; with a code where it fails.
+    /// Status of the job at its end, and the error code if it fails.
     ends: (&'static str, Option<&'static str>),
 }
 
@@ -39,21 +39,21 @@ enum Fault {
     Dies(&'static str),
     /// A worker dies while a command of the build runs.
     DiesAmidst,
-    /// The same, and two have asked for it.
+    /// As [`Self::DiesAmidst`], with a second request that has joined the job.
     DiesAmidstForTwo,
-    /// Every worker dies while it builds, and is started again like a service.
+    /// Every worker dies during the build and is restarted, like a service.
     DiesAlways,
-    /// A worker is asked to end then.
+    /// A worker gets SIGTERM during the build.
     EndsAmidst,
-    /// A worker stands still before the build, until another has done it.
+    /// A worker is frozen before the build until another worker has done it.
     Freezes,
-    /// Somebody calls it off while a command of it runs.
+    /// The job is cancelled while a command of the build runs.
     Cancelled,
-    /// A call of the engine: a part of its path, what happens, and to the how many-th.
+    /// A call to the engine fails: a part of its path, the action, and which of them.
     Docker(&'static str, Action, usize),
-    /// The engine is away for some seconds, from the middle of a command on.
+    /// The engine is down for some seconds, from the middle of a command on.
     EngineAway,
-    /// The base image is not there, and nobody has it.
+    /// The base image does not exist anywhere.
     NoBase,
 }
 
@@ -131,7 +131,7 @@ async fn run_all(rows: &[Row]) {
     }
 }
 
-/// A base image that needs no package, and what is built on it; both go with this.
+/// A base image without packages, and the images that are built on it. All are removed with this.
 struct Images {
     name: String,
 }
@@ -151,12 +151,12 @@ impl Images {
         tokio::fs::write(context.path().join("Dockerfile"), dockerfile).await.unwrap();
         let path = context.path().display().to_string();
         docker::docker(&["build", "--quiet", "--force-rm", "--tag", &images.base(), &path]).await;
-        // The one in use, which another replaces.
+        // The current image, which the build replaces.
         docker::docker(&["tag", &images.base(), &images.target()]).await;
         images
     }
 
-    /// Of a registry that is not there, so that it is not asked for long.
+    /// In a registry that does not exist, so that a pull fails at once.
     fn base(&self) -> String {
         format!("127.0.0.1:1/{}:base", self.name)
     }
@@ -175,7 +175,7 @@ impl Images {
         Some(id.trim().to_owned())
     }
 
-    /// Containers in which commands of a build run, or ran.
+    /// Containers of build commands, running or not.
     async fn at_work(&self, of_env: &TestEnv) -> Vec<String> {
         let found = docker::docker(&["ps", "--all", "--quiet", "--no-trunc", "--filter", &self.filter()]).await;
         let gateways: Vec<_> = docker::containers(&of_env.name).await.into_iter().map(|c| c.id).collect();
@@ -187,7 +187,7 @@ impl Drop for Images {
     fn drop(&mut self) {
         let filter = self.filter();
         cleanup::block_on(async move {
-            // Children first; there is no telling which those are.
+            // Children must be removed first, but their order is unknown, so this takes several rounds.
             for _ in 0..12 {
                 let ids = docker::try_docker(&["images", "--all", "--quiet", "--no-trunc", "--filter", &filter]).await;
                 let Ok(ids) = ids else { return };
@@ -209,7 +209,7 @@ struct Site {
     before: Option<String>,
     engine: DockerProxy,
     _dir: tempfile::TempDir,
-    // After what runs on them.
+    // Dropped after the programs that use them.
     images: Images,
 }
 
@@ -288,7 +288,7 @@ impl Site {
                 self.worker().await;
                 let job = self.ask().await;
                 ended(&self.env, &job).await;
-                // It comes back from somewhere: what failed can be done.
+                // The base image is back, so that a second build can succeed.
                 docker::docker(&["tag", &self.images.target(), &self.images.base()]).await;
                 job
             }
@@ -296,7 +296,7 @@ impl Site {
         }
     }
 
-    /// Every worker dies with the build begun, until the job is taken for the cause.
+    /// Every worker dies after it began the build, until the job fails.
     async fn poison(&self) -> String {
         let job = self.ask().await;
         for life in 1..=MAX_CRASHES {
@@ -313,7 +313,7 @@ impl Site {
         job
     }
 
-    /// Faults that meet a build while a command of it runs.
+    /// Faults while a command of the build runs.
     async fn amid(&self, fault: Fault) -> String {
         let worker = self.worker().await;
         let asked = self.ask().await;
@@ -357,7 +357,7 @@ impl Site {
             self.judge_image(&noted).await;
         } else {
             assert_eq!(self.images.id_of("local").await, self.before, "{}: the image in use changed", row.name);
-            // What was called off, or failed, can be done after all.
+            // After a failed or cancelled build, a new one succeeds.
             let again = self.ask().await;
             assert_eq!(succeeded(env, &again).await["attempt"], 1);
         }
@@ -365,7 +365,7 @@ impl Site {
         self.env.finish().await;
     }
 
-    /// Both tags and the entry are of one image, and instances run it.
+    /// Checks that both tags and the row have the same image, and that instances run it.
     async fn judge_image(&self, noted: &Value) {
         let image = self.images.id_of("local").await;
         assert_ne!(image, self.before, "the image in use is the old one");

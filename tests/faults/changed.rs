@@ -1,4 +1,4 @@
-//! Faults of changes with a way back.
+//! Faults of changes.
 
 use clawdeploy_tests::{Hold, client::Accepted};
 use serde_json::{Value, json};
@@ -8,11 +8,11 @@ use crate::{
     support::{ended, job, succeeded},
 };
 
-/// What the owner asks for in the midst of an update, in MiB.
+/// The setting that the owner changes during an update, in MiB.
 const MEMORY: u32 = 3072;
 
 impl Stage {
-    /// The undo is given up, and nothing says that all is as before; what was kept is still there when it is taken up again.
+    /// The undo is given up, and the job does not claim otherwise. The snapshot is still there for the retry.
     pub(crate) async fn give_up_undo(&self) -> Accepted {
         let hold = Hold::default();
         self.doomed(&hold.at("update.put_files_back.undo")).await;
@@ -37,7 +37,7 @@ impl Stage {
         asked
     }
 
-    /// A setting is accepted that the update under way does not apply.
+    /// Changes a setting that the running update does not apply.
     pub(crate) async fn edit_at_the_end(&self) -> Accepted {
         let hold = Hold::default();
         self.doomed(&hold.at("update.keep_snapshot.before")).await;
@@ -49,7 +49,7 @@ impl Stage {
         asked
     }
 
-    /// It is pending, and a restart applies it.
+    /// Checks that the setting is pending and that a restart applies it.
     pub(crate) async fn judge_edited(&self) {
         let settings = "SELECT id, memory_mb, pending_settings FROM instances";
         let row = self.env.row(settings).await;

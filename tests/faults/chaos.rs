@@ -1,8 +1,8 @@
-//! Random operations of three people on a few instances, and random faults among them; then everything must come to
-//! rest and be sound.
+//! Random operations of three users on a few instances, with random faults. Then all jobs must end, and all invariants
+//! must hold.
 //!
-//! `CHAOS_OPS` says how many operations, `CHAOS_SEED` which ones: what is done follows from the seed. What comes of it
-//! depends on the machine's timing as well, so a seed that failed once may need a few runs to fail again.
+//! `CHAOS_OPS` sets the number of operations, and `CHAOS_SEED` chooses them and the faults. The effect of a seed also
+//! depends on timing, so a failure may need several runs to occur again.
 
 use std::{
     collections::BTreeSet,
@@ -26,10 +26,10 @@ const PEOPLE: [&str; 3] = ["ann", "bob", "cid"];
 const INSTANCES: usize = 8;
 const WORKERS: usize = 3;
 
-/// After the last operation and the last fault, everything that is under way is done within this time.
+/// Time limit of all open jobs after the last operation and fault.
 const REST: Duration = Duration::from_secs(30);
 
-/// Calls of the engine that can be made to fail.
+/// Calls to the engine that may fail.
 const CALLS: [(&str, &str); 6] = [
     ("POST", "/containers/create"),
     ("POST", "/networks/create"),
@@ -45,7 +45,7 @@ struct Chaos {
     engine: DockerProxy,
     rng: StdRng,
     workers: Vec<Arc<Process>>,
-    /// Instances with the person they belong to.
+    /// Instances with the index of their owner.
     instances: Vec<(usize, String)>,
     jobs: BTreeSet<String>,
     names: usize,
@@ -123,7 +123,7 @@ impl Chaos {
         }
     }
 
-    /// Cancels what is open on an instance, if anything is.
+    /// Cancels the open jobs of an instance.
     async fn cancel(&mut self, nth: u64, who: usize, id: &str) {
         let open = format!("SELECT id FROM jobs WHERE instance_id = '{id}' AND status IN ('queued', 'running')");
         for row in self.env.rows(&open).await {
@@ -133,7 +133,7 @@ impl Chaos {
         }
     }
 
-    /// Asks until there is an answer; one that says no (the instance is busy, or gone) is one.
+    /// Repeats a request until there is a response. A refusal (the instance is busy or gone) is one.
     async fn ask(&mut self, who: usize, method: Method, path: &str, body: Option<&Value>) -> Option<Value> {
         let key = format!("{:032x}", self.rng.random::<u128>());
         let began = Instant::now();
@@ -187,7 +187,7 @@ impl Chaos {
                 say("     ! Postgres cuts its sessions");
                 let mut maintenance = database::maintenance().await.unwrap();
                 database::terminate_sessions(&mut maintenance, &self.env.database()).await.unwrap();
-                // The test's own are among them, and it takes a moment until its pool knows.
+                // The test's own sessions end too, and its pool takes a moment to notice.
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
             4 | 5 => {
@@ -206,7 +206,7 @@ impl Chaos {
         }
     }
 
-    /// An administrator lays hands on a container.
+    /// An administrator changes a container by hand.
     async fn meddle(&mut self) {
         let Some((_, id)) = self.instances.choose(&mut self.rng).cloned() else { return };
         let words =
@@ -214,7 +214,7 @@ impl Chaos {
         let name = format!("claw-{id}");
         say(&format!("     ! docker {} {name}", words.join(" ")));
         let command: Vec<&str> = words.iter().copied().chain([name.as_str()]).collect();
-        // There may be none at the moment.
+        // The container may not exist at the moment.
         docker::try_docker(&command).await.ok();
     }
 

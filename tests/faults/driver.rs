@@ -1,4 +1,4 @@
-//! Does what a row of the matrix says, and judges the end.
+//! Runs a row of the matrix and checks its end.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ use crate::{
     support::{ask, create, ended, logged, say, starts, succeeded, wait_step},
 };
 
-/// An installation with everything in its way that can fail.
+/// An installation with a proxy in front of every service that may fail.
 pub(crate) struct Stage {
     pub(crate) env: TestEnv,
     pub(crate) ann: Client,
@@ -27,13 +27,13 @@ pub(crate) struct Stage {
     pub(crate) postgres: TcpProxy,
     pub(crate) server: Option<Arc<PostgresServer>>,
     redis: Option<RedisServer>,
-    /// The instance, but for a create.
+    /// The instance, except for a create.
     pub(crate) instance: Option<String>,
     pub(crate) row: Row,
     _dir: tempfile::TempDir,
 }
 
-/// Rows one after another, each on an installation of its own.
+/// Runs rows one after the other, each on its own installation.
 pub(crate) async fn run_all(rows: &[Row]) {
     for row in rows {
         run(*row).await;
@@ -94,7 +94,7 @@ impl Stage {
         stage
     }
 
-    /// The instance that the operation is about, in the state it begins from.
+    /// Creates the instance in the state that the operation needs.
     async fn prepare(&mut self) {
         if self.row.operation == Operation::Create {
             return;
@@ -130,7 +130,7 @@ impl Stage {
         self.env.add_worker(&self.with_image(options)).await
     }
 
-    /// What is updated gets another image than the one that it was made from.
+    /// Workers of an update have another image than the instance's.
     fn with_image(&self, options: WorkerOptions) -> WorkerOptions {
         let image = match self.row.fault {
             _ if self.row.operation != Operation::Update => return options,
@@ -140,7 +140,7 @@ impl Stage {
         options.set("CLAWDEPLOY_IMAGE", &image.image())
     }
 
-    /// Asks, and lets it go wrong.
+    /// Requests the operation and causes the fault.
     async fn strike(&self) -> Accepted {
         let middle = self.row.operation.middle();
         match self.row.fault {
@@ -201,7 +201,7 @@ impl Stage {
                 tokio::join!(self.ask(), back).0
             }
             Fault::LoseRequest => {
-                // Before a worker is there that commits something too.
+                // Before a worker starts, which would commit too.
                 self.postgres.lose_answer_to("COMMIT", 1);
                 let asked = self.ask().await;
                 assert!(self.postgres.has_lost(), "the request committed nothing");
@@ -243,7 +243,7 @@ impl Stage {
         }
     }
 
-    /// Asks while somebody else has a hand in what it is about.
+    /// Requests the operation with a foreign change of the container, name, port, image or files.
     async fn meddle(&self) -> Accepted {
         match self.row.fault {
             Fault::BehindOurBack(command) => {
@@ -264,7 +264,7 @@ impl Stage {
                 asked
             }
             Fault::PortTaken => {
-                // The stranger takes it while it is reserved already, and not yet published.
+                // The port is taken between its reservation and the start of the container.
                 let hold = Hold::default();
                 self.doomed(&hold.at("provision.write_config.before")).await;
                 let asked = self.ask().await;
@@ -274,7 +274,7 @@ impl Stage {
                 let stranger = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
                 hold.release();
                 let done = succeeded(&self.env, &asked.job).await;
-                assert_eq!(done["failures"], 1, "the stranger was in nobody's way: {done}");
+                assert_eq!(done["failures"], 1, "the taken port caused no failure: {done}");
                 drop(stranger);
                 asked
             }
@@ -294,7 +294,7 @@ impl Stage {
         self.env.data_dir.join(self.instance.as_ref().unwrap()).join("config/openclaw.json")
     }
 
-    /// The worker that wakes up finds its job done by another, and touches nothing more.
+    /// The frozen worker wakes up after another one has done its job, and changes nothing more.
     async fn freeze(&self, point: &str) -> Accepted {
         let hold = Hold::default();
         let sleeper = self.doomed(&hold.at(point)).await;
@@ -308,11 +308,15 @@ impl Stage {
         sleeper.signal(Signal::CONT);
         logged(&self.env, &sleeper, "lease_lost").await;
         tokio::time::sleep(Duration::from_millis(300)).await;
-        assert_eq!((self.env.fingerprint().await, self.containers().await), before, "the sleeper did something");
+        assert_eq!(
+            (self.env.fingerprint().await, self.containers().await),
+            before,
+            "the frozen worker changed something"
+        );
         asked
     }
 
-    /// Every container with what a start, a stop or a removal would change.
+    /// All containers, with what a start, stop or removal would change.
     async fn containers(&self) -> Vec<String> {
         let mut all = Vec::new();
         for container in docker::containers(&self.env.name).await {
@@ -356,7 +360,7 @@ impl Stage {
         }
     }
 
-    /// Ten thousand rings that nobody rang: words, other shapes, and jobs that do not exist, in every list and set of ours.
+    /// Ten thousand entries that were never rung: garbage and jobs that do not exist, in the queue's list and data.
     async fn poison(&self, redis: &RedisServer) {
         let mut conn = redis.connect().await.unwrap();
         let queue = format!("{}-lifecycle", self.env.name);
@@ -366,7 +370,7 @@ impl Stage {
                 let forged = uuid::Uuid::new_v4().to_string();
                 pipe.cmd("RPUSH").arg(format!("{queue}:active")).arg(&forged).ignore();
                 match n % 4 {
-                    // No data at all.
+                    // Without data.
                     0 | 1 => {}
                     2 => drop(pipe.cmd("HSET").arg(format!("{queue}:data")).arg(&forged).arg("not json").ignore()),
                     _ => {
@@ -436,7 +440,7 @@ impl Stage {
     }
 }
 
-/// What instances run: a stand-in that leaves time in the middle where the fault is to meet the job there.
+/// Image of the instances. For faults in the middle of the job, it leaves time.
 fn image(fault: Fault) -> Image {
     match fault {
         Fault::Redis(_)

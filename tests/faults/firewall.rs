@@ -1,10 +1,10 @@
-//! The instances' firewall is taken away behind our back: an alarm, and closed again by the helper that may do so.
+//! The firewall rules are removed behind our back: the reconciler reports it, and the script's `watch` restores them.
 
 use std::time::Duration;
 
 use clawdeploy_tests::{TestEnv, firewall::Firewall};
 
-/// What the documents promise.
+/// The time that the documentation promises.
 const A_MINUTE: Duration = Duration::from_mins(1);
 
 async fn wait_state(env: &TestEnv, wanted: &str) {
@@ -21,7 +21,7 @@ async fn close(env: &TestEnv, firewall: &Firewall) {
     firewall.wait_in_force(env).await;
 }
 
-/// As after a flush, a reload of another firewall, or a restart of the engine that makes its chains anew.
+/// As after a flush, a reload of another firewall, or a restart of the engine, which creates its chains again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rules_are_flushed() {
     let env = TestEnv::builder()
@@ -35,7 +35,7 @@ async fn rules_are_flushed() {
     close(&env, &firewall).await;
     for from in ["DOCKER-USER", "INPUT"] {
         firewall.cut(from);
-        // Nothing watches, so that a probe surely sees it.
+        // Without a watch, so that a probe certainly notices.
         wait_state(&env, "open").await;
         close(&env, &firewall).await;
     }

@@ -1,4 +1,4 @@
-//! Gateways that end by themselves, after they were well: the row says so and why, and nobody else notices.
+//! Gateways that exit after they were ready: the row shows the reason, and other instances are not affected.
 
 use std::{io::Write as _, time::Duration};
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{PATIENCE, create, starts, succeeded};
 
-/// Memory of a gateway that is to run out of it.
+/// Memory limit of a gateway that shall exceed it.
 const LITTLE: [&str; 2] = ["--memory=48m", "--memory-swap=48m"];
 
 async fn environment() -> TestEnv {
@@ -26,13 +26,13 @@ async fn running(env: &TestEnv, name: &str) -> Accepted {
     made
 }
 
-/// What becomes of the gateway at its next starts.
+/// Sets the behavior of the gateway at its next starts.
 fn ordain(env: &TestEnv, of: &Accepted, fate: &str) {
     let mut file = std::fs::File::create(env.data_dir.join(&of.instance).join("config/fate")).unwrap();
     file.write_all(fate.as_bytes()).unwrap();
 }
 
-/// Its first process ends, as it would of a bug; the engine starts it again.
+/// Makes its main process exit. The engine restarts it.
 async fn crash(env: &TestEnv, of: &Accepted) {
     let port = env.row(&format!("SELECT port FROM ports WHERE instance_id = '{}'", of.instance)).await;
     let url = format!("http://127.0.0.1:{}/crash", port["port"]);
@@ -57,16 +57,16 @@ async fn assert_well(env: &TestEnv, of: &Accepted, times: usize) {
     assert_eq!(starts(env, &of.instance), times);
 }
 
-/// The breaker has stopped it, and it stays so.
+/// Checks that the breaker has stopped the gateway for good.
 async fn assert_stopped(env: &TestEnv, of: &Accepted) {
     let state = "{{.State.Status}} {{.State.Restarting}} {{.HostConfig.RestartPolicy.Name}}";
     assert_eq!(docker::inspect(&container(of), state).await, "exited false unless-stopped");
     let tried = starts(env, &of.instance);
-    // Its fifth end may be seen before the engine has started it for the fifth time.
+    // The breaker trips at the fifth exit. Until it has stopped the gateway, the engine may start it some more times.
     assert!((5..=8).contains(&tried), "{tried} starts");
-    // The engine would wait less than this for the next one.
+    // Longer than the engine would wait before the next start.
     tokio::time::sleep(Duration::from_secs(4)).await;
-    assert_eq!(starts(env, &of.instance), tried, "it goes on");
+    assert_eq!(starts(env, &of.instance), tried, "the engine still starts it");
 }
 
 async fn mend_and_start(env: &TestEnv, of: &Accepted) {
@@ -76,7 +76,8 @@ async fn mend_and_start(env: &TestEnv, of: &Accepted) {
     assert_well(env, of, before + 1).await;
 }
 
-/// K5: what crashes again and again is stopped, with its last words and its log kept, until somebody mends it.
+/// K5: a gateway that crashes repeatedly is stopped. Its last output and its log are kept, and it can be started again
+/// once it is repaired.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn crash_loop() {
     let env = environment().await;
@@ -87,14 +88,14 @@ async fn crash_loop() {
     assert!(message.contains("exit code 1") && message.contains("told to fail with 1"), "{message}");
     assert_stopped(&env, &looping).await;
     let log = docker::docker(&["logs", &container(&looping)]).await;
-    assert!(log.contains("listening on"), "the log of its good days is gone: {log}");
+    assert!(log.contains("listening on"), "the log from before the crashes is gone: {log}");
     assert_well(&env, &well, 1).await;
     mend_and_start(&env, &looping).await;
     env.assert_invariants().await;
     env.finish().await;
 }
 
-/// K5, and the worker dies in the middle of it: the next one finds the loop by the engine's count.
+/// K5, and the worker dies meanwhile: the next one detects the loop by the engine's restart count.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "long; run by scripts/test --faults"]
 async fn crash_loop_seen_by_another_more() {
@@ -113,7 +114,7 @@ async fn crash_loop_seen_by_another_more() {
     env.finish().await;
 }
 
-/// K8: the gateway itself runs out of memory. Where the engine does not start it again the row says so at once.
+/// K8: the gateway itself runs out of memory. If the engine does not restart it, the row shows the reason at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn out_of_memory() {
     let env = environment().await;
@@ -130,7 +131,7 @@ async fn out_of_memory() {
     env.finish().await;
 }
 
-/// K8, again and again: the breaker stops it, and the reason is the memory.
+/// K8 repeatedly: the breaker stops it, and the reason is the memory.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn out_of_memory_in_a_loop() {
     let env = environment().await;
@@ -146,7 +147,7 @@ async fn out_of_memory_in_a_loop() {
     env.finish().await;
 }
 
-/// K8, beside the gateway: a command in the container is killed, the gateway is not, and the row does not change.
+/// K8, beside the gateway: a command in the container is killed, but the gateway and the row do not change.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_command_runs_out_of_memory() {
     let env = environment().await;
@@ -156,7 +157,7 @@ async fn a_command_runs_out_of_memory() {
     let before = moves().await;
     let killed = docker::try_docker(&["exec", &container(&made), "node", "hog"]).await;
     assert!(killed.is_err(), "it was not killed");
-    // Long enough for the event to be taken in, and for a pass of the reconciler.
+    // Time for the event, and for a pass of the reconciler.
     let sweeps = "SELECT max(ran_at)::text AS at FROM sweeps";
     let swept = env.row(sweeps).await;
     for _ in 0..2 {

@@ -1,5 +1,5 @@
-//! Many jobs that do nothing, on a few workers that do not live long: none is lost, none is done twice, and nobody is
-//! kept waiting by somebody else's.
+//! Many jobs without work, on a few workers that die often: no job is lost or done twice, and no owner waits for
+//! another one's jobs.
 
 use std::{
     sync::Arc,
@@ -14,7 +14,7 @@ use crate::support::say;
 
 const WORKERS: usize = 4;
 
-/// With leases as long as in production, which a busy machine does not lose.
+/// With leases as long as in production, which do not expire on a busy machine.
 async fn environment(workers: usize) -> TestEnv {
     watched(TestEnv::builder().workers(workers)).await
 }
@@ -25,7 +25,7 @@ async fn watched(builder: Builder) -> TestEnv {
     env
 }
 
-/// Jobs of one owner, accepted all at once, as the API accepts them one by one.
+/// Inserts jobs of one owner in one statement, with the rows that the API writes.
 async fn insert(env: &TestEnv, owner: &str, count: usize) {
     let owner = env.user_id(owner, clawdeploy_shared::db::user::Role::User).await;
     let sql = format!(
@@ -47,7 +47,7 @@ async fn all_done(env: &TestEnv, within: Duration) -> Duration {
     began.elapsed()
 }
 
-/// Each succeeded, and each once: a job whose worker died may have been begun again, but it ended one time.
+/// Checks that each job succeeded and ended once. Jobs of dead workers may have started again.
 async fn assert_each_once(env: &TestEnv, jobs: u64) {
     assert_eq!(count(env, "status = 'succeeded' AND failures = 0").await, jobs);
     let ends = "SELECT job_id FROM job_events WHERE kind = 'finished' GROUP BY job_id HAVING count(*) <> 1";
@@ -56,16 +56,16 @@ async fn assert_each_once(env: &TestEnv, jobs: u64) {
     assert_eq!(ends["n"].as_u64(), Some(jobs));
 }
 
-/// Jobs come in small portions, for as long as workers die.
+/// Jobs are added in small batches while workers die.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "long; run by scripts/test --faults"]
 async fn workers_die_all_the_time() {
-    // So short that others soon take over from the dead.
+    // Short leases, so that other workers take over soon.
     let env = watched(TestEnv::builder().workers(WORKERS).lease(4.0)).await;
     let mut workers: Vec<Arc<Process>> = env.workers();
     for round in 0..10 {
         insert(&env, "ann", 400).await;
-        // In the middle of them.
+        // While the batch runs.
         let begun = async || (count(&env, "status = 'running'").await > 0).then_some(());
         env.wait_for("the first to be taken", Duration::from_secs(5), begun).await;
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -119,7 +119,8 @@ async fn ten_thousand_wait() {
     env.finish().await;
 }
 
-/// Five hundred jobs of one person are there first; another's one is among the first that are done.
+/// Fair queueing: five hundred jobs of one owner are first, and another owner's only job is still among the first to
+/// run.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_is_starved() {
     let env = environment(0).await;

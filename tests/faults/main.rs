@@ -22,7 +22,7 @@
 //! | connections to Postgres cut, other lost commits | a failure of the database counts as a permanent one |
 //! | steps | one undo is left out |
 //! | reboot, load, chaos | jobs of dead workers are not taken back |
-//! | many boot at once | `boot::ask` ignores gateways that boot without a job; the sweep `stuck` does not wait |
+//! | many boot at once | `boot::ask` ignores boots without a job; the sweep `stuck` does not wait |
 //! | fairness | jobs are claimed in the order in which they were created |
 //! | crash loops | the breaker never trips |
 //! | memory | an OOM kill of a gateway is ignored |

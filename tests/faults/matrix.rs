@@ -1,5 +1,5 @@
-//! Operations under faults, one row each. A family of faults is one test, so that families run beside each other.
-//! Kill points are tried one by one in the binary `it` (`crashes`); here is one of each kind of place.
+//! Operations under faults, one per row. Each family of faults is one test, so that families run in parallel. The
+//! binary `it` (`crashes`) tests all kill points; here is one of each kind.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ const WORKERS_THAT_DIE: &[Row] = &[
     row("F1 delete, half gone", Delete, Kill("delete.remove_container.after"), Done),
 ];
 
-/// The reason is shown, and nothing is left of what was begun.
+/// The reason is shown, and all steps are undone.
 const POISON: &[Row] = &[row(
     "F5 create, always at the container",
     Create,
@@ -266,7 +266,7 @@ const BEHIND_OUR_BACK: &[Row] = &[
     row("K9 create, image gone", Create, NoImage, Failed("image_missing")),
 ];
 
-/// What keeps a way back.
+/// Operations with a snapshot.
 const CHANGES: &[Row] = &[
     row("U1 update, its undo given up", Update, UndoGivenUp, PutBack("gateway_exited")),
     row("U2 update, a setting changed at its end", Update, Edited, DoneAtOnce),
@@ -281,7 +281,7 @@ const CHANGES_MORE: &[Row] = &[
     row("K4 update, engine away for longer", Update, EngineAway(7000), Done),
 ];
 
-/// Comments are no reason to leave a setting as it is, and what cannot be read is neither lost nor passed over.
+/// A configuration with comments is edited, and one that cannot be parsed is left as it is and fails the job.
 const CONFIGURATIONS: &[Row] = &[
     row(
         "C1 restart, comments in openclaw.json",
@@ -292,7 +292,7 @@ const CONFIGURATIONS: &[Row] = &[
     row("C2 start, broken openclaw.json", Start, Config("{ /* mine */ gateway: { ]"), Failed("config_unreadable")),
 ];
 
-/// What a newer version has written is left as it is, and harms nobody beside it.
+/// Values of a newer version stay as they are and do not affect other rows.
 const NEWER_WORDS: &[Row] = &[
     row("N1 create, an unknown kind of job in the queue", Create, Newer(Word::Kind), DoneAtOnce),
     row("N2 restart, an unknown status of another instance", Restart, Newer(Word::Status), DoneAtOnce),

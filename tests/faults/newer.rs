@@ -1,4 +1,4 @@
-//! Words that a newer version has written into the database while its update rolls out.
+//! Values of a newer version in the database, as during an upgrade.
 
 use clawdeploy_shared::{
     db::job::{self, NewJob},
@@ -14,16 +14,16 @@ use crate::{
     support::{create, ended, succeeded, wait_step},
 };
 
-/// As a newer version's migration would.
+/// The migration of a newer version.
 const OPEN: &str = "ALTER TABLE jobs DROP CONSTRAINT jobs_kind_known; \
     ALTER TABLE job_events DROP CONSTRAINT job_events_kind_known; \
     ALTER TABLE instances DROP CONSTRAINT instances_status_known";
 
-/// An instance of somebody else's, which becomes what nobody here knows.
+/// An instance of another owner, which gets an unknown status.
 const OTHER: &str = "SELECT id, status FROM instances WHERE name = 'other'";
 
 impl Stage {
-    /// The word is written while a worker serves the queue, beside what is asked for.
+    /// Writes the value while a worker serves the queue, and requests the operation.
     pub(crate) async fn newer(&self, word: Word) -> Accepted {
         self.env.connect().await.batch_execute(OPEN).await.unwrap();
         self.worker().await;
@@ -48,7 +48,7 @@ impl Stage {
         }
     }
 
-    /// A job of an unknown kind, between two that are known, in one moment.
+    /// Inserts a job of an unknown kind between two known ones, in one transaction.
     async fn plant_job(&self) {
         let mut conn = self.env.connect().await;
         conn.batch_execute("BEGIN").await.unwrap();
@@ -56,14 +56,14 @@ impl Stage {
         for _ in 0..3 {
             planted.push(job::insert(&mut conn, &NewJob::new(JobKind::Noop)).await.unwrap().id);
         }
-        // Where all else is due, it is.
+        // In the queue of the operation.
         let newer = format!("UPDATE jobs SET kind = 'teleport', queue = 'lifecycle' WHERE id = '{}'", planted[1]);
         conn.batch_execute(&format!("{newer}; COMMIT")).await.unwrap();
     }
 
-    /// The word is still there, nobody has touched what it stands at, and whoever was beside it had no trouble.
+    /// Checks that the value is still there, its row is unchanged, and the rows beside it were not affected.
     pub(crate) async fn judge_newer(&self, word: Word) {
-        // A whole pass of every sweep looks at it as well.
+        // All sweeps meet the value too.
         let swept = self.env.admin().await.post_empty("/api/admin/reconcile").await.expect(200).json;
         for sweep in swept["items"].as_array().unwrap() {
             assert!(sweep["error"].is_null(), "{sweep}");
@@ -85,7 +85,7 @@ impl Stage {
                 assert_eq!(other["status"], "archived", "{other}");
                 let container = format!("claw-{}", other["id"].as_str().unwrap());
                 assert_eq!(docker::inspect(&container, "{{.State.Status}}").await.trim(), "running");
-                // What comes after knows all words.
+                // The checks that follow know no unknown values.
                 self.env.execute("UPDATE instances SET status = 'running' WHERE name = 'other'").await;
                 self.env.execute("DELETE FROM test_moves WHERE 'archived' IN (was, becomes)").await;
             }

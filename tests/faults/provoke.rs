@@ -1,5 +1,4 @@
-//! How the faults are brought about that take more than a line: in the database, in a worker's clock, and by a worker that
-//! always dies.
+//! Faults that need more code: in the database, in a worker's clock, and of workers that always die.
 
 use std::time::Duration;
 
@@ -13,21 +12,21 @@ use crate::{
     support::{PATIENCE, ask, create, ended, job, starts, succeeded, wait_step},
 };
 
-/// An instance of somebody else, who has nothing to do with the job under which workers die.
+/// An instance of another owner, which has nothing to do with the job that kills workers.
 const OTHER: &str = "other";
 
-/// Workers that are started again before the job is over.
+/// Maximum number of workers that die before the job fails.
 const LIVES: usize = 12;
 
 impl Stage {
-    /// Every worker dies under one job, again and again, while another person goes on working.
+    /// Every worker dies under one job, while another owner continues to work.
     pub(crate) async fn poison_all(&self, point: &str) -> Accepted {
         let bob = self.env.user("bob").await;
         let healthy = self.worker().await;
         let other = create(&bob, OTHER).await;
         succeeded(&self.env, &other.job).await;
         healthy.terminate().await;
-        // What of bob's shares a worker with it would die with it: one job at a time, as its kind of job is met alone.
+        // One job at a time, so that jobs of bob do not die with the worker.
         let options =
             WorkerOptions::failpoints(&format!("{point}=return")).set("CLAWDEPLOY_LIFECYCLE_CONCURRENCY", "1");
         let asked = self.ask().await;
@@ -44,7 +43,7 @@ impl Stage {
             }
             panic!("{LIVES} workers died under one job");
         };
-        // Its kind may be the kind that kills, so it is one of another.
+        // A job of another kind, because the kill point is met by every job of its kind.
         let verb = if point.starts_with("stop.") { "restart" } else { "stop" };
         let path = format!("/api/instances/{}/{verb}", other.instance);
         let others = async {
@@ -57,7 +56,7 @@ impl Stage {
         asked
     }
 
-    /// Whoever else was there is as well as before.
+    /// Checks that all else is as it should be.
     pub(crate) async fn judge_others(&self) {
         match self.row.fault {
             Fault::Poison(point) => {
@@ -66,7 +65,7 @@ impl Stage {
                 let (status, times) = if point.starts_with("stop.") { ("running", 2) } else { ("stopped", 1) };
                 assert_eq!(other["status"], status, "{other}");
                 assert_eq!(starts(&self.env, other["id"].as_str().unwrap()), times, "{other}");
-                // And so is a third, who only begins now.
+                // A third owner can start now.
                 let healthy = self.worker().await;
                 succeeded(&self.env, &create(&self.env.user("cid").await, "third").await.job).await;
                 healthy.terminate().await;
@@ -105,7 +104,7 @@ impl Stage {
         asked
     }
 
-    /// A trigger that refuses. It counts with a sequence, which no rollback sets back.
+    /// A trigger that refuses. It counts with a sequence, because a rollback does not reset it.
     pub(crate) async fn refuse(&self, when: &str, code: &str, times: u32) -> Accepted {
         let mut conn = self.env.connect().await;
         let sql = format!(
@@ -123,15 +122,15 @@ impl Stage {
         self.ask().await
     }
 
-    /// A deadlock with the test, which is the one that can wait longer. Whoever inserts into `table` has locked its row of
-    /// `row` before.
+    /// A deadlock with the test, whose timeout is longer, so the other side is cancelled. A transaction that inserts
+    /// into `table` has locked its row of `row` before.
     pub(crate) async fn deadlock(&self, table: &str, row: &str) -> Accepted {
         self.worker().await;
         let mut conn = self.env.connect().await;
         let lock = format!("SET deadlock_timeout = '1h'; BEGIN; LOCK TABLE {table} IN EXCLUSIVE MODE");
         let meet = async |conn: &mut AsyncPgConnection| {
             let waiting = format!(
-                // A claim inserts too, and begins otherwise; it holds no row that somebody could wait for.
+                // A claim inserts too, but with another statement, and it holds no row that the test could wait for.
                 "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' \
                  AND query LIKE 'INSERT INTO \"{table}\"%'"
             );
@@ -157,12 +156,12 @@ impl Stage {
         asked
     }
 
-    /// The claim is done and its answer lost; then nothing comes through for a while.
+    /// The claim is done but its response is lost; then the network is silent for a while.
     pub(crate) async fn lose_claim(&self, silent_ms: u64) -> Accepted {
         self.worker().await;
         let beats = async || self.env.rows("SELECT id FROM workers").await.pop();
         let worker = self.env.wait_for("the worker's first sign of life", PATIENCE, beats).await;
-        // Nothing else that comes back names a worker.
+        // No other response contains the worker's name.
         self.postgres.lose_answer_with(worker["id"].as_str().unwrap());
         let asked = self.ask().await;
         let lost = async || self.postgres.has_lost().then_some(());
@@ -175,7 +174,8 @@ impl Stage {
         asked
     }
 
-    /// A clock that jumps in the middle of the job, and a second worker whose clock is right and who would take the job over.
+    /// The clock of a worker jumps in the middle of the job. A second worker with a correct clock could take the job
+    /// over.
     pub(crate) async fn clock(&self, hours: i32) -> Accepted {
         let clock = Clock::new(self.env.scratch());
         self.env.add_worker(&clock.worker()).await;

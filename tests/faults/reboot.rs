@@ -1,4 +1,4 @@
-//! The host goes down hard and comes up again: everything of ours and around us is killed, and started in any order.
+//! The host crashes and reboots: all programs, ours and the services, are killed, and started in a random order.
 //!
 //! `REBOOT_SEED` repeats the order of an earlier run.
 
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::support::{ask, create, say, starts, succeeded, wait_step};
 
-/// From the moment at which everything is started again.
+/// Time limit after all parts are started again.
 const BACK: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +27,7 @@ enum Part {
     Redis,
     Api,
     Worker,
-    /// It starts what ran when it went down, as the restart policy says, and only then answers.
+    /// Starts the containers that ran before, like the restart policy, and then answers.
     Engine,
 }
 
@@ -57,8 +57,8 @@ fn seed() -> u64 {
     seed
 }
 
-/// Gateways that boot by themselves for minutes take places, so that whoever asks for another one waits in turn; and nobody
-/// stops them or begins them anew.
+/// Gateways that boot without a job take slots, so a start has to wait for one. The boots take minutes, but no sweep
+/// stops or restarts them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_boot_at_once() {
     const READY: f64 = 120.0;
@@ -95,7 +95,7 @@ async fn many_boot_at_once() {
     let waits = async || (!host.env.rows(&told).await.is_empty()).then_some(());
     host.env.wait_for("the start to wait for its turn", BACK, waits).await;
 
-    // Longer than anything else may be between two statuses, and not as long as a gateway may take.
+    // Longer than other statuses may last, but not longer than a gateway may take to boot.
     host.env
         .execute("UPDATE instances SET status_changed_at = now() - interval '90 seconds' WHERE status = 'starting'")
         .await;
@@ -104,11 +104,15 @@ async fn many_boot_at_once() {
     let looked = async || (!host.env.rows(&seen).await.is_empty()).then_some(());
     host.env.wait_for("the sweep to see them", BACK, looked).await;
     let repairs = "SELECT id FROM jobs WHERE requested_by IS NULL";
-    assert_eq!(host.env.rows(repairs).await, Vec::<Value>::new(), "what boots by itself was taken for stuck");
+    assert_eq!(host.env.rows(repairs).await, Vec::<Value>::new(), "a booting gateway was repaired");
     let started: Vec<usize> = boots.iter().map(|made| starts(&host.env, &made.instance)).collect();
-    assert_eq!(started, started_before.iter().map(|count| count + 1).collect::<Vec<_>>(), "somebody began one anew");
+    assert_eq!(
+        started,
+        started_before.iter().map(|count| count + 1).collect::<Vec<_>>(),
+        "a booting gateway was restarted"
+    );
 
-    // They are done, and the turn comes.
+    // They become ready, and the start gets a slot.
     for made in &boots {
         std::fs::remove_file(fate(&made.instance)).unwrap();
         docker::docker(&["restart", "-t", "1", &format!("claw-{}", made.instance)]).await;
@@ -134,7 +138,7 @@ async fn run(times: u32) {
         let made = create(&ann, &name).await;
         let path = format!("/api/instances/{}/restart", kept.instance);
         let restart = ask(&ann, Method::POST, &path, None).await;
-        // In one round more of it is done than in another.
+        // At a random point of the job.
         let step = ["reserve_port", "create_network", "start_container"][host.rng.random_range(0..3)];
         wait_step(&host.env, &made.job, step).await;
         let ran = host.go_down().await;
@@ -174,7 +178,7 @@ impl Host {
         Self { env, postgres, redis, engine, rng, _dir: dir }
     }
 
-    /// Returns the containers that ran.
+    /// Kills everything and returns the containers that ran.
     async fn go_down(&self) -> BTreeSet<String> {
         for worker in self.env.workers() {
             worker.kill().await;
@@ -184,7 +188,7 @@ impl Host {
         self.postgres.kill().await;
         self.engine.shut();
         let mut ran = BTreeSet::new();
-        // More than once: the engine ends what a worker has asked of it, although that is dead by now.
+        // In a loop, because the engine still executes calls of dead workers.
         loop {
             let containers = docker::containers(&self.env.name).await;
             let up: Vec<_> =
@@ -193,7 +197,7 @@ impl Host {
                 return ran;
             }
             for container in up {
-                // It may have ended by itself meanwhile.
+                // It may have exited in the meantime.
                 docker::try_docker(&["kill", &container.id]).await.ok();
                 ran.insert(container.id);
             }

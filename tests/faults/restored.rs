@@ -1,4 +1,4 @@
-//! A database that was restored from an older dump, under workers that go on: nothing that is newer goes.
+//! The database is restored from an older dump while the installation has newer instances: none of them is removed.
 
 use std::{process::Stdio, time::Duration};
 
@@ -8,14 +8,14 @@ use tokio::process::Command;
 
 use crate::support::{create, succeeded};
 
-/// A program of Postgres's on the installation's database.
+/// Runs a program of Postgres on the installation's database.
 async fn postgres(env: &TestEnv, program: &str, arguments: &[&str]) {
     let url = env.settings().iter().find(|(name, _)| name == "CLAWDEPLOY_DATABASE_URL").unwrap();
     let url: reqwest::Url = url.1.parse().unwrap();
     let mut command = Command::new(program);
     command.env("PGHOST", url.host_str().unwrap()).env("PGPORT", url.port().unwrap().to_string());
     command.env("PGUSER", url.username()).env("PGPASSWORD", url.password().unwrap()).env("PGDATABASE", env.database());
-    let output = command.args(arguments).stderr(Stdio::piped()).output().await.expect("a program of Postgres's");
+    let output = command.args(arguments).stderr(Stdio::piped()).output().await.expect("a program of Postgres");
     assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
@@ -46,7 +46,7 @@ async fn an_older_dump_takes_nothing_away() {
     };
     let listed = env.wait_for("the newer instance to be named", Duration::from_secs(30), named).await;
     assert_eq!((&listed["name"], &listed["state"]), (&json!("newer"), &json!("unclaimed")));
-    // Whatever looked like rubbish for long enough would be removed in the passes to come.
+    // Make all sightings old enough for removal.
     for _ in 0..3 {
         env.execute("UPDATE sightings SET first_seen_at = first_seen_at - interval '1 hour'").await;
         admin.post_empty("/api/admin/reconcile").await.expect(200);

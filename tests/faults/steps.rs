@@ -1,6 +1,6 @@
-//! Every step failed, and given up, at its place in a job, with a worker that dies right after each undo of it, so that each
-//! undo is done twice. (That each step is done twice is tried in `crashes` of the binary `it`.) The end is a clean one, and
-//! what failed can be done after all.
+//! Every step of a job fails for good or is cancelled, and a worker dies right after each undo, so that each undo runs
+//! twice. (`crashes` of the binary `it` tests that each step can run twice.) Everything must be undone, and the
+//! operation must work afterwards.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::{PATIENCE, create, ended, job, say, starts, succeeded};
 
-/// Jobs that are tried side by side, each with an instance and a worker of its own.
+/// Jobs that run at the same time, each with its own instance and worker.
 const BATCH: usize = 4;
 
 const FROM_IMAGE_TO_READY: [&str; 8] = [
@@ -23,7 +23,7 @@ const FROM_IMAGE_TO_READY: [&str; 8] = [
     "wait_until_ready",
 ];
 
-/// What becomes of a job whose step failed.
+/// How the job ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     Fails,
@@ -34,14 +34,14 @@ enum Way {
 #[derive(Debug, Clone)]
 struct Case {
     kind: &'static str,
-    /// The last step that it does.
+    /// The last step that runs.
     step: &'static str,
     way: Way,
-    /// The undo after which its worker dies; `None` where nothing is undone.
+    /// The undo after which the worker dies; `None` if nothing is undone.
     undo: Option<&'static str>,
 }
 
-/// Steps that have an undo, with that, by the kind of job.
+/// Steps of a job kind that have an undo, with its name.
 fn undos(kind: &str) -> &'static [(&'static str, &'static str)] {
     match kind {
         "provision" => &[
@@ -56,7 +56,7 @@ fn undos(kind: &str) -> &'static [(&'static str, &'static str)] {
     }
 }
 
-/// Each step, with each undo that is due by then.
+/// Each step with each undo that it requires.
 fn cases(kind: &'static str, steps: &[&'static str], ways: &[Way]) -> Vec<Case> {
     let mut cases = Vec::new();
     for (n, step) in steps.iter().copied().enumerate() {
@@ -77,10 +77,10 @@ impl Case {
         format!("{kind}.{step}.between=1*panic->off{dies}")
     }
 
-    /// Status and error that the instance shows at the end.
+    /// Status and error of the instance at the end.
     fn leads_to(&self) -> (&'static str, Value) {
         match (self.way, self.kind) {
-            // What was undone is that the gateway was stopped: it answers again, which is what counts.
+            // The undo of the stop has started the gateway again, and its status is what counts.
             (_, "restart") => ("running", Value::Null),
             (Way::Fails, _) => ("error", json!("panic")),
             (Way::Cancelled, "provision") => ("error", json!("cancelled")),
@@ -98,7 +98,7 @@ async fn ask(env: &TestEnv, kind: &str, instance: &str) -> Accepted {
     if kind == "delete" { ann.remove(instance).await } else { ann.act(instance, kind).await }
 }
 
-/// An instance from which this kind of job begins.
+/// Creates an instance in the state that the job needs.
 async fn begin(env: &TestEnv, n: usize, case: &Case) -> Accepted {
     let made = create(&env.user("ann").await, &format!("number {n}")).await;
     succeeded(env, &made.job).await;
@@ -145,7 +145,7 @@ async fn run(cases: Vec<Case>) {
         }
         env.assert_invariants().await;
         env.assert_starts().await;
-        // What failed can be done after all, and then be taken away.
+        // Afterwards the operation works, and the instance can be deleted.
         for (case, asked) in batch.iter().zip(&tried) {
             let again = if ["provision", "stop"].contains(&case.kind) { "start" } else { case.kind };
             succeeded(&env, &ask(&env, again, &asked.instance).await.job).await;
@@ -159,9 +159,9 @@ async fn run(cases: Vec<Case>) {
     env.finish().await;
 }
 
-/// Lets a worker take the job, stop in it, undo, and die after that.
+/// Lets a worker run the job up to the step, undo it, and die.
 async fn fail(env: &TestEnv, case: &Case, asked: &Accepted) {
-    // As if it had been tried before: the next failure is its last, or is followed by a pause of five seconds at least.
+    // With this many earlier failures, the next one is the last, or is followed by a pause of at least five seconds.
     let failures = if case.way == Way::Fails { 10 } else { 3 };
     env.execute(&format!("UPDATE jobs SET failures = {failures} WHERE id = '{}'", asked.job)).await;
     let options = WorkerOptions::failpoints(&case.points()).set("CLAWDEPLOY_LIFECYCLE_CONCURRENCY", "1");
@@ -175,7 +175,7 @@ async fn fail(env: &TestEnv, case: &Case, asked: &Accepted) {
     if case.undo.is_some() {
         let died = async || doomed.try_ended().await;
         env.wait_for("the worker to die in its undo", PATIENCE, died).await;
-        // Out of the hands of the next doomed one: it is taken over when all have died.
+        // So that the next dying worker does not take the job over. That is done when all have died.
         lease(env, asked, "now() + interval '1 hour'").await;
     } else {
         ended(env, &asked.job).await;
@@ -183,7 +183,7 @@ async fn fail(env: &TestEnv, case: &Case, asked: &Accepted) {
     }
 }
 
-/// Until when a job belongs to the worker that had it last.
+/// Sets the end of a job's lease.
 async fn lease(env: &TestEnv, of: &Accepted, until: &str) {
     env.execute(&format!("UPDATE jobs SET lease_until = {until} WHERE id = '{}' AND status = 'running'", of.job)).await;
 }
@@ -200,7 +200,7 @@ async fn judge(env: &TestEnv, case: &Case, asked: &Accepted) {
         let row = env.row(&format!("SELECT status, error_code FROM instances WHERE id = '{}'", asked.instance)).await;
         (row["status"] == status && row["error_code"] == code).then_some(())
     };
-    // Of a gateway that was started again the reconciler tells when it answers.
+    // The reconciler sets the status of a restarted gateway once it answers.
     env.wait_for(&format!("{status} after {case:?}"), Duration::from_secs(20), shows).await;
     if case.kind == "provision" {
         env.assert_nothing_left_of(&asked.instance).await;
@@ -253,7 +253,7 @@ async fn stop_more() {
     run(cases("stop", &["stop_container"], BOTH)).await;
 }
 
-/// A delete that has begun is not given up.
+/// A delete that has started cannot be cancelled.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "long; run by scripts/test --faults"]
 async fn delete_more() {

@@ -1,4 +1,4 @@
-//! What the modules here share.
+//! Shared helpers.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use clawdeploy_tests::{Client, TestEnv, client::Accepted, process::Process, wait
 use reqwest::Method;
 use serde_json::{Value, json};
 
-/// A job may wait for a lease, several pauses between retries and a busy machine.
+/// Includes a lease, several pauses between retries, and a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 #[expect(clippy::print_stderr, reason = "shown where a test fails")]
@@ -18,7 +18,7 @@ pub(crate) async fn job(env: &TestEnv, id: &str) -> Value {
     env.row(&format!("SELECT * FROM jobs WHERE id = '{id}'")).await
 }
 
-/// Waits for the end of a job, whatever it is.
+/// Waits for any end of a job.
 pub(crate) async fn ended(env: &TestEnv, id: &str) -> Value {
     let over = async || {
         let job = job(env, id).await;
@@ -39,14 +39,14 @@ pub(crate) async fn wait_step(env: &TestEnv, job: &str, step: &str) {
     env.wait_for(&format!("step {step} of job {job}"), PATIENCE, begun).await;
 }
 
-/// How often the stand-in of an instance was started.
+/// How often the fake gateway of an instance was started.
 pub(crate) fn starts(env: &TestEnv, instance: &str) -> usize {
     let log = env.data_dir.join(instance).join("config/starts.log");
     std::fs::read_to_string(log).unwrap_or_default().lines().count()
 }
 
-/// Asks as a careful client does: again under the same key, as long as there is no answer or one that says "later". Where an
-/// answer was lost, one that says that such a job is running is about the job that was asked for.
+/// Sends a request like a robust client: it repeats it with the same key until there is a response other than 503. If a
+/// response was lost, a "job in progress" of the same kind is the requested job.
 pub(crate) async fn ask(client: &Client, method: Method, path: &str, body: Option<&Value>) -> Accepted {
     let key = format!("{:032x}", rand::random::<u128>());
     let unsure = std::cell::Cell::new(false);
@@ -77,7 +77,7 @@ pub(crate) async fn ask(client: &Client, method: Method, path: &str, body: Optio
     Accepted { instance, job, answer: nothing() }
 }
 
-/// In the place of an answer that nobody looks at.
+/// A placeholder for a response that is not used.
 fn nothing() -> clawdeploy_tests::Answer {
     let (request, text) = (String::new(), String::new());
     let (status, headers) = (reqwest::StatusCode::ACCEPTED, reqwest::header::HeaderMap::new());
