@@ -1,4 +1,4 @@
-//! People whom a provider of identities knows: oidc-provider, which is certified for `OpenID` Connect.
+//! Sign-in with an identity provider: oidc-provider, which is certified for `OpenID` Connect.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -21,7 +21,7 @@ impl Site {
         Self::with(accounts, &[]).await
     }
 
-    /// With a provider whose e-mails count although it calls none verified.
+    /// With `CLAWDEPLOY_OIDC_EMAIL_TRUSTED`: addresses count even if the provider does not say that they are verified.
     async fn trusting(accounts: &str) -> Self {
         Self::with(accounts, &[("CLAWDEPLOY_OIDC_EMAIL_TRUSTED", "true")]).await
     }
@@ -43,14 +43,14 @@ impl Site {
         Self { env, anon, provider }
     }
 
-    /// Signs in as `login` over there; returns what the panel answers to what comes back.
+    /// Signs in as `login` at the provider; returns the panel's response to the callback.
     async fn sign_in(&self, login: &str) -> Answer {
         let (start, browser) = self.start().await;
         let back = self.provider.sign_in(&start, login).await;
         browser.get(&Self::path(&back)).await.expect(303)
     }
 
-    /// Where the browser is sent, and the browser, which keeps the attempt.
+    /// Starts an attempt: the provider's address, and the browser with the cookie of the attempt.
     async fn start(&self) -> (String, Client) {
         let answer = self.anon.get("/api/auth/oidc/start").await.expect(303);
         assert!(answer.header("set-cookie").unwrap().starts_with("__Host-clawdeploy-oidc=v1."));
@@ -84,7 +84,7 @@ async fn a_person_signs_in_over_there_and_is_known_from_then_on() {
     assert_eq!(unverified.header("location"), Some("/sign-in?error=oidc_email_unverified"));
     let answer = site.sign_in("eve").await;
     assert_eq!(site.who(&answer).await["id"], id.as_str());
-    // Another e-mail changes nothing: it is the same person over there.
+    // The identity is linked by now, so another email address changes nothing.
     site.env.execute("UPDATE users SET email = 'other@test.example' WHERE email = 'eve@test.example'").await;
     let answer = site.sign_in("eve").await;
     assert_eq!(site.who(&answer).await["id"], id.as_str());
@@ -113,7 +113,7 @@ async fn a_new_person_gets_an_account_where_that_is_allowed() {
     site.env.finish().await;
 }
 
-/// Claims as providers of other makes send them: what is said in another form counts, and what is not said is named.
+/// Claims of other providers: other forms of a value count, and an error names a missing claim.
 #[tokio::test]
 async fn claims_of_other_makes() {
     let site = Site::new("email").await;
@@ -134,7 +134,8 @@ async fn claims_of_other_makes() {
     site.env.finish().await;
 }
 
-/// Where the operator says that the provider's addresses are to be trusted, what it does not verify counts; its "no" stands.
+/// If the operator trusts the provider's addresses, unverified ones count, unless the provider says that they are not
+/// verified.
 #[tokio::test]
 async fn a_provider_that_is_trusted_with_addresses() {
     let site = Site::trusting("email").await;
@@ -148,7 +149,7 @@ async fn a_provider_that_is_trusted_with_addresses() {
     site.env.finish().await;
 }
 
-/// What comes back counts once, in the browser that went there, and for that attempt.
+/// A callback works once, in the browser that started the attempt, and for that attempt only.
 #[tokio::test]
 async fn another_browser_or_attempt_signs_nobody_in() {
     let site = Site::new("new").await;
@@ -167,7 +168,7 @@ async fn another_browser_or_attempt_signs_nobody_in() {
     site.env.finish().await;
 }
 
-/// Whoever clicks the button while the provider is away is told so on the page that the button is on.
+/// If the provider is down, the sign-in page shows it.
 #[tokio::test]
 async fn a_provider_that_is_away_is_said_at_the_door() {
     let Site { env, anon, provider } = Site::new("new").await;
@@ -199,7 +200,7 @@ async fn tokens_of_the_provider() {
     };
     let plain = json!({});
     let unknown = ask(plain.clone(), json!({ "email_verified": false })).await;
-    assert_eq!(unknown.brief(), "401 invalid_token", "nobody is known by it yet");
+    assert_eq!(unknown.brief(), "401 invalid_token", "the identity is not linked yet");
     let unsaid = ask(plain.clone(), json!({ "email_verified": null })).await;
     assert!(unsaid.json["detail"].as_str().unwrap().contains("\"email_verified\""), "{unsaid:?}");
     assert_eq!(ask(plain.clone(), json!({})).await.expect(200).json["email"], "eve@test.example");
@@ -217,7 +218,7 @@ async fn tokens_of_the_provider() {
     ] {
         assert_eq!(ask(header.clone(), change.clone()).await.brief(), "401 invalid_token", "{header} {change}");
     }
-    // Signed by nobody, or with what everybody knows.
+    // With a broken signature.
     let token = site.provider.sign(&plain, &good).await;
     let mut parts: Vec<_> = token.split('.').map(str::to_owned).collect();
     parts[2] = parts[2].chars().rev().collect();

@@ -1,4 +1,4 @@
-//! What the replacement of the key that seals secrets goes by. The replacement itself is in `tests/it/keys.rs`.
+//! Columns that key rotation re-encrypts. The rotation itself is tested in `tests/it/keys.rs`.
 
 use clawdeploy_shared::{
     db::reseal::{self, Column},
@@ -7,7 +7,7 @@ use clawdeploy_shared::{
 
 use crate::support::TestApi;
 
-/// None is forgotten: what ends with `sealed` in the database is what `secrets rotate` knows.
+/// `secrets rotate` knows all columns whose name ends with `sealed`.
 #[tokio::test]
 async fn every_sealed_column_is_known() {
     let env = TestApi::start(&[]).await;
@@ -22,7 +22,7 @@ async fn every_sealed_column_is_known() {
     env.finish().await;
 }
 
-/// A column that stands alone: a value at a time, in batches, what no key opens is told and left.
+/// A column is re-encrypted in batches. Values that no key opens are reported and left as they are.
 #[tokio::test]
 async fn a_column_is_sealed_anew() {
     let env = TestApi::start(&[]).await;

@@ -1,6 +1,7 @@
-//! The API in this process, on a Postgres database and Redis keys of each test's own: no container, no worker.
+//! Tests of the API in the test process, each with its own Postgres database and Redis keys, without containers or
+//! workers.
 //!
-//! What needs a worker is in the crate `tests`, which starts the programs themselves.
+//! Tests that need a worker are in the crate `tests`, which starts the real programs.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod identity;

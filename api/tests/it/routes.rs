@@ -1,5 +1,5 @@
-//! The routes, each with the same list of cases: well, without a token, somebody else's, missing, unacceptable; and
-//! after every refusal the database is as it was. What needs a worker is in `tests/it/routes`.
+//! Routes, each with the same cases: ok, anonymous, another's, missing, invalid. No refusal changes the database. Cases
+//! that need a worker are in `tests/it/routes`.
 
 use clawdeploy_tests::{
     Client,
@@ -31,7 +31,7 @@ mod texts;
 mod tokens;
 mod usage;
 
-/// An API, and who talks to it.
+/// An API and its clients.
 struct Site {
     env: TestApi,
     anon: Client,
@@ -52,7 +52,7 @@ impl Site {
         Self { env, anon, ann, bob, admin }
     }
 
-    /// The cases in a table, after a check that none of them changed a row.
+    /// The refusals in a table; none of them may change a row.
     async fn refusals(&self, cases: Vec<(&str, reqwest::RequestBuilder)>) -> String {
         self.env.refusals(cases).await
     }

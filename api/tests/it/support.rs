@@ -1,4 +1,4 @@
-//! What these tests run on.
+//! The API under test.
 
 use std::{ops::Deref, time::Duration};
 
@@ -16,15 +16,15 @@ pub(crate) use self::log::log;
 
 mod log;
 
-/// Of every account that has one.
+/// Password of all accounts that have one.
 pub(crate) const PASSWORD: &str = "canary horse battery";
 
-/// How long the API may take to end what was begun.
+/// Time limit of the API's shutdown.
 const END: Duration = Duration::from_secs(20);
 
-/// An API that serves a database of its own from within the test's process, as `clawdeploy-api serve` does from another one.
+/// An API in the test process with its own database, which serves like `clawdeploy-api serve`.
 ///
-/// It listens on a port of the loopback: clients that hang up, streams and addresses are what they are for the program.
+/// It listens on a port on loopback, so that disconnects, streams and client addresses are as in production.
 #[derive(Debug)]
 pub(crate) struct TestApi {
     installation: Installation,
@@ -43,7 +43,7 @@ impl Deref for TestApi {
 }
 
 impl TestApi {
-    /// With these settings (`CLAWDEPLOY_…`) beside the usual ones.
+    /// Starts it with these settings (`CLAWDEPLOY_…`) in addition to the usual ones.
     pub(crate) async fn start(settings: &[(&str, &str)]) -> Self {
         log::start();
         let slot = Slot::take();
@@ -68,14 +68,14 @@ impl TestApi {
         Self { installation, running: vec![running], settings: all, dir, finished: false, _slot: slot }
     }
 
-    /// Another API on the same database, with nothing else in common; returns its address.
+    /// Starts another API on the same database; returns its address.
     pub(crate) async fn start_another(&mut self) -> String {
         let (base, running) = serve(&self.settings).await;
         self.running.push(running);
         base
     }
 
-    /// An account with a password; one that is there already stays as it is.
+    /// Creates an account with a password, unless it exists.
     pub(crate) async fn account(&self, email: &str) {
         let mut conn = self.db.conn().await.unwrap();
         if user::find_by_email(&mut conn, email).await.unwrap().is_some() {
@@ -87,7 +87,7 @@ impl TestApi {
         user::insert(&mut conn, &new).await.unwrap();
     }
 
-    /// Ends the API as SIGTERM ends the program.
+    /// Shuts the API down, like SIGTERM.
     pub(crate) async fn end(&mut self) {
         for (app, serving) in self.running.drain(..) {
             app.shutdown.cancel();
@@ -96,7 +96,7 @@ impl TestApi {
         }
     }
 
-    /// Checks what must hold at the end, and takes everything away.
+    /// Checks the invariants and removes everything.
     pub(crate) async fn finish(mut self) {
         self.wait_for_rest().await;
         self.check_rows().await;
@@ -128,7 +128,7 @@ impl Drop for TestApi {
     }
 }
 
-/// Serves on a free port of the loopback.
+/// Serves on a free port on loopback.
 async fn serve(settings: &[(String, String)]) -> (String, (AppState, JoinHandle<anyhow::Result<()>>)) {
     let state = AppState::new(&config(settings)).expect("settings that can be used");
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
@@ -136,7 +136,7 @@ async fn serve(settings: &[(String, String)]) -> (String, (AppState, JoinHandle<
     (base, (state.clone(), tokio::spawn(run(state, listener))))
 }
 
-/// The API's settings, given as the environment gives them; this process's environment is not read and cannot be changed.
+/// Parses settings as if they came from the environment. The environment of this process is neither read nor changed.
 fn config(settings: &[(String, String)]) -> ApiConfig {
     let command = ApiConfig::command();
     let argument = |(name, value): &(String, String)| {

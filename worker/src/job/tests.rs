@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-/// Sources of the steps and of what runs them. All their writes are made for a job.
+/// Sources of the steps and of the code that runs them. All their writes are on behalf of a job.
 const IN_A_JOBS_NAME: [&str; 6] =
     ["steps", "job", "engine/forward.rs", "engine/undo.rs", "engine/end.rs", "engine/runner.rs"];
 

@@ -139,7 +139,7 @@ async fn whatever_is_there_is_kept_beside_and_nothing_is_replaced() {
     let place = Place::new().await;
     let config = place.config();
     let mut kept = Vec::new();
-    // More often than names with the clock's seconds would allow.
+    // More often than timestamps in seconds could distinguish.
     for _ in 0..3 {
         symlink(place.canary(), config.join("openclaw.json")).unwrap();
         kept.push(place.storage.keep_config_file(&place.id, "openclaw.json").await.unwrap());
@@ -167,7 +167,7 @@ async fn a_directory_that_became_a_link_is_not_entered() {
     place.assert_outside_untouched();
 }
 
-/// A tenant swaps its file for a link, over and over, while we read and write it.
+/// A tenant swaps its file for a link repeatedly, while we read and write it.
 #[tokio::test]
 async fn a_file_that_keeps_changing_never_leads_outside() {
     let place = Place::new().await;

@@ -62,7 +62,7 @@ async fn an_app_is_set_up_used_and_removed() {
     assert!(sealed["totp_sealed"].as_str().unwrap().starts_with("v1."), "{sealed}");
     let code =
         |later: i64| totp::code_at(&SecretString::from(secret.as_str()), Utc::now().timestamp() + later).unwrap();
-    // Nothing is asked for until it is confirmed.
+    // No code is required before the app is confirmed.
     sign_in(&site, &json!({ "email": EMAIL, "password": PASSWORD })).await.expect(200);
     assert_eq!(eve.post(confirm, &json!({ "code": code(600) })).await.brief(), "422 validation_failed code: wrong");
     let confirmed = eve.post(confirm, &json!({ "code": code(-30) })).await.expect(200).json;
@@ -105,7 +105,7 @@ async fn an_app_is_set_up_used_and_removed() {
     site.env.finish().await;
 }
 
-/// Of many sign-ins with one code one succeeds.
+/// Of many simultaneous sign-ins with one code, only one succeeds.
 #[tokio::test]
 async fn a_code_signs_in_once_however_many_try() {
     let site = Site::new().await;

@@ -1,4 +1,4 @@
-//! What administrators see and do: jobs, workers, images, the audit log.
+//! Administration: jobs, workers, images, the audit log.
 
 use serde_json::json;
 
@@ -171,7 +171,6 @@ async fn the_image() {
     }
     let job = asked.json["job"]["id"].as_str().unwrap();
     site.admin.post_empty(&format!("/api/admin/jobs/{job}/cancel")).await.expect(202);
-    // The next one is a new job.
     let next = site.admin.post_empty(path).await.expect(202).json;
     assert_eq!(next["joined"], false);
     let next = next["job"]["id"].as_str().unwrap();
@@ -194,7 +193,7 @@ async fn instances_are_found_by_name_id_owner_and_status() {
     let of = async |q: &str| found(&format!("q={q}")).await.0;
     assert_eq!(of("+").await, "home, work 1000, Work 100%");
     assert_eq!(of("WORK").await, "work 1000, Work 100%");
-    assert_eq!(of("100%25").await, "Work 100%", "what means something in a pattern is but a text");
+    assert_eq!(of("100%25").await, "Work 100%", "special characters of a pattern must be literal");
     assert_eq!(of(&made[1].1.instance[2..].to_uppercase()).await, "work 1000");
     assert_eq!(of("ann@test").await, "home, Work 100%");
     assert_eq!(of("nobody").await, "");

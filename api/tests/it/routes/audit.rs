@@ -1,10 +1,10 @@
-//! The audit log: one's own part of it, all of it for administrators, and nobody's to change.
+//! The audit log: users see their part, administrators all of it, and no one can change it.
 
 use serde_json::json;
 
 use super::{Site, bare, with};
 
-/// Ann and Bob each make something and somebody fails to sign in.
+/// Ann and Bob create something, and a sign-in fails.
 async fn site() -> Site {
     let site = Site::new().await;
     site.ann.post("/api/tokens", &json!({ "name": "hers" })).await.expect(201);
@@ -81,7 +81,7 @@ async fn administrators_filter_and_export() {
     site.env.finish().await;
 }
 
-/// More than one batch, each entry once.
+/// The export has several batches; each entry must be in it once.
 #[tokio::test]
 async fn a_long_log_is_exported_whole() {
     let site = Site::new().await;

@@ -1,4 +1,4 @@
-//! Whatever is written into the audit log has a name in the UI.
+//! Every audit action has a name in the UI.
 
 use std::{
     collections::BTreeSet,
@@ -7,7 +7,7 @@ use std::{
 
 use clawdeploy_tests::programs::workspace_root;
 
-/// Words of that form which are no actions.
+/// Strings of the same form that are not actions.
 const OTHERS: [&str; 1] = ["instance.json"];
 
 /// Rust sources below a directory, without tests.
@@ -19,13 +19,13 @@ fn sources(dir: &Path) -> Vec<PathBuf> {
     rust.chain(directories.iter().flat_map(|dir| sources(dir))).collect()
 }
 
-/// `noun.verb`.
+/// Whether it has the form `noun.verb`.
 fn is_action(word: &str) -> bool {
     let part = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
     word.split_once('.').is_some_and(|(noun, verb)| part(noun) && part(verb))
 }
 
-/// What stands between quotes, each with what stands before it.
+/// Quoted strings, each with the text before it.
 fn quoted(text: &str, quote: char) -> impl Iterator<Item = (&str, &str)> {
     let parts: Vec<&str> = text.split(quote).collect();
     (1..parts.len()).map(move |n| (parts[n - 1], parts[n]))

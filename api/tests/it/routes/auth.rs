@@ -1,4 +1,4 @@
-//! Signing in and out.
+//! Sign-in and sign-out.
 
 use serde_json::json;
 
@@ -69,7 +69,7 @@ async fn in_and_out() {
     site.env.finish().await;
 }
 
-/// A token that signs out is revoked: programs have no session to end.
+/// A sign-out with a token revokes it, because a program has no session.
 #[tokio::test]
 async fn a_program_signs_out() {
     let site = Site::new().await;
@@ -78,7 +78,7 @@ async fn a_program_signs_out() {
     site.env.finish().await;
 }
 
-/// What a browser does of its own accord for another site's page changes nothing.
+/// Requests that a browser sends for a page of another site change nothing.
 #[tokio::test]
 async fn a_page_of_another_site_changes_nothing() {
     let site = Site::new().await;
@@ -137,7 +137,7 @@ async fn unacceptable_forms() {
     site.env.finish().await;
 }
 
-/// The answer does not tell whether there is such an account.
+/// The response does not show whether the account exists.
 #[tokio::test]
 async fn wrong_ones_are_all_the_same() {
     let site = Site::new().await;
@@ -170,20 +170,20 @@ async fn guessing_is_slowed_down() {
     let guess = || with(&site.anon, "POST", LOGIN, &wrong);
     let mut answers = Vec::new();
     for n in 0..12 {
-        // A client that claims to be many is still one: nobody in front of the API is trusted to say who it is.
+        // A client cannot choose its address, because no proxy is trusted here.
         answers.push(site.anon.send(guess().header("x-forwarded-for", format!("203.0.113.{n}"))).await);
     }
     let codes: Vec<_> = answers.iter().map(|answer| answer.status.as_u16()).collect();
     assert_eq!(codes, [[401; 10].as_slice(), &[429; 2]].concat());
     let wait: u64 = answers[11].header("retry-after").unwrap().parse().unwrap();
     assert!((1..=60).contains(&wait));
-    // The right password has to wait as well: otherwise the answer would still tell.
+    // A correct password is refused too; otherwise the response would confirm it.
     let right = site.anon.post(LOGIN, &json!({ "email": "eve@test.example", "password": PASSWORD })).await;
     assert_eq!(right.brief(), "429 rate_limited");
     site.env.finish().await;
 }
 
-/// Guesses are counted for all API processes together.
+/// All API processes count failed logins together.
 #[tokio::test]
 async fn guessing_at_another_process_is_no_way_round() {
     guess_at_two(&[]).await;

@@ -1,4 +1,4 @@
-//! Every operation of the document, called by those who may not: a route that is added is covered, once it has a rule.
+//! Authorization of every operation in the OpenAPI document. A new operation fails until it has a rule here.
 
 use std::collections::BTreeSet;
 
@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 
 use super::{NO_INSTANCE, NO_UUID, Site, bare};
 
-/// What needs no token. Whoever adds a line here should know why.
+/// Operations without authentication. Add one only for a good reason.
 const PUBLIC: [&str; 8] = [
     "GET /healthz",
     "GET /readyz",
     "GET /api/auth/options",
-    // Those who sign in elsewhere; there is no elsewhere unless one is set.
+    // Sign-in with an identity provider.
     "GET /api/auth/oidc/start",
     "GET /api/auth/oidc/callback",
     "POST /api/auth/invitations/accept",
@@ -20,7 +20,7 @@ const PUBLIC: [&str; 8] = [
     "POST /api/auth/setup",
 ];
 
-/// Method and path of every operation.
+/// Method and path of all operations.
 pub(super) async fn operations(site: &Site) -> Vec<(String, String)> {
     let document = site.anon.get("/api/openapi.json").await.expect(200).json;
     let paths = document["paths"].as_object().unwrap();
@@ -31,7 +31,7 @@ pub(super) async fn operations(site: &Site) -> Vec<(String, String)> {
     paths.iter().flat_map(methods).collect()
 }
 
-/// The path with ids in it: those of `instance` and `job` where something is asked of them.
+/// Fills ids into a path: those of `instance` and `job` where the path has them.
 pub(super) fn filled(path: &str, instance: &str, job: &str) -> String {
     let id = if path.contains("/jobs/{id}") {
         job
@@ -78,18 +78,18 @@ async fn without_a_token() {
 /// Who may call an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rule {
-    /// Everybody.
+    /// Everyone.
     Public,
-    /// Whoever is signed in, about themselves: there is nobody else's to ask for.
+    /// Every signed-in user, for their own data: the path names no other user's.
     Own,
     /// The owner of what the path names, and administrators.
     Owner,
-    /// The owner of what the path names, and nobody else.
+    /// Only the owner of what the path names.
     OwnerAlone,
     Admin,
 }
 
-/// What is about whoever asks. Whoever adds a line here should know why.
+/// Operations on the caller's own data. Add one only for a good reason.
 const OWN: [&str; 14] = [
     "POST /api/auth/logout",
     "GET /api/audit",
@@ -107,8 +107,8 @@ const OWN: [&str; 14] = [
     "GET /api/instances/deleted",
 ];
 
-/// What is its owner's alone: an administrator has no business inside of others' instances, nor in how they are signed in.
-/// Whoever adds a line here should know why.
+/// Operations only for the owner: administrators may not look into instances of others or change how others sign in.
+/// Add one only for a good reason.
 const OWNER_ALONE: [&str; 19] = [
     "POST /api/instances/{id}/dashboard-link",
     "GET /api/instances/{id}/devices",
@@ -131,7 +131,7 @@ const OWNER_ALONE: [&str; 19] = [
     "DELETE /api/tokens/{id}",
 ];
 
-/// What administrators may ask of others' instances and jobs too. Whoever adds a line here should know why.
+/// Operations that administrators may also call for instances and jobs of others. Add one only for a good reason.
 const ADMINISTRATORS_TOO: [&str; 13] = [
     "GET /api/instances/{id}",
     "DELETE /api/instances/{id}",
@@ -148,7 +148,7 @@ const ADMINISTRATORS_TOO: [&str; 13] = [
     "GET /api/jobs/{id}/events",
 ];
 
-/// An operation without a rule fails: whoever adds one says who may call it.
+/// The rule of an operation; panics if there is none.
 pub(super) fn rule(method: &str, path: &str) -> Rule {
     let operation = format!("{method} {path}");
     if PUBLIC.contains(&operation.as_str()) {
@@ -166,7 +166,7 @@ pub(super) fn rule(method: &str, path: &str) -> Rule {
     }
 }
 
-/// Somebody who has one of everything.
+/// A user who owns one of everything.
 struct Owner {
     browser: Client,
     instance: String,
@@ -198,7 +198,7 @@ impl Owner {
         }
     }
 
-    /// The path with ids of what is this person's.
+    /// Fills ids of this user's data into a path.
     fn filled(&self, path: &str) -> String {
         let id = match path.split('/').nth(2) {
             Some("sessions") => &self.session,
@@ -209,26 +209,26 @@ impl Owner {
         path.replace("{id}", id)
     }
 
-    /// Whose ids are in a text.
+    /// Whether a text contains an id of this user's data.
     fn is_told_of(&self, text: &str) -> bool {
         [&self.instance, &self.job, &self.session, &self.token, &self.terminal].iter().any(|id| text.contains(*id))
     }
 }
 
-/// Everything that a request could have changed.
+/// Everything that a request could change.
 async fn state(site: &Site) -> (String, Vec<Value>) {
     let terminals = site.env.rows("SELECT id, close_reason, ended_at, ticket_expires_at FROM terminals").await;
     (site.env.fingerprint().await, terminals)
 }
 
-/// Ends what waits, so that the installation comes to rest.
+/// Cancels all queued jobs, because no worker ends them.
 async fn nothing_waits(site: &Site) {
     for job in site.env.rows("SELECT id FROM jobs WHERE status = 'queued' ORDER BY id DESC").await {
         site.admin.post_empty(&format!("/api/jobs/{}/cancel", job["id"].as_str().unwrap())).await.expect(202);
     }
 }
 
-/// A body that is acceptable, so that it is not what is refused.
+/// A request with a valid body, so that it is not refused for the body.
 fn acceptable(client: &Client, method: &str, path: &str) -> reqwest::RequestBuilder {
     let request = bare(client, method, path);
     if method == "PATCH" { request.json(&json!({ "name": "mine" })) } else { request }
@@ -244,8 +244,7 @@ async fn no_rule_is_of_an_operation_that_is_gone() {
     site.env.finish().await;
 }
 
-/// Whatever was good once and is not any more is refused, wherever it is shown, and changes nothing; what belongs to the
-/// person neither.
+/// Expired, revoked and suspended credentials are refused everywhere, change nothing, and show nothing of their user.
 #[tokio::test]
 async fn expired_revoked_and_suspended() {
     let site = Site::new().await;
@@ -288,7 +287,7 @@ async fn expired_revoked_and_suspended() {
     site.env.finish().await;
 }
 
-/// A token that only looks changes nothing, not even what is its owner's.
+/// A read-only token changes nothing, not even its owner's data.
 #[tokio::test]
 async fn by_a_token_that_only_looks() {
     let site = Site::new().await;
@@ -315,7 +314,7 @@ async fn by_a_token_that_only_looks() {
     site.env.finish().await;
 }
 
-/// What is somebody else's is not there; what is for administrators says so.
+/// Data of others does not seem to exist; operations of administrators say that they are.
 #[tokio::test]
 async fn by_somebody_else() {
     let site = Site::new().await;
@@ -342,7 +341,7 @@ async fn by_somebody_else() {
     }
     assert!(asked.0 >= 10 && asked.1 >= 8, "the document has lost operations: {asked:?}");
     assert_eq!(state(&site).await, before);
-    // Nor do lists show it.
+    // Lists do not show it either.
     for list in ["/api/instances", "/api/tokens", "/api/sessions", "/api/audit"] {
         let text = site.bob.get(list).await.expect(200).text;
         assert!(!owner.is_told_of(&text), "{list}");
@@ -351,14 +350,14 @@ async fn by_somebody_else() {
     site.env.finish().await;
 }
 
-/// Word for word the answer for what does not exist.
+/// The response must be the same as for an id that does not exist.
 async fn as_for_nothing(client: &Client, method: &str, path: &str, answer: &Answer) {
     let nothing = filled(path, NO_INSTANCE, NO_UUID);
     let told = client.send(acceptable(client, method, &nothing)).await;
     assert_eq!(told.json["detail"], answer.json["detail"], "{method} {path}");
 }
 
-/// An administrator gets at what is somebody else's where the rules say so, and then by name; the rest is not there.
+/// Administrators can access data of others only where a rule allows it, and the audit log then names the owner.
 #[tokio::test]
 async fn by_an_administrator_on_what_is_somebody_elses() {
     let site = Site::new().await;
@@ -370,11 +369,11 @@ async fn by_an_administrator_on_what_is_somebody_elses() {
     let all = operations(&site).await;
     let of = |wanted: Rule| all.iter().filter(move |(method, path)| rule(method, path) == wanted);
 
-    // Lists of one's own, an administrator's too, show nobody else's.
+    // Lists of one's own show no data of others, even to administrators.
     for (_, path) in of(Rule::Own).filter(|(method, _)| method == "GET") {
         assert!(!owner.is_told_of(&site.admin.get(&owner.filled(path)).await.expect(200).text), "{path}");
     }
-    // The owner's alone; and all of it, where the administrator's token stops short of administrating.
+    // Operations only for the owner; and all operations, with an administrator's token that has a lesser scope.
     let before = state(&site).await;
     for (method, path) in of(Rule::OwnerAlone) {
         let answer = site.admin.send(acceptable(&site.admin, method, &owner.filled(path))).await;
@@ -383,30 +382,30 @@ async fn by_an_administrator_on_what_is_somebody_elses() {
     }
     for (method, path) in of(Rule::OwnerAlone).chain(of(Rule::Owner)) {
         let answer = site.admin.send(acceptable(&operator, method, &owner.filled(path))).await;
-        // How somebody is signed in is no business of a program's.
+        // Sessions and tokens need the scope `admin`.
         let of_account = path.starts_with("/api/sessions/") || path.starts_with("/api/tokens/");
         let want = if of_account { "403 insufficient_scope" } else { "404 not_found" };
         assert_eq!(answer.brief(), want, "{method} {path}");
     }
     assert_eq!(state(&site).await, before);
 
-    // Each on an instance of its own, so that none is in another's way.
+    // Each on its own instance, so that the jobs do not conflict.
     let mut done = 0;
     for (nth, (method, path)) in of(Rule::Owner).enumerate() {
         let made = owner.browser.create(&format!("number-{nth}")).await;
         let url = filled(path, &made.instance, &made.job);
         let answer = site.admin.send(acceptable(&site.admin, method, &url)).await;
-        // What contradicts the job that waits is in the way of everybody.
+        // A request that contradicts the queued job is refused for everyone.
         let allowed = answer.status.is_success() || answer.status.as_u16() == 409;
         assert!(allowed, "{method} {path}: {} {}", answer.status, answer.text);
         done += usize::from(method != "GET" && answer.status.is_success());
     }
-    assert!(done >= 4, "hardly anything was done: {done}");
+    assert!(done >= 4, "only {done} operations succeeded");
     let by_name = "SELECT action, u.email AS owner FROM audit a LEFT JOIN users u ON u.id = a.owner_id \
         WHERE a.actor = 'admin@test.example' AND a.action NOT LIKE 'token.%'";
     let told = site.env.rows(by_name).await;
-    // Joining what is under way changes nothing.
-    assert!(told.len() >= 3, "{done} done, and told of {told:?}");
+    // Requests that joined a job are not in the audit log.
+    assert!(told.len() >= 3, "{done} operations succeeded, but the audit log has {told:?}");
     assert!(told.iter().all(|entry| entry["owner"] == "eve@test.example"), "{told:?}");
     nothing_waits(&site).await;
     site.env.finish().await;

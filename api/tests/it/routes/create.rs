@@ -1,4 +1,4 @@
-//! `POST /api/instances`: what is accepted, and what is not.
+//! `POST /api/instances`: accepted and refused bodies.
 
 use serde_json::{Value, json};
 
@@ -77,7 +77,7 @@ async fn accepted() {
       }
     }
     "#);
-    // In one transaction with its job, its story and its audit.
+    // One transaction has written the instance, its job, the event and the audit row.
     let counts = site.env.row(
         "SELECT (SELECT count(*) FROM instances) AS instances, (SELECT count(*) FROM jobs) AS jobs, \
          (SELECT count(*) FROM job_events) AS events, (SELECT count(*) FROM audit WHERE action = 'instance.create') AS audit, \
@@ -88,7 +88,7 @@ async fn accepted() {
     site.env.finish().await;
 }
 
-/// Without a worker nothing else would end it.
+/// Cancels a job, because no worker ends it.
 async fn cancel(site: &Site, job: &str) {
     site.ann.post_empty(&format!("/api/jobs/{job}/cancel")).await.expect(202);
 }
@@ -207,7 +207,7 @@ async fn a_person_has_so_many_and_no_more() {
     let (one, two) = (site.ann.create("one").await, site.ann.create("two").await);
     let three = with(&site.ann, "POST", PATH, &json!({ "name": "three" }));
     insta::assert_snapshot!(site.refusals(vec![("the third", three)]).await, @"the third: 409 instance_limit");
-    // The limit is each person's own, and administrators have none.
+    // Each user has their own limit, and administrators have none.
     let mut open = vec![(&site.bob, site.bob.create("one").await)];
     for name in ["one", "two", "three"] {
         open.push((&site.admin, site.admin.create(name).await));
@@ -221,7 +221,7 @@ async fn a_person_has_so_many_and_no_more() {
     site.env.finish().await;
 }
 
-/// Twenty requests at once: the limit holds, and nobody gets an answer that is not one.
+/// Twenty simultaneous requests: the limit holds, and each response is valid.
 #[tokio::test]
 async fn many_at_once() {
     let site = Site::with(&[("CLAWDEPLOY_MAX_INSTANCES_PER_USER", "5")]).await;

@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: a create that is sent again makes nothing new.
+//! `Idempotency-Key`: a repeated create returns the first result.
 
 use clawdeploy_tests::{Answer, Client};
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ async fn the_same_request_again() {
     let first = post(&site.ann, "k1", &json!({ "name": "first", "cpuMillis": 500 })).await.accepted();
     assert_eq!(first.answer.header("idempotency-replayed"), None);
     let before = site.env.fingerprint().await;
-    // The order of the fields and the spaces between them are no part of it.
+    // The order of fields and whitespace in the body do not matter.
     let again = bare(&site.ann, "POST", "/api/instances").header("Idempotency-Key", "k1");
     let again = again.header("content-type", "application/json").body("{ \"cpuMillis\": 500,\n \"name\": \"first\" }");
     let again = site.ann.send(again).await.accepted();
@@ -59,7 +59,7 @@ async fn the_same_key_for_something_else() {
     a key that is not ASCII: 400 invalid_header Idempotency-Key: invalid
     another key, the same name: 409 name_taken name: taken
     ");
-    // A refused request leaves its key free.
+    // A refused request does not use up its key.
     post(&site.ann, "k2", &other).await.accepted();
     cancel_all(&site).await;
     site.env.finish().await;

@@ -1,4 +1,4 @@
-//! Lists of instances, single ones, new names, and deletes.
+//! Lists of instances and renames.
 
 use serde_json::{Value, json};
 
@@ -66,7 +66,7 @@ async fn rename() {
     assert_eq!((&renamed["name"], &renamed["id"]), (&json!("1"), &json!(one.instance)));
     let audit = site.env.row("SELECT detail, actor FROM audit WHERE action = 'instance.rename'").await;
     assert_eq!(audit, json!({ "detail": { "from": "one", "to": "1" }, "actor": "ann@test.example" }));
-    // The name that it has, and nothing at all, are no changes.
+    // The same name or an empty body is not a change.
     let before = site.env.fingerprint().await;
     for same in [json!({ "name": "1" }), json!({})] {
         site.ann.patch(&path, &same).await.expect(200);

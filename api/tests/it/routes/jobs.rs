@@ -1,4 +1,4 @@
-//! Jobs: what they show, their story as a list and as a stream, and their end by request.
+//! Cancelling jobs, and their event streams.
 
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ async fn cancel() {
     site.env.finish().await;
 }
 
-/// A stream, read to its end.
+/// Reads a stream to its end.
 async fn told(request: reqwest::RequestBuilder) -> String {
     let response = request.header("accept", "text/event-stream").send().await.unwrap();
     assert_eq!(response.status(), 200);
@@ -74,7 +74,7 @@ async fn streams_end_with_the_api() {
     let path = format!("/api/jobs/{}/events", waiting.job);
     let reading = tokio::spawn(told(bare(&site.bob, "GET", &path)));
     streams(&site, 2).await;
-    // An open stream does not hold it up.
+    // An open stream does not delay it.
     site.env.end().await;
     reading.await.unwrap();
     site.env.execute("UPDATE jobs SET status = 'cancelled', finished_at = now() WHERE status = 'queued'").await;
@@ -84,7 +84,7 @@ async fn streams_end_with_the_api() {
     site.env.finish().await;
 }
 
-/// Until as many streams of events have begun.
+/// Waits until this many event streams have started.
 async fn streams(site: &Site, begun: usize) {
     let answered = "path=\"/api/jobs/{id}/events\" status=200";
     let all = async || (log().matches(answered).count() >= begun).then_some(());

@@ -1,4 +1,4 @@
-//! People, as administrators see and change them.
+//! Users, as administrators see and change them.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ fn accept(token: &str) -> Value {
     json!({ "token": token, "password": PASSWORD })
 }
 
-/// Id and invitation of a new person.
+/// Id and invitation token of a new user.
 async fn invited(site: &Site, email: &str) -> (String, String) {
     let made = site.admin.post(PATH, &json!({ "email": email, "name": "Eve" })).await.expect(201);
     let token = made.json["invitation"]["token"].as_str().unwrap().to_owned();
@@ -72,7 +72,7 @@ async fn invited_once_and_in() {
         ("a short password", with(&site.anon, "POST", ACCEPT, &password("short"))),
         ("another token", with(&site.anon, "POST", ACCEPT, &accept(&"0".repeat(64)))),
     ];
-    // The attempt to sign in is in the audit log, so that this one stands apart.
+    // A failed sign-in writes an audit row, so it is tested separately.
     let (login, cases): (Vec<_>, Vec<_>) = cases.into_iter().partition(|(case, _)| *case == "no password yet");
     insta::assert_snapshot!(site.refusals(cases).await, @r"
     the same e-mail: 409 email_taken email: taken
@@ -132,7 +132,7 @@ async fn a_reset_takes_the_password_and_the_sessions() {
     site.env.finish().await;
 }
 
-/// Id of a person.
+/// Id of a user.
 async fn id(site: &Site, name: &str) -> String {
     let row = site.env.row(&format!("SELECT id FROM users WHERE email = '{name}@test.example'")).await;
     row["id"].as_str().unwrap().to_owned()
@@ -171,7 +171,7 @@ async fn roles_and_quotas_are_changed_and_the_last_administrator_stays() {
     site.env.finish().await;
 }
 
-/// What is open when a person is suspended ends within two seconds; and nothing of theirs is good any more.
+/// A suspension ends all open streams within two seconds, and no credential works any more.
 #[tokio::test]
 async fn a_suspension_ends_everything_that_is_open() {
     let site = Site::new().await;
@@ -205,7 +205,7 @@ async fn a_suspension_ends_everything_that_is_open() {
     site.env.finish().await;
 }
 
-/// A stream ends with what opened it.
+/// A stream ends with the credential that opened it.
 #[tokio::test]
 async fn a_revoked_token_ends_its_stream() {
     let site = Site::new().await;

@@ -1,4 +1,4 @@
-//! What holds for every request: its id, its headers, and answers for what there is not.
+//! Rules of all requests: request ids, headers, and errors for unknown paths and methods.
 
 use super::{Site, bare};
 use clawdeploy_tests::cases::redacted;

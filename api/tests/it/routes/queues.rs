@@ -1,4 +1,4 @@
-//! Queues that are paused, and the reconciler on request.
+//! The overview of the queues, and the reconciler on request.
 
 use super::Site;
 use clawdeploy_tests::cases::redacted;
@@ -95,7 +95,7 @@ async fn what_waits() {
     site.ann.post_empty(&format!("/api/jobs/{}/cancel", made.job)).await.expect(202);
     let shown = site.admin.get("/api/admin/queues").await.expect(200).json;
     let minutes = shown["items"][0]["minutes"].as_array().unwrap();
-    // An untouched job ends at once: in this minute, or in the last one by now.
+    // A job that was not claimed ends at once: in this minute, or in the one before by now.
     assert_eq!(minutes[58..].iter().filter_map(|minute| minute["cancelled"].as_i64()).sum::<i64>(), 1);
     site.env.finish().await;
 }

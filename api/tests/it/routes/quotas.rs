@@ -1,4 +1,4 @@
-//! What a person may have.
+//! Quotas of users.
 
 use serde_json::{Value, json};
 
@@ -41,7 +41,7 @@ async fn memory_and_cpu_of_all_instances_together() {
         refused.json["errors"],
         @r#"[{"code":"quota_exceeded","field":"memoryMb","message":"exceeds the remaining quota","most":2048}]"#
     );
-    // What is pending counts as well.
+    // Pending settings count too.
     site.ann.patch(&path, &json!({ "memoryMb": 2560 })).await.expect(200);
     assert_eq!(site.ann.send(make(2048, 1000)).await.brief(), "409 quota_exceeded memoryMb: quota_exceeded");
     let second = site.ann.send(make(1536, 1000)).await.accepted();
@@ -51,7 +51,7 @@ async fn memory_and_cpu_of_all_instances_together() {
     site.env.finish().await;
 }
 
-/// Shrink, create another one, roll back: the limits from before count again.
+/// After an instance was shrunk and another one created, a rollback must not exceed the quota.
 #[tokio::test]
 async fn a_rollback_does_not_lead_past_the_quota() {
     let site = Site::new().await;
@@ -59,7 +59,7 @@ async fn a_rollback_does_not_lead_past_the_quota() {
     let first = site.ann.create_with(&json!({ "name": "first", "memoryMb": 1536 })).await;
     let id = &first.instance;
     site.ann.post_empty(&format!("/api/jobs/{}/cancel", first.job)).await.expect(202);
-    // It was shrunk from 3072 MiB, and that is kept.
+    // A snapshot from before it was shrunk from 3072 MiB.
     let change = "INSERT INTO snapshots (id, instance_id, job_id, reason, status, was_running, from_image, from_settings, to_image, \
                   to_settings, files, expires_at) SELECT gen_random_uuid(), id, gen_random_uuid(), 'settings', 'kept', false, 'a', \
                   settings || '{\"memoryMb\": 3072}', 'a', settings, 1, now() + interval '1 day' FROM instances, \
@@ -72,12 +72,12 @@ async fn a_rollback_does_not_lead_past_the_quota() {
     site.ann.post_empty(&format!("/api/jobs/{}/cancel", second.job)).await.expect(202);
     site.env.execute("DELETE FROM instances WHERE name = 'second'").await;
 
-    // With room for it the rollback is accepted, and from then on its limits count.
+    // A rollback within the quota is accepted, and its limits count from then on.
     site.ann.post_empty(&back).await.expect(202);
     let third = json!({ "name": "third", "memoryMb": 1536 });
     let refused = site.ann.post("/api/instances", &third).await.brief();
     assert_eq!(refused, "409 quota_exceeded memoryMb: quota_exceeded");
-    // Rows without containers, and a job that nobody will end.
+    // The rows have no containers, and no worker would end the job.
     site.env.execute("TRUNCATE instances, jobs CASCADE").await;
     site.env.finish().await;
 }

@@ -1,4 +1,4 @@
-//! What was deleted and can be taken back: by its owner, and by administrators.
+//! Deleted instances, which their owners and administrators can restore.
 
 use clawdeploy_shared::db::user::Role;
 use serde_json::json;
@@ -8,13 +8,14 @@ use clawdeploy_tests::cases::redacted;
 
 const OWN: &str = "/api/instances/deleted";
 const ALL: &str = "/api/admin/recoverable-instances";
-/// One of `ann`'s that was deleted, one that has expired, one that is to be removed, and a directory that nobody knows.
+/// Recoverable instances: one of `ann` that was deleted, an expired one, one that is to be purged, and an unclaimed
+/// directory.
 const DELETED: &str = "deleted00000";
 const EXPIRED: &str = "expired00000";
 const PURGED: &str = "purged000000";
 const UNCLAIMED: &str = "unclaimed000";
 
-/// An installation with one of each. Without workers nobody looks for their files.
+/// An installation with these instances. Without workers, missing files are not noticed.
 async fn site() -> Site {
     let site = Site::new().await;
     let ann = site.env.user_id("ann", Role::User).await;
@@ -48,12 +49,12 @@ fn purge(id: &str) -> String {
     format!("{ALL}/{id}")
 }
 
-/// Ends the job by which an instance comes back.
+/// Cancels the job that restores an instance.
 async fn cancel(site: &Site, job: &str) {
     site.admin.post_empty(&format!("/api/jobs/{job}/cancel")).await.expect(202);
 }
 
-/// An instance as the database has it.
+/// The row of an instance.
 async fn instance(site: &Site, id: &str) -> serde_json::Value {
     site.env.row(&format!("SELECT * FROM instances WHERE id = '{id}'")).await
 }

@@ -1,4 +1,4 @@
-//! An update of everything but some.
+//! Rollouts that exclude instances.
 
 use serde_json::{Value, json};
 
@@ -34,14 +34,14 @@ async fn exclusions_are_refused() {
     no list: 400 invalid_body exclude: invalid
     too many: 422 validation_failed exclude: too_many
     ");
-    // The same one a thousand times is one.
+    // Repeated ids count once.
     let first = site.admin.post(PATH, &but(&many)).await.expect(202);
     let job = first.json["job"]["id"].as_str().unwrap().to_owned();
     let row = site.env.row(&format!("SELECT payload FROM jobs WHERE id = '{job}'")).await;
     assert_eq!(row["payload"], json!({ "exclude": [id] }));
     let told = site.env.row("SELECT detail FROM audit WHERE action = 'instances.update_all'").await;
     assert_eq!(told["detail"]["exclude"], json!([id]));
-    // Whoever asks for the same joins it; whoever wants others left alone has to wait.
+    // The same request joins the job; one with other exclusions is refused.
     let again = site.admin.post(PATH, &but(&json!([id]))).await.expect(202);
     assert_eq!((&again.json["job"]["id"], &again.json["joined"]), (&json!(job), &json!(true)));
     let cases = vec![

@@ -1,4 +1,4 @@
-//! Browsers in which one is signed in.
+//! Sessions of browsers.
 
 use serde_json::json;
 

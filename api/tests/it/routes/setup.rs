@@ -1,4 +1,4 @@
-//! The first administrator.
+//! Setup of the first administrator.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
-//! The second fence between people: policies on the rows, for whatever is asked in a person's name. Each query has a scope of its
-//! own as well, so the fence is seen only where that is left out, as it is here.
+//! Row-level security, the second barrier between users. All queries are scoped too, so it shows only in queries
+//! without a scope, as here.
 
 use clawdeploy_shared::{
     db::{Conn, DbError, Scope, user::Role},
@@ -21,7 +21,7 @@ use super::{
 
 mod connection;
 
-/// Tables with rows of people's, and whose each row is.
+/// Tables with rows of users, and the owner of each row.
 const OWNED: [(&str, &str); 12] = [
     ("users", "id"),
     ("instances", "owner_id"),
@@ -41,7 +41,7 @@ const OWNED: [(&str, &str); 12] = [
 const FORMER: [(&str, &str); 1] =
     [("instance_stats", "(SELECT owner_id FROM instances WHERE instances.id = instance_id)")];
 
-/// What is the same for everybody. Whoever adds a table here should know why.
+/// Tables that are the same for all users. Add one only for a good reason.
 const SHARED: [&str; 4] = ["images", "queue_pauses", "version_policy", "workers"];
 
 #[derive(QueryableByName)]
@@ -66,7 +66,7 @@ async fn names(conn: &mut Conn, query: &str) -> Vec<String> {
     rows.into_iter().map(|row| row.name).collect()
 }
 
-/// Two people with a row in every table, and their ids. Nothing comes to rest with these rows, and nothing has to.
+/// Two users with a row in every table, and their ids. Nothing ends their jobs, so tests with them do not call `finish`.
 async fn neighbours(site: &Site) -> (UserId, UserId) {
     for (client, name) in [(&site.ann, "anns"), (&site.bob, "bobs")] {
         client.create(name).await;
@@ -92,7 +92,7 @@ async fn a_query_that_forgets_whose_rows_it_is_about_finds_ones_own() {
     let mut system = site.env.db.conn().await.unwrap();
     for (table, owner) in OWNED.into_iter().chain(FORMER) {
         let all = count(&mut system, table).await;
-        // The same connection goes from one person to the next.
+        // The same connection serves one user after the other.
         for person in [ann, bob, ann] {
             let own = count(&mut system, &format!("{table} WHERE {owner} = '{person}'")).await;
             assert!(0 < own && own < all, "{table}: {own} of {all}");
@@ -177,7 +177,7 @@ async fn a_table_is_closed_until_somebody_decides() {
     asked.await.unwrap();
 }
 
-/// Whatever the API is asked by somebody about what is theirs, it asks behind the fence: with the gate shut it gets nothing.
+/// The API reads a user's data with the tenant's role: without its privileges, it gets nothing.
 #[tokio::test]
 async fn whatever_a_person_asks_for_is_asked_there() {
     let site = Site::new().await;
@@ -205,7 +205,7 @@ async fn whatever_a_person_asks_for_is_asked_there() {
     }
     assert!(asked >= 30, "the document has lost operations: {asked}");
     assert_eq!(site.env.fingerprint().await, before);
-    // Administrators ask for everybody's, and the system for its own.
+    // Reads of administrators and of the system use another role.
     site.admin.get(&format!("/api/instances/{}", made.instance)).await.expect(200);
     site.ann.get("/api/me").await.expect(200);
     site.admin.post_empty(&format!("/api/jobs/{}/cancel", made.job)).await.expect(202);

@@ -1,4 +1,4 @@
-//! What people type and paste: names and addresses are the same where they look the same, and a mistake is named.
+//! Normalization of names and addresses: what looks the same is the same, and errors name the invalid character.
 
 use serde_json::json;
 
@@ -29,7 +29,7 @@ async fn names_are_stored_in_one_form() {
     let emoji = "👩🏽\u{200d}🚀 ❤\u{fe0f}";
     let renamed = site.ann.patch(&format!("/api/instances/{}", made.instance), &json!({ "name": emoji })).await;
     assert_eq!(renamed.expect(200).json["name"], emoji);
-    // A name that is older than these rules can be read, and stays where something else is changed.
+    // An older name that is invalid today can be read, and stays if only other fields change.
     site.env.execute("UPDATE instances SET name = U&'\\200B'").await;
     let edit = json!({ "name": "\u{200b}", "memoryMb": 3072 });
     let kept = site.ann.patch(&format!("/api/instances/{}", made.instance), &edit).await.expect(200);
@@ -42,7 +42,7 @@ async fn names_are_stored_in_one_form() {
     site.env.finish().await;
 }
 
-/// Bodies that are no text, or too much of it: an error that says so, and nothing is stored.
+/// Bodies that are not valid text or too large are refused, and nothing is stored.
 #[tokio::test]
 async fn bodies_that_are_no_text() {
     let site = Site::new().await;

@@ -1,4 +1,4 @@
-//! Tokens for programs.
+//! API tokens.
 
 use serde_json::json;
 
@@ -85,7 +85,7 @@ async fn unacceptable_forms() {
     site.env.finish().await;
 }
 
-/// A token goes as far as its scope, whoever its owner is.
+/// A token's scope limits it, even an administrator's.
 #[tokio::test]
 async fn scopes() {
     let site = Site::new().await;

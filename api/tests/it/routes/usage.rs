@@ -1,4 +1,4 @@
-//! What a gateway prints, and what an instance uses.
+//! Usage of instances.
 
 use clawdeploy_shared::db::usage::{self, Measured};
 use clawdeploy_tests::{Answer, Client};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{NO_INSTANCE, Site, bare};
 
-/// What could not be measured is a gap, and not nothing.
+/// A missing measurement is a gap, not zero.
 #[tokio::test]
 async fn files_that_could_not_be_measured() {
     let site = Site::new().await;
@@ -57,7 +57,7 @@ async fn the_previous_release_uses_the_former_names() {
     site.env.finish().await;
 }
 
-/// What a list shows beside each instance.
+/// The summary for lists of instances.
 #[tokio::test]
 async fn what_several_have_used() {
     let site = Site::new().await;
@@ -66,7 +66,7 @@ async fn what_several_have_used() {
         jobs.push((client, client.create(name).await));
     }
     let ids: Vec<_> = jobs.iter().map(|(_, made)| made.instance.as_str()).collect();
-    // Half a core in each minute but one, an hour and more of them.
+    // Half a core in every minute but one, for more than an hour.
     let point = "date_trunc('minute', now()) - n * interval '1 minute', (100 - n) * 30000000000::bigint, 1000 + n, 0, 0, 0, 0, 0";
     for id in [ids[0], ids[2]] {
         let points = format!("SELECT '{id}', {point} FROM generate_series(0, 90) n WHERE n <> 10");
@@ -75,10 +75,10 @@ async fn what_several_have_used() {
     let asked = |ids: &[&str]| format!("/api/instances/usage?ids={}", ids.join(","));
     let of = async |client: &Client, ids: &[&str]| client.get(&asked(ids)).await.expect(200).json["items"].clone();
     let hers = of(&site.ann, &[&ids[..], &[NO_INSTANCE]].concat()).await;
-    assert_eq!(hers.as_array().map(Vec::len), Some(1), "neither what was not measured nor somebody else's: {hers}");
+    assert_eq!(hers.as_array().map(Vec::len), Some(1), "it must contain only her measured instance: {hers}");
     let (cpu, memory) = (hers[0]["cpuPercent"].as_array().unwrap(), hers[0]["memoryBytes"].as_array().unwrap());
     assert_eq!((&hers[0]["id"], cpu.len(), memory.len()), (&json!(ids[0]), 60, 60));
-    // A minute may have passed since.
+    // A minute may have passed in the meantime.
     let newest = memory.iter().rposition(|bytes| *bytes == json!(1000)).unwrap();
     assert!(newest >= 58, "{memory:?}");
     assert_eq!(
@@ -87,7 +87,7 @@ async fn what_several_have_used() {
     );
     assert_eq!((&cpu[newest], &cpu[newest - 9], &cpu[0]), (&json!(50.0), &json!(50.0), &json!(50.0)));
     assert_eq!(of(&site.bob, &ids).await[0]["id"], json!(ids[2]));
-    assert_eq!(of(&site.admin, &ids).await, json!([]), "what is used is the owner's to know");
+    assert_eq!(of(&site.admin, &ids).await, json!([]), "usage is only for the owner");
 
     let many = vec![ids[0]; 101];
     let get = |client: &Client, path: &str| bare(client, "GET", path);

@@ -1,4 +1,4 @@
-//! What the API logs, kept for tests to read.
+//! The API's log, kept for tests to read.
 
 use std::{
     io,
@@ -9,14 +9,14 @@ use tracing_subscriber::EnvFilter;
 
 static LOG: OnceLock<Mutex<Vec<u8>>> = OnceLock::new();
 
-/// Begins to keep it. Tests that share a process share the log; nextest gives each one a process.
+/// Starts keeping the log. Tests in one process share it; nextest runs each test in its own process.
 pub(super) fn start() {
     let filter = EnvFilter::new("info,clawdeploy_api=debug");
-    // Once in a process.
+    // This works only once per process.
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(|| Kept).try_init();
 }
 
-/// Everything that was logged.
+/// The whole log.
 pub(crate) fn log() -> String {
     String::from_utf8_lossy(&kept().lock().unwrap()).into_owned()
 }

@@ -7,7 +7,7 @@ use super::*;
 
 const SMALL: Caps = Caps { entries: 10, file_bytes: 1000, total_bytes: 2500, depth: 4 };
 
-/// A repository whose trees are written byte by byte, because git would refuse most of them.
+/// A repository whose trees are written as raw objects, because git refuses most of them.
 struct Repo(Repository, #[expect(dead_code, reason = "the directory goes with it")] TempDir);
 
 impl Repo {

@@ -1,6 +1,6 @@
 use super::*;
 
-/// One container whose history is told by the second.
+/// One container, with a history of events by the second.
 struct Scenario {
     deaths: Deaths,
     container: &'static str,

@@ -1,4 +1,4 @@
-//! A tenant changes things while we work on them: nothing outside is read, written, chowned or removed.
+//! A tenant changes files while we work on them: nothing outside is read, written, chowned or removed.
 
 use std::{
     os::unix::fs::MetadataExt as _,
@@ -16,14 +16,14 @@ use crate::storage::Seen;
 /// How long each race runs. On a busy machine both sides rarely run at the same moment.
 const RACE: Duration = Duration::from_secs(2);
 
-/// A tenant at work until told to stop.
+/// A tenant that works until it is stopped.
 struct Tenant {
     done: Arc<AtomicBool>,
     thread: Option<JoinHandle<u64>>,
 }
 
 impl Tenant {
-    /// Exchanges two names in a directory over and over.
+    /// Exchanges two names in a directory repeatedly.
     fn exchanges(dir: &Path, one: &str, other: &str) -> Self {
         let dir = rustix::fs::open(dir, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).unwrap();
         let (one, other) = (one.to_owned(), other.to_owned());
@@ -64,7 +64,7 @@ fn outside(place: &Place) -> String {
     tree_hash(&top)
 }
 
-/// A directory of the tenant's that alternates with a link to the outside.
+/// Makes a directory of the tenant alternate with a link to the outside.
 fn swapped(place: &Place, dir: &Path) -> Tenant {
     for name in ["state", "workspace"] {
         fs::create_dir_all(dir.join("mine").join(name)).unwrap();
@@ -113,7 +113,7 @@ async fn a_directory_that_becomes_a_link_is_not_copied_through() {
     assert_eq!(outside(&place), before);
 }
 
-/// The container is stopped before. Should one ever be left, only its own files are removed.
+/// The container is stopped before a removal. If one were still running, only its own files may be removed.
 #[tokio::test]
 async fn a_directory_that_becomes_a_link_is_not_removed_through() {
     let place = Place::new().await;
@@ -122,7 +122,7 @@ async fn a_directory_that_becomes_a_link_is_not_removed_through() {
         place.storage.create(&place.id).await.unwrap();
         let (_, workspace) = place.storage.paths(&place.id);
         let tenant = swapped(&place, &workspace);
-        // Files added in the meantime may be in the way. The next try removes them.
+        // Files added in the meantime may prevent the removal. The next attempt removes them.
         let _ = place.storage.remove(&place.id).await;
         drop(tenant);
     }
@@ -136,7 +136,8 @@ async fn a_directory_that_becomes_a_link_is_not_removed_through() {
     place.assert_outside_untouched();
 }
 
-/// A file that alternates with a FIFO, and one with a second name of a file outside: neither blocks, neither is read.
+/// One file alternates with a FIFO, another with a hard link to a file outside: reading neither blocks nor reads that
+/// file.
 #[tokio::test]
 async fn a_file_that_becomes_a_pipe_or_anothers_is_not_read() {
     let place = Place::new().await;
@@ -162,7 +163,7 @@ async fn a_file_that_becomes_a_pipe_or_anothers_is_not_read() {
     place.assert_outside_untouched();
 }
 
-/// Something replaces the file being written by a link, at every moment of it.
+/// A tenant replaces the file by a link at every moment while we write it.
 #[tokio::test]
 async fn a_file_is_given_to_its_owner_and_nothing_else_is() {
     let place = Place::new().await;
@@ -179,7 +180,7 @@ async fn a_file_is_given_to_its_owner_and_nothing_else_is() {
     });
     let began = Instant::now();
     while began.elapsed() < RACE {
-        // It may lose to the tenant but never leads outside.
+        // A write may fail because of the tenant, but never leads outside.
         let _ = place.write("openclaw.json", "ours").await;
     }
     tenant.stop();

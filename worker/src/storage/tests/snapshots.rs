@@ -36,7 +36,7 @@ impl Place {
         found.into_iter().filter(|(id, _)| *id == self.id).map(|(_, name)| name).collect()
     }
 
-    /// Something recognizable.
+    /// Writes recognizable content.
     fn fill(&self) {
         let config = self.config();
         put(&config.join("openclaw.json"), "old");
@@ -82,7 +82,7 @@ async fn a_snapshot_brings_back_what_was_there() {
     }
 }
 
-/// What a hostile tenant leaves for us to copy.
+/// Files of a hostile tenant.
 #[tokio::test]
 async fn a_hostile_tree_is_copied_and_leads_nowhere() {
     let place = Place::new().await;
@@ -274,7 +274,7 @@ async fn a_single_file_is_no_reason_not_to_stop() {
     assert!(matches!(error, StorageError::Cancelled));
 }
 
-/// It lost its lease, say, and continues while the next attempt runs.
+/// An attempt that lost its lease continues while the next attempt runs.
 #[tokio::test]
 async fn an_attempt_that_was_given_up_publishes_nothing() {
     let place = Place::new().await;

@@ -1,5 +1,5 @@
-//! What is left on a connection after somebody's question, however that ended: nothing. The pool has one connection, so that the
-//! next one to ask gets it, or a new one where it could not go back.
+//! A connection keeps nothing of a user's query, however that ended. The pool has one connection, so the next user gets
+//! the same one, or a new one if it was closed.
 
 use std::{future, time::Duration};
 
@@ -30,7 +30,7 @@ struct Session {
     tenant: String,
 }
 
-/// The process of Postgres behind a connection, which has to be nobody's.
+/// The connection's Postgres process. Panics if the connection has a tenant or another role.
 async fn nobodys(conn: &mut Conn) -> i32 {
     let query = "SELECT pg_backend_pid() AS pid, current_user = session_user AS own_role, \
                  coalesce(current_setting('clawdeploy.tenant', true), '') AS tenant";
@@ -39,12 +39,12 @@ async fn nobodys(conn: &mut Conn) -> i32 {
     session.pid
 }
 
-/// The same of the pool's one connection; the next to come sees what is theirs.
+/// As [`nobodys`], for the pool's only connection. Then each user must see only their own rows.
 async fn left(db: &Db, (ann, bob): (UserId, UserId)) -> i32 {
     let pid = nobodys(&mut db.conn().await.unwrap()).await;
     assert_eq!(seen(db, bob).await, ["bobs"]);
     assert_eq!(seen(db, ann).await, ["anns"]);
-    assert_eq!(nobodys(&mut db.conn().await.unwrap()).await, pid, "it goes back where all is well");
+    assert_eq!(nobodys(&mut db.conn().await.unwrap()).await, pid, "a clean connection must return to the pool");
     pid
 }
 
@@ -52,7 +52,7 @@ async fn seen(db: &Db, person: UserId) -> Vec<String> {
     db.read(Scope::Owner(person), async |conn| Ok::<_, DbError>(names(conn, INSTANCES).await)).await.unwrap()
 }
 
-/// Two people with an instance each, and a pool of one connection.
+/// Two users with an instance each, and a pool of one connection.
 async fn narrow() -> (Site, Db, (UserId, UserId)) {
     let site = Site::new().await;
     let people = neighbours(&site).await;
@@ -90,17 +90,17 @@ async fn nothing_is_left_where_it_ended_in_order() {
     assert_eq!((seen(&db, people.0).await, seen(&db, people.1).await), (vec!["mine".into()], vec!["bobs".into()]));
 }
 
-/// Where a transaction is left.
+/// The state in which a transaction is abandoned.
 #[derive(Debug, Clone, Copy)]
 enum Midst {
-    /// It is open, and asks nothing.
+    /// It is open and idle.
     Idle,
-    /// Postgres has not answered yet.
+    /// Postgres has not responded yet.
     Asking,
     Panic,
 }
 
-/// Begins a transaction in somebody's name, and tells which process of Postgres has it.
+/// Begins a transaction of a user, and returns its Postgres process.
 fn begin(
     db: &Db,
     person: UserId,
@@ -122,7 +122,7 @@ fn begin(
     (asking, begun)
 }
 
-/// Whoever is given up in the midst of it takes the connection along, at once and not when the next one wants it.
+/// A connection with an abandoned transaction is closed at once, not only when it is needed again.
 #[tokio::test]
 async fn a_connection_that_was_left_in_the_midst_is_closed() {
     let (site, db, people) = narrow().await;
@@ -161,8 +161,8 @@ async fn stands(env: &Installation, pid: i32, how: &str) -> bool {
     !env.rows(&format!("SELECT pid FROM pg_stat_activity WHERE pid = {pid} AND {how}")).await.is_empty()
 }
 
-/// By HTTP: many at once, and clients that go away. What the API asks for itself goes over the same connection, and would fail
-/// with another's role on it.
+/// By HTTP: many requests at once, and clients that disconnect. The API's own queries use the same connection and would
+/// fail with a tenant's role.
 #[tokio::test]
 async fn people_share_the_connection_of_a_narrow_api() {
     let site = Site::with(&[("CLAWDEPLOY_DATABASE_CONNECTIONS", "1")]).await;
