@@ -1,9 +1,9 @@
 #!/usr/bin/env bats
-# The helpers in scripts/lib/common.sh, on real files, processes and ports.
+# The helpers in scripts/lib/common.sh, with real files, processes and ports.
 
 bats_require_minimum_version 1.5.0
 
-# A plain `!` does not fail a test unless it stands last.
+# A plain `!` fails a test only as its last command.
 not() { ! "$@"; }
 
 setup() {
@@ -19,8 +19,8 @@ teardown() {
   done
 }
 
-# listen PORT ADDRESS: a process of ours that listens there. The ports of these tests lie below those that the kernel gives
-# to outgoing connections (32768 on): where one of them is at its end, nothing can listen.
+# listen PORT ADDRESS: starts a process that listens there. The ports of these tests are below those for outgoing
+# connections (from 32768), because nothing can listen on a port that such a connection uses.
 listen() {
   spawn listener python3 -c "
 import socket, time
@@ -147,6 +147,6 @@ time.sleep(60)"
   wait_for 30 locked
   run only_one
   [[ $status -eq 0 && $output == *"another run is using"* ]]
-  # It has waited for the end of the other one.
+  # It waited for the end of the other one.
   wait_for 30 pid_gone "$STATE/run/holder.pid"
 }

@@ -1,10 +1,10 @@
 #!/usr/bin/env bats
-# What the documents promise about the code.
+# Documentation that must match the code.
 
 ROOT=$BATS_TEST_DIRNAME/../..
 
-# worker_codes: codes of failed jobs and of the reconciler's open findings, as the worker's sources name them. What somebody has
-# cancelled is no failure.
+# worker_codes: error codes of jobs and of the reconciler's open findings in the worker's sources. `cancelled` is not an
+# error.
 worker_codes() {
   find "$ROOT/worker/src" -name '*.rs' ! -path '*/terminal/*' -exec cat {} + | tr '\n' ' ' |
     grep -oP '(?:reported|watching|StepError::permanent|StepError::transient)\(\s*"\K[a-z_]+(?=")|\bcode: "\K[a-z_]+(?=")' | sort -u |

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# deploy/firewall.sh on iptables and nftables themselves, in a network namespace of the test's own.
+# deploy/firewall.sh with the real iptables and nftables, in a network namespace.
 #
 # shellcheck disable=SC2016 # another shell expands them
 
@@ -12,7 +12,8 @@ setup_file() {
   unshare --net true || skip "no network namespaces here"
 }
 
-# inside COMMANDS: where nobody else's rules are, with the script as fw and settings that do not depend on this machine.
+# inside COMMANDS: runs them in a namespace without other rules. `fw` is the script, with settings that do not depend on
+# this machine.
 inside() {
   run unshare --net bash -ec 'fw() { bash "$FIREWALL" "$@"; }; '"$1"
 }
@@ -21,14 +22,14 @@ setup() {
   export FIREWALL CLAWDEPLOY_FIREWALL_DNS=10.9.8.7 CLAWDEPLOY_DEPLOYMENT=bats CLAWDEPLOY_FIREWALL_BACKEND=iptables
 }
 
-# missing COMMANDS WORDS: after these, check fails and says so, and apply puts it right.
+# missing COMMANDS WORDS: after these commands, check fails with these words, and apply repairs the rules.
 missing() {
   inside 'fw apply; chain=$(fw print | head -n 1 | cut -d " " -f 2); '"$1"'
     if fw check; then exit 9; fi; fw apply; fw check'
   [[ $status -eq 0 && $output == *"$2"* ]] || { echo "$1: $status $output"; return 1; }
 }
 
-# WATCH: starts it; mended N waits until it has put something back for the Nth time. It ends with whoever started it.
+# WATCH starts the script's watch, which ends with its shell; mended N waits until it has repaired the rules N times.
 WATCH='said=$(mktemp); CLAWDEPLOY_FIREWALL_WATCH_SECONDS=1 bash "$FIREWALL" watch >"$said" 2>&1 3>&- & pid=$!
   trap "kill $pid 2>/dev/null || true; cat $said; rm $said" EXIT
   mended() { for _ in {1..300}; do if (($(grep -c "in force again" "$said") >= $1)); then return; fi; sleep 0.1; done; return 1; }
@@ -87,14 +88,14 @@ WATCH='said=$(mktemp); CLAWDEPLOY_FIREWALL_WATCH_SECONDS=1 bash "$FIREWALL" watc
   missing 'iptables -F DOCKER-USER' "DOCKER-USER does not jump to CLAWDEPLOY-"
   missing 'iptables -F FORWARD' "FORWARD does not jump to DOCKER-USER"
   missing 'iptables -F; iptables -X' "there is no chain CLAWDEPLOY-"
-  # As many rules as before, and the last one says that they are the right ones.
+  # The number of rules is right, but one of them is wrong.
   missing 'iptables -R "$chain" 4 -d 10.210.0.0/15 -j ACCEPT' "has the wrong rules"
 }
 
 @test "a rule that comes first and lets something pass is seen, and comes second" {
   missing 'iptables -I INPUT 1 -j ACCEPT' "in INPUT other rules come before"
   missing 'iptables -I DOCKER-USER 1 -j RETURN' "in DOCKER-USER other rules come before"
-  # As the engine does at its start, with chains of its own.
+  # As the engine does at its start, with its own chains.
   missing 'iptables -N OWN; iptables -I FORWARD 1 -j OWN' "in FORWARD other rules come before"
   inside 'fw apply; iptables -I INPUT 1 -s 192.0.2.1 -j DROP; iptables -I INPUT 1 -j LOG; fw check
     CLAWDEPLOY_DEPLOYMENT=other CLAWDEPLOY_NETWORK_POOL=10.64.0.0/16 fw apply; fw check
@@ -127,7 +128,7 @@ WATCH='said=$(mktemp); CLAWDEPLOY_FIREWALL_WATCH_SECONDS=1 bash "$FIREWALL" watc
 @test "where Docker uses nftables the rules are in a table of their own, which is watched likewise" {
   command -v nft >/dev/null || skip "no nft here"
   unset CLAWDEPLOY_FIREWALL_BACKEND
-  # What shows that Docker does.
+  # Sign of Docker's nftables backend.
   docker='nft add table ip docker-bridges'
   inside 'fw apply; iptables -S | grep CLAWDEPLOY- >/dev/null
     '"$docker"'
@@ -146,8 +147,8 @@ WATCH='said=$(mktemp); CLAWDEPLOY_FIREWALL_WATCH_SECONDS=1 bash "$FIREWALL" watc
   [[ $status -eq 0 && $output == *"there is no nftables table"* && $output != *"still there"* ]] || { echo "$status $output"; false; }
 }
 
-# world: this namespace is a host with two instances of the pool on bridges of their own, as Docker would make them, and a
-# neighbour outside; reach ADDRESS says whether an instance gets through.
+# WORLD makes this namespace a host with two instances on bridges, like Docker, and a neighbour outside; reach ADDRESS
+# tells whether the first instance can connect.
 WORLD='
   ip link set lo up; echo 1 >/proc/sys/net/ipv4/ip_forward
   for n in 1 2 3; do
@@ -158,7 +159,7 @@ WORLD='
     ip -n "w$$-$n" link set eth0 up; ip -n "w$$-$n" route add default via "${address%.*}.$((${address##*.} + 1))"
   done
   trap "for n in 1 2 3; do ip netns delete w$$-\$n; done" EXIT
-  # Nothing listens there: who gets through is told so by whom it reaches.
+  # No program listens there, so a connection that gets through is refused by its target.
   try() { LC_ALL=C timeout 2 bash -c "exec 3<>/dev/tcp/$1/7" 2>&1 || true; }
   reach() { [[ $(ip netns exec "w$$-1" bash -c "$(declare -f try); try $1") == *"Connection refused"* ]]; }'
 

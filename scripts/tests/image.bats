@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# The image built by hand, from a repository on this machine.
+# The manual build of the image, from a local repository.
 
 setup() {
   [[ $EUID -eq 0 ]] || skip "needs root"
@@ -30,7 +30,7 @@ image() { docker image inspect --format '{{.Id}}' "$TAG"; }
   run "$SCRIPT" --tag "$TAG"
   [[ $status -eq 0 && $output == *"cloning file://"* ]] || { echo "$output"; return 1; }
   first=$(image)
-  # The clone is whoever's it is now: what is changed in it is built.
+  # The user owns the clone now, so changes in it are built.
   printf 'second\n' >"$CLAWDEPLOY_OPENCLAW_SRC/content"
   run "$SCRIPT" --source git --tag "$TAG"
   [[ $status -eq 0 && $output == *"not cloned again"* ]] || { echo "$output"; return 1; }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# deploy/Dockerfile, as far as that goes without an image registry: what the API's image holds and who runs it.
+# deploy/Dockerfile, as far as possible without a registry: content and user of the API's image.
 
 bats_require_minimum_version 1.5.0
 
@@ -11,7 +11,7 @@ teardown() {
   docker image rm --force "$IMAGE" >/dev/null 2>&1 || true
 }
 
-# final STAGE: that stage's lines.
+# final STAGE: the lines of this stage.
 final() { sed -n "/ AS $1\$/,/^FROM/p" "$ROOT/deploy/Dockerfile"; }
 
 @test "the API's image has a user without rights and asks its own program for its health" {
@@ -28,7 +28,7 @@ final() { sed -n "/ AS $1\$/,/^FROM/p" "$ROOT/deploy/Dockerfile"; }
     printf '#!/bin/sh\necho "$@"\n' >"$context/target/release/clawdeploy-$name"
     chmod 0755 "$context/target/release/clawdeploy-$name"
   done
-  # Without the stages that compile: the engine's old builder makes every stage, asked for or not.
+  # Without the compiling stages, because the classic builder runs all stages, needed or not.
   # shellcheck disable=SC2016 # a variable of the Dockerfile
   sed -e '/^FROM ${RUST_IMAGE}/,/^FROM scratch/{/^FROM scratch/!d}' -e 's/^ARG BINARIES=build/ARG BINARIES=prebuilt/' \
     "$ROOT/deploy/Dockerfile" >"$context/Dockerfile"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
-# The private nginx of scripts/up, really started, under a directory of the test's own. What it serves is tested with the API behind it.
+# The private nginx of scripts/up, started for real in a directory of the test. Its responses with an API are tested
+# elsewhere.
 
 bats_require_minimum_version 1.5.0
 
@@ -14,7 +15,7 @@ setup() {
   source "$BATS_TEST_DIRNAME/../lib/services.sh"
   source "$BATS_TEST_DIRNAME/../lib/nginx.sh"
   ENV=$STATE/env
-  # Nobody listens there.
+  # Nothing listens there.
   env_put "$ENV" CLAWDEPLOY_LISTEN 127.0.0.1:9
   nginx_settings "$ENV"
 }
@@ -26,7 +27,7 @@ teardown_file() {
 
 pid() { pid_alive "$STATE/run/nginx.pid"; }
 
-# ask HOST: the status that nginx answers with over TLS, with its certificate checked.
+# ask HOST: the status of a response of nginx over TLS, with its certificate checked.
 ask() {
   local -r port=$(env_get "$ENV" NGINX_PORT)
   curl --silent --noproxy '*' --max-time 5 --cacert "$NGINX_HOME/certificate.pem" --resolve "$1:$port:127.0.0.1" \

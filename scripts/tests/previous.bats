@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# Where scripts/test --compat gets the release before from.
+# The source of the previous release in scripts/test --compat.
 
 setup() {
   REPO=$BATS_TEST_TMPDIR/repo
@@ -9,7 +9,7 @@ setup() {
   git -C "$REPO" -c user.name=t -c user.email=t@example.test commit --quiet --allow-empty --message first
 }
 
-# source_of COMMIT: what is named in the file, and its files.
+# source_of COMMIT: writes the file that names the commit, and gets its sources.
 source_of() {
   printf '# why\n%s\n' "$1" >"$REPO/tests/previous-release"
   run bash -c 'STATE=$1/.clawdeploy/test; . "$1/scripts/lib/common.sh"; . "$1/scripts/lib/previous.sh"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# A machine without Rust gets it, and runs nothing that is not what was asked for.
+# Rust is installed on a machine without it, and only a verified installer is run.
 
 bats_require_minimum_version 1.5.0
 
@@ -10,7 +10,7 @@ setup() {
   source "$BATS_TEST_DIRNAME/../lib/common.sh"
   source "$BATS_TEST_DIRNAME/../lib/packages.sh"
   unset SUDO_USER CARGO_HOME RUSTUP_HOME
-  # Neither Debian nor this machine has it.
+  # Neither Debian nor this machine has Rust.
   PATH=$BATS_TEST_TMPDIR/bin:/usr/bin:/bin
   apt-cache() { :; }
   packages_ensure() { :; }
@@ -19,7 +19,7 @@ setup() {
   download "$BATS_TEST_TMPDIR/installer"
 }
 
-# download FILE: what curl finds at any address.
+# download FILE: makes curl return this file for all addresses.
 download() {
   cat >"$BATS_TEST_TMPDIR/bin/curl" <<END
 #!/bin/sh

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# What every script does with its arguments, before it touches anything.
+# How all scripts handle their arguments before they change anything.
 
 setup() {
   SCRIPTS=$BATS_TEST_DIRNAME/..

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# The private Postgres and Redis, really started, under a directory of the test's own.
+# The private Postgres and Redis, started for real in a directory of the test.
 
 bats_require_minimum_version 1.5.0
 
@@ -70,7 +70,7 @@ s = socket.create_server(('127.0.0.1', $before)); time.sleep(60)"
 
 @test "services live under /var/lib when their users cannot enter the clone" {
   mkdir -m 0700 "$BATS_TEST_TMPDIR/closed"
-  # STATE is fixed once the library is read: a shell of its own reads it anew.
+  # STATE is readonly once the library is loaded, so another shell loads it again.
   run env STATE="$BATS_TEST_TMPDIR/closed/state" bash -c '
     source "$1/common.sh"; source "$1/packages.sh"; source "$1/services.sh"
     services_home && services_home_remove' _ "$BATS_TEST_DIRNAME/../lib"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
-# setup-ssl-wildcard.sh with the real certbot and its Cloudflare plugin, at Pebble (Let's Encrypt's own test authority),
-# whose DNS answers what a stand-in for Cloudflare's API was told; then nginx with what came out. In a directory of the
-# test's own: /etc/letsencrypt is not touched.
+# setup-ssl-wildcard.sh with the real certbot and its Cloudflare plugin against Pebble (Let's Encrypt's test server),
+# whose DNS serves the records of a fake Cloudflare API; then nginx with the certificate. All files are in a directory
+# of the test; /etc/letsencrypt is not touched.
 
 bats_require_minimum_version 1.5.0
 
@@ -19,7 +19,7 @@ setup_file() {
   local -r dir=$BATS_FILE_TMPDIR
   local name
   local -A port
-  # Below those of outgoing connections, as in common.bats.
+  # Below the ports for outgoing connections, as in common.bats.
   local next=31300
   for name in acme management dns dns_management cloudflare https; do
     port[$name]=$(free_port "$next")
@@ -27,7 +27,7 @@ setup_file() {
   done
   export ACME=https://localhost:${port[acme]}/dir MANAGEMENT=https://localhost:${port[management]}
   export DNS=http://127.0.0.1:${port[dns_management]} HTTPS_PORT=${port[https]}
-  # certbot's plugin and certbot itself take these from their environment.
+  # certbot and its plugin read these from the environment.
   export CLOUDFLARE_API_URL=http://127.0.0.1:${port[cloudflare]}/client/v4 REQUESTS_CA_BUNDLE=$dir/pebble.pem
   export no_proxy=localhost,127.0.0.1
   export CLAWDEPLOY_BASE_DOMAIN=$DOMAIN CLAWDEPLOY_DNS_PROPAGATION_SECONDS=0
@@ -41,7 +41,7 @@ setup_file() {
 END
   spawn dns pebble-challtestsrv -dns01 "127.0.0.1:${port[dns]}" -management "127.0.0.1:${port[dns_management]}" \
     -http01 '' -https01 '' -tlsalpn01 ''
-  # Every proof is asked for anew, and none of the random refusals that Pebble teaches clients with.
+  # Each authorization is validated again, and Pebble's random rejections are turned off.
   PEBBLE_VA_NOSLEEP=1 PEBBLE_AUTHZREUSE=0 PEBBLE_WFE_NONCEREJECT=0 \
     spawn pebble pebble -strict -config "$dir/pebble.json" -dnsserver "127.0.0.1:${port[dns]}"
   spawn cloudflare python3 "$BATS_TEST_DIRNAME/acme/cloudflare.py" "${port[cloudflare]}" "$ZONE" "$TOKEN" "$DNS"
@@ -70,7 +70,7 @@ ssl() {
 
 serial() { openssl x509 -noout -serial -in "$LIVE/fullchain.pem"; }
 
-# served NAME: the serial number of the certificate that nginx shows there.
+# served NAME: serial number of the certificate that nginx serves for this name.
 served() {
   openssl s_client -connect "127.0.0.1:$HTTPS_PORT" -servername "$1" </dev/null 2>/dev/null | openssl x509 -noout -serial
 }
@@ -115,7 +115,7 @@ serves_the_new() { [[ $(served "any.$DOMAIN") == "$(serial)" ]]; }
   [[ $(stat -c %a "$CONFIG/cloudflare.ini") == 600 ]]
   run grep -rlF -- "$TOKEN" "$CONFIG"
   [[ $output == "$CONFIG/cloudflare.ini" ]]
-  # The proofs, one for each name, are taken out of the DNS again.
+  # The challenge records, one for each name, were removed from the DNS.
   [[ $(grep -c '"POST .*dns_records' "$STATE/log/cloudflare.log") -ge 2 ]]
   [[ $(grep -c '"DELETE ' "$STATE/log/cloudflare.log") == $(grep -c '"POST ' "$STATE/log/cloudflare.log") ]]
 }
@@ -196,7 +196,7 @@ END
 }
 
 @test "an nginx in a container is reloaded there" {
-  # What is asked of Docker is the test; a container with nginx is in the test of deploy/compose.
+  # Only the calls to Docker are tested; the test of deploy/compose has an nginx in a container.
   bin=$BATS_TEST_TMPDIR/bin
   mkdir -p "$bin"
   printf '#!/bin/sh\necho "$*" >>"%s"\n' "$bin/asked" >"$bin/docker"

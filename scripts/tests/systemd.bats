@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# The units and the sudoers file of deploy/, as systemd and sudo themselves read them. No systemd needs to run.
+# The units and the sudoers file of deploy/, checked by systemd and sudo. systemd does not need to run.
 
 bats_require_minimum_version 1.5.0
 
@@ -13,7 +13,7 @@ setup_file() {
   packages_ensure systemd sudo
 }
 
-# A root file system with systemd's own units, ours and programs of their names.
+# A root file system with systemd's units, ours, and their programs.
 setup() {
   FAKE=$BATS_TEST_TMPDIR/root
   UNITS=$FAKE/etc/systemd/system
@@ -25,13 +25,13 @@ setup() {
   install -D -m 0755 /bin/true "$FAKE/usr/local/sbin/clawdeploy-firewall"
 }
 
-# verify UNIT: without a word of complaint.
+# verify UNIT: the unit has no warnings.
 verify() {
   run systemd-analyze verify --man=no --root="$FAKE" "$1"
   [[ $status -eq 0 && -z $output ]] || { echo "$output"; return 1; }
 }
 
-# exposure UNIT TENTHS: systemd's own grade, from 0 to 100 tenths, is not above.
+# exposure UNIT TENTHS: the exposure rating, in tenths from 0 to 100, is at most this.
 exposure() {
   run systemd-analyze security --offline=true --root="$FAKE" --threshold="$2" "$1"
   [[ $status -eq 0 ]] || { echo "$output" | grep -E '✗|Overall'; return 1; }
@@ -82,7 +82,7 @@ exposure() {
 @test "sudo lets a worker reload nginx, and nothing that looks like it" {
   visudo -qcf "$DEPLOY/sudoers/clawdeploy"
   [[ $(grep -c NOPASSWD "$DEPLOY/sudoers/clawdeploy") == 1 ]]
-  # sudo reads its rules from one place only; a test must not put ours there for good.
+  # sudo reads only /etc/sudoers.d, where a test must not replace an installed file.
   [[ ! -e /etc/sudoers.d/clawdeploy ]] || skip "ClawDeploy is installed here"
   id clawdeploy-worker &>/dev/null && skip "the user is there already"
   useradd --system --no-create-home clawdeploy-worker

@@ -1,4 +1,4 @@
-// What an administrator sees and does, page by page, in an installation that was used for a while (`tests/it/ui/admin.rs`).
+// The administration page by page, in an installation with a history (`tests/it/ui/admin.rs`).
 import { images } from './admin/images.mjs';
 import { allJobs } from './admin/jobs.mjs';
 import { people } from './admin/people.mjs';

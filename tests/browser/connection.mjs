@@ -1,4 +1,4 @@
-// A terminal whose browser is cut off, loaded anew, or another one; and one whose instance is stopped.
+// Terminals that lose their connection, are reloaded, or are taken over; and one whose instance is stopped.
 import assert from 'node:assert/strict';
 import { begin, connected, enter, openShell, says, screen, sees, shown, tab } from './shell.mjs';
 import {
@@ -18,7 +18,7 @@ import {
 } from './walk.mjs';
 
 const LOST = 'Connection lost. Programs keep running. Reconnecting…';
-/** What a counter prints between two cuts, without a space. */
+/** Output of the counter during two interruptions, without whitespace. */
 const COUNTED = Array.from({ length: 120 }, (_, index) => 1000 + index).join('');
 
 await context.addInitScript(() => {
@@ -34,13 +34,13 @@ await context.addInitScript(() => {
 
 const TICKETS = /\/terminals\/[^/]+\/ticket$/;
 
-/** The browser knows that it is offline. Its socket does not end, and has a closing handshake that nobody answers. */
+/** The browser knows that it is offline. Its socket does not end, and its closing handshake is not answered. */
 const offline = {
   cut: () => context.setOffline(true),
   mend: () => context.setOffline(false),
 };
 
-/** Something on the way breaks, which the browser is not told of: the socket ends, and nothing answers. */
+/** The connection breaks: the socket ends, and new requests fail, but the browser does not know that it is offline. */
 const broken = {
   cut: async () => {
     await page.route(TICKETS, (route) => route.abort());
@@ -59,7 +59,7 @@ async function instance() {
   await openShell();
 }
 
-/** Nothing of what is printed meanwhile is lost, and nothing is there twice. */
+/** No output is lost or repeated. */
 async function away() {
   await enter('for i in $(seq $((500 * 2)) 1119); do printf $i; sleep 0.1; done; echo " and""over"');
   for (const [last, way] of [
@@ -68,7 +68,7 @@ async function away() {
   ]) {
     await sees(last);
     await lose(way);
-    // It goes on, unseen.
+    // The program continues while the connection is down.
     const before = await shown();
     await page.waitForTimeout(500);
     assert.equal(await shown(), before, 'the connection is cut');
@@ -77,7 +77,7 @@ async function away() {
   }
   await sees('andover');
   assert.ok((await shown()).includes(`${COUNTED}andover`), `lost, doubled or out of order: ${await shown()}`);
-  assert.equal((await shown()).split('1000').length, 2, 'it is there once');
+  assert.equal((await shown()).split('1000').length, 2, 'the first number was printed more than once');
 }
 
 async function waiting() {
@@ -99,7 +99,7 @@ async function reload() {
   await sees('and on 102');
 }
 
-/** On a phone one takes it over, with the keys that its keyboard lacks; and on the desk one takes it back. */
+/** A phone takes the terminal over, with buttons for keys that its keyboard lacks; then the desktop takes it back. */
 async function phone() {
   const browser = context.browser();
   const other = await browser.newContext({ viewport: PHONE, isMobile: true, hasTouch: true, locale: 'en-GB' });
@@ -136,7 +136,7 @@ async function phone() {
   await other.close();
 }
 
-/** What one is told when the instance stops, and where there is nothing to open. */
+/** Messages when the instance stops, and when no terminal can be opened. */
 async function stopped() {
   await button('Stop').click();
   await status('Stopped').waitFor();

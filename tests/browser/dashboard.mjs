@@ -1,10 +1,11 @@
-// Opens a dashboard in Chromium and says, as JSON on one line, how far it comes.
+// Opens a dashboard in Chromium and prints its state as one line of JSON.
 //
 //   node dashboard.mjs --url URL [--want connected|pairing] [--within SECONDS] [--screenshot FILE]
-//     [--gateway PORT --origin https://ID.DOMAIN]   through a stand-in for nginx; URL is then only what comes after the origin
+//     [--gateway PORT --origin https://ID.DOMAIN]   through a proxy like nginx; URL is the part after the origin
 //     [--resolve 'MAP *.DOMAIN 127.0.0.1:PORT']     Chromium's --host-resolver-rules; certificates are not checked then
 //
-// For `pairing` it prints {"state":"pairing"} as soon as the page asks for approval, and goes on until it is connected.
+// With `--want pairing` it prints {"state":"pairing"} as soon as the page asks for approval, and waits until it is
+// connected.
 import { parseArgs } from 'node:util';
 import { launch } from './launch.mjs';
 import { serve } from './proxy.mjs';
@@ -22,7 +23,7 @@ const browser = await launch({ resolve: options.resolve });
 const context = await browser.newContext({ ignoreHTTPSErrors: Boolean(options.resolve) });
 const page = await context.newPage();
 
-// The gateway says `hello-ok` on the socket once it has let the page in.
+// The gateway sends `hello-ok` on the socket when it has accepted the page.
 let connected = false;
 let at = '';
 page.on('websocket', (socket) => {
@@ -31,7 +32,7 @@ page.on('websocket', (socket) => {
   socket.on('close', () => (connected = false));
 });
 
-// What the page's own policies kept it from.
+// Violations of the page's policies.
 const refused = [];
 page.on('console', (line) => /Content Security Policy|CORS policy/.test(line.text()) && refused.push(line.text()));
 
@@ -43,7 +44,7 @@ while (Date.now() < end) {
   const shown = await text();
   if (!told && /Approve this browser/.test(shown)) say('pairing', (told = true) && {});
   if (connected && !/could not load/i.test(shown) && (options.want !== 'pairing' || told)) break;
-  // A gateway that has just been started may not answer everything yet: then it is loaded again.
+  // A gateway that has just started may not answer all requests yet, so the page is loaded again.
   if (Date.now() - loaded > 20_000 && !told && !connected) {
     loaded = Date.now();
     await page.goto(url, { waitUntil: 'load' }).catch(() => {});

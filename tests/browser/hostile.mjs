@@ -1,9 +1,9 @@
-// Signs in to the panel in Chromium, then opens pages of a neighbour and of a stranger that try to act in its name.
+// Signs in to the panel in Chromium, then opens hostile pages on a neighbour's and on a foreign domain.
 //
 //   node hostile.mjs --panel http://panel.localhost:PORT --email E-MAIL --password PASSWORD
 //
-// Prints, as JSON on one line, what the panel knows of the browser before, in the middle and after, and what each of the
-// attempts came to. Names below localhost lead to this machine, and count as secure.
+// Prints the result of each attempt and the state of the session as one line of JSON. Names below localhost lead to
+// this machine and count as secure.
 import { createServer } from 'node:http';
 import { parseArgs } from 'node:util';
 import { launch } from './launch.mjs';
@@ -13,7 +13,7 @@ const { values: options } = parseArgs({
 });
 const panel = new URL(options.panel).origin;
 
-// What the pages do: everything that needs no consent of the panel's.
+// Attempts of the pages: all that need no consent of the panel.
 const script = `
   const panel = ${JSON.stringify(panel)};
   const came = {};

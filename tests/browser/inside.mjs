@@ -1,4 +1,4 @@
-// What one sees of the inside of an instance: its log, what it uses, and which devices know it.
+// The inside of an instance: its log, its usage and its devices.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { begin, enter, openShell, screen, sees } from './shell.mjs';
@@ -11,7 +11,7 @@ const search = (text) => page.getByRole('searchbox', { name: 'Search in the log'
 /** "… of … lines": the first number. */
 const counted = () => page.getByRole('status').getByText(/of [\d,]+ lines$/);
 const number = async () => Number.parseInt((await counted().innerText()).replace(',', ''), 10);
-/** How far the log is scrolled, once that is the same for ten frames. */
+/** Scroll position of the log, once it was the same for ten frames. */
 const place = () =>
   log().evaluate(async (box) => {
     for (let [still, before] = [0, -1]; still < 10; still = box.scrollTop === before ? still + 1 : 0) {
@@ -30,7 +30,7 @@ async function instance() {
   await page.getByText('1 line', { exact: true }).waitFor();
 }
 
-/** The gateway is busy: three hundred lines at once, some of them complaints, and then one after the other. */
+/** A busy gateway: three hundred lines at once, some of them errors, and then one line at a time. */
 async function busy() {
   await openShell();
   await enter('for i in $(seq 300); do echo "request $i was answered in $((i * 7 % 90)) ms"; done >/proc/1/fd/1');
@@ -50,7 +50,7 @@ async function busy() {
 
 const ticks = async () => Number((await log().getByText(/^tick \d+$/).last().innerText()).slice(5));
 
-/** One who reads stays where they are; one who follows sees what comes. */
+/** The log stays where the user scrolled to, and follows the output only at its end. */
 async function following() {
   const first = await ticks();
   await until('more ticks', async () => (await ticks()) > first + 3);
@@ -64,7 +64,7 @@ async function following() {
   const before = await lines();
   await until('more lines', async () => (await lines()) !== before);
   await page.waitForTimeout(500);
-  assert.equal(await place(), at, 'nothing moves under one who reads');
+  assert.equal(await place(), at, 'the log scrolled while it was not following');
   await button('Go to the end').click();
   await until('the newest', async () => (await ticks()) > first + 5);
   await pressed('true');
@@ -77,7 +77,7 @@ async function following() {
   assert.equal(await place(), still, 'switched off, it stays');
   await follow().click();
   await pressed('true');
-  // A page that is opened anew begins with the last 500 lines: the first one, which is counted below, has to stay among them.
+  // A new page begins with the last 500 lines. The first line, which is counted below, must stay among them.
   await link('Terminal').click();
   await screen().locator('textarea').focus();
   await page.keyboard.press('Control+C');
@@ -108,7 +108,7 @@ async function download() {
   assert.ok(lines.some((line) => / tick \d+$/.test(line)));
 }
 
-/** A gateway that ends by itself is started again, and its log goes on without a word from anybody. */
+/** A gateway that crashes is restarted, and its log continues by itself. */
 async function crash() {
   await search('listening');
   await until('one start', async () => (await number()) === 1);
@@ -119,7 +119,7 @@ async function crash() {
   await page.getByText('live', { exact: true }).waitFor();
   await status('Running').waitFor();
   await search('listening');
-  // Where the crash was seen only now, the instance is starting at this moment: it is refused a restart, or does not offer one.
+  // If the crash is noticed only now, the instance is starting, and a restart is refused or not offered.
   await until('a restart', async () => {
     await status('Running').waitFor();
     const answer = page.waitForResponse(/\/restart$/).then((restart) => restart.ok());
@@ -143,7 +143,7 @@ async function crash() {
 const chart = (name) => page.getByRole('img', { name });
 
 async function usage() {
-  // As it is in the first seconds of an instance's life.
+  // As in the first seconds of an instance.
   const streams = /\/usage(\/history)?$/;
   await page.route(streams, (route) =>
     route.request().url().endsWith('history') ? route.fulfill({ json: { points: [] } }) : route.abort(),
@@ -158,7 +158,7 @@ async function usage() {
   }
   await chart(/^Network: last received [\d.]+ [KM]?B\/s, sent [\d.]+ [KM]?B\/s, at most/).waitFor();
   const range = page.getByRole('combobox', { name: 'Time range' });
-  assert.equal(await range.inputValue(), '1', 'a young one is shown closely');
+  assert.equal(await range.inputValue(), '1', 'a young instance must be shown with a short range');
   await range.selectOption('24 hours');
   await page.getByText(/^(Mon|Tue|Wed|Thu|Fri|Sat|Sun)/).first().waitFor();
   await range.selectOption('6 hours');
@@ -180,7 +180,7 @@ async function devices() {
   await look('devices-remove');
   await dialog().getByRole('button', { name: 'Remove' }).click();
   await toast(`${name} was removed`).waitFor();
-  // Until nobody knows it any more.
+  // Until no device is left.
   await openShell();
   await enter('echo alone >~/.openclaw/mood; echo qui""et');
   await sees('quiet');
@@ -190,7 +190,7 @@ async function devices() {
   await look('devices-empty');
 }
 
-/** What is left to see of one that does not run, and how to go on. */
+/** A stopped instance shows its last data and a way to start it. */
 async function stopped() {
   await button('Stop').click();
   await status('Stopped').waitFor();

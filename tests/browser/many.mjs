@@ -1,6 +1,6 @@
-// A list that is longer than the screen: what can be seen of it is in the page, and all of it can be reached.
+// A list that is longer than the screen: only its visible part is in the page, but all of it can be reached.
 //
-//   CLAWDEPLOY_TEST_PASSWORD=… node many.mjs --base URL --email EMAIL     the instances are 120 of scripts/bench-ui/instances.sql
+//   CLAWDEPLOY_TEST_PASSWORD=… node many.mjs --base URL --email EMAIL     with 120 of scripts/bench-ui/instances.sql
 import assert from 'node:assert/strict';
 import { field, link, look, page, signIn, until, walk } from './walk.mjs';
 
@@ -14,7 +14,7 @@ async function begin() {
   await count(`${ALL} instances`);
   await link('Support bot 1', nth(1)).waitFor();
   assert.equal(await nth(1).getAttribute('aria-setsize'), String(ALL));
-  assert.ok((await rows.count()) < ALL / 2, 'what cannot be seen is not in the page');
+  assert.ok((await rows.count()) < ALL / 2, 'rows out of sight must not be in the page');
   await look('instances-many');
 }
 
@@ -27,7 +27,7 @@ async function scroll() {
   await nth(ALL).waitFor({ state: 'detached' });
 }
 
-/** From row to row, further than what was in the page at first. */
+/** Tab goes from row to row, beyond the rows that were in the page at first. */
 async function keys() {
   const far = (await rows.count()) + 10;
   const place = () => page.evaluate('Number(document.activeElement.closest("li[aria-posinset]")?.ariaPosInSet ?? 0)');

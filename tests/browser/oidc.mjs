@@ -1,6 +1,6 @@
-// Signing in at a provider of identities, on the provider's own pages.
+// Sign-in with an identity provider, on the provider's pages.
 //
-//   node oidc.mjs --base URL       eve@test.example has an account at the panel, dan@test.example has none
+//   node oidc.mjs --base URL       eve@test.example has an account at the panel, dan@test.example does not
 import assert from 'node:assert/strict';
 import { button, context, heading, link, look, options, page, walk } from './walk.mjs';
 
@@ -12,7 +12,7 @@ async function over() {
   assert.notEqual(new URL(page.url()).origin, new URL(options.base).origin);
 }
 
-/** The provider's form, and that the panel may know who it is. */
+/** Fills in the provider's form and consents. */
 async function as(login) {
   await page.getByPlaceholder('Enter any login').fill(login);
   await page.getByPlaceholder('and password').fill('any');
@@ -39,7 +39,7 @@ async function refused() {
 }
 
 async function signedIn() {
-  // The provider would remember that it was Dan.
+  // Without the provider's session, which is Dan's.
   await context.clearCookies();
   await over();
   await as('eve');
@@ -50,7 +50,7 @@ async function signedIn() {
   await heading('Instances').waitFor();
 }
 
-/** What somebody was sent here with is used up: it says so, and who is signed in stays so. */
+/** A used callback shows an error, and an existing session stays. */
 async function again() {
   await page.goto(`${options.base}/api/auth/oidc/callback?code=x&state=y`);
   await page.waitForURL('**/instances');

@@ -1,5 +1,5 @@
-// Who comes in, and how: the first administrator, somebody who is invited, and what each has on the own account. The parts
-// are in `people/`; the administrator has one browser, and whom it is about another.
+// Sign-in and accounts: the first administrator, an invited user, and the pages of one's own account. The parts are in
+// `people/`; the administrator and the other user have a browser each.
 //
 //   CLAWDEPLOY_TEST_SETUP_TOKEN=… CLAWDEPLOY_TEST_PASSWORD=… node people.mjs --base URL --email EMAIL
 import { activity, changePassword, endSession, tokens } from './people/account.mjs';

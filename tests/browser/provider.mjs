@@ -1,9 +1,10 @@
-// A provider of identities for tests: oidc-provider, which is certified for OpenID Connect, with a client `panel`.
+// An identity provider for tests: oidc-provider, which is certified for OpenID Connect, with a client `panel`.
 //
 //   node provider.mjs PORT REDIRECT_URI CLIENT_SECRET
 //
-// Whoever signs in is whom they say they are: `eve` has the verified e-mail eve@test.example, `unverified-eve` the same one
-// unverified, and other names before the dash (`SHAPES`) the claims as providers of other makes send them. POST /sign with {header, claims} answers a token, signed with the provider's key.
+// Any login is accepted: `eve` has the verified address eve@test.example, and a prefix before a dash (`SHAPES`, such as
+// `unverified-eve`) changes the claims to those of other providers. POST /sign with {header, claims} returns a token
+// that is signed with the provider's key.
 
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import Provider from 'oidc-provider';

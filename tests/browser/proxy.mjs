@@ -1,9 +1,9 @@
-// What nginx does in front of a gateway, and no more: names a client, a host and an origin. So a gateway with routing `nginx`
-// can be opened without certificates, and without loopback's privileges.
+// A proxy that sends a gateway the same headers as nginx: client, host and origin. With it, a gateway with the routing
+// `nginx` can be opened without certificates and without the privileges of loopback clients.
 import http from 'node:http';
 import net from 'node:net';
 
-/** Serves the gateway at `port` of this machine as if for `origin`, to a client at `client`; returns its own origin. */
+/** Serves the gateway at a local `port` as if at `origin`, for a client at `client`; returns the proxy's own origin. */
 export async function serve({ port, origin, client = '198.51.100.7' }) {
   const { host } = new URL(origin);
   const forwarded = (headers) => ({

@@ -1,4 +1,4 @@
-// What one changes of an instance: its name, limits, channel, provider and environment, each by itself.
+// Settings of an instance: name, limits, channel, provider and environment, each with its own form.
 import assert from 'node:assert/strict';
 import { begin } from './shell.mjs';
 import { button, context, heading, link, look, page, status, toast, walk } from './walk.mjs';
@@ -6,13 +6,13 @@ import { button, context, heading, link, look, page, status, toast, walk } from 
 const TOKEN = '123456789:AAExampleExampleExampleExampleExample';
 const KEY = 'sk-ant-example-example';
 const VALUE = 'open-sesame';
-/** The form of a subject. */
+/** The form with this heading. */
 const part = (name) => page.locator('form').filter({ has: page.getByRole('heading', { name, exact: true }) });
 const save = (name) => part(name).getByRole('button', { name: 'Save changes' });
 const later = (name) => part(name).getByRole('switch', { name: /^Apply now/ }).click();
 const detail = (name, value) => page.locator('dl > div').filter({ hasText: name }).getByText(value).waitFor();
 
-// Whatever the server says, it never says a secret that somebody has given it.
+// No response of the server may contain a secret that was entered.
 const told = [];
 context.on('response', async (response) => {
   const text = await response.text().catch(() => '');
@@ -37,7 +37,7 @@ async function name() {
   await page.getByRole('heading', { name: 'Family assistant', level: 1 }).waitFor();
 }
 
-/** What needs a new container can wait for the next restart, and says so until it is applied. */
+/** A change that needs a new container can wait for the next restart; until then it is shown as pending. */
 async function limits() {
   await part('Limits').getByRole('combobox', { name: 'Memory' }).selectOption('1.5 GB');
   await part('Limits').getByText('The gateway restarts. Otherwise, the change applies at the next restart or update.').waitFor();
@@ -56,7 +56,7 @@ async function limits() {
   await detail('Limits', '1.5 GB memory');
 }
 
-/** What is wrong is said in words, whoever finds it: the page, or the server. */
+/** Errors are shown as text, whether the page or the server finds them. */
 async function environment() {
   await link('Settings').click();
   const form = part('Environment variables');
@@ -114,7 +114,7 @@ async function channel() {
   await link('Settings').click();
 }
 
-/** A key is given once, and never seen again. */
+/** A key can be entered but is never shown again. */
 async function provider() {
   const form = part('AI provider');
   await form.getByRole('combobox', { name: 'AI provider' }).selectOption('Anthropic');

@@ -1,21 +1,21 @@
-// What the walks share that type into terminals.
+// Shared helpers of walks that use terminals.
 import { button, createInstance, link, page, signIn, status, until } from './walk.mjs';
 
 export const screen = (on = page) => on.locator('[data-terminal]');
 export const panel = (on = page) => on.getByRole('region', { name: 'Terminals' });
-/** Waits until the line below the screen says so. */
+/** Waits until the status line below the screen has this text. */
 export const says = (words, on = page) => panel(on).getByRole('status').last().filter({ hasText: words }).waitFor();
 export const connected = (on = page) => says('Connected', on);
 export const tabs = () => page.getByRole('list', { name: 'Open terminals' });
-/** The tab of one of them. */
+/** The tab of a terminal. */
 export const tab = (name) => tabs().getByRole('button', { name: new RegExp(`^${name}`) });
 
-/** What is on the screen, without spaces and ends of lines: a long line is broken where the screen ends. */
+/** Text on the screen without whitespace, because long lines are wrapped. */
 export async function shown(on = page) {
   return (await screen(on).innerText()).replace(/\s/g, '');
 }
 
-/** Waits until a text is on the screen. What is typed stands there too, so a command should not hold what it prints. */
+/** Waits until the screen has this text. The typed command is on the screen too, so it must not contain the text. */
 export async function sees(text, on = page) {
   const wanted = text.replace(/\s/g, '');
   await until(`"${text}" in the terminal`, async () => (await shown(on)).includes(wanted), () => screen(on).innerText());
@@ -27,14 +27,14 @@ export async function enter(line, on = page) {
   await on.keyboard.type(`${line}\n`, { delay: 2 });
 }
 
-/** A person with an instance that runs. */
+/** Signs in and creates an instance that runs. */
 export async function begin(name) {
   await signIn();
   await createInstance(name);
   await status('Running').waitFor();
 }
 
-/** The first shell of an instance. */
+/** Opens the first shell of an instance. */
 export async function openShell() {
   await link('Terminal').click();
   await button('Open a terminal').click();

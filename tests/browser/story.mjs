@@ -1,4 +1,5 @@
-// The main story on OpenClaw itself, through nginx: from the door to a dashboard that is connected, and to its end.
+// The main user story with the real OpenClaw, through nginx: from the sign-in to a connected dashboard and the
+// deletion.
 //
 //   node story.mjs --base https://SITE --email EMAIL --resolve 'MAP *.DOMAIN 127.0.0.1, …'     the instances' files are
 //     below CLAWDEPLOY_TEST_DATA
@@ -22,12 +23,12 @@ import {
 
 const NAME = 'Family assistant';
 const TOKEN = '123456789:AAExampleExampleExampleExampleExample';
-/** A gateway boots for a quarter of a minute on two free cores, and for minutes on busy ones. */
+/** A boot takes 15 seconds on two idle cores, and minutes on busy ones. */
 const BOOT = { timeout: 400_000 };
-/** Until a page of OpenClaw's is connected: some megabytes of script. */
+/** Time until a page of OpenClaw is connected: it loads some megabytes of script. */
 const CONNECTED_MS = 60_000;
 
-/** A file of the instance that is open. */
+/** A file of the open instance. */
 const file = (name) => {
   const [, id] = /\/instances\/(\w+)/.exec(page.url());
   return readFileSync(`${process.env.CLAWDEPLOY_TEST_DATA}/${id}/${name}`, 'utf8');
@@ -47,7 +48,7 @@ async function create() {
   await toast(`${NAME} is running`).waitFor();
 }
 
-/** By the button, at the address of its own, until the gateway says `hello-ok` on the page's socket; `null`: it does not come so far. */
+/** Opens the dashboard by its button and waits for `hello-ok` on its socket. `null`: it was not connected in time. */
 async function opened(host) {
   const opening = context.waitForEvent('page');
   await button('Open Dashboard').click();
@@ -70,19 +71,19 @@ async function opened(host) {
 
 async function dashboard() {
   const { host } = new URL(await page.locator('dd a[target=_blank]').getAttribute('href'));
-  // Some megabytes of script may not come in time on a busy machine: then one clicks again.
+  // On a busy machine the scripts may not load in time, so this is tried again.
   let tab = null;
   for (let tries = 0; !tab && tries < 3; tries += 1) tab = await opened(host);
   assert.ok(tab, 'the dashboard is connected');
   assert.equal(new URL(tab.url()).host, host);
-  assert.equal(new URL(tab.url()).hash, '', 'what signed it in does not stay in the address bar');
-  assert.equal(await tab.evaluate('window.opener'), null, 'a gateway has no hold on our page');
+  assert.equal(new URL(tab.url()).hash, '', 'the credential must not stay in the address bar');
+  assert.equal(await tab.evaluate('window.opener'), null, 'a gateway must not have access to our page');
   await tab.waitForTimeout(1500);
   if (options.screenshots) await tab.screenshot({ path: `${options.screenshots}/story-dashboard.png` });
   await tab.close();
 }
 
-/** A quick command, to its end; whatever it asks, the answer is what it proposes. */
+/** Runs a quick command to its end. Every question is answered with its default. */
 async function doctor() {
   await link('Terminal').click();
   await page.getByRole('button', { name: /^openclaw doctor/ }).click();
@@ -107,7 +108,7 @@ async function doctor() {
   await button('Run again').waitFor();
 }
 
-/** A file that its owner makes in a shell. */
+/** Creates a file in a shell. */
 async function shell() {
   await button('Open a shell').click();
   await page.getByText('Connected', { exact: true }).last().waitFor();
@@ -118,18 +119,18 @@ async function shell() {
 
 async function power() {
   await button('Stop').click();
-  // A gateway with a channel that it cannot reach uses up the time it is given to stop.
+  // A gateway with a channel that it cannot reach uses its whole time to stop.
   await status('Stopped').waitFor(BOOT);
   await button('Start').click();
   await status('Running').waitFor(BOOT);
   await kept();
 }
 
-/** What was configured, and what its owner made, is still there. */
+/** The configuration and the owner's file are still there. */
 async function kept() {
   await link('Settings').click();
   await heading('Chat channel').waitFor();
-  assert.ok(await page.getByRole('radio', { name: /^Telegram/ }).isChecked(), 'the channel is kept');
+  assert.ok(await page.getByRole('radio', { name: /^Telegram/ }).isChecked(), 'the channel must be kept');
   const { channels } = JSON.parse(file('config/openclaw.json'));
   assert.equal(channels.telegram.botToken, TOKEN);
   assert.equal(file('workspace/note.txt'), 'mine\n');

@@ -1,4 +1,4 @@
-// What one does in terminals: tabs, sizes, finding, copying, pasting, commands, and their ends.
+// Terminals: tabs, sizes, search, copy, paste, quick commands, and how they end.
 import assert from 'node:assert/strict';
 import { begin, connected, enter, panel, says, screen, sees, shown, tab, tabs } from './shell.mjs';
 import { button, dialog, heading, link, look, lookInto, page, toast, until, walk } from './walk.mjs';
@@ -10,7 +10,7 @@ async function instance() {
   await begin('Workbench');
 }
 
-/** Nothing is open: what can be, each with what it is for. */
+/** Without a terminal: the commands that can be opened, with a description of each. */
 async function start() {
   await link('Terminal').click();
   await heading('A shell inside the instance').waitFor();
@@ -47,16 +47,16 @@ async function several() {
   assert.equal(await tab('Terminal 2').getAttribute('aria-current'), 'true');
   await tab('Terminal 1').click();
   await sees('two and two are 4');
-  assert.ok(!(await shown()).includes('sixandsix'), 'each tab has a screen of its own');
+  assert.ok(!(await shown()).includes('sixandsix'), 'each tab must have its own screen');
   assert.equal(await tab('Terminal 2').getAttribute('aria-current'), null);
-  // Another page ends neither.
+  // Another page of the instance does not end the terminals.
   await link('Overview').click();
   await link('Terminal').click();
   await sees('two and two are 4');
 }
 
 let asked = 0;
-/** What the shell takes for the size of its window. */
+/** The size of the window as the shell sees it. */
 async function size() {
   const mark = `S${(asked += 1)}`;
   await enter(`echo "${mark}:$(stty size | tr ' ' x):$(tput cols):"`);
@@ -102,10 +102,10 @@ async function find() {
   await told('3 of 3');
   await field.press('Escape');
   await field.waitFor({ state: 'detached' });
-  assert.ok(await screen().locator('textarea').evaluate((area) => area === document.activeElement), 'one goes on typing');
+  assert.ok(await screen().locator('textarea').evaluate((area) => area === document.activeElement), 'the terminal must keep the focus');
 }
 
-/** What was found is selected. */
+/** The match of the search is selected. */
 async function copy() {
   await holds('before');
   await button('Copy the selection').click();
@@ -118,7 +118,7 @@ async function copy() {
   await button('Copy the selection').click();
   await toast('Select something in the terminal first').waitFor();
 
-  // A program may write to the clipboard only where that was allowed.
+  // A program may write to the clipboard only if the user has allowed it.
   const write = (text) => `printf '\\033]52;c;%s\\007' "$(printf ${text} | base64)"; echo writ""ten`;
   await enter(`clear; ${write('stolen')}`);
   await sees('written');
@@ -126,14 +126,14 @@ async function copy() {
   await button('More options for this terminal').click();
   await page.getByRole('menuitemcheckbox', { name: 'Let programs write to my clipboard' }).click();
   await page.getByRole('menu').waitFor({ state: 'detached' });
-  assert.ok(await screen().locator('textarea').evaluate((area) => area === document.activeElement), 'one goes on typing');
+  assert.ok(await screen().locator('textarea').evaluate((area) => area === document.activeElement), 'the terminal must keep the focus');
   await enter(`clear; ${write('given')}`);
   await until('what the program writes', async () => (await clipboard()) === 'given');
 }
 
 async function paste() {
   const lines = `echo "one and $((40 + 2))"\necho "two and $((40 + 3))"\n`;
-  // A shell that knows what is pasted waits for Enter.
+  // A shell with bracketed paste waits for Enter.
   await enter('clear');
   await holds(lines);
   await button('Paste').click();
@@ -141,7 +141,7 @@ async function paste() {
   assert.equal(await dialog().count(), 0);
   await page.keyboard.press('Enter');
   await sees('two and 43');
-  // Any other program would run them at once.
+  // Other programs would run the lines at once.
   await enter('clear; sh');
   await until('the other prompt', async () => (await shown()) === '$');
   await button('Paste').click();
@@ -149,7 +149,7 @@ async function paste() {
   await look('terminal-paste');
   await dialog().getByRole('button', { name: 'Cancel' }).click();
   await dialog().waitFor({ state: 'detached' });
-  assert.ok(!(await shown()).includes('oneand'), 'nothing is pasted without a yes');
+  assert.ok(!(await shown()).includes('oneand'), 'nothing may be pasted without confirmation');
   await screen().locator('textarea').focus();
   await page.keyboard.press('Control+Shift+V');
   await dialog().getByRole('button', { name: 'Paste and run' }).click();
@@ -157,7 +157,7 @@ async function paste() {
   await enter('exit');
 }
 
-/** A command that ends well, and one that does not: either can be run again. */
+/** A command that succeeds, and one that fails: both can be run again. */
 async function commands() {
   await button('Open a terminal').click();
   await page.getByRole('menuitem', { name: 'openclaw doctor' }).click();
@@ -165,7 +165,7 @@ async function commands() {
   await says('Finished (exit code 0).');
   await look('terminal-ended');
   await button('Close openclaw doctor').click();
-  assert.equal(await dialog().count(), 0, 'what has ended is closed without a question');
+  assert.equal(await dialog().count(), 0, 'an ended command must close without a question');
   await button('Open a terminal').click();
   await page.getByRole('menuitem', { name: 'openclaw channels add' }).click();
   await sees('cannot channels add');

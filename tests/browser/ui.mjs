@@ -1,4 +1,4 @@
-// The main parts of the UI as a person has them: each user story's acceptance list is one part. axe looks at every page.
+// The main parts of the UI: the acceptance list of each user story is one part. axe checks every page.
 import assert from 'node:assert/strict';
 import {
   button,
@@ -16,7 +16,7 @@ import {
   walk,
 } from './walk.mjs';
 
-/** Styles that do not load come later, without anything that was typed being lost. */
+/** Styles that fail to load are loaded later, and the input is kept. */
 async function restyled() {
   const failed = page.waitForEvent('requestfailed', (request) => request.url().endsWith('.css'));
   await page.route('**/assets/*.css', (route) => route.abort('failed'), { times: 1 });
@@ -30,7 +30,7 @@ async function restyled() {
 }
 
 async function signIn() {
-  // A part of the page that does not load leaves nobody before an empty one.
+  // A script that fails to load does not leave the page empty.
   await page.route('**/assets/*.js', (route) => route.abort('failed'), { times: 1 });
   await page.goto(`${options.base}/instances`);
   await page.getByLabel('Email').waitFor();
@@ -44,10 +44,10 @@ async function signIn() {
   await button('Sign in').click();
   await page.waitForURL('**/instances');
   const kept = await page.evaluate('JSON.stringify({ ...localStorage, ...sessionStorage }) + document.cookie');
-  assert.doesNotMatch(kept, /token|claw_|__Host/, 'nothing secret is where scripts can read it');
+  assert.doesNotMatch(kept, /token|claw_|__Host/, 'scripts must not be able to read secrets');
 }
 
-/** US-007: the form, its help, its mistakes, and the way to a running instance. */
+/** US-007: the form, its help, its errors, and the way to a running instance. */
 async function create() {
   await page.getByText('Create your first instance').waitFor();
   await look('instances-empty');
@@ -88,7 +88,7 @@ async function create() {
   await page.getByText('Family assistant is running').waitFor();
 }
 
-/** US-008: the address and the token of what runs, and of nothing else. */
+/** US-008: address and token, only while the instance runs. */
 async function access() {
   const url = page.locator('dd a[target=_blank]');
   assert.match(await url.getAttribute('href'), /^http/);
@@ -120,7 +120,7 @@ async function access() {
   await status('Running').waitFor();
 }
 
-/** US-011: what an update does is said before, shown while, and told after. */
+/** US-011: an update is explained before, shown during, and reported afterwards. */
 async function update() {
   await button('Update').first().click();
   await page.getByRole('dialog').getByText('Update Family assistant').waitFor();
@@ -136,7 +136,7 @@ async function update() {
   await look('versions');
 }
 
-/** Every other page is there, says what it has, and has no violation. */
+/** Every other page loads and has no axe violations. */
 async function others() {
   for (const [part, loaded] of [
     ['Devices', page.getByText('198.51.100.7').or(page.getByText('This could not be loaded'))],
@@ -166,7 +166,7 @@ async function remove() {
   await page.getByText('Create your first instance').waitFor();
 }
 
-/** What was deleted by mistake is taken back. */
+/** A deleted instance is restored. */
 async function takeBack() {
   await page.getByRole('link', { name: 'Recently deleted' }).click();
   await heading('Recently deleted').waitFor();

@@ -1,9 +1,9 @@
-// What the walks through the UI share: a browser, looks at a page, and the end.
+// Shared code of the walks through the UI: the browser, checks of a page, and the end.
 //
-// Each walk is called with --base URL [--email EMAIL] and more of its own; passwords and tokens are in the environment. Pictures
-// of what it sees go to --screenshots DIRECTORY, if somebody wants to look at them, and those of a failure to --failures DIRECTORY.
-// It ends with 0 if everything was as it should be, and says on standard error where not. Nothing moves, as for people who ask for
-// that, because a walk would wait for it; --motion no-preference walks as most people do.
+// Each walk is called with --base URL [--email EMAIL] and its own arguments; passwords and tokens are in the
+// environment. Screenshots are written to --screenshots DIRECTORY, if given, and those of a failure to --failures
+// DIRECTORY. A walk exits with 0 if everything is as expected, and otherwise prints the reason on standard error.
+// Animations are off, because a walk would wait for them; --motion no-preference turns them on.
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -24,12 +24,12 @@ for (const directory of [options.screenshots, options.failures]) if (directory) 
 
 const browser = await launch({ resolve: options.resolve });
 
-// What a page's own policy kept it from, and what its scripts threw, is always a mistake.
+// Violations of a page's policy and uncaught exceptions always fail the walk.
 const mistakes = [];
 
 const pages = [];
 
-/** A page of a browser of its own, in which nobody is signed in. */
+/** A page in a new browser without a session. */
 export async function newPage() {
   const own = await browser.newContext({
     viewport: DESK,
@@ -50,15 +50,15 @@ export async function newPage() {
 export const page = await newPage();
 export const context = page.context();
 
-/** What axe has against the page at this moment. */
+/** Violations that axe finds in the page. */
 async function violations(where) {
-  // It stays with a page until another one is loaded: handing it over costs more than many a look.
+  // Once per loaded page, because transferring the script takes longer than most checks.
   if (!(await where.evaluate('"axe" in window'))) await where.evaluate(axe);
   const { violations: all } = await where.evaluate("axe.run({ resultTypes: ['violations'] })");
   return all.map((one) => `${one.id}: ${one.nodes.map((node) => node.html.slice(0, 160)).join(' | ')}`);
 }
 
-/** Waits until a page has drawn itself anew, and what moves in it, and ends, has come to rest. */
+/** Waits until a page is drawn and its finite animations have ended. */
 const rested = (where) =>
   where.evaluate(async () => {
     for (let frames = 0; frames < 2; frames += 1) await new Promise((drawn) => requestAnimationFrame(drawn));
@@ -66,7 +66,10 @@ const rested = (where) =>
     await Promise.allSettled(document.getAnimations().filter(ends).map((one) => one.finished));
   });
 
-/** Asks until nothing is found any more, for some seconds: colours fade, longer on a busy machine; what stays is a mistake. */
+/**
+ * Checks until nothing is found, for some seconds: transitions of colours take longer on a busy machine. What remains
+ * is an error.
+ */
 async function nothingOf(find, what) {
   let found = await find();
   for (const end = Date.now() + 5_000; found.length > 0 && Date.now() < end; found = await find()) await page.waitForTimeout(250);
@@ -75,15 +78,15 @@ async function nothingOf(find, what) {
 
 export const accessible = (name, where = page) => nothingOf(() => violations(where), `axe on ${name}`);
 
-/** By how many pixels a page is too wide. */
+/** Number of pixels by which a page is too wide. */
 const tooWide = async (where) => {
   const wide = await where.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth');
   return wide > 0 ? [`${wide} pixels`] : [];
 };
 
-/** A page as it is, or a part of it: without a violation, and with pictures of it, light on a desk and dark on a phone. */
+/** Checks a page, or a part of it, for violations and takes screenshots: light on a desktop and dark on a phone. */
 export async function look(name, { where = page, part } = {}) {
-  // The phone is dark: each look costs a second, and what a dark page has against it does not depend on its width.
+  // Dark only on the phone: each check takes a second, and violations of dark colours do not depend on the width.
   for (const [kind, size, colorScheme] of [
     ['light', DESK, 'light'],
     ['phone', PHONE, 'dark'],
@@ -95,7 +98,7 @@ export async function look(name, { where = page, part } = {}) {
     await nothingOf(() => tooWide(where), `${name}, ${kind}: too wide`);
     if (!options.screenshots) continue;
     if (part) await part.evaluate((element) => element.scrollIntoView({ block: 'center' }));
-    // What was said by the way lies over the page, on a phone over its top: it would be in each picture for some seconds.
+    // Without toasts, which would cover the page for some seconds.
     await picture(`${name}-${kind}`, where, { style: '[data-toasts] { display: none }' });
   }
   await where.setViewportSize(DESK);
@@ -106,7 +109,7 @@ export async function picture(name, where = page, how = {}) {
   if (options.screenshots) await where.screenshot({ path: `${options.screenshots}/${name}.png`, ...how });
 }
 
-/** Opens a menu, looks at it, and closes it with Escape: the focus is back where it was. */
+/** Opens a menu, checks it, and closes it with Escape, which must return the focus. */
 export async function lookInto(trigger, name) {
   await trigger.click();
   await page.getByRole('menu').waitFor();
@@ -116,11 +119,11 @@ export async function lookInto(trigger, name) {
   assert.ok(await trigger.evaluate((element) => element === document.activeElement), `${name}: the focus comes back`);
 }
 
-/** Waits until something holds; `seen` is what is told if it never does. */
+/** Waits until `holds` is true; the error has the text of `seen`. */
 export async function until(what, holds, seen = () => '') {
   const end = Date.now() + PATIENCE;
   while (!(await holds())) {
-    if (Date.now() > end) throw new Error(`waited in vain: ${what}\n${await seen()}`);
+    if (Date.now() > end) throw new Error(`timed out: ${what}\n${await seen()}`);
     await page.waitForTimeout(50);
   }
 }
@@ -131,10 +134,10 @@ export const heading = (name, where = page) => where.getByRole('heading', { name
 export const field = (name, where = page) => where.getByLabel(name, { exact: true });
 export const dialog = (where = page) => where.getByRole('dialog');
 export const status = (word) => page.locator('#content').getByRole('status').getByText(word, { exact: true });
-/** A short word about what was done. */
+/** A short message about what was done. */
 export const toast = (words, where = page) => where.locator('[aria-live=polite]').getByText(words).first();
 
-/** Goes to the instances, through the door that is shut. */
+/** Signs in on the way to the instances. */
 export async function signIn() {
   await page.goto(`${options.base}/instances`);
   await page.getByLabel('Email').fill(options.email);
@@ -142,7 +145,7 @@ export async function signIn() {
   await button('Sign in').click();
 }
 
-/** The form of a new instance, from the list, as far as its button. */
+/** Fills in and submits the form of a new instance, from the list. */
 export async function createInstance(name, { token } = {}) {
   await link('New instance').first().click();
   await page.getByLabel('Name', { exact: true }).fill(name);
@@ -154,18 +157,18 @@ export async function createInstance(name, { token } = {}) {
   await heading(name).waitFor();
 }
 
-/** Types the name of an instance that is open, as its end asks for, and waits for the list, which comes when it is gone. */
+/** Deletes the open instance, with its name as confirmation, and waits for the list. */
 export async function removeInstance(name, patience = {}) {
   await button('More actions').click();
   await page.getByRole('menuitem', { name: 'Delete…' }).click();
   const submit = dialog().getByRole('button', { name: 'Delete instance' });
-  assert.ok(await submit.isDisabled(), 'it wants the name');
+  assert.ok(await submit.isDisabled(), 'the name is required');
   await page.getByLabel(`Type ${name} to confirm`).fill(name);
   await submit.click();
   await page.waitForURL('**/instances', patience);
 }
 
-/** Takes the parts one after the other, and ends the process. */
+/** Runs the parts one after the other, and ends the process. */
 export async function walk(parts) {
   try {
     for (const part of parts) {

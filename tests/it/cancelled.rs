@@ -68,7 +68,7 @@ async fn a_deletion_that_has_cancelled_a_stop() {
     env.finish().await;
 }
 
-/// A retried job counts as accepted anew, so the desired state before the retry is restored.
+/// A retried job counts as accepted again, so the desired state before the retry is restored.
 #[tokio::test]
 async fn a_stop_that_was_put_back() {
     let (env, made) = environment().await;

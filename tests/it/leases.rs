@@ -113,7 +113,7 @@ async fn one_at_a_time_on_an_instance_in_order_of_arrival() {
     assert_eq!(tables.claim("c", LONG).await.unwrap().job, second);
 }
 
-/// A lease is lost as soon as it expires, even if nobody has reaped it.
+/// A lease is lost as soon as it expires, even if no worker has reaped it.
 #[tokio::test]
 async fn a_lease_that_ran_out_is_worth_nothing() {
     let tables = Tables::new().await;

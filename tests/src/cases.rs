@@ -17,8 +17,7 @@ pub fn with(client: &Client, method: &str, path: &str, body: &Value) -> reqwest:
 }
 
 impl Installation {
-    /// Sends the requests without credentials of its own and returns a table of the refusals. None of them may change a
-    /// row.
+    /// Sends the requests and returns a table of the refusals. None of them may change a row.
     pub async fn refusals(&self, cases: Vec<(&str, reqwest::RequestBuilder)>) -> String {
         let (before, anon) = (self.fingerprint().await, self.anon());
         let mut answers: Vec<(&str, Answer)> = Vec::new();

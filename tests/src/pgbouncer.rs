@@ -12,7 +12,7 @@ use tokio::process::{Child, Command};
 
 use crate::{database, wait};
 
-/// A running PgBouncer. It runs as the user `postgres`, because it refuses to run as root.
+/// A running server. It runs as the user `postgres`, because it refuses to run as root.
 #[derive(Debug)]
 pub struct PgBouncer {
     port: u16,

@@ -35,7 +35,7 @@ class Api(BaseHTTPRequestHandler):
     def handle_one(self):
         url = urlsplit(self.path)
         query = {key: values[0] for key, values in parse_qs(url.query).items()}
-        # Whatever came with the request has to be read, or the connection cannot be used again.
+        # Read the body of every request, or the connection cannot be used again.
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.headers.get("Authorization") != f"Bearer {TOKEN}":
             return self.answer(403, None, [{"code": 9109, "message": "Invalid access token"}])

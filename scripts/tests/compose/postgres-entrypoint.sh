@@ -1,5 +1,5 @@
 #!/bin/bash
-# Makes a cluster at the first start, for the user, password and database of the environment, and runs it.
+# Creates a cluster at the first start, with the user, password and database from the environment, and runs it.
 set -Eeuo pipefail
 
 as_postgres() { setpriv --reuid postgres --regid postgres --init-groups -- "$@"; }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# backup and restore on a real Postgres with the real schema: everything comes back as it was, or nothing is changed.
+# backup and restore with a real Postgres and the real schema: everything is restored, or nothing is changed.
 
 bats_require_minimum_version 1.5.0
 
@@ -26,7 +26,7 @@ libraries() {
   source "$BATS_TEST_DIRNAME/../../lib/services.sh"
 }
 
-# An installation of the test's own: settings, key, an account, an instance's files of every kind.
+# An installation with settings, a key, an account, and instance files of all kinds.
 setup() {
   libraries
   HERE=$BATS_TEST_TMPDIR
@@ -38,7 +38,7 @@ setup() {
   env_put "$SETTINGS" CLAWDEPLOY_DATABASE_URL "$CLAWDEPLOY_DATABASE_URL"
   env_put "$SETTINGS" CLAWDEPLOY_KEY_FILE "$KEY"
   env_put "$SETTINGS" CLAWDEPLOY_DATA_DIR "$DATA"
-  # Nobody's: what runs on this machine is no concern of the test.
+  # A deployment that does not exist, so that containers on this machine do not matter.
   env_put "$SETTINGS" CLAWDEPLOY_DEPLOYMENT "backup-test-$$"
   (umask 077 && head -c 32 /dev/urandom | base64 >"$KEY" && cp "$KEY" "$HERE/etc/api.key")
   "${CLAWDEPLOY_TEST_BINARIES:-$ROOT/target/debug}/clawdeploy-api" user create --email a@example.test --password-stdin \
@@ -57,7 +57,7 @@ setup() {
 
 query() { psql --no-psqlrc -qtAXd "$CLAWDEPLOY_DATABASE_URL" -c "$1"; }
 
-# rows: all but what a restore itself finds on the disk and lists.
+# rows: all rows, except for those that a restore itself adds for the directories that it finds.
 rows() { pg_dump --no-owner --data-only --inserts --exclude-table-data recoverable_instances "$CLAWDEPLOY_DATABASE_URL" | grep -v '^\\\(un\)\?restrict'; }
 
 tree() { (cd "$DATA" && find . -path ./.trash -prune -o -path ./.quarantine -prune -o -path './.before*' -prune -o -printf '%P %u %g %m %y %l %s\n' | sort &&
@@ -70,7 +70,7 @@ backup() {
 
 restore() { run "$BATS_TEST_DIRNAME/../../restore" "$MADE" --settings "$SETTINGS" "$@"; }
 
-# Everything is gone, as on a new machine after deploy/install.sh.
+# wipe: deletes everything, as on a new machine after deploy/install.sh.
 wipe() {
   rm -rf "$DATA" "$KEY" "$HERE/etc/api.key"
   query 'DROP SCHEMA public CASCADE; CREATE SCHEMA public' 2>/dev/null
@@ -87,7 +87,7 @@ wipe() {
   diff <(tree) <(printf '%s\n' "$before_tree")
   [[ $(cat "$KEY") == "$before_key" && $(stat -c %a "$KEY") == 600 ]]
   [[ $(du -k "$DATA/$ID/workspace/holes" | cut -f 1) -lt 1000 ]]
-  # The programs take the database as it is.
+  # The API accepts the restored database.
   run "${CLAWDEPLOY_TEST_BINARIES:-$ROOT/target/debug}/clawdeploy-api" user create --email a@example.test --password-stdin \
     <<<'correct horse battery'
   [[ $output == *"already exists"* ]]
@@ -103,7 +103,7 @@ wipe() {
   [[ $status -eq 0 ]] || { echo "$output"; false; }
   [[ $(cat "$DATA/.identity") == "{\"dataDir\":\"$dir\"}" && $(stat -c %a "$DATA/.identity") == 600 ]]
   [[ $(query 'SELECT data_dir, engine IS NULL FROM installation') == "$dir|t" ]]
-  # Without it the directory is bound at the first start.
+  # Without it, the directory is bound at the first start.
   rm "$DATA/.identity"
   sleep 1
   backup

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # shellcheck disable=SC1091 # the libraries are checked one by one
-# The compose file with the programs, Postgres, Redis and nginx in containers: an instance comes up and opens through nginx.
+# The compose file with the programs, Postgres, Redis and nginx in containers: an instance starts and opens through
+# nginx.
 
 bats_require_minimum_version 1.5.0
 
@@ -11,7 +12,7 @@ setup_file() {
   packages_ensure docker-compose openssl curl jq
   base_image_ensure
   export HERE=$BATS_FILE_TMPDIR BINARIES=${CLAWDEPLOY_TEST_BINARIES:-$ROOT/target/debug} PROJECT=clawcompose$$
-  # Enough of a clone: what the images are built from.
+  # The part of a clone that the images are built from.
   mkdir -p "$HERE/target/release" "$HERE/certificates"
   cp -a "$ROOT/deploy" "$ROOT/.dockerignore" "$HERE/"
   rm -rf "$HERE/deploy/compose/state" "$HERE/deploy/compose/.env"
@@ -26,7 +27,8 @@ setup_file() {
   for target in api worker; do image "$target"; done
 }
 
-# image TARGET: by BuildKit, which a client of Docker speaks itself (Debian's) or by a plug-in that may be missing.
+# image TARGET: builds with BuildKit, with a client that supports it itself (Debian's) or by a plugin, which may be
+# missing.
 image() {
   local client
   for client in docker /usr/bin/docker; do
@@ -41,7 +43,7 @@ teardown_file() {
   libraries
   compose logs --tail 30 api worker nginx || true
   compose down --volumes >/dev/null 2>&1 || true
-  # The service has this machine's network, and leaves its rules for what boots before it.
+  # The firewall service uses this machine's network, and its rules stay for the next boot.
   CLAWDEPLOY_DEPLOYMENT=$PROJECT bash "$ROOT/deploy/firewall.sh" remove
   docker ps --all --quiet --filter "label=clawdeploy.deployment=$PROJECT" | xargs -r docker rm --force >/dev/null
   docker network ls --quiet --filter "label=clawdeploy.deployment=$PROJECT" | xargs -r docker network rm >/dev/null
@@ -102,7 +104,7 @@ site() { curl --silent --insecure --max-time 60 --resolve panel.test:29543:127.0
   run curl --silent --insecure --output /dev/null --write-out '%{http_code}' --max-time 20 \
     --resolve "$id.claws.test:29543:127.0.0.1" "https://$id.claws.test:29543/"
   [[ $output == 200 ]]
-  # The worker was called through its socket, and nginx's word about the client was believed.
+  # The worker was called through its socket, and the API trusted nginx's client address.
   [[ $(api --request POST "https://panel.test:29543/api/instances/$id/dashboard-link" | jq -r .url) == "https://$id.claws.test:29543/"* ]]
   [[ $(api https://panel.test:29543/api/admin/audit | jq -r '.items[0].clientIp') == 127.0.0.1 ]]
   job=$(api --request DELETE "https://panel.test:29543/api/instances/$id" | jq -r .job.id)

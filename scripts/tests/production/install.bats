@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# deploy/install.sh on a fresh Debian, from nothing to nothing. No systemd runs there: units are in systemd.bats, and what
-# they would start is started here as they say.
+# deploy/install.sh on a fresh Debian, from installation to removal. It has no systemd: systemd.bats tests the units,
+# and their programs are started here with the same settings.
 
 bats_require_minimum_version 1.5.0
 
@@ -16,14 +16,14 @@ setup_file() {
 teardown_file() {
   libraries
   machine_stop
-  # The machine has our network.
+  # The machine shares our network.
   bash "$ROOT/deploy/firewall.sh" remove
   base_image_discard "$DIR/root"
 }
 
 setup() { libraries; }
 
-# libraries: once in each process; what they set is fixed.
+# libraries: once per process, because their variables are readonly.
 libraries() {
   if declare -F machine_make >/dev/null; then return; fi
   source "$BATS_TEST_DIRNAME/../../lib/common.sh"
@@ -35,7 +35,7 @@ libraries() {
 
 install_sh() { run on_machine /opt/clawdeploy/deploy/install.sh --binaries /opt/binaries "$@"; }
 
-# everything: each file that an installation may touch, with its owner, mode and content.
+# everything: all files that an installation may change, with owner, mode and content.
 everything() {
   on_machine bash -c 'find /etc /usr/local /usr/lib/sysusers.d /usr/lib/tmpfiles.d /data /var/lib/redis -xdev \
       -printf "%p %U:%G %m %l\n" | sort; find /etc /usr/local -xdev -type f -exec sha256sum {} + | sort -k 2'
@@ -101,7 +101,7 @@ setting_of() { on_machine bash -c "sed -n \"s/^$2='\\(.*\\)'/\\1/p\" /etc/clawde
 @test "what was installed runs: Redis by its file, the API under its name, and the administrator signs in" {
   on_machine install -d -o redis -g redis /run/redis-clawdeploy
   on_machine runuser -u redis -- redis-server /etc/redis/redis-clawdeploy.conf --daemonize yes
-  # Nobody else's port, and none that the kernel hands out: the machine has our network.
+  # A free port outside of those for outgoing connections, because the machine shares our network.
   on_machine bash -c 'set -a; . /etc/clawdeploy/api.env; set +a; cd /
     export CLAWDEPLOY_LISTEN=127.0.0.1:'"$(free_port 29500)"'; echo "$CLAWDEPLOY_LISTEN" >/root/listen
     setsid --fork sh -c "echo \$\$ >/root/api.pid; exec setpriv --reuid=clawdeploy-api --regid=clawdeploy-api \
@@ -200,7 +200,7 @@ setting_of() { on_machine bash -c "sed -n \"s/^$2='\\(.*\\)'/\\1/p\" /etc/clawde
   on_machine bash -c 'kill "$(cat /root/api.pid)" "$(cat /run/redis-clawdeploy/redis-server.pid)"'
   install_sh --uninstall --purge --yes
   [[ $status -eq 0 ]]
-  # Of its rules only: other installations of this machine have chains of their own.
+  # Only its own rules: other installations of this machine have other chains.
   chain=$(bash "$ROOT/deploy/firewall.sh" print | grep -o 'CLAWDEPLOY-[0-9a-f]*' | sort -u)
   run iptables -S
   [[ $status -eq 0 && -n $chain && $output != *"$chain"* ]]

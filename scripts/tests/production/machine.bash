@@ -1,11 +1,12 @@
 # shellcheck shell=bash
-# A fresh Debian to install on: its own root file system and processes, this machine's network. No systemd runs in it.
+# A fresh Debian to install on: it has its own root file system and processes, but this machine's network and no
+# systemd.
 # Needs common.sh, packages.sh, docker.sh and base-image.sh.
 
-# What the tests run: what scripts/test has compiled, or a release.
+# The programs to install: those that scripts/test has compiled, or a release.
 BINARIES=${CLAWDEPLOY_TEST_BINARIES:-$ROOT/target/debug}
 
-# machine_make DIRECTORY: into DIRECTORY/root. A fresh Debian is kept packed in the repository's cache.
+# machine_make DIRECTORY: creates it in DIRECTORY/root. A packed Debian is kept in the repository's cache.
 machine_make() {
   local -r cache=$ROOT/.clawdeploy/test/cache/install
   packages_ensure debootstrap debian-archive-keyring util-linux
@@ -18,13 +19,13 @@ machine_make() {
     base_image_discard "$cache/root"
   fi
   tar -C "$1/root" --numeric-owner -xpf "$cache/root.tar"
-  # Enough of a clone: what an installation reads.
+  # The part of a clone that an installation reads.
   mkdir -p "$1/root/opt/clawdeploy" "$1/root/opt/binaries"
   cp -a "$ROOT/deploy" "$ROOT/scripts" "$1/root/opt/clawdeploy/"
   cp "$BINARIES"/clawdeploy-{api,worker} "$1/root/opt/binaries/"
 }
 
-# machine_start DIRECTORY: a process that all others of the machine end with.
+# machine_start DIRECTORY: starts a process; the machine's other processes end with it.
 machine_start() {
   # shellcheck disable=SC2016 # the inner shell expands it
   spawn machine unshare --mount --pid --fork --kill-child "$BASH" -c '
@@ -33,7 +34,7 @@ machine_start() {
   wait_for 60 on_machine true
 }
 
-# on_machine COMMAND...: as root there, with nothing of our environment but how the network is reached.
+# on_machine COMMAND...: runs it there as root, with only the proxy settings of our environment.
 on_machine() {
   local pid name
   pid=$(pid_alive "$STATE/run/machine.pid") || return 1

@@ -1,4 +1,4 @@
-// The image: builds with what they print, and the version that is safe.
+// The image: builds with their logs, and the version policy.
 import assert from 'node:assert/strict';
 import { button, dialog, heading, link, look, page, picture, toast } from '../walk.mjs';
 import { ask, counts, fact, hasFocus, open, rows, says } from './shared.mjs';
@@ -10,7 +10,7 @@ const log = () => page.getByRole('log', { name: 'Build log' });
 
 const choose = (source) => page.getByRole('combobox', { name: 'Source' }).selectOption(source);
 
-/** What cannot be built is refused in words, where it was typed. */
+/** Invalid input is refused with a message at its field. */
 async function refused() {
   await button('Build now').click();
   await choose('Release (npm)');
@@ -24,17 +24,17 @@ async function refused() {
   await dialog().waitFor({ state: 'detached' });
   await hasFocus(button('Build now'), 'after a build that was not asked for');
   await button('Build now').click();
-  await counts(dialog().getByRole('alert'), 0, 'mistakes of the time before');
+  await counts(dialog().getByRole('alert'), 0, 'errors of the first attempt');
 }
 
-/** The next version: what its build prints is seen while it does, and who is at it. */
+/** A new version: its log is shown during the build, with the worker that holds the job. */
 async function built() {
   await choose('As set on the workers');
   await dialog().getByRole('button', { name: 'Build' }).click();
   await toast('Build requested').waitFor();
   await heading('Build image Running').waitFor();
   await log().getByText(/Step 2 of the build/).waitFor();
-  assert.ok(await heading('Build image Running').isVisible(), 'it prints while it runs');
+  assert.ok(await heading('Build image Running').isVisible(), 'the log is shown while the build runs');
   const workers = (await ask('/admin/workers')).items.map(({ id }) => id);
   const held = await fact('Held by').innerText();
   assert.ok(workers.some((id) => held.startsWith(id)), held);
@@ -50,7 +50,7 @@ async function built() {
   await link('All builds').click();
 }
 
-/** One that is not there fails at once, and changes nothing about the others. */
+/** A missing reference fails at once and changes nothing else. */
 async function missing() {
   await button('Build now').click();
   await choose('Git repository');
@@ -65,7 +65,7 @@ async function missing() {
   await counts(builds(), 4, 'builds');
 }
 
-/** What is older than the oldest safe version is shown as vulnerable. */
+/** Versions below the oldest safe one are shown as vulnerable. */
 async function policy() {
   const oldest = page.getByLabel('Oldest safe version');
   await oldest.fill('newest');
@@ -77,7 +77,7 @@ async function policy() {
   await look('admin-images');
 }
 
-/** Builds of the image, one that fails, and the policy of versions. */
+/** Builds, one of which fails, and the version policy. */
 export async function images() {
   await open('Image', TITLE);
   await build('2026.9.6').getByText('Current', { exact: true }).waitFor();

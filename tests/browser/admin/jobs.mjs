@@ -1,4 +1,4 @@
-// The jobs: how they are found, what each of them tells, and what can be done about one that is dead.
+// Jobs: finding them, their details, and retrying or dropping dead ones.
 import assert from 'node:assert/strict';
 import { button, dialog, heading, link, look, options, page, toast } from '../walk.mjs';
 import { ANN, ask, BOB, column, counts, fact, FAILED, hasFocus, keptByAddress, open, rows, says, tabTo } from './shared.mjs';
@@ -50,7 +50,7 @@ async function filters() {
   assert.equal(await page.getByLabel('Owner’s email').inputValue(), '');
 }
 
-/** Those of one instance, which the address says and a word above the list. */
+/** Jobs of one instance; the address and a label above the list say which. */
 async function ofInstance() {
   await open('Instances', 'All instances');
   await link('Jobs of Family').click();
@@ -59,7 +59,7 @@ async function ofInstance() {
   await counts(jobs(), PAGE, 'jobs of all of them');
 }
 
-/** Everything about the creation that failed. */
+/** Details of the failed creation. */
 async function story() {
   await page.getByLabel(/^Search errors/).fill('told to fail');
   await counts(jobs(), 1, 'jobs with this in their error');
@@ -81,7 +81,7 @@ async function story() {
   await look('admin-job');
 }
 
-/** Without the mouse: from the list to the job, and back into its queue. The image has been mended since. */
+/** With the keyboard only: from the list to the job and its retry. The image works by now. */
 async function retry() {
   await page.goto(`${options.base}/admin/jobs?status=%5B%22failed%22%5D&q=exited`);
   await counts(jobs(), 1, 'jobs with this in their error');
@@ -98,7 +98,7 @@ async function retry() {
   assert.deepEqual(items.map(({ status, error }) => [status, error]), [['running', null]]);
 }
 
-/** What cannot be tried again says why; it can be dropped. */
+/** A job that cannot be retried shows the reason, and can be dropped. */
 async function drop() {
   await open('Jobs');
   await button('Failed').click();
@@ -121,7 +121,7 @@ async function drop() {
   await link('All jobs').click();
 }
 
-/** Jobs, as an administrator finds them and mends what failed. */
+/** The jobs in the administration. */
 export async function allJobs() {
   await link('Administration').click();
   await open('Jobs');

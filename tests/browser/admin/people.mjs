@@ -1,4 +1,4 @@
-// People with their limits, and what they have.
+// Users with their quotas, and their instances.
 import assert from 'node:assert/strict';
 import { button, dialog, heading, link, look, options, page, status, toast } from '../walk.mjs';
 import { ANN, BOB, change, counts, FAILED, hasFocus, keptByAddress, open, rows } from './shared.mjs';
@@ -45,7 +45,7 @@ async function found() {
   await counts(all(), 6, 'all again');
 }
 
-/** An administrator runs what is somebody else's, and does not see into it. */
+/** An administrator starts and stops an instance of another user, but has no access to its inside. */
 async function somebodyElses() {
   await link(FAILED).click();
   await heading(FAILED).waitFor();
@@ -69,7 +69,7 @@ async function somebodyElses() {
   await heading('All instances').waitFor();
 }
 
-/** Limits, and everybody's instances. */
+/** Quotas, and the instances of all users. */
 export async function people() {
   await quotas();
   await found();

@@ -1,4 +1,4 @@
-// The queues: what waits, how it went, and what a pause means to whoever waits.
+// Queues: what waits, statistics, and what a pause means to users.
 import assert from 'node:assert/strict';
 import { button, createInstance, dialog, heading, link, look, page, status, toast } from '../walk.mjs';
 import { ANN, ask, counts, fact, hasFocus, open, region, rows, says } from './shared.mjs';
@@ -17,7 +17,7 @@ async function figures() {
   await says(fact('Workers', card()), '2', 'both workers serve it');
   await says(fact('Failed, last day', card()), String(queue.failedLastDay), 'what failed');
   assert.ok(queue.failedLastDay > 1);
-  // The chart in words, and the table that says the same by kind.
+  // The chart's text alternative, and the table with the same numbers by kind.
   const { succeeded, failed, cancelled } = queue.lastHour;
   const chart = card().getByRole('img', { name: /^Instances\. Finished per minute, last hour: / });
   const words = `${succeeded} done, ${failed} failed, ${cancelled} cancelled`;
@@ -31,7 +31,7 @@ async function figures() {
   await region('Rollouts').getByText('No jobs finished in the last hour.').waitFor();
 }
 
-/** The numbers lead to their jobs. */
+/** The numbers link to their jobs. */
 async function toFailed() {
   await fact('Failed, last day', card()).getByRole('link').click();
   await heading('Jobs').waitFor();
@@ -55,7 +55,7 @@ async function pause() {
   await hasFocus(card().getByRole('button', { name: 'Resume' }), 'after the pause');
 }
 
-/** On the side of whoever asked for something meanwhile: it waits, and says why. */
+/** A user's page: the instance waits and shows why. */
 async function waits() {
   await link('Instances').first().click();
   await heading('Instances').waitFor();
@@ -65,7 +65,7 @@ async function waits() {
   await look('admin-paused-owner');
 }
 
-/** A second one waits, on somebody else's instance: an administrator takes it back. */
+/** A second job waits, on an instance of another user; an administrator cancels it. */
 async function cancel() {
   await link('Administration').click();
   await says(fact('Waiting', card()), '1', 'the new instance waits');
@@ -101,7 +101,7 @@ async function resume() {
   await status('Running').waitFor();
 }
 
-/** The queues, as an administrator finds them, pauses one, and lets it go on. */
+/** The queues in the administration: one is paused and resumed. */
 export async function queues() {
   await link('Administration').click();
   await heading('Queues').waitFor();

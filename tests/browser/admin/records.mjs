@@ -1,13 +1,13 @@
-// What the platform says of itself: the reconciler's report, and the audit log.
+// The reconciler's report and the audit log.
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { button, look, page, toast } from '../walk.mjs';
 import { BOB, column, counts, keptByAddress, open, rows } from './shared.mjs';
 
-/** A directory that belongs to no instance. */
+/** A directory without an instance. */
 const STRAY = 'strayfiles01';
 
-/** What differs from what should be is named, and what is done about it. */
+/** The report names differences and what was done about them. */
 export async function reconciler() {
   const stray = `${process.env.CLAWDEPLOY_TEST_DATA}/${STRAY}`;
   await open('Reconciler');
@@ -34,7 +34,7 @@ const entries = () => rows('Audit');
 
 const choose = (list, option) => page.getByRole('combobox', { name: list }).selectOption(option);
 
-/** What one gets as a file. */
+/** Exports the log and returns the file's content. */
 async function exported(kind) {
   await button('Export').click();
   const [download] = await Promise.all([
@@ -61,7 +61,7 @@ async function filters() {
   await entries().getByText('=eve@test.example').first().waitFor();
 }
 
-/** Whole entries, for whoever wants to know. */
+/** Details of an entry. */
 async function details() {
   await page.goto(`${new URL(page.url()).origin}/admin/audit?action=queue.pause`);
   await column(entries(), 3, 'queue.pause');
@@ -85,7 +85,7 @@ async function files() {
   assert.deepEqual([entry.actor, entry.outcome, others.length], ['=eve@test.example', 'failure', 0]);
 }
 
-/** Who did what. */
+/** The audit log. */
 export async function audit() {
   await open('Audit');
   await column(entries(), 4, '');

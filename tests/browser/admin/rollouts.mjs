@@ -1,11 +1,11 @@
-// The update of everything: in waves, stopped in the first one, and once more to its end.
+// Rollouts: one is cancelled in its first wave, and one runs to its end.
 import { button, dialog, heading, look, page, toast } from '../walk.mjs';
 import assert from 'node:assert/strict';
 import { ask, change, counts, fact, open, rows, says } from './shared.mjs';
 
 const wave = (nth) => page.locator('section').filter({ has: page.getByRole('heading', { name: new RegExp(`^Wave ${nth}:`) }) });
 
-/** With the image that there is. */
+/** Starts a rollout of the current image. */
 async function start({ seen = false } = {}) {
   await button('Update all').click();
   await dialog().getByText('Update all instances?').waitFor();
@@ -15,7 +15,7 @@ async function start({ seen = false } = {}) {
   await toast('Rollout started').waitFor();
 }
 
-/** While nothing is begun, the first one waits: time enough to think better of it. */
+/** The queue is paused, so the first update waits and the rollout can be cancelled. */
 async function stopped(all) {
   assert.equal(await change('POST', '/admin/queues/lifecycle/pause'), 200);
   await start({ seen: true });
@@ -46,7 +46,7 @@ async function ended(all) {
   await look('admin-rollouts');
 }
 
-/** Updates of everything. */
+/** The rollouts in the administration. */
 export async function rollouts() {
   await open('Rollouts');
   await page.getByText('No rollouts yet').waitFor();

@@ -1,25 +1,25 @@
-// What the parts of the administrator's walk share.
+// Shared helpers of the administrator's walk.
 import assert from 'node:assert/strict';
 import { context, heading, options, page } from '../walk.mjs';
 
-/** Who else there is, as `tests/it/ui/admin.rs` has made them. */
+/** The other users, which `tests/it/ui/admin.rs` has created. */
 export const ANN = 'ann@test.example';
 export const BOB = 'bob@test.example';
-/** Bob's instance whose creation failed, with the version that did not come up. */
+/** Bob's instance, whose creation failed with the first version. */
 export const FAILED = 'Customer support for the northern region, second try of March';
 
-/** What the API says, as the page would be told. */
+/** A response of the API, with the page's session. */
 export async function ask(path) {
   const answer = await context.request.get(`${options.base}/api${path}`);
   assert.equal(answer.status(), 200, path);
   return answer.json();
 }
 
-/** Asks for a change as the page would; the status of the answer. */
+/** Sends a request from the page; returns the status of the response. */
 export const change = (method, path) =>
   page.evaluate(async ([m, p]) => (await fetch(`/api${p}`, { method: m })).status, [method, path]);
 
-/** Opens a part of the administration by its tab. */
+/** Opens a section of the administration by its tab. */
 export async function open(tab, title = tab) {
   await page.getByRole('navigation', { name: 'Administration sections' }).getByRole('link', { name: tab }).click();
   await heading(title).waitFor();
@@ -27,14 +27,14 @@ export async function open(tab, title = tab) {
 
 export const region = (name) => page.getByRole('region', { name, exact: true });
 
-/** The rows of a table with this name, without its head. */
+/** The rows of a table with this name, without its header. */
 export const rows = (name) => region(name).locator('tbody > tr');
 
-/** What stands beside a word of a list of facts. */
+/** The value of a term in a list of facts. */
 export const fact = (name, within = page) =>
   within.locator('dt').filter({ hasText: new RegExp(`^${name}$`) }).locator('xpath=following-sibling::dd');
 
-/** Waits until a locator's text is as it should be. */
+/** Waits until a locator has this text. */
 export async function says(locator, expected, what) {
   const right = (text) => (expected instanceof RegExp ? expected.test(text) : text === expected);
   let text = '';
@@ -45,7 +45,7 @@ export async function says(locator, expected, what) {
   assert.fail(`${what}: it says ${JSON.stringify(text)}, not ${expected}`);
 }
 
-/** Waits until so many are there. */
+/** Waits until a locator has this many matches. */
 export async function counts(locator, count, what) {
   let found = -1;
   for (const end = Date.now() + 120_000; Date.now() < end; await page.waitForTimeout(50)) {
@@ -55,7 +55,7 @@ export async function counts(locator, count, what) {
   assert.fail(`${what}: ${found}, not ${count}`);
 }
 
-/** Waits until every row says so in a column, from 1. */
+/** Waits until all rows have this text in a column, counted from 1. */
 export async function column(list, nth, expected) {
   const cells = list.locator(`td:nth-of-type(${nth})`);
   let texts = [];
@@ -68,7 +68,7 @@ export async function column(list, nth, expected) {
 
 export const focused = (locator) => locator.evaluate((element) => element === document.activeElement);
 
-/** Waits until something has the focus. */
+/** Waits until an element has the focus. */
 export async function hasFocus(locator, what) {
   for (const end = Date.now() + 120_000; Date.now() < end; await page.waitForTimeout(50)) {
     if (await focused(locator).catch(() => false)) return;
@@ -76,7 +76,7 @@ export async function hasFocus(locator, what) {
   assert.fail(`${what}: the focus is on ${await page.evaluate('document.activeElement.outerHTML.slice(0, 200)')}`);
 }
 
-/** Tab, until something has the focus, which one sees. */
+/** Presses Tab until an element has the focus, which must be visible. */
 export async function tabTo(locator, what) {
   for (let steps = 0; steps < 80; steps += 1) {
     await page.keyboard.press('Tab');
@@ -89,7 +89,7 @@ export async function tabTo(locator, what) {
   assert.fail(`${what} is not reached by keyboard`);
 }
 
-/** The same list after the page was loaded again: the address keeps what was looked for. */
+/** After a reload the list must be the same, because the address has its filters. */
 export async function keptByAddress(list) {
   const before = await list.allInnerTexts();
   assert.ok(before.length > 0);

@@ -1,4 +1,4 @@
-// The workers: who they are, how they are sent home, and what is said when none is left.
+// Workers: their details, draining them, and messages without any worker.
 import assert from 'node:assert/strict';
 import { button, dialog, heading, link, look, page, status, toast } from '../walk.mjs';
 import { ask, counts, fact, hasFocus, open, region, says } from './shared.mjs';
@@ -24,12 +24,12 @@ async function drain({ id }, { seen = false } = {}) {
   if (seen) await look('admin-drain');
   await dialog().getByRole('button', { name: 'Drain' }).click();
   await toast(`${id} is draining`).waitFor();
-  // What ended in order is not kept.
+  // A worker that ended in order is not listed any more.
   await one.waitFor({ state: 'detached' });
   await hasFocus(heading('Workers'), 'after its button has gone');
 }
 
-/** With none left, whoever asks for something is told, and so is whoever can do something about it. */
+/** Without workers, both the user and the administrator see the reason why a job waits. */
 async function nobody() {
   await link('Instances').first().click();
   await link('Front desk').click();
@@ -50,7 +50,7 @@ async function nobody() {
   await status('Running').waitFor();
 }
 
-/** Workers, to the last. */
+/** The workers in the administration, until the last one has drained. */
 export async function workers() {
   await open('Workers');
   const { items } = await ask('/admin/workers');

@@ -1,4 +1,4 @@
-// What one has on the own account: a password, sessions, tokens, and what was done. The administrator, in both browsers.
+// One's own account: password, sessions, tokens and activity. The administrator uses both browsers.
 import assert from 'node:assert/strict';
 import { button, dialog, field, heading, link, look, options, page, toast } from '../walk.mjs';
 import { ADMIN, fromMenu, knock, mistake, other, signOut } from './both.mjs';
@@ -38,7 +38,7 @@ export async function changePassword() {
   await change.click();
   await toast('Your password was changed').waitFor();
   assert.equal(await field('Current password').inputValue(), '');
-  // Signed in here, and nowhere else.
+  // Only this session stays.
   await second.waitFor({ state: 'detached' });
   await atTheDoor();
   await knock({ ...ADMIN, password: OLD }, other);
@@ -52,7 +52,7 @@ export async function endSession() {
   assert.equal(await sessions().count(), 2);
   const here = sessions().filter({ hasText: 'this browser' });
   assert.equal(await here.count(), 1);
-  assert.equal(await here.getByRole('button').count(), 0, 'one signs out here by the menu');
+  assert.equal(await here.getByRole('button').count(), 0, 'the current session has no button');
   await look('sessions', { part: heading('Where you are signed in') });
   await button('End').click();
   await toast('The session was ended').waitFor();
@@ -60,7 +60,7 @@ export async function endSession() {
   await atTheDoor();
 }
 
-/** Whom the API takes a token for. */
+/** The user of a token, or the status of a refusal. */
 const known = async (token) => {
   const answer = await fetch(`${options.base}/api/me`, { headers: { authorization: `Bearer ${token}` } });
   return answer.ok ? (await answer.json()).email : answer.status;
@@ -70,7 +70,7 @@ export async function tokens() {
   await page.getByText('You have no tokens.').waitFor();
   await button('New token').click();
   const create = dialog().getByRole('button', { name: 'Create token' });
-  assert.ok(await create.isDisabled(), 'it wants a name');
+  assert.ok(await create.isDisabled(), 'a name is required');
   await field('Name').fill('x'.repeat(65));
   await create.click();
   await mistake('Name', 'Must be at most 64 characters long');
@@ -105,7 +105,7 @@ export async function tokens() {
   assert.equal(await known(token), 401);
 }
 
-/** What was done stands there in words, newest first, and with whom it was done to. */
+/** Activities are shown as text, newest first, with their targets. */
 export async function activity() {
   await link('Show activity').click();
   await heading('Activity').waitFor();

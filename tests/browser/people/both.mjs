@@ -1,4 +1,4 @@
-// What the parts of the walk share: a second browser, who is who, and what one does at the door.
+// Shared helpers of this walk: a second browser, the users, and the sign-in.
 import { button, field, heading, link, newPage, options, page, password } from '../walk.mjs';
 
 export const ADMIN = { email: options.email, password };
@@ -7,7 +7,7 @@ export const ANN = { email: 'ann@test.example', password: 'four unrelated words 
 /** The other browser. */
 export const other = await newPage();
 
-/** Waits for what is said beside a field that is wrong. */
+/** Waits for the error message of an invalid field. */
 export async function mistake(label, words, where = page) {
   const wrong = field(label, where).and(where.locator('[aria-invalid=true]'));
   await wrong.waitFor();
@@ -15,14 +15,14 @@ export async function mistake(label, words, where = page) {
   await where.locator(`[id="${said}"]`).getByText(words).waitFor();
 }
 
-/** Fills in e-mail and password at the door, and goes on. */
+/** Fills in the sign-in form and submits it. */
 export async function knock(person, where = page) {
   await field('Email', where).fill(person.email);
   await field('Password', where).fill(person.password);
   await button('Sign in', where).click();
 }
 
-/** Chooses something in the menu of one's account. */
+/** Chooses an item in the account menu. */
 export async function fromMenu(name, where = page) {
   await where.getByRole('button', { name: /^(Account of|账户)/ }).click();
   await where.getByRole(/^(English|简体中文|Dark|Light|System)$/.test(name) ? 'menuitemradio' : 'menuitem', { name, exact: true }).click();
@@ -33,7 +33,7 @@ export async function signOut(where = page) {
   await heading('Sign in', where).waitFor();
 }
 
-/** The list of people, for administrators. */
+/** Opens the list of users in the administration. */
 export async function toPeople() {
   await link('Administration').click();
   await link('People').click();
@@ -42,13 +42,13 @@ export async function toPeople() {
 
 export const row = (person) => page.getByRole('row').filter({ hasText: person.email });
 
-/** Chooses something of what can be done about a person. */
+/** Chooses an action for a user. */
 export async function about(person, name) {
   await button(`Actions for ${person.email}`).click();
   await page.getByRole('menuitem', { name, exact: true }).click();
 }
 
-/** What a link shows that is shown once; the dialog closes, and it is nowhere any more. */
+/** The link in a dialog, which is shown only once; closes the dialog. */
 export async function takeLink(dialog) {
   const shown = await dialog.locator('code').innerText();
   await dialog.getByRole('button', { name: 'Close' }).last().click();

@@ -1,4 +1,4 @@
-// Somebody is invited, and comes.
+// A user is invited and accepts.
 import assert from 'node:assert/strict';
 import { button, dialog, field, heading, link, look, options, page, toast } from '../walk.mjs';
 import { ADMIN, ANN, mistake, other, row, takeLink, toPeople } from './both.mjs';
@@ -21,7 +21,7 @@ export async function invite() {
   await toast('Copied the link').waitFor();
   const copied = await page.evaluate('navigator.clipboard.readText()');
   await look('invitation-link');
-  // It is not to be had again, so that no slip closes it.
+  // The link cannot be shown again, so the dialog does not close by accident.
   await page.keyboard.press('Escape');
   await page.mouse.click(20, 400);
   invitation = await takeLink(dialog());
@@ -46,7 +46,7 @@ export async function accept() {
   await other.getByText('Create your first instance').waitFor();
 }
 
-/** No part of the administration is shown to her, nor reached by its address. */
+/** Users see no part of the administration, even by its address. */
 export async function ordinary() {
   await link('Instances', other).waitFor();
   assert.equal(await link('Administration', other).count(), 0);
@@ -57,7 +57,7 @@ export async function ordinary() {
   await other.getByText('Create your first instance').waitFor();
 }
 
-/** Links that are used, cut off or of nobody's making: each says so, also one after the other in the same tab. */
+/** Used, incomplete and invalid links show an error, also one after the other in the same tab. */
 export async function links() {
   const refused = other.getByText('This link is invalid or has expired');
   for (const address of [invitation, `${invitation.slice(0, -20)}%`]) {
@@ -70,7 +70,7 @@ export async function links() {
   await look('invitation-used', { where: other });
   await other.goto(`${options.base}/invitation`);
   await other.getByText('This link is incomplete').waitFor();
-  // She is signed in all the while.
+  // Her session has not ended.
   await link('Go to sign-in', other).click();
   await other.waitForURL('**/instances');
 }

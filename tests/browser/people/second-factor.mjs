@@ -1,4 +1,4 @@
-// Ann's second factor: switched on, asked for, lost, reset around, and switched off.
+// Ann's second factor: turned on, required, lost, kept by a password reset, and turned off.
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { button, dialog, field, heading, look, page, toast } from '../walk.mjs';
@@ -33,7 +33,7 @@ export async function switchOn() {
   await button('Turn on', other).click();
 }
 
-/** They are shown once, and leave by the clipboard or as a file; no slip closes them. */
+/** Recovery codes are shown once, can be copied or downloaded, and the dialog does not close by accident. */
 export async function recoveryCodes() {
   const shown = dialog(other);
   await shown.getByText('they are shown only once').waitFor();
@@ -57,10 +57,10 @@ export async function recoveryCodes() {
   await button('Turn off', other).waitFor();
 }
 
-/** At the door: the password, then a code that was not used yet. */
+/** The sign-in requires the password, then a code that was not used yet. */
 export async function askedFor() {
   await signOut(other);
-  assert.equal(await other.getByText('You have been signed out').count(), 0, 'she knows');
+  assert.equal(await other.getByText('You have been signed out').count(), 0, 'a sign-out by the user must not be announced');
   await knock(ANN, other);
   await heading('Two-factor authentication', other).waitFor();
   await look('sign-in-code', { where: other });
@@ -72,7 +72,7 @@ export async function askedFor() {
   await inside();
 }
 
-/** The phone is lost: each recovery code is good once. */
+/** Without the phone: each recovery code works once. */
 export async function lost() {
   for (const [code, good] of [
     [recovery[0].toUpperCase(), true],
@@ -89,7 +89,7 @@ export async function lost() {
   }
 }
 
-/** A new password by a link of the administrator's. The app stays with the account, and is asked for there as well. */
+/** A password reset by the administrator's link keeps the app, and requires its code. */
 export async function resetByLink() {
   await page.reload();
   await row(ANN).getByText('Two-factor').waitFor();
@@ -102,7 +102,7 @@ export async function resetByLink() {
   const address = await takeLink(dialog());
   assert.match(address, /\/new-password#\w{64}$/);
   await row(ANN).getByText('Password reset').waitFor();
-  assert.equal(await row(ANN).getByText('never').count(), 0, 'she has been seen');
+  assert.equal(await row(ANN).getByText('never').count(), 0, 'her last activity must be shown');
 
   await other.waitForURL('**/sign-in?to=*');
   await other.getByText('You have been signed out').waitFor();

@@ -1,4 +1,4 @@
-// The first administrator, with the token that the API has written to its log.
+// Setup of the first administrator, with the token from the API's log.
 import assert from 'node:assert/strict';
 import { button, field, heading, link, look, options, page } from '../walk.mjs';
 import { ADMIN, mistake, other } from './both.mjs';
@@ -21,7 +21,7 @@ export async function setUp() {
   await mistake('One-time token', 'This token is not valid. Copy it from the API’s log.');
   await look('setup-mistake');
 
-  // The installer's link, in the tab that is open: what was entered stays, and the token leaves the address bar.
+  // The installer's link, in the open tab: the form keeps its input, and the token is removed from the address bar.
   await page.goto(`${options.base}/setup#${token}`);
   await page.waitForURL(`${options.base}/setup`);
   assert.equal(await field('One-time token').inputValue(), token);
@@ -30,7 +30,7 @@ export async function setUp() {
   assert.equal(new URL(page.url()).pathname, '/instances');
 }
 
-/** It can be done once: then its page leads away. */
+/** The setup works once; then its page leads elsewhere. */
 export async function setUpAlready() {
   await page.goto(`${options.base}/setup`);
   await page.waitForURL('**/instances');
@@ -39,7 +39,7 @@ export async function setUpAlready() {
   assert.equal(await field('One-time token', other).count(), 0);
   await link('Go to sign-in', other).click();
   await heading('Sign in', other).waitFor();
-  // Whoever is signed in has nothing to do at the door either.
+  // With a session, the sign-in page leads elsewhere too.
   await page.goto(`${options.base}/sign-in?to=%2Fprofile`);
   await page.waitForURL('**/profile');
 }

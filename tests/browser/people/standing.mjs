@@ -1,4 +1,4 @@
-// What an administrator does about somebody, and what the other one sees of it in her browser.
+// Actions of an administrator on a user, and what the user sees.
 import assert from 'node:assert/strict';
 import { button, dialog, field, heading, link, look, options, page, toast } from '../walk.mjs';
 import { ANN, about, knock, mistake, other, row } from './both.mjs';
@@ -39,7 +39,7 @@ export async function roles() {
   await dialog().getByText('They keep their own instances and see nothing else.').waitFor();
   await dialog().getByRole('button', { name: 'Make ordinary user' }).click();
   await toast(`${ANN.email} is an ordinary user`).waitFor();
-  // The page that is open is hers no more.
+  // The open page is not allowed any more.
   await other.waitForURL('**/instances');
   await link('Administration', other).waitFor({ state: 'detached' });
 }
@@ -49,16 +49,16 @@ const save = () => dialog().getByRole('button', { name: 'Save changes' });
 export async function quotas() {
   await about(ANN, 'Limits…');
   await dialog().getByText(`Limits of ${ANN.email}`).waitFor();
-  assert.ok(await save().isDisabled(), 'nothing is changed yet');
+  assert.ok(await save().isDisabled(), 'nothing has changed yet');
   await field('Instances').fill('many');
   await dialog().getByText('Enter a whole number, or leave this empty').waitFor();
-  assert.ok(await save().isDisabled(), 'it is no number');
+  assert.ok(await save().isDisabled(), 'the value is not a number');
   await field('Instances').fill('3');
   await field('Total memory (MB)').fill('999999999');
   await save().click();
   await dialog().getByText('Must be from 0 to 100000000').waitFor();
   await field('Total memory (MB)').fill('8192');
-  // What was wrong is said until it is changed, not until it is tried again.
+  // An error disappears when its field changes.
   await dialog().getByText('Must be from 0 to 100000000').waitFor({ state: 'detached' });
   await look('user-limits');
   await save().click();
@@ -70,7 +70,7 @@ export async function quotas() {
   await button('Cancel').click();
 }
 
-/** What one's limits do not allow is said where it stands, which is unfolded, with how much there is. */
+/** An error about quotas is shown at its field, which is unfolded, with the amount that is left. */
 export async function beyond() {
   await about(ANN, 'Limits…');
   await field('Total memory (MB)').fill('1536');
@@ -86,7 +86,7 @@ export async function beyond() {
   await other.goto(`${options.base}/instances`);
 }
 
-/** One's own account cannot be taken from oneself, nor the last administrator's. */
+/** Administrators cannot suspend or demote themselves. */
 export async function oneself() {
   await button(`Actions for ${options.email}`).click();
   await page.getByRole('menuitem', { name: 'Limits…' }).waitFor();

@@ -1,4 +1,4 @@
-// Language and appearance: chosen in the menu or at the door, and kept.
+// Language and appearance: chosen in the menu or on the sign-in page, and kept.
 import assert from 'node:assert/strict';
 import { button, field, heading, look, page } from '../walk.mjs';
 import { ADMIN, fromMenu, knock, mistake } from './both.mjs';
@@ -12,7 +12,7 @@ export async function appearance() {
   assert.equal(await theme(), 'dark');
   await page.reload();
   await heading('Activity').waitFor();
-  assert.equal(await theme(), 'dark', 'it is kept');
+  assert.equal(await theme(), 'dark', 'the theme must be kept');
   await fromMenu('System');
   assert.equal(await theme(), 'light');
 }
@@ -34,7 +34,7 @@ export async function chinese() {
   await look('profile-chinese');
 }
 
-/** At the door in Chinese, with its mistakes, and back to English there. */
+/** The sign-in page in Chinese, with an error, and back in English. */
 export async function doorInChinese() {
   await fromMenu('退出登录');
   await heading('登录').waitFor();
@@ -43,7 +43,7 @@ export async function doorInChinese() {
   await field('密码').fill('错误的密码');
   await button('登录').click();
   await mistake('密码', '邮箱或密码错误，或账户已被停用。');
-  assert.doesNotMatch(await page.innerText('main'), /[a-z]{3,} [a-z]{2,}/, 'nothing of it is English');
+  assert.doesNotMatch(await page.innerText('main'), /[a-z]{3,} [a-z]{2,}/, 'no text may be in English');
   await button('English').click();
   await heading('Sign in').waitFor();
   assert.equal(await language(), 'en');

@@ -1,11 +1,11 @@
-// An authenticator app: RFC 6238 with SHA-1, six digits and half minutes.
+// An authenticator app: RFC 6238 with SHA-1, six digits and steps of 30 seconds.
 import { createHmac } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 
 const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
 const HALF_MINUTE_MS = 30_000;
 const halfMinute = () => Math.floor(Date.now() / HALF_MINUTE_MS);
-/** The oldest half minute whose code is good for ten seconds from now. */
+/** The oldest step whose code is valid for at least ten seconds. */
 const oldest = () => halfMinute() - (Date.now() % HALF_MINUTE_MS < HALF_MINUTE_MS - 10_000 ? 1 : 0);
 
 function codeOf(secret, step) {
@@ -18,11 +18,11 @@ function codeOf(secret, step) {
   return String(word % 1_000_000).padStart(6, '0');
 }
 
-/** An app with this secret. Codes are good in the neighbouring half minutes too, and each of them once. */
+/** An app with this secret. Codes of the neighbouring steps are valid too, each of them once. */
 export function app(secret) {
   let last = 0;
   return {
-    /** A code that has not been used: the oldest one that is good, so that the next ones need not be waited for. */
+    /** An unused code: the oldest valid one, so that further ones are available without waiting. */
     next: async () => {
       last = Math.max(oldest(), last + 1);
       while (last > halfMinute() + 1) await pause(500);
@@ -30,7 +30,7 @@ export function app(secret) {
     },
     /** The code that was used last. */
     used: () => codeOf(secret, last),
-    /** A code of another day. */
+    /** An expired code. */
     wrong: () => codeOf(secret, halfMinute() - 2880),
   };
 }

@@ -66,7 +66,7 @@ async fn names(conn: &mut Conn, query: &str) -> Vec<String> {
     rows.into_iter().map(|row| row.name).collect()
 }
 
-/// Two users with a row in every table, and their ids. Nothing ends their jobs, so tests with them do not call `finish`.
+/// Two users with a row in every table, and their ids. Nothing ends their jobs, so tests with them never `finish`.
 async fn neighbours(site: &Site) -> (UserId, UserId) {
     for (client, name) in [(&site.ann, "anns"), (&site.bob, "bobs")] {
         client.create(name).await;
