@@ -1,4 +1,4 @@
-//! What administrators see and do.
+//! Endpoints for administrators.
 
 pub mod audit;
 pub mod firewall;

@@ -1,3 +1,3 @@
-//! The firewall of the machines that workers are on.
+//! The instances' firewall.
 
 pub mod show;

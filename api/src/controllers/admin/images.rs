@@ -9,7 +9,6 @@ pub mod log;
 pub mod rebuild;
 pub mod show;
 
-/// Which build of the image.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 pub struct ImagePath {

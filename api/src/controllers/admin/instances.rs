@@ -1,4 +1,4 @@
-//! Everybody's instances.
+//! The instances of all people.
 
 pub mod list;
 pub mod query;

@@ -1,4 +1,4 @@
-//! Everybody's jobs.
+//! All jobs.
 
 pub mod cancel;
 pub mod drop;

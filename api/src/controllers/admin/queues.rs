@@ -1,4 +1,4 @@
-//! The queues of jobs.
+//! The job queues.
 
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -7,7 +7,6 @@ pub mod list;
 pub mod pause;
 pub mod resume;
 
-/// Which queue.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 pub struct QueuePath {

@@ -1,4 +1,4 @@
-//! Instances that were deleted, and can be restored.
+//! Instances that can be restored: deleted ones, and directories without an instance in the database.
 
 pub mod list;
 pub mod purge;

@@ -1,4 +1,4 @@
-//! Updates of all instances.
+//! Rollouts: updates of all instances.
 
 pub mod show;
 pub mod start;

@@ -1,4 +1,4 @@
-//! People, for administrators.
+//! Accounts of all people.
 
 use chrono::{DateTime, Utc};
 use clawdeploy_shared::{
@@ -17,7 +17,6 @@ pub mod edit;
 pub mod list;
 pub mod reset_password;
 
-/// Which person.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 pub struct UserPath {
@@ -26,16 +25,16 @@ pub struct UserPath {
     pub id: UserId,
 }
 
-/// Lets a person set a password, once, with `POST /api/auth/invitations/accept`.
+/// An invitation to set a password, once, with `POST /api/auth/invitations/accept`.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Invitation {
-    /// Shown now and never again: pass it on to the person.
+    /// Shown only in this response; pass it on to the person.
     token: Revealed,
     expires_at: DateTime<Utc>,
 }
 
-/// Invites a person.
+/// Creates an invitation and voids earlier ones.
 async fn invite(conn: &mut Conn, id: UserId) -> Result<Invitation, DbError> {
     let token = session_token();
     let expires_at = invitation::make(conn, id, &token_hash(token.expose_secret())).await?;

@@ -1,4 +1,4 @@
-//! Which versions of OpenClaw may be started.
+//! The policy for vulnerable versions of OpenClaw.
 
 pub mod set;
 pub mod show;

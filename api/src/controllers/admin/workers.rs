@@ -6,7 +6,6 @@ use utoipa::IntoParams;
 pub mod drain;
 pub mod list;
 
-/// Which worker.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 pub struct WorkerPath {

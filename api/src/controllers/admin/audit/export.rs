@@ -11,12 +11,12 @@ use futures_util::stream;
 use super::query::AuditQuery;
 use crate::{auth::Admin, error::AppResult, extract::Query, state::AppState};
 
-/// Entries that are read at once.
+/// Maximum number of entries in a query.
 const BATCH: i64 = 500;
 
 const COLUMNS: &str = "id,at,actorId,actor,action,targetKind,targetId,ownerId,outcome,clientIp,requestId,detail\r\n";
 
-/// Exports all matching entries, newest first
+/// Exports all matching entries of the audit log, newest first
 ///
 /// The format is CSV with `Accept: text/csv`, otherwise newline-delimited JSON. `limit` and `cursor` are ignored.
 #[utoipa::path(
@@ -51,15 +51,16 @@ enum Form {
     Lines,
 }
 
-/// Where the export is.
+/// Position in the export.
 #[derive(Debug, Clone, Copy)]
 enum Place {
     Head,
-    /// After this entry.
+    /// After the entry with this id.
     After(i64),
 }
 
-/// The next part, and where it ends. An export that breaks off in the middle ends the connection, not the file.
+/// The next part and the position after it. An error aborts the connection, so that the client does not take an
+/// incomplete file for a complete one.
 async fn part(
     app: &AppState,
     filter: &Filter,
@@ -116,7 +117,7 @@ fn csv(text: &mut String, entry: &AuditEntry) {
     ];
     for (n, field) in fields.iter().enumerate() {
         let comma = if n == 0 { "" } else { "," };
-        // What begins so would be a formula in a spreadsheet, and strangers choose what stands here.
+        // A spreadsheet would run such a value as a formula, and anyone can put a value into the log.
         let harmless = if field.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
         let _ = write!(text, "{comma}\"{harmless}{}\"", field.replace('"', "\"\""));
     }

@@ -9,7 +9,7 @@ use crate::{
     state::AppState,
 };
 
-/// The audit log, newest first
+/// Lists the entries of the audit log, newest first
 #[utoipa::path(
     get, path = "/api/admin/audit", tag = "admin", params(AuditQuery),
     responses((status = OK, body = Page<AuditEntry>)),

@@ -1,4 +1,4 @@
-//! Which entries of the audit log are asked for.
+//! Filter of the audit log.
 
 use chrono::{DateTime, Utc};
 use clawdeploy_shared::{
@@ -13,7 +13,7 @@ use crate::{
     page::PageQuery,
 };
 
-/// Which entries, and which page of them.
+/// Filter and page.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -21,21 +21,21 @@ pub struct AuditQuery {
     /// Maximum number of items
     #[param(minimum = 1, maximum = 100, default = 50)]
     limit: Option<i64>,
-    /// `nextCursor` of the page before
+    /// `nextCursor` of the previous page
     cursor: Option<String>,
-    /// E-mail of the person who did it
+    /// E-mail of the person who performed the action
     actor: Option<String>,
     /// An action such as `instance.create`, or `instance` for all actions on instances
     action: Option<String>,
     target_kind: Option<String>,
     target_id: Option<String>,
-    /// Id of the owner
+    /// Id of the owner of the target
     owner_id: Option<String>,
     #[param(value_type = Option<Outcome>)]
     outcome: Option<String>,
-    /// From this moment on
+    /// Only entries at or after this time
     from: Option<DateTime<Utc>>,
-    /// Before this moment
+    /// Only entries before this time
     until: Option<DateTime<Utc>>,
 }
 
@@ -54,7 +54,7 @@ impl AuditQuery {
             ("targetKind", &self.target_kind),
             ("targetId", &self.target_id),
         ];
-        // The database takes no NUL in a text.
+        // Postgres does not accept NUL in a text.
         if let Some((field, _)) =
             texts.into_iter().find(|(_, text)| text.as_ref().is_some_and(|text| text.contains('\0')))
         {

@@ -1,4 +1,4 @@
-//! What a build prints, as it prints it.
+//! The log of an image build, complete or as a stream.
 
 use axum::{
     http::HeaderMap,
@@ -19,15 +19,18 @@ use crate::{
     state::AppState,
 };
 
-/// The log of a build of the OpenClaw image
+/// Returns the log of a build of the OpenClaw image
 ///
-/// With `Accept: text/event-stream` the log is streamed as it is written: each event holds a part of the log, and its id is the
-/// byte offset at which that part ends. After the build an event named `end` holds the build. A disconnected client resumes with
-/// `Last-Event-ID`. Without that header the answer is the log so far. The beginning of a long log is dropped; a build that starts
-/// again starts a new log.
+/// With `Accept: text/event-stream`, the log is streamed as it is written. Each event contains a part of the log, and
+/// its id is the byte offset at which that part ends. After the build, an event named `end` contains the build. A
+/// disconnected client resumes with `Last-Event-ID`. Otherwise, the response is the log so far. The beginning of a long
+/// log is dropped. A build that restarts begins a new log.
 #[utoipa::path(
     get, path = "/api/admin/images/{id}/log", tag = "admin",
-    params(ImagePath, ("Last-Event-ID" = Option<i64>, Header, description = "Id of the last event that the client received")),
+    params(
+        ImagePath,
+        ("Last-Event-ID" = Option<i64>, Header, description = "Id of the last event that the client received"),
+    ),
     responses((status = OK, content((ImageLog = "application/json"), (String = "text/event-stream")))),
 )]
 pub async fn follow_image_log(
@@ -40,7 +43,7 @@ pub async fn follow_image_log(
     let mut conn = app.db.conn().await?;
     let log = build_log::part(&mut conn, path.id, from).await?.ok_or_else(|| AppError::not_found("build"))?;
     if event_stream::is_wanted(&headers) {
-        // A stream takes a connection for the moments it needs one only.
+        // An open stream must not hold a database connection.
         drop(conn);
         let source = LogSource { build: path.id, from };
         return Ok(event_stream::open(app, &who, source)?.into_response());
@@ -50,14 +53,14 @@ pub async fn follow_image_log(
 
 struct LogSource {
     build: ImageBuildId,
-    /// The byte up to which it is told.
+    /// Byte offset up to which the log has been sent.
     from: i64,
 }
 
 impl EventSource for LogSource {
     async fn next(&mut self, app: &AppState) -> AppResult<EventBatch> {
         let mut conn = app.db.conn().await?;
-        // One whose content was there already has no row any more.
+        // The row of a build is deleted if an image with the same content exists.
         let Some(log) = build_log::part(&mut conn, self.build, self.from).await? else {
             return Ok(EventBatch { events: Vec::new(), last: true });
         };

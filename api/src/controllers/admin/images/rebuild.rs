@@ -19,20 +19,20 @@ use crate::{
     views::job::JobView,
 };
 
-/// Which image to build. Omitted fields take the workers' settings.
+/// The image to build. Omitted fields default to the workers' settings.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RebuildImage {
-    /// Source of OpenClaw; default: release if a version is given
+    /// Source of OpenClaw; default: `release` if a version is given
     #[schema(value_type = Option<ImageSource>)]
     source: Option<String>,
-    /// Version of OpenClaw, for the source release
+    /// Version of OpenClaw; only for the source `release`
     #[schema(example = "2026.9.6")]
     version: Option<String>,
-    /// Branch, tag or commit for the source git; image, by tag or digest, for the source registry
+    /// Branch, tag or commit for the source `git`; image with tag or digest for the source `registry`
     #[schema(example = "main")]
     reference: Option<String>,
-    /// Build even if the same content exists, and without the build cache
+    /// Build without the build cache, even if an image with the same content exists
     #[serde(default)]
     force: bool,
 }
@@ -40,17 +40,17 @@ pub struct RebuildImage {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Rebuilding {
     job: JobView,
-    /// The request joined an open job, which is this one.
+    /// Whether the request joined a job that was already open.
     joined: bool,
 }
 
 /// Builds the OpenClaw image
 ///
-/// Only one build is open at a time. A request for the same build, or for any build, joins it; a request for a different one is
-/// refused with 409. An image that already exists with the same content is not built again.
+/// Only one build is open at a time. A request that the open build satisfies joins it; any other request is refused
+/// with 409. If an image with the same content exists, it is not built again, except with `force`.
 #[utoipa::path(
     post, path = "/api/admin/image/rebuild", tag = "admin", request_body = Option<RebuildImage>,
-    responses((status = ACCEPTED, body = Rebuilding, headers(("Location", description = "The job")))),
+    responses((status = ACCEPTED, body = Rebuilding, headers(("Location", description = "URL of the job")))),
 )]
 pub async fn rebuild_image(
     app: AppState,
@@ -75,13 +75,13 @@ pub async fn rebuild_image(
     Ok((StatusCode::ACCEPTED, location, Json(Rebuilding { job: job.into(), joined: !made })))
 }
 
-/// Whether a build is what somebody asks for: what is left out may be anything.
+/// Whether an open build satisfies a request. Omitted arguments match any value.
 fn is_answer_to(building: &Value, asked: &Value) -> bool {
     asked.as_object().is_none_or(|asked| asked.iter().all(|(key, value)| building.get(key) == Some(value)))
 }
 
 impl RebuildImage {
-    /// The job's arguments.
+    /// Validates the request and returns the job's arguments.
     fn check(&self) -> AppResult<Value> {
         let mut checks = Checks::default();
         let mut payload = json!({});

@@ -8,7 +8,7 @@ use crate::{
     state::AppState,
 };
 
-/// A build of the OpenClaw image
+/// Returns a build of the OpenClaw image
 #[utoipa::path(
     get, path = "/api/admin/images/{id}", tag = "admin", params(ImagePath),
     responses((status = OK, body = ImageBuild)),

@@ -22,7 +22,7 @@ pub struct OwnedInstance {
     owner_email: Option<String>,
 }
 
-/// Everybody's instances, newest first
+/// Lists the instances of all people, newest first
 #[utoipa::path(
     get, path = "/api/admin/instances", tag = "admin", params(InstancesQuery),
     responses((status = OK, body = Page<OwnedInstance>)),

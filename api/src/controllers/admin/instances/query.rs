@@ -1,4 +1,4 @@
-//! Which instances administrators ask for.
+//! Filter of the list of all instances.
 
 use clawdeploy_shared::{db::instance::InstanceFilter, instance::InstanceStatus};
 use serde::Deserialize;
@@ -10,7 +10,7 @@ use crate::{
     page::PageQuery,
 };
 
-/// Which instances, and which page of them.
+/// Filter and page.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
@@ -18,19 +18,19 @@ pub struct InstancesQuery {
     /// Maximum number of items
     #[param(minimum = 1, maximum = 100, default = 50)]
     limit: Option<i64>,
-    /// `nextCursor` of the page before
+    /// `nextCursor` of the previous page
     cursor: Option<String>,
-    /// Only those with one of these statuses, separated by commas
+    /// Only instances with one of these statuses, separated by commas
     #[param(value_type = Option<Vec<InstanceStatus>>, style = Form, explode = false)]
     #[serde(default, deserialize_with = "separated")]
     status: Vec<InstanceStatus>,
-    /// Only those whose name, id or owner's e-mail contains this text
+    /// Only instances whose name, id or owner's e-mail contains this text
     #[param(max_length = 200)]
     q: Option<String>,
 }
 
 impl InstancesQuery {
-    /// Which page, and of which instances.
+    /// The page and the filter.
     pub(super) fn read(self) -> AppResult<(PageQuery, InstanceFilter)> {
         let text = self.q.as_deref().map(text).transpose()?.flatten();
         Ok((PageQuery { limit: self.limit, cursor: self.cursor }, InstanceFilter { statuses: self.status, text }))

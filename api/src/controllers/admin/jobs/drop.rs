@@ -16,9 +16,10 @@ use crate::{
     state::AppState,
 };
 
-/// Deletes a failed or cancelled job and its history
+/// Deletes a failed or cancelled job and its events
 ///
-/// Its instance does not change. The audit log keeps a record of the job.
+/// Its instance does not change. The audit log keeps a record of the job. Refused while an open job depends on it, or
+/// while its change has not been undone.
 #[utoipa::path(
     delete, path = "/api/admin/jobs/{id}", tag = "admin", params(JobPath), responses((status = NO_CONTENT)),
 )]
@@ -33,10 +34,10 @@ pub async fn drop_job(
 }
 
 async fn in_transaction(conn: &mut Conn, who: &Principal, context: &RequestContext, id: JobId) -> AppResult<()> {
-    // Locked, so that nobody puts it back in its queue or lets another one depend on it meanwhile.
+    // While the job is locked, nothing can retry it and no new job can depend on it.
     let job = job::find_for_update(conn, id).await?.ok_or_else(|| AppError::not_found("job"))?;
     if let Some(dependent) = job::open_dependent(conn, id).await? {
-        // It would no longer know that what it depends on did not succeed.
+        // Without this row, the dependent job could not see that its dependency did not succeed.
         let detail =
             format!("A {} job that depends on this one is {}. Wait for its end.", dependent.kind, dependent.status);
         return Err(AppError::new(ErrorCode::JobInProgress, detail).with_job(dependent.into()));

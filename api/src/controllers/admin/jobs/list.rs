@@ -10,7 +10,7 @@ use crate::{
     views::admin_job::{AdminJob, Names},
 };
 
-/// Everybody's jobs, newest first
+/// Lists all jobs, newest first
 #[utoipa::path(
     get, path = "/api/admin/jobs", tag = "admin", params(JobsQuery),
     responses((status = OK, body = Page<AdminJob>)),

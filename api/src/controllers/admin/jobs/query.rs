@@ -1,4 +1,4 @@
-//! Which jobs administrators ask for.
+//! Filter of the list of all jobs.
 
 use clawdeploy_shared::{
     db::{Conn, job::JobFilter, user},
@@ -17,10 +17,10 @@ use crate::{
     page::{Limit, PageQuery},
 };
 
-/// How long a text to look for may be.
+/// Maximum length of a search text, in characters.
 const MAX_TEXT_CHARS: usize = 200;
 
-/// Which jobs.
+/// Filter and page.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -28,24 +28,24 @@ pub struct JobsQuery {
     /// Maximum number of items
     #[param(minimum = 1, maximum = 100, default = 50)]
     limit: Option<i64>,
-    /// `nextCursor` of the page before
+    /// `nextCursor` of the previous page
     cursor: Option<String>,
-    /// Only those with one of these statuses, separated by commas
+    /// Only jobs with one of these statuses, separated by commas
     #[param(value_type = Option<Vec<JobStatus>>, style = Form, explode = false)]
     #[serde(default, deserialize_with = "separated")]
     status: Vec<JobStatus>,
     kind: Option<JobKind>,
-    /// Only those on this instance
+    /// Only jobs on this instance
     instance: Option<InstanceId>,
-    /// Only those of this person, given by id or e-mail
+    /// Only jobs of this person, by id or e-mail
     owner: Option<String>,
-    /// Only those whose error or instance id contains this text, or whose own id begins with it
+    /// Only jobs whose error or instance id contains this text, or whose own id begins with it
     #[param(max_length = 200)]
     q: Option<String>,
 }
 
 impl JobsQuery {
-    /// How many, and which; `None`: there can be none.
+    /// The page size and the filter. `None`: no job can match.
     pub(super) async fn read(self, conn: &mut Conn) -> AppResult<(Limit, Option<JobFilter>)> {
         let (limit, before_seq) = PageQuery { limit: self.limit, cursor: self.cursor }.read()?;
         let text = self.q.as_deref().map(text).transpose()?.flatten();
@@ -61,7 +61,7 @@ impl JobsQuery {
     }
 }
 
-/// `failed,cancelled`
+/// Reads words separated by commas, such as `failed,cancelled`.
 pub(crate) fn separated<'de, D, W>(deserializer: D) -> Result<Vec<W>, D::Error>
 where
     D: Deserializer<'de>,
@@ -72,7 +72,7 @@ where
     text.split(',').map(word).collect::<Result<_, ValueError>>().map_err(serde::de::Error::custom)
 }
 
-/// What to look for; nothing but spaces is nothing.
+/// Normalizes a search text. `None`: it is blank.
 pub(crate) fn text(q: &str) -> AppResult<Option<String>> {
     let q = search(q);
     if q.chars().count() > MAX_TEXT_CHARS || q.contains(char::is_control) {

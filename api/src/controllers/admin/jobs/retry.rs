@@ -31,7 +31,7 @@ use crate::{
 
 /// Retries a failed or cancelled job
 ///
-/// A job whose undo failed (`undo_failed`) continues its undo, and then ends as it would have.
+/// A job whose undo failed (`undo_failed`) continues its undo, and then ends as failed or cancelled.
 #[utoipa::path(
     post, path = "/api/admin/jobs/{id}/retry", tag = "admin", params(JobPath),
     responses((status = ACCEPTED, body = JobView)),
@@ -78,8 +78,9 @@ async fn in_transaction(
     Ok(job)
 }
 
-/// Whether it is the undo of the job that goes on. One that others came after is none of theirs to undo, unless it keeps
-/// everything else from its instance.
+/// Whether the retry continues the undo of the job, instead of starting the job again. An undo is not continued after
+/// newer jobs on the instance, because it would revert their results. A change that is not completely undone is always
+/// undone: it blocks other jobs on the instance.
 async fn is_to_be_undone(conn: &mut Conn, dead: &Job) -> AppResult<bool> {
     if dead.unwinding_to.is_none() || dead.status != JobStatus::Failed {
         return Ok(false);
@@ -99,7 +100,7 @@ fn not_retryable(status: JobStatus) -> AppError {
     AppError::new(ErrorCode::JobNotRetryable, detail)
 }
 
-/// What a rollback goes back to, where it is still kept.
+/// The snapshot that a rollback restores, if it is still kept.
 async fn kept_for(conn: &mut Conn, rollback: &Job) -> AppResult<Option<Snapshot>> {
     match rollback.payload["snapshotId"].as_str().and_then(|id| id.parse().ok()) {
         Some(id) => Ok(snapshot::find_kept(conn, id).await?),
@@ -107,7 +108,7 @@ async fn kept_for(conn: &mut Conn, rollback: &Job) -> AppResult<Option<Snapshot>
     }
 }
 
-/// Whether the job can have its instance, and notes that what it makes of it is wanted again.
+/// Checks that the job can run on its instance, and sets the desired state to the result of the job.
 async fn make_way(conn: &mut Conn, dead: &Job, id: &InstanceId, undo: bool, app: &AppState) -> AppResult<()> {
     let Some(instance) = instance::find_for_update(conn, Scope::Everything, id).await? else {
         return Err(AppError::new(ErrorCode::InstanceGone, "The instance of this job is gone."));

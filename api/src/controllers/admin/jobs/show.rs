@@ -34,12 +34,12 @@ pub struct AdminJobDetails {
     job: AdminJob,
     /// Steps that have started, in order.
     steps: Vec<Step>,
-    /// Its place in the queue; null: it is not waiting.
+    /// Place in the queue; null: the job is not waiting.
     queue: Option<QueuePlace>,
-    /// The job's arguments; never a secret.
+    /// Arguments of the job, without secrets.
     #[schema(value_type = Object)]
     payload: Value,
-    /// Status with which the job ends once its steps are undone; null: it is not being undone.
+    /// Status with which the job ends once its steps are undone; null: the job is not being undone.
     undo_outcome: Option<UndoOutcome>,
     /// Former name of `undoOutcome`, kept for one release.
     #[schema(deprecated)]
@@ -47,11 +47,11 @@ pub struct AdminJobDetails {
     cancel_requested_at: Option<DateTime<Utc>>,
     /// Events, oldest first.
     events: Vec<JobEvent>,
-    /// There are more events than these; `GET /api/jobs/{id}/events` has them all.
+    /// Whether there are more events than these; `GET /api/jobs/{id}/events` returns all of them.
     more_events: bool,
 }
 
-/// A job with its complete history
+/// Returns a job with its steps, events and arguments
 #[utoipa::path(
     get, path = "/api/admin/jobs/{id}", tag = "admin", params(JobPath),
     responses((status = OK, body = AdminJobDetails)),

@@ -16,7 +16,7 @@ use crate::{
 
 /// Pauses a queue
 ///
-/// Running jobs continue; no new job starts until the queue is resumed. Pausing a paused queue has no effect.
+/// Running jobs continue. No new job starts until the queue is resumed. Pausing a paused queue has no effect.
 #[utoipa::path(
     post, path = "/api/admin/queues/{queue}/pause", tag = "admin", params(QueuePath),
     responses((status = OK, body = QueueView)),
@@ -30,7 +30,7 @@ pub async fn pause_queue(
     set_paused(&app, who, context, &path, true).await
 }
 
-/// Pauses a queue or resumes it, and shows it.
+/// Pauses or resumes a queue and returns it.
 pub(super) async fn set_paused(
     app: &AppState,
     who: Principal,

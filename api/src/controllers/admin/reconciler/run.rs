@@ -18,17 +18,17 @@ use crate::{
     state::AppState,
 };
 
-/// Between two looks at what has run.
+/// Interval between checks whether the sweeps have run.
 const POLL: Duration = Duration::from_millis(200);
 
-/// How long the sweeps get; less than a request may take.
+/// Time limit for the sweeps. Shorter than the time limit of a request.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Runs the reconciler now
 ///
-/// The reconciler compares the database with the Docker engine and the disk, and repairs or reports each difference. The answer
-/// comes when every sweep has run, and holds the findings. After 15 s it is 504 with the finished sweeps (`sweeps`); the others
-/// continue. It is 503 at once if no worker is available.
+/// The reconciler compares the database with the Docker engine and the disk, and repairs or reports each difference.
+/// The response is sent when every sweep has run, and contains the findings. After 15 s, the response is 504 with the
+/// finished sweeps (`sweeps`); the others continue. If no worker is available, the response is 503 at once.
 #[utoipa::path(post, path = "/api/admin/reconcile", tag = "admin", responses((status = OK, body = Page<Sweep>)))]
 pub async fn run_reconciler(app: AppState, Admin(who): Admin, context: RequestContext) -> AppResult<Json<Page<Sweep>>> {
     let requested_at = request(&app, who, context).await?;
@@ -49,7 +49,7 @@ async fn request(app: &AppState, who: Principal, context: RequestContext) -> App
     .await
 }
 
-/// Waits until every sweep has run. Nothing is lost with a request that is dropped meanwhile.
+/// Waits until every sweep has run. The sweeps also run if the request is dropped in the meantime.
 async fn wait(app: &AppState, requested_at: DateTime<Utc>) -> AppResult<Vec<Sweep>> {
     let until = Instant::now() + PATIENCE;
     loop {

@@ -8,26 +8,26 @@ use utoipa::ToSchema;
 
 use crate::{auth::Admin, error::AppResult, extract::Json, state::AppState};
 
-/// An instance without a row whose files are there.
+/// An instance that has files but is not in the database.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RecoverableInstance {
     id: InstanceId,
-    /// Its name; null: not known.
+    /// Name; null: not known.
     name: Option<String>,
     state: RecoverableState,
-    /// Why it is listed.
+    /// Reason why it is listed.
     reason: String,
-    /// Its owner; null: not known.
+    /// Owner; null: not known.
     owner_id: Option<UserId>,
     owner_email: Option<String>,
-    /// When it was deleted or found.
+    /// Time at which it was deleted or found.
     since: DateTime<Utc>,
-    /// When its files are removed; null: never automatically.
+    /// Time at which its files are removed; null: they are not removed automatically.
     expires_at: Option<DateTime<Utc>>,
     /// Size of its files, in bytes; null: not known.
     bytes: Option<i64>,
-    /// When the removal of its files was decided; a worker does it in its next pass.
+    /// Time at which the removal of its files was scheduled; a worker removes them in its next sweep.
     purge_requested_at: Option<DateTime<Utc>>,
 }
 
@@ -54,7 +54,7 @@ pub struct RecoverableInstances {
     items: Vec<RecoverableInstance>,
 }
 
-/// Deleted instances whose files are kept, and directories that the database does not know
+/// Lists deleted instances whose files are kept, and directories without an instance in the database
 #[utoipa::path(
     get, path = "/api/admin/recoverable-instances", tag = "admin",
     responses((status = OK, body = RecoverableInstances)),

@@ -18,7 +18,7 @@ use crate::{
     state::AppState,
 };
 
-/// A requested removal, which a worker carries out in its next pass.
+/// A requested removal. A worker carries it out in its next sweep.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PurgeRequested {
@@ -28,7 +28,7 @@ pub struct PurgeRequested {
 
 /// Permanently removes a recoverable instance: its files, and its container if one still runs
 ///
-/// A second request has no effect. Refused once the instance is being restored.
+/// A repeated request has no effect. Refused once a restore of the instance has been accepted.
 #[utoipa::path(
     delete, path = "/api/admin/recoverable-instances/{id}", tag = "admin", params(InstancePath),
     responses((status = ACCEPTED, body = PurgeRequested)),
@@ -51,7 +51,7 @@ async fn in_transaction(
     context: &RequestContext,
     id: InstanceId,
 ) -> AppResult<PurgeRequested> {
-    // The lock first: whoever restores it holds it until the instance is there.
+    // Locks first: a restore holds this lock until the instance exists.
     let row = recoverable::lock(conn, Scope::Everything, &id).await?;
     if let Some((instance, _)) = instance::find(conn, Scope::Everything, &id).await? {
         let open = job::open_on(conn, &id).await?;
@@ -63,7 +63,7 @@ async fn in_transaction(
     }
     let requested = recoverable::request_purge(conn, &id).await?;
     let purge_requested_at = requested.ok_or_else(|| AppError::not_found("recoverable instance"))?;
-    // Asked before, or expired: it is decided already.
+    // Without a row, an earlier request or the expiry has already scheduled the purge.
     if let Some(row) = row {
         Entry::new("instance.purge", Target::Instance(&id))
             .owned_by(row.owner_id)

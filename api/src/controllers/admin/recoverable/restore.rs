@@ -21,7 +21,7 @@ use crate::{
     state::AppState,
 };
 
-/// How to restore an instance. Known values may be omitted.
+/// Options of a restore. Known values may be omitted.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct RestoreInstance {
@@ -32,13 +32,13 @@ pub struct RestoreInstance {
     name: Option<String>,
 }
 
-/// Restores a deleted instance, or one found on disk that the database does not know
+/// Restores a deleted instance, or a directory without an instance in the database
 ///
 /// Restores files, token, settings and address, as far as they are known. Quotas are not checked.
 #[utoipa::path(
     post, path = "/api/admin/recoverable-instances/{id}/restore", tag = "admin", params(InstancePath),
     request_body = Option<RestoreInstance>,
-    responses((status = ACCEPTED, body = Accepted, headers(("Location", description = "The job")))),
+    responses((status = ACCEPTED, body = Accepted, headers(("Location", description = "URL of the job")))),
 )]
 pub async fn restore_instance(
     app: AppState,
@@ -61,7 +61,7 @@ pub async fn restore_instance(
     Ok(Accepted::of(&app, outcome))
 }
 
-/// The account that gets it, locked.
+/// The new owner's account, locked.
 async fn owner(conn: &mut Conn, row: &Recoverable, asked: Option<UserId>) -> AppResult<User> {
     let unknown = |detail: &'static str, code: &'static str| {
         Err(AppError::new(ErrorCode::ValidationFailed, detail).with_field(

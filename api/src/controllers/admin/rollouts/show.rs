@@ -17,32 +17,32 @@ use crate::{
     views::job::JobView,
 };
 
-/// An update of everything, and how far it is.
+/// An update of all instances, and its progress.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Rollout {
     job: JobView,
-    /// Instances that are left.
+    /// Number of instances whose turn has not come.
     waiting: usize,
     updating: usize,
     updated: usize,
     failed: usize,
-    /// Instances that were not touched.
+    /// Number of instances that were not touched.
     skipped: usize,
-    /// Each instance, by its wave.
+    /// The instances, ordered by wave.
     members: Vec<NamedMember>,
 }
 
-/// An instance in a rollout, and what it is called.
+/// An instance in a rollout, with its name.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct NamedMember {
     #[serde(flatten)]
     member: Member,
-    /// Null: it is gone.
+    /// Name of the instance; null: it no longer exists.
     name: Option<String>,
 }
 
-/// The progress of an update of all instances
+/// Returns the progress of an update of all instances
 #[utoipa::path(
     get, path = "/api/admin/update-all/{id}", tag = "admin", params(JobPath),
     responses((status = OK, body = Rollout)),

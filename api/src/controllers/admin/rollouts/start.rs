@@ -23,10 +23,10 @@ use crate::{
     views::job::JobView,
 };
 
-/// At most one update of everything is open at a time, whoever asks for it.
+/// At most one rollout is open at a time.
 const DEDUPE_KEY: &str = "update_all";
 
-/// How to update all instances. All fields are optional.
+/// Options of an update of all instances. All fields are optional.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct UpdateAll {
@@ -38,10 +38,10 @@ pub struct UpdateAll {
     exclude: Vec<InstanceId>,
 }
 
-/// Most instances that can be excluded.
+/// Maximum number of excluded instances.
 const EXCLUDED: usize = 1000;
 
-/// Whom an update of everything is not about, as its job says.
+/// The instances that a rollout excludes, from the arguments of its job.
 pub(crate) fn excluded(job: &Job) -> Vec<InstanceId> {
     serde_json::from_value(job.payload["exclude"].clone()).unwrap_or_default()
 }
@@ -54,22 +54,24 @@ impl Default for UpdateAll {
 
 #[derive(Debug, Serialize, ToSchema)]
 pub struct UpdatingAll {
-    /// The job; `GET /api/admin/update-all/{id}` tells how far it is with each instance
+    /// The job; `GET /api/admin/update-all/{id}` returns the progress of each instance.
     job: JobView,
-    /// The request joined an open job, which is this one.
+    /// Whether the request joined a job that was already open.
     joined: bool,
 }
 
-/// Updates every instance
+/// Updates all instances
 ///
-/// Updates run in waves: one instance, then a tenth, then the rest, and last the instances that failed last time or do not run. A
-/// job of its own updates each instance; on failure the instance is rolled back. A failure counts against the image if the
-/// gateway starts again with the old one. The rollout stops after two such failures if they affect instances of two people and
-/// more than a tenth of the instances that tried the image. It can be cancelled like any other job; updates in progress are
-/// rolled back.
+/// The rollout has waves: one instance, then a tenth, then the rest, and last the instances that failed last time or do
+/// not run although they should. Each instance is updated by its own job, and rolled back on failure. A failure counts
+/// against the image if the gateway starts again with the old image. The rollout stops after two such failures, if they
+/// are more than a tenth of the instances that tried the image. It also stops after three failures with other causes
+/// outside the instances, if they are more than half of all results. In both cases the failed instances must have two
+/// different owners, unless the rollout has only one. The rollout can be cancelled like any other job; updates in
+/// progress are then rolled back.
 #[utoipa::path(
     post, path = "/api/admin/update-all", tag = "admin", request_body = Option<UpdateAll>,
-    responses((status = ACCEPTED, body = UpdatingAll, headers(("Location", description = "The job")))),
+    responses((status = ACCEPTED, body = UpdatingAll, headers(("Location", description = "URL of the job")))),
 )]
 pub async fn update_all(
     app: AppState,
@@ -88,7 +90,7 @@ pub async fn update_all(
     Ok((StatusCode::ACCEPTED, location, Json(UpdatingAll { job: job.into(), joined: !made })))
 }
 
-/// The job, the build that it waits for, and whether the job was made.
+/// Returns the job, the build that it waits for, and whether the job is new.
 async fn in_transaction(
     conn: &mut Conn,
     who: &Principal,
@@ -96,7 +98,7 @@ async fn in_transaction(
     form: &UpdateAll,
 ) -> AppResult<(Job, Option<Job>, bool)> {
     if let Some(open) = job::open_by_key(conn, DEDUPE_KEY).await? {
-        // It is no answer to whoever wants others left alone.
+        // The open rollout does not satisfy a request that excludes other instances.
         if excluded(&open) != form.exclude {
             return Err(AppError::job_in_progress(open.into()));
         }
@@ -118,7 +120,7 @@ async fn in_transaction(
     Ok((job, build, made))
 }
 
-/// Whoever mistypes an id would find that instance updated.
+/// Refuses unknown ids: with a mistyped id, the intended instance would be updated.
 async fn check(conn: &mut Conn, exclude: &[InstanceId]) -> AppResult<()> {
     let mut checks = Checks::default();
     if exclude.len() > EXCLUDED {

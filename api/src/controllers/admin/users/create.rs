@@ -25,7 +25,7 @@ use crate::{
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CreateUser {
-    /// With which the person signs in
+    /// E-mail with which the person signs in
     #[schema(example = "ann@example.com")]
     email: String,
     /// Name of the person
@@ -43,9 +43,9 @@ pub struct CreatedUser {
     invitation: Invitation,
 }
 
-/// Creates an account, and an invitation to set its password
+/// Creates an account and an invitation to set its password
 ///
-/// The invitation is valid for 24 hours; `POST /api/admin/users/{id}/reset-password` creates another one.
+/// The invitation is valid for 24 hours. `POST /api/admin/users/{id}/reset-password` creates another one.
 #[utoipa::path(
     post, path = "/api/admin/users", tag = "admin", request_body = CreateUser,
     responses((status = CREATED, body = CreatedUser)),

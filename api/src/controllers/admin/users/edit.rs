@@ -22,7 +22,7 @@ use crate::{
     validate::Checks,
 };
 
-/// What to change; omitted fields stay as they are.
+/// Changes of an account. Omitted fields keep their values.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EditUser {
@@ -30,10 +30,10 @@ pub struct EditUser {
     name: Option<String>,
     #[schema(value_type = Option<Role>)]
     role: Option<String>,
-    /// Suspends the person, or ends the suspension. Open sessions, streams and terminals end within two seconds; instances keep
-    /// running.
+    /// Suspend the person, or end the suspension. Open sessions, streams and terminals end within two seconds;
+    /// instances keep running.
     suspended: Option<bool>,
-    /// All of them at once: what is left out or null is what the installation allows
+    /// All quotas at once; an omitted or null quota is reset to the installation's default
     quotas: Option<EditQuotas>,
 }
 
@@ -42,10 +42,10 @@ pub struct EditUser {
 pub struct EditQuotas {
     #[schema(minimum = 0, maximum = 100_000)]
     instances: Option<i64>,
-    /// Of all instances together, in MiB
+    /// Total memory limit of all instances, in MiB
     #[schema(minimum = 0, maximum = 100_000_000)]
     memory_mb: Option<i64>,
-    /// Of all instances together, in thousandths of a core
+    /// Total CPU limit of all instances, in thousandths of a core
     #[schema(minimum = 0, maximum = 100_000_000)]
     cpu_millis: Option<i64>,
     #[schema(minimum = 0, maximum = 1000)]
@@ -115,7 +115,7 @@ async fn in_transaction(
     Ok(found)
 }
 
-/// What the audit log says of a change: nothing where nothing changed.
+/// The audit entries of a change: one for each property that differs.
 fn told(before: &User, after: &User) -> Vec<(&'static str, Value)> {
     let mut told = Vec::new();
     let email = &after.email;

@@ -11,7 +11,7 @@ use crate::{
     state::AppState,
 };
 
-/// All people, newest first
+/// Lists all people, newest first
 #[utoipa::path(
     get, path = "/api/admin/users", tag = "admin", params(PageQuery),
     responses((status = OK, body = Page<Person>)),

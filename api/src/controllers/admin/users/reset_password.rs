@@ -25,7 +25,7 @@ pub struct ResetPassword {
     remove_totp: bool,
 }
 
-/// Resets a person's password: creates an invitation to set a new one
+/// Resets a person's password and creates an invitation to set a new one
 ///
 /// The person is signed out everywhere. API tokens stay valid.
 #[utoipa::path(

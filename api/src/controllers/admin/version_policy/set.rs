@@ -20,22 +20,22 @@ use crate::{
     validate::Checks,
 };
 
-/// Which versions of OpenClaw are known to be vulnerable, and what follows.
+/// Policy for vulnerable versions of OpenClaw.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SetVersionPolicy {
-    /// Older versions are vulnerable; null: none is known to be
+    /// Oldest version that is not vulnerable; null: no version is known to be vulnerable
     #[schema(required, example = "2026.9.6")]
     minimum_version: Option<String>,
-    /// Whether an instance with such a version is refused to start; it can be updated
+    /// Refuse to start instances with a vulnerable version; they can still be updated
     #[serde(default)]
     #[schema(default = false)]
     refuse_start: bool,
 }
 
-/// Sets which versions of OpenClaw may be started
+/// Sets the policy for vulnerable versions of OpenClaw
 ///
-/// Instances with an older version are shown as `vulnerable`. Running instances keep running.
+/// Instances with a version older than `minimumVersion` are shown as `vulnerable`. Running instances keep running.
 #[utoipa::path(
     put, path = "/api/admin/version-policy", tag = "admin", request_body = SetVersionPolicy,
     responses((status = OK, body = VersionPolicy)),

@@ -2,7 +2,7 @@ use clawdeploy_shared::db::version_policy::{self, VersionPolicy};
 
 use crate::{auth::Admin, error::AppResult, extract::Json, state::AppState};
 
-/// Which versions of OpenClaw may be started
+/// Returns the policy for vulnerable versions of OpenClaw
 #[utoipa::path(
     get, path = "/api/admin/version-policy", tag = "admin", responses((status = OK, body = VersionPolicy)),
 )]

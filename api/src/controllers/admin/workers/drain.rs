@@ -12,9 +12,9 @@ use crate::{
     views::worker::WorkerView,
 };
 
-/// Drains a worker: it takes no new jobs, and exits when its jobs have ended
+/// Drains a worker: it takes no new jobs and exits when its jobs have ended
 ///
-/// The worker learns of it with its next heartbeat, within seconds. A second request has no effect.
+/// The worker sees the request at its next heartbeat, within seconds. A repeated request has no effect.
 #[utoipa::path(
     post, path = "/api/admin/workers/{id}/drain", tag = "admin", params(WorkerPath),
     responses((status = ACCEPTED, body = WorkerView)),
@@ -25,7 +25,7 @@ pub async fn drain_worker(
     context: RequestContext,
     Path(path): Path<WorkerPath>,
 ) -> AppResult<(StatusCode, Json<WorkerView>)> {
-    // Postgres refuses to look for some of what fits into a path.
+    // A path can contain NUL, which Postgres does not accept.
     if path.id.contains(char::is_control) {
         return Err(AppError::not_found("worker"));
     }
@@ -41,7 +41,7 @@ async fn in_transaction(conn: &mut Conn, who: &Principal, context: &RequestConte
     if found.0.drain_requested_at.is_some() {
         return Ok(WorkerView::new(found));
     }
-    // It may have ended since.
+    // The worker may have exited in the meantime.
     if !worker::request_drain(conn, id).await? {
         return Err(not_found());
     }

@@ -2,7 +2,9 @@ use clawdeploy_shared::db::worker;
 
 use crate::{auth::Admin, error::AppResult, extract::Json, page::Page, state::AppState, views::worker::WorkerView};
 
-/// The workers, newest first; dead workers are shown for a day
+/// Lists the workers, newest first
+///
+/// A dead worker is listed for a day after its last heartbeat.
 #[utoipa::path(get, path = "/api/admin/workers", tag = "admin", responses((status = OK, body = Page<WorkerView>)))]
 pub async fn list_workers(app: AppState, _: Admin) -> AppResult<Json<Page<WorkerView>>> {
     let mut conn = app.db.conn().await?;
