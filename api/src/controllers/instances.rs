@@ -1,7 +1,7 @@
-//! Instances: what people come for.
+//! Instances.
 //!
-//! What changes one is a job. The handler checks whether the change is possible, notes what the owner wants and queues
-//! the job, all in one transaction with the instance's row locked; a worker does the rest.
+//! Jobs change instances. A handler checks that the change is possible, records the desired state and queues the job,
+//! in one transaction that locks the instance's row. A worker does the rest.
 
 use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
@@ -55,7 +55,6 @@ pub mod usage;
 
 pub use self::change::refuse_stuck;
 
-/// Which instance.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 pub struct InstancePath {
@@ -65,26 +64,26 @@ pub struct InstancePath {
 
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-/// A change that was accepted: the instance as it is now, and the job that will change it.
+/// An accepted change: the instance as it is now, and the job that will change it.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Accepted {
     pub instance: InstanceView,
     pub job: JobView,
-    /// The job is that of an earlier request, which asked for the same.
+    /// The job was created by an earlier, equal request.
     #[serde(skip)]
     pub replayed: bool,
 }
 
-/// What a change came to, as its transaction saw it at the end.
+/// The result of a change, as its transaction saw it at the end.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     instance: Instance,
     port: Option<u16>,
     versions: Versions,
     job: Job,
-    /// Jobs that it has made or changed beside that one.
+    /// Other jobs that were created or changed.
     others: Vec<Job>,
-    /// The job was there already.
+    /// The job existed before.
     replayed: bool,
 }
 
@@ -101,7 +100,7 @@ impl Outcome {
 }
 
 impl Accepted {
-    /// Rings for the jobs, now that they are committed, and shows the outcome.
+    /// Rings the doorbell for the jobs, which are committed by now, and builds the response.
     pub(crate) fn of(app: &AppState, outcome: Outcome) -> Self {
         let Outcome { instance, port, versions, job, others, replayed } = outcome;
         let new = (!replayed).then_some(&job);

@@ -1,4 +1,4 @@
-//! Update, rollback and changed settings: what exchanges the container of an instance, and how one is accepted.
+//! Accepts changes (updates, rollbacks and settings changes), which replace the container of an instance.
 
 use clawdeploy_shared::{
     db::{
@@ -21,7 +21,8 @@ use crate::{
     views::instance::current,
 };
 
-/// Looks whether a change of this kind is possible, and locks the instance; with the job where the same change is open already.
+/// Locks the instance and checks that a change of this kind is possible. Returns the open job, if the same change was
+/// already requested.
 pub(super) async fn ready(
     conn: &mut Conn,
     who: &Principal,
@@ -31,7 +32,8 @@ pub(super) async fn ready(
     let found = instance::find_for_update(conn, who.scope(), id).await?;
     let instance = found.ok_or_else(|| AppError::not_found("instance"))?;
     let open = job::open_on(conn, id).await?;
-    // Whoever asks for the newest image or for a way back twice means one. Settings may have changed since the first time.
+    // A repeated update or rollback joins the open job. A settings change does not, because the settings may have
+    // changed since that job was queued.
     if let [only] = &open[..]
         && only.kind == kind
         && kind != JobKind::ApplySettings
@@ -43,14 +45,14 @@ pub(super) async fn ready(
     if let Some(open) = current(open) {
         return Err(AppError::job_in_progress(open.into()));
     }
-    // First, since what else is in the way may only follow from it.
+    // First, because a stuck change can be the cause of the other obstacles.
     refuse_stuck(conn, id).await?;
     possible(&instance)?;
     Ok((instance, None))
 }
 
-/// Refuses whatever would go on with an instance whose last change could not be undone: image and files may not fit
-/// together, and what was kept before the change is still needed.
+/// Refuses an instance whose last change could not be undone: its image and files may not match, and its snapshot is
+/// still needed.
 pub async fn refuse_stuck(conn: &mut Conn, id: &InstanceId) -> AppResult<()> {
     if snapshot::stuck_on(conn, id).await?.is_none() {
         return Ok(());
@@ -78,16 +80,16 @@ fn possible(instance: &Instance) -> AppResult<()> {
     }
 }
 
-/// What is to be done to an instance.
+/// A change to queue.
 pub(super) struct Change {
     pub(super) kind: JobKind,
     pub(super) payload: Value,
-    /// A job that has to succeed first.
+    /// Job that must succeed first.
     pub(super) after: Option<JobId>,
     pub(super) audit_action: &'static str,
 }
 
-/// Queues the change.
+/// Queues the job of a change and writes the audit entry.
 pub(super) async fn queue(
     conn: &mut Conn,
     who: &Principal,

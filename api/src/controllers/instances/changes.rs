@@ -19,22 +19,22 @@ use crate::{
     views::instance::{Setting, changed},
 };
 
-/// How many are shown; older ones have no way back any more.
+/// Maximum number of changes in the response.
 const SHOWN: i64 = 50;
 
 /// Progress of a change.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ChangeStatus {
-    /// The job is under way.
+    /// The job is in progress.
     Changing,
-    /// It succeeded.
+    /// The change succeeded.
     Kept,
-    /// Everything is as before, and nothing is kept.
+    /// The change was undone, and its snapshot was deleted.
     RolledBack,
-    /// It could not be undone. What was kept is still there, and an administrator has to retry the job.
+    /// The change could not be undone. Its snapshot still exists, and an administrator must retry the job.
     Stuck,
-    /// A newer version of the platform wrote it.
+    /// A newer version of the platform wrote this status.
     Unknown,
 }
 
@@ -50,7 +50,7 @@ impl ChangeStatus {
     }
 }
 
-/// A change of an instance's container: an update, a rollback, or other settings.
+/// A change of an instance's container: an update, a rollback or a settings change.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ChangeView {
@@ -58,25 +58,25 @@ pub struct ChangeView {
     pub job_id: JobId,
     pub reason: ChangeReason,
     pub status: ChangeStatus,
-    /// Version of OpenClaw before; null: not known.
+    /// Version of OpenClaw before the change; null: not known.
     pub from_version: Option<String>,
-    /// Version of OpenClaw after; null: not known.
+    /// Version of OpenClaw after the change; null: not known.
     pub to_version: Option<String>,
-    /// Settings that it changed; null: not known, because a newer version of the platform wrote them.
+    /// Settings that changed; null: not known, because a newer version of the platform wrote them.
     pub changed_settings: Option<Vec<Setting>>,
-    /// `POST …/rollback` restores the state before this change.
+    /// Whether `POST …/rollback` restores the state before this change.
     pub can_roll_back: bool,
-    /// Until when that is possible.
+    /// Time until which a rollback is possible.
     pub expires_at: Option<DateTime<Utc>>,
-    /// Files that are kept for it.
+    /// Number of files in the snapshot.
     pub files: Option<i64>,
-    /// Their size, in bytes.
+    /// Size of the snapshot, in bytes.
     pub bytes: Option<i64>,
-    /// How they were kept.
+    /// Method by which the snapshot was taken.
     pub method: Option<SnapshotMethod>,
-    /// How long that took, in milliseconds.
+    /// Time that taking the snapshot took, in milliseconds.
     pub duration_ms: Option<i64>,
-    /// How long the gateway did not answer, in milliseconds; null: it did not run, or does not yet.
+    /// Time during which the gateway was down, in milliseconds; null: it was not running, or the change is in progress.
     pub down_ms: Option<i64>,
     pub created_at: DateTime<Utc>,
 }
@@ -104,7 +104,7 @@ impl ChangeView {
     }
 }
 
-/// The changes of an instance's container, newest first
+/// Lists the changes of an instance's container, newest first
 #[utoipa::path(
     get, path = "/api/instances/{id}/changes", tag = "instances", params(InstancePath),
     responses((status = OK, body = Page<ChangeView>)),

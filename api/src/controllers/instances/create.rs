@@ -30,14 +30,17 @@ use crate::{
 
 /// Creates an instance
 ///
-/// The answer comes at once; a job provisions the instance. A request with an `Idempotency-Key` can be repeated without creating
-/// a second instance: the answer then describes the first one, with `Idempotency-Replayed: true`.
+/// The response is sent at once; a job provisions the instance. A request with an `Idempotency-Key` can be repeated
+/// without creating a second instance: the response then describes the first one, with `Idempotency-Replayed: true`.
 #[utoipa::path(
     post, path = "/api/instances", tag = "instances", request_body = CreateInstance,
     params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 128)),
     responses((
         status = ACCEPTED, body = Accepted,
-        headers(("Location", description = "The job"), ("Idempotency-Replayed", description = "`true`: created by an earlier request")),
+        headers(
+            ("Location", description = "URL of the job"),
+            ("Idempotency-Replayed", description = "`true`: created by an earlier request"),
+        ),
     )),
 )]
 pub async fn create_instance(
@@ -64,8 +67,7 @@ struct Creation {
 
 impl Creation {
     async fn run(&self, conn: &mut Conn) -> AppResult<Outcome> {
-        // Everything that one person creates goes one after the other, so that neither the limit nor a key can be passed by
-        // two requests at once.
+        // The lock serializes a person's requests, so that concurrent ones cannot exceed the quota or use a key twice.
         let owner = user::lock(conn, self.who.user.id).await?;
         match self.key.earlier(conn, self.who.user.id, &self.sha256).await? {
             Earlier::None => {

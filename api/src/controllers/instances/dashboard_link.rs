@@ -16,19 +16,19 @@ use crate::{
     state::AppState,
 };
 
-/// A link that opens the dashboard without a token being typed.
+/// A link that opens the dashboard without entering a token.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DashboardLink {
-    /// Opens once. The browser that opened it stays signed in.
+    /// Can be opened once. The browser that opens it stays signed in.
     url: Revealed,
     expires_at: DateTime<Utc>,
 }
 
 /// Creates a link that opens the dashboard as its owner
 ///
-/// For the owner only, while the instance runs. The link can be opened once, within ten minutes; it pairs the browser with the
-/// instance. OpenClaw creates the link, which takes some seconds.
+/// For the owner only, while the instance runs. The link can be opened once, within ten minutes. It pairs the browser
+/// with the instance. OpenClaw creates the link, which takes a few seconds.
 #[utoipa::path(
     post, path = "/api/instances/{id}/dashboard-link", tag = "devices", params(InstancePath),
     responses((status = OK, body = DashboardLink, headers(("Cache-Control", description = "`no-store`")))),
@@ -45,7 +45,7 @@ pub async fn create_dashboard_link(
     let made = app
         .change(async move {
             let made: OwnerBootstrap = state.rpc.call(Verb::DashboardLink, &path.id, &NoArguments {}).await?;
-            // No link leaves without an entry.
+            // The entry is written before the link is returned.
             let entry = Entry::new("instance.dashboard_link", Target::Instance(&path.id))
                 .owned_by(instance.owner_id)
                 .detail(json!({ "expiresAt": made.expires_at }));
@@ -57,7 +57,7 @@ pub async fn create_dashboard_link(
     Ok(Json(made))
 }
 
-/// What stands after the `#` is not sent to any server. Where the gateway is, the page knows from where it came.
+/// The fragment after `#` is not sent to any server. The page connects to the gateway at its own address.
 fn link(dashboard: &str, token: &SecretString) -> SecretString {
     format!("{dashboard}#bootstrapToken={}&bootstrapProfile=owner", token.expose_secret()).into()
 }

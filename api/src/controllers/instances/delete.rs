@@ -22,13 +22,16 @@ use crate::{
 
 /// Deletes an instance
 ///
-/// Always accepted: other jobs on the instance are cancelled first. A second request answers with the same job. The files are
-/// kept for a while, and the instance can be restored until then (`GET /api/instances/deleted`).
+/// Always accepted: other jobs on the instance are cancelled first. A repeated request returns the same job. The files
+/// are kept for a while, during which the instance can be restored (see `GET /api/instances/deleted`).
 #[utoipa::path(
     delete, path = "/api/instances/{id}", tag = "instances", params(InstancePath),
     responses((
         status = ACCEPTED, body = Accepted,
-        headers(("Location", description = "The job"), ("Idempotency-Replayed", description = "`true`: the job existed already")),
+        headers(
+            ("Location", description = "URL of the job"),
+            ("Idempotency-Replayed", description = "`true`: the job existed before"),
+        ),
     )),
 )]
 pub async fn delete_instance(
@@ -49,7 +52,7 @@ async fn in_transaction(
     id: &InstanceId,
 ) -> AppResult<Outcome> {
     let not_found = || AppError::not_found("instance");
-    // May the person see it at all? Only then are its jobs locked, and only after them the instance itself.
+    // Access is checked before anything is locked. Jobs are locked before their instance, as workers do.
     instance::find(conn, who.scope(), id).await?.ok_or_else(not_found)?;
     job::lock_open_on(conn, id).await?;
     let mut instance = instance::find_for_update(conn, who.scope(), id).await?.ok_or_else(not_found)?;
@@ -59,11 +62,12 @@ async fn in_transaction(
     if let Some(job) = deletes.into_iter().find(|job| job.cancel_requested_at.is_none()) {
         return Ok(Outcome::load(conn, instance, job).await?.replayed(true));
     }
-    // Should the deletion be cancelled in turn, what it cancels now stays cancelled.
+    // If the deletion is cancelled later, the jobs that it cancels now stay cancelled.
     let mut taken_back = others.iter().filter(|job| job.cancel_requested_at.is_none());
     let before = taken_back.find_map(|job| desired_without(job, &instance));
     let before = before.unwrap_or(instance.desired_state);
-    // What is asked to stop while it waits for a retry is due as well: its steps are undone first.
+    // A cancelled job that waited for a retry is now due, to undo its steps first, so the doorbell rings for it as
+    // well.
     let mut cancelled = Vec::new();
     for job in others.iter().filter(|job| job.cancel_requested_at.is_none()) {
         cancelled.extend(job::request_cancel(conn, job.id).await?);

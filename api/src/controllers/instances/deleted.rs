@@ -8,14 +8,14 @@ use utoipa::ToSchema;
 
 use crate::{auth::Principal, error::AppResult, extract::Json, state::AppState};
 
-/// An instance that was deleted and can still be taken back.
+/// A deleted instance that can still be restored.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeletedInstance {
     id: InstanceId,
     name: String,
     deleted_at: DateTime<Utc>,
-    /// When its files are removed for good.
+    /// Time at which its files are permanently removed.
     expires_at: Option<DateTime<Utc>>,
     /// Size of its files, in bytes; null: not known.
     bytes: Option<i64>,
@@ -39,7 +39,7 @@ pub struct DeletedInstances {
     items: Vec<DeletedInstance>,
 }
 
-/// Your deleted instances that can still be restored
+/// Lists your deleted instances that can still be restored
 #[utoipa::path(
     get, path = "/api/instances/deleted", tag = "instances",
     responses((status = OK, body = DeletedInstances)),

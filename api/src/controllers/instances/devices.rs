@@ -1,4 +1,5 @@
-//! The devices (browsers, mostly) that know an instance's gateway. OpenClaw keeps them; its own command line is asked.
+//! Devices, mostly browsers, that are paired with an instance's gateway. OpenClaw stores them, and workers call its
+//! command line.
 
 use clawdeploy_shared::{
     ids::InstanceId,
@@ -18,7 +19,6 @@ pub mod list;
 pub mod reject;
 pub mod remove;
 
-/// Which waiting device.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Path)]
@@ -30,7 +30,6 @@ pub struct RequestPath {
     pub request_id: PairingRequestId,
 }
 
-/// Which device that was let in.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Path)]
@@ -42,8 +41,8 @@ pub struct DevicePath {
     pub device_id: DeviceId,
 }
 
-/// The entry for what OpenClaw was told to do: done, or, where its answer was lost or not understood, perhaps done. `None` where it
-/// certainly did nothing.
+/// The audit entry for a command to OpenClaw. It records a failure if the result is unknown, because the response was
+/// lost or not understood. `None`: the command had no effect.
 fn recorded<'a, T>(entry: Entry<'a>, called: &AppResult<T>, mut detail: Value) -> Option<Entry<'a>> {
     let Err(error) = called else { return Some(entry.detail(detail)) };
     match error.code() {

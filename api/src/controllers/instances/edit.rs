@@ -29,15 +29,15 @@ use crate::{
 
 /// Changes the name or the settings of an instance
 ///
-/// Limits, channel, provider and environment need a new container: they are stored, shown as `pendingChanges`, and applied by the
-/// next restart or update. With `applyNow` they are applied at once: the answer is then 202 with the job, and a failure leaves
-/// the instance as it was.
+/// Changes of limits, channel, provider and environment need a new container. They are stored, shown as
+/// `pendingChanges`, and applied by the next start, restart or update. With `applyNow`, they are applied at once: the
+/// response is then 202 with the job, and on failure the instance stays as it was.
 #[utoipa::path(
     patch, path = "/api/instances/{id}", tag = "instances", params(InstancePath), request_body = EditInstance,
     responses(
         (status = OK, description = "The instance; pending changes are applied later", body = InstanceView),
         (status = ACCEPTED, description = "The instance, and the job that applies the pending changes", body = Accepted,
-         headers(("Location", description = "The job"))),
+         headers(("Location", description = "URL of the job"))),
     ),
 )]
 pub async fn edit_instance(
@@ -82,13 +82,13 @@ async fn in_transaction(
     let found = instance::find_for_update(conn, who.scope(), id).await?;
     let mut instance = found.ok_or_else(|| AppError::not_found("instance"))?;
     let apply_now = form.apply_now;
-    // What is not understood would be lost in what is written back.
+    // Settings that this version does not know would be lost when the others are written.
     let newer = |error: UnknownSetting| AppError::new(ErrorCode::WrongStatus, format!("Not possible now: {error}."));
     instance.known_settings().map_err(newer)?;
     let now = instance.wanted_settings().map_err(AppError::internal)?;
 
     let mut checks = Checks::default();
-    // A name that is older than the rules for names may stay.
+    // An unchanged name is not checked: it may be older than the rules for names.
     let name = form.name.as_deref().filter(|name| *name != instance.name).map(|name| checks.name("name", name));
     let edit = form.check(&mut checks, &now);
     checks.done()?;
@@ -108,15 +108,15 @@ async fn in_transaction(
         quota::check(conn, &app.quotas, &owner, limits, Some(id)).await?;
     }
     if wanted != now {
-        // The undo sets what there was before the change, and would take these for a part of it.
+        // The undo of a stuck change restores the settings from before it, and would overwrite these.
         refuse_stuck(conn, id).await?;
         let has = instance.settings();
         let open = job::open_on(conn, id).await?;
         instance = if instance.container_id.is_none() && open.is_empty() {
-            // The first container is made with them.
+            // The first container will be created with them.
             instance::set_settings(conn, id, &wanted).await?
         } else {
-            // What is under way may give the instance other settings yet, so that these are not what it has then.
+            // An open change may still change the current settings, so that they differ from these when it ends.
             let may_change = open.iter().any(|job| job.kind.is_change());
             instance::set_pending(conn, id, Some(&wanted).filter(|wanted| may_change || **wanted != has)).await?
         };
@@ -132,9 +132,9 @@ async fn in_transaction(
     apply(conn, who, context, id).await.map(|outcome| Edited::Applying(Box::new(outcome)))
 }
 
-/// Queues the job that makes the container anew with what is pending.
+/// Queues the job that recreates the container with the pending settings.
 async fn apply(conn: &mut Conn, who: &Principal, context: &RequestContext, id: &InstanceId) -> AppResult<Outcome> {
-    // Never one that is open: what was changed since it began would not be in it.
+    // Never an open job: it would not include settings that were changed since it began.
     let (instance, _) = change::ready(conn, who, id, JobKind::ApplySettings).await?;
     let change =
         Change { kind: JobKind::ApplySettings, payload: json!({}), after: None, audit_action: "instance.recreate" };

@@ -1,4 +1,4 @@
-//! The form for a new instance, and what is acceptable in it.
+//! The request to create an instance, and its validation.
 
 use clawdeploy_shared::{
     instance::{AiProvider, Channel},
@@ -13,7 +13,7 @@ use crate::{
     validate::{Checks, pasted},
 };
 
-/// OpenClaw's own checks are killed with less (bounds in MiB).
+/// Bounds in MiB. With less memory, OpenClaw's own checks are killed.
 pub(super) const MEMORY_MB: (i32, i32) = (1536, 16384);
 pub(super) const DEFAULT_MEMORY_MB: i32 = 2048;
 
@@ -31,13 +31,13 @@ pub struct CreateInstance {
     /// Chat channel to set up; more can be added in the dashboard
     #[schema(value_type = Option<Channel>, default = "none")]
     channel: Option<String>,
-    /// Token of the channel's bot; required with `telegram` and `discord`, and refused without
+    /// Token of the channel's bot; required for `telegram` and `discord`, refused otherwise
     #[schema(value_type = Option<String>, write_only)]
     bot_token: Option<SecretString>,
     /// Model provider to set up
     #[schema(value_type = Option<AiProvider>, default = "none")]
     ai_provider: Option<String>,
-    /// Key of the model provider; required with one, and refused without
+    /// API key of the model provider; required with a provider, refused otherwise
     #[schema(value_type = Option<String>, write_only)]
     api_key: Option<SecretString>,
     /// Memory limit, in MiB
@@ -48,7 +48,7 @@ pub struct CreateInstance {
     cpu_millis: Option<i64>,
 }
 
-/// A form that was checked.
+/// A validated request.
 #[derive(Debug)]
 pub(super) struct Draft {
     pub(super) name: String,
@@ -61,7 +61,7 @@ pub(super) struct Draft {
 }
 
 impl CreateInstance {
-    /// Checks every field; all complaints come together.
+    /// Validates every field and reports all errors together.
     pub(super) fn check(self) -> AppResult<Draft> {
         let mut checks = Checks::default();
         let name = checks.name("name", &self.name);
@@ -108,7 +108,7 @@ pub(super) fn check_bot_token(checks: &mut Checks, channel: Channel, token: Opti
                 checks.fail(FIELD, "invalid", "must be 20 to 200 characters long, as the bot's page shows it");
             }
         }
-        // `Unknown` is refused before.
+        // `Unknown` cannot be requested.
         (Channel::None, None) | (Channel::Unknown, _) => {}
     }
 }
@@ -119,7 +119,8 @@ pub(super) fn check_api_key(checks: &mut Checks, provider: AiProvider, key: Opti
         (true, Some(_)) => checks.fail(FIELD, "unexpected", "needs an aiProvider"),
         (false, None) => checks.fail(FIELD, "required", format!("is required for aiProvider {provider}")),
         (false, Some(key)) => {
-            // It ends up between double quotes in a file that OpenClaw reads: nothing that means something there.
+            // The key is written between double quotes in a file that OpenClaw reads, so characters that are special
+            // there are refused.
             let allowed = |c: char| c.is_ascii_graphic() && !"\"'\\$`".contains(c);
             if let Some(bad) = BadCharacter::find(key, allowed) {
                 checks.bad_character(FIELD, bad);
@@ -131,7 +132,7 @@ pub(super) fn check_api_key(checks: &mut Checks, provider: AiProvider, key: Opti
     }
 }
 
-/// `123456:AbC...`: at least six digits, a colon, at least twenty others.
+/// `123456:AbC...`: at least six digits, a colon, and at least twenty other characters.
 fn is_telegram_token(token: &str) -> bool {
     let Some((id, secret)) = token.split_once(':') else { return false };
     id.len() >= 6
@@ -149,7 +150,7 @@ mod tests {
 
     const TELEGRAM: &str = "123456789:AAEhBOweik6ad9r_QXMENQjcrGbqCr4K-bc";
 
-    /// The complaints about a form, as `field code`.
+    /// The validation errors of a form, as `field code`.
     fn complaints(mut form: Value) -> Vec<String> {
         if form.get("name").is_none() {
             form["name"] = "first".into();

@@ -1,6 +1,6 @@
-//! `Idempotency-Key`: a create that is sent again, because its answer was lost, makes nothing new.
+//! `Idempotency-Key`: a repeated request to create an instance does not create a second one.
 //!
-//! The key is kept with the job that the first request made, with a digest of what it asked for.
+//! The key is stored with the job of the first request, together with a digest of the request's body.
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 use clawdeploy_shared::{
@@ -18,7 +18,7 @@ use crate::{
 
 const NAME: &str = "Idempotency-Key";
 
-/// The header, where a client sends one: 1 to 128 printable ASCII characters.
+/// The value of the header, if there is one: 1 to 128 printable ASCII characters.
 #[derive(Debug, Clone)]
 pub struct IdempotencyKey(pub(super) Option<String>);
 
@@ -35,19 +35,19 @@ impl FromRequestParts<AppState> for IdempotencyKey {
     }
 }
 
-/// What an earlier request with the same key came to.
+/// An earlier request with the same key.
 #[derive(Debug)]
 pub(super) enum Earlier {
     /// There was none.
     None,
-    /// It was the same request, and made this job.
+    /// It was the same request, and created this job.
     Same(Box<Job>),
-    /// It was another request.
+    /// It was a different request.
     Other,
 }
 
 impl IdempotencyKey {
-    /// Looks for the earlier request. With the person's row locked the answer stays so until the transaction ends.
+    /// Finds the earlier request. If the person's row is locked, the result is valid until the transaction ends.
     pub(super) async fn earlier(&self, conn: &mut Conn, who: UserId, sha256: &[u8]) -> Result<Earlier, DbError> {
         let Some(key) = &self.0 else { return Ok(Earlier::None) };
         Ok(match job::find_by_idempotency_key(conn, who, key).await? {

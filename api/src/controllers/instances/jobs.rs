@@ -13,7 +13,7 @@ use crate::{
     views::job::JobView,
 };
 
-/// The jobs on an instance, newest first
+/// Lists the jobs on an instance, newest first
 #[utoipa::path(
     get, path = "/api/instances/{id}/jobs", tag = "instances", params(InstancePath, PageQuery),
     responses((status = OK, body = Page<JobView>)),

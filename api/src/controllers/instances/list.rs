@@ -20,7 +20,7 @@ use crate::{
     views::instance::{InstanceView, current},
 };
 
-/// Your instances, newest first
+/// Lists your instances, newest first
 #[utoipa::path(
     get, path = "/api/instances", tag = "instances", params(PageQuery),
     responses((status = OK, body = Page<InstanceView>)),
@@ -33,7 +33,7 @@ pub async fn list_instances(
     Ok(Json(page(&app, who.own(), &InstanceFilter::default(), &query).await?))
 }
 
-/// A page of the instances that a scope may see and a filter finds, each with the job that is changing it.
+/// A page of the instances of a scope that match a filter, each with its current job.
 pub async fn page(
     app: &AppState,
     scope: Scope,

@@ -1,4 +1,4 @@
-//! Which lines of a log are asked for.
+//! Query of a gateway's log.
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -6,11 +6,12 @@ use utoipa::IntoParams;
 
 use crate::error::{AppError, AppResult, ErrorCode};
 
-/// Lines that are told where nothing is said, and at most.
+/// Default number of lines.
 const DEFAULT_TAIL: u32 = 500;
+
+/// Maximum number of lines.
 const MAX_TAIL: u32 = 10_000;
 
-/// Which lines.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -25,7 +26,7 @@ pub struct LogQuery {
 }
 
 impl LogQuery {
-    /// How many of the last lines.
+    /// Number of lines from the end.
     pub fn tail(&self) -> AppResult<u32> {
         let tail = self.tail.unwrap_or(DEFAULT_TAIL);
         if tail <= MAX_TAIL {

@@ -1,4 +1,4 @@
-//! What a gateway prints.
+//! The log of a gateway.
 
 use axum::{
     body::Body,
@@ -24,15 +24,18 @@ use crate::{
     state::AppState,
 };
 
-/// The log of an instance's gateway
+/// Returns the log of an instance's gateway
 ///
-/// For the owner only. With `Accept: text/event-stream` each line is an event named `line` with its time, its stream and its
-/// text; an event named `end` follows when the gateway has ended. A disconnected client resumes with `Last-Event-ID`. Otherwise
-/// the answer is a text file with one timestamped line each. Secrets of the instance are masked, and control characters are
-/// removed.
+/// For the owner only. With `Accept: text/event-stream`, each line is an event named `line` with its time, stream and
+/// text. After the last line, an event named `end` follows. A disconnected client resumes with `Last-Event-ID`.
+/// Otherwise, the response is a text file in which each line begins with its time. Secrets of the instance are masked,
+/// and control characters are removed.
 #[utoipa::path(
     get, path = "/api/instances/{id}/logs", tag = "instances",
-    params(InstancePath, LogQuery, ("Last-Event-ID" = Option<i64>, Header, description = "Id of the last event that the client received")),
+    params(
+        InstancePath, LogQuery,
+        ("Last-Event-ID" = Option<i64>, Header, description = "Id of the last event that the client received"),
+    ),
     responses((status = OK, content((LogLine = "text/event-stream"), (String = "text/plain")))),
 )]
 pub async fn read_logs(
@@ -48,7 +51,7 @@ pub async fn read_logs(
     let streams = event_stream::is_wanted(&headers);
     let tail = query.tail()?;
     let arguments = LogArguments {
-        // Whoever comes back wants all that was missed.
+        // A client that resumes gets all lines that it missed.
         tail: resumed.is_none().then_some(tail),
         since: resumed.or(query.since),
         follow: query.follow.unwrap_or(streams),
@@ -71,6 +74,6 @@ pub async fn read_logs(
 fn event(line: &LogLine) -> Event {
     let id = line.at.timestamp_nanos_opt().unwrap_or_default().max(0);
     let event = Event::default().event("line").id(id.to_string());
-    // It is made of strings.
+    // It consists of plain values, so its serialization cannot fail.
     event.json_data(line).unwrap_or_default()
 }

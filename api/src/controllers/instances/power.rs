@@ -1,4 +1,4 @@
-//! Start, stop and restart: which of them is possible when, and how one is accepted.
+//! Accepts starts, stops and restarts, and decides when each is possible.
 
 use clawdeploy_shared::{
     db::{
@@ -23,7 +23,7 @@ use crate::{
     views::instance::current,
 };
 
-/// What the owner asks for.
+/// A requested action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Power {
     Start,
@@ -47,22 +47,22 @@ impl Power {
         }
     }
 
-    /// Whether an open job comes to just what is asked for, so that none is added.
+    /// Whether an open job has the requested result, so that no other job is needed.
     fn is_done_by(self, kind: JobKind, status: JobStatus) -> bool {
         match self {
             Self::Start => matches!(kind, JobKind::Start | JobKind::Provision | JobKind::Restore),
             Self::Stop => kind == JobKind::Stop,
-            // One that runs may have begun before that for whose sake another is asked for.
+            // Not a running restart: it may have begun before the reason for this request arose.
             Self::Restart => kind == JobKind::Restart && status == JobStatus::Queued,
         }
     }
 
-    /// The job that does it to an instance on which no other job is open, or why that is not possible.
+    /// The job for the action on an instance without open jobs, or the reason why the action is not possible.
     fn job(self, status: InstanceStatus, has_container: bool) -> Result<JobKind, AppError> {
         use InstanceStatus::{Error, Running, Starting, Stopped};
         let refuse = |code, detail: &'static str| Err(AppError::new(code, detail));
         match (self, status) {
-            // What never came up has nothing to be started: it is made, from the beginning.
+            // Without a container, there is nothing to start: the instance is provisioned again.
             (Self::Start, Error) if !has_container => Ok(JobKind::Provision),
             (Self::Start, Stopped | Error) => Ok(JobKind::Start),
             (Self::Start, Running) => refuse(ErrorCode::AlreadyRunning, "The instance is already running."),
@@ -71,14 +71,15 @@ impl Power {
                 "The instance never came up, so there is nothing to stop. Start or delete it.",
             ),
             (Self::Stop, Running | Error) => Ok(JobKind::Stop),
-            // No job starts it: its gateway ends and is started again, perhaps for ever.
+            // No job is starting it: its gateway exits and is restarted, possibly without end.
             (Self::Stop, Starting) if has_container => Ok(JobKind::Stop),
             (Self::Stop, Stopped) => refuse(ErrorCode::AlreadyStopped, "The instance is already stopped."),
             (Self::Restart, Running) => Ok(JobKind::Restart),
             (Self::Restart, Stopped | Error) => {
                 refuse(ErrorCode::WrongStatus, "The instance is not running, so it cannot be restarted. Start it.")
             }
-            // A job should be open in these, and would be in the way; without one the platform is about to repair it.
+            // An instance in such a status normally has an open job, which is refused earlier. If it has none, the
+            // reconciler will repair the status.
             (_, other) => {
                 let detail = format!("The instance is {other} at the moment. Try again shortly.");
                 Err(AppError::new(ErrorCode::WrongStatus, detail))
@@ -87,7 +88,7 @@ impl Power {
     }
 }
 
-/// Accepts a change of an instance that the person may see.
+/// Accepts an action on an instance that the person may see.
 pub(super) async fn accept(
     app: AppState,
     who: Principal,
@@ -129,13 +130,13 @@ async fn in_transaction(
     let mut kind = power.job(instance.status, instance.container_id.is_some())?;
     if power.desired() == DesiredState::Running {
         refuse_vulnerable(conn, &instance).await?;
-        // Changed settings need a new container, and the way back that goes with it.
+        // Pending settings need a new container, and a snapshot to roll back to.
         if instance.pending_settings.is_some() && kind != JobKind::Provision {
             kind = JobKind::ApplySettings;
         }
     }
     let payload = match kind {
-        // Cancelled or undone, such a start leaves the instance as it was, and that is stopped.
+        // Recorded so that the instance is stopped, as before, if the job is cancelled or undone.
         JobKind::ApplySettings => json!({ "start": power == Power::Start }),
         JobKind::Stop => json!({ DESIRED_BEFORE: instance.desired_state }),
         _ => json!({}),
@@ -157,7 +158,7 @@ async fn in_transaction(
     Ok(Outcome::load(conn, instance, job).await?)
 }
 
-/// Refuses to start a version of OpenClaw that an administrator has forbidden. (What runs goes on running.)
+/// Refuses to start a version of OpenClaw that the policy forbids. Running instances keep running.
 async fn refuse_vulnerable(conn: &mut Conn, instance: &Instance) -> AppResult<()> {
     let policy = version_policy::get(conn).await?;
     if !policy.refuses(instance.openclaw_version.as_deref()) {

@@ -6,12 +6,16 @@ use crate::{auth::Principal, error::AppResult, extract::Path, middleware::Reques
 
 /// Restarts an instance
 ///
-/// The instance must be running; its files, port and token stay. If a restart is already queued, the answer describes that one.
+/// The instance must be running. Its files, port and token do not change. If a restart is already queued, the response
+/// describes that job.
 #[utoipa::path(
     post, path = "/api/instances/{id}/restart", tag = "instances", params(InstancePath),
     responses((
         status = ACCEPTED, body = Accepted,
-        headers(("Location", description = "The job"), ("Idempotency-Replayed", description = "`true`: the job existed already")),
+        headers(
+            ("Location", description = "URL of the job"),
+            ("Idempotency-Replayed", description = "`true`: the job existed before"),
+        ),
     )),
 )]
 pub async fn restart_instance(

@@ -20,14 +20,17 @@ use crate::{
 
 /// Rolls an instance back to its state before the last change
 ///
-/// Restores image, settings, configuration and state; the workspace stays. Possible while `GET …/changes` shows a change with
-/// `canRollBack`. A rollback is itself a change, and can be rolled back in the same way. Refused if the earlier limits would
-/// exceed the owner's quotas.
+/// Restores image, settings, configuration and state; the workspace does not change. Possible while `GET …/changes`
+/// lists a change with `canRollBack`. A rollback is itself a change, and can be rolled back in the same way. Refused if
+/// the earlier limits would exceed the owner's quotas. If a rollback is already open, the response describes that job.
 #[utoipa::path(
     post, path = "/api/instances/{id}/rollback", tag = "instances", params(InstancePath),
     responses((
         status = ACCEPTED, body = Accepted,
-        headers(("Location", description = "The job"), ("Idempotency-Replayed", description = "`true`: the job existed already")),
+        headers(
+            ("Location", description = "URL of the job"),
+            ("Idempotency-Replayed", description = "`true`: the job existed before"),
+        ),
     )),
 )]
 pub async fn rollback_instance(

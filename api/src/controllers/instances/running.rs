@@ -1,4 +1,4 @@
-//! Instances that one may look into.
+//! Access to the inside of running instances.
 
 use clawdeploy_shared::{
     db::instance::{self, Instance},
@@ -12,7 +12,8 @@ use crate::{
     state::AppState,
 };
 
-/// An instance of this person's own, which runs, and its port. An administrator has no business inside of others'.
+/// A running instance that the person owns, and its port. Administrators have no access to the inside of other people's
+/// instances.
 pub(crate) async fn own_running(
     app: &AppState,
     who: &Principal,

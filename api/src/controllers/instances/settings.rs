@@ -1,4 +1,4 @@
-//! The settings of an instance that can be changed later on, and what is acceptable in them.
+//! The request to change the settings of an instance, and its validation.
 
 use std::collections::BTreeMap;
 
@@ -17,28 +17,28 @@ use utoipa::ToSchema;
 use super::form::{CPU_MILLIS, MEMORY_MB, check_api_key, check_bot_token};
 use crate::validate::{Checks, INVALID_CHARACTER, pasted};
 
-/// Environment variables that an instance may have of its owner's.
+/// Maximum number of environment variables that the owner can set.
 const MAX_VARIABLES: usize = 50;
 
-/// Longest value of one, in bytes.
+/// Maximum length of a value, in bytes.
 const MAX_VALUE: usize = 4096;
 
-/// What to change; omitted fields stay as they are.
+/// Changes of an instance. Omitted fields keep their values.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EditInstance {
     #[schema(min_length = 1, max_length = 64)]
     pub(super) name: Option<String>,
-    /// Chat channel; the earlier one is switched off
+    /// Chat channel; the earlier one is disabled
     #[schema(value_type = Option<Channel>)]
     channel: Option<String>,
-    /// Token of the channel's bot; required with another channel
+    /// Token of the channel's bot; required for a new channel
     #[schema(value_type = Option<String>, write_only)]
     bot_token: Option<SecretString>,
     /// Model provider
     #[schema(value_type = Option<AiProvider>)]
     ai_provider: Option<String>,
-    /// Key of the model provider; required with another provider
+    /// API key of the model provider; required for a new provider
     #[schema(value_type = Option<String>, write_only)]
     api_key: Option<SecretString>,
     /// Memory limit, in MiB
@@ -47,17 +47,17 @@ pub struct EditInstance {
     /// CPU limit, in thousandths of a core
     #[schema(minimum = 250, maximum = 8000)]
     cpu_millis: Option<i64>,
-    /// Environment variables to set, or to remove with null; others stay
+    /// Environment variables to set, or to remove with null; others do not change
     #[serde(default)]
     #[schema(value_type = Option<BTreeMap<String, Option<String>>>, write_only)]
     env: BTreeMap<String, Option<SecretString>>,
-    /// Apply the changes now in a new container; otherwise the next restart or update applies them
+    /// Apply the changes now in a new container; otherwise the next start, restart or update applies them
     #[serde(default)]
     #[schema(default = false)]
     pub(super) apply_now: bool,
 }
 
-/// What is wanted instead of what there is; secrets that stay are sealed already.
+/// A validated request. Its secrets are the new ones; the others stay sealed in the current settings.
 #[derive(Debug)]
 pub(super) struct Edit {
     channel: Channel,
@@ -70,7 +70,7 @@ pub(super) struct Edit {
 }
 
 impl EditInstance {
-    /// Checks every field against the settings that there are; complaints go to `checks`.
+    /// Validates every field against the current settings. Errors go to `checks`.
     pub(super) fn check(self, checks: &mut Checks, now: &InstanceSettings) -> Edit {
         let (bot_token, api_key) = (pasted(self.bot_token), pasted(self.api_key));
         let env: BTreeMap<_, _> =
@@ -135,7 +135,8 @@ fn is_variable(name: &str) -> bool {
     name.len() <= 64 && name.bytes().next().is_some_and(letter) && name.bytes().all(|b| letter(b) || b.is_ascii_digit())
 }
 
-/// What the container is made to run with, what would change which code is loaded, and the key that has a field of its own.
+/// Whether a variable is set by the platform, can change which code is loaded, or holds the provider's key, which has
+/// its own field.
 fn is_reserved(name: &str, provider: AiProvider) -> bool {
     let prefixes = ["OPENCLAW_", "CLAWDEPLOY_", "NODE_", "LD_", "XDG_", "MALLOC_"];
     prefixes.iter().any(|prefix| name.starts_with(prefix))
@@ -143,19 +144,19 @@ fn is_reserved(name: &str, provider: AiProvider) -> bool {
         || key_name(provider) == Some(name)
 }
 
-/// What may be in a value: it ends up between double quotes in a file that OpenClaw reads, so nothing that means something
-/// there.
+/// Whether a value may contain the character. Values are written between double quotes in a file that OpenClaw reads,
+/// so characters that are special there are refused.
 fn is_plain(c: char) -> bool {
     (c.is_ascii_graphic() || c == ' ') && !"\"'\\$`".contains(c)
 }
 
-/// A value without the line breaks around it, which come along where it is copied. Spaces are its owner's.
+/// A value without line breaks at its ends, which copying adds. Spaces stay.
 fn without_line_ends(value: &SecretString) -> SecretString {
     SecretString::from(value.expose_secret().trim_matches(['\r', '\n', '\u{feff}']))
 }
 
 impl Edit {
-    /// The settings of this instance, with the secrets sealed.
+    /// The new settings, with the secrets sealed for this instance.
     pub(super) fn settings(
         self,
         now: &InstanceSettings,
@@ -208,7 +209,7 @@ mod tests {
         }
     }
 
-    /// The complaints about a form, as `field code`.
+    /// The validation errors of a form, as `field code`.
     fn complaints(form: &Value) -> Vec<String> {
         let form: EditInstance = serde_json::from_value(form.clone()).unwrap();
         let mut checks = Checks::default();
@@ -264,7 +265,8 @@ mod tests {
         assert_eq!(complaints(&twice), ["env reserved"]);
     }
 
-    /// What cannot be written as it is gets an error that names the variable, the character and its place, and not the value.
+    /// The error for a value that cannot be written literally names the variable, the character and its position, but
+    /// not the value.
     #[test]
     fn values_are_taken_to_the_letter_or_refused_with_the_character() {
         for (value, kept) in [("a  value ", "a  value "), ("value\r\n", "value"), ("\u{feff}value", "value")] {

@@ -13,9 +13,10 @@ use crate::{
     views::instance::{InstanceView, current},
 };
 
-/// An instance, with the token of its gateway
+/// Returns an instance, with the token of its gateway
 ///
-/// The token is shown while the instance runs, and to its owner only, not to a token that only reads.
+/// The gateway's token is included only while the instance runs, and only for its owner. API tokens with the scope
+/// `read` do not receive it.
 #[utoipa::path(
     get, path = "/api/instances/{id}", tag = "instances", params(InstancePath),
     responses((status = OK, body = InstanceView)),

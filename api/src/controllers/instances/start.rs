@@ -6,12 +6,16 @@ use crate::{auth::Principal, error::AppResult, extract::Path, middleware::Reques
 
 /// Starts an instance
 ///
-/// An instance that never came up is provisioned again. If a job is already starting it, the answer describes that job.
+/// Pending settings are applied. An instance whose provisioning failed is provisioned again. If a job is already
+/// starting the instance, the response describes that job.
 #[utoipa::path(
     post, path = "/api/instances/{id}/start", tag = "instances", params(InstancePath),
     responses((
         status = ACCEPTED, body = Accepted,
-        headers(("Location", description = "The job"), ("Idempotency-Replayed", description = "`true`: the job existed already")),
+        headers(
+            ("Location", description = "URL of the job"),
+            ("Idempotency-Replayed", description = "`true`: the job existed before"),
+        ),
     )),
 )]
 pub async fn start_instance(

@@ -6,12 +6,15 @@ use crate::{auth::Principal, error::AppResult, extract::Path, middleware::Reques
 
 /// Stops an instance
 ///
-/// Its files, port and token stay. If a job is already stopping it, the answer describes that job.
+/// Its files, port and token do not change. If a job is already stopping it, the response describes that job.
 #[utoipa::path(
     post, path = "/api/instances/{id}/stop", tag = "instances", params(InstancePath),
     responses((
         status = ACCEPTED, body = Accepted,
-        headers(("Location", description = "The job"), ("Idempotency-Replayed", description = "`true`: the job existed already")),
+        headers(
+            ("Location", description = "URL of the job"),
+            ("Idempotency-Replayed", description = "`true`: the job existed before"),
+        ),
     )),
 )]
 pub async fn stop_instance(

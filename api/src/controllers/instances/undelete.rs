@@ -29,22 +29,22 @@ use crate::{
     validate::Checks,
 };
 
-/// How to restore an instance. All fields are optional.
+/// Options of a restore. All fields are optional.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct UndeleteInstance {
-    /// Another name, if the old one is taken; 1 to 64 characters
+    /// New name, for example if the earlier one is taken; 1 to 64 characters
     #[schema(min_length = 1, max_length = 64)]
     name: Option<String>,
 }
 
 /// Restores a deleted instance
 ///
-/// Restores files, token, settings and address, as long as `GET /api/instances/deleted` shows the instance.
+/// Restores files, token, settings and address. Possible while `GET /api/instances/deleted` lists the instance.
 #[utoipa::path(
     post, path = "/api/instances/{id}/undelete", tag = "instances", params(InstancePath),
     request_body = Option<UndeleteInstance>,
-    responses((status = ACCEPTED, body = Accepted, headers(("Location", description = "The job")))),
+    responses((status = ACCEPTED, body = Accepted, headers(("Location", description = "URL of the job")))),
 )]
 pub async fn undelete_instance(
     app: AppState,
@@ -70,7 +70,7 @@ pub async fn undelete_instance(
     Ok(Accepted::of(&app, outcome))
 }
 
-/// A name that was asked for, if one was.
+/// Validates the requested name, if any.
 pub(crate) fn checked_name(name: Option<&str>) -> AppResult<Option<String>> {
     let mut checks = Checks::default();
     let name = name.map(|name| checks.name("name", name));
@@ -78,7 +78,7 @@ pub(crate) fn checked_name(name: Option<&str>) -> AppResult<Option<String>> {
     Ok(name)
 }
 
-/// What its row held, or where that is not known the default settings and a new token.
+/// The stored manifest, or, if there is none, the default settings and a new token.
 pub(crate) fn manifest(row: &Recoverable, sealer: &Sealer) -> Result<Manifest, SecretError> {
     if let Some(manifest) = row.manifest() {
         return Ok(manifest);
@@ -96,17 +96,17 @@ pub(crate) fn manifest(row: &Recoverable, sealer: &Sealer) -> Result<Manifest, S
     Ok(Manifest::unnamed(id, sealer.seal(&gateway_token(), seal_context::gateway_token(id))?, settings))
 }
 
-/// An instance that is brought back.
+/// A restore of an instance.
 pub(crate) struct Recovery {
     pub(crate) row: Recoverable,
     pub(crate) manifest: Manifest,
-    /// Another name than it had.
+    /// New name, if requested.
     pub(crate) name: Option<String>,
     pub(crate) action: &'static str,
 }
 
 impl Recovery {
-    /// Adds the instance and the job that brings it up.
+    /// Inserts the instance and the job that starts it.
     pub(crate) async fn run(
         self,
         conn: &mut Conn,

@@ -16,7 +16,7 @@ use crate::{
     state::AppState,
 };
 
-/// How to update. All fields are optional.
+/// Options of an update. All fields are optional.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct UpdateInstance {
@@ -36,15 +36,18 @@ impl Default for UpdateInstance {
 
 /// Updates OpenClaw in an instance
 ///
-/// Port, token, files and limits stay. The earlier state is kept for a while (see `GET …/changes`), and a failure leaves the
-/// instance as it was. A stopped instance is updated and stays stopped. If an update is already open, the answer describes that
-/// one.
+/// Port, token and files do not change; pending settings are applied. The earlier state is kept for a while (see
+/// `GET …/changes`), and on failure the instance is rolled back. A stopped instance is updated and stays stopped. If an
+/// update is already open, the response describes that job.
 #[utoipa::path(
     post, path = "/api/instances/{id}/update", tag = "instances", params(InstancePath),
     request_body = Option<UpdateInstance>,
     responses((
         status = ACCEPTED, body = Accepted,
-        headers(("Location", description = "The job"), ("Idempotency-Replayed", description = "`true`: the job existed already")),
+        headers(
+            ("Location", description = "URL of the job"),
+            ("Idempotency-Replayed", description = "`true`: the job existed before"),
+        ),
     )),
 )]
 pub async fn update_instance(

@@ -8,10 +8,10 @@ use crate::{
     state::AppState,
 };
 
-/// The paired devices of an instance, and its pairing requests
+/// Lists the paired devices of an instance, and its pairing requests
 ///
-/// For the owner only, while the instance runs. Do not trust what a device says of itself: compare its request id with the one
-/// that the device shows.
+/// For the owner only, while the instance runs. What a device says about itself is not verified: before you approve a
+/// request, compare its id with the one that the device shows.
 #[utoipa::path(
     get, path = "/api/instances/{id}/devices", tag = "devices", params(InstancePath),
     responses((status = OK, body = Devices)),

@@ -13,7 +13,9 @@ use crate::{
     state::AppState,
 };
 
-/// Rejects a pairing request; the device may ask again
+/// Rejects a pairing request
+///
+/// The device can request pairing again.
 #[utoipa::path(
     post, path = "/api/instances/{id}/devices/{requestId}/reject", tag = "devices", params(RequestPath),
     responses((status = NO_CONTENT)),

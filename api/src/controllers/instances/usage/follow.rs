@@ -6,8 +6,8 @@ use crate::{auth::Principal, error::AppResult, event_stream::live::Live, extract
 
 /// Streams an instance's usage, once a second
 ///
-/// For the owner only, while the instance runs. Each event is named `usage`. When the gateway has exited, an event named `end`
-/// follows.
+/// For the owner only, while the instance runs. Each event is named `usage`. When the gateway has exited, an event
+/// named `end` follows.
 #[utoipa::path(
     get, path = "/api/instances/{id}/usage", tag = "instances", params(InstancePath),
     responses((status = OK, content((Usage = "text/event-stream")))),
