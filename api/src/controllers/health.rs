@@ -1,4 +1,4 @@
-//! What operators and load balancers ask. Neither needs a token, and neither tells where anything is.
+//! Health checks for operators and load balancers. They need no token and reveal no addresses.
 
 use axum::http::StatusCode;
 use clawdeploy_shared::{
@@ -16,66 +16,67 @@ use utoipa::ToSchema;
 use crate::{extract::Json, state::AppState};
 
 text_enum!(
-    /// Health of a part.
+    /// Health of a component.
     Health {
         Ok = "ok",
-        /// Requests are answered, but something does not work as it should.
+        /// Requests are served, but something does not work correctly.
         Degraded = "degraded",
         Down = "down",
     }
 );
 
 text_enum!(
-    /// How the instances' firewall is.
+    /// Health of the instances' firewall.
     FirewallHealth {
         Ok = "ok",
-        /// Instances can reach something that is to be closed to them.
+        /// Instances can reach something that must be blocked.
         Degraded = "degraded",
         Down = "down",
-        /// Switched off by a setting.
+        /// A setting disables the firewall.
         Off = "off",
-        /// It could not be tried, or not for some minutes.
+        /// The firewall could not be tested, or was not tested recently.
         Unknown = "unknown",
     }
 );
 
-/// The process answers.
+/// The process is alive.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Alive {
     status: Health,
 }
 
-/// Whether requests can be served, and what each part does.
+/// Whether requests can be served, and the health of each component.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Readiness {
     status: Health,
     postgres: Health,
-    /// Without it jobs begin a second later, found by the workers' own sweep.
+    /// Without Redis, jobs start up to a second later, because workers find them by polling.
     redis: Health,
     workers: WorkersHealth,
-    /// Degraded: instances can reach something that is to be closed to them.
+    /// Degraded: instances can reach something that must be blocked.
     firewall: FirewallHealth,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
 pub struct WorkersHealth {
-    /// Degraded: no worker is alive and jobs wait; a worker cannot reach its Docker engine; or a worker is standing by.
+    /// Degraded: no worker is alive, a worker cannot reach its Docker engine, or a worker is standing by.
     status: Health,
-    /// How many are alive.
+    /// Number of workers that are alive.
     alive: usize,
-    /// How many of those are standing by, because their database, data directory and engine do not belong together.
+    /// Number of those that are standing by, because their database, data directory and engine do not belong together.
     standby: usize,
 }
 
-/// Liveness: the process answers
+/// Reports that the process is alive
 #[utoipa::path(get, path = "/healthz", tag = "health", security(()), responses((status = OK, body = Alive)))]
 pub async fn healthz() -> Json<Alive> {
     Json(Alive { status: Health::Ok })
 }
 
-/// Readiness: whether requests can be served
+/// Reports whether requests can be served
 ///
-/// The answer is still 200 without Redis or workers: requests are accepted, and their jobs wait.
+/// The response is 503 only without Postgres. Without Redis or workers it is still 200: requests are accepted, and
+/// their jobs wait.
 #[utoipa::path(
     get, path = "/readyz", tag = "health", security(()),
     responses((status = OK, body = Readiness), (status = SERVICE_UNAVAILABLE, body = Readiness)),
@@ -116,7 +117,7 @@ async fn workers(app: &AppState) -> Result<WorkersHealth, DbError> {
     Ok(WorkersHealth { status: if good { Health::Ok } else { Health::Degraded }, alive: alive.len(), standby })
 }
 
-/// What cannot be read is not known; that Postgres is away is said beside it.
+/// `Unknown` if the state cannot be read: the health of Postgres is reported separately.
 async fn firewall(app: &AppState) -> FirewallHealth {
     let read: Result<_, DbError> = async { Ok(firewall::current(&mut *app.db.conn().await?).await?.state) }.await;
     match read {

@@ -1,4 +1,4 @@
-//! Jobs: what was asked for, and how far it is.
+//! Jobs and their progress.
 
 use clawdeploy_shared::ids::JobId;
 use serde::Deserialize;
@@ -12,7 +12,6 @@ mod stream;
 
 pub use self::cancel::{desired_without, is_start};
 
-/// Which job.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 pub struct JobPath {

@@ -1,4 +1,4 @@
-//! What people see at an instance's address while its gateway does not answer. nginx asks for it, whatever was asked of
-//! nginx; it is no part of the API's document.
+//! Pages at an instance's address while its gateway does not answer. nginx requests them for any path at that address.
+//! They are not in the OpenAPI document.
 
 pub mod instance;

@@ -1,7 +1,7 @@
-//! Terminals in instances' containers. A worker holds them; here is decided who may have one.
+//! Terminals in instances' containers. Workers hold them; this module decides who may open one and attach to it.
 //!
-//! A browser that has a terminal attaches a WebSocket with a ticket, which is good once and for half a minute, so that what it is
-//! signed in with is in no URL. The owner of an instance alone has terminals in it.
+//! A browser attaches a WebSocket with a ticket, which is valid once and for half a minute, so that no URL contains a
+//! session or token. Only the owner of an instance can have terminals in it.
 
 use clawdeploy_shared::{
     db::terminal,
@@ -26,10 +26,9 @@ pub mod list;
 pub mod open;
 pub mod ticket;
 
-/// Seconds for which a ticket is good.
+/// Lifetime of a ticket, in seconds.
 const TICKET_SECONDS: u32 = 30;
 
-/// Which terminal.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 pub struct TerminalPath {
@@ -51,19 +50,19 @@ pub struct DirectQuery {
     pub command: Option<TerminalCommand>,
 }
 
-/// What attaches a WebSocket.
+/// A ticket to attach a WebSocket to a terminal.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Ticket {
-    /// For the subprotocol `ticket.{ticket}`, once.
+    /// For the subprotocol `ticket.{ticket}`; valid once.
     ticket: Revealed,
-    /// Seconds for which it is good.
+    /// Seconds until it expires.
     #[schema(example = 30)]
     expires_in: u32,
 }
 
 impl Ticket {
-    /// Another ticket for a terminal; one that was given before is void.
+    /// Creates a ticket for a terminal and voids the earlier one.
     async fn give(app: &AppState, id: TerminalId) -> AppResult<Self> {
         let ticket = session_token();
         let given = terminal::set_ticket(&mut *app.db.conn().await?, id, &token_hash(ticket.expose_secret())).await?;

@@ -22,14 +22,17 @@ use crate::{
     state::AppState,
 };
 
-/// The log of the image build that a job waits for, or has waited for
+/// Returns the log of the image build that a job waits for or has waited for
 ///
-/// Like `GET /api/admin/images/{id}/log`: with `Accept: text/event-stream` the log is streamed as it is written, otherwise the
-/// answer is the log so far. The stream can be opened before the build starts; an event named `end` at its end tells how the
-/// build ended, without a text. 404 for a job that waits for no build.
+/// Like `GET /api/admin/images/{id}/log`: with `Accept: text/event-stream`, the log is streamed as it is written;
+/// otherwise, the response is the log so far. The stream can be opened before the build starts. Its last event is named
+/// `end` and contains the result of the build, without text. The response is 404 if the job does not depend on a build.
 #[utoipa::path(
     get, path = "/api/jobs/{id}/build-log", tag = "jobs",
-    params(JobPath, ("Last-Event-ID" = Option<i64>, Header, description = "Id of the last event that the client received")),
+    params(
+        JobPath,
+        ("Last-Event-ID" = Option<i64>, Header, description = "Id of the last event that the client received"),
+    ),
     responses((status = OK, content((ImageLog = "application/json"), (String = "text/event-stream")))),
 )]
 pub async fn follow_build_log(
@@ -43,7 +46,7 @@ pub async fn follow_build_log(
     let found = app.read(who.own(), async |conn| {
         let job = job::find(conn, who.own(), path.id).await?.ok_or_else(|| AppError::not_found("job"))?;
         let build = build_of(conn, &job).await?.ok_or_else(|| AppError::not_found("build of this job"))?;
-        // A stream asks for the log itself.
+        // A stream reads the log itself.
         let log = if streams { None } else { Some(log(conn, &build, from).await?) };
         Ok((build, log))
     });
@@ -55,13 +58,13 @@ pub async fn follow_build_log(
     Ok(event_stream::open(app, &who, source)?.into_response())
 }
 
-/// The job that builds what this one waits for. It is nobody's, and everybody's who waits for it.
+/// The build job that a job depends on. It has no owner: everyone whose job depends on it may read its log.
 async fn build_of(conn: &mut Conn, job: &Job) -> Result<Option<Job>, DbError> {
     let Some(needed) = job.depends_on else { return Ok(None) };
     Ok(job::find(conn, Scope::Everything, needed).await?.filter(|needed| needed.kind == JobKind::RebuildImage))
 }
 
-/// The log from a byte on; an empty one where there is no build, yet or any more.
+/// The log from a byte offset on. Empty if the build has not started or its row was deleted.
 async fn log(conn: &mut Conn, build: &Job, from: i64) -> Result<ImageLog, DbError> {
     let found = match image::of_job(conn, build.id).await? {
         Some(id) => build_log::part(conn, id, from).await?,
@@ -73,7 +76,7 @@ async fn log(conn: &mut Conn, build: &Job, from: i64) -> Result<ImageLog, DbErro
     }))
 }
 
-/// How far a build is whose own row does not say so: it waits, or what it would have made was there already.
+/// The status of a build without a row: it has not started, or an image with the same content existed.
 fn status(job: JobStatus) -> ImageBuildStatus {
     match job {
         JobStatus::Queued | JobStatus::Running => ImageBuildStatus::Building,
@@ -86,21 +89,21 @@ fn status(job: JobStatus) -> ImageBuildStatus {
 
 struct BuildLogSource {
     build: JobId,
-    /// The byte up to which it is told.
+    /// Byte offset up to which the log has been sent.
     from: i64,
 }
 
 impl EventSource for BuildLogSource {
     async fn next(&mut self, app: &AppState) -> AppResult<EventBatch> {
         let mut conn = app.db.conn().await?;
-        // First the job, then its log: of one that is over all is written.
+        // The job is read before its log: if the job has ended, the log is complete.
         let Some(build) = job::find(&mut conn, Scope::Everything, self.build).await? else {
             return Ok(EventBatch { events: Vec::new(), last: true });
         };
         let log = log(&mut conn, &build, self.from).await?;
         let mut events = build_log::events(&log)?;
         self.from = log.to;
-        // A build that failed once may be tried again by its job.
+        // The status of the job decides, because the job may retry a failed build.
         let over = build.status.is_terminal();
         if over {
             let end = ImageLog { from: log.to, text: String::new(), status: status(build.status), ..log };

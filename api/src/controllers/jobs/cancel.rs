@@ -24,8 +24,12 @@ use crate::{
 
 /// Cancels a job
 ///
-/// A queued job ends at once; a running one stops at its next step, and its steps are undone.
-#[utoipa::path(post, path = "/api/jobs/{id}/cancel", tag = "jobs", params(JobPath), responses((status = ACCEPTED, body = JobView)))]
+/// A job that has not started ends at once. Any other job stops at its next step, and its steps are undone. A deletion
+/// that is running cannot be cancelled.
+#[utoipa::path(
+    post, path = "/api/jobs/{id}/cancel", tag = "jobs", params(JobPath),
+    responses((status = ACCEPTED, body = JobView)),
+)]
 pub async fn cancel_job(
     app: AppState,
     who: Principal,
@@ -39,7 +43,7 @@ pub async fn cancel_job(
 /// Cancels a job that the person may see.
 pub async fn cancel(app: &AppState, who: Principal, context: RequestContext, id: JobId) -> AppResult<Job> {
     let job = app.transaction(who.scope(), async move |conn| in_transaction(conn, &who, &context, id).await).await?;
-    // Whoever runs it, or will undo it, looks at once.
+    // The job waited for a retry and is now due, to undo its steps.
     if job.status == JobStatus::Queued {
         app.doorbell.ring(job.queue, job.id);
     }
@@ -48,7 +52,7 @@ pub async fn cancel(app: &AppState, who: Principal, context: RequestContext, id:
 
 async fn in_transaction(conn: &mut Conn, who: &Principal, context: &RequestContext, id: JobId) -> AppResult<Job> {
     let not_found = || AppError::not_found("job");
-    // May the person see it at all? Only then is it locked, so that no worker takes it before the answer.
+    // Access is checked before the job is locked. While it is locked, no worker can claim it.
     job::find(conn, who.scope(), id).await?.ok_or_else(not_found)?;
     let job = job::find_for_update(conn, id).await?.ok_or_else(not_found)?;
     if job.cancel_requested_at.is_some() && !job.status.is_terminal() {
@@ -74,21 +78,21 @@ async fn in_transaction(conn: &mut Conn, who: &Principal, context: &RequestConte
     Ok(asked)
 }
 
-/// Whether a change was asked for as the start of an instance that had settings to apply.
+/// Whether a settings change was requested as the start of an instance with pending settings.
 pub fn is_start(job: &Job) -> bool {
     job.kind == JobKind::ApplySettings && job.payload["start"] == true
 }
 
-/// What is wanted of the instance once a job on it is cancelled: what was wanted before it, or the platform would go on
-/// making it so. `None`: the same as now.
+/// The desired state of an instance after a job on it is cancelled: the state from before the job. With the present
+/// one, the reconciler would still establish the result of the job. `None`: it does not change.
 pub fn desired_without(job: &Job, instance: &Instance) -> Option<DesiredState> {
     let deleted = instance.desired_state == DesiredState::Deleted;
     let before = job.desired_before().filter(|before| *before != DesiredState::Deleted);
     match job.kind {
-        // Undone, these leave it stopped whatever was wanted.
+        // The undo of these jobs leaves the instance stopped, whatever its desired state was.
         JobKind::Provision | JobKind::Start if !deleted => Some(DesiredState::Stopped),
         JobKind::ApplySettings if !deleted && is_start(job) => Some(DesiredState::Stopped),
-        // One that an older version accepted does not say. The system's own only do what is wanted.
+        // A job from an older version has no record of it. Jobs of the system do not change the desired state.
         JobKind::Stop if !deleted => before.or(job.requested_by.map(|_| DesiredState::Running)),
         JobKind::Delete if instance.status == InstanceStatus::Running => before.or(Some(DesiredState::Running)),
         JobKind::Delete => before.or(Some(DesiredState::Stopped)),
@@ -96,10 +100,10 @@ pub fn desired_without(job: &Job, instance: &Instance) -> Option<DesiredState> {
     }
 }
 
-/// Makes the instance of a cancelled job wanted as it was before it. And an instance that nobody is about to provision says
-/// so.
+/// Restores the desired state of a cancelled job's instance. An instance whose provisioning never began gets the status
+/// `error`.
 ///
-/// The job is locked by now and its instance is locked after it, in the order in which workers do.
+/// The job is already locked. Its instance is locked after it, as workers do.
 async fn settle(conn: &mut Conn, job: &Job) -> AppResult<()> {
     let Some(id) = &job.instance_id else { return Ok(()) };
     let Some(instance) = instance::find_for_update(conn, Scope::Everything, id).await? else { return Ok(()) };

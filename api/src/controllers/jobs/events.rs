@@ -14,14 +14,17 @@ use crate::{
     state::AppState,
 };
 
-/// The events of a job
+/// Lists the events of a job
 ///
-/// With `Accept: text/event-stream` entries are streamed as they happen: each entry is an event with its id and the entry as
-/// JSON; an event named `end` with the job follows when it has ended. A disconnected client resumes with `Last-Event-ID`.
-/// Otherwise the answer is a page of the entries so far, oldest first.
+/// With `Accept: text/event-stream`, the events are streamed as they happen: each server-sent event has the id of the
+/// job event and contains it as JSON. When the job has ended, an event named `end` with the job follows. A disconnected
+/// client resumes with `Last-Event-ID`. Otherwise, the response is a page of the events so far, oldest first.
 #[utoipa::path(
     get, path = "/api/jobs/{id}/events", tag = "jobs",
-    params(JobPath, PageQuery, ("Last-Event-ID" = Option<i64>, Header, description = "Id of the last event that the client received")),
+    params(
+        JobPath, PageQuery,
+        ("Last-Event-ID" = Option<i64>, Header, description = "Id of the last event that the client received"),
+    ),
     responses((status = OK, content((Page<JobEvent> = "application/json"), (String = "text/event-stream")))),
 )]
 pub async fn list_job_events(
@@ -36,7 +39,7 @@ pub async fn list_job_events(
     let streams = event_stream::is_wanted(&headers);
     let rows = app.read(who.scope(), async |conn| {
         job::find(conn, who.scope(), path.id).await?.ok_or_else(|| AppError::not_found("job"))?;
-        // A stream asks for its entries itself.
+        // A stream reads the events itself.
         if streams {
             return Ok(Vec::new());
         }

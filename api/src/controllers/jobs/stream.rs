@@ -19,7 +19,7 @@ use crate::{
 /// Maximum number of events in a query.
 const BATCH: i64 = 200;
 
-/// A job's events, and at its end the job.
+/// The events of a job, followed by the job when it has ended.
 pub(super) struct JobEvents {
     pub(super) scope: Scope,
     pub(super) job: JobId,

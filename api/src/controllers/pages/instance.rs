@@ -1,7 +1,7 @@
-//! How an instance is, for whoever opens its address: a page for browsers, a problem for programs.
+//! The status of an instance at its address: a page for browsers, a problem document for programs.
 //!
-//! Strangers read it. It says what the address alone says already, the status, and which of our own steps is under way:
-//! no name, no owner, no reason of a failure.
+//! It is public. It contains the status and the title of the current step, but no name, no owner and no cause of a
+//! failure.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -27,7 +27,7 @@ const STYLE: &str = "html{color-scheme:light dark;font:1rem/1.5 system-ui,sans-s
     body{max-width:32rem;margin:18vh auto;padding:0 1.5rem}h1{font-size:1.5rem;margin:0 0 .5rem}\
     p{margin:.5rem 0}.step{opacity:.7}a{color:inherit}";
 
-/// Nothing may be loaded or run; the one style is known by its hash.
+/// Nothing may be loaded or run. The only style is allowed by its hash.
 static POLICY: LazyLock<Option<HeaderValue>> = LazyLock::new(|| {
     let hash = BASE64_STANDARD.encode(Sha256::digest(STYLE));
     let policy = format!(
@@ -36,16 +36,16 @@ static POLICY: LazyLock<Option<HeaderValue>> = LazyLock::new(|| {
     HeaderValue::from_str(&policy).ok()
 });
 
-/// What is said of an instance.
+/// Public information about an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Notice {
     status: StatusCode,
     title: &'static str,
     text: &'static str,
     step: Option<String>,
-    /// Seconds after which a program may ask again.
+    /// Seconds after which a program may retry.
     retry_after: Option<u64>,
-    /// Seconds after which the page loads itself again.
+    /// Seconds after which the page reloads itself.
     reload_after: Option<u64>,
 }
 
@@ -69,7 +69,7 @@ impl Notice {
             Pending | Provisioning | Starting => {
                 ("Starting", "The gateway is starting. This page opens it as soon as it answers.", 2, Some(2))
             }
-            // Its container is there, nginx does not know yet or the gateway has just gone.
+            // nginx has not loaded the route yet, or the gateway has just exited.
             Running => (
                 "One moment",
                 "The gateway does not answer at the moment. This page tries again by itself.",
@@ -82,7 +82,7 @@ impl Notice {
             Stopping => ("Stopping", "The instance is being stopped.", 10, Some(10)),
             Stopped => ("Stopped", "The instance is stopped. Its owner can start it in the control panel.", 60, None),
             Deleting => ("Deleting", "The instance is being deleted.", 60, None),
-            // The control panel is being updated.
+            // A newer version wrote the status, so the platform is being updated.
             Unknown => (
                 "One moment",
                 "The instance cannot be reached at the moment. This page tries again by itself.",
@@ -133,18 +133,18 @@ impl Notice {
     }
 }
 
-/// Text as it stands in a page or an attribute in double quotes.
+/// Escapes text for HTML and for attributes in double quotes.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// Whether who asks reads pages. Browsers name HTML where a page is opened; programs do not.
+/// Whether the client wants a page. Browsers request HTML when they open a page; programs do not.
 fn reads_pages(headers: &HeaderMap) -> bool {
     let accepts = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     accepts.flat_map(|value| value.split(',')).any(|one| one.trim().starts_with("text/html"))
 }
 
-/// `id` is whatever name was opened below the base domain.
+/// `id` is the requested subdomain of the base domain, which may not be an id.
 pub async fn page(app: AppState, headers: HeaderMap, Path(id): Path<String>) -> AppResult<Response> {
     let shown = match id.parse::<InstanceId>() {
         Ok(id) => route::shown(&mut *app.db.conn().await?, &id).await?,
@@ -181,7 +181,7 @@ mod tests {
             assert!(page.contains("href=\"https://panel.test/?a=&quot;b&quot;&amp;c\""), "{page}");
             assert!(!page.contains("<b>") && !page.contains("<script"), "{page}");
             assert_eq!(page.contains("refresh"), notice.reload_after.is_some(), "{status}");
-            // Whoever waits for something sees what is being done.
+            // A page that reloads shows the current step.
             assert_eq!(page.contains("Creating &lt;b&gt;"), notice.reload_after.is_some(), "{status}");
         }
     }

@@ -1,5 +1,7 @@
-//! `GET /api/terminals/{id}/ws`: a WebSocket for a ticket. It is not in the document, which knows no WebSockets;
-//! what there is to know is told where a terminal is opened.
+//! `GET /api/terminals/{id}/ws`: attaches a WebSocket with a ticket.
+//!
+//! It is not in the OpenAPI document, which cannot describe WebSockets. The protocol is documented where a terminal is
+//! opened.
 
 use axum::{
     extract::ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
@@ -23,9 +25,9 @@ use crate::{
     state::AppState,
 };
 
-/// From where on.
 #[derive(Debug, Deserialize)]
 pub struct AttachQuery {
+    /// Offset up to which the client has shown the output.
     from: Option<u64>,
 }
 
@@ -45,7 +47,7 @@ pub async fn attach_terminal(
     }
 }
 
-/// Why a WebSocket is closed at once: the code, its name and what to say.
+/// Why a WebSocket is closed at once: the close code, the error code and the message.
 pub(super) type Refusal = (u16, &'static str, &'static str);
 
 const BAD_TICKET: Refusal = (
@@ -57,7 +59,7 @@ const GONE: Refusal = (close::GONE, "terminal_gone", "The terminal has ended. Op
 const UNREACHABLE: Refusal =
     (close::AGAIN, "worker_unreachable", "The server that holds the terminal cannot be reached. Try again shortly.");
 
-/// The terminal that the ticket is for, which is used up.
+/// Uses up the ticket and returns its terminal, or the reason for a refusal.
 async fn admitted(app: &AppState, id: TerminalId, headers: &HeaderMap) -> AppResult<Result<Terminal, Refusal>> {
     let mut conn = app.db.conn().await?;
     if let Some(ticket) = presented(headers)
@@ -68,7 +70,7 @@ async fn admitted(app: &AppState, id: TerminalId, headers: &HeaderMap) -> AppRes
     Ok(Err(if terminal::is_open(&mut conn, id).await? { BAD_TICKET } else { GONE }))
 }
 
-/// The ticket among the subprotocols.
+/// The ticket from the offered subprotocols.
 fn presented(headers: &HeaderMap) -> Option<&str> {
     let offered = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
     offered.flat_map(|value| value.split(',')).find_map(|one| one.trim().strip_prefix(TICKET_PREFIX))
@@ -86,7 +88,7 @@ pub(super) async fn attach(
         Attached::Gone => return Ok(refuse(upgrade, GONE)),
         Attached::Unreachable => return Ok(refuse(upgrade, UNREACHABLE)),
     };
-    // The server does not wait for what it has upgraded.
+    // At shutdown, the server does not wait for upgraded connections; the token makes the process wait.
     let (shutdown, begun) = (app.shutdown.clone(), app.changes.token());
     Ok(prepared(upgrade).on_upgrade(async move |browser| {
         relay::run(browser, *worker, shutdown).await;
@@ -98,7 +100,7 @@ fn refuse(upgrade: WebSocketUpgrade, (code, name, message): Refusal) -> Response
     prepared(upgrade).on_upgrade(async move |browser| relay::refuse(browser, code, name, message).await)
 }
 
-/// Messages of a bounded length, which leave at once.
+/// Limits the length of messages, and sends each without buffering.
 fn prepared(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
     upgrade.protocols([PROTOCOL]).max_message_size(INPUT_CAP).max_frame_size(INPUT_CAP).write_buffer_size(0)
 }

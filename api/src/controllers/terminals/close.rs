@@ -9,9 +9,9 @@ use crate::{
     state::AppState,
 };
 
-/// Closes a terminal, and ends what runs in it
+/// Closes a terminal and ends its program
 ///
-/// Only for the person who opened it. It ends within a second.
+/// Only for the person who opened it. The terminal ends within a second.
 #[utoipa::path(
     delete, path = "/api/terminals/{id}", tag = "terminals", params(TerminalPath),
     responses((status = NO_CONTENT)),
@@ -20,7 +20,7 @@ pub async fn close_terminal(app: AppState, who: Principal, Path(path): Path<Term
     app.transaction(who.own(), async move |conn| {
         let found = terminal::find_open(conn, who.user.id, path.id).await?;
         found.ok_or_else(|| AppError::not_found("terminal"))?;
-        // Its end is in the audit log, from whoever notes it.
+        // The audit entry is written by the worker that records its end.
         terminal::close(conn, path.id, TerminalEnd::Closed).await?;
         Ok(StatusCode::NO_CONTENT)
     })

@@ -20,8 +20,9 @@ use crate::{
 
 /// Opens a terminal in an instance and attaches to it, in one WebSocket
 ///
-/// For the owner only, while the instance runs. The messages are those of a terminal that was opened with `POST
-/// /api/instances/{id}/terminals`. Programs authenticate with their token; a browser must come from a page of the panel.
+/// For the owner only, while the instance runs. The messages are the same as for a terminal opened with
+/// `POST /api/instances/{id}/terminals`. Programs authenticate with their token. Browsers must open the WebSocket from
+/// a page of the panel.
 #[utoipa::path(
     get, path = "/api/instances/{id}/terminal", tag = "terminals", params(InstancePath, DirectQuery),
     responses((status = SWITCHING_PROTOCOLS, description = "A WebSocket")),

@@ -20,9 +20,9 @@ pub struct TerminalList {
     items: Vec<TerminalView>,
 }
 
-/// The open terminals of an instance
+/// Lists the open terminals of an instance
 ///
-/// For the owner only. A terminal whose browser has disconnected stays open for a minute.
+/// For the owner only. A terminal whose client has disconnected stays open for a minute, unless configured otherwise.
 #[utoipa::path(
     get, path = "/api/instances/{id}/terminals", tag = "terminals", params(InstancePath),
     responses((status = OK, body = TerminalList)),

@@ -28,10 +28,10 @@ use crate::{
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct OpenTerminal {
-    /// Characters in a line, 2 to 1000
+    /// Columns, 2 to 1000
     #[schema(default = 80)]
     cols: u16,
-    /// Lines, 1 to 500
+    /// Rows, 1 to 500
     #[schema(default = 24)]
     rows: u16,
     /// Command to run; default: a shell
@@ -51,7 +51,7 @@ impl OpenTerminal {
     }
 }
 
-/// A terminal that was opened, and what attaches to it.
+/// An opened terminal, with a ticket to attach to it.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OpenedTerminal {
@@ -62,15 +62,21 @@ pub struct OpenedTerminal {
 
 /// Opens a terminal in an instance
 ///
-/// For the owner only, while the instance runs. Attach with a WebSocket at `/api/terminals/{terminalId}/ws`, with the
-/// subprotocols `clawdeploy-term.v1` and `ticket.{ticket}`, from a page of the panel's own origin. Binary messages are input and
-/// output, byte for byte; text messages are JSON. The server sends `{"type":"hello","offset","reset","replay"}`, then the earlier
-/// output from `offset` on, then new output. The client sends `{"type":"ack","offset"}` for each 64 KiB that it has shown; at
-/// most 256 KiB are sent ahead. It may also send `{"type":"resize","cols","rows"}` and `{"type":"close"}`; the server also sends
-/// `warning`, `error` and `{"type":"exit","code"}`. A disconnected client has a minute to get another ticket and to attach again,
-/// with the offset up to which it has seen everything in `?from=`. Close codes: 1000: the terminal ended; 1009: a message was
-/// larger than 64 KiB; 1012: attach again; 4001: another client attached; 4008: nothing was acknowledged or typed for too long;
-/// 4401: the ticket is not valid; 4403: no longer allowed; 4404: the terminal is gone; 4409: the instance is stopped.
+/// For the owner only, while the instance runs. Attach with a WebSocket at `/api/terminals/{terminalId}/ws` with the
+/// subprotocols `clawdeploy-term.v1` and `ticket.{ticket}`, from a page of the panel's own origin.
+///
+/// Binary messages are input and output, byte for byte. Text messages are JSON. The server sends
+/// `{"type":"hello","offset","reset","replay"}`, then the replay buffer from `offset` on, then new output. It also
+/// sends `warning`, `error` and `{"type":"exit","code"}`. The client sends `{"type":"ack","offset"}` for each 64 KiB
+/// that it has shown; the server sends at most 256 KiB without acknowledgement. The client can also send
+/// `{"type":"resize","cols","rows"}` and `{"type":"close"}`.
+///
+/// A disconnected client has a minute, unless configured otherwise, to request another ticket and attach again. In
+/// `?from=` it passes the offset up to which it has shown the output.
+///
+/// Close codes: 1000: the terminal ended; 1009: a message was larger than 64 KiB; 1012: attach again; 4001: another
+/// client attached; 4008: nothing was acknowledged or typed for too long; 4401: the ticket is not valid, or the person
+/// was signed out; 4403: access was revoked; 4404: the terminal no longer exists; 4409: the instance is stopped.
 #[utoipa::path(
     post, path = "/api/instances/{id}/terminals", tag = "terminals", params(InstancePath), request_body = OpenTerminal,
     responses((status = CREATED, body = OpenedTerminal)),
@@ -94,7 +100,8 @@ pub async fn open_terminal(
     Ok((StatusCode::CREATED, Json(opened)))
 }
 
-/// Opens one: first its row, so that it is never without, then itself, on whichever worker can.
+/// Inserts the row of a terminal, then opens the terminal on the first worker that can. A terminal never exists without
+/// a row.
 pub(super) async fn open(
     app: &AppState,
     who: Principal,
@@ -102,12 +109,12 @@ pub(super) async fn open(
     instance: Instance,
     form: OpenTerminal,
 ) -> AppResult<Terminal> {
-    // A GET may open one, too.
+    // A WebSocket request is a GET, for which the scope `read` is enough otherwise.
     who.needs(TokenScope::Operate)?;
     let workers = app.rpc.workers().await?;
     let id = TerminalId::generate();
     let noted = app.db.write(who.own(), async |conn| {
-        // What is counted stays so: nobody else opens terminals in this person's instances.
+        // The lock keeps the counts valid: nobody else opens terminals in this person's instances.
         user::lock(conn, who.user.id).await?;
         let (of_user, in_instance) = terminal::count_open(conn, who.user.id, &instance.id).await?;
         let own = who.user.quotas.terminals.map_or(i64::from(app.max_terminals_per_user), i64::from);
@@ -137,7 +144,7 @@ pub(super) async fn open(
     let arguments = OpenArguments { terminal_id: id, size, command: form.command };
     let opened: AppResult<()> = app.rpc.open_terminal(&workers, &instance.id, &arguments).await;
     if let Err(error) = opened {
-        // One that was opened all the same ends, since it has no row.
+        // If the worker has opened the terminal after all, it ends it, because the row is missing.
         app.db.write(who.own(), async |conn| terminal::forget(conn, id).await).await?;
         return Err(match error.code() {
             ErrorCode::GatewayBusy => limit("The servers have reached their limit of open terminals. Try again later."),

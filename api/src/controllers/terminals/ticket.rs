@@ -10,7 +10,7 @@ use crate::{
 
 /// Creates another ticket for a terminal, to attach to it again
 ///
-/// Only for the person who opened it. Earlier tickets are no longer valid.
+/// Only for the person who opened it. Earlier tickets become invalid.
 #[utoipa::path(
     post, path = "/api/terminals/{id}/ticket", tag = "terminals", params(TerminalPath),
     responses((status = OK, body = Ticket)),
