@@ -1,4 +1,4 @@
-//! What concerns oneself in the audit log.
+//! The person's own part of the audit log.
 
 use clawdeploy_shared::db::audit::{self, AuditEntry, Filter};
 
@@ -10,9 +10,9 @@ use crate::{
     state::AppState,
 };
 
-/// Your part of the audit log, newest first
+/// Lists your part of the audit log, newest first
 ///
-/// It holds what you did and what was done to your things. The address of other people is not shown.
+/// It contains your actions and the actions of others on what you own. IP addresses of other people are not shown.
 #[utoipa::path(
     get, path = "/api/audit", tag = "auth", params(PageQuery),
     responses((status = OK, body = Page<AuditEntry>)),

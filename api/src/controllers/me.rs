@@ -1,4 +1,4 @@
-//! Who one is, and what one can change of one's own account.
+//! The person's own account.
 
 use clawdeploy_shared::db::user::{self, User};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -16,23 +16,23 @@ use crate::{
 pub mod password_change;
 pub mod totp;
 
-/// Your account
+/// Returns your account
 #[utoipa::path(get, path = "/api/me", tag = "auth", responses((status = OK, body = User)))]
 pub async fn get_me(who: Principal) -> Json<User> {
     Json(who.user)
 }
 
-/// Something that a person proves once more, and might guess; counted with the attempts to sign in.
+/// Counts an attempt to confirm a password or code, together with attempts to sign in, to slow down guessing.
 async fn guess(app: &AppState, who: &Principal) -> AppResult<Attempt> {
     app.logins.attempt(&[Key::account(&who.user.email)]).await
 }
 
-/// What was given in a field is not the right thing.
+/// The error for a wrong password or code in a field.
 fn wrong(field: &'static str, message: &'static str) -> AppError {
     AppError::validation(vec![FieldError::new(field, "wrong", message)])
 }
 
-/// Refuses unless this is the person's present password.
+/// Refuses unless this is the person's current password.
 async fn confirm_password(app: &AppState, who: &Principal, field: &'static str, given: SecretString) -> AppResult<()> {
     let guess = guess(app, who).await?;
     let stored = user::password_hash(&mut *app.db.conn().await?, who.user.id).await?;

@@ -1,4 +1,4 @@
-//! Browsers in which one is signed in.
+//! The person's sessions in browsers.
 
 use clawdeploy_shared::ids::SessionId;
 use serde::Deserialize;
@@ -7,7 +7,6 @@ use utoipa::IntoParams;
 pub mod end;
 pub mod list;
 
-/// Which session.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 pub struct SessionPath {

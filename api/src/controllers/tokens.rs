@@ -1,4 +1,4 @@
-//! Tokens of one's own, for programs.
+//! The person's API tokens, for programs.
 
 use clawdeploy_shared::ids::TokenId;
 use serde::Deserialize;
@@ -8,7 +8,6 @@ pub mod create;
 pub mod list;
 pub mod revoke;
 
-/// Which token.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 pub struct TokenPath {

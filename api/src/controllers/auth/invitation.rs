@@ -27,12 +27,12 @@ use crate::{
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AcceptInvitation {
-    /// Of the invitation, or of the reset of the password
+    /// Token of the invitation, or of the password reset
     #[schema(value_type = String, write_only)]
     token: SecretString,
     #[schema(value_type = String, write_only, min_length = 12, max_length = 1024)]
     password: SecretString,
-    /// Of the authenticator app, where one is set up
+    /// Code of the authenticator app, or a recovery code; required if an app is set up
     #[schema(value_type = Option<String>, write_only)]
     code: Option<SecretString>,
 }
@@ -54,7 +54,7 @@ pub async fn accept_invitation(
     let hash = token_hash(trim(form.token.expose_secret()));
     let keys: Vec<_> = context.client_ip.map(Key::network).into_iter().chain([token_key(&hash)]).collect();
     let attempt = app.logins.attempt(&keys).await?;
-    // Nobody has passwords hashed without an invitation.
+    // Checked before hashing, which is expensive.
     invitation::find(&mut *app.db.conn().await?, &hash).await?.ok_or_else(unknown)?;
     let password_hash = app.passwords.hash(form.password).await.map_err(AppError::internal)?;
     let (browser, state) = (Browser::of(&headers), app.clone());
@@ -80,7 +80,7 @@ pub async fn accept_invitation(
     Ok(answer)
 }
 
-/// Codes that are tried with one invitation count together, wherever they come from.
+/// Attempts with one invitation count together, whatever network they come from.
 fn token_key(hash: &[u8]) -> Key {
     Key::account(&hex::encode(hash))
 }

@@ -33,15 +33,15 @@ pub struct Login {
     email: String,
     #[schema(value_type = String, write_only)]
     password: SecretString,
-    /// Of the authenticator app, or a recovery code: where the answer was `second_factor_required`
+    /// Code of the authenticator app, or a recovery code; required after the error `second_factor_required`
     #[schema(value_type = Option<String>, write_only, example = "123456")]
     code: Option<SecretString>,
 }
 
-/// Signs in: the answer sets a cookie for the browser
+/// Signs in: the response sets a cookie for the browser
 ///
-/// Programs use tokens instead (`POST /api/tokens`, or `clawdeploy-api token create`).
-/// Ten failures in a minute, for one account or from one address, make further attempts wait.
+/// Programs use tokens instead (`POST /api/tokens`, or `clawdeploy-api token create`). After ten failures in a minute
+/// or sixty in an hour, for one account or from one network, further attempts are refused for a while.
 #[utoipa::path(
     post, path = "/api/auth/login", tag = "auth", request_body = Login, security(()),
     responses((status = OK, body = SignedIn)),
@@ -83,7 +83,7 @@ fn count_failure(reason: &'static str) {
     metrics::counter!(LOGIN_FAILURES, "reason" => reason).increment(1);
 }
 
-/// What is said where the password is right and the code is not.
+/// The error if the password is right and the code is not.
 pub(super) fn second_factor_required(proof: Proof) -> AppError {
     match proof {
         Proof::Wrong => AppError::new(
@@ -106,7 +106,7 @@ enum Checked {
     },
 }
 
-/// Whether somebody may sign in. Every answer takes the same work.
+/// Checks e-mail and password. Every result takes the same work, so that the time does not reveal which accounts exist.
 async fn check(app: &AppState, email: &str, password: SecretString) -> AppResult<Checked> {
     let plausible = (3..=254).contains(&email.len()) && !email.chars().any(char::is_control);
     let found = if plausible { user::find_by_email(&mut *app.db.conn().await?, email).await? } else { None };
@@ -158,7 +158,7 @@ async fn note_failure(
     reason: &'static str,
 ) -> AppResult<()> {
     app.transaction(Scope::Everything, async move |conn| {
-        // Some type their password into the wrong field: only what looks like an address is written down.
+        // People type their password into the wrong field, so only text that looks like an e-mail address is recorded.
         let name =
             if email.len() <= 254 && email.contains('@') && !email.contains(char::is_control) { &email } else { "?" };
         let target = user.as_ref().map_or(Target::Stranger(name), |user| Target::User(user.id));

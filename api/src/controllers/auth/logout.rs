@@ -12,7 +12,7 @@ use crate::{
     state::AppState,
 };
 
-/// Signs out: ends the session, or revokes the token, that the request was made with
+/// Signs out: ends the session or revokes the token of this request
 #[utoipa::path(post, path = "/api/auth/logout", tag = "auth", responses((status = NO_CONTENT)))]
 pub async fn logout(app: AppState, who: Principal, context: RequestContext) -> AppResult<Response> {
     app.transaction(Scope::Everything, async move |conn| {
@@ -25,7 +25,7 @@ pub async fn logout(app: AppState, who: Principal, context: RequestContext) -> A
                 token::revoke(conn, who.user.id, id).await?;
                 Entry::new("token.revoke", Target::Token(id))
             }
-            // It is the provider's: nothing here ends it.
+            // Only the identity provider can end its tokens.
             Credential::Provider { .. } => return Ok(()),
         };
         Ok(entry.owned_by(who.user.id).by(conn, &who, &context).await?)

@@ -1,4 +1,4 @@
-//! Signing in at a provider of identities.
+//! Sign-in with an identity provider (OIDC).
 
 use axum::{
     http::{HeaderValue, StatusCode, header},
@@ -18,7 +18,7 @@ use crate::{
 pub mod finish;
 pub mod start;
 
-/// Nothing is stored of an attempt: the browser keeps it, and cannot read it.
+/// A sign-in attempt is stored only in a sealed cookie, which the browser cannot read.
 const PLACE: SealContext<'static> = SealContext { table: "cookie", column: "oidc", row: "-" };
 
 fn provider(app: &AppState) -> AppResult<&Provider> {
@@ -38,7 +38,7 @@ pub struct OidcAnswer {
     error: Option<String>,
 }
 
-/// The page where people sign in, which knows words for these errors.
+/// Redirects to the sign-in page, which has a message for each of these errors.
 fn back_at_the_door(error: &str) -> Response {
     to(&format!("/sign-in?error={error}"), cookie::clear_named(cookie::OIDC))
 }

@@ -4,13 +4,14 @@ use utoipa::ToSchema;
 
 use crate::{error::AppResult, extract::Json, state::AppState};
 
-/// How one can sign in.
+/// The available ways to sign in.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AuthOptions {
-    /// There is no account yet: the first administrator has to be created, with the token in the API's log.
+    /// Whether there is no account yet, so that the first administrator must be created, with the token in the API's
+    /// log.
     setup_required: bool,
-    /// Another place to sign in at, by `GET /api/auth/oidc/start`.
+    /// The identity provider, for sign-in with `GET /api/auth/oidc/start`; null: none.
     oidc: Option<OidcOption>,
 }
 
@@ -21,8 +22,11 @@ pub struct OidcOption {
     name: String,
 }
 
-/// The available ways to sign in
-#[utoipa::path(get, path = "/api/auth/options", tag = "auth", security(()), responses((status = OK, body = AuthOptions)))]
+/// Returns the available ways to sign in
+#[utoipa::path(
+    get, path = "/api/auth/options", tag = "auth", security(()),
+    responses((status = OK, body = AuthOptions)),
+)]
 pub async fn get_auth_options(app: AppState) -> AppResult<Json<AuthOptions>> {
     let setup_required = setup::is_required(&mut *app.db.conn().await?).await?;
     let provider = app.provider.as_ref().filter(|provider| provider.signs_in());

@@ -30,7 +30,7 @@ use crate::{
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Setup {
-    /// From the API's log, where it is written at start while there is no account
+    /// Token from the API's log, written there at every start while there is no account
     #[schema(value_type = String, write_only)]
     token: SecretString,
     #[schema(example = "ann@example.com")]
@@ -39,7 +39,7 @@ pub struct Setup {
     password: SecretString,
 }
 
-/// Creates the first administrator, and signs in
+/// Creates the first administrator and signs in
 ///
 /// Possible once, with the token from the API's log.
 #[utoipa::path(

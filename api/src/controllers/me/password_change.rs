@@ -24,9 +24,9 @@ pub struct ChangePassword {
     new: SecretString,
 }
 
-/// Changes your password, and signs you out everywhere else
+/// Changes your password and signs you out everywhere else
 ///
-/// Tokens stay as they are.
+/// API tokens stay valid.
 #[utoipa::path(
     post, path = "/api/me/password", tag = "auth", request_body = ChangePassword, responses((status = NO_CONTENT)),
 )]

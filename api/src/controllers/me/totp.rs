@@ -1,4 +1,4 @@
-//! The second factor of one's own account.
+//! The second factor of the person's own account.
 
 pub mod confirm;
 pub mod prepare;

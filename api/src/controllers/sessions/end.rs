@@ -11,7 +11,9 @@ use crate::{
     state::AppState,
 };
 
-/// Ends a session: its cookie is refused from now on
+/// Ends a session
+///
+/// Its cookie is refused from now on.
 #[utoipa::path(
     delete, path = "/api/sessions/{id}", tag = "auth", params(SessionPath), responses((status = NO_CONTENT)),
 )]

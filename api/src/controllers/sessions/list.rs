@@ -14,11 +14,11 @@ use crate::{
 pub struct SessionView {
     #[serde(flatten)]
     session: Session,
-    /// The session of this request.
+    /// Whether it is the session of this request.
     current: bool,
 }
 
-/// Your sessions in browsers, most recently used first
+/// Lists your sessions in browsers, most recently used first
 #[utoipa::path(get, path = "/api/sessions", tag = "auth", responses((status = OK, body = Page<SessionView>)))]
 pub async fn list_sessions(app: AppState, who: Principal) -> AppResult<Json<Page<SessionView>>> {
     let sessions = app.read(who.own(), async |conn| Ok(session::list(conn, who.user.id).await?)).await?;

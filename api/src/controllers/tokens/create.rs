@@ -21,18 +21,18 @@ use crate::{
     validate::Checks,
 };
 
-/// How long a token may live, in days.
+/// Bounds of the lifetime of a token, in days.
 pub const DAYS: (i32, i32) = (1, 365);
 pub const DEFAULT_DAYS: i32 = 90;
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CreateToken {
-    /// To tell your tokens apart
+    /// Name, to distinguish your tokens
     #[serde(default)]
     #[schema(required, min_length = 1, max_length = 64, example = "backup script")]
     name: String,
-    /// Scope: `read` only reads, `operate` also changes your instances, `admin` does everything that you may do
+    /// Scope: `read` can only read, `operate` can also change your instances, `admin` can do everything that you may do
     #[schema(value_type = Option<TokenScope>, default = "operate")]
     scope: Option<String>,
     /// Days until the token expires
@@ -44,7 +44,7 @@ pub struct CreateToken {
 pub struct CreatedToken {
     #[serde(flatten)]
     about: ApiToken,
-    /// Shown now and never again.
+    /// Shown only in this response.
     token: Revealed,
 }
 

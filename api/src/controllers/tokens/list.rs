@@ -10,16 +10,16 @@ use crate::{
     state::AppState,
 };
 
-/// A token. The token itself was shown once and is not stored.
+/// An API token. Its secret was shown once and is not stored.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TokenView {
     #[serde(flatten)]
     token: ApiToken,
-    /// The token of this request.
+    /// Whether it is the token of this request.
     current: bool,
 }
 
-/// Your valid API tokens, newest first
+/// Lists your valid API tokens, newest first
 #[utoipa::path(get, path = "/api/tokens", tag = "tokens", responses((status = OK, body = Page<TokenView>)))]
 pub async fn list_tokens(app: AppState, who: Principal) -> AppResult<Json<Page<TokenView>>> {
     let tokens = app.read(who.own(), async |conn| Ok(token::list(conn, who.user.id).await?)).await?;

@@ -22,11 +22,12 @@ use crate::{
     state::AppState,
 };
 
-/// Callback of the identity provider; signs in
+/// Completes the sign-in with the identity provider
 ///
-/// The browser is redirected to the panel; on failure to `/sign-in?error=` with `oidc_refused`, `oidc_failed`,
-/// `oidc_unknown_account`, or the reason why a new identity cannot be linked to an account: `oidc_email_missing`,
-/// `oidc_email_verified_missing` (claims that the provider does not send), `oidc_email_unverified`.
+/// This is the callback of the provider. The browser is redirected to the panel, or on failure to `/sign-in?error=`
+/// with `oidc_refused`, `oidc_failed`, `oidc_unknown_account`, or the reason why a new identity cannot be linked to an
+/// account: `oidc_email_missing`, `oidc_email_verified_missing` (the provider does not send these claims) or
+/// `oidc_email_unverified`.
 #[utoipa::path(
     get, path = "/api/auth/oidc/callback", tag = "auth", security(()), params(OidcAnswer),
     responses((status = SEE_OTHER, description = "Redirect to the panel")),
@@ -62,7 +63,7 @@ pub async fn finish_oidc(
     }
 }
 
-/// The attempt that this browser keeps, if the answer belongs to it.
+/// The attempt from the browser's cookie, if the callback belongs to it.
 fn attempt(app: &AppState, headers: &HeaderMap, state: &str) -> Option<SignIn> {
     let Presented::One(sealed) = cookie::presented_named(headers, cookie::OIDC) else { return None };
     let text = app.sealer.open(sealed, PLACE).ok()?;
@@ -70,7 +71,7 @@ fn attempt(app: &AppState, headers: &HeaderMap, state: &str) -> Option<SignIn> {
     sign_in.is_of(state).then_some(sign_in)
 }
 
-/// The cookie of a new session, or why there is none.
+/// The cookie of a new session, or the code of the error.
 async fn sign_in_as(
     app: &AppState,
     accounts: Accounts,

@@ -25,7 +25,7 @@ use crate::{
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ConfirmTotp {
-    /// That the app shows now
+    /// Current code of the app
     #[schema(value_type = String, write_only, example = "123456")]
     code: SecretString,
 }
@@ -33,11 +33,13 @@ pub struct ConfirmTotp {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RecoveryCodes {
-    /// Each signs in once instead of a code of the app. Shown now and never again.
+    /// Codes that each replace a code of the app once. Shown only in this response.
     recovery_codes: Vec<Revealed>,
 }
 
-/// Confirms an authenticator app: signing in needs its codes from now on
+/// Confirms an authenticator app
+///
+/// From now on, sign-in requires its codes.
 #[utoipa::path(
     post, path = "/api/me/totp/confirm", tag = "auth", request_body = ConfirmTotp,
     responses((status = OK, body = RecoveryCodes)),

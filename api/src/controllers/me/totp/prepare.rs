@@ -14,22 +14,22 @@ use crate::{
     state::AppState,
 };
 
-/// What the app calls this installation.
+/// Name of this installation in the app.
 const ISSUER: &str = "ClawDeploy";
 
-/// What an authenticator app needs.
+/// The secret of an authenticator app.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TotpSecret {
-    /// In base32, to be typed in
+    /// Secret in base32, to type in
     secret: Revealed,
-    /// The same for a QR code
+    /// Secret as a URL, for a QR code
     otpauth_url: Revealed,
 }
 
-/// Starts the set-up of an authenticator app
+/// Starts the setup of an authenticator app
 ///
-/// Signing in does not change until a code is confirmed.
+/// Sign-in does not change until `POST /api/me/totp/confirm` has confirmed a code.
 #[utoipa::path(post, path = "/api/me/totp", tag = "auth", responses((status = OK, body = TotpSecret)))]
 pub async fn prepare_totp(app: AppState, Account(who): Account) -> AppResult<Json<TotpSecret>> {
     let secret = totp::secret();

@@ -21,7 +21,9 @@ pub struct RemoveTotp {
     password: SecretString,
 }
 
-/// Removes the authenticator app: signing in needs only the password
+/// Removes the authenticator app
+///
+/// From now on, sign-in requires only the password.
 #[utoipa::path(
     delete, path = "/api/me/totp", tag = "auth", request_body = RemoveTotp, responses((status = NO_CONTENT)),
 )]
