@@ -1,4 +1,4 @@
-//! How a job looks to administrators.
+//! Jobs as the API returns them to administrators.
 
 use std::collections::HashMap;
 
@@ -12,35 +12,35 @@ use utoipa::ToSchema;
 
 use super::job::JobView;
 
-/// A job with what only administrators see of it.
+/// A job with details that only administrators see.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AdminJob {
     #[serde(flatten)]
     pub job: JobView,
-    /// Name of its instance; null: the job has none, or the instance is gone.
+    /// Name of its instance; null: the job has none, or the instance no longer exists.
     pub instance_name: Option<String>,
     pub owner_email: Option<String>,
-    /// The person who requested it; null: the system itself.
+    /// Person who requested it; null: the system.
     pub requested_by: Option<UserId>,
     pub requested_by_email: Option<String>,
-    /// Failed attempts that were retried, since the job was accepted or retried by hand.
+    /// Failed attempts that were retried, since the job was accepted or retried by an administrator.
     pub failures: i32,
     /// Attempts whose worker crashed, counted in the same way.
     pub crashes: i32,
-    /// The worker that runs it; null: none.
+    /// Lease of the worker that runs it; null: no worker runs it.
     pub lease: Option<LeaseView>,
     /// Id of the request that created it, for the logs.
     pub request_id: Option<String>,
 }
 
-/// The right of a worker to act in a job's name.
+/// The lease of a worker on a job.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct LeaseView {
     pub worker: String,
-    /// If it is not renewed by then, another worker takes the job.
+    /// Expiry. If the lease is not renewed by then, another worker takes the job.
     pub until: DateTime<Utc>,
-    /// Writes with any other number are refused.
+    /// Number of the lease. Writes with any other number are refused.
     pub fence: i64,
 }
 
@@ -52,7 +52,7 @@ pub struct Names {
 }
 
 impl Names {
-    /// Of everybody and everything that some jobs are about.
+    /// The e-mails and names for the people and instances of some jobs.
     pub async fn of(conn: &mut Conn, jobs: &[Job]) -> Result<Self, DbError> {
         let mut people: Vec<_> = jobs.iter().flat_map(|job| [job.owner_id, job.requested_by]).flatten().collect();
         people.sort();

@@ -1,4 +1,4 @@
-//! How an instance looks from outside. Nothing sealed is ever part of it.
+//! Instances as the API returns them, without sealed secrets.
 
 use chrono::{DateTime, Utc};
 use clawdeploy_shared::{
@@ -27,9 +27,9 @@ pub struct InstanceView {
     pub owner_id: UserId,
     pub name: String,
     pub status: InstanceStatus,
-    /// The state that the owner wants; it differs from `status` while a job is in progress.
+    /// State that the owner wants; it differs from `status` while a job is in progress.
     pub desired_state: DesiredState,
-    /// What went wrong; with status `error` only.
+    /// Reason of the status `error`; null with any other status.
     pub error: Option<Failure>,
     pub channel: Channel,
     pub ai_provider: AiProvider,
@@ -39,28 +39,28 @@ pub struct InstanceView {
     pub cpu_millis: i32,
     /// Disk usage of its files, in bytes, measured about once a minute; null: not measured yet.
     pub disk_bytes: Option<i64>,
-    /// Disk limit, in bytes: at four fifths of it the audit log gets a warning, at the limit the instance is stopped; null: no
-    /// limit.
+    /// Disk limit, in bytes; null: no limit. At four fifths of it, a warning is written to the audit log; at the limit,
+    /// the instance is stopped.
     pub disk_limit_bytes: Option<i64>,
     /// Names of its environment variables; values are not shown.
     pub env: Vec<String>,
-    /// Settings that were changed and that the container does not have yet: a restart, an update or `applyNow` applies them.
+    /// Changed settings that the container does not have yet; a start, restart, update or `applyNow` applies them.
     pub pending_changes: Vec<Setting>,
     /// Installed version of OpenClaw; null: not known, or none yet.
     pub openclaw_version: Option<String>,
-    /// Version of OpenClaw that an update installs, if it has been built; null: none has.
+    /// Version of OpenClaw in the latest image; null: not known, or no image has been built.
     pub latest_version: Option<String>,
-    /// A newer image than the instance's is available.
+    /// Whether a newer image than the instance's is available.
     pub update_available: bool,
-    /// Its version of OpenClaw is known to be vulnerable: update it.
+    /// Whether its version of OpenClaw is known to be vulnerable, so that it should be updated.
     pub vulnerable: bool,
     /// Port of the gateway on the host; null: none yet.
     pub port: Option<u16>,
     /// URL of the dashboard; only while the instance runs.
     pub dashboard_url: Option<String>,
-    /// Token that opens the dashboard; shown only to the owner, for a single instance, while it runs.
+    /// Token that opens the dashboard; returned only for a single instance, to its owner, while it runs.
     pub gateway_token: Option<Revealed>,
-    /// The current job, or the next one.
+    /// Running job, or the next one.
     pub current_job: Option<JobView>,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
@@ -68,7 +68,7 @@ pub struct InstanceView {
 }
 
 impl InstanceView {
-    /// Without the gateway's token.
+    /// The view without the gateway's token.
     pub fn new(
         instance: Instance,
         port: Option<u16>,
@@ -78,7 +78,7 @@ impl InstanceView {
     ) -> Self {
         let running = instance.status == InstanceStatus::Running;
         let dashboard_url = port.filter(|_| running).map(|port| routing.dashboard_url(&instance.id, port));
-        // Only this program writes them: what it cannot read is no change that it knows of.
+        // Settings that cannot be read were written by a newer version, and are not shown.
         let pending_changes = instance.wanted_settings().map(|wanted| changed(&instance.settings(), &wanted));
         let update_available =
             matches!((&instance.image_id, &versions.latest_image), (Some(image), Some(latest)) if image != latest);
@@ -113,7 +113,7 @@ impl InstanceView {
 }
 
 text_enum!(
-    /// A setting that can be changed later on.
+    /// A setting that can be changed.
     Setting {
         MemoryMb = "memoryMb",
         CpuMillis = "cpuMillis",
@@ -125,7 +125,7 @@ text_enum!(
     }
 );
 
-/// In what settings differ.
+/// The settings that differ.
 pub(crate) fn changed(from: &InstanceSettings, to: &InstanceSettings) -> Vec<Setting> {
     let differences = [
         (from.memory_mb != to.memory_mb, Setting::MemoryMb),
@@ -139,7 +139,8 @@ pub(crate) fn changed(from: &InstanceSettings, to: &InstanceSettings) -> Vec<Set
     differences.into_iter().filter_map(|(differs, setting)| differs.then_some(setting)).collect()
 }
 
-/// The job that matters of those open on one instance, in order of arrival: the one that runs, or else the next one.
+/// The current job among the open jobs of an instance, given in order of arrival: the running one, or else the next
+/// one.
 pub(crate) fn current(open: Vec<Job>) -> Option<Job> {
     let running = open.iter().position(|job| job.status == JobStatus::Running);
     open.into_iter().nth(running.unwrap_or(0))

@@ -1,4 +1,4 @@
-//! How a job looks from outside.
+//! Jobs as the API returns them.
 
 use chrono::{DateTime, Utc};
 use clawdeploy_shared::{
@@ -11,12 +11,12 @@ use utoipa::ToSchema;
 
 use super::steps::{Step, steps};
 
-/// What went wrong.
+/// An error.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Failure {
-    /// Stable, for programs.
+    /// Stable code, for programs.
     pub code: String,
-    /// For people.
+    /// Message, for people.
     pub message: String,
 }
 
@@ -33,24 +33,24 @@ pub struct JobView {
     pub id: JobId,
     pub kind: JobKind,
     pub status: JobStatus,
-    /// The instance; it may have been deleted since.
+    /// Instance of the job, which may have been deleted since.
     pub instance_id: Option<InstanceId>,
-    /// Who may see the job.
+    /// Owner of the job, who may see it.
     pub owner_id: Option<UserId>,
-    /// The job that must succeed before this one can start.
+    /// Job that must succeed before this one can start.
     pub depends_on: Option<JobId>,
-    /// Percent.
+    /// Progress, in percent.
     pub progress: i16,
-    /// The current step, or the last one.
+    /// Current step, or the last one.
     pub step: Option<String>,
-    /// Number of times that a worker has claimed it.
+    /// Number of times that a worker has claimed the job.
     pub attempt: i64,
-    /// Cancellation was requested.
+    /// Whether cancellation was requested.
     pub cancel_requested: bool,
-    /// The last error; a job that is being retried has one too.
+    /// Last error; also set while the job is being retried.
     pub error: Option<Failure>,
     pub created_at: DateTime<Utc>,
-    /// The earliest time at which it can start.
+    /// Earliest time at which it can start.
     pub run_at: DateTime<Utc>,
     pub started_at: Option<DateTime<Utc>>,
     pub finished_at: Option<DateTime<Utc>>,
@@ -83,42 +83,42 @@ impl From<Job> for JobView {
 pub struct JobDetails {
     #[serde(flatten)]
     pub job: JobView,
-    /// The steps that were begun, in their order.
+    /// Steps that have started, in order.
     pub steps: Vec<Step>,
-    /// Its place in the queue; null: it is not waiting.
+    /// Place in the queue; null: the job is not waiting.
     pub queue: Option<QueuePlace>,
 }
 
-/// Where a job waits.
+/// The place of a job in its queue.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct QueuePlace {
     pub queue: Queue,
-    /// 1: the next one.
+    /// Position in the queue; 1 is the next job.
     pub position: i64,
-    /// Workers that are alive and serve the queue.
+    /// Number of live workers that serve the queue.
     pub workers: usize,
-    /// What the job waits for, for programs.
+    /// Reason why the job waits, for programs.
     pub waits_for: WaitsFor,
-    /// The same for people.
+    /// Reason why the job waits, for people.
     pub message: String,
 }
 
-/// What a job waits for, the first of it.
+/// The first reason why a job waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WaitsFor {
-    /// An administrator paused its queue.
+    /// Its queue is paused by an administrator.
     Resume,
     /// No worker takes jobs from its queue.
     Worker,
-    /// No worker reaches its engine.
+    /// No worker that serves its queue can reach the Docker engine.
     Docker,
-    /// Another job has to end first.
+    /// Another job must end first.
     Job,
-    /// The time of its next try.
+    /// The time of its next attempt has not come.
     Time,
-    /// Those ahead of it in the queue.
+    /// Other jobs are ahead of it in the queue, or it is the next one.
     Turn,
 }
 
@@ -150,7 +150,7 @@ impl QueuePlace {
     }
 }
 
-/// The job that has to end before this one may begin.
+/// The job that must end before this one can start.
 async fn blocking(conn: &mut Conn, waiting: &Job) -> Result<Option<Job>, DbError> {
     if let Some(needed) = waiting.depends_on {
         let needed = job::find(conn, Scope::Everything, needed).await?;
@@ -162,14 +162,14 @@ async fn blocking(conn: &mut Conn, waiting: &Job) -> Result<Option<Job>, DbError
     Ok(job::open_on(conn, instance).await?.into_iter().find(|open| open.seq < waiting.seq))
 }
 
-/// The workers that take jobs from a queue now.
+/// The live workers that take jobs from a queue.
 pub fn serving(all: &[(worker::Worker, bool)], queue: Queue) -> Vec<&worker::Worker> {
     let serves = |worker: &worker::Worker| worker.queues.iter().any(|q| q == queue.as_str());
     let takes = |worker: &worker::Worker| !worker.draining && !worker.stands_by() && serves(worker);
     all.iter().filter(|(worker, alive)| *alive && takes(worker)).map(|(worker, _)| worker).collect()
 }
 
-/// What can be in the way of a job.
+/// Possible reasons why a job waits.
 struct Obstacles {
     paused: bool,
     workers: usize,
@@ -179,7 +179,7 @@ struct Obstacles {
 }
 
 impl Obstacles {
-    /// The first one, and that in words.
+    /// The first reason, as a code and as a message.
     fn first(&self, waiting: &Job, now: DateTime<Utc>) -> (WaitsFor, String) {
         let queue = waiting.queue;
         if self.paused {

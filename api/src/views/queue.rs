@@ -1,4 +1,4 @@
-//! How the queues look to administrators.
+//! Queues as the API returns them to administrators.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,6 @@ use utoipa::ToSchema;
 
 use super::job::serving;
 
-/// Minutes of an hour.
 const MINUTES: usize = 60;
 
 /// A queue with its jobs, workers and recent statistics.
@@ -24,17 +23,17 @@ const MINUTES: usize = 60;
 #[serde(rename_all = "camelCase")]
 pub struct QueueView {
     pub queue: Queue,
-    /// Workers that are alive and take jobs from it.
+    /// Number of live workers that take jobs from it.
     workers: usize,
-    /// Since when nothing new is taken from it; null: it is not paused.
+    /// Time since which it is paused; null: it is not paused.
     paused_at: Option<DateTime<Utc>>,
     #[serde(flatten)]
     total: Counts,
-    /// What ended in the last hour.
+    /// Jobs that ended in the last hour.
     last_hour: LastHour,
-    /// The same by minute: sixty of them, the one that is under way last.
+    /// Jobs that ended in each minute of the last hour; the latest minute is last.
     minutes: Vec<Minute>,
-    /// The same by kind, for kinds that there are any of, open or ended in the last hour.
+    /// The same for each kind of job. Kinds without open or recently ended jobs are missing.
     kinds: Vec<KindView>,
 }
 
@@ -50,27 +49,27 @@ pub struct KindView {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Counts {
-    /// Due, and not begun.
+    /// Number of jobs that are due and not claimed.
     waiting: i64,
-    /// To be tried again later.
+    /// Number of jobs that wait for their next attempt.
     delayed: i64,
     running: i64,
-    /// Failed in the last 24 hours.
+    /// Number of jobs that failed in the last 24 hours.
     failed_last_day: i64,
-    /// How long the oldest one that is due has waited.
+    /// Waiting time of the oldest due job.
     oldest_waiting_seconds: Option<f64>,
 }
 
-/// Jobs that ended in the last hour, and how long they took.
+/// Jobs that ended in the last hour, and their durations.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LastHour {
     succeeded: i64,
     failed: i64,
     cancelled: i64,
-    /// From their acceptance until a worker took them for the first time; null: none was taken.
+    /// Time from acceptance to the first claim; null: no job was claimed.
     wait_seconds: Option<Percentiles>,
-    /// From then until their end, with the waits between tries; null: none was taken.
+    /// Time from the first claim to the end, including waits between attempts; null: no job was claimed.
     run_seconds: Option<Percentiles>,
 }
 
@@ -90,7 +89,7 @@ pub struct Percentiles {
     p99: f64,
 }
 
-/// Every queue.
+/// The views of all queues.
 pub(crate) async fn views(conn: &mut Conn) -> Result<Vec<QueueView>, DbError> {
     let counts = queue_stats::counts(conn).await?;
     let ended = queue_stats::last_hour(conn).await?;
@@ -192,7 +191,7 @@ mod tests {
         let all = [
             ended(Queue::Lifecycle, 0, 5),
             ended(Queue::Lifecycle, 59, 7),
-            // A query that was slow: it is an hour ago by now.
+            // After a slow query, a job may have ended an hour ago.
             ended(Queue::Lifecycle, 60, 9),
             ended(Queue::Builds, 3, 1),
         ];

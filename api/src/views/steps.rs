@@ -1,8 +1,8 @@
 //! The steps of a job, derived from its events.
 //!
-//! A worker writes down when a step begins and how it ends. Whatever was begun and not ended when the job went back to
-//! its queue (a retry, a worker that vanished or shut down) is to be done again; whatever is still open when the job is
-//! over ended with it.
+//! A worker records an event when a step starts and when it ends. If the job returns to its queue, because of a retry,
+//! a shutdown or a lost lease, its unfinished steps are pending again. A step that is still running when the job ends
+//! gets the result of the job.
 
 use chrono::{DateTime, Utc};
 use clawdeploy_shared::{
@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 text_enum!(
     /// Status of a step.
     StepStatus {
-        /// To be done, again: the last try did not come through.
+        /// To be run again; the last attempt did not complete.
         Pending = "pending",
         Running = "running",
         Done = "done",
@@ -31,13 +31,13 @@ text_enum!(
 pub struct Step {
     pub name: String,
     pub status: StepStatus,
-    /// When its last try began.
+    /// Start of its last attempt.
     pub started_at: Option<DateTime<Utc>>,
-    /// How long that took, in milliseconds.
+    /// Duration of its last attempt, in milliseconds.
     pub duration_ms: Option<i64>,
 }
 
-/// The steps of a job that is in `status`, in the order in which they were first begun.
+/// The steps of a job with this status, in the order in which they first started.
 pub(super) fn steps(events: &[JobEvent], status: JobStatus) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     for event in events {
@@ -49,7 +49,7 @@ pub(super) fn steps(events: &[JobEvent], status: JobStatus) -> Vec<Step> {
             JobEventKind::Retry | JobEventKind::HandedBack | JobEventKind::LeaseLost => {
                 again(&mut steps, |status| matches!(status, StepStatus::Running | StepStatus::Failed));
             }
-            // Put back by hand: everything is looked at again.
+            // After a retry by an administrator, every step is pending again.
             JobEventKind::Accepted => again(&mut steps, |_| true),
             JobEventKind::Claimed
             | JobEventKind::Log
@@ -82,7 +82,7 @@ fn put(steps: &mut Vec<Step>, event: &JobEvent, status: StepStatus) {
     step.status = status;
     match status {
         StepStatus::Running => (step.started_at, step.duration_ms) = (Some(event.created_at), None),
-        // What undoing took says nothing about the step.
+        // The duration of the undo is not that of the step.
         StepStatus::Undone => {}
         _ => step.duration_ms = event.duration_ms,
     }

@@ -1,4 +1,4 @@
-//! How a worker looks to administrators.
+//! Workers as the API returns them to administrators.
 
 use clawdeploy_shared::db::worker::Worker;
 use serde::Serialize;
@@ -9,18 +9,18 @@ use utoipa::ToSchema;
 pub struct WorkerView {
     #[serde(flatten)]
     worker: Worker,
-    /// Its last heartbeat is recent.
+    /// Whether its last heartbeat is recent.
     alive: bool,
-    /// Why it is standing by; null: it is not.
+    /// Reason why it is standing by; null: it is not.
     standby: Option<StandbyView>,
 }
 
-/// Why a worker is standing by: its database, data directory and Docker engine do not belong together.
+/// The reason why a worker is standing by: its database, data directory and Docker engine do not belong together.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct StandbyView {
-    /// `wrong_database`, `wrong_data_dir`, `wrong_engine` or `data_dir_unreadable`; more may come.
+    /// `wrong_database`, `wrong_data_dir`, `wrong_engine` or `data_dir_unreadable`; more can be added.
     code: String,
-    /// For people, with what to do about it.
+    /// Message for people, including what to do.
     message: String,
 }
 
