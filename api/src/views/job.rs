@@ -183,19 +183,19 @@ impl Obstacles {
     fn first(&self, waiting: &Job, now: DateTime<Utc>) -> (WaitsFor, String) {
         let queue = waiting.queue;
         if self.paused {
-            let message = format!("An administrator paused the {queue} queue; the job begins once it is resumed.");
+            let message = format!("An administrator paused the {queue} queue; the job starts when an administrator resumes it.");
             return (WaitsFor::Resume, message);
         }
         if self.workers == 0 {
-            let message = format!("No worker is serving the {queue} queue; the job begins as soon as one does.");
+            let message = format!("No worker is serving the {queue} queue; the job starts when one does.");
             return (WaitsFor::Worker, message);
         }
         if self.docker_down {
-            let message = "No worker can reach its Docker engine at the moment; the job begins once one can.";
+            let message = "No worker can reach its Docker engine at the moment; the job starts when one can.";
             return (WaitsFor::Docker, message.to_owned());
         }
         if let Some(job) = &self.job {
-            return (WaitsFor::Job, format!("Waits for the {} job that it depends on.", job.kind));
+            return (WaitsFor::Job, format!("Waits for the end of the {} job before it.", job.kind));
         }
         if waiting.run_at > now {
             let seconds = (waiting.run_at - now).num_seconds().max(1);

@@ -106,7 +106,7 @@ async function drop() {
   await jobs().getByRole('link').first().click();
   await button('Retry').click();
   await toast(/ could not be retried$/).waitFor();
-  await toast('The instance of this job is gone.').waitFor();
+  await toast("The job's instance no longer exists.").waitFor();
   await hasFocus(button('Retry'), 'after a refusal');
   const address = page.url();
   await button('Drop').click();

@@ -23,7 +23,7 @@ async fn previous_worker(env: &TestEnv) -> Arc<Process> {
 pub(super) async fn reconciled(admin: &Client) -> Vec<Value> {
     let answer = admin.post_empty("/api/admin/reconcile").await;
     assert_eq!(answer.brief(), "504 reconcile_unfinished", "{}", answer.json);
-    let to_come = "have not run in time: firewall.";
+    let to_come = "did not finish in time: firewall.";
     assert!(answer.json["detail"].as_str().unwrap().contains(to_come), "{}", answer.json);
     answer.json["sweeps"].as_array().unwrap().clone()
 }

@@ -117,11 +117,11 @@ async fn what_a_job_waits_for() {
     let shown = (place(&site.ann, &one.job).await, place(&site.bob, &two.job).await);
     assert_eq!((&shown.0["position"], &shown.1["position"]), (&json!(1), &json!(2)));
     assert_eq!(shown.0["waitsFor"], "worker");
-    assert_eq!(shown.0["message"], "No worker is serving the lifecycle queue; the job begins as soon as one does.");
+    assert_eq!(shown.0["message"], "No worker is serving the lifecycle queue; the job starts when one does.");
     site.admin.post_empty("/api/admin/queues/lifecycle/pause").await.expect(200);
     let paused = place(&site.bob, &two.job).await;
     assert_eq!(paused["waitsFor"], "resume");
-    assert_eq!(paused["message"], "An administrator paused the lifecycle queue; the job begins once it is resumed.");
+    assert_eq!(paused["message"], "An administrator paused the lifecycle queue; the job starts when an administrator resumes it.");
     site.admin.post_empty("/api/admin/queues/lifecycle/resume").await.expect(200);
     site.env.add_worker(&WorkerOptions::default()).await;
     wait_job(&site.env, &one.job, "succeeded").await;

@@ -86,6 +86,6 @@ fn token_key(hash: &[u8]) -> Key {
 }
 
 fn unknown() -> AppError {
-    let detail = "The invitation is unknown, was already used or has expired: invitations are valid for 24 hours. Ask for another one.";
+    let detail = "The invitation is not valid, was already used, or has expired (after 24 hours). Ask for a new one.";
     AppError::new(ErrorCode::InvalidCredentials, detail)
 }

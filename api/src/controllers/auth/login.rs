@@ -75,7 +75,7 @@ pub async fn login(
     note_failure(&app, context, email, user, reason).await?;
     Err(match reason {
         "wrong code" => second_factor_required(Proof::Wrong),
-        _ => AppError::new(ErrorCode::InvalidCredentials, "E-mail or password is wrong."),
+        _ => AppError::new(ErrorCode::InvalidCredentials, "The e-mail or password is incorrect."),
     })
 }
 
@@ -88,11 +88,11 @@ pub(super) fn second_factor_required(proof: Proof) -> AppError {
     match proof {
         Proof::Wrong => AppError::new(
             ErrorCode::InvalidCode,
-            "The code is wrong, or was already used. Use the next one, or a recovery code.",
+            "The code is incorrect or was already used. Wait for the next code, or use a recovery code.",
         ),
         Proof::Missing | Proof::Given => AppError::new(
             ErrorCode::SecondFactorRequired,
-            "The code of your authenticator app is required as well, in the field code.",
+            "A code from your authenticator app is also required, in the field code.",
         ),
     }
 }

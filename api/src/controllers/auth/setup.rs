@@ -96,12 +96,12 @@ pub async fn set_up(
 fn over() -> AppError {
     AppError::new(
         ErrorCode::SetupDone,
-        "There is an administrator already. Sign in, or ask an administrator for an invitation.",
+        "An administrator already exists. Sign in, or ask an administrator for an invitation.",
     )
 }
 
 fn wrong_token() -> AppError {
     let detail =
-        "The token is not the one in the API's log. A token is written there at every start while there is no account.";
+        "The token is not valid. The API writes a setup token to its log at every start while no account exists.";
     AppError::new(ErrorCode::InvalidCredentials, detail)
 }

@@ -65,7 +65,7 @@ pub async fn refuse_stuck(conn: &mut Conn, id: &InstanceId) -> AppResult<()> {
 fn possible(instance: &Instance) -> AppResult<()> {
     let refuse = |detail: String| Err(AppError::new(ErrorCode::WrongStatus, detail));
     if instance.desired_state == DesiredState::Deleted {
-        return refuse("The instance is being deleted. If that failed, delete it again.".into());
+        return refuse("The instance is being deleted. If the deletion failed, delete it again.".into());
     }
     match instance.status {
         InstanceStatus::Running | InstanceStatus::Stopped | InstanceStatus::Error
@@ -76,7 +76,7 @@ fn possible(instance: &Instance) -> AppResult<()> {
         InstanceStatus::Stopped | InstanceStatus::Error => {
             refuse("The instance has no container yet, so there is nothing to replace. Start it.".into())
         }
-        other => refuse(format!("The instance is {other} at the moment. Try again shortly.")),
+        other => refuse(format!("The instance is currently {other}. Try again shortly.")),
     }
 }
 

@@ -88,7 +88,7 @@ pub(super) fn check_bot_token(checks: &mut Checks, channel: Channel, token: Opti
     const FIELD: &str = "botToken";
     match (channel, token) {
         (Channel::None, Some(_)) => {
-            checks.fail(FIELD, "unexpected", "needs a channel: telegram or discord");
+            checks.fail(FIELD, "unexpected", "is only allowed with the channel telegram or discord");
         }
         (Channel::Telegram | Channel::Discord, None) => {
             checks.fail(FIELD, "required", format!("is required for channel {channel}"));
@@ -98,7 +98,7 @@ pub(super) fn check_bot_token(checks: &mut Checks, channel: Channel, token: Opti
             if let Some(bad) = BadCharacter::find(token, allowed) {
                 checks.bad_character(FIELD, bad);
             } else if !is_telegram_token(token) {
-                checks.fail(FIELD, "invalid", "must look like 123456789:AbC..., as @BotFather gives it");
+                checks.fail(FIELD, "invalid", "must have the form 123456789:AbC..., as shown by @BotFather");
             }
         }
         (Channel::Discord, Some(token)) => {
@@ -116,7 +116,7 @@ pub(super) fn check_bot_token(checks: &mut Checks, channel: Channel, token: Opti
 pub(super) fn check_api_key(checks: &mut Checks, provider: AiProvider, key: Option<&str>) {
     const FIELD: &str = "apiKey";
     match (provider == AiProvider::None, key) {
-        (true, Some(_)) => checks.fail(FIELD, "unexpected", "needs an aiProvider"),
+        (true, Some(_)) => checks.fail(FIELD, "unexpected", "is only allowed with an aiProvider"),
         (false, None) => checks.fail(FIELD, "required", format!("is required for aiProvider {provider}")),
         (false, Some(key)) => {
             // The key is written between double quotes in a file that OpenClaw reads, so characters that are special

@@ -68,7 +68,7 @@ impl Power {
             (Self::Start, Running) => refuse(ErrorCode::AlreadyRunning, "The instance is already running."),
             (Self::Stop, Error) if !has_container => refuse(
                 ErrorCode::WrongStatus,
-                "The instance never came up, so there is nothing to stop. Start or delete it.",
+                "The instance was never provisioned, so it cannot be stopped. Start or delete it.",
             ),
             (Self::Stop, Running | Error) => Ok(JobKind::Stop),
             // No job is starting it: its gateway exits and is restarted, possibly without end.
@@ -81,7 +81,7 @@ impl Power {
             // An instance in such a status normally has an open job, which is refused earlier. If it has none, the
             // reconciler will repair the status.
             (_, other) => {
-                let detail = format!("The instance is {other} at the moment. Try again shortly.");
+                let detail = format!("The instance is currently {other}. Try again shortly.");
                 Err(AppError::new(ErrorCode::WrongStatus, detail))
             }
         }
@@ -123,7 +123,7 @@ async fn in_transaction(
         return Err(AppError::job_in_progress(open.into()));
     }
     if instance.desired_state == DesiredState::Deleted {
-        let detail = "The instance is being deleted. If that failed, delete it again.";
+        let detail = "The instance is being deleted. If the deletion failed, delete it again.";
         return Err(AppError::new(ErrorCode::WrongStatus, detail));
     }
     refuse_stuck(conn, id).await?;

@@ -24,6 +24,6 @@ pub(crate) async fn own_running(
     if instance.status == InstanceStatus::Running {
         return Ok((instance, port));
     }
-    let detail = format!("The instance is {}. Start it, or wait until it is running.", instance.status);
+    let detail = format!("The instance must be running; it is {}.", instance.status);
     Err(AppError::new(ErrorCode::NotRunning, detail))
 }

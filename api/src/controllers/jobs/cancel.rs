@@ -60,7 +60,7 @@ async fn in_transaction(conn: &mut Conn, who: &Principal, context: &RequestConte
     }
     if job.kind == JobKind::Unknown {
         let detail =
-            "The job's kind is known only to a newer version of ClawDeploy. Try again when the update is complete.";
+            "This version of ClawDeploy does not know the job's kind. Try again after the upgrade.";
         return Err(AppError::new(ErrorCode::NotCancellable, detail));
     }
     if job.kind == JobKind::Delete && job.status == JobStatus::Running {
@@ -111,7 +111,7 @@ async fn settle(conn: &mut Conn, job: &Job) -> AppResult<()> {
         instance::set_desired_state(conn, id, desired).await?;
     }
     if job.status == JobStatus::Cancelled && instance.status == InstanceStatus::Pending {
-        let message = "Cancelled before it began. Start the instance to try again, or delete it.";
+        let message = "Provisioning was cancelled before it started. Start the instance to try again, or delete it.";
         instance::set_status(conn, id, InstanceStatus::Error, Some(Fault { code: "cancelled", message })).await?;
     }
     Ok(())

@@ -72,7 +72,7 @@ impl Notice {
             // nginx has not loaded the route yet, or the gateway has just exited.
             Running => (
                 "One moment",
-                "The gateway does not answer at the moment. This page tries again by itself.",
+                "The gateway does not answer right now. This page retries automatically.",
                 3,
                 Some(3),
             ),
@@ -85,13 +85,13 @@ impl Notice {
             // A newer version wrote the status, so the platform is being updated.
             Unknown => (
                 "One moment",
-                "The instance cannot be reached at the moment. This page tries again by itself.",
+                "The instance cannot be reached right now. This page retries automatically.",
                 10,
                 Some(10),
             ),
             Error => (
-                "Out of order",
-                "The instance is not running. Its owner finds the reason in the control panel.",
+                "Not running",
+                "The instance is not running. Its owner can find the reason in the control panel.",
                 60,
                 None,
             ),

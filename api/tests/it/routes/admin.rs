@@ -44,7 +44,7 @@ async fn the_story_of_a_job() {
       "payload": {},
       "progress": 0,
       "queue": {
-        "message": "No worker is serving the lifecycle queue; the job begins as soon as one does.",
+        "message": "No worker is serving the lifecycle queue; the job starts when one does.",
         "position": 1,
         "queue": "lifecycle",
         "waitsFor": "worker",

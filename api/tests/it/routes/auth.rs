@@ -157,7 +157,7 @@ async fn wrong_ones_are_all_the_same() {
         let answer = site.anon.post(LOGIN, &json!({ "email": email, "password": password })).await.expect(401);
         told.insert(format!("{} {}", answer.brief(), answer.json["detail"]));
     }
-    assert_eq!(Vec::from_iter(told), ["401 invalid_credentials \"E-mail or password is wrong.\""]);
+    assert_eq!(Vec::from_iter(told), ["401 invalid_credentials \"The e-mail or password is incorrect.\""]);
     assert!(site.env.rows("SELECT id FROM sessions").await.is_empty());
     site.env.finish().await;
 }

@@ -95,9 +95,9 @@ impl RebuildImage {
         }
         if let Some(version) = self.version.as_deref().map(trim) {
             if source.is_some_and(|source| source != ImageSource::Release) {
-                checks.fail("version", "unexpected", "is only for the source release");
+                checks.fail("version", "unexpected", "is only allowed with the source release");
             } else if let Err(error) = OpenclawVersion::parse(version) {
-                checks.fail("version", "invalid", format!("is not usable: {error}"));
+                checks.fail("version", "invalid", format!("is not valid: {error}"));
             }
             payload["version"] = version.into();
         }
@@ -105,12 +105,12 @@ impl RebuildImage {
             let bad = match source {
                 Some(ImageSource::Git) => GitRef::parse(reference).err().map(|error| error.to_string()),
                 Some(ImageSource::Registry) => reference.parse::<ImageReference>().err().map(|error| error.to_string()),
-                Some(ImageSource::Release) => Some("a release is given by its version".to_owned()),
+                Some(ImageSource::Release) => Some("the source release takes a version instead".to_owned()),
                 None if self.source.is_some() => None,
-                None | Some(ImageSource::Unknown) => Some("needs a source".to_owned()),
+                None | Some(ImageSource::Unknown) => Some("requires a source".to_owned()),
             };
             if let Some(why) = bad {
-                checks.fail("reference", "invalid", format!("is not usable: {why}"));
+                checks.fail("reference", "invalid", format!("is not valid: {why}"));
             }
             payload["reference"] = reference.into();
         }

@@ -39,7 +39,7 @@ async fn in_transaction(conn: &mut Conn, who: &Principal, context: &RequestConte
     if let Some(dependent) = job::open_dependent(conn, id).await? {
         // Without this row, the dependent job could not see that its dependency did not succeed.
         let detail =
-            format!("A {} job that depends on this one is {}. Wait for its end.", dependent.kind, dependent.status);
+            format!("A {} job that depends on this job is {}. Wait until it has ended.", dependent.kind, dependent.status);
         return Err(AppError::new(ErrorCode::JobInProgress, detail).with_job(dependent.into()));
     }
     if snapshot::is_under_way(conn, id).await? {

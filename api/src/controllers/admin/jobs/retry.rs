@@ -111,7 +111,7 @@ async fn kept_for(conn: &mut Conn, rollback: &Job) -> AppResult<Option<Snapshot>
 /// Checks that the job can run on its instance, and sets the desired state to the result of the job.
 async fn make_way(conn: &mut Conn, dead: &Job, id: &InstanceId, undo: bool, app: &AppState) -> AppResult<()> {
     let Some(instance) = instance::find_for_update(conn, Scope::Everything, id).await? else {
-        return Err(AppError::new(ErrorCode::InstanceGone, "The instance of this job is gone."));
+        return Err(AppError::new(ErrorCode::InstanceGone, "The job's instance no longer exists."));
     };
     if let Some(open) = job::open_on(conn, id).await?.into_iter().next() {
         return Err(AppError::job_in_progress(open.into()));

@@ -76,7 +76,7 @@ fn missing(sweeps: &[Sweep], requested_at: DateTime<Utc>) -> Vec<SweepName> {
 fn unfinished(sweeps: Vec<Sweep>, missing: &[SweepName], requested_at: DateTime<Utc>) -> AppError {
     let names: Vec<_> = missing.iter().map(ToString::to_string).collect();
     let detail =
-        format!("Some sweeps have not run in time: {}. They continue; see GET /api/admin/reconcile.", names.join(", "));
+        format!("Some sweeps did not finish in time: {}. They continue; see GET /api/admin/reconcile.", names.join(", "));
     let done = sweeps.into_iter().filter(|sweep| sweep.has_run_since(requested_at)).collect();
     AppError::reconcile_unfinished(detail, done)
 }
@@ -117,7 +117,7 @@ mod tests {
 
         let problem = serde_json::to_value(unfinished(sweeps, &late, at).problem("r")).unwrap();
         assert_eq!((&problem["status"], &problem["code"]), (&json!(504), &json!("reconcile_unfinished")));
-        let to_come = format!("have not run in time: drift, doorbells, {gone}.");
+        let to_come = format!("did not finish in time: drift, doorbells, {gone}.");
         assert!(problem["detail"].as_str().unwrap().contains(&to_come), "{problem}");
         assert_eq!(problem["sweeps"].as_array().map(Vec::len), Some(SweepName::ALL.len() - 3));
     }

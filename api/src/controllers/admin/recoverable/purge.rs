@@ -58,7 +58,7 @@ async fn in_transaction(
         if let Some(job) = open.into_iter().find(|job| job.kind == JobKind::Restore) {
             return Err(AppError::job_in_progress(job.into()));
         }
-        let detail = format!("The instance exists, as {}. Delete it instead.", instance.name);
+        let detail = format!("The instance exists and is named {}. Delete it instead.", instance.name);
         return Err(AppError::new(ErrorCode::WrongStatus, detail));
     }
     let requested = recoverable::request_purge(conn, &id).await?;

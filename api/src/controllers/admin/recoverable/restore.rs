@@ -71,11 +71,11 @@ async fn owner(conn: &mut Conn, row: &Recoverable, asked: Option<UserId>) -> App
         ))
     };
     let Some(id) = asked.or(row.owner_id) else {
-        return unknown("The instance's owner is not known. Give the new owner's id as ownerId.", "required");
+        return unknown("The instance's owner is not known. Set ownerId to the id of the new owner.", "required");
     };
     match user::lock(conn, id).await {
         Err(error) if error.is_not_found() => {
-            unknown("There is no such account. Give the new owner's id as ownerId.", "unknown_value")
+            unknown("There is no such account. Set ownerId to the id of the new owner.", "unknown_value")
         }
         other => Ok(other?),
     }

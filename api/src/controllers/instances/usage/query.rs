@@ -25,7 +25,7 @@ impl UsageQuery {
             AppError::new(ErrorCode::InvalidQuery, format!("ids {message}.")).with_field("ids", "invalid", message)
         };
         if self.ids.split(',').count() > MAX_IDS {
-            return Err(refused(format!("must be at most {MAX_IDS}")));
+            return Err(refused(format!("must contain at most {MAX_IDS} ids")));
         }
         let ids = self.ids.split(',').map(|id| id.trim().parse::<InstanceId>());
         ids.collect::<Result<_, _>>().map_err(|_| refused("must be ids of instances, separated by commas".to_owned()))

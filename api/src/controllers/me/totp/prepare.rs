@@ -44,6 +44,6 @@ pub async fn prepare_totp(app: AppState, Account(who): Account) -> AppResult<Jso
 }
 
 pub(super) fn enabled() -> AppError {
-    let detail = "An authenticator app is set up already. Remove it first.";
+    let detail = "An authenticator app is already set up. Remove it first.";
     AppError::new(ErrorCode::TotpEnabled, detail)
 }
