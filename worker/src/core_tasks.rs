@@ -4,44 +4,87 @@
 //! and does not do its work: it would take no jobs, or let leases expire. So the worker then drains and its process
 //! ends with an error, and whatever supervises the process (systemd, Docker) starts a new one.
 
-use std::{collections::HashMap, future::pending};
+use std::{collections::HashMap, fmt, future::pending};
 
-use clawdeploy_shared::text_enum;
 use tokio::task::{Id, JoinError, JoinSet};
 
-text_enum!(
-    /// A task that must not end before the worker drains.
-    CoreTask {
-        /// Claims jobs.
-        Dispatcher = "dispatcher",
-        /// Listens to Redis.
-        Doorbell = "doorbell",
-        /// Renews the leases of running jobs.
-        Leases = "leases",
-        /// Writes the worker's heartbeat.
-        Heartbeat = "heartbeat",
-        /// Takes back the jobs of vanished workers.
-        Reaper = "reaper",
-        /// Removes finished rings and dead workers, and updates metrics.
-        Housekeeping = "housekeeping",
-        /// Writes the ends of jobs.
-        Completion = "completion",
-        /// Runs the sweeps.
-        Reconciler = "reconciler",
-        /// Follows the engine's events.
-        Events = "events",
-        /// Checks that database, data directory and engine belong together.
-        Identity = "identity",
-        /// Follows the rows of terminals.
-        Terminals = "terminals",
-        /// Records the usage of instances.
-        Usage = "usage",
-        /// Writes nginx's map.
-        Routes = "routes",
-        /// Serves the API's calls.
-        Rpc = "rpc",
+/// A task that must not end before the worker drains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CoreTask {
+    /// Claims jobs.
+    Dispatcher,
+    /// Listens to Redis.
+    Doorbell,
+    /// Renews the leases of running jobs.
+    Leases,
+    /// Writes the worker's heartbeat.
+    Heartbeat,
+    /// Takes back the jobs of vanished workers.
+    Reaper,
+    /// Removes finished rings and dead workers, and updates metrics.
+    Housekeeping,
+    /// Writes the ends of jobs.
+    Completion,
+    /// Runs the sweeps.
+    Reconciler,
+    /// Follows the engine's events.
+    Events,
+    /// Checks that database, data directory and engine belong together.
+    Identity,
+    /// Follows the rows of terminals.
+    Terminals,
+    /// Records the usage of instances.
+    Usage,
+    /// Writes nginx's map.
+    Routes,
+    /// Serves the API's calls.
+    Rpc,
+}
+
+impl CoreTask {
+    pub const ALL: [Self; 14] = [
+        Self::Dispatcher,
+        Self::Doorbell,
+        Self::Leases,
+        Self::Heartbeat,
+        Self::Reaper,
+        Self::Housekeeping,
+        Self::Completion,
+        Self::Reconciler,
+        Self::Events,
+        Self::Identity,
+        Self::Terminals,
+        Self::Usage,
+        Self::Routes,
+        Self::Rpc,
+    ];
+
+    /// Its name in logs and kill points.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Dispatcher => "dispatcher",
+            Self::Doorbell => "doorbell",
+            Self::Leases => "leases",
+            Self::Heartbeat => "heartbeat",
+            Self::Reaper => "reaper",
+            Self::Housekeeping => "housekeeping",
+            Self::Completion => "completion",
+            Self::Reconciler => "reconciler",
+            Self::Events => "events",
+            Self::Identity => "identity",
+            Self::Terminals => "terminals",
+            Self::Usage => "usage",
+            Self::Routes => "routes",
+            Self::Rpc => "rpc",
+        }
     }
-);
+}
+
+impl fmt::Display for CoreTask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
 
 /// A core task ended although the worker was not draining.
 #[derive(Debug, thiserror::Error)]

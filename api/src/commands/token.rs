@@ -67,7 +67,8 @@ async fn create(args: CreateToken) -> anyhow::Result<()> {
     let mut conn = db.conn().await?;
     let email = args.email.trim();
     let found = user::find_by_email(&mut conn, email).await?;
-    let (user, _) = found.with_context(|| format!("there is no account {email}; create one with: clawdeploy-api user create"))?;
+    let (user, _) =
+        found.with_context(|| format!("there is no account {email}; create one with: clawdeploy-api user create"))?;
 
     let token = api_token();
     let new = NewApiToken {

@@ -103,8 +103,8 @@ struct Document {
 impl Document {
     /// Parses the configuration. Only the required fields must be present and valid.
     fn read(body: &[u8]) -> Result<Self, IdentityError> {
-        let said: Map<String, Value> =
-            serde_json::from_slice(body).map_err(|_| IdentityError::Answer("its configuration is not a JSON object"))?;
+        let said: Map<String, Value> = serde_json::from_slice(body)
+            .map_err(|_| IdentityError::Answer("its configuration is not a JSON object"))?;
         let url = |field| text(&said, field)?.parse().ok();
         let methods = said.get("token_endpoint_auth_methods_supported").and_then(Value::as_array);
         let takes = |method: &str| methods.is_some_and(|methods| methods.iter().any(|known| known == method));
@@ -184,9 +184,15 @@ impl Provider {
 
     /// Starts a sign-in: the URL to redirect the browser to, and the attempt that it must bring back.
     pub async fn begin(&self) -> Result<(Url, SignIn), IdentityError> {
-        let client = self.client.as_ref().ok_or(IdentityError::Answer("no client id is configured (CLAWDEPLOY_OIDC_CLIENT_ID)"))?;
+        let client = self
+            .client
+            .as_ref()
+            .ok_or(IdentityError::Answer("no client id is configured (CLAWDEPLOY_OIDC_CLIENT_ID)"))?;
         let document = self.document().await?;
-        let mut url = document.authorization_endpoint.clone().ok_or(IdentityError::Answer("its configuration names no authorization_endpoint"))?;
+        let mut url = document
+            .authorization_endpoint
+            .clone()
+            .ok_or(IdentityError::Answer("its configuration names no authorization_endpoint"))?;
         let sign_in = SignIn::new();
         let challenge = BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(&sign_in.verifier));
         url.query_pairs_mut()
@@ -208,12 +214,19 @@ impl Provider {
             id_token: Option<String>,
             access_token: Option<String>,
         }
-        let client = self.client.as_ref().ok_or(IdentityError::Answer("no client id is configured (CLAWDEPLOY_OIDC_CLIENT_ID)"))?;
+        let client = self
+            .client
+            .as_ref()
+            .ok_or(IdentityError::Answer("no client id is configured (CLAWDEPLOY_OIDC_CLIENT_ID)"))?;
         let document = self.document().await?;
-        let url = document.token_endpoint.as_ref().ok_or(IdentityError::Answer("its configuration names no token_endpoint"))?;
+        let url = document
+            .token_endpoint
+            .as_ref()
+            .ok_or(IdentityError::Answer("its configuration names no token_endpoint"))?;
         let (form, authorization) = client.token_request(sign_in, code, document.secret_in_form);
         let body = fetch(Call { url, authorization, form: Some(form) }).await?;
-        let tokens: Tokens = serde_json::from_slice(&body).map_err(|_| IdentityError::Answer("its token response is not valid JSON"))?;
+        let tokens: Tokens =
+            serde_json::from_slice(&body).map_err(|_| IdentityError::Answer("its token response is not valid JSON"))?;
         let id_token = tokens.id_token.ok_or(IdentityError::Answer("its token response has no id_token"))?;
         let mut claims = self.claims(&id_token).await?;
         claims.is_of_sign_in(&client.id, &sign_in.nonce)?;
@@ -303,8 +316,8 @@ impl Published {
 async fn ask_for_email(claims: &mut Claims, url: &Url, access_token: &str) -> Result<(), IdentityError> {
     let authorization = Some(format!("Bearer {access_token}"));
     let body = fetch(Call { url, authorization, form: None }).await?;
-    let said: Map<String, Value> =
-        serde_json::from_slice(&body).map_err(|_| IdentityError::Answer("its userinfo response is not a JSON object"))?;
+    let said: Map<String, Value> = serde_json::from_slice(&body)
+        .map_err(|_| IdentityError::Answer("its userinfo response is not a JSON object"))?;
     if subject(&said).as_ref() != Some(&claims.sub) {
         return Err(JwtError::Claim("sub").into());
     }

@@ -43,7 +43,9 @@ impl WorkerRpc {
             Answer::Stream(response) => {
                 Ok(Values { response, rest: Vec::new(), ready: VecDeque::new(), heard_at: Instant::now() })
             }
-            Answer::Body(_) => Err(AppError::new(ErrorCode::GatewayFailed, "The worker's response could not be parsed.")),
+            Answer::Body(_) => {
+                Err(AppError::new(ErrorCode::GatewayFailed, "The worker's response could not be parsed."))
+            }
         }
     }
 }

@@ -183,7 +183,8 @@ impl Obstacles {
     fn first(&self, waiting: &Job, now: DateTime<Utc>) -> (WaitsFor, String) {
         let queue = waiting.queue;
         if self.paused {
-            let message = format!("An administrator paused the {queue} queue; the job starts when an administrator resumes it.");
+            let message =
+                format!("An administrator paused the {queue} queue; the job starts when an administrator resumes it.");
             return (WaitsFor::Resume, message);
         }
         if self.workers == 0 {

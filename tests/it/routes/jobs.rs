@@ -121,7 +121,10 @@ async fn what_a_job_waits_for() {
     site.admin.post_empty("/api/admin/queues/lifecycle/pause").await.expect(200);
     let paused = place(&site.bob, &two.job).await;
     assert_eq!(paused["waitsFor"], "resume");
-    assert_eq!(paused["message"], "An administrator paused the lifecycle queue; the job starts when an administrator resumes it.");
+    assert_eq!(
+        paused["message"],
+        "An administrator paused the lifecycle queue; the job starts when an administrator resumes it."
+    );
     site.admin.post_empty("/api/admin/queues/lifecycle/resume").await.expect(200);
     site.env.add_worker(&WorkerOptions::default()).await;
     wait_job(&site.env, &one.job, "succeeded").await;

@@ -90,7 +90,8 @@ impl Creation {
             None => None,
         };
         let (instance, _) = found.ok_or_else(|| {
-            let detail = "The instance created with this Idempotency-Key no longer exists. Use a new key to create another one.";
+            let detail =
+                "The instance created with this Idempotency-Key no longer exists. Use a new key to create another one.";
             AppError::new(ErrorCode::InstanceGone, detail)
         })?;
         Ok(Outcome::load(conn, instance, job).await?.replayed(true))

@@ -83,7 +83,9 @@ async fn in_transaction(
     let mut instance = found.ok_or_else(|| AppError::not_found("instance"))?;
     let apply_now = form.apply_now;
     // Settings that this version does not know would be lost when the others are written.
-    let newer = |error: UnknownSetting| AppError::new(ErrorCode::WrongStatus, format!("The settings cannot be changed now: {error}."));
+    let newer = |error: UnknownSetting| {
+        AppError::new(ErrorCode::WrongStatus, format!("The settings cannot be changed now: {error}."))
+    };
     instance.known_settings().map_err(newer)?;
     let now = instance.wanted_settings().map_err(AppError::internal)?;
 

@@ -59,8 +59,7 @@ async fn in_transaction(conn: &mut Conn, who: &Principal, context: &RequestConte
         return Ok(job);
     }
     if job.kind == JobKind::Unknown {
-        let detail =
-            "This version of ClawDeploy does not know the job's kind. Try again after the upgrade.";
+        let detail = "This version of ClawDeploy does not know the job's kind. Try again after the upgrade.";
         return Err(AppError::new(ErrorCode::NotCancellable, detail));
     }
     if job.kind == JobKind::Delete && job.status == JobStatus::Running {

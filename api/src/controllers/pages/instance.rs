@@ -70,12 +70,9 @@ impl Notice {
                 ("Starting", "The gateway is starting. This page opens it as soon as it answers.", 2, Some(2))
             }
             // nginx has not loaded the route yet, or the gateway has just exited.
-            Running => (
-                "One moment",
-                "The gateway does not answer right now. This page retries automatically.",
-                3,
-                Some(3),
-            ),
+            Running => {
+                ("One moment", "The gateway does not answer right now. This page retries automatically.", 3, Some(3))
+            }
             Updating => {
                 ("Updating", "The instance is being updated. This page opens it as soon as it answers.", 5, Some(5))
             }

@@ -11,7 +11,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The audit log, newest first */
+        /** Lists the entries of the audit log, newest first */
         get: operations["list_audit"];
         put?: never;
         post?: never;
@@ -29,7 +29,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Exports all matching entries, newest first
+         * Exports all matching entries of the audit log, newest first
          * @description The format is CSV with `Accept: text/csv`, otherwise newline-delimited JSON. `limit` and `cursor` are ignored.
          */
         get: operations["export_audit"];
@@ -49,8 +49,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The result of the last firewall probe
-         * @description A result that is older than five minutes is `unknown`.
+         * Returns the result of the last firewall probe
+         * @description A result older than five minutes is shown as `unknown`.
          */
         get: operations["get_firewall"];
         put?: never;
@@ -72,8 +72,8 @@ export interface paths {
         put?: never;
         /**
          * Builds the OpenClaw image
-         * @description Only one build is open at a time. A request for the same build, or for any build, joins it; a request for a different one is
-         *     refused with 409. An image that already exists with the same content is not built again.
+         * @description Only one build is open at a time. A request that the open build satisfies joins it; any other request is refused
+         *     with 409. If an image with the same content exists, it is not built again, except with `force`.
          */
         post: operations["rebuild_image"];
         delete?: never;
@@ -89,7 +89,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The latest builds of the OpenClaw image, newest first */
+        /** Lists the last 100 builds of the OpenClaw image, newest first */
         get: operations["list_images"];
         put?: never;
         post?: never;
@@ -106,7 +106,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A build of the OpenClaw image */
+        /** Returns a build of the OpenClaw image */
         get: operations["get_image"];
         put?: never;
         post?: never;
@@ -124,11 +124,11 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The log of a build of the OpenClaw image
-         * @description With `Accept: text/event-stream` the log is streamed as it is written: each event holds a part of the log, and its id is the
-         *     byte offset at which that part ends. After the build an event named `end` holds the build. A disconnected client resumes with
-         *     `Last-Event-ID`. Without that header the answer is the log so far. The beginning of a long log is dropped; a build that starts
-         *     again starts a new log.
+         * Returns the log of a build of the OpenClaw image
+         * @description With `Accept: text/event-stream`, the log is streamed as it is written. Each event contains a part of the log, and
+         *     its id is the byte offset at which that part ends. After the build, an event named `end` contains the build. A
+         *     disconnected client resumes with `Last-Event-ID`. Otherwise, the response is the log so far. The beginning of a long
+         *     log is dropped. A build that restarts begins a new log.
          */
         get: operations["follow_image_log"];
         put?: never;
@@ -146,7 +146,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Everybody's instances, newest first */
+        /** Lists the instances of all people, newest first */
         get: operations["list_all_instances"];
         put?: never;
         post?: never;
@@ -163,7 +163,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Everybody's jobs, newest first */
+        /** Lists all jobs, newest first */
         get: operations["list_all_jobs"];
         put?: never;
         post?: never;
@@ -180,13 +180,14 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A job with its complete history */
-        get: operations["get_job_story"];
+        /** Returns a job with its steps, events and arguments */
+        get: operations["get_admin_job"];
         put?: never;
         post?: never;
         /**
-         * Deletes a failed or cancelled job and its history
-         * @description Its instance does not change. The audit log keeps a record of the job.
+         * Deletes a failed or cancelled job and its events
+         * @description Its instance does not change. The audit log keeps a record of the job. Refused while an open job depends on it, or
+         *     while its change has not been undone.
          */
         delete: operations["drop_job"];
         options?: never;
@@ -222,7 +223,7 @@ export interface paths {
         put?: never;
         /**
          * Retries a failed or cancelled job
-         * @description A job whose undo failed (`undo_failed`) continues its undo, and then ends as it would have.
+         * @description A job whose undo failed (`undo_failed`) continues its undo, and then ends as failed or cancelled.
          */
         post: operations["retry_job"];
         delete?: never;
@@ -238,7 +239,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The queues, with their jobs, workers and statistics of the last hour */
+        /** Lists the queues, with their jobs, workers and statistics of the last hour */
         get: operations["list_queues"];
         put?: never;
         post?: never;
@@ -259,7 +260,7 @@ export interface paths {
         put?: never;
         /**
          * Pauses a queue
-         * @description Running jobs continue; no new job starts until the queue is resumed. Pausing a paused queue has no effect.
+         * @description Running jobs continue. No new job starts until the queue is resumed. Pausing a paused queue has no effect.
          */
         post: operations["pause_queue"];
         delete?: never;
@@ -295,14 +296,14 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The reconciler's sweeps, with the findings of each sweep's last run */
+        /** Lists the reconciler's sweeps, with the findings of each sweep's last run */
         get: operations["list_sweeps"];
         put?: never;
         /**
          * Runs the reconciler now
-         * @description The reconciler compares the database with the Docker engine and the disk, and repairs or reports each difference. The answer
-         *     comes when every sweep has run, and holds the findings. After 15 s it is 504 with the finished sweeps (`sweeps`); the others
-         *     continue. It is 503 at once if no worker is available.
+         * @description The reconciler compares the database with the Docker engine and the disk, and repairs or reports each difference.
+         *     The response is sent when every sweep has run, and contains the findings. After 15 s, the response is 504 with the
+         *     finished sweeps (`sweeps`); the others continue. If no worker is available, the response is 503 at once.
          */
         post: operations["run_reconciler"];
         delete?: never;
@@ -318,7 +319,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Deleted instances whose files are kept, and directories that the database does not know */
+        /** Lists deleted instances whose files are kept, and directories without an instance in the database */
         get: operations["list_recoverable_instances"];
         put?: never;
         post?: never;
@@ -340,7 +341,7 @@ export interface paths {
         post?: never;
         /**
          * Permanently removes a recoverable instance: its files, and its container if one still runs
-         * @description A second request has no effect. Refused once the instance is being restored.
+         * @description A repeated request has no effect. Refused once a restore of the instance has been accepted.
          */
         delete: operations["purge_instance"];
         options?: never;
@@ -358,7 +359,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Restores a deleted instance, or one found on disk that the database does not know
+         * Restores a deleted instance, or a directory without an instance in the database
          * @description Restores files, token, settings and address, as far as they are known. Quotas are not checked.
          */
         post: operations["restore_instance"];
@@ -378,12 +379,14 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Updates every instance
-         * @description Updates run in waves: one instance, then a tenth, then the rest, and last the instances that failed last time or do not run. A
-         *     job of its own updates each instance; on failure the instance is rolled back. A failure counts against the image if the
-         *     gateway starts again with the old one. The rollout stops after two such failures if they affect instances of two people and
-         *     more than a tenth of the instances that tried the image. It can be cancelled like any other job; updates in progress are
-         *     rolled back.
+         * Updates all instances
+         * @description The rollout has waves: one instance, then a tenth, then the rest, and last the instances that failed last time or do
+         *     not run although they should. Each instance is updated by its own job, and rolled back on failure. A failure counts
+         *     against the image if the gateway starts again with the old image. The rollout stops after two such failures, if they
+         *     are more than a tenth of the instances that tried the image. It also stops after three failures with other causes
+         *     outside the instances, if they are more than half of all results. In both cases the failed instances must have two
+         *     different owners, unless the rollout has only one. The rollout can be cancelled like any other job; updates in
+         *     progress are then rolled back.
          */
         post: operations["update_all"];
         delete?: never;
@@ -399,7 +402,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The progress of an update of all instances */
+        /** Returns the progress of an update of all instances */
         get: operations["get_rollout"];
         put?: never;
         post?: never;
@@ -416,12 +419,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** All people, newest first */
+        /** Lists all people, newest first */
         get: operations["list_users"];
         put?: never;
         /**
-         * Creates an account, and an invitation to set its password
-         * @description The invitation is valid for 24 hours; `POST /api/admin/users/{id}/reset-password` creates another one.
+         * Creates an account and an invitation to set its password
+         * @description The invitation is valid for 24 hours. `POST /api/admin/users/{id}/reset-password` creates another one.
          */
         post: operations["create_user"];
         delete?: never;
@@ -457,7 +460,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Resets a person's password: creates an invitation to set a new one
+         * Resets a person's password and creates an invitation to set a new one
          * @description The person is signed out everywhere. API tokens stay valid.
          */
         post: operations["reset_password"];
@@ -474,11 +477,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Which versions of OpenClaw may be started */
+        /** Returns the policy for vulnerable versions of OpenClaw */
         get: operations["get_version_policy"];
         /**
-         * Sets which versions of OpenClaw may be started
-         * @description Instances with an older version are shown as `vulnerable`. Running instances keep running.
+         * Sets the policy for vulnerable versions of OpenClaw
+         * @description Instances with a version older than `minimumVersion` are shown as `vulnerable`. Running instances keep running.
          */
         put: operations["set_version_policy"];
         post?: never;
@@ -495,7 +498,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The workers, newest first; dead workers are shown for a day */
+        /**
+         * Lists the workers, newest first
+         * @description A dead worker is listed for a day after its last heartbeat.
+         */
         get: operations["list_workers"];
         put?: never;
         post?: never;
@@ -515,8 +521,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Drains a worker: it takes no new jobs, and exits when its jobs have ended
-         * @description The worker learns of it with its next heartbeat, within seconds. A second request has no effect.
+         * Drains a worker: it takes no new jobs and exits when its jobs have ended
+         * @description The worker sees the request at its next heartbeat, within seconds. A repeated request has no effect.
          */
         post: operations["drain_worker"];
         delete?: never;
@@ -533,8 +539,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Your part of the audit log, newest first
-         * @description It holds what you did and what was done to your things. The address of other people is not shown.
+         * Lists your part of the audit log, newest first
+         * @description It contains your actions and the actions of others on what you own. IP addresses of other people are not shown.
          */
         get: operations["list_own_audit"];
         put?: never;
@@ -572,9 +578,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Signs in: the answer sets a cookie for the browser
-         * @description Programs use tokens instead (`POST /api/tokens`, or `clawdeploy-api token create`).
-         *     Ten failures in a minute, for one account or from one address, make further attempts wait.
+         * Signs in: the response sets a cookie for the browser
+         * @description Programs use tokens instead (`POST /api/tokens`, or `clawdeploy-api token create`). After ten failures in a minute
+         *     or sixty in an hour, for one account or from one network, further attempts are refused for a while.
          */
         post: operations["login"];
         delete?: never;
@@ -592,7 +598,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Signs out: ends the session, or revokes the token, that the request was made with */
+        /** Signs out: ends the session or revokes the token of this request */
         post: operations["logout"];
         delete?: never;
         options?: never;
@@ -608,10 +614,11 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Callback of the identity provider; signs in
-         * @description The browser is redirected to the panel; on failure to `/sign-in?error=` with `oidc_refused`, `oidc_failed`,
-         *     `oidc_unknown_account`, or the reason why a new identity cannot be linked to an account: `oidc_email_missing`,
-         *     `oidc_email_verified_missing` (claims that the provider does not send), `oidc_email_unverified`.
+         * Completes the sign-in with the identity provider
+         * @description This is the callback of the provider. The browser is redirected to the panel, or on failure to `/sign-in?error=`
+         *     with `oidc_refused`, `oidc_failed`, `oidc_unknown_account`, or the reason why a new identity cannot be linked to an
+         *     account: `oidc_email_missing`, `oidc_email_verified_missing` (the provider does not send these claims) or
+         *     `oidc_email_unverified`.
          */
         get: operations["finish_oidc"];
         put?: never;
@@ -649,7 +656,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The available ways to sign in */
+        /** Returns the available ways to sign in */
         get: operations["get_auth_options"];
         put?: never;
         post?: never;
@@ -669,7 +676,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Creates the first administrator, and signs in
+         * Creates the first administrator and signs in
          * @description Possible once, with the token from the API's log.
          */
         post: operations["set_up"];
@@ -686,13 +693,13 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Your instances, newest first */
+        /** Lists your instances, newest first */
         get: operations["list_instances"];
         put?: never;
         /**
          * Creates an instance
-         * @description The answer comes at once; a job provisions the instance. A request with an `Idempotency-Key` can be repeated without creating
-         *     a second instance: the answer then describes the first one, with `Idempotency-Replayed: true`.
+         * @description The response is sent at once; a job provisions the instance. A request with an `Idempotency-Key` can be repeated
+         *     without creating a second instance: the response then describes the first one, with `Idempotency-Replayed: true`.
          */
         post: operations["create_instance"];
         delete?: never;
@@ -708,7 +715,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Your deleted instances that can still be restored */
+        /** Lists your deleted instances that can still be restored */
         get: operations["list_deleted_instances"];
         put?: never;
         post?: never;
@@ -725,8 +732,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Resource usage of several of your instances in the last hour, per minute */
-        get: operations["get_usage"];
+        /** Returns the usage of several of your instances in the last hour, per minute */
+        get: operations["list_usage"];
         put?: never;
         post?: never;
         delete?: never;
@@ -743,25 +750,26 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * An instance, with the token of its gateway
-         * @description The token is shown while the instance runs, and to its owner only, not to a token that only reads.
+         * Returns an instance, with the token of its gateway
+         * @description The gateway's token is included only while the instance runs, and only for its owner. API tokens with the scope
+         *     `read` do not receive it.
          */
         get: operations["get_instance"];
         put?: never;
         post?: never;
         /**
          * Deletes an instance
-         * @description Always accepted: other jobs on the instance are cancelled first. A second request answers with the same job. The files are
-         *     kept for a while, and the instance can be restored until then (`GET /api/instances/deleted`).
+         * @description Always accepted: other jobs on the instance are cancelled first. A repeated request returns the same job. The files
+         *     are kept for a while, during which the instance can be restored (see `GET /api/instances/deleted`).
          */
         delete: operations["delete_instance"];
         options?: never;
         head?: never;
         /**
          * Changes the name or the settings of an instance
-         * @description Limits, channel, provider and environment need a new container: they are stored, shown as `pendingChanges`, and applied by the
-         *     next restart or update. With `applyNow` they are applied at once: the answer is then 202 with the job, and a failure leaves
-         *     the instance as it was.
+         * @description Changes of limits, channel, provider and environment need a new container. They are stored, shown as
+         *     `pendingChanges`, and applied by the next start, restart or update. With `applyNow`, they are applied at once: the
+         *     response is then 202 with the job, and on failure the instance stays as it was.
          */
         patch: operations["edit_instance"];
         trace?: never;
@@ -773,7 +781,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The changes of an instance's container, newest first */
+        /** Lists the changes of an instance's container, newest first */
         get: operations["list_changes"];
         put?: never;
         post?: never;
@@ -794,8 +802,8 @@ export interface paths {
         put?: never;
         /**
          * Creates a link that opens the dashboard as its owner
-         * @description For the owner only, while the instance runs. The link can be opened once, within ten minutes; it pairs the browser with the
-         *     instance. OpenClaw creates the link, which takes some seconds.
+         * @description For the owner only, while the instance runs. The link can be opened once, within ten minutes. It pairs the browser
+         *     with the instance. OpenClaw creates the link, which takes a few seconds.
          */
         post: operations["create_dashboard_link"];
         delete?: never;
@@ -812,9 +820,9 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The paired devices of an instance, and its pairing requests
-         * @description For the owner only, while the instance runs. Do not trust what a device says of itself: compare its request id with the one
-         *     that the device shows.
+         * Lists the paired devices of an instance, and its pairing requests
+         * @description For the owner only, while the instance runs. What a device says about itself is not verified: before you approve a
+         *     request, compare its id with the one that the device shows.
          */
         get: operations["list_devices"];
         put?: never;
@@ -868,7 +876,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Rejects a pairing request; the device may ask again */
+        /**
+         * Rejects a pairing request
+         * @description The device can request pairing again.
+         */
         post: operations["reject_device"];
         delete?: never;
         options?: never;
@@ -883,7 +894,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The jobs on an instance, newest first */
+        /** Lists the jobs on an instance, newest first */
         get: operations["list_instance_jobs"];
         put?: never;
         post?: never;
@@ -901,11 +912,11 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The log of an instance's gateway
-         * @description For the owner only. With `Accept: text/event-stream` each line is an event named `line` with its time, its stream and its
-         *     text; an event named `end` follows when the gateway has ended. A disconnected client resumes with `Last-Event-ID`. Otherwise
-         *     the answer is a text file with one timestamped line each. Secrets of the instance are masked, and control characters are
-         *     removed.
+         * Returns the log of an instance's gateway
+         * @description For the owner only. With `Accept: text/event-stream`, each line is an event named `line` with its time, stream and
+         *     text. After the last line, an event named `end` follows. A disconnected client resumes with `Last-Event-ID`.
+         *     Otherwise, the response is a text file in which each line begins with its time. Secrets of the instance are masked,
+         *     and control characters are removed.
          */
         get: operations["read_logs"];
         put?: never;
@@ -927,7 +938,8 @@ export interface paths {
         put?: never;
         /**
          * Restarts an instance
-         * @description The instance must be running; its files, port and token stay. If a restart is already queued, the answer describes that one.
+         * @description The instance must be running. Its files, port and token do not change. If a restart is already queued, the response
+         *     describes that job.
          */
         post: operations["restart_instance"];
         delete?: never;
@@ -947,9 +959,9 @@ export interface paths {
         put?: never;
         /**
          * Rolls an instance back to its state before the last change
-         * @description Restores image, settings, configuration and state; the workspace stays. Possible while `GET …/changes` shows a change with
-         *     `canRollBack`. A rollback is itself a change, and can be rolled back in the same way. Refused if the earlier limits would
-         *     exceed the owner's quotas.
+         * @description Restores image, settings, configuration and state; the workspace does not change. Possible while `GET …/changes`
+         *     lists a change with `canRollBack`. A rollback is itself a change, and can be rolled back in the same way. Refused if
+         *     the earlier limits would exceed the owner's quotas. If a rollback is already open, the response describes that job.
          */
         post: operations["rollback_instance"];
         delete?: never;
@@ -969,7 +981,8 @@ export interface paths {
         put?: never;
         /**
          * Starts an instance
-         * @description An instance that never came up is provisioned again. If a job is already starting it, the answer describes that job.
+         * @description Pending settings are applied. An instance whose provisioning failed is provisioned again. If a job is already
+         *     starting the instance, the response describes that job.
          */
         post: operations["start_instance"];
         delete?: never;
@@ -986,9 +999,9 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Streams an instance's resource usage, once a second
-         * @description For the owner only, while the instance runs. Each event is named `stats`; an event named `end` follows when the gateway has
-         *     ended.
+         * Streams an instance's usage, once a second
+         * @deprecated
+         * @description Use `GET /api/instances/{id}/usage` instead. Here, each event is named `stats`.
          */
         get: operations["follow_stats"];
         put?: never;
@@ -1007,8 +1020,9 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * An instance's resource usage in the last day, per minute
-         * @description For the owner only.
+         * Returns an instance's usage in the last day, per minute
+         * @deprecated
+         * @description Use `GET /api/instances/{id}/usage/history` instead.
          */
         get: operations["get_stats_history"];
         put?: never;
@@ -1030,7 +1044,7 @@ export interface paths {
         put?: never;
         /**
          * Stops an instance
-         * @description Its files, port and token stay. If a job is already stopping it, the answer describes that job.
+         * @description Its files, port and token do not change. If a job is already stopping it, the response describes that job.
          */
         post: operations["stop_instance"];
         delete?: never;
@@ -1048,8 +1062,9 @@ export interface paths {
         };
         /**
          * Opens a terminal in an instance and attaches to it, in one WebSocket
-         * @description For the owner only, while the instance runs. The messages are those of a terminal that was opened with `POST
-         *     /api/instances/{id}/terminals`. Programs authenticate with their token; a browser must come from a page of the panel.
+         * @description For the owner only, while the instance runs. The messages are the same as for a terminal opened with
+         *     `POST /api/instances/{id}/terminals`. Programs authenticate with their token. Browsers must open the WebSocket from
+         *     a page of the panel.
          */
         get: operations["open_terminal_directly"];
         put?: never;
@@ -1068,22 +1083,28 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The open terminals of an instance
-         * @description For the owner only. A terminal whose browser has disconnected stays open for a minute.
+         * Lists the open terminals of an instance
+         * @description For the owner only. A terminal whose client has disconnected stays open for a minute, unless configured otherwise.
          */
         get: operations["list_terminals"];
         put?: never;
         /**
          * Opens a terminal in an instance
-         * @description For the owner only, while the instance runs. Attach with a WebSocket at `/api/terminals/{terminalId}/ws`, with the
-         *     subprotocols `clawdeploy-term.v1` and `ticket.{ticket}`, from a page of the panel's own origin. Binary messages are input and
-         *     output, byte for byte; text messages are JSON. The server sends `{"type":"hello","offset","reset","replay"}`, then the earlier
-         *     output from `offset` on, then new output. The client sends `{"type":"ack","offset"}` for each 64 KiB that it has shown; at
-         *     most 256 KiB are sent ahead. It may also send `{"type":"resize","cols","rows"}` and `{"type":"close"}`; the server also sends
-         *     `warning`, `error` and `{"type":"exit","code"}`. A disconnected client has a minute to get another ticket and to attach again,
-         *     with the offset up to which it has seen everything in `?from=`. Close codes: 1000: the terminal ended; 1009: a message was
-         *     larger than 64 KiB; 1012: attach again; 4001: another client attached; 4008: nothing was acknowledged or typed for too long;
-         *     4401: the ticket is not valid; 4403: no longer allowed; 4404: the terminal is gone; 4409: the instance is stopped.
+         * @description For the owner only, while the instance runs. Attach with a WebSocket at `/api/terminals/{terminalId}/ws` with the
+         *     subprotocols `clawdeploy-term.v1` and `ticket.{ticket}`, from a page of the panel's own origin.
+         *
+         *     Binary messages are input and output, byte for byte. Text messages are JSON. The server sends
+         *     `{"type":"hello","offset","reset","replay"}`, then the replay buffer from `offset` on, then new output. It also
+         *     sends `warning`, `error` and `{"type":"exit","code"}`. The client sends `{"type":"ack","offset"}` for each 64 KiB
+         *     that it has shown; the server sends at most 256 KiB without acknowledgement. The client can also send
+         *     `{"type":"resize","cols","rows"}` and `{"type":"close"}`.
+         *
+         *     A disconnected client has a minute, unless configured otherwise, to request another ticket and attach again. In
+         *     `?from=` it passes the offset up to which it has shown the output.
+         *
+         *     Close codes: 1000: the terminal ended; 1009: a message was larger than 64 KiB; 1012: attach again; 4001: another
+         *     client attached; 4008: nothing was acknowledged or typed for too long; 4401: the ticket is not valid, or the person
+         *     was signed out; 4403: access was revoked; 4404: the terminal no longer exists; 4409: the instance is stopped.
          */
         post: operations["open_terminal"];
         delete?: never;
@@ -1103,7 +1124,7 @@ export interface paths {
         put?: never;
         /**
          * Restores a deleted instance
-         * @description Restores files, token, settings and address, as long as `GET /api/instances/deleted` shows the instance.
+         * @description Restores files, token, settings and address. Possible while `GET /api/instances/deleted` lists the instance.
          */
         post: operations["undelete_instance"];
         delete?: never;
@@ -1123,11 +1144,52 @@ export interface paths {
         put?: never;
         /**
          * Updates OpenClaw in an instance
-         * @description Port, token, files and limits stay. The earlier state is kept for a while (see `GET …/changes`), and a failure leaves the
-         *     instance as it was. A stopped instance is updated and stays stopped. If an update is already open, the answer describes that
-         *     one.
+         * @description Port, token and files do not change; pending settings are applied. The earlier state is kept for a while (see
+         *     `GET …/changes`), and on failure the instance is rolled back. A stopped instance is updated and stays stopped. If an
+         *     update is already open, the response describes that job.
          */
         post: operations["update_instance"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/instances/{id}/usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Streams an instance's usage, once a second
+         * @description For the owner only, while the instance runs. Each event is named `usage`. When the gateway has exited, an event
+         *     named `end` follows.
+         */
+        get: operations["follow_usage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/instances/{id}/usage/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Returns an instance's usage in the last day, per minute
+         * @description For the owner only.
+         */
+        get: operations["get_usage_history"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1141,7 +1203,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A job, with its steps and its place in the queue */
+        /** Returns a job, with its steps and its place in the queue */
         get: operations["get_job"];
         put?: never;
         post?: never;
@@ -1159,10 +1221,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The log of the image build that a job waits for, or has waited for
-         * @description Like `GET /api/admin/images/{id}/log`: with `Accept: text/event-stream` the log is streamed as it is written, otherwise the
-         *     answer is the log so far. The stream can be opened before the build starts; an event named `end` at its end tells how the
-         *     build ended, without a text. 404 for a job that waits for no build.
+         * Returns the log of the image build that a job waits for or has waited for
+         * @description Like `GET /api/admin/images/{id}/log`: with `Accept: text/event-stream`, the log is streamed as it is written;
+         *     otherwise, the response is the log so far. The stream can be opened before the build starts. Its last event is named
+         *     `end` and contains the result of the build, without text. The response is 404 if the job does not depend on a build.
          */
         get: operations["follow_build_log"];
         put?: never;
@@ -1184,7 +1246,8 @@ export interface paths {
         put?: never;
         /**
          * Cancels a job
-         * @description A queued job ends at once; a running one stops at its next step, and its steps are undone.
+         * @description A job that has not started ends at once. Any other job stops at its next step, and its steps are undone. A deletion
+         *     that is running cannot be cancelled.
          */
         post: operations["cancel_job"];
         delete?: never;
@@ -1201,10 +1264,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The events of a job
-         * @description With `Accept: text/event-stream` entries are streamed as they happen: each entry is an event with its id and the entry as
-         *     JSON; an event named `end` with the job follows when it has ended. A disconnected client resumes with `Last-Event-ID`.
-         *     Otherwise the answer is a page of the entries so far, oldest first.
+         * Lists the events of a job
+         * @description With `Accept: text/event-stream`, the events are streamed as they happen: each server-sent event has the id of the
+         *     job event and contains it as JSON. When the job has ended, an event named `end` with the job follows. A disconnected
+         *     client resumes with `Last-Event-ID`. Otherwise, the response is a page of the events so far, oldest first.
          */
         get: operations["list_job_events"];
         put?: never;
@@ -1222,7 +1285,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Your account */
+        /** Returns your account */
         get: operations["get_me"];
         put?: never;
         post?: never;
@@ -1242,8 +1305,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Changes your password, and signs you out everywhere else
-         * @description Tokens stay as they are.
+         * Changes your password and signs you out everywhere else
+         * @description API tokens stay valid.
          */
         post: operations["change_password"];
         delete?: never;
@@ -1262,11 +1325,14 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Starts the set-up of an authenticator app
-         * @description Signing in does not change until a code is confirmed.
+         * Starts the setup of an authenticator app
+         * @description Sign-in does not change until `POST /api/me/totp/confirm` has confirmed a code.
          */
         post: operations["prepare_totp"];
-        /** Removes the authenticator app: signing in needs only the password */
+        /**
+         * Removes the authenticator app
+         * @description From now on, sign-in requires only the password.
+         */
         delete: operations["remove_totp"];
         options?: never;
         head?: never;
@@ -1282,7 +1348,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Confirms an authenticator app: signing in needs its codes from now on */
+        /**
+         * Confirms an authenticator app
+         * @description From now on, sign-in requires its codes.
+         */
         post: operations["confirm_totp"];
         delete?: never;
         options?: never;
@@ -1297,7 +1366,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Your sessions in browsers, most recently used first */
+        /** Lists your sessions in browsers, most recently used first */
         get: operations["list_sessions"];
         put?: never;
         post?: never;
@@ -1317,7 +1386,10 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Ends a session: its cookie is refused from now on */
+        /**
+         * Ends a session
+         * @description Its cookie is refused from now on.
+         */
         delete: operations["end_session"];
         options?: never;
         head?: never;
@@ -1335,8 +1407,8 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Closes a terminal, and ends what runs in it
-         * @description Only for the person who opened it. It ends within a second.
+         * Closes a terminal and ends its program
+         * @description Only for the person who opened it. The terminal ends within a second.
          */
         delete: operations["close_terminal"];
         options?: never;
@@ -1355,7 +1427,7 @@ export interface paths {
         put?: never;
         /**
          * Creates another ticket for a terminal, to attach to it again
-         * @description Only for the person who opened it. Earlier tickets are no longer valid.
+         * @description Only for the person who opened it. Earlier tickets become invalid.
          */
         post: operations["create_terminal_ticket"];
         delete?: never;
@@ -1371,7 +1443,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Your valid API tokens, newest first */
+        /** Lists your valid API tokens, newest first */
         get: operations["list_tokens"];
         put?: never;
         /** Creates an API token */
@@ -1406,7 +1478,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Liveness: the process answers */
+        /** Reports that the process is alive */
         get: operations["healthz"];
         put?: never;
         post?: never;
@@ -1424,8 +1496,9 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Readiness: whether requests can be served
-         * @description The answer is still 200 without Redis or workers: requests are accepted, and their jobs wait.
+         * Reports whether requests can be served
+         * @description The response is 503 only without Postgres. Without Redis or workers it is still 200: requests are accepted, and
+         *     their jobs wait.
          */
         get: operations["readyz"];
         put?: never;
@@ -1441,18 +1514,18 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         AcceptInvitation: {
-            /** @description Of the authenticator app, where one is set up */
+            /** @description Code of the authenticator app, or a recovery code; required if an app is set up */
             code?: string | null;
             password: string;
-            /** @description Of the invitation, or of the reset of the password */
+            /** @description Token of the invitation, or of the password reset */
             token: string;
         };
-        /** @description A change that was accepted: the instance as it is now, and the job that will change it. */
+        /** @description An accepted change: the instance as it is now, and the job that will change it. */
         Accepted: {
             instance: components["schemas"]["InstanceView"];
             job: components["schemas"]["JobView"];
         };
-        /** @description A job with what only administrators see of it. */
+        /** @description A job with details that only administrators see. */
         AdminJob: components["schemas"]["JobView"] & {
             /**
              * Format: int32
@@ -1461,10 +1534,10 @@ export interface components {
             crashes: number;
             /**
              * Format: int32
-             * @description Failed attempts that were retried, since the job was accepted or retried by hand.
+             * @description Failed attempts that were retried, since the job was accepted or retried by an administrator.
              */
             failures: number;
-            /** @description Name of its instance; null: the job has none, or the instance is gone. */
+            /** @description Name of its instance; null: the job has none, or the instance no longer exists. */
             instanceName?: string | null;
             lease?: components["schemas"]["LeaseView"] | null;
             ownerEmail?: string | null;
@@ -1473,12 +1546,28 @@ export interface components {
             requestedBy?: components["schemas"]["UserId"] | null;
             requestedByEmail?: string | null;
         };
+        /** @description A job with all details, for administrators. */
+        AdminJobDetails: components["schemas"]["AdminJob"] & {
+            /** Format: date-time */
+            cancelRequestedAt?: string | null;
+            /** @description Events, oldest first. */
+            events: components["schemas"]["JobEvent"][];
+            /** @description Whether there are more events than these; `GET /api/jobs/{id}/events` returns all of them. */
+            moreEvents: boolean;
+            /** @description Arguments of the job, without secrets. */
+            payload: Record<string, never>;
+            queue?: components["schemas"]["QueuePlace"] | null;
+            /** @description Steps that have started, in order. */
+            steps: components["schemas"]["Step"][];
+            undoOutcome?: components["schemas"]["UndoOutcome"] | null;
+            unwindingTo?: components["schemas"]["UndoOutcome"] | null;
+        };
         /**
          * @description Model provider that is configured at creation.
          * @enum {string}
          */
         AiProvider: "none" | "anthropic" | "openai" | "gemini" | "openrouter";
-        /** @description The process answers. */
+        /** @description The process is alive. */
         Alive: {
             status: components["schemas"]["Health"];
         };
@@ -1514,10 +1603,13 @@ export interface components {
             targetId: string;
             targetKind: string;
         };
-        /** @description How one can sign in. */
+        /** @description The available ways to sign in. */
         AuthOptions: {
             oidc?: components["schemas"]["OidcOption"] | null;
-            /** @description There is no account yet: the first administrator has to be created, with the token in the API's log. */
+            /**
+             * @description Whether there is no account yet, so that the first administrator must be created, with the token in the API's
+             *     log.
+             */
             setupRequired: boolean;
         };
         ChangePassword: {
@@ -1534,47 +1626,47 @@ export interface components {
          * @enum {string}
          */
         ChangeStatus: "changing" | "kept" | "rolled_back" | "stuck" | "unknown";
-        /** @description A change of an instance's container: an update, a rollback, or other settings. */
+        /** @description A change of an instance's container: an update, a rollback or a settings change. */
         ChangeView: {
             /**
              * Format: int64
-             * @description Their size, in bytes.
+             * @description Size of the snapshot, in bytes.
              */
             bytes?: number | null;
-            /** @description `POST …/rollback` restores the state before this change. */
+            /** @description Whether `POST …/rollback` restores the state before this change. */
             canRollBack: boolean;
-            /** @description Settings that it changed; null: not known, because a newer version of the platform wrote them. */
+            /** @description Settings that changed; null: not known, because a newer version of the platform wrote them. */
             changedSettings?: components["schemas"]["Setting"][] | null;
             /** Format: date-time */
             createdAt: string;
             /**
              * Format: int64
-             * @description How long the gateway did not answer, in milliseconds; null: it did not run, or does not yet.
+             * @description Time during which the gateway was down, in milliseconds; null: it was not running, or the change is in progress.
              */
             downMs?: number | null;
             /**
              * Format: int64
-             * @description How long that took, in milliseconds.
+             * @description Time that taking the snapshot took, in milliseconds.
              */
             durationMs?: number | null;
             /**
              * Format: date-time
-             * @description Until when that is possible.
+             * @description Time until which a rollback is possible.
              */
             expiresAt?: string | null;
             /**
              * Format: int64
-             * @description Files that are kept for it.
+             * @description Number of files in the snapshot.
              */
             files?: number | null;
-            /** @description Version of OpenClaw before; null: not known. */
+            /** @description Version of OpenClaw before the change; null: not known. */
             fromVersion?: string | null;
             id: components["schemas"]["SnapshotId"];
             jobId: components["schemas"]["JobId"];
             method?: components["schemas"]["SnapshotMethod"] | null;
             reason: components["schemas"]["ChangeReason"];
             status: components["schemas"]["ChangeStatus"];
-            /** @description Version of OpenClaw after; null: not known. */
+            /** @description Version of OpenClaw after the change; null: not known. */
             toVersion?: string | null;
         };
         /**
@@ -1584,7 +1676,7 @@ export interface components {
         Channel: "none" | "telegram" | "discord";
         ConfirmTotp: {
             /**
-             * @description That the app shows now
+             * @description Current code of the app
              * @example 123456
              */
             code: string;
@@ -1592,24 +1684,24 @@ export interface components {
         Counts: {
             /**
              * Format: int64
-             * @description To be tried again later.
+             * @description Number of jobs that wait for their next attempt.
              */
             delayed: number;
             /**
              * Format: int64
-             * @description Failed in the last 24 hours.
+             * @description Number of jobs that failed in the last 24 hours.
              */
             failedLastDay: number;
             /**
              * Format: double
-             * @description How long the oldest one that is due has waited.
+             * @description Waiting time of the oldest due job.
              */
             oldestWaitingSeconds?: number | null;
             /** Format: int64 */
             running: number;
             /**
              * Format: int64
-             * @description Due, and not begun.
+             * @description Number of jobs that are due and not claimed.
              */
             waiting: number;
         };
@@ -1617,9 +1709,9 @@ export interface components {
         CreateInstance: {
             /** @default none */
             aiProvider?: components["schemas"]["AiProvider"] | null;
-            /** @description Key of the model provider; required with one, and refused without */
+            /** @description API key of the model provider; required with a provider, refused otherwise */
             apiKey?: string | null;
-            /** @description Token of the channel's bot; required with `telegram` and `discord`, and refused without */
+            /** @description Token of the channel's bot; required for `telegram` and `discord`, refused otherwise */
             botToken?: string | null;
             /** @default none */
             channel?: components["schemas"]["Channel"] | null;
@@ -1649,7 +1741,7 @@ export interface components {
              */
             expiresInDays?: number | null;
             /**
-             * @description To tell your tokens apart
+             * @description Name, to distinguish your tokens
              * @example backup script
              */
             name: string;
@@ -1658,7 +1750,7 @@ export interface components {
         };
         CreateUser: {
             /**
-             * @description With which the person signs in
+             * @description E-mail with which the person signs in
              * @example ann@example.com
              */
             email: string;
@@ -1668,21 +1760,21 @@ export interface components {
             role?: components["schemas"]["Role"] | null;
         };
         CreatedToken: components["schemas"]["ApiToken"] & {
-            /** @description Shown now and never again. */
+            /** @description Shown only in this response. */
             token: components["schemas"]["Revealed"];
         };
         CreatedUser: {
             invitation: components["schemas"]["Invitation"];
             user: components["schemas"]["Person"];
         };
-        /** @description A link that opens the dashboard without a token being typed. */
+        /** @description A link that opens the dashboard without entering a token. */
         DashboardLink: {
             /** Format: date-time */
             expiresAt: string;
-            /** @description Opens once. The browser that opened it stays signed in. */
+            /** @description Can be opened once. The browser that opens it stays signed in. */
             url: components["schemas"]["Revealed"];
         };
-        /** @description An instance that was deleted and can still be taken back. */
+        /** @description A deleted instance that can still be restored. */
         DeletedInstance: {
             /**
              * Format: int64
@@ -1693,7 +1785,7 @@ export interface components {
             deletedAt: string;
             /**
              * Format: date-time
-             * @description When its files are removed for good.
+             * @description Time at which its files are permanently removed.
              */
             expiresAt?: string | null;
             id: components["schemas"]["InstanceId"];
@@ -1719,17 +1811,17 @@ export interface components {
             /** @description Pairing requests, newest first. */
             pending: components["schemas"]["PendingDevice"][];
         };
-        /** @description What to change; omitted fields stay as they are. */
+        /** @description Changes of an instance. Omitted fields keep their values. */
         EditInstance: {
             aiProvider?: components["schemas"]["AiProvider"] | null;
-            /** @description Key of the model provider; required with another provider */
+            /** @description API key of the model provider; required for a new provider */
             apiKey?: string | null;
             /**
-             * @description Apply the changes now in a new container; otherwise the next restart or update applies them
+             * @description Apply the changes now in a new container; otherwise the next start, restart or update applies them
              * @default false
              */
             applyNow?: boolean;
-            /** @description Token of the channel's bot; required with another channel */
+            /** @description Token of the channel's bot; required for a new channel */
             botToken?: string | null;
             channel?: components["schemas"]["Channel"] | null;
             /**
@@ -1737,7 +1829,7 @@ export interface components {
              * @description CPU limit, in thousandths of a core
              */
             cpuMillis?: number | null;
-            /** @description Environment variables to set, or to remove with null; others stay */
+            /** @description Environment variables to set, or to remove with null; others do not change */
             env?: {
                 [key: string]: string | null;
             } | null;
@@ -1751,53 +1843,53 @@ export interface components {
         EditQuotas: {
             /**
              * Format: int64
-             * @description Of all instances together, in thousandths of a core
+             * @description Total CPU limit of all instances, in thousandths of a core
              */
             cpuMillis?: number | null;
             /** Format: int64 */
             instances?: number | null;
             /**
              * Format: int64
-             * @description Of all instances together, in MiB
+             * @description Total memory limit of all instances, in MiB
              */
             memoryMb?: number | null;
             /** Format: int64 */
             terminals?: number | null;
         };
-        /** @description What to change; omitted fields stay as they are. */
+        /** @description Changes of an account. Omitted fields keep their values. */
         EditUser: {
             name?: string | null;
             quotas?: components["schemas"]["EditQuotas"] | null;
             role?: components["schemas"]["Role"] | null;
             /**
-             * @description Suspends the person, or ends the suspension. Open sessions, streams and terminals end within two seconds; instances keep
-             *     running.
+             * @description Suspend the person, or end the suspension. Open sessions, streams and terminals end within two seconds;
+             *     instances keep running.
              */
             suspended?: boolean | null;
         };
         /**
-         * @description What went wrong, for programs.
+         * @description Stable code of an error, for programs.
          * @enum {string}
          */
         ErrorCode: "invalid_body" | "unknown_field" | "invalid_query" | "invalid_path" | "invalid_header" | "unauthenticated" | "invalid_token" | "invalid_credentials" | "second_factor_required" | "invalid_code" | "insufficient_scope" | "cross_site" | "admin_only" | "origin_refused" | "not_found" | "pairing_request_not_found" | "device_not_found" | "method_not_allowed" | "setup_done" | "email_taken" | "last_admin" | "totp_enabled" | "totp_not_prepared" | "name_taken" | "instance_limit" | "quota_exceeded" | "terminal_limit" | "instance_gone" | "already_running" | "already_stopped" | "wrong_status" | "not_running" | "undo_failed" | "no_way_back" | "version_refused" | "job_in_progress" | "job_finished" | "not_cancellable" | "job_not_retryable" | "job_not_dead" | "body_too_large" | "unsupported_media_type" | "upgrade_required" | "validation_failed" | "idempotency_key_reused" | "rate_limited" | "internal_error" | "unavailable" | "timed_out" | "gateway_failed" | "gateway_busy" | "instance_unavailable" | "no_worker" | "reconcile_unfinished";
-        /** @description What went wrong. */
+        /** @description An error. */
         Failure: {
-            /** @description Stable, for programs. */
+            /** @description Stable code, for programs. */
             code: string;
-            /** @description For people. */
+            /** @description Message, for people. */
             message: string;
         };
         /** @description What is wrong with one field of a request. */
         FieldError: {
             /** @description For programs: `required`, `unexpected`, `too_short`, `too_long`, `out_of_range`, `invalid`, `taken`, ... */
             code: string;
-            /** @description Name of the field as it is sent, of the query parameter, or of the header. */
+            /** @description Name of the field as it was sent, of the query parameter, or of the header. */
             field: string;
-            /** @description For people; reads on after the name of the field. */
+            /** @description For people. It continues a sentence that begins with the name of the field. */
             message: string;
             /**
              * Format: int64
-             * @description The most that is accepted at present, in the field's unit, where that depends on something else: on a quota, for one.
+             * @description Largest value that is accepted at present, in the field's unit, if the limit depends on a quota or the like.
              */
             most?: number | null;
         };
@@ -1828,7 +1920,7 @@ export interface components {
             state: components["schemas"]["FirewallState"];
         };
         /**
-         * @description How the instances' firewall is.
+         * @description Health of the instances' firewall.
          * @enum {string}
          */
         FirewallHealth: "ok" | "degraded" | "down" | "off" | "unknown";
@@ -1838,7 +1930,7 @@ export interface components {
          */
         FirewallState: "ok" | "open" | "off" | "unknown";
         /**
-         * @description Health of a part.
+         * @description Health of a component.
          * @enum {string}
          */
         Health: "ok" | "degraded" | "down";
@@ -1949,7 +2041,7 @@ export interface components {
             currentJob?: components["schemas"]["JobView"] | null;
             /** @description URL of the dashboard; only while the instance runs. */
             dashboardUrl?: string | null;
-            /** @description The state that the owner wants; it differs from `status` while a job is in progress. */
+            /** @description State that the owner wants; it differs from `status` while a job is in progress. */
             desiredState: components["schemas"]["DesiredState"];
             /**
              * Format: int64
@@ -1958,8 +2050,8 @@ export interface components {
             diskBytes?: number | null;
             /**
              * Format: int64
-             * @description Disk limit, in bytes: at four fifths of it the audit log gets a warning, at the limit the instance is stopped; null: no
-             *     limit.
+             * @description Disk limit, in bytes; null: no limit. At four fifths of it, a warning is written to the audit log; at the limit,
+             *     the instance is stopped.
              */
             diskLimitBytes?: number | null;
             /** @description Names of its environment variables; values are not shown. */
@@ -1967,7 +2059,7 @@ export interface components {
             error?: components["schemas"]["Failure"] | null;
             gatewayToken?: components["schemas"]["Revealed"] | null;
             id: components["schemas"]["InstanceId"];
-            /** @description Version of OpenClaw that an update installs, if it has been built; null: none has. */
+            /** @description Version of OpenClaw in the latest image; null: not known, or no image has been built. */
             latestVersion?: string | null;
             /**
              * Format: int32
@@ -1978,7 +2070,7 @@ export interface components {
             /** @description Installed version of OpenClaw; null: not known, or none yet. */
             openclawVersion?: string | null;
             ownerId: components["schemas"]["UserId"];
-            /** @description Settings that were changed and that the container does not have yet: a restart, an update or `applyNow` applies them. */
+            /** @description Changed settings that the container does not have yet; a start, restart, update or `applyNow` applies them. */
             pendingChanges: components["schemas"]["Setting"][];
             /**
              * Format: int32
@@ -1988,24 +2080,24 @@ export interface components {
             status: components["schemas"]["InstanceStatus"];
             /** Format: date-time */
             statusChangedAt: string;
-            /** @description A newer image than the instance's is available. */
+            /** @description Whether a newer image than the instance's is available. */
             updateAvailable: boolean;
             /** Format: date-time */
             updatedAt: string;
-            /** @description Its version of OpenClaw is known to be vulnerable: update it. */
+            /** @description Whether its version of OpenClaw is known to be vulnerable, so that it should be updated. */
             vulnerable: boolean;
         };
-        /** @description Lets a person set a password, once, with `POST /api/auth/invitations/accept`. */
+        /** @description An invitation to set a password, once, with `POST /api/auth/invitations/accept`. */
         Invitation: {
             /** Format: date-time */
             expiresAt: string;
-            /** @description Shown now and never again: pass it on to the person. */
+            /** @description Shown only in this response; pass it on to the person. */
             token: components["schemas"]["Revealed"];
         };
         /** @description A job with its steps and its place in the queue. */
         JobDetails: components["schemas"]["JobView"] & {
             queue?: components["schemas"]["QueuePlace"] | null;
-            /** @description The steps that were begun, in their order. */
+            /** @description Steps that have started, in order. */
             steps: components["schemas"]["Step"][];
         };
         /** @description One entry. */
@@ -2024,7 +2116,7 @@ export interface components {
             durationMs?: number | null;
             /**
              * Format: int64
-             * @description Order within the story; also the id of the server-sent event.
+             * @description Order within the job; also the id of the server-sent event.
              */
             id: number;
             kind: components["schemas"]["JobEventKind"];
@@ -2037,7 +2129,7 @@ export interface components {
             step?: string | null;
         };
         /**
-         * @description What an entry in a job's story tells.
+         * @description What a job event records.
          * @enum {string}
          */
         JobEventKind: "accepted" | "claimed" | "step_started" | "step_done" | "step_failed" | "step_undone" | "log" | "retry" | "handed_back" | "lease_lost" | "cancel_requested" | "finished";
@@ -2056,29 +2148,14 @@ export interface components {
          * @enum {string}
          */
         JobStatus: "queued" | "running" | "succeeded" | "failed" | "cancelled";
-        /** @description A job with everything that is known of it. */
-        JobStory: components["schemas"]["AdminJob"] & {
-            /** Format: date-time */
-            cancelRequestedAt?: string | null;
-            /** @description What happened, oldest first. */
-            events: components["schemas"]["JobEvent"][];
-            /** @description There are more events than are shown; `GET /api/jobs/{id}/events` has them all. */
-            moreEvents: boolean;
-            /** @description The job's arguments; never a secret. */
-            payload: Record<string, never>;
-            queue?: components["schemas"]["QueuePlace"] | null;
-            /** @description The steps that were begun, in their order. */
-            steps: components["schemas"]["Step"][];
-            unwindingTo?: components["schemas"]["Unwinding"] | null;
-        };
         /** @description A job. */
         JobView: {
             /**
              * Format: int64
-             * @description Number of times that a worker has claimed it.
+             * @description Number of times that a worker has claimed the job.
              */
             attempt: number;
-            /** @description Cancellation was requested. */
+            /** @description Whether cancellation was requested. */
             cancelRequested: boolean;
             /** Format: date-time */
             createdAt: string;
@@ -2092,25 +2169,25 @@ export interface components {
             ownerId?: components["schemas"]["UserId"] | null;
             /**
              * Format: int32
-             * @description Percent.
+             * @description Progress, in percent.
              */
             progress: number;
             /**
              * Format: date-time
-             * @description The earliest time at which it can start.
+             * @description Earliest time at which it can start.
              */
             runAt: string;
             /** Format: date-time */
             startedAt?: string | null;
             status: components["schemas"]["JobStatus"];
-            /** @description The current step, or the last one. */
+            /** @description Current step, or the last one. */
             step?: string | null;
         };
         KindView: components["schemas"]["Counts"] & {
             kind: components["schemas"]["JobKind"];
             lastHour: components["schemas"]["LastHour"];
         };
-        /** @description Jobs that ended in the last hour, and how long they took. */
+        /** @description Jobs that ended in the last hour, and their durations. */
         LastHour: {
             /** Format: int64 */
             cancelled: number;
@@ -2121,16 +2198,16 @@ export interface components {
             succeeded: number;
             waitSeconds?: components["schemas"]["Percentiles"] | null;
         };
-        /** @description The right of a worker to act in a job's name. */
+        /** @description The lease of a worker on a job. */
         LeaseView: {
             /**
              * Format: int64
-             * @description Writes with any other number are refused.
+             * @description Number of the lease. Writes with any other number are refused.
              */
             fence: number;
             /**
              * Format: date-time
-             * @description If it is not renewed by then, another worker takes the job.
+             * @description Expiry. If the lease is not renewed by then, another worker takes the job.
              */
             until: string;
             worker: string;
@@ -2150,7 +2227,7 @@ export interface components {
         LogStream: "stdout" | "stderr";
         Login: {
             /**
-             * @description Of the authenticator app, or a recovery code: where the answer was `second_factor_required`
+             * @description Code of the authenticator app, or a recovery code; required after the error `second_factor_required`
              * @example 123456
              */
             code?: string | null;
@@ -2193,9 +2270,9 @@ export interface components {
             /** Format: int64 */
             succeeded: number;
         };
-        /** @description An instance in a rollout, and what it is called. */
+        /** @description An instance in a rollout, with its name. */
         NamedMember: components["schemas"]["Member"] & {
-            /** @description Null: it is gone. */
+            /** @description Name of the instance; null: it no longer exists. */
             name?: string | null;
         };
         /** @description An identity provider. */
@@ -2207,7 +2284,7 @@ export interface components {
         OpenTerminal: {
             /**
              * Format: int32
-             * @description Characters in a line, 2 to 1000
+             * @description Columns, 2 to 1000
              * @default 80
              */
             cols?: number;
@@ -2215,12 +2292,12 @@ export interface components {
             command?: components["schemas"]["TerminalCommand"] | null;
             /**
              * Format: int32
-             * @description Lines, 1 to 500
+             * @description Rows, 1 to 500
              * @default 24
              */
             rows?: number;
         };
-        /** @description A terminal that was opened, and what attaches to it. */
+        /** @description An opened terminal, with a ticket to attach to it. */
         OpenedTerminal: components["schemas"]["Ticket"] & {
             terminalId: components["schemas"]["TerminalId"];
         };
@@ -2243,10 +2320,10 @@ export interface components {
                 crashes: number;
                 /**
                  * Format: int32
-                 * @description Failed attempts that were retried, since the job was accepted or retried by hand.
+                 * @description Failed attempts that were retried, since the job was accepted or retried by an administrator.
                  */
                 failures: number;
-                /** @description Name of its instance; null: the job has none, or the instance is gone. */
+                /** @description Name of its instance; null: the job has none, or the instance no longer exists. */
                 instanceName?: string | null;
                 lease?: components["schemas"]["LeaseView"] | null;
                 ownerEmail?: string | null;
@@ -2287,43 +2364,43 @@ export interface components {
             items: {
                 /**
                  * Format: int64
-                 * @description Their size, in bytes.
+                 * @description Size of the snapshot, in bytes.
                  */
                 bytes?: number | null;
-                /** @description `POST …/rollback` restores the state before this change. */
+                /** @description Whether `POST …/rollback` restores the state before this change. */
                 canRollBack: boolean;
-                /** @description Settings that it changed; null: not known, because a newer version of the platform wrote them. */
+                /** @description Settings that changed; null: not known, because a newer version of the platform wrote them. */
                 changedSettings?: components["schemas"]["Setting"][] | null;
                 /** Format: date-time */
                 createdAt: string;
                 /**
                  * Format: int64
-                 * @description How long the gateway did not answer, in milliseconds; null: it did not run, or does not yet.
+                 * @description Time during which the gateway was down, in milliseconds; null: it was not running, or the change is in progress.
                  */
                 downMs?: number | null;
                 /**
                  * Format: int64
-                 * @description How long that took, in milliseconds.
+                 * @description Time that taking the snapshot took, in milliseconds.
                  */
                 durationMs?: number | null;
                 /**
                  * Format: date-time
-                 * @description Until when that is possible.
+                 * @description Time until which a rollback is possible.
                  */
                 expiresAt?: string | null;
                 /**
                  * Format: int64
-                 * @description Files that are kept for it.
+                 * @description Number of files in the snapshot.
                  */
                 files?: number | null;
-                /** @description Version of OpenClaw before; null: not known. */
+                /** @description Version of OpenClaw before the change; null: not known. */
                 fromVersion?: string | null;
                 id: components["schemas"]["SnapshotId"];
                 jobId: components["schemas"]["JobId"];
                 method?: components["schemas"]["SnapshotMethod"] | null;
                 reason: components["schemas"]["ChangeReason"];
                 status: components["schemas"]["ChangeStatus"];
-                /** @description Version of OpenClaw after; null: not known. */
+                /** @description Version of OpenClaw after the change; null: not known. */
                 toVersion?: string | null;
             }[];
             /** @description Pass it as `cursor` to get the next page; null: this is the last page. */
@@ -2394,7 +2471,7 @@ export interface components {
                 currentJob?: components["schemas"]["JobView"] | null;
                 /** @description URL of the dashboard; only while the instance runs. */
                 dashboardUrl?: string | null;
-                /** @description The state that the owner wants; it differs from `status` while a job is in progress. */
+                /** @description State that the owner wants; it differs from `status` while a job is in progress. */
                 desiredState: components["schemas"]["DesiredState"];
                 /**
                  * Format: int64
@@ -2403,8 +2480,8 @@ export interface components {
                 diskBytes?: number | null;
                 /**
                  * Format: int64
-                 * @description Disk limit, in bytes: at four fifths of it the audit log gets a warning, at the limit the instance is stopped; null: no
-                 *     limit.
+                 * @description Disk limit, in bytes; null: no limit. At four fifths of it, a warning is written to the audit log; at the limit,
+                 *     the instance is stopped.
                  */
                 diskLimitBytes?: number | null;
                 /** @description Names of its environment variables; values are not shown. */
@@ -2412,7 +2489,7 @@ export interface components {
                 error?: components["schemas"]["Failure"] | null;
                 gatewayToken?: components["schemas"]["Revealed"] | null;
                 id: components["schemas"]["InstanceId"];
-                /** @description Version of OpenClaw that an update installs, if it has been built; null: none has. */
+                /** @description Version of OpenClaw in the latest image; null: not known, or no image has been built. */
                 latestVersion?: string | null;
                 /**
                  * Format: int32
@@ -2423,7 +2500,7 @@ export interface components {
                 /** @description Installed version of OpenClaw; null: not known, or none yet. */
                 openclawVersion?: string | null;
                 ownerId: components["schemas"]["UserId"];
-                /** @description Settings that were changed and that the container does not have yet: a restart, an update or `applyNow` applies them. */
+                /** @description Changed settings that the container does not have yet; a start, restart, update or `applyNow` applies them. */
                 pendingChanges: components["schemas"]["Setting"][];
                 /**
                  * Format: int32
@@ -2433,11 +2510,11 @@ export interface components {
                 status: components["schemas"]["InstanceStatus"];
                 /** Format: date-time */
                 statusChangedAt: string;
-                /** @description A newer image than the instance's is available. */
+                /** @description Whether a newer image than the instance's is available. */
                 updateAvailable: boolean;
                 /** Format: date-time */
                 updatedAt: string;
-                /** @description Its version of OpenClaw is known to be vulnerable: update it. */
+                /** @description Whether its version of OpenClaw is known to be vulnerable, so that it should be updated. */
                 vulnerable: boolean;
             }[];
             /** @description Pass it as `cursor` to get the next page; null: this is the last page. */
@@ -2460,7 +2537,7 @@ export interface components {
                 durationMs?: number | null;
                 /**
                  * Format: int64
-                 * @description Order within the story; also the id of the server-sent event.
+                 * @description Order within the job; also the id of the server-sent event.
                  */
                 id: number;
                 kind: components["schemas"]["JobEventKind"];
@@ -2480,10 +2557,10 @@ export interface components {
             items: {
                 /**
                  * Format: int64
-                 * @description Number of times that a worker has claimed it.
+                 * @description Number of times that a worker has claimed the job.
                  */
                 attempt: number;
-                /** @description Cancellation was requested. */
+                /** @description Whether cancellation was requested. */
                 cancelRequested: boolean;
                 /** Format: date-time */
                 createdAt: string;
@@ -2497,18 +2574,18 @@ export interface components {
                 ownerId?: components["schemas"]["UserId"] | null;
                 /**
                  * Format: int32
-                 * @description Percent.
+                 * @description Progress, in percent.
                  */
                 progress: number;
                 /**
                  * Format: date-time
-                 * @description The earliest time at which it can start.
+                 * @description Earliest time at which it can start.
                  */
                 runAt: string;
                 /** Format: date-time */
                 startedAt?: string | null;
                 status: components["schemas"]["JobStatus"];
-                /** @description The current step, or the last one. */
+                /** @description Current step, or the last one. */
                 step?: string | null;
             }[];
             /** @description Pass it as `cursor` to get the next page; null: this is the last page. */
@@ -2547,19 +2624,19 @@ export interface components {
         /** @description One page of a list. */
         Page_QueueView: {
             items: (components["schemas"]["Counts"] & {
-                /** @description The same by kind, for kinds that there are any of, open or ended in the last hour. */
+                /** @description The same for each kind of job. Kinds without open or recently ended jobs are missing. */
                 kinds: components["schemas"]["KindView"][];
-                /** @description What ended in the last hour. */
+                /** @description Jobs that ended in the last hour. */
                 lastHour: components["schemas"]["LastHour"];
-                /** @description The same by minute: sixty of them, the one that is under way last. */
+                /** @description Jobs that ended in each minute of the last hour; the latest minute is last. */
                 minutes: components["schemas"]["Minute"][];
                 /**
                  * Format: date-time
-                 * @description Since when nothing new is taken from it; null: it is not paused.
+                 * @description Time since which it is paused; null: it is not paused.
                  */
                 pausedAt?: string | null;
                 queue: components["schemas"]["Queue"];
-                /** @description Workers that are alive and take jobs from it. */
+                /** @description Number of live workers that take jobs from it. */
                 workers: number;
             })[];
             /** @description Pass it as `cursor` to get the next page; null: this is the last page. */
@@ -2568,7 +2645,7 @@ export interface components {
         /** @description One page of a list. */
         Page_SessionView: {
             items: (components["schemas"]["Session"] & {
-                /** @description The session of this request. */
+                /** @description Whether it is the session of this request. */
                 current: boolean;
             })[];
             /** @description Pass it as `cursor` to get the next page; null: this is the last page. */
@@ -2618,7 +2695,7 @@ export interface components {
         /** @description One page of a list. */
         Page_TokenView: {
             items: (components["schemas"]["ApiToken"] & {
-                /** @description The token of this request. */
+                /** @description Whether it is the token of this request. */
                 current: boolean;
             })[];
             /** @description Pass it as `cursor` to get the next page; null: this is the last page. */
@@ -2627,7 +2704,7 @@ export interface components {
         /** @description One page of a list. */
         Page_WorkerView: {
             items: (components["schemas"]["Worker"] & {
-                /** @description Its last heartbeat is recent. */
+                /** @description Whether its last heartbeat is recent. */
                 alive: boolean;
                 standby?: components["schemas"]["StandbyView"] | null;
             })[];
@@ -2709,7 +2786,7 @@ export interface components {
              */
             lastSeenAt?: string | null;
         };
-        /** @description The body of every answer that is an error (RFC 9457). */
+        /** @description The body of every error response (RFC 9457). */
         Problem: {
             code: components["schemas"]["ErrorCode"];
             /** @description What happened and what to do, for people. */
@@ -2717,14 +2794,14 @@ export interface components {
             /** @description What is wrong with each field. */
             errors?: components["schemas"]["FieldError"][];
             job?: components["schemas"]["JobView"] | null;
-            /** @description Names this request in the server's log. */
+            /** @description Identifies this request in the server's log. */
             requestId: string;
             /**
              * Format: int32
              * @example 409
              */
             status: number;
-            /** @description The reconciler's sweeps that have run. */
+            /** @description The reconciler's sweeps that have finished. */
             sweeps?: components["schemas"]["Sweep"][];
             /**
              * @description Name of the status.
@@ -2737,48 +2814,48 @@ export interface components {
              */
             type: string;
         };
-        /** @description A requested removal, which a worker carries out in its next pass. */
+        /** @description A requested removal. A worker carries it out in its next sweep. */
         PurgeRequested: {
             id: components["schemas"]["InstanceId"];
             /** Format: date-time */
             purgeRequestedAt: string;
         };
         /**
-         * @description Where a job waits. Builds have a queue of their own so that a ten-minute build never stands before a start, and
-         *     so have rollouts, which wait for jobs of both.
+         * @description Where a job waits. Builds have their own queue, so that a start never waits behind a ten-minute build. Rollouts
+         *     have one because they wait for jobs of both other queues.
          * @enum {string}
          */
         Queue: "lifecycle" | "builds" | "rollouts";
-        /** @description Where a job waits. */
+        /** @description The place of a job in its queue. */
         QueuePlace: {
-            /** @description The same for people. */
+            /** @description Reason why the job waits, for people. */
             message: string;
             /**
              * Format: int64
-             * @description 1: the next one.
+             * @description Position in the queue; 1 is the next job.
              */
             position: number;
             queue: components["schemas"]["Queue"];
-            /** @description What the job waits for, for programs. */
+            /** @description Reason why the job waits, for programs. */
             waitsFor: components["schemas"]["WaitsFor"];
-            /** @description Workers that are alive and serve the queue. */
+            /** @description Number of live workers that serve the queue. */
             workers: number;
         };
         /** @description A queue with its jobs, workers and recent statistics. */
         QueueView: components["schemas"]["Counts"] & {
-            /** @description The same by kind, for kinds that there are any of, open or ended in the last hour. */
+            /** @description The same for each kind of job. Kinds without open or recently ended jobs are missing. */
             kinds: components["schemas"]["KindView"][];
-            /** @description What ended in the last hour. */
+            /** @description Jobs that ended in the last hour. */
             lastHour: components["schemas"]["LastHour"];
-            /** @description The same by minute: sixty of them, the one that is under way last. */
+            /** @description Jobs that ended in each minute of the last hour; the latest minute is last. */
             minutes: components["schemas"]["Minute"][];
             /**
              * Format: date-time
-             * @description Since when nothing new is taken from it; null: it is not paused.
+             * @description Time since which it is paused; null: it is not paused.
              */
             pausedAt?: string | null;
             queue: components["schemas"]["Queue"];
-            /** @description Workers that are alive and take jobs from it. */
+            /** @description Number of live workers that take jobs from it. */
             workers: number;
         };
         /** @description What a person may have; null: what the installation allows. */
@@ -2801,39 +2878,39 @@ export interface components {
              */
             terminals?: number | null;
         };
-        /** @description Whether requests can be served, and what each part does. */
+        /** @description Whether requests can be served, and the health of each component. */
         Readiness: {
-            /** @description Degraded: instances can reach something that is to be closed to them. */
+            /** @description Degraded: instances can reach something that must be blocked. */
             firewall: components["schemas"]["FirewallHealth"];
             postgres: components["schemas"]["Health"];
-            /** @description Without it jobs begin a second later, found by the workers' own sweep. */
+            /** @description Without Redis, jobs start up to a second later, because workers find them by polling. */
             redis: components["schemas"]["Health"];
             status: components["schemas"]["Health"];
             workers: components["schemas"]["WorkersHealth"];
         };
-        /** @description Which image to build. Omitted fields take the workers' settings. */
+        /** @description The image to build. Omitted fields default to the workers' settings. */
         RebuildImage: {
-            /** @description Build even if the same content exists, and without the build cache */
+            /** @description Build without the build cache, even if an image with the same content exists */
             force?: boolean;
             /**
-             * @description Branch, tag or commit for the source git; image, by tag or digest, for the source registry
+             * @description Branch, tag or commit for the source `git`; image with tag or digest for the source `registry`
              * @example main
              */
             reference?: string | null;
             source?: components["schemas"]["ImageSource"] | null;
             /**
-             * @description Version of OpenClaw, for the source release
+             * @description Version of OpenClaw; only for the source `release`
              * @example 2026.9.6
              */
             version?: string | null;
         };
         Rebuilding: {
             job: components["schemas"]["JobView"];
-            /** @description The request joined an open job, which is this one. */
+            /** @description Whether the request joined a job that was already open. */
             joined: boolean;
         };
         /**
-         * @description What an instance has used in the last hour: a value for each minute, the last one is the current minute's. Null: nothing was
+         * @description The usage of an instance in the last hour: one value for each minute, ending with the current one. Null: nothing was
          *     measured.
          */
         RecentUsage: {
@@ -2842,7 +2919,7 @@ export interface components {
             id: components["schemas"]["InstanceId"];
             memoryBytes: (number | null)[];
         };
-        /** @description An instance without a row whose files are there. */
+        /** @description An instance that has files but is not in the database. */
         RecoverableInstance: {
             /**
              * Format: int64
@@ -2851,24 +2928,24 @@ export interface components {
             bytes?: number | null;
             /**
              * Format: date-time
-             * @description When its files are removed; null: never automatically.
+             * @description Time at which its files are removed; null: they are not removed automatically.
              */
             expiresAt?: string | null;
             id: components["schemas"]["InstanceId"];
-            /** @description Its name; null: not known. */
+            /** @description Name; null: not known. */
             name?: string | null;
             ownerEmail?: string | null;
             ownerId?: components["schemas"]["UserId"] | null;
             /**
              * Format: date-time
-             * @description When the removal of its files was decided; a worker does it in its next pass.
+             * @description Time at which the removal of its files was scheduled; a worker removes them in its next sweep.
              */
             purgeRequestedAt?: string | null;
-            /** @description Why it is listed. */
+            /** @description Reason why it is listed. */
             reason: string;
             /**
              * Format: date-time
-             * @description When it was deleted or found.
+             * @description Time at which it was deleted or found.
              */
             since: string;
             state: components["schemas"]["RecoverableState"];
@@ -2883,7 +2960,7 @@ export interface components {
          */
         RecoverableState: "deleted" | "unclaimed";
         RecoveryCodes: {
-            /** @description Each signs in once instead of a code of the app. Shown now and never again. */
+            /** @description Codes that each replace a code of the app once. Shown only in this response. */
             recoveryCodes: components["schemas"]["Revealed"][];
         };
         RemoveTotp: {
@@ -2896,7 +2973,7 @@ export interface components {
              */
             removeTotp?: boolean;
         };
-        /** @description How to restore an instance. Known values may be omitted. */
+        /** @description Options of a restore. Known values may be omitted. */
         RestoreInstance: {
             /**
              * @description Name; default: the earlier name, or the id; 1 to 64 characters
@@ -2906,24 +2983,24 @@ export interface components {
             /** @default null */
             ownerId?: components["schemas"]["UserId"] | null;
         };
-        /** @description A secret that an answer shows, and nothing else does. */
+        /** @description A secret that is shown in this response only. */
         Revealed: string;
         /**
          * @description What a person may do.
          * @enum {string}
          */
         Role: "user" | "admin";
-        /** @description An update of everything, and how far it is. */
+        /** @description An update of all instances, and its progress. */
         Rollout: {
             failed: number;
             job: components["schemas"]["JobView"];
-            /** @description Each instance, by its wave. */
+            /** @description The instances, ordered by wave. */
             members: components["schemas"]["NamedMember"][];
-            /** @description Instances that were not touched. */
+            /** @description Number of instances that were not touched. */
             skipped: number;
             updated: number;
             updating: number;
-            /** @description Instances that are left. */
+            /** @description Number of instances whose turn has not come. */
             waiting: number;
         };
         /** @description A browser that is signed in, as its owner sees it. */
@@ -2949,24 +3026,24 @@ export interface components {
          */
         SessionId: string;
         SessionView: components["schemas"]["Session"] & {
-            /** @description The session of this request. */
+            /** @description Whether it is the session of this request. */
             current: boolean;
         };
-        /** @description Which versions of OpenClaw are known to be vulnerable, and what follows. */
+        /** @description Policy for vulnerable versions of OpenClaw. */
         SetVersionPolicy: {
             /**
-             * @description Older versions are vulnerable; null: none is known to be
+             * @description Oldest version that is not vulnerable; null: no version is known to be vulnerable
              * @example 2026.9.6
              */
             minimumVersion: string | null;
             /**
-             * @description Whether an instance with such a version is refused to start; it can be updated
+             * @description Refuse to start instances with a vulnerable version; they can still be updated
              * @default false
              */
             refuseStart?: boolean;
         };
         /**
-         * @description A setting that can be changed later on.
+         * @description A setting that can be changed.
          * @enum {string}
          */
         Setting: "memoryMb" | "cpuMillis" | "channel" | "botToken" | "aiProvider" | "apiKey" | "env";
@@ -2974,10 +3051,10 @@ export interface components {
             /** @example ann@example.com */
             email: string;
             password: string;
-            /** @description From the API's log, where it is written at start while there is no account */
+            /** @description Token from the API's log, written there at every start while there is no account */
             token: string;
         };
-        /** @description Who is signed in now. */
+        /** @description The person who has signed in. */
         SignedIn: {
             /** Format: date-time */
             expiresAt: string;
@@ -2993,24 +3070,24 @@ export interface components {
          * @enum {string}
          */
         SnapshotMethod: "reflink" | "copy";
-        /** @description Why a worker is standing by: its database, data directory and Docker engine do not belong together. */
+        /** @description The reason why a worker is standing by: its database, data directory and Docker engine do not belong together. */
         StandbyView: {
-            /** @description `wrong_database`, `wrong_data_dir`, `wrong_engine` or `data_dir_unreadable`; more may come. */
+            /** @description `wrong_database`, `wrong_data_dir`, `wrong_engine` or `data_dir_unreadable`; more can be added. */
             code: string;
-            /** @description For people, with what to do about it. */
+            /** @description Message for people, including what to do. */
             message: string;
         };
         /** @description A step of a job. */
         Step: {
             /**
              * Format: int64
-             * @description How long that took, in milliseconds.
+             * @description Duration of its last attempt, in milliseconds.
              */
             durationMs?: number | null;
             name: string;
             /**
              * Format: date-time
-             * @description When its last try began.
+             * @description Start of its last attempt.
              */
             startedAt?: string | null;
             status: components["schemas"]["StepStatus"];
@@ -3084,15 +3161,15 @@ export interface components {
             /** Format: date-time */
             startedAt: string;
         };
-        /** @description What attaches a WebSocket. */
+        /** @description A ticket to attach a WebSocket to a terminal. */
         Ticket: {
             /**
              * Format: int32
-             * @description Seconds for which it is good.
+             * @description Seconds until it expires.
              * @example 30
              */
             expiresIn: number;
-            /** @description For the subprotocol `ticket.{ticket}`, once. */
+            /** @description For the subprotocol `ticket.{ticket}`; valid once. */
             ticket: components["schemas"]["Revealed"];
         };
         /**
@@ -3105,22 +3182,22 @@ export interface components {
          * @enum {string}
          */
         TokenScope: "read" | "operate" | "admin";
-        /** @description A token. The token itself was shown once and is not stored. */
+        /** @description An API token. Its secret was shown once and is not stored. */
         TokenView: components["schemas"]["ApiToken"] & {
-            /** @description The token of this request. */
+            /** @description Whether it is the token of this request. */
             current: boolean;
         };
-        /** @description What an authenticator app needs. */
+        /** @description The secret of an authenticator app. */
         TotpSecret: {
-            /** @description The same for a QR code */
+            /** @description Secret as a URL, for a QR code */
             otpauthUrl: components["schemas"]["Revealed"];
-            /** @description In base32, to be typed in */
+            /** @description Secret in base32, to type in */
             secret: components["schemas"]["Revealed"];
         };
-        /** @description How to restore an instance. All fields are optional. */
+        /** @description Options of a restore. All fields are optional. */
         UndeleteInstance: {
             /**
-             * @description Another name, if the old one is taken; 1 to 64 characters
+             * @description New name, for example if the earlier one is taken; 1 to 64 characters
              * @default null
              */
             name?: string | null;
@@ -3129,8 +3206,8 @@ export interface components {
          * @description The only way a job can still end, once its steps are being undone.
          * @enum {string}
          */
-        Unwinding: "failed" | "cancelled";
-        /** @description How to update all instances. All fields are optional. */
+        UndoOutcome: "failed" | "cancelled";
+        /** @description Options of an update of all instances. All fields are optional. */
         UpdateAll: {
             /**
              * @description Instances to exclude
@@ -3143,7 +3220,7 @@ export interface components {
              */
             rebuild?: boolean;
         };
-        /** @description How to update. All fields are optional. */
+        /** @description Options of an update. All fields are optional. */
         UpdateInstance: {
             /**
              * @description Recreate the container even if it already runs the newest image
@@ -3157,9 +3234,9 @@ export interface components {
             rebuild?: boolean;
         };
         UpdatingAll: {
-            /** @description The job; `GET /api/admin/update-all/{id}` tells how far it is with each instance */
+            /** @description The job; `GET /api/admin/update-all/{id}` returns the progress of each instance. */
             job: components["schemas"]["JobView"];
-            /** @description The request joined an open job, which is this one. */
+            /** @description Whether the request joined a job that was already open. */
             joined: boolean;
         };
         /** @description What an instance uses. */
@@ -3200,14 +3277,14 @@ export interface components {
              */
             pids: number;
         };
-        /** @description What an instance has used. */
+        /** @description Usage of an instance over time. */
         UsageHistory: {
-            /** @description Oldest first; none for minutes in which it did not run. */
+            /** @description Oldest first. Minutes in which the instance did not run are missing. */
             points: components["schemas"]["UsagePoint"][];
         };
-        /** @description What several instances have used. */
+        /** @description Usage of several instances. */
         UsageOfSeveral: {
-            /** @description In no certain order; those of which nothing was measured are missing, and those that are not yours. */
+            /** @description In no particular order. Instances without measurements and instances of others are missing. */
             items: components["schemas"]["RecentUsage"][];
         };
         /** @description One point. */
@@ -3267,7 +3344,7 @@ export interface components {
             updatedAt: string;
         };
         /**
-         * @description What a job waits for, the first of it.
+         * @description The first reason why a job waits.
          * @enum {string}
          */
         WaitsFor: "resume" | "worker" | "docker" | "job" | "time" | "turn";
@@ -3305,16 +3382,16 @@ export interface components {
         };
         /** @description A worker process, and whether it is alive. */
         WorkerView: components["schemas"]["Worker"] & {
-            /** @description Its last heartbeat is recent. */
+            /** @description Whether its last heartbeat is recent. */
             alive: boolean;
             standby?: components["schemas"]["StandbyView"] | null;
         };
         WorkersHealth: {
-            /** @description How many are alive. */
+            /** @description Number of workers that are alive. */
             alive: number;
-            /** @description How many of those are standing by, because their database, data directory and engine do not belong together. */
+            /** @description Number of those that are standing by, because their database, data directory and engine do not belong together. */
             standby: number;
-            /** @description Degraded: no worker is alive and jobs wait; a worker cannot reach its Docker engine; or a worker is standing by. */
+            /** @description Degraded: no worker is alive, a worker cannot reach its Docker engine, or a worker is standing by. */
             status: components["schemas"]["Health"];
         };
     };
@@ -3331,20 +3408,20 @@ export interface operations {
             query?: {
                 /** @description Maximum number of items */
                 limit?: number;
-                /** @description `nextCursor` of the page before */
+                /** @description `nextCursor` of the previous page */
                 cursor?: string;
-                /** @description E-mail of the person who did it */
+                /** @description E-mail of the person who performed the action */
                 actor?: string;
                 /** @description An action such as `instance.create`, or `instance` for all actions on instances */
                 action?: string;
                 targetKind?: string;
                 targetId?: string;
-                /** @description Id of the owner */
+                /** @description Id of the owner of the target */
                 ownerId?: string;
                 outcome?: components["schemas"]["Outcome"];
-                /** @description From this moment on */
+                /** @description Only entries at or after this time */
                 from?: string;
-                /** @description Before this moment */
+                /** @description Only entries before this time */
                 until?: string;
             };
             header?: never;
@@ -3362,7 +3439,7 @@ export interface operations {
                     "application/json": components["schemas"]["Page_AuditEntry"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3378,20 +3455,20 @@ export interface operations {
             query?: {
                 /** @description Maximum number of items */
                 limit?: number;
-                /** @description `nextCursor` of the page before */
+                /** @description `nextCursor` of the previous page */
                 cursor?: string;
-                /** @description E-mail of the person who did it */
+                /** @description E-mail of the person who performed the action */
                 actor?: string;
                 /** @description An action such as `instance.create`, or `instance` for all actions on instances */
                 action?: string;
                 targetKind?: string;
                 targetId?: string;
-                /** @description Id of the owner */
+                /** @description Id of the owner of the target */
                 ownerId?: string;
                 outcome?: components["schemas"]["Outcome"];
-                /** @description From this moment on */
+                /** @description Only entries at or after this time */
                 from?: string;
-                /** @description Before this moment */
+                /** @description Only entries before this time */
                 until?: string;
             };
             header?: never;
@@ -3410,7 +3487,7 @@ export interface operations {
                     "text/csv": string;
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3439,7 +3516,7 @@ export interface operations {
                     "application/json": components["schemas"]["Firewall"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3466,7 +3543,7 @@ export interface operations {
             /** @description Accepted */
             202: {
                 headers: {
-                    /** @description The job */
+                    /** @description URL of the job */
                     Location?: string;
                     [name: string]: unknown;
                 };
@@ -3474,7 +3551,7 @@ export interface operations {
                     "application/json": components["schemas"]["Rebuilding"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3503,7 +3580,7 @@ export interface operations {
                     "application/json": components["schemas"]["Page_ImageBuild"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3535,7 +3612,7 @@ export interface operations {
                     "application/json": components["schemas"]["ImageBuild"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3571,7 +3648,7 @@ export interface operations {
                     "text/event-stream": string;
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3587,11 +3664,11 @@ export interface operations {
             query?: {
                 /** @description Maximum number of items */
                 limit?: number;
-                /** @description `nextCursor` of the page before */
+                /** @description `nextCursor` of the previous page */
                 cursor?: string;
-                /** @description Only those with one of these statuses, separated by commas */
+                /** @description Only instances with one of these statuses, separated by commas */
                 status?: components["schemas"]["InstanceStatus"][];
-                /** @description Only those whose name, id or owner's e-mail contains this text */
+                /** @description Only instances whose name, id or owner's e-mail contains this text */
                 q?: string;
             };
             header?: never;
@@ -3609,7 +3686,7 @@ export interface operations {
                     "application/json": components["schemas"]["Page_OwnedInstance"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3625,16 +3702,16 @@ export interface operations {
             query?: {
                 /** @description Maximum number of items */
                 limit?: number;
-                /** @description `nextCursor` of the page before */
+                /** @description `nextCursor` of the previous page */
                 cursor?: string;
-                /** @description Only those with one of these statuses, separated by commas */
+                /** @description Only jobs with one of these statuses, separated by commas */
                 status?: components["schemas"]["JobStatus"][];
                 kind?: components["schemas"]["JobKind"];
-                /** @description Only those on this instance */
+                /** @description Only jobs on this instance */
                 instance?: components["schemas"]["InstanceId"];
-                /** @description Only those of this person, given by id or e-mail */
+                /** @description Only jobs of this person, by id or e-mail */
                 owner?: string;
-                /** @description Only those whose error or instance id contains this text, or whose own id begins with it */
+                /** @description Only jobs whose error or instance id contains this text, or whose own id begins with it */
                 q?: string;
             };
             header?: never;
@@ -3652,7 +3729,7 @@ export interface operations {
                     "application/json": components["schemas"]["Page_AdminJob"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3663,7 +3740,7 @@ export interface operations {
             };
         };
     };
-    get_job_story: {
+    get_admin_job: {
         parameters: {
             query?: never;
             header?: never;
@@ -3681,10 +3758,10 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["JobStory"];
+                    "application/json": components["schemas"]["AdminJobDetails"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3714,7 +3791,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3746,7 +3823,7 @@ export interface operations {
                     "application/json": components["schemas"]["JobView"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3778,7 +3855,7 @@ export interface operations {
                     "application/json": components["schemas"]["JobView"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3807,7 +3884,7 @@ export interface operations {
                     "application/json": components["schemas"]["Page_QueueView"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3839,7 +3916,7 @@ export interface operations {
                     "application/json": components["schemas"]["QueueView"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3871,7 +3948,7 @@ export interface operations {
                     "application/json": components["schemas"]["QueueView"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3900,7 +3977,7 @@ export interface operations {
                     "application/json": components["schemas"]["Page_Sweep"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3929,7 +4006,7 @@ export interface operations {
                     "application/json": components["schemas"]["Page_Sweep"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3958,7 +4035,7 @@ export interface operations {
                     "application/json": components["schemas"]["RecoverableInstances"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3990,7 +4067,7 @@ export interface operations {
                     "application/json": components["schemas"]["PurgeRequested"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4020,7 +4097,7 @@ export interface operations {
             /** @description Accepted */
             202: {
                 headers: {
-                    /** @description The job */
+                    /** @description URL of the job */
                     Location?: string;
                     [name: string]: unknown;
                 };
@@ -4028,7 +4105,7 @@ export interface operations {
                     "application/json": components["schemas"]["Accepted"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4055,7 +4132,7 @@ export interface operations {
             /** @description Accepted */
             202: {
                 headers: {
-                    /** @description The job */
+                    /** @description URL of the job */
                     Location?: string;
                     [name: string]: unknown;
                 };
@@ -4063,7 +4140,7 @@ export interface operations {
                     "application/json": components["schemas"]["UpdatingAll"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4095,7 +4172,7 @@ export interface operations {
                     "application/json": components["schemas"]["Rollout"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4111,7 +4188,7 @@ export interface operations {
             query?: {
                 /** @description Maximum number of items */
                 limit?: number;
-                /** @description `nextCursor` of the page before */
+                /** @description `nextCursor` of the previous page */
                 cursor?: string;
             };
             header?: never;
@@ -4129,7 +4206,7 @@ export interface operations {
                     "application/json": components["schemas"]["Page_Person"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4162,7 +4239,7 @@ export interface operations {
                     "application/json": components["schemas"]["CreatedUser"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4198,7 +4275,7 @@ export interface operations {
                     "application/json": components["schemas"]["Person"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4234,7 +4311,7 @@ export interface operations {
                     "application/json": components["schemas"]["Invitation"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4263,7 +4340,7 @@ export interface operations {
                     "application/json": components["schemas"]["VersionPolicy"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4296,7 +4373,7 @@ export interface operations {
                     "application/json": components["schemas"]["VersionPolicy"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4325,7 +4402,7 @@ export interface operations {
                     "application/json": components["schemas"]["Page_WorkerView"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4357,7 +4434,7 @@ export interface operations {
                     "application/json": components["schemas"]["WorkerView"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4373,7 +4450,7 @@ export interface operations {
             query?: {
                 /** @description Maximum number of items */
                 limit?: number;
-                /** @description `nextCursor` of the page before */
+                /** @description `nextCursor` of the previous page */
                 cursor?: string;
             };
             header?: never;
@@ -4391,7 +4468,7 @@ export interface operations {
                     "application/json": components["schemas"]["Page_AuditEntry"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4424,7 +4501,7 @@ export interface operations {
                     "application/json": components["schemas"]["SignedIn"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4457,7 +4534,7 @@ export interface operations {
                     "application/json": components["schemas"]["SignedIn"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4484,7 +4561,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4518,7 +4595,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4545,7 +4622,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4574,7 +4651,7 @@ export interface operations {
                     "application/json": components["schemas"]["AuthOptions"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4607,7 +4684,7 @@ export interface operations {
                     "application/json": components["schemas"]["SignedIn"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4623,7 +4700,7 @@ export interface operations {
             query?: {
                 /** @description Maximum number of items */
                 limit?: number;
-                /** @description `nextCursor` of the page before */
+                /** @description `nextCursor` of the previous page */
                 cursor?: string;
             };
             header?: never;
@@ -4641,7 +4718,7 @@ export interface operations {
                     "application/json": components["schemas"]["Page_InstanceView"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4672,7 +4749,7 @@ export interface operations {
                 headers: {
                     /** @description `true`: created by an earlier request */
                     "Idempotency-Replayed"?: string;
-                    /** @description The job */
+                    /** @description URL of the job */
                     Location?: string;
                     [name: string]: unknown;
                 };
@@ -4680,7 +4757,7 @@ export interface operations {
                     "application/json": components["schemas"]["Accepted"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4709,7 +4786,7 @@ export interface operations {
                     "application/json": components["schemas"]["DeletedInstances"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4720,7 +4797,7 @@ export interface operations {
             };
         };
     };
-    get_usage: {
+    list_usage: {
         parameters: {
             query: {
                 /** @description Ids, separated by commas; at most 100 */
@@ -4741,7 +4818,7 @@ export interface operations {
                     "application/json": components["schemas"]["UsageOfSeveral"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4773,7 +4850,7 @@ export interface operations {
                     "application/json": components["schemas"]["InstanceView"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4799,9 +4876,9 @@ export interface operations {
             /** @description Accepted */
             202: {
                 headers: {
-                    /** @description `true`: the job existed already */
+                    /** @description `true`: the job existed before */
                     "Idempotency-Replayed"?: string;
-                    /** @description The job */
+                    /** @description URL of the job */
                     Location?: string;
                     [name: string]: unknown;
                 };
@@ -4809,7 +4886,7 @@ export interface operations {
                     "application/json": components["schemas"]["Accepted"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4848,7 +4925,7 @@ export interface operations {
             /** @description The instance, and the job that applies the pending changes */
             202: {
                 headers: {
-                    /** @description The job */
+                    /** @description URL of the job */
                     Location?: string;
                     [name: string]: unknown;
                 };
@@ -4856,7 +4933,7 @@ export interface operations {
                     "application/json": components["schemas"]["Accepted"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4888,7 +4965,7 @@ export interface operations {
                     "application/json": components["schemas"]["Page_ChangeView"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4922,7 +4999,7 @@ export interface operations {
                     "application/json": components["schemas"]["DashboardLink"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4954,7 +5031,7 @@ export interface operations {
                     "application/json": components["schemas"]["Devices"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4986,7 +5063,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5020,7 +5097,7 @@ export interface operations {
                     "application/json": components["schemas"]["PairedDevice"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5052,7 +5129,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5068,7 +5145,7 @@ export interface operations {
             query?: {
                 /** @description Maximum number of items */
                 limit?: number;
-                /** @description `nextCursor` of the page before */
+                /** @description `nextCursor` of the previous page */
                 cursor?: string;
             };
             header?: never;
@@ -5089,7 +5166,7 @@ export interface operations {
                     "application/json": components["schemas"]["Page_JobView"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5132,7 +5209,7 @@ export interface operations {
                     "text/plain": string;
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5158,9 +5235,9 @@ export interface operations {
             /** @description Accepted */
             202: {
                 headers: {
-                    /** @description `true`: the job existed already */
+                    /** @description `true`: the job existed before */
                     "Idempotency-Replayed"?: string;
-                    /** @description The job */
+                    /** @description URL of the job */
                     Location?: string;
                     [name: string]: unknown;
                 };
@@ -5168,7 +5245,7 @@ export interface operations {
                     "application/json": components["schemas"]["Accepted"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5194,9 +5271,9 @@ export interface operations {
             /** @description Accepted */
             202: {
                 headers: {
-                    /** @description `true`: the job existed already */
+                    /** @description `true`: the job existed before */
                     "Idempotency-Replayed"?: string;
-                    /** @description The job */
+                    /** @description URL of the job */
                     Location?: string;
                     [name: string]: unknown;
                 };
@@ -5204,7 +5281,7 @@ export interface operations {
                     "application/json": components["schemas"]["Accepted"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5230,9 +5307,9 @@ export interface operations {
             /** @description Accepted */
             202: {
                 headers: {
-                    /** @description `true`: the job existed already */
+                    /** @description `true`: the job existed before */
                     "Idempotency-Replayed"?: string;
-                    /** @description The job */
+                    /** @description URL of the job */
                     Location?: string;
                     [name: string]: unknown;
                 };
@@ -5240,7 +5317,7 @@ export interface operations {
                     "application/json": components["schemas"]["Accepted"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5272,7 +5349,7 @@ export interface operations {
                     "text/event-stream": components["schemas"]["Usage"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5304,7 +5381,7 @@ export interface operations {
                     "application/json": components["schemas"]["UsageHistory"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5330,9 +5407,9 @@ export interface operations {
             /** @description Accepted */
             202: {
                 headers: {
-                    /** @description `true`: the job existed already */
+                    /** @description `true`: the job existed before */
                     "Idempotency-Replayed"?: string;
-                    /** @description The job */
+                    /** @description URL of the job */
                     Location?: string;
                     [name: string]: unknown;
                 };
@@ -5340,7 +5417,7 @@ export interface operations {
                     "application/json": components["schemas"]["Accepted"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5377,7 +5454,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5409,7 +5486,7 @@ export interface operations {
                     "application/json": components["schemas"]["TerminalList"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5445,7 +5522,7 @@ export interface operations {
                     "application/json": components["schemas"]["OpenedTerminal"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5475,7 +5552,7 @@ export interface operations {
             /** @description Accepted */
             202: {
                 headers: {
-                    /** @description The job */
+                    /** @description URL of the job */
                     Location?: string;
                     [name: string]: unknown;
                 };
@@ -5483,7 +5560,7 @@ export interface operations {
                     "application/json": components["schemas"]["Accepted"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5513,9 +5590,9 @@ export interface operations {
             /** @description Accepted */
             202: {
                 headers: {
-                    /** @description `true`: the job existed already */
+                    /** @description `true`: the job existed before */
                     "Idempotency-Replayed"?: string;
-                    /** @description The job */
+                    /** @description URL of the job */
                     Location?: string;
                     [name: string]: unknown;
                 };
@@ -5523,7 +5600,71 @@ export interface operations {
                     "application/json": components["schemas"]["Accepted"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    follow_usage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the instance */
+                id: components["schemas"]["InstanceId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": components["schemas"]["Usage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_usage_history: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the instance */
+                id: components["schemas"]["InstanceId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UsageHistory"];
+                };
+            };
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5555,7 +5696,7 @@ export interface operations {
                     "application/json": components["schemas"]["JobDetails"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5591,7 +5732,7 @@ export interface operations {
                     "text/event-stream": string;
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5623,7 +5764,7 @@ export interface operations {
                     "application/json": components["schemas"]["JobView"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5639,7 +5780,7 @@ export interface operations {
             query?: {
                 /** @description Maximum number of items */
                 limit?: number;
-                /** @description `nextCursor` of the page before */
+                /** @description `nextCursor` of the previous page */
                 cursor?: string;
             };
             header?: {
@@ -5664,7 +5805,7 @@ export interface operations {
                     "text/event-stream": string;
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5693,7 +5834,7 @@ export interface operations {
                     "application/json": components["schemas"]["User"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5724,7 +5865,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5753,7 +5894,7 @@ export interface operations {
                     "application/json": components["schemas"]["TotpSecret"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5784,7 +5925,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5817,7 +5958,7 @@ export interface operations {
                     "application/json": components["schemas"]["RecoveryCodes"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5846,7 +5987,7 @@ export interface operations {
                     "application/json": components["schemas"]["Page_SessionView"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5876,7 +6017,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5906,7 +6047,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5938,7 +6079,7 @@ export interface operations {
                     "application/json": components["schemas"]["Ticket"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5967,7 +6108,7 @@ export interface operations {
                     "application/json": components["schemas"]["Page_TokenView"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6000,7 +6141,7 @@ export interface operations {
                     "application/json": components["schemas"]["CreatedToken"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6030,7 +6171,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6059,7 +6200,7 @@ export interface operations {
                     "application/json": components["schemas"]["Alive"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6097,7 +6238,7 @@ export interface operations {
                     "application/json": components["schemas"]["Readiness"];
                 };
             };
-            /** @description What went wrong */
+            /** @description Error */
             default: {
                 headers: {
                     [name: string]: unknown;

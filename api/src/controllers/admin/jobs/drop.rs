@@ -38,8 +38,10 @@ async fn in_transaction(conn: &mut Conn, who: &Principal, context: &RequestConte
     let job = job::find_for_update(conn, id).await?.ok_or_else(|| AppError::not_found("job"))?;
     if let Some(dependent) = job::open_dependent(conn, id).await? {
         // Without this row, the dependent job could not see that its dependency did not succeed.
-        let detail =
-            format!("A {} job that depends on this job is {}. Wait until it has ended.", dependent.kind, dependent.status);
+        let detail = format!(
+            "A {} job that depends on this job is {}. Wait until it has ended.",
+            dependent.kind, dependent.status
+        );
         return Err(AppError::new(ErrorCode::JobInProgress, detail).with_job(dependent.into()));
     }
     if snapshot::is_under_way(conn, id).await? {
@@ -55,10 +57,10 @@ async fn in_transaction(conn: &mut Conn, who: &Principal, context: &RequestConte
 }
 
 fn not_dead(status: JobStatus) -> AppError {
-    const ONLY: &str = "Only a job that failed or was cancelled can be dropped";
+    const ONLY: &str = "Only a failed or cancelled job can be deleted";
     let detail = match status {
-        JobStatus::Queued | JobStatus::Running => format!("{ONLY}, and this one is {status}. Cancel it first."),
-        _ => format!("{ONLY}, and this one {status}."),
+        JobStatus::Queued | JobStatus::Running => format!("{ONLY}. This job is {status}: cancel it first."),
+        _ => format!("{ONLY}. This job {status}."),
     };
     AppError::new(ErrorCode::JobNotDead, detail)
 }

@@ -75,8 +75,10 @@ fn missing(sweeps: &[Sweep], requested_at: DateTime<Utc>) -> Vec<SweepName> {
 
 fn unfinished(sweeps: Vec<Sweep>, missing: &[SweepName], requested_at: DateTime<Utc>) -> AppError {
     let names: Vec<_> = missing.iter().map(ToString::to_string).collect();
-    let detail =
-        format!("Some sweeps did not finish in time: {}. They continue; see GET /api/admin/reconcile.", names.join(", "));
+    let detail = format!(
+        "Some sweeps did not finish in time: {}. They continue; see GET /api/admin/reconcile.",
+        names.join(", ")
+    );
     let done = sweeps.into_iter().filter(|sweep| sweep.has_run_since(requested_at)).collect();
     AppError::reconcile_unfinished(detail, done)
 }

@@ -50,9 +50,7 @@ pub struct NamedMember {
 pub async fn get_rollout(app: AppState, _: Admin, Path(path): Path<JobPath>) -> AppResult<Json<Rollout>> {
     let mut conn = app.db.conn().await?;
     let found = job::find(&mut conn, Scope::Everything, path.id).await?;
-    let job = found
-        .filter(|job| job.kind == JobKind::UpdateAll)
-        .ok_or_else(|| AppError::not_found("rollout"))?;
+    let job = found.filter(|job| job.kind == JobKind::UpdateAll).ok_or_else(|| AppError::not_found("rollout"))?;
     let members = rollout::members(&mut conn, path.id).await?;
     let ids: Vec<_> = members.iter().map(|member| &member.instance_id).collect();
     let mut names = instance::names(&mut conn, &ids).await?;

@@ -124,7 +124,7 @@ async fn in_transaction(
 async fn check(conn: &mut Conn, exclude: &[InstanceId]) -> AppResult<()> {
     let mut checks = Checks::default();
     if exclude.len() > EXCLUDED {
-        checks.fail("exclude", "too_many", format!("must be at most {EXCLUDED} instances"));
+        checks.fail("exclude", "too_many", format!("must contain at most {EXCLUDED} instances"));
     } else {
         let known = instance::names(conn, &exclude.iter().collect::<Vec<_>>()).await?;
         if let Some(id) = exclude.iter().find(|id| !known.contains_key(*id)) {

@@ -103,7 +103,7 @@ function JobHistory({ id }: { id: string }) {
       {details?.error ? <p className="text-bad">{details.error.message}</p> : null}
       {details?.steps.length ? <Steps steps={details.steps} /> : null}
       <details>
-        <summary className="cursor-pointer text-[0.8125rem] font-medium text-muted">{words.history}</summary>
+        <summary className="cursor-pointer text-[0.8125rem] font-medium text-muted">{words.timeline}</summary>
         {events.isPending ? (
           <p className="mt-2 text-muted">{common.loading}</p>
         ) : (

@@ -95,7 +95,7 @@ export const jobs = {
   historyText: 'Everything done to this instance, newest first.',
   historyEmpty: 'No activity yet.',
   details: 'Details',
-  history: 'History',
+  timeline: 'Timeline',
   buildLog: {
     label: 'Build log',
     empty: 'No output yet.',

@@ -82,7 +82,7 @@ export const jobs: Texts['jobs'] = {
   historyText: '对此实例执行过的所有操作，最新的在前。',
   historyEmpty: '暂无活动。',
   details: '详情',
-  history: '经过',
+  timeline: '经过',
   buildLog: {
     label: '构建日志',
     empty: '还没有任何输出。',
