@@ -349,7 +349,7 @@ pub async fn give_back_late(conn: &mut Conn, lease: &Lease) -> Result<bool, DbEr
         if given == 0 {
             return Ok(false);
         }
-        let message = "Handed back because the database did not answer for longer than the lease";
+        let message = "Handed back because its lease was not renewed in time";
         let event = NewJobEvent::new(lease.job, lease.attempt, JobEventKind::HandedBack, message);
         job_event::insert(conn, &event).await?;
         Ok(true)

@@ -58,6 +58,7 @@ async fn the_story_of_a_job() {
       "status": "queued",
       "step": null,
       "steps": [],
+      "undoOutcome": null,
       "unwindingTo": null
     }
     "#);
