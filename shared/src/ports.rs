@@ -2,6 +2,8 @@
 
 use std::{net::Ipv4Addr, str::FromStr};
 
+use ipnet::{IpAdd as _, Ipv4AddrRange, Ipv4Net};
+
 /// Inclusive range of host ports for instances, written `10000-20000`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PortRange {
@@ -25,35 +27,28 @@ impl FromStr for PortRange {
 /// Docker's default pools hold about thirty networks, so ours are cut from this pool: the n-th port of the range owns
 /// the n-th /29. The unique index of the port table thus keeps networks apart as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NetworkPool {
-    base: Ipv4Addr,
-    prefix: u8,
-}
+pub struct NetworkPool(Ipv4Net);
 
-/// A network of eight addresses with the bridge and one container.
+/// Prefix of an instance's network: eight addresses, for the bridge and one container.
+const PREFIX: u8 = 29;
+
+/// A network with a bridge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Subnet {
-    pub address: Ipv4Addr,
-    pub gateway: Ipv4Addr,
-}
+pub struct Subnet(Ipv4Net);
 
 impl Subnet {
-    pub const PREFIX: u8 = 29;
-
     pub fn cidr(&self) -> String {
-        format!("{}/{}", self.address, Self::PREFIX)
+        self.0.to_string()
     }
-}
 
-impl NetworkPool {
-    /// The subnet of `port`. `None`: the pool is too small for the range.
-    pub fn subnet(&self, range: PortRange, port: u16) -> Option<Subnet> {
-        let index = u32::from(port.checked_sub(range.first)?);
-        let room = 1_u32.checked_shl(u32::from(Subnet::PREFIX.checked_sub(self.prefix)?))?;
-        (index < room).then(|| {
-            let address = u32::from(self.base) + (index << (32 - Subnet::PREFIX));
-            Subnet { address: address.into(), gateway: (address + 1).into() }
-        })
+    /// The address of the bridge.
+    pub fn gateway(&self) -> Ipv4Addr {
+        self.0.network().saturating_add(1)
+    }
+
+    /// The address of its only container.
+    pub fn container(&self) -> Ipv4Addr {
+        self.0.network().saturating_add(2)
     }
 }
 
@@ -61,38 +56,29 @@ impl NetworkPool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProbePlace {
     /// The probe's network.
-    pub home: ProbeNetwork,
+    pub home: Subnet,
     /// The network that the probe must not reach, like an instance's neighbours.
-    pub neighbour: ProbeNetwork,
-}
-
-/// The addresses of the bridge and of its only possible container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ProbeNetwork {
-    pub address: Ipv4Addr,
-    pub gateway: Ipv4Addr,
-    pub container: Ipv4Addr,
-}
-
-impl ProbeNetwork {
-    fn at(address: u32) -> Self {
-        Self { address: address.into(), gateway: (address + 1).into(), container: (address + 2).into() }
-    }
-
-    pub fn cidr(&self) -> String {
-        format!("{}/{}", self.address, Subnet::PREFIX + 1)
-    }
+    pub neighbour: Subnet,
 }
 
 impl NetworkPool {
+    /// The subnet of `port`. `None`: the pool is too small for the range.
+    pub fn subnet(&self, range: PortRange, port: u16) -> Option<Subnet> {
+        let index = usize::from(port.checked_sub(range.first)?);
+        // Not `subnets().nth()`, which walks through all that come before.
+        let mut addresses = Ipv4AddrRange::new(self.0.network(), self.0.broadcast());
+        let address = addresses.nth(index << (32 - PREFIX))?;
+        Ipv4Net::new(address, PREFIX).ok().map(Subnet)
+    }
+
     /// The last /29 of the pool, in halves. `None`: a port of the range owns it.
     pub fn probe_place(&self, range: PortRange) -> Option<ProbePlace> {
-        let room = 1_u32.checked_shl(u32::from(Subnet::PREFIX.checked_sub(self.prefix)?))?;
-        if u32::from(range.last - range.first) + 1 >= room {
+        let last = Ipv4Net::new(self.0.broadcast(), PREFIX).ok()?.trunc();
+        if self.subnet(range, range.last)?.0 == last {
             return None;
         }
-        let address = u32::from(self.base) + ((room - 1) << (32 - Subnet::PREFIX));
-        Some(ProbePlace { home: ProbeNetwork::at(address), neighbour: ProbeNetwork::at(address + 4) })
+        let mut halves = last.subnets(PREFIX + 1).ok()?.map(Subnet);
+        Some(ProbePlace { home: halves.next()?, neighbour: halves.next()? })
     }
 }
 
@@ -100,13 +86,11 @@ impl FromStr for NetworkPool {
     type Err = String;
 
     fn from_str(s: &str) -> Result<Self, String> {
-        let form = || format!("{s:?} is not an IPv4 network; write it as 10.210.0.0/15");
-        let (base, prefix) = s.split_once('/').ok_or_else(form)?;
-        let (base, prefix): (Ipv4Addr, u8) = (base.parse().map_err(|_| form())?, prefix.parse().map_err(|_| form())?);
-        if !(8..=Subnet::PREFIX).contains(&prefix) || u32::from(base).trailing_zeros() < u32::from(32 - prefix) {
-            return Err(form());
-        }
-        Ok(Self { base, prefix })
+        let pool = s.parse().ok().filter(|pool: &Ipv4Net| {
+            // What would be written otherwise has bits of a host, or zeros in front that some take for octal.
+            (8..=PREFIX).contains(&pool.prefix_len()) && pool.trunc().to_string() == s
+        });
+        pool.map(Self).ok_or_else(|| format!("{s:?} is not an IPv4 network; write it as 10.210.0.0/15"))
     }
 }
 
@@ -121,7 +105,7 @@ mod tests {
         let subnet = |port| pool.subnet(range, port).unwrap();
         assert_eq!(subnet(10000).cidr(), "10.210.0.0/29");
         assert_eq!(subnet(10001).cidr(), "10.210.0.8/29");
-        assert_eq!(subnet(20000).gateway.to_string(), "10.211.56.129");
+        assert_eq!(subnet(20000).gateway().to_string(), "10.211.56.129");
         assert_eq!(pool.subnet(range, 9999), None);
         assert_eq!("10.0.0.0/28".parse::<NetworkPool>().unwrap().subnet(range, 10002), None);
     }
@@ -135,8 +119,8 @@ mod tests {
             (found.home.cidr(), found.neighbour.cidr()),
             ("10.211.255.248/30".into(), "10.211.255.252/30".into())
         );
-        assert_eq!(found.home.gateway.to_string(), "10.211.255.249");
-        assert_eq!(found.neighbour.container.to_string(), "10.211.255.254");
+        assert_eq!(found.home.gateway().to_string(), "10.211.255.249");
+        assert_eq!(found.neighbour.container().to_string(), "10.211.255.254");
         assert_eq!(place("10.0.0.0/16"), None, "8192 networks for 10001 ports");
         let pool: NetworkPool = "10.0.0.0/28".parse().unwrap();
         assert_eq!(pool.probe_place(PortRange { first: 10000, last: 10001 }), None);
@@ -148,7 +132,7 @@ mod tests {
         for bad in ["", "1-2", "2000", "3000-2000", "a-b"] {
             assert!(bad.parse::<PortRange>().is_err(), "{bad:?}");
         }
-        for bad in ["", "10.0.0.0", "10.0.0.1/24", "10.0.0.0/30", "x/8"] {
+        for bad in ["", "10.0.0.0", "10.0.0.1/24", "10.0.0.0/30", "010.0.0.0/8", "x/8"] {
             assert!(bad.parse::<NetworkPool>().is_err(), "{bad:?}");
         }
     }

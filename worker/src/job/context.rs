@@ -130,7 +130,7 @@ impl JobContext {
             env: &secrets.env,
             routing: &self.env.config.routing,
             port,
-            proxy: self.subnet(port)?.gateway,
+            proxy: self.subnet(port)?.gateway(),
             openclaw_version: &self.env.config.image.openclaw_version,
             created_at: instance.created_at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
         })

@@ -131,7 +131,7 @@ async fn try_probe(env: &Env) -> Result<i64, Failure> {
         return Err(Failure::Reason(format!("There is no image {image} to run the probe with. Build it first.")));
     };
     env.runtime.ensure_probe_networks(&place).await?;
-    let (here, beside) = (listen(place.home.gateway).await?, listen(place.neighbour.gateway).await?);
+    let (here, beside) = (listen(place.home.gateway()).await?, listen(place.neighbour.gateway()).await?);
     // Nothing is ever accepted: the kernel completes the handshake of whoever gets through.
     let command = command(&place, address(&here)?, address(&beside)?);
     let code = env.runtime.run_probe(&ProbeSpec { image_id, command, limit: PROBE_LIMIT }).await?;
@@ -153,7 +153,7 @@ fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
 }
 
 fn command(place: &ProbePlace, here: SocketAddr, beside: SocketAddr) -> Vec<String> {
-    let forwarded = SocketAddr::from((place.neighbour.container, 80));
+    let forwarded = SocketAddr::from((place.neighbour.container(), 80));
     let targets = [here, beside, forwarded, METADATA].map(|target| target.to_string());
     ["node", "-e", SCRIPT].map(str::to_owned).into_iter().chain(targets).collect()
 }

@@ -184,6 +184,6 @@ fn agrees(network: &Network, spec: &NetworkSpec) -> bool {
     let subnets: Vec<_> = network.ipam.iter().flat_map(|ipam| ipam.config.iter().flatten()).collect();
     network.driver == wanted.driver
         && matches!(subnets.as_slice(), [only] if only.subnet == Some(spec.subnet.cidr())
-            && only.gateway == Some(spec.subnet.gateway.to_string()))
+            && only.gateway == Some(spec.subnet.gateway().to_string()))
         && wanted.options.iter().flatten().all(|(name, value)| options.get(name) == Some(value))
 }

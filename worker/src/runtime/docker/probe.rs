@@ -17,7 +17,7 @@ use bollard::{
         WaitContainerOptions,
     },
 };
-use clawdeploy_shared::ports::{ProbeNetwork, ProbePlace};
+use clawdeploy_shared::ports::{ProbePlace, Subnet};
 use futures_util::StreamExt as _;
 use sha2::{Digest as _, Sha256};
 
@@ -92,7 +92,7 @@ impl Docker {
         Ok(found.into_iter().filter_map(|container| container.id).collect())
     }
 
-    async fn ensure_probe_network(&self, name: &str, wanted: &ProbeNetwork) -> Result<(), DockerError> {
+    async fn ensure_probe_network(&self, name: &str, wanted: &Subnet) -> Result<(), DockerError> {
         let api = self.api().await?;
         let filters = HashMap::from([("label", self.probe_filter())]);
         let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
@@ -134,14 +134,14 @@ impl Docker {
         ])
     }
 
-    fn probe_network_body(&self, name: &str, network: &ProbeNetwork) -> NetworkCreateRequest {
+    fn probe_network_body(&self, name: &str, network: &Subnet) -> NetworkCreateRequest {
         NetworkCreateRequest {
             name: name.to_owned(),
             driver: Some("bridge".to_owned()),
             ipam: Some(Ipam {
                 config: Some(vec![IpamConfig {
                     subnet: Some(network.cidr()),
-                    gateway: Some(network.gateway.to_string()),
+                    gateway: Some(network.gateway().to_string()),
                     ..IpamConfig::default()
                 }]),
                 ..Ipam::default()

@@ -80,7 +80,7 @@ pub fn network_body(spec: &NetworkSpec) -> NetworkCreateRequest {
         ipam: Some(Ipam {
             config: Some(vec![IpamConfig {
                 subnet: Some(spec.subnet.cidr()),
-                gateway: Some(spec.subnet.gateway.to_string()),
+                gateway: Some(spec.subnet.gateway().to_string()),
                 ..IpamConfig::default()
             }]),
             ..Ipam::default()
