@@ -1,5 +1,6 @@
 //! Codes of authenticator apps: RFC 6238 with SHA-1, six digits and 30-second steps, as all apps support.
 
+use data_encoding::BASE32_NOPAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use rand::Rng as _;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -12,13 +13,11 @@ const DIGITS: usize = 6;
 /// RFC 4226 requires at least this many bits.
 const SECRET_BYTES: usize = 20;
 
-const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-
 /// A new secret in base32, as apps expect it.
 pub fn secret() -> SecretString {
     let mut bytes = [0_u8; SECRET_BYTES];
     rand::rng().fill_bytes(&mut bytes);
-    base32(&bytes).into()
+    BASE32_NOPAD.encode(&bytes).into()
 }
 
 /// The content of the QR code for an app.
@@ -30,7 +29,7 @@ pub fn url(issuer: &str, account: &str, secret: &SecretString) -> String {
 /// The 30-second step, counted from 1970, that the code belongs to: that of `at` (seconds since 1970) or a neighbour,
 /// because clocks differ. `None`: neither.
 pub fn step_of(secret: &SecretString, code: &str, at: i64) -> Option<i64> {
-    let key = bytes(secret.expose_secret())?;
+    let key = key_of(secret)?;
     if code.len() != DIGITS || !code.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
@@ -42,7 +41,7 @@ pub fn step_of(secret: &SecretString, code: &str, at: i64) -> Option<i64> {
 
 /// The code that is shown at `at`.
 pub fn code_at(secret: &SecretString, at: i64) -> Option<String> {
-    code_of(&bytes(secret.expose_secret())?, at / STEP)
+    code_of(&key_of(secret)?, at / STEP)
 }
 
 fn code_of(key: &[u8], step: i64) -> Option<String> {
@@ -54,18 +53,8 @@ fn code_of(key: &[u8], step: i64) -> Option<String> {
     Some(format!("{:06}", (u32::from_be_bytes(word) & 0x7fff_ffff) % 1_000_000))
 }
 
-fn base32(bytes: &[u8]) -> String {
-    let bits = bytes.iter().flat_map(|byte| (0..8).rev().map(move |at| byte >> at & 1)).collect::<Vec<_>>();
-    let digit = |bits: &[u8]| bits.iter().fold(0, |digit, bit| digit << 1 | usize::from(*bit)) << (5 - bits.len());
-    bits.chunks(5).map(|bits| char::from(BASE32[digit(bits)])).collect()
-}
-
-fn bytes(base32: &str) -> Option<Vec<u8>> {
-    let digits = base32.bytes().map(|c| BASE32.iter().position(|digit| *digit == c));
-    let digits = digits.collect::<Option<Vec<usize>>>()?;
-    let bits: Vec<u8> =
-        digits.iter().flat_map(|digit| (0..5).rev().map(move |at| u8::from(digit >> at & 1 == 1))).collect();
-    Some(bits.chunks_exact(8).map(|bits| bits.iter().fold(0, |byte, bit| byte << 1 | bit)).collect())
+fn key_of(secret: &SecretString) -> Option<Vec<u8>> {
+    BASE32_NOPAD.decode(secret.expose_secret().as_bytes()).ok()
 }
 
 /// Percent-encodes everything but letters, digits and a few signs without meaning in a URL.
@@ -81,7 +70,7 @@ mod tests {
     /// RFC 6238, appendix B, the last six digits.
     #[test]
     fn the_codes_of_the_rfc() {
-        let secret = SecretString::from(base32(b"12345678901234567890"));
+        let secret = SecretString::from(BASE32_NOPAD.encode(b"12345678901234567890"));
         assert_eq!(secret.expose_secret(), "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ");
         for (at, code) in [
             (59, "287082"),
