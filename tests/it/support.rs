@@ -10,7 +10,7 @@ use tokio::{io::AsyncWriteExt as _, process::Command};
 /// Password of all accounts.
 pub(crate) const PASSWORD: &str = "canary horse battery";
 
-/// Time limit of a job with the fake gateway on a busy machine.
+/// Patience with a job that has the stand-in.
 pub(crate) const SOON: Duration = Duration::from_secs(40);
 
 #[expect(clippy::print_stderr, reason = "shown where a test fails, or is watched")]
@@ -63,6 +63,7 @@ pub(crate) async fn port(env: &TestEnv, id: &str) -> u16 {
 pub(crate) async fn wait_status(env: &TestEnv, id: &str, status: &str, within: Duration) {
     let so = async || (instance(env, id).await["status"] == status).then_some(());
     let done = wait::poll(within, so).await;
+    let within = within * wait::PATIENCE;
     assert!(done.is_some(), "not {status} within {within:?}: {}", instance(env, id).await);
 }
 

@@ -9,7 +9,7 @@ mod typing;
 
 use std::time::Duration;
 
-use clawdeploy_tests::{Builder, Client, FakeMode, TestEnv, docker, terminal::Terminal};
+use clawdeploy_tests::{Builder, Client, FakeMode, TestEnv, docker, terminal::Terminal, wait};
 
 use crate::support::running;
 
@@ -44,7 +44,8 @@ async fn processes(instance: &str) -> Vec<String> {
 /// Waits until only the gateway is left in a container.
 async fn nothing_left(env: &TestEnv, instance: &str, within: Duration) {
     let left = async || processes(instance).await.is_empty().then_some(());
-    let gone = clawdeploy_tests::wait::poll(within, left).await;
+    let gone = wait::poll(within, left).await;
+    let within = within * wait::PATIENCE;
     assert!(gone.is_some(), "after {within:?} in {instance} of {}: {:?}", env.name, processes(instance).await);
 }
 

@@ -10,7 +10,7 @@ use crate::support::{done, wait_job};
 
 /// Commands that do not end by themselves.
 const STUBBORN: [&str; 3] = ["sleep 1000\n", "yes >/dev/null\n", "trap '' HUP TERM INT; while :; do sleep 1; done\n"];
-/// Time limit until no process of an ended terminal is left.
+/// Patience with what is left of a terminal after its end.
 const GONE: Duration = Duration::from_secs(5);
 
 async fn stubborn(
@@ -38,12 +38,12 @@ async fn nothing_outlives_a_browser_an_api_or_a_worker_that_was_killed() {
     let terminals = stubborn(&env, &ann, &instance).await;
     let id = terminals[0].1.clone();
     drop(terminals);
-    nothing_left(&env, &instance, GONE + Duration::from_secs(1)).await;
+    nothing_left(&env, &instance, GONE).await;
     assert_eq!(row(&env, &id).await["end_reason"], "detached");
     let mut terminals = stubborn(&env, &ann, &instance).await;
     env.api.kill().await;
     assert_eq!(terminals[0].0.ended().await, None);
-    nothing_left(&env, &instance, GONE + Duration::from_secs(1)).await;
+    nothing_left(&env, &instance, GONE).await;
     env.revive_api();
     let up = async || ann.request(reqwest::Method::GET, "/healthz").send().await.ok();
     env.wait_for("the API", Duration::from_secs(20), up).await;
