@@ -1,5 +1,6 @@
-//! Flaws of an earlier control plane of this kind, and the tests that exclude them here. Tests that need an
-//! installation of their own are below; the others are listed, and the list is checked.
+//! Nine flaws that an earlier control plane of this kind had, each with the tests that keep it out of this one. Those that need a
+//! whole installation to themselves are below; of the others it is said where they are, and looked that they are there. No older
+//! program runs here: that is `previous_release`.
 
 use std::time::Duration;
 
