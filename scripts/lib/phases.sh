@@ -78,6 +78,18 @@ shell_files() {
 
 clippy() { as_developer cargo clippy --workspace --all-targets --locked -- -D warnings; }
 
+# documentation: finds links of the documentation that lead nowhere. Private items are included: nobody but us reads it, and most
+# of it is theirs.
+documentation() {
+  as_developer env RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items --locked
+}
+
+# clippy_and_documentation: one after the other, because cargo lets one at a time into its directory.
+clippy_and_documentation() {
+  clippy
+  documentation
+}
+
 check_shell() {
   local -a files=()
   mapfile -t files < <(shell_files)

@@ -1,13 +1,6 @@
 //! Claims and leases, on the tables alone.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{cell::Cell, collections::BTreeMap, time::Duration};
 
 use clawdeploy_shared::{
     db::{
@@ -280,29 +273,25 @@ async fn a_crowd_of_workers() {
             tables.job(&on, JobKind::Restart).await;
         }
     }
-    let left = Arc::new(AtomicUsize::new(instances * each));
-    let mut workers = tokio::task::JoinSet::new();
-    for n in 0..4 {
-        let (db, left) = (tables.db.clone(), Arc::clone(&left));
-        workers.spawn(async move {
-            let (name, mut held, mut done) = (format!("worker {n}"), Vec::new(), Vec::new());
-            let over = wait::poll(LONG, async || {
-                let mut conn = db.conn().await.unwrap();
-                let claimed = lease::claim(&mut conn, Queue::Lifecycle, &name, LONG, 3).await.unwrap().jobs;
-                // Each is held until the next claim, and so the others' claims meet it.
-                for job in std::mem::replace(&mut held, claimed) {
-                    let lease = Lease { job: job.id, attempt: job.attempt, worker: name.clone() };
-                    lease::finish(&mut conn, &lease, JobStatus::Succeeded, "Done").await.unwrap();
-                    done.push((job.instance_id.unwrap(), job.seq));
-                    left.fetch_sub(1, Ordering::Relaxed);
-                }
-                (left.load(Ordering::Relaxed) == 0).then_some(())
-            });
-            over.await.expect("every job to be done");
-            done
+    let left = Cell::new(instances * each);
+    let work = async |n: usize| {
+        let (name, mut held, mut done) = (format!("worker {n}"), Vec::new(), Vec::new());
+        let over = wait::poll(LONG, async || {
+            let mut conn = tables.db.conn().await.unwrap();
+            let claimed = lease::claim(&mut conn, Queue::Lifecycle, &name, LONG, 3).await.unwrap().jobs;
+            // Each is held until the next claim, and so the others' claims meet it.
+            for job in std::mem::replace(&mut held, claimed) {
+                let lease = Lease { job: job.id, attempt: job.attempt, worker: name.clone() };
+                lease::finish(&mut conn, &lease, JobStatus::Succeeded, "Done").await.unwrap();
+                done.push((job.instance_id.unwrap(), job.seq));
+                left.update(|left| left - 1);
+            }
+            (left.get() == 0).then_some(())
         });
-    }
-    let done: Vec<_> = workers.join_all().await.into_iter().flatten().collect();
+        over.await.expect("every job to be done");
+        done
+    };
+    let done = futures_util::future::join_all((0..4).map(work)).await.concat();
     assert_eq!(done.len(), instances * each);
     let mut by_instance: BTreeMap<InstanceId, usize> = BTreeMap::new();
     for (instance, _) in &done {

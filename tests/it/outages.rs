@@ -189,7 +189,7 @@ async fn the_api_is_killed_after_a_request() {
     env.finish().await;
 }
 
-/// Two workers, and the one that took a job stands still until it has missed to renew its leases: no job runs twice.
+/// Two workers, and whichever took a job stands still until it has missed a renewal of its leases: no job runs twice.
 #[tokio::test]
 async fn workers_that_stand_still_now_and_then() {
     let env = TestEnv::builder().workers(2).image(FakeMode::Slow).build().await;
@@ -207,8 +207,8 @@ async fn workers_that_stand_still_now_and_then() {
         worker.signal(Signal::STOP);
         // They are renewed each third of their six seconds: half of that is left once one renewal is overdue.
         let renewed = format!(
-            "SELECT id FROM jobs WHERE leased_by = {} AND lease_until > now() + interval '3 seconds'",
-            holder["id"].to_string().replace('"', "'")
+            "SELECT id FROM jobs WHERE leased_by = '{}' AND lease_until > now() + interval '3 seconds'",
+            holder["id"].as_str().unwrap()
         );
         let missed = async || env.rows(&renewed).await.is_empty().then_some(());
         env.wait_for("renewals to be missed", SOON, missed).await;

@@ -53,8 +53,7 @@ fn network(text: &str) -> Result<IpNet, String> {
         None => Some(IpNet::from(text.parse::<IpAddr>().ok()?)),
         Some((address, prefix)) => IpNet::new(address.parse().ok()?, prefix.parse().ok()?).ok(),
     };
-    let network =
-        read().ok_or_else(|| format!("{text:?} is neither an address nor a network such as 10.0.0.0/8"))?;
+    let network = read().ok_or_else(|| format!("{text:?} is neither an address nor a network such as 10.0.0.0/8"))?;
     if network.prefix_len() == 0 {
         return Err(format!("{text:?} contains every address, so that any client could forge its address"));
     }

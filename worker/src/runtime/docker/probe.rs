@@ -44,7 +44,7 @@ pub(crate) struct ProbeSpec {
 impl Docker {
     /// Ensures that both networks of the probe exist.
     pub(crate) async fn ensure_probe_networks(&self, place: &ProbePlace) -> Result<(), DockerError> {
-        for (role, network) in [("home", &place.home), ("neighbour", &place.neighbour)] {
+        for (role, network) in [("home", place.home), ("neighbour", place.neighbour)] {
             self.ensure_probe_network(&self.probe_name(role), network).await?;
         }
         Ok(())
@@ -92,7 +92,7 @@ impl Docker {
         Ok(found.into_iter().filter_map(|container| container.id).collect())
     }
 
-    async fn ensure_probe_network(&self, name: &str, wanted: &Subnet) -> Result<(), DockerError> {
+    async fn ensure_probe_network(&self, name: &str, wanted: Subnet) -> Result<(), DockerError> {
         let api = self.api().await?;
         let filters = HashMap::from([("label", self.probe_filter())]);
         let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
@@ -134,7 +134,7 @@ impl Docker {
         ])
     }
 
-    fn probe_network_body(&self, name: &str, network: &Subnet) -> NetworkCreateRequest {
+    fn probe_network_body(&self, name: &str, network: Subnet) -> NetworkCreateRequest {
         NetworkCreateRequest {
             name: name.to_owned(),
             driver: Some("bridge".to_owned()),
