@@ -1,6 +1,6 @@
 //! The protocol between the API and the workers' private endpoint.
 //!
-//! A call is `POST /v1/instances/{id}/{verb}` with the arguments as JSON body and a [signature](signature) as bearer
+//! A call is `POST /v1/instances/{id}/{verb}` with the arguments as JSON body and a [signature] as bearer
 //! token. The response is 200 with the verb's own body, or a [`Refusal`].
 
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};

@@ -36,7 +36,7 @@ pub(crate) async fn core_task_panics(task: &str) {
         }
     }
     let _ = task;
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Waits until the file is gone, with a limit in case its test is gone.

@@ -15,7 +15,7 @@ use ipnet::IpNet;
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// The proxies whose word is taken; none unless the operator names them.
+/// Proxies whose `X-Forwarded-For` is trusted. By default there are none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Arc<[IpNet]>);
 
@@ -47,7 +47,7 @@ fn address(text: &str) -> Option<IpAddr> {
     text.parse::<IpAddr>().ok().or_else(with_port).map(|ip| ip.to_canonical())
 }
 
-/// `127.0.0.1` or `10.0.0.0/8`. The addresses are read by std, as `ipnet` takes `010.0.0.1` for one.
+/// `127.0.0.1` or `10.0.0.0/8`. The standard library parses the address, because `ipnet` accepts `010.0.0.1`.
 fn network(text: &str) -> Result<IpNet, String> {
     let read = || match text.split_once('/') {
         None => Some(IpNet::from(text.parse::<IpAddr>().ok()?)),

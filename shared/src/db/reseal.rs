@@ -171,7 +171,7 @@ pub async fn recoverable_after(
     Ok(query.order(recoverable_instances::id).limit(limit).select(recoverable_instances::id).load(conn).await?)
 }
 
-/// Like [`instance`], for a restorable one.
+/// Like [`instance()`], for a restorable one.
 pub async fn recoverable(conn: &mut Conn, sealer: &Sealer, id: &InstanceId) -> Result<Resealed, ResealError> {
     let row: Option<Option<Value>> = recoverable_instances::table
         .find(id)
