@@ -13,7 +13,7 @@ up *arguments:
 dev:
     scripts/dev
 
-# Start what tests need: Postgres, Redis, Docker, images
+# Start what tests need: Postgres, Redis, Docker, a base of images
 services:
     mkdir -p .clawdeploy
     scripts/test --services >{{ services }}

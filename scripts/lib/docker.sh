@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The Docker engine, and building the OpenClaw image by hand. Needs common.sh and packages.sh.
+# The Docker engine. Needs common.sh and packages.sh.
 
 # The engine that all scripts use; the docker command reads it too.
 export DOCKER_HOST=${CLAWDEPLOY_DOCKER_HOST:-${DOCKER_HOST:-unix:///var/run/docker.sock}}
@@ -47,27 +47,4 @@ engine_stop() {
     # It stops its containers first, and a gateway may take a minute to finish its work.
     pid_stop "$STATE/run/dockerd.pid" 90
   fi
-}
-
-# openclaw_version: the release to build by default.
-openclaw_version() { printf '%s\n' "${CLAWDEPLOY_OPENCLAW_VERSION:-2026.9.6}"; }
-
-# openclaw_image_build TAG: builds deploy/openclaw/Dockerfile on BASE_IMAGE, without ClawDeploy.
-openclaw_image_build() {
-  local version log
-  local -a args=()
-  version=$(openclaw_version)
-  log=$STATE/log/openclaw-image.log
-  if [[ -n ${CLAWDEPLOY_NPM_REGISTRY:-} ]]; then args+=(--build-arg "NPM_CONFIG_REGISTRY=$CLAWDEPLOY_NPM_REGISTRY"); fi
-  mkdir -p -- "$STATE/log"
-  say "building $1 (OpenClaw $version on $BASE_IMAGE); log: $log"
-  # The Dockerfile uses no BuildKit features, and an engine without buildx refuses to build with BuildKit.
-  if ! DOCKER_BUILDKIT=0 docker build --force-rm --build-arg "BASE_IMAGE=$BASE_IMAGE" \
-    --build-arg "OPENCLAW_VERSION=$version" "${args[@]}" --tag "$1" --tag "openclaw:$version" \
-    "$ROOT/deploy/openclaw" >"$log" 2>&1; then
-    log_tail "$log" 30
-    die "building the OpenClaw image failed." "The full log is in $log." \
-      "The build fetches packages with apt and npm from inside a container: check that containers reach the network."
-  fi
-  say "image $1 is ready ($(docker image inspect --format '{{.Size}}' "$1" | awk '{ printf "%.2f GB", $1 / 1e9 }'))"
 }

@@ -306,7 +306,7 @@ openclaw_image_ensure() {
   answer=$(api POST /api/admin/image/rebuild) || die "the API refused to build the image."
   if ! job_wait "$(jq -r '.job.id? // .job' <<<"$answer")" 1800; then
     log_tail "$STATE/log/worker-1.log"
-    die "building the OpenClaw image failed." "scripts/build-openclaw-image.sh --source release builds the same image by hand." \
-      "Try again: scripts/up"
+    die "building the OpenClaw image failed." "Try again: scripts/up" \
+      "To see the whole output: scripts/build-openclaw-image.sh --source ${CLAWDEPLOY_IMAGE_SOURCE:-release}"
   fi
 }

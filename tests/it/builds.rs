@@ -1,5 +1,6 @@
 //! Image builds: sources, refusals, and which images are kept.
 
+mod by_hand;
 mod hostile;
 mod repository;
 mod retention;

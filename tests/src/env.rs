@@ -20,7 +20,8 @@ use crate::{
 #[derive(Debug, Clone)]
 pub enum Image {
     Fake(FakeMode),
-    /// The real OpenClaw.
+    /// OpenClaw itself. A test with it must be among those of the script `openclaw` in `.config/nextest.toml`, which makes
+    /// the image.
     Real,
     Named(String),
 }

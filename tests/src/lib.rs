@@ -29,6 +29,7 @@ pub mod identity_provider;
 pub mod installation;
 mod lock;
 pub mod nginx;
+pub mod openclaw;
 pub mod oracle;
 pub mod people;
 pub mod pgbouncer;

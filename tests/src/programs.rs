@@ -35,7 +35,7 @@ impl Program {
         }
     }
 
-    /// Path to which [`build`] or `scripts/test --compat` copied it.
+    /// Where [`build_released`] or [`build_others`] has put it, or `scripts/test --compat`.
     pub fn path(self) -> PathBuf {
         let dir = if matches!(self, Self::PreviousApi | Self::PreviousWorker) { settings::previous() } else { dir() };
         dir.join(self.file_name())
@@ -59,12 +59,16 @@ pub fn workspace_root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace")
 }
 
-/// Builds all programs that are not up to date.
-pub fn build() -> anyhow::Result<()> {
+/// Builds the programs as they are released, as far as they are not there already.
+pub fn build_released() -> anyhow::Result<()> {
     std::fs::create_dir_all(dir())?;
     cargo(&[])?;
     keep("clawdeploy-api", Program::Api)?;
-    keep("clawdeploy-worker", Program::PlainWorker)?;
+    keep("clawdeploy-worker", Program::PlainWorker)
+}
+
+/// Builds what only tests have: the worker with its kill points, and the stand-in gateway.
+pub fn build_others() -> anyhow::Result<()> {
     cargo(&["--features", "clawdeploy-worker/failpoints"])?;
     keep("clawdeploy-worker", Program::Worker)?;
     fake_gateway()

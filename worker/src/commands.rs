@@ -4,13 +4,14 @@ use anyhow::Context as _;
 use clap::Subcommand;
 use tokio::runtime::Runtime;
 
-use self::recoverable::RecoverableCommand;
+use self::{build_image::BuildImageConfig, recoverable::RecoverableCommand};
 use crate::{
     adopt::{AdoptConfig, adopt},
     config::WorkerConfig,
     run,
 };
 
+pub mod build_image;
 pub mod recoverable;
 
 #[derive(Debug, Subcommand)]
@@ -23,6 +24,8 @@ pub enum Command {
     /// Restore instances whose files exist but whose rows do not
     #[command(subcommand)]
     Recoverable(RecoverableCommand),
+    /// Build the image as a job does, without a database; prints the build's output
+    BuildImage(Box<BuildImageConfig>),
 }
 
 impl Command {
@@ -36,6 +39,7 @@ impl Command {
             Self::Run(config) => runtime.block_on(run(*config)),
             Self::Adopt(config) => runtime.block_on(adopt(*config)),
             Self::Recoverable(command) => runtime.block_on(recoverable::run(command)),
+            Self::BuildImage(config) => runtime.block_on(build_image::run(*config)),
         }
     }
 }

@@ -157,6 +157,17 @@ pub struct ImageArgs {
     #[arg(long = "image-source", env = "CLAWDEPLOY_IMAGE_SOURCE", default_value = "git")]
     pub source: ImageSource,
 
+    #[command(flatten)]
+    pub build: BuildArgs,
+
+    /// Number of unused images to keep
+    #[arg(long, env = "CLAWDEPLOY_IMAGES_KEPT", default_value_t = 3)]
+    pub images_kept: u32,
+}
+
+/// How the image is built.
+#[derive(Debug, Clone, Args)]
+pub struct BuildArgs {
     /// Repository whose Dockerfile is built, for the source git
     #[arg(long, env = "CLAWDEPLOY_OPENCLAW_REPOSITORY", default_value = "https://github.com/openclaw/openclaw.git")]
     pub openclaw_repository: Url,
@@ -184,10 +195,6 @@ pub struct ImageArgs {
     /// Free disk space that a build requires in MiB
     #[arg(long, env = "CLAWDEPLOY_MIN_DISK_MIB", default_value_t = 6144)]
     pub min_disk_mib: u64,
-
-    /// Number of unused images to keep
-    #[arg(long, env = "CLAWDEPLOY_IMAGES_KEPT", default_value_t = 3)]
-    pub images_kept: u32,
 
     /// Version of OpenClaw to build, for the source release
     #[arg(long, env = "CLAWDEPLOY_OPENCLAW_VERSION", default_value = "2026.9.6")]

@@ -15,6 +15,7 @@ mod error;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod git;
+mod order;
 mod output;
 mod protocol;
 mod remote;
@@ -25,5 +26,6 @@ pub use builder::{BuiltImage, ImageBuilder};
 pub use context::DOCKERFILE;
 pub use error::BuildError;
 pub use git::GitSource;
+pub use order::{BuildOrder, BuildRequest, BuildSettings, OrderError};
 pub use output::BuildUpdate;
 pub use source::{BuildLimits, RegistrySource, ReleaseSource, Resolved, Source, source_dir};

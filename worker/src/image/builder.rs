@@ -1,6 +1,9 @@
 //! A build from resolving its source to setting the tags.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clawdeploy_shared::openclaw::reference::ImageReference;
 use rustix::fs::statvfs;
@@ -55,14 +58,14 @@ impl<'a> ImageBuilder<'a> {
         self.source.resolve(self.docker, &mut self.output).await
     }
 
-    /// Fails unless the disks of the engine and of the data directory have this much free space.
+    /// Fails unless the disks of the engine and of the data directory, as far as they are here, have this much free space.
     pub async fn check_room(&self, data_dir: &Path, floor_mib: u64) -> Result<(), BuildError> {
-        let engine = self.docker.root_dir().await?;
         let mut paths = vec![data_dir.to_owned()];
-        // If the engine runs in another mount namespace, its directory is not visible here.
-        paths.extend(engine.map(Into::into).filter(|path: &std::path::PathBuf| path.is_dir()));
+        paths.extend(self.docker.root_dir().await?.map(PathBuf::from));
         let looked = blocking(move || {
-            for path in paths {
+            // If the engine runs in another mount namespace, its directory is not visible here. Without an installation
+            // there is no data directory.
+            for path in paths.into_iter().filter(|path| path.is_dir()) {
                 let stat = statvfs(&path).map_err(std::io::Error::from)?;
                 let free_mib = (stat.f_bavail.saturating_mul(stat.f_frsize)) >> 20;
                 if free_mib < floor_mib {

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use crate::runtime::docker::DockerError;
 
+/// Most lines of a failed step that a message repeats.
+const LAST_LINES: usize = 12;
+
 /// A failed build. The image in use stays the same in all cases.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
@@ -105,11 +108,14 @@ impl BuildError {
         }
     }
 
-    /// The last lines of the failed step, if one failed.
-    pub fn tail(&self) -> &[String] {
+    /// The last lines of the failed step, for people; empty if none failed.
+    pub fn last_lines(&self) -> String {
         match self {
-            Self::Step { tail, .. } => tail,
-            _ => &[],
+            Self::Step { tail, .. } if !tail.is_empty() => {
+                let last = &tail[tail.len().saturating_sub(LAST_LINES)..];
+                format!("\nThe last lines of the build:\n{}", last.join("\n"))
+            }
+            _ => String::new(),
         }
     }
 }

@@ -131,7 +131,7 @@ impl JobContext {
             routing: &self.env.config.routing,
             port,
             proxy: self.subnet(port)?.gateway(),
-            openclaw_version: &self.env.config.image.openclaw_version,
+            openclaw_version: &self.env.config.image.build.openclaw_version,
             created_at: instance.created_at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
         })
     }

@@ -3,10 +3,9 @@
 use clawdeploy_shared::{
     db::image::{self as builds, ImageBuild, ImageBuildStatus, ImageSource, NewBuild},
     ids::ImageBuildId,
-    openclaw::{git_ref::GitRef, reference::ImageReference, version::OpenclawVersion},
+    openclaw::version::OpenclawVersion,
     telemetry::chain,
 };
-use serde::Deserialize;
 use tokio::{
     sync::mpsc,
     time::{Duration, Instant, sleep_until, timeout},
@@ -15,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     image::{
-        BuildError, BuildLimits, BuildUpdate, BuiltImage, GitSource, ImageBuilder, RegistrySource, ReleaseSource,
-        Resolved, Source, source_dir,
+        BuildError, BuildOrder, BuildRequest, BuildSettings, BuildUpdate, BuiltImage, ImageBuilder, Resolved,
+        source_dir,
     },
     job::{
         context::JobContext,
@@ -30,25 +29,6 @@ const LOG_CAP: usize = 256 << 10;
 
 /// Delay between two writes of the log. Each write also checks whether the build is still wanted.
 const FLUSH: Duration = Duration::from_secs(1);
-
-/// Arguments of the job. Missing ones come from the settings.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Payload {
-    source: Option<ImageSource>,
-    version: Option<String>,
-    reference: Option<String>,
-    force: bool,
-}
-
-/// What a job builds.
-struct Order {
-    source: Source,
-    target: ImageReference,
-    limits: BuildLimits,
-    /// Build even if the same content already exists.
-    force: bool,
-}
 
 /// How the image was obtained.
 enum Made {
@@ -95,11 +75,12 @@ pub(super) async fn build_image(cx: &JobContext) -> Result<(), StepError> {
 
     let (updates, received) = mpsc::channel(256);
     let cancel = CancellationToken::new();
+    let limit = cx.env.config.image.build.build_within;
     let work = async {
         tokio::select! {
             () = cancel.cancelled() => Err(BuildError::Cancelled.into()),
-            made = timeout(cx.env.config.image.build_within, make(cx, id, &order, updates)) => {
-                made.unwrap_or_else(|_| Err(BuildError::TimedOut(cx.env.config.image.build_within).into()))
+            made = timeout(limit, make(cx, id, &order, updates)) => {
+                made.unwrap_or_else(|_| Err(BuildError::TimedOut(limit).into()))
             }
         }
     };
@@ -141,59 +122,31 @@ async fn fail(cx: &JobContext, id: ImageBuildId, status: ImageBuildStatus, why: 
     cx.fenced(async |conn| Ok(builds::fail(conn, id, status, why).await?)).await
 }
 
-fn order(cx: &JobContext) -> Result<Order, StepError> {
-    let settings = &cx.env.config.image;
+fn order(cx: &JobContext) -> Result<BuildOrder, StepError> {
     let bad = |error: &dyn std::fmt::Display| StepError::permanent("invalid_image_settings", format!("{error}."));
-    let payload: Payload = serde_json::from_value(cx.job.payload.clone()).map_err(|e| bad(&e))?;
-    let source = match payload.source.unwrap_or(settings.source) {
-        ImageSource::Release => {
-            let version = payload.version.as_deref().unwrap_or(&settings.openclaw_version);
-            Source::Release(ReleaseSource {
-                version: OpenclawVersion::parse(version).map_err(|e| bad(&e))?,
-                base_image: settings.base_image.parse().map_err(|e| bad(&e))?,
-                npm_registry: settings.npm_registry.clone(),
-            })
-        }
-        ImageSource::Git => Source::Git(GitSource {
-            repository: settings.openclaw_repository.clone(),
-            reference: match &payload.reference {
-                Some(reference) => GitRef::parse(reference).map_err(|e| bad(&e))?,
-                None => settings.openclaw_ref.clone(),
-            },
-            allow_private: settings.source_allow_private,
-            dir: source_dir(&cx.env.config.instances.data_dir),
-        }),
-        ImageSource::Registry => Source::Registry(RegistrySource {
-            image: match &payload.reference {
-                Some(reference) => reference.parse().map_err(|e| bad(&e))?,
-                None => settings.openclaw_registry_image.clone().ok_or_else(|| {
-                    bad(&"No image was named. An administrator must set CLAWDEPLOY_OPENCLAW_REGISTRY_IMAGE or name \
-                          one in the request")
-                })?,
-            },
-            allow_private: settings.source_allow_private,
-        }),
-        ImageSource::Unknown => return Err(bad(&"This version does not know the image's source")),
+    let request: BuildRequest = serde_json::from_value(cx.job.payload.clone()).map_err(|e| bad(&e))?;
+    let config = &cx.env.config;
+    let settings = BuildSettings {
+        image: &config.image.image,
+        source: config.image.source,
+        build: &config.image.build,
+        objects: source_dir(&config.instances.data_dir),
     };
-    let target: ImageReference = settings.image.parse().map_err(|e| bad(&e))?;
-    if target.digest().is_some() {
-        return Err(bad(&"CLAWDEPLOY_IMAGE is a digest, which a build cannot be tagged with; it must be a tag"));
-    }
-    let memory_bytes = settings.build_memory_mib.saturating_mul(1 << 20).min(i64::MAX.unsigned_abs());
-    Ok(Order { source, target, limits: BuildLimits { memory_bytes, no_cache: payload.force }, force: payload.force })
+    BuildOrder::new(settings, &request).map_err(|e| bad(&e))
 }
 
 /// Builds or finds the image and makes it the one for new instances.
 async fn make(
     cx: &JobContext,
     id: ImageBuildId,
-    order: &Order,
+    order: &BuildOrder,
     updates: mpsc::Sender<BuildUpdate>,
 ) -> Result<Made, Trouble> {
     let Runtime::Docker(docker) = &cx.env.runtime;
     let mut builder = ImageBuilder::new(docker, &order.source, &order.target, updates);
     let resolved = builder.resolve().await?;
-    if !order.force
+    // By force the same is built again, without cached steps.
+    if !order.limits.no_cache
         && let Some((build, image_id)) = there_already(cx, order.source.kind(), &resolved).await?
     {
         let tags = builder.tags(&resolved);
@@ -204,7 +157,7 @@ async fn make(
         cx.log(&format!("The same image is already there: {image_id}")).await?;
         return Ok(Made::Found);
     }
-    builder.check_room(&cx.env.config.instances.data_dir, cx.env.config.image.min_disk_mib).await?;
+    builder.check_room(&cx.env.config.instances.data_dir, cx.env.config.image.build.min_disk_mib).await?;
     let version = resolved.version.as_ref().map(OpenclawVersion::as_str);
     cx.fenced(async |conn| Ok(builds::resolved(conn, id, &resolved.revision, version).await?)).await?;
     let built = builder.produce(&resolved, &order.limits).await?;
@@ -338,12 +291,7 @@ fn failure(error: BuildError) -> StepError {
         return StepError::Cancelled;
     }
     let (code, transient) = error.kind();
-    let mut message = format!("{error}.");
-    let tail = error.tail();
-    if !tail.is_empty() {
-        message.push_str("\nThe last lines of the build:\n");
-        message.push_str(&tail[tail.len().saturating_sub(12)..].join("\n"));
-    }
+    let message = format!("{error}.{}", error.last_lines());
     let failure = Failure { code, message, source: Some(error.into()) };
     if transient { StepError::Transient(failure) } else { StepError::Permanent(failure) }
 }
