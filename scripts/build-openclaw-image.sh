@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Builds the OpenClaw image where no worker runs: makes what `clawdeploy-worker build-image` needs, and runs it.
+# Builds the OpenClaw image where no worker runs: prepares what `clawdeploy-worker build-image` needs, and runs it.
 set -Eeuo pipefail
 
 usage() {
   cat <<'END_OF_USAGE'
 Usage: scripts/build-openclaw-image.sh [--source git|release|registry] [--tag TAG] [--if-missing] [--remake-base]
 
-Builds the image that instances run, as a worker does, without a database: compiles the worker (where there is no source,
-uses the installed one) and runs `clawdeploy-worker build-image`. While ClawDeploy runs, an administrator can do the
-same with POST /api/admin/image/rebuild.
+Builds the image that instances run, as a worker does, but without a database: compiles the worker, or uses the
+installed one if there is no source, and runs `clawdeploy-worker build-image`. While ClawDeploy runs, an administrator
+can do the same with POST /api/admin/image/rebuild.
 
   --source git       build the Dockerfile of OpenClaw's own repository. Takes ten minutes, 6 GiB of memory and an engine
                      with BuildKit. This is the default
