@@ -95,7 +95,7 @@ async function channel() {
   await form.getByRole('radio', { name: /^Telegram/ }).click();
   await form.getByLabel('Bot token').fill('123');
   await save('Chat channel').click();
-  await form.getByRole('alert').getByText('Must look like 123456789:AbC..., as @BotFather gives it').waitFor();
+  await form.getByRole('alert').getByText('Must have the form 123456789:AbC..., as shown by @BotFather').waitFor();
   await form.getByLabel('Bot token').fill(TOKEN);
   await save('Chat channel').click();
   await toast('Saved. The change is being applied.').waitFor();

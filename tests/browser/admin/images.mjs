@@ -17,7 +17,7 @@ async function refused() {
   const version = dialog().getByLabel('Version', { exact: true });
   await version.fill('newest');
   await page.keyboard.press('Enter');
-  await dialog().getByRole('alert').getByText(/^Is not usable: /).waitFor();
+  await dialog().getByRole('alert').getByText(/^Is not valid: /).waitFor();
   assert.equal(await version.getAttribute('aria-invalid'), 'true');
   await look('admin-build');
   await page.keyboard.press('Escape');

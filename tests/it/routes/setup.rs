@@ -12,7 +12,7 @@ pub(crate) async fn empty() -> (TestEnv, String) {
     let env = TestEnv::builder().workers(0).build().await;
     let written = async || {
         let log = env.api.log();
-        let (_, rest) = log.split_once("makes the first administrator")?;
+        let (_, rest) = log.split_once("to create the first administrator")?;
         let (_, rest) = rest.split_once("token=\"")?;
         Some(rest.split('"').next()?.to_owned())
     };
@@ -58,7 +58,7 @@ async fn of_many_at_once_one_becomes_the_administrator() {
     let (env, first) = empty().await;
     // Another API process has logged another token, and both are valid.
     let (other, _base) = env.start_api(1, &[]);
-    let written = async || other.log().contains("makes the first administrator").then_some(());
+    let written = async || other.log().contains("to create the first administrator").then_some(());
     env.wait_for("its token", Duration::from_secs(20), written).await;
     let log = other.log();
     let second = log.split("token=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
