@@ -16,7 +16,7 @@ use crate::{
     builds::Fault::{
         Cancelled, Dies, DiesAlways, DiesAmidst, DiesAmidstForTwo, Docker, EndsAmidst, EngineAway, Freezes, NoBase,
     },
-    support::{PATIENCE, create, ended, logged, say, succeeded},
+    support::{PATIENCE, create, ended, say, succeeded},
 };
 
 /// Label of the base image. The images and build containers that are made from it inherit it.
@@ -269,7 +269,8 @@ impl Site {
                 succeeded(&self.env, &job).await;
                 let before = (self.env.fingerprint().await, self.images.id_of("local").await);
                 sleeper.signal(Signal::CONT);
-                logged(&self.env, &sleeper, "lease_lost").await;
+                let stopped = async || sleeper.gave_up_job().then_some(());
+                self.env.wait_for("the frozen worker to leave the job alone", PATIENCE, stopped).await;
                 let after = (self.env.fingerprint().await, self.images.id_of("local").await);
                 assert_eq!(after, before, "the sleeper did something");
                 job

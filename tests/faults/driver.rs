@@ -16,7 +16,7 @@ use serde_json::json;
 
 use crate::{
     row::{Expected, Fault, Operation, RedisFault, Row},
-    support::{ask, create, ended, logged, say, starts, succeeded, wait_step},
+    support::{PATIENCE, ask, create, ended, say, starts, succeeded, wait_step},
 };
 
 /// An installation with a proxy in front of every service that may fail.
@@ -306,7 +306,8 @@ impl Stage {
         ended(&self.env, &asked.job).await;
         let before = (self.env.fingerprint().await, self.containers().await);
         sleeper.signal(Signal::CONT);
-        logged(&self.env, &sleeper, "lease_lost").await;
+        let stopped = async || sleeper.gave_up_job().then_some(());
+        self.env.wait_for("the frozen worker to leave the job alone", PATIENCE, stopped).await;
         tokio::time::sleep(Duration::from_millis(300)).await;
         assert_eq!(
             (self.env.fingerprint().await, self.containers().await),

@@ -332,7 +332,7 @@ async fn a_worker_wakes_up_too_late() {
     wait_job_within(&env, &made.job, "succeeded", RECOVERED).await;
     let before = env.fingerprint().await;
     sleeper.signal(Signal::CONT);
-    let given_up = async || sleeper.log().contains("lease_lost").then_some(());
+    let given_up = async || sleeper.gave_up_job().then_some(());
     env.wait_for("the sleeper to notice", Duration::from_secs(10), given_up).await;
     assert_eq!(env.fingerprint().await, before, "it wrote something");
     assert_whole(&env, &made.instance, "running", 1).await;

@@ -86,6 +86,13 @@ impl Process {
         *ended
     }
 
+    /// Whether this worker, after it was frozen, has given up a job that another one has taken. If it slept in a
+    /// transaction, Postgres has closed its connection, and it cannot tell that it lost the lease.
+    pub fn gave_up_job(&self) -> bool {
+        let log = self.log();
+        ["lease_lost", "gave_up"].iter().any(|outcome| log.contains(outcome))
+    }
+
     /// Its whole output.
     pub fn log(&self) -> String {
         std::fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()

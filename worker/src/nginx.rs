@@ -7,7 +7,7 @@
 //! 2. It reads the rows under a number, the generation, and sets aside what cannot be routed ([`map`]).
 //! 3. If the file would change, it has nginx test it. If nginx rejects it, the bad lines are found by bisection and set
 //!    aside too: one bad row never blocks the others.
-//! 4. It puts the file in place ([`file`]) unless a later generation is already there.
+//! 4. It puts the file in place ([`mod@file`]) unless a later generation is already there.
 //! 5. It asks nginx for its generation, has it reload if that is older, and asks until it is current.
 //!
 //! After a reload, old nginx workers live until their last WebSocket ends. To limit their number, reloads become rarer
