@@ -15,6 +15,7 @@ use tokio::{net::lookup_host, time::timeout};
 use url::{Host, Url};
 
 use super::error::BuildError;
+use crate::runtime::printed::clean;
 
 const RESOLVE_LIMIT: Duration = Duration::from_secs(10);
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -99,9 +100,9 @@ impl Remote {
         Ok(Answer { body: answer, left: cap, place: self.place() })
     }
 
-    /// An error about this server.
+    /// An error about this server. The reason may be the server's own text.
     pub(super) fn failed(&self, why: impl std::fmt::Display, transient: bool) -> BuildError {
-        BuildError::Fetch { place: self.place(), why: why.to_string(), transient }
+        BuildError::Fetch { place: self.place(), why: clean(&why.to_string()), transient }
     }
 
     fn place(&self) -> String {
@@ -198,6 +199,16 @@ mod tests {
     async fn refused(url: &str) -> bool {
         let url: Url = url.parse().unwrap();
         matches!(Remote::resolve(&url, false).await, Err(BuildError::Refused(_)))
+    }
+
+    /// Postgres refuses text with a NUL, and a terminal obeys escape sequences.
+    #[tokio::test]
+    async fn what_a_server_says_is_printable() {
+        let remote = Remote::resolve(&"https://192.0.2.1/x".parse().unwrap(), true).await.unwrap();
+        let BuildError::Fetch { why, .. } = remote.failed("no\0t \u{1b}[31mthere", false) else {
+            panic!("another error")
+        };
+        assert_eq!(why, "not there");
     }
 
     #[tokio::test]

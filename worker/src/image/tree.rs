@@ -1,9 +1,12 @@
 //! Packs a commit's tree as a build context: a tar archive made only from git objects.
 //!
 //! Anything that could reach out of the tree or is not content is refused: links that lead out, names with a path in
-//! them, `.git`, submodules. Sizes are checked before anything is read.
+//! them, names that are there twice, `.git`, submodules. Sizes are checked before anything is read.
 
-use std::io::{Seek as _, SeekFrom, Write};
+use std::{
+    collections::HashSet,
+    io::{Seek as _, SeekFrom, Write},
+};
 
 use clawdeploy_shared::openclaw::version::OpenclawVersion;
 use git2::{ObjectType, Odb, Oid, Repository, Tree};
@@ -101,12 +104,16 @@ impl<W: Write> Packer<'_, W> {
         if depth > self.caps.depth {
             return Err(refused(format!("its directories are nested more than {} deep", self.caps.depth)));
         }
+        let mut names = HashSet::new();
         for entry in tree {
             self.entries += 1;
             if self.entries > self.caps.entries {
                 return Err(refused(format!("it has more than {} files", self.caps.entries)));
             }
             let path = join(above, name(entry.name_bytes())?)?;
+            if !names.insert(entry.name_bytes().to_vec()) {
+                return Err(refused(format!("{path} is there twice")));
+            }
             match entry.filemode() {
                 0o040_000 => {
                     self.append(EntryType::Directory, 0o755, &path, &[])?;

@@ -100,6 +100,16 @@ fn what_reaches_out_is_refused() {
     assert!(repo.refusal(&[("160000", "sub", blob)]).contains("submodule"));
 }
 
+/// The engine unpacks entries one after the other, so the last of a name would replace the one that was checked.
+#[test]
+fn a_name_that_is_there_twice_is_refused() {
+    let repo = Repo::new();
+    let (blob, link) = (repo.blob(b"x"), repo.blob(b"other"));
+    assert!(repo.refusal(&[("120000", "Dockerfile", link)]).contains("Dockerfile is there twice"));
+    let below = repo.tree(&[("100644", "a", blob), ("100644", "b", blob), ("100644", "a", blob)]);
+    assert!(repo.refusal(&[("40000", "d", below)]).contains("d/a is there twice"));
+}
+
 #[test]
 fn what_is_too_much_is_refused() {
     let repo = Repo::new();
