@@ -3,13 +3,13 @@
 
 use clawdeploy_shared::{
     ids::{InstanceId, JobId},
-    rpc::{Address, DeviceId, PairingRequestId},
     openclaw::{
         git_ref::GitRef,
         reference::ImageReference,
         version::{OpenclawVersion, is_older},
     },
     ports::{NetworkPool, PortRange},
+    rpc::{Address, DeviceId, PairingRequestId},
 };
 use libfuzzer_sys::fuzz_target;
 
