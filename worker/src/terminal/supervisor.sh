@@ -1,7 +1,7 @@
 # shellcheck shell=sh
-# Ends what terminals leave. On its input a line +PID makes a session known, -PID ends it, and ?WORD ends the sessions whose
-# first process has this in its environment. The end of the input, which comes with the end of whoever holds it, ends all
-# that are known. Words of the shell itself only, but for sleep.
+# Ends the processes of terminals. Each line of its input is a command: +PID registers a session, -PID ends it, and ?WORD
+# ends the sessions whose first process has WORD in its environment. When the input ends, because the worker closed it or
+# was killed, all registered sessions are ended. Uses only the shell's own commands and sleep, which every image has.
 known=" "
 signal() {
   for file in /proc/[0-9]*/stat; do
@@ -11,7 +11,7 @@ signal() {
     pid=${line%% *}
     line=${line##*") "}
     # state, parent, group, session
-    # shellcheck disable=SC2086 # it is these words
+    # shellcheck disable=SC2086 # splits on purpose
     set -- "$1" "$2" $line
     [ "$6" = "$2" ] && kill -"$1" "$pid" 2>/dev/null
   done
