@@ -18,6 +18,7 @@ mod git;
 mod order;
 mod output;
 mod protocol;
+mod public_address;
 mod remote;
 mod source;
 mod tree;

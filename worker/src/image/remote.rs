@@ -1,12 +1,9 @@
 //! HTTP to exactly the host of a setting.
 //!
-//! The name is resolved once, every address is checked, and connections go only to these addresses. Answers are limited in size
-//! and time.
+//! The name is resolved once, every address is checked, and connections go only to these addresses. Answers are limited
+//! in size and time.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    time::Duration,
-};
+use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use clawdeploy_shared::{http, telemetry::chain};
@@ -14,7 +11,7 @@ use reqwest::{Client, Method, Response, StatusCode, header};
 use tokio::{net::lookup_host, time::timeout};
 use url::{Host, Url};
 
-use super::error::BuildError;
+use super::{error::BuildError, public_address::is_public};
 use crate::runtime::printed::clean;
 
 const RESOLVE_LIMIT: Duration = Duration::from_secs(10);
@@ -46,6 +43,9 @@ impl Remote {
     pub(super) async fn resolve(url: &Url, allow_private: bool) -> Result<Self, BuildError> {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(BuildError::Refused("a repository's URL must not contain a password".to_owned()));
+        }
+        if url.query().is_some() {
+            return Err(BuildError::Refused("a repository's URL must not contain a query (?...)".to_owned()));
         }
         let default_port = match url.scheme() {
             "https" => 443,
@@ -157,41 +157,6 @@ pub(super) async fn addresses(host: &Host, port: u16, allow_private: bool) -> Re
     }
 }
 
-/// Whether an address is public, not local or private.
-fn is_public(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => is_public_v4(ip),
-        IpAddr::V6(ip) => is_public_v6(ip),
-    }
-}
-
-fn is_public_v4(ip: Ipv4Addr) -> bool {
-    let [a, b, c, _] = ip.octets();
-    !(ip.is_private()
-        || ip.is_loopback()
-        || ip.is_link_local()
-        || ip.is_multicast()
-        || ip.is_documentation()
-        || a == 0
-        || (a == 100 && b & 0xc0 == 64)
-        || (a == 192 && b == 0 && c == 0)
-        || (a == 198 && b & 0xfe == 18)
-        || a >= 240)
-}
-
-fn is_public_v6(ip: Ipv6Addr) -> bool {
-    if let Some(v4) = ip.to_ipv4() {
-        // Mapped, or in the old compatible form, which also covers :: and ::1.
-        return is_public_v4(v4);
-    }
-    let parts = ip.segments();
-    // Only 2000::/3 is assigned. Within it, ranges that embed another address or are for documentation are excluded.
-    parts[0] & 0xe000 == 0x2000
-        && parts[0] != 0x2002
-        && !(parts[0] == 0x2001 && (parts[1] == 0 || parts[1] == 0x0db8))
-        && parts[0] != 0x3fff
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -230,6 +195,7 @@ mod tests {
             "100.64.0.1",
             "100.127.255.255",
             "192.0.0.1",
+            "192.88.99.1",
             "192.0.2.1",
             "198.18.0.1",
             "198.51.100.1",
@@ -250,21 +216,30 @@ mod tests {
             "[64:ff9b::7f00:1]",
             "[2002:7f00:1::]",
             "[2001::1]",
+            "[2001:2::1]",
+            "[2001:10::1]",
+            "[2001:20::1]",
             "[2001:db8::1]",
+            "[3fff::1]",
             "[100::1]",
         ] {
             assert!(refused(&format!("https://{host}/x.git")).await, "{host}");
         }
-        for host in ["1.1.1.1", "100.63.0.1", "[2606:4700::1111]"] {
+        for host in ["1.1.1.1", "100.63.0.1", "[2606:4700::1111]", "[2001:200::1]"] {
             assert!(!refused(&format!("https://{host}/x.git")).await, "{host}");
         }
     }
 
     #[tokio::test]
-    async fn only_https_without_a_password() {
-        for url in
-            ["http://1.1.1.1/x", "ssh://1.1.1.1/x", "git://1.1.1.1/x", "ftp://1.1.1.1", "https://me:secret@1.1.1.1/x"]
-        {
+    async fn only_https_without_a_password_or_a_query() {
+        for url in [
+            "http://1.1.1.1/x",
+            "ssh://1.1.1.1/x",
+            "git://1.1.1.1/x",
+            "ftp://1.1.1.1",
+            "https://me:secret@1.1.1.1/x",
+            "https://1.1.1.1/x?token=y",
+        ] {
             assert!(refused(url).await, "{url}");
         }
         let url = "http://127.0.0.1/x".parse().unwrap();
