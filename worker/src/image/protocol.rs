@@ -52,6 +52,9 @@ pub(super) async fn find_ref(remote: &Remote, reference: &GitRef) -> Result<Opti
     let mut packets = Packets::new(answer);
     let mut found = Vec::new();
     while let Some(Packet::Data(line)) = packets.next(remote).await? {
+        if let Some(why) = line.strip_prefix(b"ERR ") {
+            return Err(refusal(remote, why));
+        }
         let line = String::from_utf8_lossy(&line).trim_end().to_owned();
         let mut words = line.split(' ');
         let (Some(id), Some(name)) = (words.next(), words.next()) else { continue };
@@ -84,7 +87,7 @@ pub(super) async fn fetch(remote: &Remote, commit: Oid, into: &Path) -> Result<u
         if !in_pack {
             in_pack = line.trim_ascii_end() == b"packfile";
             if let Some(why) = line.strip_prefix(b"ERR ") {
-                return Err(remote.failed(String::from_utf8_lossy(why).trim(), false));
+                return Err(refusal(remote, why));
             }
             continue;
         }
@@ -93,7 +96,7 @@ pub(super) async fn fetch(remote: &Remote, commit: Oid, into: &Path) -> Result<u
                 file.write_all(data).await?;
                 size += data.len() as u64;
             }
-            Some((3, why)) => return Err(remote.failed(String::from_utf8_lossy(why).trim(), false)),
+            Some((3, why)) => return Err(refusal(remote, why)),
             // Progress messages.
             _ => {}
         }
@@ -103,6 +106,11 @@ pub(super) async fn fetch(remote: &Remote, commit: Oid, into: &Path) -> Result<u
         return Err(remote.failed("it sent no pack", true));
     }
     Ok(size)
+}
+
+/// The server's own reason for refusing a request.
+fn refusal(remote: &Remote, why: &[u8]) -> BuildError {
+    remote.failed(String::from_utf8_lossy(why).trim(), false)
 }
 
 fn command(name: &str, arguments: &[String]) -> Vec<u8> {
@@ -151,12 +159,22 @@ impl Packets {
 /// Takes a line off the front. `None`: it is still incomplete.
 pub(super) fn cut(buffer: &mut BytesMut) -> Result<Option<Packet>, ()> {
     let Some(digits) = buffer.get(..4) else { return Ok(None) };
+    // `from_str_radix` alone would accept a sign.
+    if !digits.iter().all(u8::is_ascii_hexdigit) {
+        return Err(());
+    }
     let length = std::str::from_utf8(digits).ok().and_then(|text| usize::from_str_radix(text, 16).ok()).ok_or(())?;
     match length {
-        0..=3 => {
+        0 => {
             buffer.advance(4);
-            Ok(Some(if length == 0 { Packet::Flush } else { Packet::Delimiter }))
+            Ok(Some(Packet::Flush))
         }
+        1 => {
+            buffer.advance(4);
+            Ok(Some(Packet::Delimiter))
+        }
+        // 2 ends a response of a stateless connection that this client does not use; 3 does not exist.
+        2 | 3 => Err(()),
         _ if buffer.len() < length => Ok(None),
         _ => {
             buffer.advance(4);
@@ -167,6 +185,8 @@ pub(super) fn cut(buffer: &mut BytesMut) -> Result<Option<Packet>, ()> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::{io::AsyncReadExt as _, net::TcpListener};
+
     use super::*;
 
     #[test]
@@ -176,8 +196,34 @@ mod tests {
         assert_eq!(cut(&mut buffer), Ok(Some(Packet::Delimiter)));
         assert_eq!(cut(&mut buffer), Ok(Some(Packet::Flush)));
         assert_eq!(cut(&mut buffer), Ok(None));
-        assert_eq!(cut(&mut BytesMut::from(&b"<htm"[..])), Err(()));
+        for bad in ["<htm", "+00a123456", "0002", "0003"] {
+            assert_eq!(cut(&mut BytesMut::from(bad)), Err(()), "{bad}");
+        }
         assert_eq!(cut(&mut BytesMut::from(&b"0009abcd"[..])), Ok(None));
+    }
+
+    /// Without this, a server's refusal read as "there is no such branch".
+    #[tokio::test]
+    async fn a_refusal_to_list_refs_is_told() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/x.git", listener.local_addr().unwrap()).parse().unwrap();
+        tokio::spawn(async move {
+            for answer in ["000eversion 2\n0000", "0016ERR access denied\n"] {
+                let (mut client, _) = listener.accept().await.unwrap();
+                let mut request = BytesMut::new();
+                while !request.windows(4).any(|four| four == b"\r\n\r\n") {
+                    client.read_buf(&mut request).await.unwrap();
+                }
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", answer.len());
+                client.write_all(format!("{head}{answer}").as_bytes()).await.unwrap();
+            }
+        });
+        let remote = Remote::resolve(&url, true).await.unwrap();
+        let refused = find_ref(&remote, &GitRef::parse("main").unwrap()).await.unwrap_err();
+        assert!(
+            matches!(&refused, BuildError::Fetch { why, transient: false, .. } if why == "access denied"),
+            "{refused:?}"
+        );
     }
 
     #[test]
