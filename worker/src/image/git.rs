@@ -19,14 +19,14 @@ pub struct GitSource {
     pub reference: GitRef,
     /// Also allow this machine (`file:`) and private networks.
     pub allow_private: bool,
-    /// Directory for fetched objects while they are needed.
+    /// Directory for fetched objects and the packed context while they are needed: `/tmp` may be in memory.
     pub dir: PathBuf,
 }
 
-/// A repository's objects and their directory.
+/// A repository's objects, and a directory for the build's files that is removed with this.
 pub(super) struct Fetched {
     pub(super) repository: PathBuf,
-    _dir: Option<TempDir>,
+    pub(super) dir: TempDir,
 }
 
 impl GitSource {
@@ -45,11 +45,11 @@ impl GitSource {
 
     /// Fetches the objects of a commit.
     pub(super) async fn fetch(&self, commit: Oid, output: &mut Output) -> Result<Fetched, BuildError> {
+        let dir = self.fresh_dir().await?;
         if let Some(path) = self.local()? {
-            return Ok(Fetched { repository: path, _dir: None });
+            return Ok(Fetched { repository: path, dir });
         }
         output.line(&format!("Fetching {commit} from {}", self.repository)).await;
-        let dir = self.fresh_dir().await?;
         let remote = Remote::resolve(&self.repository, self.allow_private).await?;
         let pack = dir.path().join("fetched.pack");
         let size = protocol::fetch(&remote, commit, &pack).await?;
@@ -57,7 +57,7 @@ impl GitSource {
         let repository = dir.path().join("repository.git");
         let into = repository.clone();
         blocking(move || unpack(&into, &pack)).await?;
-        Ok(Fetched { repository, _dir: Some(dir) })
+        Ok(Fetched { repository, dir })
     }
 
     /// An empty directory. Removes what a killed build left.

@@ -162,10 +162,11 @@ async fn produce_git(
     let commit = resolved.revision.rsplit('@').next().unwrap_or_default();
     let commit = Oid::from_str(commit)?;
     let fetched = source.fetch(commit, output).await?;
-    let (path, label) = (fetched.repository.clone(), build::mark(docker));
+    let label = build::mark(docker);
     let (context, version) = blocking(move || {
-        let repository = git::open(&path)?;
-        Ok((tree::pack(&repository, commit, &label, tree::CAPS)?, tree::version(&repository, commit)?))
+        let repository = git::open(&fetched.repository)?;
+        let archive = tempfile::tempfile_in(&fetched.dir)?;
+        Ok((tree::pack(&repository, commit, &label, tree::CAPS, archive)?, tree::version(&repository, commit)?))
     })
     .await?;
     output.line(&format!("Packed {} files, {} KiB", context.files, context.bytes.div_ceil(1024))).await;

@@ -57,14 +57,20 @@ pub(super) fn version(repository: &Repository, commit: Oid) -> Result<Option<Ope
     Ok(version.and_then(Result::ok))
 }
 
-/// Packs a commit. `label` is added to the Dockerfile if the classic builder builds it.
-pub(super) fn pack(repository: &Repository, commit: Oid, label: &str, caps: Caps) -> Result<Context, BuildError> {
+/// Packs a commit into `archive`. `label` is added to the Dockerfile if the classic builder builds it.
+pub(super) fn pack(
+    repository: &Repository,
+    commit: Oid,
+    label: &str,
+    caps: Caps,
+    archive: std::fs::File,
+) -> Result<Context, BuildError> {
     let tree = repository.find_commit(commit)?.tree()?;
     let odb = repository.odb()?;
     let recipe = text(&odb, &tree, DOCKERFILE)?.ok_or_else(|| refused("it has no Dockerfile at its top"))?;
     let needs = dockerfile::look(&recipe)?;
     let recipe = if needs == Needs::Classic { dockerfile::marked(&recipe, label) } else { recipe };
-    let out = std::io::BufWriter::new(tempfile::tempfile()?);
+    let out = std::io::BufWriter::new(archive);
     let mut packer = Packer { repository, odb, caps, archive: Builder::new(out), recipe, entries: 0, bytes: 0 };
     packer.tree(&tree, "", 0)?;
     let (files, bytes) = (packer.entries, packer.bytes);

@@ -47,7 +47,7 @@ impl Repo {
     }
 
     fn pack(&self, commit: Oid) -> Result<BTreeMap<String, String>, BuildError> {
-        let context = pack(&self.0, commit, "LABEL a=b", SMALL)?;
+        let context = pack(&self.0, commit, "LABEL a=b", SMALL, tempfile::tempfile()?)?;
         let mut archive = tar::Archive::new(context.archive);
         let entries = archive.entries().unwrap().map(|entry| {
             let mut entry = entry.unwrap();
