@@ -1,5 +1,6 @@
-//! Operations under faults, one per row. Each family of faults is one test, so that families run in parallel. The
-//! binary `it` (`crashes`) tests all kill points; here is one of each kind.
+//! Operations under faults, one per row. Each family of faults is one test, so that families run in parallel. Every run
+//! of the tests has a few rows of each family; `scripts/test --faults` has all. The binary `it` (`crashes`) tests all
+//! kill points; here is one of each kind.
 
 use std::time::Duration;
 
@@ -57,12 +58,12 @@ const POISON_MORE: &[Row] = &[
 
 const WORKERS_THAT_FREEZE: &[Row] = &[
     row("F2 create, before the container", Create, Freeze("provision.create_container.before"), Done),
-    row("F2 start, before the start", Start, Freeze("start.start_container.before"), Done),
-    row("F2 restart, before the stop", Restart, Freeze("restart.stop_container.before"), Done),
     row("F2 delete, before the files", Delete, Freeze("delete.remove_directories.before"), Done),
 ];
 
 const WORKERS_THAT_FREEZE_MORE: &[Row] = &[
+    row("F2 start, before the start", Start, Freeze("start.start_container.before"), Done),
+    row("F2 restart, before the stop", Restart, Freeze("restart.stop_container.before"), Done),
     row("F2 create, before the port", Create, Freeze("provision.reserve_port.before"), Done),
     row("F2 create, before the network", Create, Freeze("provision.create_network.before"), Done),
     row("F2 create, after the start", Create, Freeze("provision.start_container.between"), Done),
@@ -80,20 +81,17 @@ const WORKERS_THAT_END: &[Row] = &[
 ];
 
 const REDIS: &[Row] = &[
+    row("R5 create, no Redis", Create, Redis(RedisFault::Absent), DoneAtOnce),
     row("R1 create, Redis killed", Create, Redis(RedisFault::KillAndRevive), DoneAtOnce),
-    row("R2 create, Redis flushed", Create, Redis(RedisFault::Flush), DoneAtOnce),
-    row("R3 create, Redis asleep", Create, Redis(RedisFault::Sleep), DoneAtOnce),
     row("R7 create, garbage in Redis", Create, Redis(RedisFault::Garbage), DoneAtOnce),
 ];
 
-const REDIS_TOO: &[Row] = &[
+const REDIS_MORE: &[Row] = &[
     row("R4 restart, clients cut", Restart, Redis(RedisFault::KillClients), DoneAtOnce),
     row("R4 create, clients wait", Create, Redis(RedisFault::Pause), DoneAtOnce),
-    row("R5 create, no Redis", Create, Redis(RedisFault::Absent), DoneAtOnce),
     row("R6 create, Redis full", Create, Redis(RedisFault::Full), DoneAtOnce),
-];
-
-const REDIS_MORE: &[Row] = &[
+    row("R2 create, Redis flushed", Create, Redis(RedisFault::Flush), DoneAtOnce),
+    row("R3 create, Redis asleep", Create, Redis(RedisFault::Sleep), DoneAtOnce),
     row("R1 restart, Redis killed", Restart, Redis(RedisFault::KillAndRevive), DoneAtOnce),
     row("R2 start, Redis flushed", Start, Redis(RedisFault::Flush), DoneAtOnce),
     row("R3 stop, Redis asleep", Stop, Redis(RedisFault::Sleep), DoneAtOnce),
@@ -103,25 +101,15 @@ const REDIS_MORE: &[Row] = &[
 ];
 
 const POSTGRES: &[Row] = &[
+    row("P4 create, the request's commit's answer lost", Create, LoseRequest, DoneAtOnce),
+    row("P4 create, first commit's answer lost", Create, LoseCommit(1), Done),
     row("P1 create, sessions cut", Create, Sessions(8), Done),
-    row("P1 delete, sessions cut", Delete, Sessions(8), Done),
-    row("P2 create, Postgres away", Create, PostgresAway(4000), Done),
     row(
         "P3 create, Postgres silent for longer than the lease",
         Create,
         Postgres(Network::BlackHole, 5000),
         DoneUnblamed,
     ),
-];
-
-const POSTGRES_TOO: &[Row] = &[
-    row("P4 create, connections reset", Create, Postgres(Network::Reset, 1500), Done),
-    row("P4 create, answers cut short", Create, Postgres(Network::CutAfter(500), 3000), Done),
-    row("P4 create, the request's commit's answer lost", Create, LoseRequest, DoneAtOnce),
-    row("P4 restart, the request's commit's answer lost", Restart, LoseRequest, DoneAtOnce),
-    row("P4 create, first commit's answer lost", Create, LoseCommit(1), Done),
-    row("P4 create, third commit's answer lost", Create, LoseCommit(3), Done),
-    row("P4 delete, fifth commit's answer lost", Delete, LoseCommit(5), Done),
 ];
 
 const CLAIMS_ARE_LOST: &[Row] = &[
@@ -135,6 +123,13 @@ const CLAIMS_ARE_LOST: &[Row] = &[
 ];
 
 const POSTGRES_MORE: &[Row] = &[
+    row("P4 create, connections reset", Create, Postgres(Network::Reset, 1500), Done),
+    row("P4 create, answers cut short", Create, Postgres(Network::CutAfter(500), 3000), Done),
+    row("P4 restart, the request's commit's answer lost", Restart, LoseRequest, DoneAtOnce),
+    row("P4 create, third commit's answer lost", Create, LoseCommit(3), Done),
+    row("P4 delete, fifth commit's answer lost", Delete, LoseCommit(5), Done),
+    row("P1 delete, sessions cut", Delete, Sessions(8), Done),
+    row("P2 create, Postgres away", Create, PostgresAway(4000), Done),
     row("P1 restart, sessions cut", Restart, Sessions(12), Done),
     row("P1 start, sessions cut", Start, Sessions(12), Done),
     row("P2 delete, Postgres away", Delete, PostgresAway(8000), Done),
@@ -176,12 +171,12 @@ const CONFLICTS: &[Row] = &[
         DoneAtOnce,
     ),
     row("P5 create, claim refused", Create, Refusal(CLAIM, SERIALIZATION, 3), DoneAtOnce),
-    row("P5 create, port refused", Create, Refusal(PORT, DEADLOCK, 2), Done),
-    row("P5 create, request in a deadlock", Create, Deadlock("audit", "users"), DoneAtOnce),
     row("P5 create, step in a deadlock", Create, Deadlock("job_events", "jobs"), Done),
 ];
 
 const CONFLICTS_MORE: &[Row] = &[
+    row("P5 create, port refused", Create, Refusal(PORT, DEADLOCK, 2), Done),
+    row("P5 create, request in a deadlock", Create, Deadlock("audit", "users"), DoneAtOnce),
     row(
         "P5 create, request in a refused deadlock",
         Create,
@@ -214,34 +209,34 @@ const NETWORK: &str = "/networks/create";
 
 const ENGINE_REFUSES: &[Row] = &[
     row("K1 create container refused", Create, Docker("POST", CREATE, Action::Err500, 1), Done),
-    row("K1 create network refused", Create, Docker("POST", NETWORK, Action::Err500, 1), Done),
-    row("K1 start refused", Start, Docker("POST", "/start", Action::Err500, 1), Done),
     row("K1 stop refused", Stop, Docker("POST", "/stop", Action::Err500, 1), Done),
-    row("K1 remove refused", Delete, Docker("DELETE", "/containers/", Action::Err500, 1), Done),
 ];
 
 const ENGINE_NEVER_HEARS: &[Row] = &[
     row("K2 create container unheard", Create, Docker("POST", CREATE, Action::DropBefore, 1), Done),
-    row("K2 start unheard", Create, Docker("POST", "/start", Action::DropBefore, 1), Done),
-    row("K2 stop unheard", Restart, Docker("POST", "/stop", Action::DropBefore, 1), Done),
     row("K2 remove network unheard", Delete, Docker("DELETE", "/networks/", Action::DropBefore, 1), Done),
 ];
 
 const ENGINE_ANSWER_IS_LOST: &[Row] = &[
     row("K3 create container, answer lost", Create, Docker("POST", CREATE, Action::DropAfter, 1), Done),
-    row("K3 create network, answer lost", Create, Docker("POST", NETWORK, Action::DropAfter, 1), Done),
-    row("K3 start, answer lost", Create, Docker("POST", "/start", Action::DropAfter, 1), Done),
-    row("K3 stop, answer lost", Stop, Docker("POST", "/stop", Action::DropAfter, 1), Done),
     row("K3 remove, answer lost", Delete, Docker("DELETE", "/containers/", Action::DropAfter, 1), Done),
 ];
 
 const ENGINE_IS_AWAY: &[Row] = &[
     row("K4 create, engine away", Create, EngineAway(3000), Done),
-    row("K1 create container slow", Create, Docker("POST", CREATE, Action::Delay(Duration::from_secs(4)), 1), Done),
     row("K1 everything refused for a while", Create, Docker("GET", "/", Action::Err500, 0), Done),
 ];
 
 const ENGINE_MORE: &[Row] = &[
+    row("K1 create container slow", Create, Docker("POST", CREATE, Action::Delay(Duration::from_secs(4)), 1), Done),
+    row("K3 create network, answer lost", Create, Docker("POST", NETWORK, Action::DropAfter, 1), Done),
+    row("K3 start, answer lost", Create, Docker("POST", "/start", Action::DropAfter, 1), Done),
+    row("K3 stop, answer lost", Stop, Docker("POST", "/stop", Action::DropAfter, 1), Done),
+    row("K2 start unheard", Create, Docker("POST", "/start", Action::DropBefore, 1), Done),
+    row("K2 stop unheard", Restart, Docker("POST", "/stop", Action::DropBefore, 1), Done),
+    row("K1 create network refused", Create, Docker("POST", NETWORK, Action::Err500, 1), Done),
+    row("K1 start refused", Start, Docker("POST", "/start", Action::Err500, 1), Done),
+    row("K1 remove refused", Delete, Docker("DELETE", "/containers/", Action::Err500, 1), Done),
     row("K1 create container hangs", Create, Docker("POST", CREATE, Action::Hang, 1), Done),
     row("K1 remove hangs", Delete, Docker("DELETE", "/containers/", Action::Hang, 1), Done),
     row("K1 update refused", Create, Docker("POST", "/update", Action::Err500, 1), Done),
@@ -258,22 +253,25 @@ const ENGINE_MORE: &[Row] = &[
 
 const BEHIND_OUR_BACK: &[Row] = &[
     row("K6 create, container removed", Create, BehindOurBack(&["rm", "--force"]), Failed("container_gone")),
-    row("K6 create, container stopped", Create, BehindOurBack(&["stop", "--time", "0"]), Failed("gateway_exited")),
-    row("K6 create, container paused", Create, BehindOurBack(&["pause"]), Failed("container_paused")),
-    row("K7 create, name taken", Create, NameTaken, Failed("container_name_taken")),
     row("K7 create, port taken", Create, PortTaken, Done),
     row("K5 create, gateway ends at once", Create, GatewayEnds, Failed("gateway_exited")),
     row("K9 create, image gone", Create, NoImage, Failed("image_missing")),
+];
+
+const BEHIND_OUR_BACK_MORE: &[Row] = &[
+    row("K6 create, container stopped", Create, BehindOurBack(&["stop", "--time", "0"]), Failed("gateway_exited")),
+    row("K6 create, container paused", Create, BehindOurBack(&["pause"]), Failed("container_paused")),
+    row("K7 create, name taken", Create, NameTaken, Failed("container_name_taken")),
 ];
 
 /// Operations with a snapshot.
 const CHANGES: &[Row] = &[
     row("U1 update, its undo given up", Update, UndoGivenUp, PutBack("gateway_exited")),
     row("U2 update, a setting changed at its end", Update, Edited, DoneAtOnce),
-    row("K4 update, engine away", Update, EngineAway(3000), Done),
 ];
 
 const CHANGES_MORE: &[Row] = &[
+    row("K4 update, engine away", Update, EngineAway(3000), Done),
     row("F1 update, stopped but not noted", Update, Kill("update.stop_gateway.between"), Done),
     row("F2 update, before the files are kept", Update, Freeze("update.take_snapshot.before"), Done),
     row("F2 update, at its end", Update, Freeze("update.end.before"), Done),
@@ -295,11 +293,11 @@ const CONFIGURATIONS: &[Row] = &[
 /// Values of a newer version stay as they are and do not affect other rows.
 const NEWER_WORDS: &[Row] = &[
     row("N1 create, an unknown kind of job in the queue", Create, Newer(Word::Kind), DoneAtOnce),
-    row("N2 restart, an unknown status of another instance", Restart, Newer(Word::Status), DoneAtOnce),
     row("N3 delete, an unknown event in the job's story", Delete, Newer(Word::Event), DoneAtOnce),
 ];
 
 const NEWER_WORDS_MORE: &[Row] = &[
+    row("N2 restart, an unknown status of another instance", Restart, Newer(Word::Status), DoneAtOnce),
     row("N1 stop, an unknown kind of job in the queue", Stop, Newer(Word::Kind), DoneAtOnce),
     row("N2 create, an unknown status of another instance", Create, Newer(Word::Status), DoneAtOnce),
     row("N2 delete, an unknown status of another instance", Delete, Newer(Word::Status), DoneAtOnce),
@@ -321,9 +319,7 @@ families! {
     workers_that_freeze: WORKERS_THAT_FREEZE;
     workers_that_end: WORKERS_THAT_END;
     redis: REDIS;
-    redis_too: REDIS_TOO;
     postgres: POSTGRES;
-    postgres_too: POSTGRES_TOO;
     claims_are_lost: CLAIMS_ARE_LOST;
     poison: POISON;
     server: SERVER;
@@ -353,6 +349,8 @@ families! {
     conflicts_more: CONFLICTS_MORE;
     #[ignore = "long; run by scripts/test --faults"]
     clocks_more: CLOCKS_MORE;
+    #[ignore = "long; run by scripts/test --faults"]
+    behind_our_back_more: BEHIND_OUR_BACK_MORE;
     #[ignore = "long; run by scripts/test --faults"]
     changes_more: CHANGES_MORE;
     #[ignore = "long; run by scripts/test --faults"]

@@ -8,7 +8,7 @@ use super::behind;
 use crate::support::{running, wait_job_within};
 
 const SOCKETS: usize = 50;
-const OPERATIONS: usize = 40;
+const OPERATIONS: usize = 16;
 /// Instances that are started and stopped, with one job at a time each.
 const OPERATED: usize = 4;
 
