@@ -1,13 +1,14 @@
 //! Connections to Postgres through poolers and TLS.
 
-use clawdeploy_shared::db::{Db, DbError, Scope};
+use clawdeploy_shared::db::{Db, DbError, Scope, sweep::ReconcilerLock};
 use clawdeploy_shared::ids::UserId;
 use clawdeploy_tests::{
-    database::{Scratch, open_url},
+    database::{Scratch, open_url, open_with, url},
     pgbouncer::PgBouncer,
     postgres_server::{PostgresServer, authority},
 };
-use diesel_async::SimpleAsyncConnection as _;
+use diesel::{QueryableByName, sql_types::Int4};
+use diesel_async::{RunQueryDsl as _, SimpleAsyncConnection as _};
 
 /// The reason why the settings are refused; empty if they are accepted.
 async fn refusal(db: &Db) -> String {
@@ -78,4 +79,32 @@ async fn a_server_without_tls() {
     let why = refusal(&open_url(&format!("{url}?sslmode=require"))).await;
     assert!(why.contains("does not offer TLS"), "{why}");
     assert_eq!(refusal(&open_url(&format!("{url}?sslmode=prefer"))).await, "");
+}
+
+#[derive(QueryableByName)]
+struct Session {
+    #[diesel(sql_type = Int4)]
+    pid: i32,
+}
+
+/// Workers ask for the lock every second while another one's pass takes long.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reconciler_that_has_to_wait_opens_no_connections() {
+    let scratch = Scratch::migrated().await;
+    // With one connection each, the session shows whether it was replaced.
+    let [holder, waiting] = [(); 2].map(|()| open_with(&url(&scratch.name), 1));
+    let session = async || {
+        let mut conn = waiting.conn().await.unwrap();
+        diesel::sql_query("SELECT pg_backend_pid() AS pid").get_result::<Session>(&mut conn).await.unwrap().pid
+    };
+    let lock = ReconcilerLock::take(&holder).await.unwrap().expect("nobody holds it");
+    let before = session().await;
+    for _ in 0..5 {
+        assert!(ReconcilerLock::take(&waiting).await.unwrap().is_none());
+    }
+    assert_eq!(session().await, before);
+    lock.end().await;
+    let lock = ReconcilerLock::take(&waiting).await.unwrap().expect("the lock was released");
+    assert_ne!(session().await, before, "a connection with the lock does not return to the pool");
+    drop(lock);
 }

@@ -8,6 +8,7 @@ use diesel::{
     sql_types::{Array, Bool, Float8, Int8, Jsonb, Nullable, Text, Timestamptz},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection as _, pooled_connection::deadpool::Object};
+use scopeguard::ScopeGuard;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -259,15 +260,22 @@ impl std::fmt::Debug for ReconcilerLock {
 
 impl ReconcilerLock {
     /// Takes the lock. `None`: another worker holds it.
+    ///
+    /// Workers ask every second while a pass is due, so a refusal must cost nothing: the connection leaves the pool
+    /// only with the lock.
     pub async fn take(db: &Db) -> Result<Option<Self>, DbError> {
-        let mut conn = Object::take(db.conn().await?);
+        // Unless the answer is no, even if it never arrives: a connection that may hold the lock must not return to the
+        // pool.
+        let mut conn = scopeguard::guard(db.conn().await?, |conn| drop(Object::take(conn)));
         let answer: Answer = diesel::sql_query("SELECT pg_try_advisory_lock($1) AS yes")
             .bind::<Int8, _>(RECONCILER_LOCK)
-            .get_result(&mut conn)
+            .get_result(&mut **conn)
             .await?;
+        let pooled = ScopeGuard::into_inner(conn);
         if !answer.yes {
             return Ok(None);
         }
+        let mut conn = Object::take(pooled);
         // Looked up by name first, because Postgres 13 does not have it.
         conn.batch_execute(
             "SELECT set_config(name, '60s', false) FROM pg_settings WHERE name = 'idle_session_timeout'",
