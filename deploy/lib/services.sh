@@ -189,7 +189,7 @@ nginx_site_write() {
     --api "$(env_get "$API_ENV" CLAWDEPLOY_LISTEN)" --probe "$(setting CLAWDEPLOY_NGINX_PROBE 127.0.0.1:8079)" >"$temp"
   file_ensure "$temp" "$NGINX_SITE" 0644
   # Debian's nginx reads this outside of its http block. It ends old workers with open WebSockets.
-  printf 'worker_shutdown_timeout 2h;\n' >"$temp"
+  printf 'worker_shutdown_timeout 15m;\n' >"$temp"
   file_ensure "$temp" "$NGINX_MAIN" 0644
   rm -f -- "$temp"
   if [[ ! -L $NGINX_LINK ]]; then change "enabling the nginx site" ln -s -- "$NGINX_SITE" "$NGINX_LINK"; fi

@@ -8,7 +8,7 @@ Usage: deploy/nginx/render.sh --base-domain DOMAIN --site HOST --certificate FIL
        deploy/nginx/render.sh --empty-map
 
 Without --standalone, the output belongs in nginx's `http` block, as a file in sites-available. nginx then also needs
-`worker_shutdown_timeout 2h;` outside of it, so that old workers with open WebSockets end eventually.
+`worker_shutdown_timeout 15m;` outside of it, so that old workers with open WebSockets end eventually.
 
   --base-domain DOMAIN   instances are at {id}.DOMAIN (CLAWDEPLOY_BASE_DOMAIN)
   --site HOST            host name of the panel
@@ -25,7 +25,7 @@ Without --standalone, the output belongs in nginx's `http` block, as a file in s
   --standalone DIR       render a whole configuration, with pid file and temporary files in DIR
   --error-log FILE       with --standalone: error log (stderr)
   --user NAME            with --standalone: user of the nginx workers, if the master is root
-  --shutdown-timeout T   with --standalone: when old nginx workers end despite open connections (2h)
+  --shutdown-timeout T   with --standalone: when old nginx workers end despite open connections (15m)
   --workers N            with --standalone: number of nginx workers (auto)
   --help
 END
@@ -59,7 +59,7 @@ need() {
 }
 
 base='' site='' certificate='' key='' map='' api=127.0.0.1:8080 probe=127.0.0.1:8079 https_port=443 http_port=80
-hsts='' standalone='' error_log=stderr user='' shutdown=2h workers=auto
+hsts='' standalone='' error_log=stderr user='' shutdown=15m workers=auto
 listen=()
 while (($#)); do
   case $1 in

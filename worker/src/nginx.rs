@@ -11,7 +11,8 @@
 //! 5. It asks nginx for its generation, has it reload if that is older, and asks until it is current.
 //!
 //! After a reload, old nginx workers live until their last WebSocket ends. To limit their number, reloads become rarer
-//! the more of them wait, and nginx ends them after `worker_shutdown_timeout`.
+//! the more of them wait, and nginx ends them after `worker_shutdown_timeout`. A job waits [`PATIENCE`] for its route,
+//! so the pause between two reloads stays well below that, however many old workers there are.
 //!
 //! If nginx is down, hangs or refuses, nothing fails: the reconciler tries again and reports why.
 
@@ -58,8 +59,13 @@ const OLD_WORKERS: usize = 16;
 /// A reload requested this recently may still be under way.
 const LATELY: Duration = Duration::from_secs(2);
 
-/// Longest time between two reloads.
-const MAX_INTERVAL: Duration = Duration::from_mins(1);
+/// How long a job waits until nginx has its route.
+pub const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Longest time between two reloads. With the time that nginx gets for taking up a map it is less than [`PATIENCE`]:
+/// otherwise every job would wait in vain and every route be reported as pending. It also bounds the old workers:
+/// `worker_shutdown_timeout` divided by this, times `worker_processes`.
+const MAX_INTERVAL: Duration = Duration::from_secs(8);
 
 /// Age from which a candidate belongs to a dead worker.
 const STALE: Duration = Duration::from_mins(10);
@@ -325,6 +331,14 @@ mod tests {
     #[test]
     fn reloads_become_rare_while_old_workers_wait() {
         let at = |old| interval_with(Duration::from_secs(1), old).as_secs();
-        assert_eq!([0, 15, 16, 32, 64, 96, 1000].map(at), [1, 1, 2, 4, 16, 60, 60]);
+        assert_eq!([0, 15, 16, 32, 48, 64, 96, 1000].map(at), [1, 1, 2, 4, 8, 8, 8, 8]);
+        assert_eq!(interval_with(Duration::from_secs(20), 1000).as_secs(), 20, "what is set is kept");
+    }
+
+    /// Otherwise every job waits for its route as long as it can, and goes on without it.
+    #[test]
+    fn a_job_outlasts_the_longest_pause() {
+        let longest = (0..4096).map(|old| interval_with(Duration::from_secs(1), old)).max().unwrap();
+        assert!(longest + program::TAKE_UP_LIMIT < PATIENCE, "{longest:?}");
     }
 }

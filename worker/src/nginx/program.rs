@@ -14,7 +14,7 @@ use crate::config::CommandLine;
 const COMMAND_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long nginx may take to start workers with a new map.
-const TAKE_UP_LIMIT: Duration = Duration::from_secs(5);
+pub(super) const TAKE_UP_LIMIT: Duration = Duration::from_secs(5);
 
 /// How long only the new map must have answered. For a tenth of a second, nginx's old workers accept connections beside
 /// the new ones.

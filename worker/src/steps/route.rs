@@ -3,18 +3,16 @@
 //! The rows determine the routes. These steps wait until nginx has them. No job fails because of nginx: if it is
 //! missing or does not take the map, the reconciler tries again and reports it.
 
-use std::time::Duration;
-
 use clawdeploy_shared::{
     db::{port, route},
     job::JobKind,
     telemetry::chain,
 };
 
-use crate::job::{context::JobContext, error::StepError};
-
-/// How long a job waits for nginx.
-const PATIENCE: Duration = Duration::from_secs(15);
+use crate::{
+    job::{context::JobContext, error::StepError},
+    nginx::PATIENCE,
+};
 
 /// Opens the route of a gateway that answers.
 pub(super) async fn open(cx: &JobContext) -> Result<(), StepError> {
