@@ -1,6 +1,7 @@
 //! Updates: afterwards either the new image runs, or everything is as before.
 
 mod away;
+mod deleted;
 mod everything;
 mod faults;
 mod meanwhile;

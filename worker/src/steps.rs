@@ -3,6 +3,7 @@
 
 use crate::job::{context::JobContext, error::StepError};
 
+mod before_delete;
 pub(crate) mod boot;
 mod build;
 mod change;

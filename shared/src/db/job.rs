@@ -51,6 +51,10 @@ pub struct Job {
 /// The argument of a stop or a delete that holds the desired state from before it.
 pub const DESIRED_BEFORE: &str = "desiredBefore";
 
+/// The argument of a delete that says that an undo left the gateway stopped for it. If the delete is cancelled, the
+/// gateway has to be started ([`super::stuck::left_stopped`]).
+const LEFT_STOPPED: &str = "leftStopped";
+
 /// A job to accept. Its arguments never hold a secret.
 #[derive(Debug, Insertable)]
 #[diesel(table_name = jobs)]
@@ -352,6 +356,19 @@ pub async fn note_desired_before(conn: &mut Conn, id: JobId, desired: DesiredSta
         .bind::<diesel::sql_types::Jsonb, _>(serde_json::json!({ DESIRED_BEFORE: desired }));
     diesel::update(jobs::table.find(id)).set(jobs::payload.eq(payload)).execute(conn).await?;
     Ok(())
+}
+
+/// Tells the delete that waits on an instance that the gateway is left stopped for it. `false`: none waits, or it was
+/// cancelled.
+///
+/// Locks the delete, so a cancel comes either before this or sees its result.
+pub async fn leave_stopped(conn: &mut Conn, instance: &InstanceId) -> Result<bool, DbError> {
+    let waiting = jobs::table
+        .filter(jobs::instance_id.eq(instance).and(jobs::kind.eq(JobKind::Delete)))
+        .filter(jobs::status.eq(JobStatus::Queued).and(jobs::cancel_requested_at.is_null()));
+    let payload = sql::<diesel::sql_types::Jsonb>("payload || ")
+        .bind::<diesel::sql_types::Jsonb, _>(serde_json::json!({ LEFT_STOPPED: true }));
+    Ok(diesel::update(waiting).set(jobs::payload.eq(payload)).execute(conn).await? > 0)
 }
 
 /// Queues a job again whose undo was given up, to continue the undo. `None`: its undo was not given up, or it is gone.

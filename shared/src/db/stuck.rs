@@ -37,6 +37,23 @@ pub async fn list(conn: &mut Conn, between: &[InstanceStatus], age: Duration) ->
         .await?)
 }
 
+/// Instances whose gateway an undo left stopped because a delete waited, which was then cancelled: they are to run, and
+/// that delete is their last job.
+pub async fn left_stopped(conn: &mut Conn) -> Result<Vec<Instance>, DbError> {
+    let cancelled = sql::<Bool>(
+        "(SELECT kind = 'delete' AND jobs.status = 'cancelled' AND payload @> '{\"leftStopped\": true}' FROM jobs \
+          WHERE instance_id = instances.id ORDER BY seq DESC LIMIT 1)",
+    );
+    Ok(instances::table
+        .filter(instances::desired_state.eq(DesiredState::Running))
+        .filter(instances::status.eq_any([InstanceStatus::Stopped, InstanceStatus::Error]))
+        .filter(cancelled)
+        .order(instances::id)
+        .select(Instance::as_select())
+        .load(conn)
+        .await?)
+}
+
 /// Recent jobs of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, QueryableByName)]
 pub struct Lately {

@@ -13,12 +13,15 @@
 //! At most one such job is made for an instance within five minutes. If it did not help, the instance is set to
 //! `error`, `stuck`. A failed delete is retried after five minutes, unless it crashed its workers: that is left to an
 //! administrator.
+//!
+//! An instance is also started if its gateway was left stopped for a delete that was then cancelled
+//! (`steps/before_delete.rs`).
 
 use std::{collections::HashSet, time::Duration};
 
 use clawdeploy_shared::{
     db::{
-        Scope,
+        Conn, Scope,
         instance::{self, Fault, Instance},
         job::{self, Job, NewJob},
         stuck::{self, Lately},
@@ -100,7 +103,36 @@ pub(super) async fn sweep(env: &Env) -> SweepResult {
             tell(&mut report, &instance, &verdict);
         }
     }
+    start_left_stopped(env, &mut report).await?;
     Ok(report)
+}
+
+async fn start_left_stopped(env: &Env, report: &mut SweepReport) -> Result<(), SweepError> {
+    for left in stuck::left_stopped(&mut *env.db.conn().await?).await? {
+        let mut conn = env.db.conn().await?;
+        let start = conn
+            .transaction::<_, SweepError, _>(async |conn| {
+                if !is_unmoved(conn, &left).await? {
+                    return Ok(None);
+                }
+                Ok(Some(job::insert(conn, &NewJob::on_instance(JobKind::Start, &left.id, left.owner_id)).await?))
+            })
+            .await?;
+        if let Some(start) = start {
+            env.doorbell.ring(start.queue, start.id);
+            let message =
+                "Its gateway was left stopped for its deletion, which was then cancelled. A start job was queued.";
+            report.repaired("left_stopped", &left.id, message);
+        }
+    }
+    Ok(())
+}
+
+/// Locks the row as a request would lock it. Whether it has not moved since it was read, and no job is open.
+async fn is_unmoved(conn: &mut Conn, read: &Instance) -> Result<bool, SweepError> {
+    let now = instance::find_for_update(conn, Scope::Everything, &read.id).await?;
+    let same = now.is_some_and(|now| (now.status, now.updated_at) == (read.status, read.updated_at));
+    Ok(same && job::open_on(conn, &read.id).await?.is_empty())
 }
 
 fn tell(report: &mut SweepReport, instance: &Instance, verdict: &Verdict) {
@@ -177,9 +209,7 @@ async fn settle(env: &Env, stuck: &Instance) -> Result<Option<(Verdict, Option<J
     let mut conn = env.db.conn().await?;
     conn.transaction::<_, SweepError, _>(async |conn| {
         let id = &stuck.id;
-        let now = instance::find_for_update(conn, Scope::Everything, id).await?;
-        let same = now.is_some_and(|now| (now.status, now.updated_at) == (stuck.status, stuck.updated_at));
-        if !same || !job::open_on(conn, id).await?.is_empty() {
+        if !is_unmoved(conn, stuck).await? {
             return Ok(None);
         }
         let verdict = judge(stuck.status, stuck.desired_state, stuck::lately(conn, id, REPAIR_WINDOW).await?);

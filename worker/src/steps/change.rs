@@ -18,7 +18,7 @@ use serde::Deserialize;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{container, port, ready};
+use super::{before_delete, boot, container, port, ready};
 use crate::{
     job::{
         context::JobContext,
@@ -351,7 +351,7 @@ pub(super) async fn put_files_back(cx: &JobContext) -> Result<(), StepError> {
     cx.fenced(async |conn| Ok(snapshot::note_restored(conn, cx.job.id).await?)).await
 }
 
-/// Undo of [`stop_gateway`]: restores image and settings, and starts the gateway if it ran.
+/// Undo of [`stop_gateway`]: restores image and settings, and starts the gateway if it ran, unless it is to be deleted.
 pub(super) async fn resume_gateway(cx: &JobContext) -> Result<(), StepError> {
     let change = current(cx).await?;
     let settings = change.from_settings().map_err(unreadable)?;
@@ -361,11 +361,19 @@ pub(super) async fn resume_gateway(cx: &JobContext) -> Result<(), StepError> {
     port::reserve(cx).await?;
     container::create_network(cx).await?;
     container::create(cx).await?;
-    if !change.ran_before.unwrap_or(change.was_running) {
+    if !change.ran_before.unwrap_or(change.was_running) || before_delete::leaves_stopped(cx).await? {
         return Ok(());
     }
     container::start_at_once(cx).await?;
-    let came_back = match ready::wait(cx).await {
+    let waited = tokio::select! {
+        waited = ready::wait(cx) => waited,
+        asked = before_delete::asked_for(cx) => {
+            asked?;
+            boot::leave(cx).await?;
+            return container::stop(cx).await;
+        }
+    };
+    let came_back = match waited {
         Ok(()) => true,
         // The old state is restored. If the gateway does not answer, the instance's status shows it.
         Err(StepError::Permanent(failure)) => {

@@ -9,7 +9,7 @@ use clawdeploy_shared::{
     openclaw::version::is_older,
 };
 
-use super::{boot, change, port};
+use super::{before_delete, boot, change, port};
 use crate::{
     job::{context::JobContext, error::StepError},
     runtime::{GatewaySpec, GatewayStatus, NetworkSpec, Reference},
@@ -167,10 +167,14 @@ async fn start_now(cx: &JobContext) -> Result<(), StepError> {
     }
 }
 
-/// Undo of a restart: starts what was stopped. Does not recreate a missing container.
+/// Undo of a restart: starts what was stopped, unless it is to be deleted. Does not recreate a missing container.
 pub(super) async fn start_again(cx: &JobContext) -> Result<(), StepError> {
     if cx.env.runtime.gateways_of(cx.instance_id()?).await?.is_empty() {
         return Ok(());
+    }
+    if before_delete::leaves_stopped(cx).await? {
+        // It may have been started already.
+        return stop(cx).await;
     }
     // A stopped container refers to its network by id. If the network was removed in the meantime, a plain start would
     // fail.
