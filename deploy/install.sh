@@ -7,9 +7,10 @@ usage() {
 Usage: deploy/install.sh [--binaries DIR] [--workers N] [--unprivileged-worker] [--dry-run]
        deploy/install.sh --uninstall [--purge --yes] [--dry-run]
 
-Installs packages, users, settings with secrets, a database, a Redis, programs, systemd units, the instances' firewall,
-the nginx site and a first administrator, whose password is shown once. Run it again at any time, also to upgrade: it
-changes only what is missing or different, and never an existing setting. Settings are in /etc/clawdeploy.
+Installs packages, users, settings with secrets, a database, a Redis, programs, systemd units, kernel limits for many
+instances (/etc/sysctl.d/60-clawdeploy.conf), the instances' firewall, the nginx site and a first administrator, whose
+password is shown once. Run it again at any time, also to upgrade: it changes only what is missing or different, and
+never an existing setting. Settings are in /etc/clawdeploy.
 
   --binaries DIR         directory of clawdeploy-api and clawdeploy-worker (target/release)
   --workers N            number of workers on this machine (1, or as many as it already runs)
@@ -38,6 +39,8 @@ source "$ROOT/scripts/lib/packages.sh"
 source "$ROOT/deploy/lib/changes.sh"
 # shellcheck source=deploy/lib/services.sh
 source "$ROOT/deploy/lib/services.sh"
+# shellcheck source=deploy/lib/sysctls.sh
+source "$ROOT/deploy/lib/sysctls.sh"
 # shellcheck source=deploy/lib/programs.sh
 source "$ROOT/deploy/lib/programs.sh"
 # shellcheck source=deploy/lib/uninstall.sh
@@ -55,6 +58,7 @@ install_all() {
   keys_ensure
   programs_copy
   units_install
+  sysctls_ensure
   firewall_ensure
   nginx_site_ensure
   admin_first

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Removes an installation. Needs changes.sh, services.sh and programs.sh.
+# Removes an installation. Needs changes.sh, services.sh, sysctls.sh and programs.sh.
 #
 # shellcheck disable=SC2034,SC2154 # install.sh sets what is read here, and reads what is set
 
@@ -18,7 +18,8 @@ uninstall() {
     /usr/lib/sysusers.d/clawdeploy.conf /usr/lib/tmpfiles.d/clawdeploy.conf /etc/sudoers.d/clawdeploy \
     "$BIN"/clawdeploy-{api,worker}
   nginx_site_remove
-  # Without --purge, instances keep running, so the firewall rules stay.
+  # Without --purge, instances keep running, so the firewall rules and the kernel's limits stay.
+  if [[ $purge == yes ]]; then sysctls_remove; fi
   if [[ $purge == yes && $dry_run == no ]]; then firewall_remove; fi
   if with_systemd && [[ $dry_run == no ]]; then systemctl daemon-reload; fi
 

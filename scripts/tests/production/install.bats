@@ -82,6 +82,11 @@ setting_of() { on_machine bash -c "sed -n \"s/^$2='\\(.*\\)'/\\1/p\" /etc/clawde
   [[ $(on_machine id -nG clawdeploy-api) == clawdeploy-api ]]
 }
 
+@test "the limits of a kernel that is not the machine's own are left alone" {
+  run on_machine test -e /etc/sysctl.d/60-clawdeploy.conf
+  [[ $status -ne 0 ]]
+}
+
 @test "the instances' firewall is in force, now and at every boot" {
   on_machine /usr/local/sbin/clawdeploy-firewall check
   run on_machine iptables -S INPUT

@@ -25,11 +25,13 @@ machine_make() {
   cp "$BINARIES"/clawdeploy-{api,worker} "$1/root/opt/binaries/"
 }
 
-# machine_start DIRECTORY: starts a process; the machine's other processes end with it.
+# machine_start DIRECTORY: starts a process; the machine's other processes end with it. As in a container, it cannot change
+# the kernel's limits, which are this machine's.
 machine_start() {
   # shellcheck disable=SC2016 # the inner shell expands it
   spawn machine unshare --mount --pid --fork --kill-child "$BASH" -c '
-    mount -t proc proc "$1/proc" && mount --rbind /dev "$1/dev" && mount --make-rslave "$1/dev"
+    mount -t proc proc "$1/proc" && mount --bind "$1/proc/sys" "$1/proc/sys" && mount -o remount,bind,ro "$1/proc/sys"
+    mount --rbind /dev "$1/dev" && mount --make-rslave "$1/dev"
     cp /etc/resolv.conf /etc/hosts "$1/etc/" && exec chroot "$1" sleep infinity' machine "$1/root"
   wait_for 60 on_machine true
 }
