@@ -52,6 +52,7 @@ pub mod route;
 pub mod schema;
 pub mod scope;
 pub mod second_factor;
+pub mod server;
 pub mod session;
 pub mod setup;
 pub mod snapshot;

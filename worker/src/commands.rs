@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use clap::Subcommand;
 use tokio::runtime::Runtime;
 
-use self::{build_image::BuildImageConfig, recoverable::RecoverableCommand};
+use self::{build_image::BuildImageConfig, doctor::DoctorConfig, recoverable::RecoverableCommand};
 use crate::{
     adopt::{AdoptConfig, adopt},
     config::WorkerConfig,
@@ -12,6 +12,7 @@ use crate::{
 };
 
 pub mod build_image;
+pub mod doctor;
 pub mod recoverable;
 
 #[derive(Debug, Subcommand)]
@@ -26,6 +27,8 @@ pub enum Command {
     Recoverable(RecoverableCommand),
     /// Build the image as a job does, without a database; prints the build's output
     BuildImage(Box<BuildImageConfig>),
+    /// Check what an installation depends on (engine, kernel, disks, services), and say how to fix what is wrong
+    Doctor(Box<DoctorConfig>),
 }
 
 impl Command {
@@ -40,6 +43,7 @@ impl Command {
             Self::Adopt(config) => runtime.block_on(adopt(*config)),
             Self::Recoverable(command) => runtime.block_on(recoverable::run(command)),
             Self::BuildImage(config) => runtime.block_on(build_image::run(*config)),
+            Self::Doctor(config) => runtime.block_on(doctor::run(*config)),
         }
     }
 }

@@ -46,6 +46,7 @@ pub mod jobs;
 mod kill_point;
 pub mod nginx;
 pub mod observe;
+pub mod preflight;
 pub mod probe;
 pub mod reconcile;
 pub mod rpc;
@@ -75,6 +76,16 @@ pub async fn run(config: WorkerConfig) -> anyhow::Result<()> {
     let dispatcher = |queue| Dispatcher::new(env.clone(), queue, active.clone(), tasks.clone(), completions.clone());
     let dispatchers: Vec<Dispatcher> = queues.iter().copied().map(dispatcher).collect();
 
+    // In a task of its own: what it asks may be slow, and jobs need not wait for it.
+    tasks.spawn({
+        let env = env.clone();
+        async move {
+            tokio::select! {
+                () = preflight::log(&env.config) => {}
+                () = env.draining.cancelled() => {}
+            }
+        }
+    });
     let rpc = Endpoint::open(env.clone(), &mut core)
         .await
         .context("cannot listen for the API; set CLAWDEPLOY_WORKER_LISTEN")?;

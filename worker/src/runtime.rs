@@ -30,11 +30,13 @@ pub use self::{
     gateway::{
         GatewaySpec, GatewayState, GatewayStatus, InstanceAction, InstanceEvent, NetworkSpec, OwnedGateway, Reference,
     },
+    limit::HostLimit,
 };
 
 pub mod docker;
 mod error;
 mod gateway;
+mod limit;
 pub(crate) mod printed;
 
 /// The engine that runs this installation's gateways. Cheap to clone; clones share the connection.

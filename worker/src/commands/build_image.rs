@@ -141,7 +141,8 @@ fn explained(error: &BuildError) -> anyhow::Error {
         // Their messages say what to do.
         _ => "",
     };
-    anyhow!("{}.{}{advice}", chain(error), error.last_lines())
+    let limit = error.host_limit().map(|limit| format!("\n{}", limit.explain())).unwrap_or_default();
+    anyhow!("{}.{}{advice}{limit}", chain(error), error.last_lines())
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::runtime::docker::DockerError;
+use crate::runtime::{HostLimit, docker::DockerError};
 
 /// Most lines of a failed step that a message repeats.
 const LAST_LINES: usize = 12;
@@ -19,6 +19,13 @@ pub enum BuildError {
         #[source]
         source: DockerError,
     },
+    /// The base image cannot run the release.
+    #[error(
+        "the base image {base} has Node {has}, but OpenClaw {version} needs Node {needs}; get a newer one (docker pull {base}; \
+         without a registry, scripts/build-openclaw-image.sh --source release makes one), or name another in \
+         CLAWDEPLOY_OPENCLAW_BASE_IMAGE"
+    )]
+    OldNode { base: String, has: String, needs: String, version: String },
     /// A step of the Dockerfile failed.
     #[error("the image build failed at {step}: {message}")]
     Step {
@@ -78,6 +85,7 @@ impl BuildError {
     /// Stable code, and whether a retry may succeed.
     pub fn kind(&self) -> (&'static str, bool) {
         match self {
+            error if error.host_limit().is_some() => (HostLimit::CODE, false),
             error if error.is_disk_full() => ("disk_full", false),
             Self::Docker(error) | Self::Base { source: error, .. } | Self::Registry(error)
                 if error.is_unreachable() =>
@@ -85,6 +93,7 @@ impl BuildError {
                 ("docker_unreachable", true)
             }
             Self::Base { .. } => ("base_image_missing", false),
+            Self::OldNode { .. } => ("base_image_too_old", false),
             Self::TimedOut(_) => ("build_timed_out", false),
             Self::Refused(_) => ("source_refused", false),
             Self::NoSuchSource { .. } => ("source_missing", false),
@@ -93,6 +102,17 @@ impl BuildError {
             Self::BuildKitNeeded { .. } => ("buildkit_needed", false),
             Self::WrongVersion { .. } => ("wrong_version", false),
             _ => ("build_failed", true),
+        }
+    }
+
+    /// The limit of the host's kernel that the build ran into.
+    pub fn host_limit(&self) -> Option<HostLimit> {
+        match self {
+            Self::Docker(error) | Self::Base { source: error, .. } | Self::Registry(error) => error.host_limit(),
+            Self::Step { message, tail, .. } => {
+                std::iter::once(message).chain(tail).find_map(|line| HostLimit::in_message(line))
+            }
+            _ => None,
         }
     }
 

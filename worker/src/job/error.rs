@@ -2,7 +2,10 @@
 
 use clawdeploy_shared::db::{DbError, lease::LeaseError};
 
-use crate::{runtime::RuntimeError, storage::StorageError};
+use crate::{
+    runtime::{HostLimit, RuntimeError},
+    storage::StorageError,
+};
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
@@ -144,6 +147,8 @@ impl From<RuntimeError> for StepError {
     fn from(error: RuntimeError) -> Self {
         let (permanent, code, message) = if error.is_unreachable() {
             (false, "docker_unreachable", "The worker cannot reach its Docker engine.".to_owned())
+        } else if let Some(limit) = error.host_limit() {
+            (true, HostLimit::CODE, limit.explain())
         } else if error.is_disk_full() {
             (true, "disk_full", DISK_FULL.to_owned())
         } else if error.is_name_taken() {
@@ -161,5 +166,33 @@ impl From<RuntimeError> for StepError {
         };
         let failure = Failure { code, message, source: Some(error.into()) };
         if permanent { Self::Permanent(failure) } else { Self::Transient(failure) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bollard::errors::Error as BollardError;
+
+    use super::*;
+    use crate::runtime::docker::DockerError;
+
+    fn failure(message: &str) -> Failure {
+        let source = BollardError::DockerResponseServerError { status_code: 500, message: message.to_owned() };
+        match StepError::from(RuntimeError::from(DockerError::from_engine("start the container", source))) {
+            StepError::Permanent(failure) => failure,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_used_up_quota_of_keys_is_not_a_full_disk() {
+        let keys = failure(
+            "failed to create shim task: OCI runtime create failed: runc create failed: unable to start container \
+             process: error during container init: unable to join session keyring: unable to create session key: disk \
+             quota exceeded",
+        );
+        assert_eq!(keys.code, "host_limit_reached");
+        assert!(keys.message.contains("kernel.keys.maxkeys=20000"), "{}", keys.message);
+        assert_eq!(failure("write /var/lib/docker/x: disk quota exceeded").code, "disk_full");
     }
 }

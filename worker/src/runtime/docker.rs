@@ -11,6 +11,7 @@ mod exec;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod images;
+mod info;
 mod inspect;
 mod logs;
 mod network;
@@ -25,6 +26,7 @@ pub use error::{DockerError, EngineMessage};
 pub use exec::{Ending, Finished};
 pub use images::LabelledImage;
 pub(crate) use images::Pulled;
+pub use info::EngineInfo;
 pub use network::OwnedNetwork;
 pub(crate) use probe::ProbeSpec;
 pub use spec::{

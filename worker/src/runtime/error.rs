@@ -1,6 +1,6 @@
 //! Errors of an engine, classified by what a caller can do.
 
-use super::docker::DockerError;
+use super::{docker::DockerError, limit::HostLimit};
 
 /// A failed verb.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +62,13 @@ impl RuntimeError {
     pub fn is_disk_full(&self) -> bool {
         match self {
             Self::Docker(error) => error.is_disk_full(),
+        }
+    }
+
+    /// The limit of the host's kernel that the request ran into.
+    pub fn host_limit(&self) -> Option<HostLimit> {
+        match self {
+            Self::Docker(error) => error.host_limit(),
         }
     }
 

@@ -291,7 +291,8 @@ fn failure(error: BuildError) -> StepError {
         return StepError::Cancelled;
     }
     let (code, transient) = error.kind();
-    let message = format!("{error}.{}", error.last_lines());
+    let limit = error.host_limit().map(|limit| format!(" {}", limit.explain())).unwrap_or_default();
+    let message = format!("{error}.{limit}{}", error.last_lines());
     let failure = Failure { code, message, source: Some(error.into()) };
     if transient { StepError::Transient(failure) } else { StepError::Permanent(failure) }
 }

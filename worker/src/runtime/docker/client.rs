@@ -93,6 +93,11 @@ impl Docker {
         Ok(self.connection().await?.api)
     }
 
+    /// As [`Self::api`], also of an engine that is not ours.
+    pub(super) async fn any_api(&self) -> Result<bollard::Docker, DockerError> {
+        Ok(self.any_connection().await?.api)
+    }
+
     /// Path of the engine's socket.
     pub(super) fn socket(&self) -> &str {
         &self.inner.socket

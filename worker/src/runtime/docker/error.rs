@@ -4,6 +4,8 @@ use std::{io, time::Duration};
 
 use bollard::errors::Error as BollardError;
 
+use crate::runtime::limit::HostLimit;
+
 /// The engine's own message about a refused request.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -62,7 +64,7 @@ pub enum DockerError {
 }
 
 impl DockerError {
-    pub(super) fn from_engine(operation: &'static str, source: BollardError) -> Self {
+    pub(crate) fn from_engine(operation: &'static str, source: BollardError) -> Self {
         match source {
             BollardError::DockerResponseServerError { status_code, message } => {
                 Self::Refused { operation, status: status_code, source: EngineMessage(message) }
@@ -104,8 +106,14 @@ impl DockerError {
         self.says(&["pool overlaps with other one"])
     }
 
+    /// The limit of the host's kernel that the request ran into.
+    pub fn host_limit(&self) -> Option<HostLimit> {
+        self.message().and_then(HostLimit::in_message)
+    }
+
+    /// Not if a limit of the kernel gave the same error.
     pub fn is_disk_full(&self) -> bool {
-        self.says(&["no space left on device", "disk quota exceeded"])
+        self.host_limit().is_none() && self.says(&["no space left on device", "disk quota exceeded"])
     }
 
     /// The engine's own message, if any.
@@ -176,6 +184,9 @@ mod tests {
         assert!(refused(500, allocated).is_port_taken());
         assert!(refused(500, "listen tcp4 127.0.0.1:10000: bind: address already in use").is_port_taken());
         assert!(refused(500, "write /var/lib/docker/x: no space left on device").is_disk_full());
+        let keys =
+            refused(500, "OCI runtime create failed: unable to create session key: disk quota exceeded: unknown");
+        assert_eq!((keys.host_limit(), keys.is_disk_full()), (Some(HostLimit::Keys), false));
         assert!(refused(403, "Pool overlaps with other one on this address space").is_subnet_taken());
         assert!(refused(404, "No such container: x").is_not_found());
         assert!(refused(409, "Conflict. The container name is in use").is_conflict());
