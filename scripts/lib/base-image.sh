@@ -8,18 +8,24 @@ readonly OFFICIAL_BASE=node:24-bookworm-slim
 readonly LOCAL_BASE=clawdeploy/base:bookworm-node24
 readonly BASE_SUITE=bookworm
 readonly NODE_RANGE=24
-# OpenClaw refuses anything older.
-readonly NODE_FLOOR=24.16.0
 readonly NPM_RANGE=11
+
+# node_floor: the oldest Node that the release takes. The worker asks the npm package itself (worker/src/image/node.rs).
+node_floor() {
+  if version_before "${CLAWDEPLOY_OPENCLAW_VERSION:-2026.9.6}" 2026.10.6; then echo 24.16.0; else echo 24.22.1; fi
+}
+
+# version_before VERSION OTHER: it is older.
+version_before() { [[ $1 != "$2" && $(printf '%s\n' "$1" "$2" | sort -V | head -n 1) == "$1" ]]; }
 
 # base_image_ensure: makes sure that the engine has a base image, and sets BASE_IMAGE to its name. If the caller sets
 # CLAWDEPLOY_OPENCLAW_BASE_IMAGE, that image is used as it is.
 base_image_ensure() {
   if [[ -n ${CLAWDEPLOY_OPENCLAW_BASE_IMAGE:-} ]]; then
     BASE_IMAGE=$CLAWDEPLOY_OPENCLAW_BASE_IMAGE
-  elif image_exists "$OFFICIAL_BASE"; then
+  elif base_image_fits "$OFFICIAL_BASE"; then
     BASE_IMAGE=$OFFICIAL_BASE
-  elif image_exists "$LOCAL_BASE"; then
+  elif base_image_fits "$LOCAL_BASE"; then
     BASE_IMAGE=$LOCAL_BASE
   elif say "pulling $OFFICIAL_BASE" && timeout 300 docker pull --quiet "$OFFICIAL_BASE" >/dev/null 2>&1; then
     BASE_IMAGE=$OFFICIAL_BASE
@@ -29,6 +35,24 @@ base_image_ensure() {
     # shellcheck disable=SC2034 # read by whoever called this
     BASE_IMAGE=$LOCAL_BASE
   fi
+}
+
+# base_image_fits IMAGE: the engine has it, and its Node is not known to be too old.
+base_image_fits() {
+  image_exists "$1" || return 1
+  local node
+  node=$(base_image_node "$1")
+  if [[ -n $node ]] && version_before "$node" "$(node_floor)"; then
+    say "the base image $1 has Node $node, and OpenClaw needs $(node_floor) or newer"
+    return 1
+  fi
+}
+
+# base_image_node IMAGE: prints the version of Node in it; nothing if it does not say. The official images have a variable,
+# LOCAL_BASE has a label.
+base_image_node() {
+  docker image inspect --format '{{range .Config.Env}}{{println .}}{{end}}clawdeploy={{index .Config.Labels "clawdeploy.node.version"}}' "$1" 2>/dev/null |
+    sed -nE 's/^(NODE_VERSION|clawdeploy)=([0-9][0-9.]*)$/\2/p' | tail -n 1
 }
 
 # base_image_make: builds LOCAL_BASE again. Downloads are kept in $STATE/cache.
@@ -45,7 +69,7 @@ base_image_make() {
     log_tail "$log" 30
     die "building the base image failed." "The full log is in $log." \
       "It needs Debian's packages (debootstrap, apt) and the npm registry; or set CLAWDEPLOY_OPENCLAW_BASE_IMAGE to a" \
-      "Debian image with Node >= $NODE_FLOOR, npm and a user 'node' with uid 1000 that this engine has or can pull."
+      "Debian image with Node >= $(node_floor), npm and a user 'node' with uid 1000 that this engine has or can pull."
   fi
   say "base image $LOCAL_BASE is ready"
 }
@@ -128,7 +152,7 @@ base_node() {
 
   version=$(chroot "$root" node --version)
   printf 'node %s, npm %s\n' "$version" "$(chroot "$root" npm --version)"
-  [[ $(printf '%s\n' "$NODE_FLOOR" "${version#v}" | sort -V | head -n 1) == "$NODE_FLOOR" ]]
+  ! version_before "${version#v}" "$(node_floor)"
 }
 
 # base_trim ROOT: drops what an image does not need.

@@ -200,7 +200,7 @@ pub struct BuildArgs {
     #[arg(long, env = "CLAWDEPLOY_OPENCLAW_VERSION", default_value = "2026.9.6")]
     pub openclaw_version: String,
 
-    /// Base image of the build: Debian with Node 24.16 or newer
+    /// Base image of the build: Debian with a Node that the release accepts (24.16, or 24.22.1 from 2026.10.6 on)
     #[arg(long, env = "CLAWDEPLOY_OPENCLAW_BASE_IMAGE", default_value = "node:24-bookworm-slim")]
     pub base_image: String,
 

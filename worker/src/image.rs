@@ -15,6 +15,7 @@ mod error;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod git;
+mod node;
 mod order;
 mod output;
 mod protocol;

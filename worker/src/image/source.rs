@@ -16,6 +16,7 @@ use super::{
     dockerfile::Needs,
     error::BuildError,
     git::{self, GitSource, blocking},
+    node,
     output::Output,
     remote, tree,
 };
@@ -128,6 +129,7 @@ impl ReleaseSource {
     }
 
     async fn produce(&self, docker: &Docker, limits: &BuildLimits, output: &mut Output) -> Result<String, BuildError> {
+        node::check(docker, self, output).await?;
         let mut args = BTreeMap::from([
             ("BASE_IMAGE".to_owned(), self.base_image.to_string()),
             ("OPENCLAW_VERSION".to_owned(), self.version.to_string()),
