@@ -199,7 +199,7 @@ impl std::fmt::Debug for Db {
 /// Creates a pool without connecting.
 fn pool(args: &DatabaseArgs, target: &Arc<Target>) -> Result<Pool<Conn>, DbError> {
     let setup: Arc<str> = format!(
-        "SET statement_timeout = {}; SET idle_in_transaction_session_timeout = 30000; {CLAIMS_BY_KIND}",
+        "SET statement_timeout = {}; SET idle_in_transaction_session_timeout = 30000; SET jit = off; {CLAIMS_BY_KIND}",
         STATEMENT_TIMEOUT.as_millis()
     )
     .into();

@@ -62,14 +62,17 @@ pub struct Claimed {
 /// The condition for a job `due` to be claimable, apart from its time: its queue is not paused, its instance has no
 /// older open job, and its dependency has ended. `$1` are the kinds and `$2` the undo outcomes that this version knows.
 /// `queue` is the statement's expression for the queue.
+///
+/// `OFFSET 0` keeps each check what it is, a lookup for one job. Postgres would join it otherwise, expect that hardly any
+/// job is left, and read and sort all that wait instead of the first ones in the index.
 pub(super) fn claimable(queue: &str) -> String {
     format!(
         "due.status = 'queued' AND due.kind = ANY($1) AND (due.unwinding_to IS NULL OR due.unwinding_to = ANY($2)) \
-         AND NOT EXISTS (SELECT 1 FROM queue_pauses paused WHERE paused.queue = {queue}) \
+         AND NOT EXISTS (SELECT 1 FROM queue_pauses paused WHERE paused.queue = {queue} OFFSET 0) \
          AND NOT EXISTS (SELECT 1 FROM jobs older WHERE older.instance_id = due.instance_id \
-              AND older.seq < due.seq AND older.status IN ('queued', 'running')) \
+              AND older.seq < due.seq AND older.status IN ('queued', 'running') OFFSET 0) \
          AND NOT EXISTS (SELECT 1 FROM jobs needed WHERE needed.id = due.depends_on \
-              AND needed.status IN ('queued', 'running'))"
+              AND needed.status IN ('queued', 'running') OFFSET 0)"
     )
 }
 
