@@ -7,6 +7,7 @@ pub mod attempts;
 pub mod config;
 pub mod db;
 pub mod doorbell;
+pub mod fair_slots;
 pub mod http;
 pub mod ids;
 pub mod instance;

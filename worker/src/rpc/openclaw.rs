@@ -6,8 +6,10 @@
 use std::time::Duration;
 
 use clawdeploy_shared::{
-    ids::InstanceId,
+    db::{DbError, Scope, instance},
+    ids::{InstanceId, UserId},
     rpc::{Devices, RefusalCode},
+    telemetry::chain,
 };
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
@@ -34,7 +36,8 @@ impl Gateway {
     /// Waits for a slot.
     pub(super) async fn take(rpc: &Rpc, instance: &InstanceId, container: Reference) -> Result<Self, Refused> {
         let deadline = Instant::now() + BUDGET;
-        let permit = rpc.runs.acquire(instance, PATIENCE).await;
+        let owner = owner(rpc, instance).await?;
+        let permit = rpc.runs.acquire(instance, owner, PATIENCE).await;
         let permit = permit.ok_or_else(|| Refused::new(RefusalCode::Busy, "other commands are running"))?;
         let runtime = rpc.env.runtime.clone();
         Ok(Self { runtime, instance: instance.clone(), container, deadline, _permit: permit })
@@ -74,6 +77,16 @@ impl Gateway {
     pub(super) async fn devices(&self) -> Result<Devices, Refused> {
         Ok(self.expect::<DeviceList>(&["devices", "list"]).await?.into())
     }
+}
+
+/// Whose instance it is.
+async fn owner(rpc: &Rpc, instance: &InstanceId) -> Result<UserId, Refused> {
+    let found = async { instance::find(&mut *rpc.env.db.conn().await?, Scope::Everything, instance).await };
+    let found: Result<_, DbError> = found.await;
+    let (row, _) = found
+        .map_err(|error| Refused::new(RefusalCode::EngineFailed, chain(&error)))?
+        .ok_or_else(|| Refused::new(RefusalCode::NoContainer, "the instance does not exist"))?;
+    Ok(row.owner_id)
 }
 
 /// The first JSON object in an output, which Node's warnings may precede. Unknown fields are ignored.
