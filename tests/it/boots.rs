@@ -7,6 +7,7 @@ use clawdeploy_shared::{
         boot::{self, Admission, Ask},
         lease::{self, Lease, LeaseError},
     },
+    ids::UserId,
     job::{JobKind, JobStatus},
 };
 use diesel_async::SimpleAsyncConnection as _;
@@ -44,7 +45,13 @@ async fn claimed<const N: usize>(tables: &Tables, worker: &str, lease: Duration)
     leases.try_into().unwrap()
 }
 
-const fn waits(booting: i64, ahead: i64) -> Admission {
+/// A claimed job of another owner.
+async fn of_another(tables: &Tables) -> Lease {
+    tables.job_of(UserId::generate()).await;
+    tables.claim("a", LONG).await.unwrap()
+}
+
+const fn waits(booting: usize, ahead: usize) -> Admission {
     Admission::Waits { booting, ahead }
 }
 
@@ -59,11 +66,8 @@ async fn in_the_order_in_which_they_asked() {
     leave(&tables, &first).await;
     assert_eq!(ask(&tables, &third, PERSON).await, waits(0, 1), "asking more often changes nothing");
     assert_eq!(ask(&tables, &second, PERSON).await, Admission::Admitted);
-    assert_eq!(
-        ask(&tables, &third, Ask { slots: 2, ..PERSON }).await,
-        Admission::Admitted,
-        "as many boot as there are slots"
-    );
+    assert_eq!(ask(&tables, &third, Ask { slots: 2, ..PERSON }).await, waits(1, 0), "one slot is left for others");
+    assert_eq!(ask(&tables, &third, Ask { slots: 3, ..PERSON }).await, Admission::Admitted);
     assert_eq!(booting(&tables).await, 2);
 }
 
@@ -158,11 +162,45 @@ async fn a_place_is_not_for_ever() {
     assert_eq!(booting(&tables).await, 2);
 }
 
+/// An owner whose gateways hang cannot keep others waiting, however many of its jobs came first.
+#[tokio::test]
+async fn another_owner_does_not_wait_for_gateways_that_hang() {
+    const FOUR: Ask = Ask { slots: 4, ..PERSON };
+    let tables = Tables::new().await;
+    let hanging: [Lease; 8] = claimed(&tables, "a", LONG).await;
+    for (nth, lease) in hanging.iter().enumerate() {
+        let expected = if nth < 2 { Admission::Admitted } else { waits(2, nth - 2) };
+        assert_eq!(ask(&tables, lease, FOUR).await, expected, "number {nth}");
+    }
+    let (bob, cleo, dora) = (of_another(&tables).await, of_another(&tables).await, of_another(&tables).await);
+    assert_eq!(ask(&tables, &bob, FOUR).await, Admission::Admitted);
+    assert_eq!(ask(&tables, &cleo, FOUR).await, Admission::Admitted);
+    assert_eq!(ask(&tables, &dora, FOUR).await, waits(4, 6), "there are no more slots than that");
+    leave(&tables, &bob).await;
+    assert_eq!(ask(&tables, &hanging[2], FOUR).await, waits(3, 0), "its owner holds two, and one is free");
+    assert_eq!(ask(&tables, &dora, FOUR).await, Admission::Admitted);
+}
+
+/// A gateway that boots by itself counts for its owner.
+#[tokio::test]
+async fn boots_without_a_job_count_for_their_owner() {
+    let tables = Tables::new().await;
+    let [start] = claimed(&tables, "a", LONG).await;
+    let by_itself = tables.instance().await;
+    execute(&tables, &format!("UPDATE instances SET status = 'starting' WHERE id = '{by_itself}'")).await;
+    assert_eq!(ask(&tables, &start, Ask { slots: 2, ..PERSON }).await, waits(1, 0));
+    let other = of_another(&tables).await;
+    assert_eq!(ask(&tables, &other, Ask { slots: 2, ..PERSON }).await, Admission::Admitted);
+}
+
 /// Two simultaneous requests cannot both get the last slot.
 #[tokio::test]
 async fn the_last_place_is_given_once() {
     let tables = Tables::new().await;
-    let leases: [Lease; 6] = claimed(&tables, "a", LONG).await;
+    let mut leases = Vec::new();
+    for _ in 0..6 {
+        leases.push(of_another(&tables).await);
+    }
     let asked = leases.iter().map(|lease| ask(&tables, lease, Ask { slots: 2, ..PERSON }));
     let admitted = futures_util::future::join_all(asked).await.into_iter().filter(|turn| *turn == Admission::Admitted);
     assert_eq!(admitted.count(), 2);

@@ -2,7 +2,8 @@
 //! over all workers of the engine.
 //!
 //! Each admitted job takes a slot, and so does each gateway that boots by itself, as all do after a reboot of the host.
-//! A row is valid while that attempt of its job runs, so a lost worker's slot is free once its lease expires.
+//! A row is valid while that attempt of its job runs, so a lost worker's slot is free once its lease expires. Owners
+//! share the slots ([`FairSlots`]), so that one whose gateways hang does not keep the others waiting.
 
 use diesel::{prelude::*, sql_types};
 use diesel_async::{AsyncConnection as _, RunQueryDsl};
@@ -11,6 +12,10 @@ use super::{
     Conn,
     lease::{self, Lease, LeaseError},
     schema::boots,
+};
+use crate::{
+    fair_slots::FairSlots,
+    ids::{JobId, UserId},
 };
 
 /// An arbitrary number, the same in every process, so that requests are handled one after the other.
@@ -26,9 +31,9 @@ pub enum Admission {
     Admitted,
     Waits {
         /// Gateways that boot now.
-        booting: i64,
+        booting: usize,
         /// Jobs that wait and come first.
-        ahead: i64,
+        ahead: usize,
     },
 }
 
@@ -36,21 +41,34 @@ pub enum Admission {
 #[derive(Debug, Clone, Copy)]
 pub struct Ask {
     /// Gateways that may boot at once.
-    pub slots: i64,
+    pub slots: usize,
     /// The system made the job. Jobs of people go first.
     pub by_system: bool,
     /// Do not wait; only count the boot.
     pub at_once: bool,
 }
 
-#[derive(QueryableByName)]
-struct Now {
-    #[diesel(sql_type = sql_types::Int8)]
-    booting: i64,
-    #[diesel(sql_type = sql_types::Int8)]
-    ahead: i64,
+/// A request in the table.
+#[derive(Debug, Clone, Copy, QueryableByName)]
+struct Request {
+    #[diesel(sql_type = sql_types::Uuid)]
+    job_id: JobId,
+    #[diesel(sql_type = sql_types::Nullable<sql_types::Uuid>)]
+    owner_id: Option<UserId>,
     #[diesel(sql_type = sql_types::Bool)]
     admitted: bool,
+    /// It was admitted, and not too long ago.
+    #[diesel(sql_type = sql_types::Bool)]
+    holds_slot: bool,
+}
+
+/// Gateways of an owner that boot without a job.
+#[derive(Debug, Clone, Copy, QueryableByName)]
+struct ByItself {
+    #[diesel(sql_type = sql_types::Uuid)]
+    owner_id: UserId,
+    #[diesel(sql_type = sql_types::Int8)]
+    gateways: i64,
 }
 
 /// Requests a slot to boot. A job that has to wait asks again and keeps its turn.
@@ -66,40 +84,65 @@ pub async fn ask(conn: &mut Conn, lease: &Lease, ask: Ask) -> Result<Admission, 
         .execute(conn)
         .await?;
         diesel::insert_into(boots::table)
-            .values((
-                boots::job_id.eq(lease.job),
-                boots::attempt.eq(lease.attempt),
-                boots::by_system.eq(ask.by_system),
-            ))
+            .values((boots::job_id.eq(lease.job), boots::attempt.eq(lease.attempt), boots::by_system.eq(ask.by_system)))
             .on_conflict_do_nothing()
             .execute(conn)
             .await?;
-        let now: Now = diesel::sql_query(
-            "SELECT own.admitted_at IS NOT NULL AS admitted, \
-               (SELECT count(*) FROM boots WHERE admitted_at > now() - make_interval(secs => $2)) + \
-               (SELECT count(*) FROM instances WHERE status = 'starting' \
-                 AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.instance_id = instances.id \
-                   AND jobs.status IN ('queued', 'running'))) AS booting, \
-               (SELECT count(*) FROM boots AS other WHERE other.admitted_at IS NULL \
-                 AND (other.by_system, other.asked_at, other.job_id) < (own.by_system, own.asked_at, own.job_id)) AS ahead \
-             FROM boots AS own WHERE own.job_id = $1",
+        let requests: Vec<Request> = diesel::sql_query(
+            "SELECT boots.job_id, jobs.owner_id, admitted_at IS NOT NULL AS admitted, \
+               coalesce(admitted_at > now() - make_interval(secs => $1), false) AS holds_slot \
+             FROM boots JOIN jobs ON jobs.id = boots.job_id \
+             ORDER BY boots.by_system, boots.asked_at, boots.job_id",
         )
-        .bind::<sql_types::Uuid, _>(lease.job)
         .bind::<sql_types::Float8, _>(SLOT_SECONDS)
-        .get_result(conn)
+        .load(conn)
         .await?;
-        if !now.admitted {
-            if !ask.at_once && now.booting + now.ahead >= ask.slots {
-                return Ok(Admission::Waits { booting: now.booting, ahead: now.ahead });
-            }
-            diesel::update(boots::table.find(lease.job))
-                .set(boots::admitted_at.eq(diesel::dsl::now))
-                .execute(conn)
-                .await?;
+        if requests.iter().any(|request| request.job_id == lease.job && request.admitted) {
+            return Ok(Admission::Admitted);
         }
+        if !ask.at_once {
+            let by_themselves: Vec<ByItself> = diesel::sql_query(
+                "SELECT owner_id, count(*) AS gateways FROM instances WHERE status = 'starting' \
+                   AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.instance_id = instances.id \
+                     AND jobs.status IN ('queued', 'running')) GROUP BY owner_id",
+            )
+            .load(conn)
+            .await?;
+            let admission = decide(ask.slots, &by_themselves, &requests, lease.job);
+            if admission != Admission::Admitted {
+                return Ok(admission);
+            }
+        }
+        diesel::update(boots::table.find(lease.job)).set(boots::admitted_at.eq(diesel::dsl::now)).execute(conn).await?;
         Ok(Admission::Admitted)
     })
     .await
+}
+
+/// Whether `job`, which waits, gets a slot now. `requests` are in their order: what comes before `job` and may have a
+/// slot counts as if it had it.
+fn decide(slots: usize, by_themselves: &[ByItself], requests: &[Request], job: JobId) -> Admission {
+    let mut slots = FairSlots::new(slots);
+    for boot in by_themselves {
+        (0..boot.gateways).for_each(|_| slots.take(Some(boot.owner_id)));
+    }
+    for request in requests.iter().filter(|request| request.holds_slot) {
+        slots.take(request.owner_id);
+    }
+    let booting = slots.taken();
+    let waiting = requests.iter().filter(|request| !request.admitted);
+    let mut ahead = 0;
+    for request in waiting {
+        let may = slots.may_take(request.owner_id);
+        if request.job_id == job {
+            return if may { Admission::Admitted } else { Admission::Waits { booting, ahead } };
+        }
+        if may {
+            slots.take(request.owner_id);
+        }
+        ahead += 1;
+    }
+    Admission::Waits { booting, ahead }
 }
 
 /// Frees a job's slot.

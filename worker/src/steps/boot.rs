@@ -1,6 +1,7 @@
 //! Limits how many gateways boot at once, and waits longer for each while many do.
 //!
-//! A boot is bound by CPU. Gateways that jobs start wait for a slot (`CLAWDEPLOY_BOOTS_AT_ONCE`, over all workers).
+//! A boot is bound by CPU. Gateways that jobs start wait for a slot (`CLAWDEPLOY_BOOTS_AT_ONCE`, over all workers), of
+//! which an owner never holds more than are free.
 //! Gateways that boot by themselves, as all do after a reboot of the host, take a slot too. Running gateways and those
 //! that an undo starts do not wait.
 //!
@@ -46,19 +47,20 @@ async fn cores(env: &Env) -> Result<i64, RuntimeError> {
     Ok(i64::from(env.runtime.cpu_millis().await? / 1000).max(1))
 }
 
-async fn slots(env: &Env) -> Result<i64, RuntimeError> {
-    Ok(match env.config.instances.boots_at_once {
-        // As many as a worker's default concurrency: part of a boot is waiting for the disk.
+async fn slots(env: &Env) -> Result<usize, RuntimeError> {
+    let slots = match env.config.instances.boots_at_once {
+        // One for each core for a single owner, who gets half of them. Part of a boot is waiting for the disk.
         0 => (2 * cores(env).await?).max(4),
         slots => i64::from(slots),
-    })
+    };
+    Ok(usize::try_from(slots).unwrap_or(usize::MAX))
 }
 
 /// Waits until the gateway may boot. With `at_once` it is only counted and does not wait.
 pub(super) async fn wait_for_slot(cx: &JobContext, at_once: bool) -> Result<(), StepError> {
     let slots = slots(&cx.env).await?;
     let began = Instant::now();
-    let mut told: Option<((i64, i64), Instant)> = None;
+    let mut told: Option<((usize, usize), Instant)> = None;
     loop {
         cx.check()?;
         let late = began.elapsed() > MOST_WAIT;
