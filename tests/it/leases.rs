@@ -10,6 +10,7 @@ use clawdeploy_shared::{
         lease::{self, Lease, LeaseError},
         user::{self, NewUser, Role},
     },
+    fair_slots::FairSlots,
     ids::{InstanceId, JobId, UserId},
     instance::{AiProvider, Channel, DesiredState, InstanceStatus},
     job::{JobKind, JobStatus, Queue, UndoOutcome},
@@ -67,9 +68,16 @@ impl Tables {
         job::insert(&mut self.db.conn().await.unwrap(), &new).await.unwrap().id
     }
 
+    /// A job of another owner, on an instance that has no row.
+    pub(crate) async fn job_of(&self, owner: UserId) -> JobId {
+        let instance = InstanceId::random();
+        let new = NewJob::on_instance(JobKind::Start, &instance, owner);
+        job::insert(&mut self.db.conn().await.unwrap(), &new).await.unwrap().id
+    }
+
     pub(crate) async fn claim(&self, worker: &str, lease: Duration) -> Option<Lease> {
-        let claimed =
-            lease::claim(&mut self.db.conn().await.unwrap(), Queue::Lifecycle, worker, lease, 1).await.unwrap();
+        let (mut conn, one) = (self.db.conn().await.unwrap(), FairSlots::new(1));
+        let claimed = lease::claim(&mut conn, Queue::Lifecycle, worker, lease, &one).await.unwrap();
         claimed.jobs.first().map(|job| Lease { job: job.id, attempt: job.attempt, worker: worker.to_owned() })
     }
 
@@ -278,7 +286,8 @@ async fn a_crowd_of_workers() {
         let (name, mut held, mut done) = (format!("worker {n}"), Vec::new(), Vec::new());
         let over = wait::poll(LONG, async || {
             let mut conn = tables.db.conn().await.unwrap();
-            let claimed = lease::claim(&mut conn, Queue::Lifecycle, &name, LONG, 3).await.unwrap().jobs;
+            let claimed =
+                lease::claim(&mut conn, Queue::Lifecycle, &name, LONG, &FairSlots::new(3)).await.unwrap().jobs;
             // Each is held until the next claim, and so the others' claims meet it.
             for job in std::mem::replace(&mut held, claimed) {
                 let lease = Lease { job: job.id, attempt: job.attempt, worker: name.clone() };
@@ -323,7 +332,8 @@ async fn a_session_that_ends_during_a_claim() {
         SELECT pg_advisory_lock(1)";
     blocker.batch_execute(wait_in_claims).await.unwrap();
     let mut conn = tables.db.conn().await.unwrap();
-    let claim = tokio::spawn(async move { lease::claim(&mut conn, Queue::Lifecycle, "a", LONG, 1).await });
+    let claim =
+        tokio::spawn(async move { lease::claim(&mut conn, Queue::Lifecycle, "a", LONG, &FairSlots::new(1)).await });
     let mut other = tables.db.conn().await.unwrap();
     let waits = format!("SELECT EXISTS (SELECT 1 {WAITING}) AS waits");
     let blocked = wait::poll(LONG, async || {
@@ -336,6 +346,6 @@ async fn a_session_that_ends_during_a_claim() {
     assert!(claimed.unwrap_err().is_transient());
 
     blocker.batch_execute("SELECT pg_advisory_unlock(1)").await.unwrap();
-    let claimed = lease::claim(&mut other, Queue::Lifecycle, "b", LONG, 1).await.unwrap();
+    let claimed = lease::claim(&mut other, Queue::Lifecycle, "b", LONG, &FairSlots::new(1)).await.unwrap();
     assert_eq!(claimed.jobs.iter().map(|found| found.id).collect::<Vec<_>>(), [job]);
 }

@@ -14,6 +14,7 @@ mod drain;
 mod drift;
 mod earlier_flaws;
 mod failures;
+mod fairness;
 mod firewall;
 mod hostile;
 mod hostile_pages;

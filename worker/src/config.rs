@@ -259,7 +259,7 @@ pub struct TerminalLimits {
 #[derive(Debug, Clone, Args)]
 pub struct EngineArgs {
     /// Maximum number of lifecycle jobs at once; with 0 the worker does not serve the queue
-    #[arg(long, env = "CLAWDEPLOY_LIFECYCLE_CONCURRENCY", default_value_t = 4)]
+    #[arg(long, env = "CLAWDEPLOY_LIFECYCLE_CONCURRENCY", default_value_t = 16)]
     pub lifecycle_concurrency: usize,
 
     /// Maximum number of image builds at once; with 0 the worker does not serve the queue

@@ -3,6 +3,7 @@
 //! - [`doorbell`] listens to Redis and tells the dispatcher to look for work.
 //! - [`dispatch`] claims due jobs while there is room and spawns each as a task of its own, so that neither a Redis
 //!   failure nor a cancelled ring handler can cancel work.
+//! - [`room`] counts the slots and shares them between owners.
 //! - [`heartbeat`] renews the leases of running jobs and writes the worker's heartbeat.
 //! - [`reaper`] takes back the leases of vanished workers and polls for work whose ring was lost.
 //! - [`housekeeping`] removes finished rings and dead workers, and updates metrics.
@@ -26,6 +27,7 @@ pub mod heartbeat;
 pub mod housekeeping;
 pub mod prune;
 pub mod reaper;
+pub mod room;
 pub mod runner;
 mod undo;
 

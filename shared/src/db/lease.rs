@@ -12,18 +12,20 @@ use diesel::{
     sql_types,
 };
 use diesel_async::{AnsiTransactionManager, AsyncConnection as _, RunQueryDsl, TransactionManager as _};
-use futures_util::StreamExt as _;
 
-pub use self::undo::{UNDO_FAILED, give_up_undo, retry_undo};
-use super::{
-    Conn, DbError, instance, instance::Fault, job::Job, job_event, job_event::NewJobEvent, schema::jobs, snapshot,
+pub(super) use self::claim::claimable;
+pub use self::{
+    claim::{Claimed, claim},
+    undo::{UNDO_FAILED, give_up_undo, retry_undo},
 };
+use super::{Conn, DbError, instance, instance::Fault, job_event, job_event::NewJobEvent, schema::jobs, snapshot};
 use crate::{
     ids::{InstanceId, JobId},
     instance::InstanceStatus,
-    job::{JobEventKind, JobKind, JobStatus, MAX_CRASHES, Queue, UndoOutcome},
+    job::{JobEventKind, JobStatus, MAX_CRASHES, Queue, UndoOutcome},
 };
 
+mod claim;
 mod undo;
 
 /// The right to act in a job's name.
@@ -51,88 +53,8 @@ impl From<diesel::result::Error> for LeaseError {
     }
 }
 
-/// The result of a claim.
-#[derive(Debug, Default)]
-pub struct Claimed {
-    pub jobs: Vec<Job>,
-    /// Rows that could not be read. They are running in this worker's name, so it has to give them back.
-    pub unreadable: Vec<diesel::result::Error>,
-}
-
-/// The condition for a job `due` to be claimable, apart from its time: its queue is not paused, its instance has no
-/// older open job, and its dependency has ended. `$1` are the kinds and `$2` the undo outcomes that this version knows.
-/// `queue` is the statement's expression for the queue.
-///
-/// `OFFSET 0` keeps each check what it is, a lookup for one job. Postgres would join it otherwise, expect that hardly any
-/// job is left, and read and sort all that wait instead of the first ones in the index.
-pub(super) fn claimable(queue: &str) -> String {
-    format!(
-        "due.status = 'queued' AND due.kind = ANY($1) AND (due.unwinding_to IS NULL OR due.unwinding_to = ANY($2)) \
-         AND NOT EXISTS (SELECT 1 FROM queue_pauses paused WHERE paused.queue = {queue} OFFSET 0) \
-         AND NOT EXISTS (SELECT 1 FROM jobs older WHERE older.instance_id = due.instance_id \
-              AND older.seq < due.seq AND older.status IN ('queued', 'running') OFFSET 0) \
-         AND NOT EXISTS (SELECT 1 FROM jobs needed WHERE needed.id = due.depends_on \
-              AND needed.status IN ('queued', 'running') OFFSET 0)"
-    )
-}
-
 /// The condition for a good lease: the job runs, and the lease has not expired.
 const GOOD: &str = "(jobs.status = 'running' AND jobs.lease_until > now())";
-
-/// Claims at most `limit` due jobs of a queue, in turn. Skips jobs whose instance has an older open job or whose
-/// dependency has not ended.
-///
-/// Claims only kinds and undo outcomes that this version knows. Anything else waits for a newer worker, and so do later
-/// jobs on its instance. Each row is decoded separately, so that one unreadable row does not lose the others.
-pub async fn claim(
-    conn: &mut Conn,
-    queue: Queue,
-    worker: &str,
-    lease: Duration,
-    limit: usize,
-) -> Result<Claimed, DbError> {
-    let query = diesel::sql_query(format!(
-        "WITH next AS ( \
-           SELECT due.id FROM jobs due WHERE due.queue = $3 AND due.run_at <= now() AND {claimable} \
-           ORDER BY due.turn, due.seq LIMIT $6 FOR UPDATE SKIP LOCKED), \
-         taken AS ( \
-           UPDATE jobs SET status = 'running', attempt = attempt + 1, leased_by = $4, \
-             lease_until = now() + make_interval(secs => $5), started_at = coalesce(started_at, now()) \
-           FROM next WHERE jobs.id = next.id RETURNING jobs.*), \
-         noted AS ( \
-           INSERT INTO job_events (job_id, attempt, kind, message) \
-           SELECT id, attempt, 'claimed', 'Taken by ' || $4 FROM taken) \
-         SELECT * FROM taken ORDER BY turn, seq",
-        claimable = claimable("$3"),
-    ))
-    .bind::<sql_types::Array<sql_types::Text>, _>(JobKind::ALL)
-    .bind::<sql_types::Array<sql_types::Text>, _>(UndoOutcome::ALL)
-    .bind::<sql_types::Text, _>(queue)
-    .bind::<sql_types::Text, _>(worker)
-    .bind::<sql_types::Float8, _>(lease.as_secs_f64())
-    .bind::<sql_types::Int8, _>(i64::try_from(limit).unwrap_or(i64::MAX));
-    let mut rows = match query.load_stream::<Job>(conn).await {
-        // Two jobs of one instance at the same moment: the index admits one, and the other waits.
-        Err(error) if is_second_on_instance(&error) => return Ok(Claimed::default()),
-        other => other?,
-    };
-    let mut claimed = Claimed::default();
-    while let Some(row) = rows.next().await {
-        match row {
-            Ok(job) => claimed.jobs.push(job),
-            Err(error @ diesel::result::Error::DeserializationError(_)) => claimed.unreadable.push(error),
-            Err(error) if is_second_on_instance(&error) => return Ok(Claimed::default()),
-            // Stop here: a closed connection yields errors without end.
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(claimed)
-}
-
-fn is_second_on_instance(error: &diesel::result::Error) -> bool {
-    matches!(error, diesel::result::Error::DatabaseError(diesel::result::DatabaseErrorKind::UniqueViolation, info)
-        if info.constraint_name() == Some("jobs_one_running_per_instance"))
-}
 
 /// The result of a renewal.
 #[derive(Debug, Clone, QueryableByName)]

@@ -100,7 +100,7 @@ async fn a_worker_is_drained() {
     insta::assert_json_snapshot!(redacted(&workers[0]), @r#"
     {
       "alive": true,
-      "concurrency": 6,
+      "concurrency": 18,
       "dockerError": null,
       "drainRequestedAt": null,
       "draining": false,

@@ -14,22 +14,23 @@ use clawdeploy_shared::{
         job::Job,
         lease::{self, Lease},
     },
+    fair_slots::FairSlots,
     job::Queue,
     metrics::JOB_WAIT_SECONDS,
     telemetry::chain,
 };
 use tokio::{
-    sync::{Notify, Semaphore},
-    time::Instant,
+    sync::Notify,
+    time::{Instant, sleep},
 };
 use tokio_util::task::TaskTracker;
 
-use super::{active::Active, completion::CompletionBatch, runner, within};
+use super::{active::Active, completion::CompletionBatch, room::Room, runner, within};
 use crate::env::Env;
 
-/// Most jobs that one statement claims. Large enough that the statement's cost is small beside the jobs', small enough
-/// to leave work for other workers.
-const CLAIM_BATCH: usize = 32;
+/// How long to wait for more free slots before a claim while most are taken. Jobs end one by one, and each claim costs
+/// a commit: with many slots free, one commit serves many jobs.
+const GATHER: Duration = Duration::from_millis(3);
 
 /// Delay before a job that could not be read may be claimed again, so that a newer worker can take it.
 const UNREADABLE_DELAY: Duration = Duration::from_mins(1);
@@ -39,7 +40,7 @@ const UNREADABLE_DELAY: Duration = Duration::from_mins(1);
 pub struct Dispatcher {
     pub queue: Queue,
     env: Env,
-    room: Arc<Semaphore>,
+    room: Room,
     look: Arc<Notify>,
     active: Active,
     tasks: TaskTracker,
@@ -48,7 +49,7 @@ pub struct Dispatcher {
 
 impl Dispatcher {
     pub fn new(env: Env, queue: Queue, active: Active, tasks: TaskTracker, completions: CompletionBatch) -> Self {
-        let room = Arc::new(Semaphore::new(env.config.engine.concurrency(queue)));
+        let room = Room::new(env.config.engine.concurrency(queue));
         Self { queue, env, room, look: Arc::new(Notify::new()), active, tasks, completions }
     }
 
@@ -79,8 +80,18 @@ impl Dispatcher {
     /// Waits until there is room for one more job, or the worker drains.
     pub async fn wait_for_room(&self) {
         tokio::select! {
-            _ = self.room.acquire() => {}
+            () = self.room.any_free() => {}
             () = self.env.draining.cancelled() => {}
+        }
+    }
+
+    /// Waits for a moment while most slots are taken. An idle worker claims at once.
+    async fn gather(&self) {
+        tokio::select! {
+            biased;
+            () = self.room.half_free() => {}
+            () = self.env.draining.cancelled() => {}
+            () = sleep(GATHER) => {}
         }
     }
 
@@ -102,13 +113,14 @@ impl Dispatcher {
             }
         }
         while !self.env.draining.is_cancelled() && self.env.identity.belongs() {
-            let wanted = self.room.available_permits().min(CLAIM_BATCH);
-            if wanted == 0 {
+            self.gather().await;
+            let slots = self.room.slots();
+            if slots.free() == 0 {
                 return;
             }
             let asked_at = Instant::now();
             // A later response would only list leases that have expired.
-            let claimed = match within(self.env.config.engine.lease, self.claim(wanted)).await {
+            let claimed = match within(self.env.config.engine.lease, self.claim(&slots)).await {
                 Ok(claimed) => claimed,
                 Err(error) => {
                     tracing::warn!(queue = %self.queue, error = chain(&error), "Could not claim jobs");
@@ -116,7 +128,6 @@ impl Dispatcher {
                     return;
                 }
             };
-            let taken = claimed.jobs.len();
             for job in claimed.jobs {
                 self.spawn(job, asked_at);
             }
@@ -131,7 +142,7 @@ impl Dispatcher {
                 *lost_claims_until = Some(self.commit_deadline());
                 return;
             }
-            if taken < wanted {
+            if !claimed.more {
                 return;
             }
         }
@@ -157,14 +168,14 @@ impl Dispatcher {
         Ok(())
     }
 
-    async fn claim(&self, limit: usize) -> Result<lease::Claimed, DbError> {
+    async fn claim(&self, slots: &FairSlots) -> Result<lease::Claimed, DbError> {
         let mut conn = self.env.db.conn().await?;
         // Checked on the connection that claims: its address may lead to another database by now.
         if !self.env.identity.is_of(&mut conn).await? {
             return Ok(lease::Claimed::default());
         }
         let claimed =
-            lease::claim(&mut conn, self.queue, &self.env.worker, self.env.config.engine.lease, limit).await?;
+            lease::claim(&mut conn, self.queue, &self.env.worker, self.env.config.engine.lease, slots).await?;
         for job in &claimed.jobs {
             // Compares two clocks, which is good enough for a histogram. Nothing is decided by it.
             let waited = (chrono::Utc::now() - job.run_at).to_std().unwrap_or_default();
@@ -177,14 +188,9 @@ impl Dispatcher {
         let lease = Lease { job: job.id, attempt: job.attempt, worker: self.env.worker.to_string() };
         // Registered here and not in the task: the heartbeat must know the job from its claim on.
         let (signals, guard) = self.active.enter(&lease, asked_at);
-        let permit = Arc::clone(&self.room).try_acquire_owned();
+        let slot = self.room.enter(job.owner_id);
         let dispatcher = self.clone();
         self.tasks.spawn(async move {
-            // Only a task in `wait_for_room` can hold the permit now, and it releases it at once.
-            let permit = match permit {
-                Ok(permit) => Ok(permit),
-                Err(_) => Arc::clone(&dispatcher.room).acquire_owned().await,
-            };
             let env = dispatcher.env.clone();
             // A task of its own, so that a panic in a step fails one attempt and does not end the worker.
             let completions = dispatcher.completions.clone();
@@ -193,7 +199,7 @@ impl Dispatcher {
                 runner::after_panic(&env, &job, &lease, &panic).await;
             }
             drop(guard);
-            drop(permit);
+            drop(slot);
             // There may be more: a full queue is not rung for each job, and a job that waited for this one on its
             // instance is due now.
             dispatcher.look();
