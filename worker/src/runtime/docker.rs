@@ -13,6 +13,7 @@ pub mod fuzzing;
 mod images;
 mod info;
 mod inspect;
+mod listed;
 mod logs;
 mod network;
 mod output;

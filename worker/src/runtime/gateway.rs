@@ -1,6 +1,6 @@
 //! Types for gateways that do not depend on the engine.
 
-use std::{fmt, path::PathBuf};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use chrono::{DateTime, Utc};
 use clawdeploy_shared::{
@@ -92,6 +92,12 @@ pub struct OwnedGateway {
     pub name: String,
     pub instance: InstanceId,
     pub status: GatewayStatus,
+    /// Of the last run. `None` while it runs and before its first run.
+    pub exit_code: Option<i64>,
+    /// For how long it has been running, at least. `None`: it does not run, or the engine's words are not known.
+    pub up: Option<Duration>,
+    /// Port of this host that leads to its gateway. `None`: it does not run, or has none.
+    pub port: Option<u16>,
     pub image_id: String,
     /// Hash of the body that it was made from.
     pub spec: String,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use bollard::{
-    models::{ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary, ContainerSummaryStateEnum},
+    models::{ContainerInspectResponse, ContainerStateStatusEnum},
     query_parameters::{InspectContainerOptions, ListContainersOptionsBuilder},
 };
 use chrono::{DateTime, Datelike as _, Utc};
@@ -12,26 +12,14 @@ use clawdeploy_shared::{ids::InstanceId, openclaw::GATEWAY_PORT};
 use super::{
     client::{Docker, READ_LIMIT},
     error::DockerError,
-    spec::{LABEL_DEPLOYMENT, LABEL_INSTANCE, LABEL_OPENCLAW_VERSION, LABEL_SPEC},
+    listed::owned,
+    spec::{LABEL_DEPLOYMENT, LABEL_INSTANCE, LABEL_OPENCLAW_VERSION},
 };
-use crate::runtime::{GatewayState, GatewayStatus, OwnedGateway, Reference};
+use crate::runtime::{GatewayState, GatewayStatus, OwnedGateway};
 
 impl GatewayStatus {
     pub(super) fn from_engine(status: Option<ContainerStateStatusEnum>) -> Self {
         use ContainerStateStatusEnum as Engine;
-        match status {
-            Some(Engine::RUNNING | Engine::STOPPING) => Self::Running,
-            Some(Engine::PAUSED) => Self::Paused,
-            Some(Engine::RESTARTING) => Self::Restarting,
-            Some(Engine::REMOVING) => Self::Removing,
-            Some(Engine::EXITED) => Self::Exited,
-            Some(Engine::DEAD) => Self::Dead,
-            Some(Engine::CREATED | Engine::EMPTY) | None => Self::Created,
-        }
-    }
-
-    fn from_summary(status: Option<ContainerSummaryStateEnum>) -> Self {
-        use ContainerSummaryStateEnum as Engine;
         match status {
             Some(Engine::RUNNING | Engine::STOPPING) => Self::Running,
             Some(Engine::PAUSED) => Self::Paused,
@@ -101,19 +89,6 @@ impl Docker {
         let found = self.run("list containers", READ_LIMIT, api.list_containers(Some(options))).await?;
         Ok(found.into_iter().filter_map(owned).collect())
     }
-}
-
-/// `None` for a container whose instance label is not an id, so it was not made here.
-fn owned(summary: ContainerSummary) -> Option<OwnedGateway> {
-    let labels = summary.labels.unwrap_or_default();
-    Some(OwnedGateway {
-        id: Reference::new(summary.id?),
-        name: summary.names.and_then(|names| names.into_iter().next()).unwrap_or_default().trim_matches('/').to_owned(),
-        instance: labels.get(LABEL_INSTANCE)?.parse().ok()?,
-        status: GatewayStatus::from_summary(summary.state),
-        image_id: summary.image_id.unwrap_or_default(),
-        spec: labels.get(LABEL_SPEC).cloned().unwrap_or_default(),
-    })
 }
 
 fn state_of(found: ContainerInspectResponse) -> GatewayState {
