@@ -63,6 +63,7 @@ pub mod token;
 pub mod usage;
 pub mod user;
 pub mod version_policy;
+pub mod watched;
 pub mod worker;
 
 pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations");

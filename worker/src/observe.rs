@@ -1,7 +1,10 @@
 //! Derives an instance's status from its container.
 
 use clawdeploy_shared::{
-    db::{DbError, Scope, instance, instance::Fault},
+    db::{
+        DbError, Scope,
+        instance::{self, Fault, Instance},
+    },
     ids::InstanceId,
     instance::InstanceStatus,
 };
@@ -57,18 +60,7 @@ impl From<ObserveError> for StepError {
 pub async fn observe(env: &Env, id: &InstanceId) -> Result<Observed, ObserveError> {
     let found = instance::find(&mut *env.db.conn().await?, Scope::Everything, id).await?;
     let Some((instance, port)) = found else { return Ok(Observed::new(InstanceStatus::Deleting)) };
-    let state = match Reference::of(&instance) {
-        Some(container_id) => env.runtime.state(&container_id).await?,
-        None => None,
-    };
-    let Some(state) = state else {
-        return Ok(Observed::error(
-            "container_gone",
-            "Something other than ClawDeploy removed the container. Start the instance to recreate it; its files \
-             are still there.",
-        ));
-    };
-    let mut seen = judge(&state);
+    let mut seen = inspect(env, &instance).await?;
     if seen.status == InstanceStatus::Running {
         let gateway = port.map(|port| env.runtime.address(port));
         let ready = match gateway {
@@ -80,10 +72,26 @@ pub async fn observe(env: &Env, id: &InstanceId) -> Result<Observed, ObserveErro
             seen.status = InstanceStatus::Starting;
         }
     }
-    Ok(Observed { container: Some(state), ..seen })
+    Ok(seen)
 }
 
-fn judge(state: &GatewayState) -> Observed {
+/// Observes the container that a row names, without asking its gateway: a running one counts as `running`.
+pub(crate) async fn inspect(env: &Env, instance: &Instance) -> Result<Observed, ObserveError> {
+    let state = match Reference::of(instance) {
+        Some(container_id) => env.runtime.state(&container_id).await?,
+        None => None,
+    };
+    Ok(match state {
+        Some(state) => Observed { container: Some(state.clone()), ..judge(&state) },
+        None => Observed::error(
+            "container_gone",
+            "Something other than ClawDeploy removed the container. Start the instance to recreate it; its files \
+             are still there.",
+        ),
+    })
+}
+
+pub(crate) fn judge(state: &GatewayState) -> Observed {
     let code = state.exit_code.unwrap_or_default();
     match state.status {
         GatewayStatus::Running => Observed::new(InstanceStatus::Running),

@@ -12,6 +12,8 @@
 //! - It leaves alone what has an open job or does not carry this deployment's label.
 //! - It removes only what the database shows to be gone (`recoverable::shown_gone`). A missing row shows nothing: the
 //!   database may have been restored from an older dump, or be another one. Such things are reported and stay.
+//! - It takes a fixed number of statements and calls to the engine while nothing is wrong, however many instances there
+//!   are.
 //! - It does at most one small thing itself. Anything with steps becomes a job.
 //! - It returns its findings, which are stored in the table `sweeps` and shown to administrators.
 //!
@@ -35,17 +37,19 @@ use tokio::{
 };
 
 use crate::{env::Env, observe::ObserveError, runtime::RuntimeError, storage::StorageError};
-use crash_loop::Deaths;
+use drift::Drift;
 use late::LateRuns;
+use listing::Listing;
 
 mod crash_loop;
 pub mod directories;
 mod disk;
 mod doorbells;
-mod drift;
+pub mod drift;
 mod firewall;
 mod images;
 mod late;
+mod listing;
 mod manifests;
 mod orphans;
 mod ports;
@@ -115,13 +119,15 @@ type SweepResult = Result<SweepReport, SweepError>;
 #[derive(Debug, Clone)]
 pub struct Reconciler {
     env: Env,
-    deaths: Deaths,
+    drift: Drift,
+    /// The containers, as listed in this pass.
+    listing: Listing,
     late: LateRuns,
 }
 
 impl Reconciler {
     pub fn new(env: Env) -> Self {
-        Self { env, deaths: Deaths::default(), late: LateRuns::default() }
+        Self { drift: Drift::new(env.clone()), env, listing: Listing::default(), late: LateRuns::default() }
     }
 
     /// Follows Docker's events until the worker drains. Every worker does.
@@ -133,7 +139,7 @@ impl Reconciler {
                 () = identity.works() => {}
             }
             tokio::select! {
-                () = drift::watch(&self.env, &self.deaths) => {}
+                () = self.drift.watch() => {}
                 () = identity.stands_by() => {}
             }
         }
@@ -208,21 +214,22 @@ impl Reconciler {
             sweep::record(&mut *self.env.db.conn().await?, &self.env.worker, &run).await?;
             runs.push(run);
         }
+        self.listing.forget();
         lock.end().await;
         Ok(runs)
     }
 
     async fn sweep(self, name: SweepName) -> SweepResult {
-        let env = &self.env;
+        let (env, listing) = (&self.env, &self.listing);
         match name {
-            SweepName::Drift => drift::sweep(env, &self.deaths).await,
-            SweepName::Stuck => stuck::sweep(env).await,
+            SweepName::Drift => self.drift.sweep(listing).await,
+            SweepName::Stuck => stuck::sweep(env, listing).await,
             SweepName::Routes => routes::sweep(env).await,
             SweepName::Doorbells => doorbells::sweep(env).await,
-            SweepName::Orphans => orphans::sweep(env).await,
+            SweepName::Orphans => orphans::sweep(env, listing).await,
             SweepName::Directories => directories::sweep(env).await,
             SweepName::Trash => trash::sweep(env).await,
-            SweepName::Ports => ports::sweep(env).await,
+            SweepName::Ports => ports::sweep(env, listing).await,
             SweepName::Snapshots => snapshots::sweep(env).await,
             SweepName::Disk => disk::sweep(env).await,
             SweepName::Images => images::sweep(env).await,

@@ -14,6 +14,12 @@
 //! started later or the stream was interrupted, the restart count serves: a rise of five within ten minutes of
 //! observations also counts as a loop. The first worker to count five stops the container. A second one finds nothing
 //! left to do.
+//!
+//! The restart count is only in an inspection, and a pass inspects only what the list of containers gives a reason to.
+//! A gateway that crashes unheard gives one after each restart: it is `restarting`, or it has been up for less time than
+//! has passed since it was last inspected. If it was never inspected by this worker, being up for less than ten minutes
+//! is reason enough: nothing older can be a loop. For a container that gives no reason, the count seen last still holds,
+//! so the next rise is dated from the pass before it, as if each pass had inspected it.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -106,7 +112,7 @@ impl Deaths {
     }
 
     /// Records an observation of the container.
-    fn look(&self, container: &Reference, restart_count: i64, at: DateTime<Utc>) {
+    pub(super) fn look(&self, container: &Reference, restart_count: i64, at: DateTime<Utc>) {
         self.with(container, |life| {
             if let Some((before, count)) = life.look {
                 // The count restarts at zero when somebody starts the container.
@@ -118,6 +124,22 @@ impl Deaths {
             life.look = Some((at, restart_count));
             life.forget_before(at - WINDOW);
         });
+    }
+
+    /// Whether a running container may have been started since it was last looked at, given the latest time at which it
+    /// can have been. One that was not looked at yet counts if that was within the window. If not, its restart count is
+    /// still the one seen last.
+    pub(super) fn was_restarted(&self, container: &Reference, started: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+        let mut lives = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let look = lives.get_mut(container).and_then(|life| life.look.as_mut());
+        match look {
+            None => started > now - WINDOW,
+            Some((at, _)) if started > *at => true,
+            Some((at, _)) => {
+                *at = now;
+                false
+            }
+        }
     }
 
     /// Whether the gateway is in a crash loop, counting only exits after `since`.

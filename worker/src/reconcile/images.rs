@@ -46,12 +46,15 @@ pub(super) async fn sweep(env: &Env) -> SweepResult {
     let tags = tags(env, &own);
     let left_over = left_over(env, &labelled, &tags).await?;
     let nothing = HashSet::new();
-    for found in labelled.iter().filter(|image| !needed.contains(&image.id)) {
-        let tags = match tags.get(&found.id) {
-            Some(tags) => tags,
-            None if left_over.contains(short(&found.id)) => &nothing,
-            None => continue,
-        };
+    let own_tags = |image: &LabelledImage| match tags.get(&image.id) {
+        Some(tags) => Some(tags),
+        None => left_over.contains(short(&image.id)).then_some(&nothing),
+    };
+    let unneeded = labelled.iter().filter(|image| !needed.contains(&image.id));
+    let unneeded: Vec<_> = unneeded.filter_map(|image| Some((image, own_tags(image)?))).collect();
+    // Listing every container of the engine is not cheap, and usually there is nothing to remove.
+    let in_use = if unneeded.is_empty() { HashSet::new() } else { env.runtime.images_in_use().await? };
+    for (found, tags) in unneeded.into_iter().filter(|(image, _)| !in_use.contains(&image.id)) {
         match env.runtime.remove_own_image(&found.id, tags).await.map_err(SweepError::from) {
             Ok(true) => {
                 let message = format!("Nothing needs it. Up to {} MB were freed.", found.size_bytes / 1_000_000);
@@ -115,7 +118,7 @@ fn short(id: &str) -> &str {
     id.get(..12).unwrap_or(id)
 }
 
-/// Images that must stay. `None`: remove nothing, because a build is under way.
+/// Images that must stay, apart from those of containers. `None`: remove nothing, because a build is under way.
 async fn needed(env: &Env) -> Result<Option<HashSet<String>>, SweepError> {
     let mut conn = env.db.conn().await?;
     if image::is_building(&mut conn).await? {
@@ -127,7 +130,6 @@ async fn needed(env: &Env) -> Result<Option<HashSet<String>>, SweepError> {
     needed.extend(snapshot::images_in_use(&mut conn).await?);
     needed.extend(recoverable::images(&mut conn).await?);
     drop(conn);
-    needed.extend(env.runtime.images_in_use().await?);
     needed.extend(env.runtime.image_id(&env.config.image.image).await?);
     Ok(Some(needed))
 }

@@ -26,18 +26,33 @@ use clawdeploy_shared::{
     telemetry::chain,
 };
 
-use super::{ORPHAN_AGE, SweepError, SweepResult, busy};
+use super::{ORPHAN_AGE, SweepError, SweepResult, busy, listing::Listing};
 use crate::{
     env::Env,
     runtime::{OwnedGateway, OwnedNetwork},
 };
 
-pub(super) async fn sweep(env: &Env) -> SweepResult {
-    let (containers, networks) = (env.runtime.gateways().await?, env.runtime.networks().await?);
+pub(super) async fn sweep(env: &Env, listing: &Listing) -> SweepResult {
+    let (listed, networks) = (listing.of_this_pass(&env.runtime).await?, env.runtime.networks().await?);
     let ids: HashSet<&InstanceId> =
-        containers.iter().map(|c| &c.instance).chain(networks.iter().map(|n| &n.instance)).collect();
+        listed.iter().map(|c| &c.instance).chain(networks.iter().map(|n| &n.instance)).collect();
+    let ids: Vec<&InstanceId> = ids.into_iter().collect();
+    let served = instance::containers(&mut *env.db.conn().await?, &ids).await?;
+    // Usually none, which takes no further statement.
+    let strange =
+        |found: &&OwnedGateway| served.get(&found.instance).and_then(Option::as_deref) != Some(found.id.as_str());
+    let suspects: HashSet<InstanceId> = listed.iter().filter(strange).map(|found| found.instance.clone()).collect();
+    let (checked, some) = (listed.len() + networks.len(), !suspects.is_empty());
+    // The list may be from the beginning of the pass, and its containers may have been replaced since.
+    let containers = if some { listing.refresh(&env.runtime).await? } else { listed };
+    let containers: Vec<_> = containers.iter().filter(|found| suspects.contains(&found.instance)).cloned().collect();
+    let networks: Vec<_> = networks
+        .into_iter()
+        .filter(|network| suspects.contains(&network.instance) || !served.contains_key(&network.instance))
+        .collect();
+    let ids: HashSet<&InstanceId> = suspects.iter().chain(networks.iter().map(|n| &n.instance)).collect();
     let rows = Rows::of(env, ids, &containers).await?;
-    let mut report = SweepReport::of(containers.len() + networks.len());
+    let mut report = SweepReport::of(checked);
 
     let orphans: Vec<_> = containers.iter().filter_map(|c| rows.why_orphan(c).map(|code| (c, code))).collect();
     let seen: Vec<&str> = orphans.iter().map(|(c, _)| c.id.as_str()).collect();
@@ -133,7 +148,7 @@ struct Rows {
     busy: HashSet<InstanceId>,
     /// Instances that the database shows to be gone and that have no files.
     gone: HashSet<InstanceId>,
-    /// Every existing container.
+    /// Every existing container of theirs.
     there: HashSet<String>,
 }
 

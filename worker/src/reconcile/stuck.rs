@@ -17,7 +17,11 @@
 //! An instance is also started if its gateway was left stopped for a delete that was then cancelled
 //! (`steps/before_delete.rs`).
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    time::Duration,
+};
 
 use clawdeploy_shared::{
     db::{
@@ -33,13 +37,15 @@ use clawdeploy_shared::{
     telemetry::chain,
 };
 use diesel_async::AsyncConnection as _;
+use futures_util::{StreamExt as _, stream};
+use tokio::time::Instant;
 
-use super::{SweepError, SweepResult};
+use super::{SweepError, SweepResult, drift::Shown, listing::Listing};
 use crate::{
     env::Env,
     jobs,
     observe::{self, ObserveError},
-    runtime::GatewayStatus,
+    runtime::{GatewayStatus, OwnedGateway},
     steps::boot,
 };
 
@@ -48,6 +54,13 @@ const STUCK_AFTER: Duration = Duration::from_mins(1);
 
 /// One repair is made within this time.
 const REPAIR_WINDOW: Duration = Duration::from_mins(5);
+
+/// Instances looked at in detail at once: a gateway that hangs takes two seconds.
+const SIDE_BY_SIDE: usize = 64;
+
+/// How long one pass looks at instances in detail, and how long it works in total. The rest waits for the next pass.
+const LOOK_LIMIT: Duration = Duration::from_secs(5);
+const BUDGET: Duration = Duration::from_secs(10);
 
 /// Statuses with which a job should be open.
 const BETWEEN: [InstanceStatus; 6] = [
@@ -73,28 +86,39 @@ enum Verdict {
     Newer,
 }
 
-pub(super) async fn sweep(env: &Env) -> SweepResult {
+pub(super) async fn sweep(env: &Env, listing: &Listing) -> SweepResult {
+    let began = Instant::now();
     let found = stuck::list(&mut *env.db.conn().await?, &BETWEEN, STUCK_AFTER).await?;
     let mut report = SweepReport::of(found.len());
     let overdue = overdue(env, &found).await?;
+    let (mut stuck, mut unclear) = (Vec::new(), Vec::new());
+    let listed = if found.iter().any(is_watched) { Some(listing.of_this_pass(&env.runtime).await) } else { None };
+    let shown = listed.as_ref().and_then(|listed| listed.as_ref().ok()).map(|listed| shown(listed));
     for instance in found {
-        match look(env, &instance).await {
-            Ok(Seen::Drift) => continue,
-            Ok(Seen::Boots) if !overdue.contains(&instance.id) => {
-                report.watching("booting", &instance.id, "Its gateway is booting and does not answer yet.".to_owned());
-                continue;
-            }
-            Ok(Seen::Boots | Seen::Nothing) => {}
-            Err(ObserveError::Runtime(error)) => {
-                let message = format!(
-                    "Its status is {}, and its container cannot be inspected: {}.",
-                    instance.status,
-                    chain(&error)
-                );
-                report.watching("not_checked", &instance.id, message);
-                continue;
-            }
+        match (glance(&instance, shown.as_ref()), &listed) {
+            (Glance::NotListed, Some(Err(error))) => not_checked(&mut report, &instance, chain(error)),
+            (Glance::Drift, _) => {}
+            (Glance::Boots, _) if !overdue.contains(&instance.id) => boots(&mut report, &instance),
+            (Glance::Boots | Glance::Unclear | Glance::NotListed, _) => unclear.push(instance),
+            (Glance::Nothing, _) => stuck.push(instance),
+        }
+    }
+    let looks: Vec<_> = unclear.into_iter().map(|instance| look(env, instance)).collect();
+    let looks = stream::iter(looks).buffer_unordered(SIDE_BY_SIDE).take_until(tokio::time::sleep(LOOK_LIMIT));
+    let looked: Vec<_> = looks.collect().await;
+    for (instance, seen) in looked {
+        match seen {
+            Ok(Seen::Drift) => {}
+            Ok(Seen::Boots) if !overdue.contains(&instance.id) => boots(&mut report, &instance),
+            Ok(Seen::Boots | Seen::Nothing) => stuck.push(instance),
+            Err(ObserveError::Runtime(error)) => not_checked(&mut report, &instance, chain(&error)),
             Err(error @ ObserveError::Db(_)) => return Err(error.into()),
+        }
+    }
+    for instance in stuck {
+        if began.elapsed() > BUDGET {
+            // The others are found again by the next pass.
+            break;
         }
         if let Some((verdict, job)) = settle(env, &instance).await? {
             if let Some(job) = job {
@@ -135,6 +159,15 @@ async fn is_unmoved(conn: &mut Conn, read: &Instance) -> Result<bool, SweepError
     Ok(same && job::open_on(conn, &read.id).await?.is_empty())
 }
 
+fn boots(report: &mut SweepReport, instance: &Instance) {
+    report.watching("booting", &instance.id, "Its gateway is booting and does not answer yet.");
+}
+
+fn not_checked(report: &mut SweepReport, instance: &Instance, why: impl fmt::Display) {
+    let message = format!("Its status is {}, and its container cannot be inspected: {why}.", instance.status);
+    report.watching("not_checked", &instance.id, message);
+}
+
 fn tell(report: &mut SweepReport, instance: &Instance, verdict: &Verdict) {
     let Instance { id, status, desired_state, .. } = instance;
     match verdict {
@@ -170,6 +203,51 @@ fn tell(report: &mut SweepReport, instance: &Instance, verdict: &Verdict) {
     }
 }
 
+/// Whether the container may show another status than the row.
+fn is_watched(instance: &Instance) -> bool {
+    matches!(instance.status, InstanceStatus::Starting | InstanceStatus::Stopping)
+        && instance.container_id.is_some()
+        && instance.desired_state != DesiredState::Deleted
+}
+
+/// What the list of containers says about a stuck instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Glance {
+    /// Its container shows another status that the instance may move to: left to the drift sweep.
+    Drift,
+    /// Its container runs, and the drift sweep asks its gateway.
+    Boots,
+    Nothing,
+    /// It depends on whether its gateway answers.
+    Unclear,
+    /// There is no list.
+    NotListed,
+}
+
+fn shown(containers: &[OwnedGateway]) -> HashMap<&str, Shown> {
+    containers.iter().map(|found| (found.id.as_str(), Shown::of(found.status, found.exit_code))).collect()
+}
+
+fn glance(instance: &Instance, listed: Option<&HashMap<&str, Shown>>) -> Glance {
+    let Some(container) = instance.container_id.as_deref().filter(|_| is_watched(instance)) else {
+        return Glance::Nothing;
+    };
+    let Some(listed) = listed else { return Glance::NotListed };
+    let shown = listed.get(container).copied().unwrap_or(Shown::Gone);
+    glance_at(instance.status, instance.desired_state, shown)
+}
+
+/// For an instance that is `starting` or `stopping`.
+fn glance_at(status: InstanceStatus, desired: DesiredState, shown: Shown) -> Glance {
+    match (status, shown, desired) {
+        (InstanceStatus::Starting, Shown::Running, DesiredState::Running) => Glance::Boots,
+        (InstanceStatus::Starting, Shown::Running, _) => Glance::Unclear,
+        // The engine starts it again and again.
+        (InstanceStatus::Starting, Shown::Restarting, _) => Glance::Nothing,
+        _ => Glance::Drift,
+    }
+}
+
 /// What the container of an instance shows.
 enum Seen {
     /// Another status that the instance may move to: left to the drift sweep.
@@ -179,18 +257,16 @@ enum Seen {
     Nothing,
 }
 
-async fn look(env: &Env, instance: &Instance) -> Result<Seen, ObserveError> {
-    let watched = matches!(instance.status, InstanceStatus::Starting | InstanceStatus::Stopping);
-    if !watched || instance.container_id.is_none() || instance.desired_state == DesiredState::Deleted {
-        return Ok(Seen::Nothing);
-    }
-    let seen = observe::observe(env, &instance.id).await?;
-    if seen.status != instance.status && instance.status.may_become(seen.status) {
-        return Ok(Seen::Drift);
-    }
-    let runs = seen.container.is_some_and(|container| container.status == GatewayStatus::Running);
-    let wanted = (instance.status, instance.desired_state) == (InstanceStatus::Starting, DesiredState::Running);
-    Ok(if runs && wanted { Seen::Boots } else { Seen::Nothing })
+async fn look(env: &Env, instance: Instance) -> (Instance, Result<Seen, ObserveError>) {
+    let seen = observe::observe(env, &instance.id).await.map(|seen| {
+        if seen.status != instance.status && instance.status.may_become(seen.status) {
+            return Seen::Drift;
+        }
+        let runs = seen.container.is_some_and(|container| container.status == GatewayStatus::Running);
+        let wanted = (instance.status, instance.desired_state) == (InstanceStatus::Starting, DesiredState::Running);
+        if runs && wanted { Seen::Boots } else { Seen::Nothing }
+    });
+    (instance, seen)
 }
 
 /// Those of these instances that have been starting for longer than allowed, given how many boot now.
@@ -307,6 +383,22 @@ mod tests {
     fn what_a_newer_version_has_written_is_left_alone() {
         assert_eq!(judge(InstanceStatus::Unknown, Deleted, NOTHING), Verdict::Newer);
         assert_eq!(judge(Starting, DesiredState::Unknown, NOTHING), Verdict::Newer);
+    }
+
+    #[test]
+    fn the_list_decides_unless_it_depends_on_an_answer() {
+        for (status, desired, shown, glance) in [
+            (Starting, WantRunning, Shown::Running, Glance::Boots),
+            (Starting, WantStopped, Shown::Running, Glance::Unclear),
+            (Starting, WantRunning, Shown::Restarting, Glance::Nothing),
+            (Starting, WantRunning, Shown::Gone, Glance::Drift),
+            (Starting, WantRunning, Shown::Stopped, Glance::Drift),
+            (Stopping, WantStopped, Shown::Running, Glance::Drift),
+            (Stopping, WantStopped, Shown::Restarting, Glance::Drift),
+            (Stopping, WantStopped, Shown::Failed, Glance::Drift),
+        ] {
+            assert_eq!(glance_at(status, desired, shown), glance, "{status} {desired} {shown:?}");
+        }
     }
 
     #[test]
