@@ -22,7 +22,7 @@ pub const CANARY: &str = "canary";
 /// Checksum of all tables that requests and jobs write, without columns that change on their own.
 const TABLES: &str = "SELECT md5(string_agg(t, '|' ORDER BY t)) AS sum FROM ( \
     SELECT u::text AS t FROM users u UNION ALL SELECT p::text FROM ports p \
-    UNION ALL SELECT (to_jsonb(i) - '{disk_bytes,disk_limit_bytes,disk_measured_at,disk_warned}'::text[])::text FROM instances i \
+    UNION ALL SELECT (to_jsonb(i) - '{disk_bytes,disk_limit_bytes,disk_measured_at,disk_warned,disk_whole}'::text[])::text FROM instances i \
     UNION ALL SELECT j::text FROM jobs j UNION ALL SELECT e::text FROM job_events e UNION ALL SELECT a::text FROM audit a \
     UNION ALL SELECT m::text FROM images m UNION ALL SELECT s::text FROM snapshots s \
     UNION ALL SELECT r::text FROM rollout_members r UNION ALL SELECT v::text FROM version_policy v \

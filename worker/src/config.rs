@@ -102,7 +102,7 @@ pub struct InstanceArgs {
     #[arg(long, env = "CLAWDEPLOY_DISK_LIMIT_MIB", default_value_t = 20480)]
     pub disk_limit_mib: u32,
 
-    /// Seconds between measurements of an instance's files
+    /// Seconds between measurements of an instance's files, at least; up to eight times as many while nothing changes
     #[arg(long, env = "CLAWDEPLOY_DISK_SECONDS", default_value = "60", value_parser = seconds)]
     pub disk_interval: Duration,
 

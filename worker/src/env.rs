@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::WorkerConfig,
     core_tasks::CoreTasks,
+    disk_meter::DiskMeter,
     files::Files,
     identity::Identity,
     nginx::Routes,
@@ -39,6 +40,7 @@ pub struct Env {
     pub routes: Routes,
     pub terminals: Terminals,
     pub usage: UsageMeter,
+    pub disk: DiskMeter,
     /// Set when the worker drains: take nothing new and stop at the next safe point.
     pub draining: CancellationToken,
 }
@@ -61,7 +63,8 @@ impl Env {
         let unique = uuid::Uuid::new_v4().simple().to_string();
         let worker: Arc<str> = format!("{}-{}-{}", host_name(), std::process::id(), &unique[..8]).into();
         let terminals = Terminals::new(runtime.clone(), db.clone(), Arc::clone(&worker), &config.terminals);
-        let usage = UsageMeter::new(runtime.clone(), storage.clone(), db.clone());
+        let disk = DiskMeter::new(storage.clone());
+        let usage = UsageMeter::new(runtime.clone(), disk.clone(), db.clone(), config.instances.disk_interval);
         let identity = Identity::new(db.clone(), storage.clone(), runtime.clone(), &config.instances);
         if let Err(error) = identity.check(true).await {
             tracing::warn!(error = chain(&error), "Could not check the identities yet");
@@ -80,6 +83,7 @@ impl Env {
             routes,
             terminals,
             usage,
+            disk,
             draining: CancellationToken::new(),
         })
     }

@@ -36,6 +36,7 @@ pub mod adopt;
 pub mod commands;
 pub mod config;
 pub mod core_tasks;
+pub mod disk_meter;
 pub mod engine;
 pub mod env;
 pub mod files;

@@ -1,26 +1,27 @@
 //! Records the usage of running instances once a minute.
 //!
-//! Every worker records instances on its own engine that have no point for this minute yet, in batches.
+//! Every worker records instances on its own engine that have no point for this minute yet, in batches. The size of
+//! their files is what the sweep `disk` found last.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use clawdeploy_shared::{
-    db::{Db, DbError, usage, usage::Measured},
+    db::{
+        Db, DbError,
+        usage::{self, Due, Measured},
+    },
     ids::InstanceId,
     telemetry::chain,
 };
 use futures_util::{StreamExt as _, stream};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    disk_meter::{DiskMeter, Pace},
     identity::Identity,
     runtime::{Reference, Runtime},
-    storage::{Storage, StorageError},
+    storage::Seen,
 };
 
 /// Delay between two rounds.
@@ -30,25 +31,25 @@ const BATCH: i64 = 1000;
 const AT_ONCE: usize = 4;
 /// Time limit of one round.
 const LOOK_LIMIT: Duration = Duration::from_secs(50);
-/// How long a measurement of files is valid, and how long measuring may take.
-const DISK_AGE: Duration = Duration::from_mins(1);
-const DISK_LIMIT: Duration = Duration::from_secs(10);
-
-/// Bytes of an instance's files and when they were measured. `None`: it failed.
-type Disk = (Instant, Option<u64>);
+/// How old a size may be in a live view.
+const LIVE_AGE: Duration = Duration::from_mins(1);
+/// How old a size may be in a point. Files that do not change are measured about every eight minutes.
+const POINT_AGE: Duration = Duration::from_mins(10);
 
 /// Measures what instances use.
 #[derive(Debug, Clone)]
 pub struct UsageMeter {
     runtime: Runtime,
-    storage: Storage,
+    disk: DiskMeter,
     db: Db,
-    disks: Arc<Mutex<HashMap<InstanceId, Disk>>>,
+    /// How old a size may be in a point.
+    point_age: Duration,
 }
 
 impl UsageMeter {
-    pub fn new(runtime: Runtime, storage: Storage, db: Db) -> Self {
-        Self { runtime, storage, db, disks: Arc::default() }
+    /// `disk_interval`: the time between two measurements of files.
+    pub fn new(runtime: Runtime, disk: DiskMeter, db: Db, disk_interval: Duration) -> Self {
+        Self { runtime, disk, db, point_age: POINT_AGE.max(2 * disk_interval) }
     }
 
     /// Notes until the worker drains.
@@ -72,19 +73,18 @@ impl UsageMeter {
     }
 
     async fn look(&self) -> Result<(), DbError> {
-        let due = usage::due(&mut *self.db.conn().await?, BATCH).await?;
-        let noted =
-            stream::iter(due).map(|(id, container)| async move { self.note(&id, &Reference::new(container)).await });
+        let due = usage::due(&mut *self.db.conn().await?, self.point_age, BATCH).await?;
+        let noted = stream::iter(due).map(|due| self.note(due));
         let noted: Vec<Result<(), DbError>> = noted.buffer_unordered(AT_ONCE).collect().await;
         noted.into_iter().collect::<Result<(), DbError>>()?;
         usage::forget_old(&mut *self.db.conn().await?).await?;
-        let mut disks = self.disks.lock().unwrap_or_else(PoisonError::into_inner);
-        disks.retain(|_, (at, _)| at.elapsed() < 2 * DISK_AGE);
+        self.disk.prune();
         Ok(())
     }
 
-    async fn note(&self, id: &InstanceId, container: &Reference) -> Result<(), DbError> {
-        let counters = match self.runtime.counters(container).await {
+    async fn note(&self, due: Due) -> Result<(), DbError> {
+        let id = &due.id;
+        let counters = match self.runtime.counters(&Reference::new(due.container_id)).await {
             Ok(Some(counters)) => counters,
             // Of another engine, or just stopped.
             Ok(None) => return Ok(()),
@@ -99,36 +99,21 @@ impl UsageMeter {
             memory_limit_bytes: counters.memory_limit_bytes,
             network_rx_bytes: counters.network_rx_bytes,
             network_tx_bytes: counters.network_tx_bytes,
-            disk_bytes: self.disk(id).await,
+            disk_bytes: due.disk_bytes.and_then(|bytes| u64::try_from(bytes).ok()),
             pids: counters.pids,
         };
         usage::note(&mut *self.db.conn().await?, id, measured).await
     }
 
-    /// Bytes on disk of an instance's files; `None`: they could not be measured.
-    ///
-    /// What came of the last try is good for a minute. What could not be measured is a gap in the graph: neither nothing nor what
-    /// there was a while ago.
+    /// Bytes on disk of an instance's files, for somebody who watches; `None`: they could not be measured. A part of
+    /// them would look as if files had gone.
     pub(crate) async fn disk(&self, id: &InstanceId) -> Option<u64> {
-        let known = self.disks.lock().unwrap_or_else(PoisonError::into_inner).get(id).copied();
-        if let Some((at, bytes)) = known
-            && at.elapsed() < DISK_AGE
-        {
-            return bytes;
-        }
-        // A part of it would look as if files had gone.
-        let bytes = self.storage.whole_disk_use(id, DISK_LIMIT).await.unwrap_or_else(|error| {
-            match error {
-                StorageError::Cancelled => {
-                    tracing::warn!(instance.id = %id, "Measuring an instance's files took too long");
-                }
-                error => {
-                    tracing::warn!(instance.id = %id, error = chain(&error), "Could not measure an instance's files");
-                }
+        match self.disk.measure(id, LIVE_AGE, Pace::Live).await {
+            Ok(found) => found.filter(|found| found.seen == Seen::All).map(|found| found.bytes),
+            Err(error) => {
+                tracing::warn!(instance.id = %id, error = chain(&error), "Could not measure an instance's files");
+                None
             }
-            None
-        });
-        self.disks.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), (Instant::now(), bytes));
-        bytes
+        }
     }
 }

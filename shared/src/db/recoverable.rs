@@ -7,7 +7,10 @@
 //! A row is deleted when the instance is back ([`settle`]) or its files are removed ([`forget`]). It is hidden while an
 //! instance of that id exists. After [`begin_purge`] it can no longer be restored.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use diesel::{
@@ -267,6 +270,17 @@ pub async fn manifest_of(conn: &mut Conn, id: &InstanceId) -> Result<Option<Mani
     let email: Option<String> =
         users::table.find(instance.owner_id).select(users::email).first(conn).await.optional()?;
     Ok(Some(Manifest::of(&instance, email)))
+}
+
+/// The e-mail addresses of these instances' owners, for their manifests.
+pub async fn owner_emails<'a>(
+    conn: &mut Conn,
+    instances: impl IntoIterator<Item = &'a Instance>,
+) -> Result<HashMap<UserId, String>, DbError> {
+    let owners: HashSet<UserId> = instances.into_iter().map(|instance| instance.owner_id).collect();
+    let emails: Vec<(UserId, String)> =
+        users::table.filter(users::id.eq_any(owners)).select((users::id, users::email)).load(conn).await?;
+    Ok(emails.into_iter().collect())
 }
 
 /// Records that an instance's files are kept for `keep`. Call it before deleting the row, in the same transaction.

@@ -62,6 +62,7 @@ diesel::table! {
         disk_limit_bytes -> Nullable<Int8>,
         disk_measured_at -> Nullable<Timestamptz>,
         disk_warned -> Bool,
+        disk_whole -> Bool,
     }
 }
 

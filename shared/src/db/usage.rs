@@ -1,9 +1,11 @@
 //! Resource usage of instances: a point a minute, for a day.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{
     prelude::*,
-    sql_types::{Array, Int4, Int8, Nullable, Text, Uuid},
+    sql_types::{Array, Float8, Int4, Int8, Nullable, Text, Uuid},
 };
 use diesel_async::RunQueryDsl;
 use serde::Serialize;
@@ -41,25 +43,32 @@ pub struct UsagePoint {
     pub pids: i64,
 }
 
-#[derive(Debug, QueryableByName)]
-struct Due {
+/// An instance to measure.
+#[derive(Debug, Clone, QueryableByName)]
+pub struct Due {
     #[diesel(sql_type = Text)]
-    id: InstanceId,
+    pub id: InstanceId,
     #[diesel(sql_type = Text)]
-    container_id: String,
+    pub container_id: String,
+    /// Bytes of its files. `None`: not known.
+    #[diesel(sql_type = Nullable<Int8>)]
+    pub disk_bytes: Option<i64>,
 }
 
-/// Some running instances without a point for this minute, with their containers.
-pub async fn due(conn: &mut Conn, limit: i64) -> Result<Vec<(InstanceId, String)>, DbError> {
-    let due: Vec<Due> = diesel::sql_query(
-        "SELECT i.id, i.container_id FROM instances i WHERE i.status = 'running' AND i.container_id IS NOT NULL \
+/// Some running instances without a point for this minute, with the size of their files if that was measured within
+/// `age`.
+pub async fn due(conn: &mut Conn, age: Duration, limit: i64) -> Result<Vec<Due>, DbError> {
+    Ok(diesel::sql_query(
+        "SELECT i.id, i.container_id, \
+           CASE WHEN i.disk_whole AND i.disk_measured_at > now() - make_interval(secs => $1) THEN i.disk_bytes END AS disk_bytes \
+         FROM instances i WHERE i.status = 'running' AND i.container_id IS NOT NULL \
          AND NOT EXISTS (SELECT FROM instance_usage s WHERE s.instance_id = i.id AND s.at = date_trunc('minute', now())) \
-         ORDER BY random() LIMIT $1",
+         ORDER BY random() LIMIT $2",
     )
+    .bind::<Float8, _>(age.as_secs_f64())
     .bind::<Int8, _>(limit)
     .load(conn)
-    .await?;
-    Ok(due.into_iter().map(|row| (row.id, row.container_id)).collect())
+    .await?)
 }
 
 /// Records a point for this minute. The first one counts.

@@ -1,6 +1,7 @@
 //! Measures instances' files and stops gateways that exceed the disk limit.
 //!
-//! Each instance with files is measured once per `CLAWDEPLOY_DISK_SECONDS`, as many per pass as its time allows. With
+//! Each instance with files is looked at once per `CLAWDEPLOY_DISK_SECONDS`, the longest waiting first, as many per pass
+//! as its time allows. Its files are walked less often while they do not change (see [`crate::disk_meter`]). With
 //! `CLAWDEPLOY_DISK_LIMIT_MIB`, an owner is warned once (in the audit log) at four fifths of the limit, and again only
 //! after usage was below seven tenths.
 //!
@@ -8,32 +9,32 @@
 //! The owner then has ten minutes to free space; above twice the limit it is stopped at once. A million files count as
 //! the limit. If files change during a measurement, what was seen of them counts.
 //!
-//! Measuring an instance also rewrites its manifest if its row has changed. So each instance has a current one within a
+//! A look also rewrites an instance's manifest if its row has changed. So each instance has a current one within a
 //! minute.
 //!
-//! Measurements are late by as much. Only a file system quota, which this is not, would be exact.
+//! Measurements are late by as much, and by up to eight times as much after a quiet time. Only a file system quota, which this is not, would be exact.
 
 use std::time::{Duration, Instant};
 
-use chrono::{TimeDelta, Utc};
 use clawdeploy_shared::{
     db::{
         audit::{self, NewAuditEntry},
-        disk::{self, Measured},
+        disk::{self, Due, Measured},
         instance::{Fault, Instance},
+        recoverable,
         sweep::SweepReport,
     },
+    ids::InstanceId,
     instance::InstanceStatus,
     telemetry::chain,
 };
 use diesel_async::AsyncConnection as _;
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
 
 use super::{SweepError, SweepResult, busy, crash_loop, manifests};
 use crate::{
+    disk_meter::Pace,
     env::Env,
-    files::Files,
     runtime::Reference,
     storage::{DiskUse, MOST_ENTRIES, Seen},
 };
@@ -41,14 +42,15 @@ use crate::{
 /// Code of the error.
 const CODE: &str = "disk_limit_reached";
 
-/// Most instances that one pass measures.
-const AT_ONCE: i64 = 100;
+/// Most instances that one pass looks at: at 10 000 each has its turn once a minute.
+const AT_ONCE: i64 = 2000;
 
-/// Time budget of one pass, less than a sweep's limit. An instance that takes longer alone counts with what was seen.
-const BUDGET: Duration = Duration::from_secs(10);
+/// Time budget of one pass. A walk that has begun by then may take ten more seconds, which is less than a sweep's limit
+/// together.
+const BUDGET: Duration = Duration::from_secs(8);
 
 /// How long an owner may run an instance at its limit to free space.
-const GRACE: TimeDelta = TimeDelta::minutes(10);
+const GRACE: Duration = Duration::from_mins(10);
 
 /// How long a gateway gets to stop.
 const STOP_GRACE: Duration = Duration::from_secs(10);
@@ -81,50 +83,81 @@ fn verdict(bytes: i64, seen: Seen, limit: Option<i64>, warned: bool) -> Verdict 
     }
 }
 
+/// What one pass found out and has yet to store.
+#[derive(Debug, Default)]
+struct Noted {
+    measured: Vec<(InstanceId, Measured)>,
+    passed_over: Vec<InstanceId>,
+}
+
 pub(super) async fn sweep(env: &Env) -> SweepResult {
     let every = env.config.instances.disk_interval;
-    let due = disk::due(&mut *env.db.conn().await?, every, AT_ONCE).await?;
-    let mut report = SweepReport::default();
+    let mut conn = env.db.conn().await?;
+    let due = disk::due(&mut conn, every, AT_ONCE).await?;
+    let emails = recoverable::owner_emails(&mut conn, due.iter().map(|due| &due.instance)).await?;
+    drop(conn);
+    let (mut report, mut noted) = (SweepReport::default(), Noted::default());
     let began = Instant::now();
-    for instance in due {
-        let Some(left) = BUDGET.checked_sub(began.elapsed()) else { break };
+    let mut failed = None;
+    for due in due {
+        if began.elapsed() > BUDGET {
+            break;
+        }
         report.checked += 1;
-        match check(env, &instance, left, &mut report).await {
+        let email = emails.get(&due.instance.owner_id).cloned();
+        match check(env, &due, email, &mut noted, &mut report).await {
             Ok(()) => {}
-            Err(error) if error.is_hopeless() => return Err(error),
+            Err(error) if error.is_hopeless() => {
+                failed = Some(error);
+                break;
+            }
             Err(error) => {
-                disk::pass_over(&mut *env.db.conn().await?, &instance.id).await?;
-                report.reported("not_measured", &instance.id, format!("It could not be measured: {}.", chain(&error)));
+                let id = due.instance.id;
+                report.reported("not_measured", &id, format!("It could not be measured: {}.", chain(&error)));
+                noted.passed_over.push(id);
             }
         }
     }
-    Ok(report)
+    let mut conn = env.db.conn().await?;
+    disk::keep_all(&mut conn, &noted.measured).await?;
+    disk::pass_over(&mut conn, &noted.passed_over).await?;
+    failed.map_or(Ok(report), Err)
 }
 
-async fn check(env: &Env, instance: &Instance, left: Duration, report: &mut SweepReport) -> Result<(), SweepError> {
-    let time_is_up = CancellationToken::new();
-    let guard = time_is_up.clone();
-    let timer = tokio::spawn(async move {
-        tokio::time::sleep(left).await;
-        guard.cancel();
-    });
-    manifests::keep_current(env, &instance.id).await?;
-    let Files::Local(storage) = &env.files;
-    let measured = storage.disk_use(&instance.id, MOST_ENTRIES, &time_is_up).await;
-    timer.abort();
+async fn check(
+    env: &Env,
+    due: &Due,
+    email: Option<String>,
+    noted: &mut Noted,
+    report: &mut SweepReport,
+) -> Result<(), SweepError> {
+    let instance = &due.instance;
+    manifests::keep_current(env, instance, email).await?;
+    let limit = env.config.instances.disk_limit_bytes();
+    let judge = |used: DiskUse| verdict(bytes_of(used), used.seen, limit, instance.disk_warned);
+    let mut measured = measure(env, instance, Pace::Regular).await?;
+    if measured.is_ok_and(|used| judge(used) != Verdict::Fine) {
+        // Its owner may be freeing space.
+        measured = measure(env, instance, Pace::Live).await?;
+    }
     let used = match measured {
         Ok(used) => used,
-        // Its job creates the directories first or has just removed them.
-        Err(error) if error.is_not_found() => {
-            return Ok(disk::pass_over(&mut *env.db.conn().await?, &instance.id).await?);
+        Err(why) => {
+            if why == Unmeasured::FailedBefore {
+                report.watching("not_measured", &instance.id, "It could not be measured a moment ago.");
+            }
+            noted.passed_over.push(instance.id.clone());
+            return Ok(());
         }
-        Err(error) => return Err(error.into()),
     };
-    let bytes = i64::try_from(used.bytes).unwrap_or(i64::MAX);
-    let limit = env.config.instances.disk_limit_bytes();
-    let verdict = verdict(bytes, used.seen, limit, instance.disk_warned);
-    let measured = Measured { bytes, limit, warned: verdict != Verdict::Fine };
-    note(env, instance, measured).await?;
+    let verdict = judge(used);
+    let bytes = bytes_of(used);
+    let measured = Measured { bytes, whole: used.seen == Seen::All, limit, warned: verdict != Verdict::Fine };
+    if measured.warned && !instance.disk_warned {
+        warn(env, instance, measured).await?;
+    } else {
+        noted.measured.push((instance.id.clone(), measured));
+    }
     if used.seen == Seen::Part {
         report.watching(
             "measured_in_part",
@@ -136,7 +169,7 @@ async fn check(env: &Env, instance: &Instance, left: Duration, report: &mut Swee
         Verdict::Fine => {}
         Verdict::Little => report.watching("disk_nearly_full", &instance.id, words(used, limit)),
         Verdict::Full | Verdict::Beyond => {
-            if stop(env, instance, used, limit, verdict == Verdict::Beyond).await? {
+            if stop(env, due, used, limit, verdict == Verdict::Beyond).await? {
                 report.repaired(CODE, &instance.id, format!("{} Its gateway was stopped.", words(used, limit)));
             } else {
                 report.watching(CODE, &instance.id, words(used, limit));
@@ -146,26 +179,45 @@ async fn check(env: &Env, instance: &Instance, left: Duration, report: &mut Swee
     Ok(())
 }
 
-/// Stores the measurement and warns the owner once when little space is left.
-async fn note(env: &Env, instance: &Instance, measured: Measured) -> Result<(), SweepError> {
+fn bytes_of(used: DiskUse) -> i64 {
+    i64::try_from(used.bytes).unwrap_or(i64::MAX)
+}
+
+/// Why an instance has no size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unmeasured {
+    /// It has no files: its job creates the directories first or has just removed them.
+    NoFiles,
+    /// It failed a moment ago, and it is not time for another attempt.
+    FailedBefore,
+}
+
+async fn measure(env: &Env, instance: &Instance, pace: Pace) -> Result<Result<DiskUse, Unmeasured>, SweepError> {
+    match env.disk.measure(&instance.id, env.config.instances.disk_interval, pace).await {
+        Ok(used) => Ok(used.ok_or(Unmeasured::FailedBefore)),
+        Err(error) if error.is_not_found() => Ok(Err(Unmeasured::NoFiles)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Stores a measurement and warns the owner that little space is left.
+async fn warn(env: &Env, instance: &Instance, measured: Measured) -> Result<(), SweepError> {
     let mut conn = env.db.conn().await?;
     conn.transaction::<_, SweepError, _>(async |conn| {
         disk::keep(conn, &instance.id, measured).await?;
-        if measured.warned && !instance.disk_warned {
-            let entry = NewAuditEntry {
-                actor_id: None,
-                actor: "clawdeploy-worker",
-                action: "instance.disk_warning",
-                target_kind: "instance",
-                target_id: instance.id.as_str(),
-                owner_id: Some(instance.owner_id),
-                detail: json!({ "diskBytes": measured.bytes, "diskLimitBytes": measured.limit }),
-                request_id: None,
-                client_ip: None,
-                outcome: audit::Outcome::Success,
-            };
-            audit::insert(conn, &entry).await?;
-        }
+        let entry = NewAuditEntry {
+            actor_id: None,
+            actor: "clawdeploy-worker",
+            action: "instance.disk_warning",
+            target_kind: "instance",
+            target_id: instance.id.as_str(),
+            owner_id: Some(instance.owner_id),
+            detail: json!({ "diskBytes": measured.bytes, "diskLimitBytes": measured.limit }),
+            request_id: None,
+            client_ip: None,
+            outcome: audit::Outcome::Success,
+        };
+        audit::insert(conn, &entry).await?;
         Ok(())
     })
     .await
@@ -173,16 +225,11 @@ async fn note(env: &Env, instance: &Instance, measured: Measured) -> Result<(), 
 
 /// Stops the gateway of an instance without an open job and records that in the row. False: nothing to stop, or not
 /// yet.
-async fn stop(
-    env: &Env,
-    instance: &Instance,
-    used: DiskUse,
-    limit: Option<i64>,
-    at_once: bool,
-) -> Result<bool, SweepError> {
+async fn stop(env: &Env, due: &Due, used: DiskUse, limit: Option<i64>, at_once: bool) -> Result<bool, SweepError> {
+    let instance = &due.instance;
     let Some(container) = Reference::of(instance) else { return Ok(false) };
     let runs = matches!(instance.status, InstanceStatus::Running | InstanceStatus::Starting);
-    let in_time = Utc::now() < instance.status_changed_at + GRACE && !at_once;
+    let in_time = due.status_for < GRACE && !at_once;
     if !runs || in_time || !busy(env, [&instance.id]).await?.is_empty() {
         return Ok(false);
     }
@@ -191,7 +238,7 @@ async fn stop(
         "{} The gateway was stopped. Start it and free some space within {} minutes, or ask an administrator for a \
          higher limit.",
         words(used, limit),
-        GRACE.num_minutes()
+        GRACE.as_secs() / 60
     );
     crash_loop::say(env, instance, Fault { code: CODE, message: &message }).await
 }
@@ -200,7 +247,7 @@ fn words(used: DiskUse, limit: Option<i64>) -> String {
     if used.seen == Seen::TooMany {
         return format!("It has more than {MOST_ENTRIES} files.");
     }
-    let mib = i64::try_from(used.bytes).unwrap_or(i64::MAX) / MIB;
+    let mib = bytes_of(used) / MIB;
     format!("Its files take {mib} MiB of the {} MiB allowed.", limit.unwrap_or_default() / MIB)
 }
 

@@ -2,7 +2,7 @@
 
 use clawdeploy_shared::{
     db::{
-        instance::{InstanceSettings, seal_context},
+        instance::{Instance, InstanceSettings, seal_context},
         recoverable::{self, Manifest, RecoverableState},
     },
     ids::InstanceId,
@@ -24,13 +24,21 @@ const CONFIG_CAP: u64 = 4 << 20;
 const MEMORY_MB: i32 = 2048;
 const CPU_MILLIS: i32 = 1000;
 
-/// Rewrites the manifest of an instance if it differs from its row.
-pub(super) async fn keep_current(env: &Env, id: &InstanceId) -> Result<(), SweepError> {
-    let Some(manifest) = recoverable::manifest_of(&mut *env.db.conn().await?, id).await? else { return Ok(()) };
-    let wanted = manifest.to_bytes().map_err(|e| diesel::result::Error::SerializationError(e.into()))?;
+/// Rewrites the manifest of an instance if it differs from its row. `instance` and `email` are what was read a moment
+/// ago: as long as they agree with the manifest, nothing more is read.
+pub(super) async fn keep_current(env: &Env, instance: &Instance, email: Option<String>) -> Result<(), SweepError> {
+    let bytes = |manifest: Manifest| {
+        manifest.to_bytes().map_err(|e| SweepError::from(diesel::result::Error::SerializationError(e.into())))
+    };
     // An unreadable manifest counts as none.
     let Files::Local(storage) = &env.files;
+    let id = &instance.id;
     let there = storage.read_manifest(id).await.ok().flatten();
+    if there == Some(bytes(Manifest::of(instance, email))?) {
+        return Ok(());
+    }
+    let Some(manifest) = recoverable::manifest_of(&mut *env.db.conn().await?, id).await? else { return Ok(()) };
+    let wanted = bytes(manifest)?;
     if there.as_ref() != Some(&wanted) {
         storage.write_manifest(id, wanted).await?;
     }
