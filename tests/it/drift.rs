@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use clawdeploy_tests::{TestEnv, docker};
+use clawdeploy_tests::{
+    Client, TestEnv, docker,
+    docker_proxy::{Action, DockerProxy},
+};
 use serde_json::{Value, json};
 
 use crate::support::{done, http, instance, port, running, starts, wait_status};
@@ -109,6 +112,12 @@ async fn drift_without_a_worker() {
     env.finish().await;
 }
 
+/// The result of the sweep in a pass that is run now.
+async fn drift(admin: &Client) -> Value {
+    let looked = admin.post_empty("/api/admin/reconcile").await.expect(200).json;
+    looked["items"].as_array().unwrap().iter().find(|sweep| sweep["name"] == "drift").unwrap().clone()
+}
+
 /// Whether a question waits for its answer at this process or one beside it in its container.
 fn is_asked(pid: &str) -> bool {
     let sockets = std::fs::read_to_string(format!("/proc/{pid}/net/tcp")).unwrap();
@@ -132,7 +141,7 @@ async fn a_gateway_that_is_busy_for_a_while_stays_running() {
         assert!(kill.arg(signal).args(&pids).status().await.unwrap().success());
     };
     send("-STOP").await;
-    let looked = admin.post_empty("/api/admin/reconcile");
+    let looked = drift(&admin);
     let busy = async {
         env.wait_for("the sweep's question", SEEN, async || is_asked(pids[0]).then_some(())).await;
         // With the usual limit, one that begins later is given up while the sweep's still waits.
@@ -142,10 +151,56 @@ async fn a_gateway_that_is_busy_for_a_while_stays_running() {
         send("-CONT").await;
     };
     let (looked, ()) = tokio::join!(looked, busy);
-    let drift =
-        looked.expect(200).json["items"].as_array().unwrap().iter().find(|sweep| sweep["name"] == "drift").cloned();
-    assert_eq!(drift.unwrap()["findings"], json!([]));
+    assert_eq!(looked["findings"], json!([]));
     assert_eq!(instance(&env, &made.instance).await["status"], "running");
+    env.finish().await;
+}
+
+/// One that hangs is `starting` once it was waited for, fails no pass, and is `running` again when it answers.
+#[tokio::test]
+async fn a_gateway_that_hangs_is_starting_until_it_answers() {
+    let env = TestEnv::builder().set("CLAWDEPLOY_RECONCILE_SECONDS", "1").build().await;
+    let made = running(&env, "first").await;
+    let admin = env.admin().await;
+    let of_it = docker::docker(&["top", &format!("claw-{}", made.instance), "-o", "pid"]).await;
+    let pids: Vec<_> = of_it.lines().skip(1).map(str::trim).collect();
+    let send = async |signal: &str| {
+        let mut kill = tokio::process::Command::new("kill");
+        assert!(kill.arg(signal).args(&pids).status().await.unwrap().success());
+    };
+    send("-STOP").await;
+    let looked = drift(&admin).await;
+    assert_eq!((&looked["error"], &looked["findings"]), (&Value::Null, &json!([])));
+    assert_eq!(instance(&env, &made.instance).await["status"], "running", "it may be busy");
+    wait_status(&env, &made.instance, "starting", Duration::from_mins(1)).await;
+    send("-CONT").await;
+    wait_status(&env, &made.instance, "running", SEEN).await;
+    env.finish().await;
+}
+
+/// The list of containers is enough for a pass over instances with which nothing is wrong.
+#[tokio::test]
+async fn nothing_is_inspected_while_nothing_differs() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = DockerProxy::new(dir.path());
+    let env = TestEnv::builder().set("CLAWDEPLOY_DOCKER_HOST", &engine.host()).build().await;
+    let (runs, stopped) = (running(&env, "runs").await, running(&env, "stopped").await);
+    done(&env, &stopped.instance, "stop").await;
+    let admin = env.admin().await;
+    let pass = async || {
+        let looked = drift(&admin).await;
+        assert_eq!((&looked["error"], &looked["checked"], &looked["findings"]), (&Value::Null, &json!(2), &json!([])));
+    };
+    // Looks once at what was started a moment ago.
+    pass().await;
+    for made in [&runs, &stopped] {
+        let container = instance(&env, &made.instance).await["container_id"].as_str().unwrap().to_owned();
+        engine.fault("GET", &format!("/containers/{container}/json"), Action::Delay(Duration::ZERO), 0);
+    }
+    for _ in 0..3 {
+        pass().await;
+    }
+    assert_eq!(engine.struck(), 0, "inspections");
     env.finish().await;
 }
 
