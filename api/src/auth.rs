@@ -8,11 +8,12 @@ use axum::{
 use chrono::{DateTime, Utc};
 use clawdeploy_shared::{
     db::{
-        self, Conn, DbError, Scope,
+        self, Scope,
+        follow::Access,
         token::{self, TokenScope},
-        user::{self, Role, User},
+        user::{Role, User},
     },
-    ids::{SessionId, TokenId},
+    ids::{InstanceId, SessionId, TokenId},
     token::{API_TOKEN_PREFIX, token_hash},
 };
 
@@ -75,16 +76,16 @@ impl Principal {
         Self { user, credential: Credential::Session(id), rights: TokenScope::Admin }
     }
 
-    /// Whether the credential is still valid and the person's role has not changed. Streams and terminals, which
-    /// outlive their request, check this every second.
-    pub async fn still_holds(&self, conn: &mut Conn) -> Result<bool, DbError> {
-        let role = match self.credential {
-            Credential::Session(id) => db::session::role(conn, id).await?,
-            Credential::Token(id) => token::role(conn, id).await?,
-            Credential::Provider { expires } if Utc::now().timestamp() >= expires => None,
-            Credential::Provider { .. } => user::active_role(conn, self.user.id).await?,
-        };
-        Ok(role == Some(self.user.role))
+    /// What streams, which outlive their request, check every second: that the person is not suspended and has the same
+    /// role, that the credential is valid, and that the person owns the instance, if any.
+    pub fn access(&self, instance: Option<&InstanceId>) -> Access {
+        Access {
+            user: self.user.id,
+            role: self.user.role,
+            session: self.credential.session(),
+            token: self.credential.token(),
+            instance: instance.cloned(),
+        }
     }
 
     /// Refuses credentials whose scope is too small.

@@ -14,6 +14,9 @@ use utoipa::ToSchema;
 
 use crate::error::{AppError, AppResult};
 
+pub mod position;
+pub mod stream;
+
 /// Maximum size of the text in one event, in bytes.
 const PIECE: usize = 32 << 10;
 

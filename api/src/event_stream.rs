@@ -1,7 +1,8 @@
 //! Server-sent events.
 //!
-//! A stream polls the database twice a second, so it misses nothing whichever worker writes, and does not depend on
-//! Redis. Each kind of stream implements [`EventSource`]; polling, the end, and the limit for each person are shared.
+//! A stream waits for what [`Follow`](crate::follow::Follow) reads from the database for all streams together, so it
+//! misses nothing whichever worker writes, and does not depend on Redis. Each kind of stream implements
+//! [`EventSource`]; the end and the limit for each person are shared.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -14,24 +15,28 @@ use axum::{
     http::{HeaderMap, header},
     response::sse::{Event, KeepAlive, Sse},
 };
-use clawdeploy_shared::{ids::UserId, telemetry::chain};
+use chrono::Utc;
+use clawdeploy_shared::{
+    db::follow::Access,
+    ids::{InstanceId, UserId},
+    metrics::EVENT_STREAMS,
+    telemetry::chain,
+};
 use futures_util::{Stream, stream};
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     auth::Principal,
     error::{AppError, AppResult, ErrorCode},
+    follow::board::Pending,
     state::AppState,
 };
 
-const POLL: Duration = Duration::from_millis(500);
 const PING: Duration = Duration::from_secs(15);
 
 /// After this time a stream ends, and its client reconnects.
 const LIFETIME: Duration = Duration::from_mins(15);
-
-/// Interval between checks that the person still has access.
-const RECHECK: Duration = Duration::from_millis(900);
 
 /// Maximum number of open streams of a person.
 const MAX_PER_PERSON: usize = 20;
@@ -42,7 +47,7 @@ pub mod live;
 
 /// Source of a stream's events. It remembers which of them it has returned.
 pub trait EventSource: Send + 'static {
-    /// Events since the last call.
+    /// The events since the last call. Waits until there are any.
     fn next(&mut self, app: &AppState) -> impl Future<Output = AppResult<EventBatch>> + Send;
 }
 
@@ -73,12 +78,14 @@ impl StreamSlots {
             return None;
         }
         *count += 1;
+        metrics::gauge!(EVENT_STREAMS).increment(1);
         Some(Slot { slots: self.clone(), user })
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
+        metrics::gauge!(EVENT_STREAMS).decrement(1);
         let mut open = self.slots.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = open.get_mut(&self.user) {
             *count -= 1;
@@ -114,55 +121,59 @@ pub fn open<S: EventSource>(
     who: &Principal,
     source: S,
 ) -> AppResult<Sse<impl Stream<Item = Result<Event, Infallible>> + use<S>>> {
-    let slot = taken(&app, who.user.id)?;
-    let mut ticks = interval(POLL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let ends_at = Instant::now() + LIFETIME;
-    let checked_at = Instant::now();
-    let who = who.clone();
-    let feed = Feed { app, who, checked_at, source, ticks, ends_at, ready: VecDeque::new(), over: false, _slot: slot };
+    let admission = Admission::new(&app, who, None)?;
+    let feed = Feed { app, admission, source, ready: VecDeque::new(), over: false };
     Ok(Sse::new(stream::unfold(feed, Feed::next)).keep_alive(KeepAlive::new().interval(PING).text("ping")))
 }
 
-/// Takes a slot for one more stream of a person.
-fn taken(app: &AppState, user: UserId) -> AppResult<Slot> {
-    app.streams.take(user).ok_or_else(|| {
-        let detail = format!("You already have {MAX_PER_PERSON} event streams open. Close one first.");
-        AppError::new(ErrorCode::RateLimited, detail).with_retry_after(PING)
-    })
+/// What an open stream holds, and what ends it from outside.
+#[derive(Debug)]
+struct Admission {
+    user: UserId,
+    /// Answered when the access has ended.
+    access: Pending<Access>,
+    ends_at: Instant,
+    shutdown: CancellationToken,
+    _slot: Slot,
+}
+
+impl Admission {
+    /// Admits one more stream of a person, to an instance that the person must own, if any.
+    fn new(app: &AppState, who: &Principal, instance: Option<&InstanceId>) -> AppResult<Self> {
+        let user = who.user.id;
+        let slot = app.streams.take(user).ok_or_else(|| {
+            let detail = format!("You already have {MAX_PER_PERSON} event streams open. Close one first.");
+            AppError::new(ErrorCode::RateLimited, detail).with_retry_after(PING)
+        })?;
+        let credential = who.credential.good_until().map(|time| (time - Utc::now()).to_std().unwrap_or_default());
+        let ends_at = Instant::now() + credential.unwrap_or(LIFETIME).min(LIFETIME);
+        let access = app.follow.accesses.ask(who.access(instance));
+        Ok(Self { user, access, ends_at, shutdown: app.shutdown.clone(), _slot: slot })
+    }
+
+    /// Waits until the stream must end. Cancel-safe.
+    async fn over(&mut self) {
+        tokio::select! {
+            checked = &mut self.access => {
+                let why = if checked.is_ok() { "the access has ended" } else { "the access cannot be checked" };
+                tracing::info!(user = %self.user, why, "Ended an event stream");
+            }
+            () = sleep_until(self.ends_at) => {}
+            () = self.shutdown.cancelled() => {}
+        }
+    }
 }
 
 struct Feed<S> {
     app: AppState,
-    who: Principal,
-    /// Time of the last check that the person still has access.
-    checked_at: Instant,
+    admission: Admission,
     source: S,
-    ticks: Interval,
-    ends_at: Instant,
     ready: VecDeque<Event>,
     /// There are no events after those in `ready`.
     over: bool,
-    _slot: Slot,
 }
 
 impl<S: EventSource> Feed<S> {
-    /// Checks the person's access about once a second. Returns why it has ended.
-    async fn end_of_rights(&mut self) -> Option<&'static str> {
-        if self.checked_at.elapsed() < RECHECK {
-            return None;
-        }
-        self.checked_at = Instant::now();
-        match self.app.db.conn().await {
-            Ok(mut conn) => match self.who.still_holds(&mut conn).await {
-                Ok(true) => None,
-                Ok(false) => Some("the session or token is no longer valid"),
-                Err(_) => Some("the session cannot be checked"),
-            },
-            Err(_) => Some("the session cannot be checked"),
-        }
-    }
-
     async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {
         loop {
             if let Some(event) = self.ready.pop_front() {
@@ -171,16 +182,12 @@ impl<S: EventSource> Feed<S> {
             if self.over {
                 return None;
             }
-            tokio::select! {
-                _ = self.ticks.tick() => {}
-                () = sleep_until(self.ends_at) => return None,
-                () = self.app.shutdown.cancelled() => return None,
-            }
-            if let Some(end) = self.end_of_rights().await {
-                tracing::info!(user = %self.who.user.id, end, "Ended an event stream");
-                return None;
-            }
-            match self.source.next(&self.app).await {
+            let more = tokio::select! {
+                biased;
+                () = self.admission.over() => return None,
+                more = self.source.next(&self.app) => more,
+            };
+            match more {
                 Ok(EventBatch { events, last }) => {
                     self.ready.extend(events);
                     self.over = last;

@@ -13,6 +13,7 @@ pub mod domains;
 pub mod error;
 pub mod event_stream;
 pub mod extract;
+pub mod follow;
 pub mod identity;
 pub mod image_build;
 pub mod middleware;

@@ -19,6 +19,7 @@ use crate::{
     config::ApiConfig,
     error::{AppError, AppResult},
     event_stream::StreamSlots,
+    follow::Follow,
     identity::Provider,
     middleware::{OwnOrigin, TrustedProxies},
     quota::QuotaArgs,
@@ -47,6 +48,8 @@ pub struct App {
     pub own_origin: OwnOrigin,
     /// Open event streams of each person.
     pub streams: StreamSlots,
+    /// What open streams wait for.
+    pub follow: Follow,
     /// The URL of the panel, if configured.
     pub public_url: Option<String>,
     /// Maximum number of open terminals of a person.
@@ -87,9 +90,11 @@ impl AppState {
         let db = Db::new(&config.database)?;
         let doorbell = Doorbell::new(&config.redis).context("CLAWDEPLOY_REDIS_URL is invalid")?;
         let sealer = Sealer::from_file(&config.secrets.key_file)?;
+        let shutdown = CancellationToken::new();
         Ok(Self(Arc::new(App {
             rpc: WorkerRpc::new(db.clone(), sealer.call_key().clone())?,
             logins: Throttle::new(Attempts::new(&doorbell, db.clone())),
+            follow: Follow::start(&db, &shutdown),
             db,
             doorbell,
             sealer,
@@ -103,7 +108,7 @@ impl AppState {
             max_terminals_per_instance: config.max_terminals_per_instance,
             public_url: config.public_url.clone(),
             quotas: config.quotas.clone(),
-            shutdown: CancellationToken::new(),
+            shutdown,
             changes: TaskTracker::new(),
         })))
     }

@@ -30,6 +30,7 @@ pub mod boot;
 pub mod connection;
 pub mod disk;
 pub mod firewall;
+pub mod follow;
 pub mod identity;
 pub mod image;
 pub mod installation;

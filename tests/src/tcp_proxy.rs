@@ -52,6 +52,7 @@ struct Shared {
     network: watch::Sender<Network>,
     lose: Mutex<Option<Lose>>,
     connections: AtomicUsize,
+    packets: AtomicUsize,
 }
 
 /// The proxy. It is open at first.
@@ -66,8 +67,8 @@ impl TcpProxy {
     /// Opens a port for `target` (`127.0.0.1:5432`).
     pub async fn new(target: &str) -> Self {
         let network = watch::Sender::new(Network::Pass);
-        let connections = AtomicUsize::new(0);
-        let shared = Shared { target: target.to_owned(), network, lose: Mutex::new(None), connections };
+        let (connections, packets) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let shared = Shared { target: target.to_owned(), network, lose: Mutex::new(None), connections, packets };
         let proxy = Self { shared: Arc::new(shared), port: AtomicU16::new(0), accepting: Mutex::new(None) };
         proxy.open().await;
         proxy
@@ -114,6 +115,11 @@ impl TcpProxy {
     /// Whether the packet or response to be lost has been seen.
     pub fn has_lost(&self) -> bool {
         self.shared.lose.lock().unwrap().is_none()
+    }
+
+    /// Number of packets to the server so far. A client that awaits each response sends one for each round trip.
+    pub fn packets(&self) -> usize {
+        self.shared.packets.load(Ordering::Relaxed)
     }
 
     /// Number of connections so far.
@@ -224,6 +230,9 @@ async fn copy(
         };
         passed += end;
         let wanted = is_wanted(way, &buffer[..end], shared);
+        if way == Way::ToServer {
+            shared.packets.fetch_add(1, Ordering::Relaxed);
+        }
         if wanted && way == Way::ToClient {
             return Ok(Ended::Torn);
         }

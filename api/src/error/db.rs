@@ -5,6 +5,7 @@ use std::time::Duration;
 use clawdeploy_shared::db::DbError;
 
 use super::{AppError, ErrorCode};
+use crate::follow::board::Unanswered;
 
 /// How long a client should wait before it retries.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
@@ -18,15 +19,21 @@ impl From<DbError> for AppError {
             return conflict.with_source(error);
         }
         if error.is_transient() || is_deadlock(&error) {
-            return Self::new(
-                ErrorCode::Unavailable,
-                "The database is not available at the moment. Try again shortly.",
-            )
-            .with_retry_after(RETRY_AFTER)
-            .with_source(error);
+            return unavailable().with_source(error);
         }
         Self::internal(error)
     }
+}
+
+impl From<Unanswered> for AppError {
+    fn from(error: Unanswered) -> Self {
+        unavailable().with_source(error)
+    }
+}
+
+fn unavailable() -> AppError {
+    let detail = "The database is not available at the moment. Try again shortly.";
+    AppError::new(ErrorCode::Unavailable, detail).with_retry_after(RETRY_AFTER)
 }
 
 /// [`diesel_async::AsyncConnection::transaction`] requires this conversion.

@@ -15,6 +15,7 @@ mod audit_actions;
 mod auth;
 mod authz;
 mod create;
+mod following;
 mod idempotency;
 mod instances;
 mod jobs;

@@ -70,7 +70,15 @@ impl TestApi {
 
     /// Starts another API on the same database; returns its address.
     pub(crate) async fn start_another(&mut self) -> String {
-        let (base, running) = serve(&self.settings).await;
+        self.start_another_with(&[]).await
+    }
+
+    /// The same with other values of some settings.
+    pub(crate) async fn start_another_with(&mut self, settings: &[(&str, &str)]) -> String {
+        let mut all = self.settings.clone();
+        all.retain(|(name, _)| settings.iter().all(|(other, _)| other != name));
+        all.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let (base, running) = serve(&all).await;
         self.running.push(running);
         base
     }

@@ -10,7 +10,7 @@ use super::{Conn, DbError, schema::job_events};
 use crate::{ids::JobId, job::JobEventKind};
 
 /// One entry.
-#[derive(Debug, Clone, Queryable, Selectable, Serialize, ToSchema)]
+#[derive(Debug, Clone, Queryable, QueryableByName, Selectable, Serialize, ToSchema)]
 #[diesel(table_name = job_events, check_for_backend(diesel::pg::Pg))]
 #[serde(rename_all = "camelCase")]
 pub struct JobEvent {

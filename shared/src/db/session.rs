@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::{
     Conn, DbError,
     schema::{sessions, users},
-    user::{Role, User},
+    user::User,
 };
 use crate::ids::{SessionId, UserId};
 
@@ -49,7 +49,12 @@ pub struct NewSession<'a> {
 
 /// The condition for a valid session.
 fn alive() -> diesel::expression::SqlLiteral<Bool> {
-    sql(&format!("(sessions.expires_at > now() AND sessions.last_seen_at > now() - {IDLE})"))
+    sql(&is_alive())
+}
+
+/// The same in SQL.
+pub(super) fn is_alive() -> String {
+    format!("(sessions.expires_at > now() AND sessions.last_seen_at > now() - {IDLE})")
 }
 
 pub async fn insert(conn: &mut Conn, session: &NewSession<'_>) -> Result<(), DbError> {
@@ -78,12 +83,6 @@ pub async fn authenticate(
         diesel::update(sessions::table.find(id)).set(seen).execute(conn).await?;
     }
     Ok(Some((id, user)))
-}
-
-/// The role of the session's person, if it is valid.
-pub async fn role(conn: &mut Conn, id: SessionId) -> Result<Option<Role>, DbError> {
-    let living = sessions::table.inner_join(users::table).filter(sessions::id.eq(id)).filter(alive());
-    Ok(living.filter(users::suspended_at.is_null()).select(users::role).first(conn).await.optional()?)
 }
 
 /// The valid sessions of a person, the last used first.

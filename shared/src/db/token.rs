@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::{
     Conn, DbError,
     schema::{api_tokens, users},
-    user::{Role, User},
+    user::User,
 };
 use crate::{
     ids::{TokenId, UserId},
@@ -31,6 +31,10 @@ text_enum!(
 /// The kind of tokens that their owner made. Before there were sessions, signing in made tokens of another kind, which
 /// are no longer valid.
 const PERSONAL: &str = "personal";
+
+/// The condition for a token that was neither revoked nor has expired, in SQL.
+pub(super) const IS_ALIVE: &str =
+    "(api_tokens.revoked_at IS NULL AND (api_tokens.expires_at IS NULL OR api_tokens.expires_at > now()))";
 
 /// A token, as its owner sees it.
 #[derive(Debug, Clone, Queryable, Selectable, Serialize, ToSchema)]
@@ -112,18 +116,4 @@ pub async fn authenticate(conn: &mut Conn, token_hash: &[u8]) -> Result<Option<(
         diesel::update(api_tokens::table.find(id)).set(api_tokens::last_used_at.eq(now)).execute(conn).await?;
     }
     Ok(Some((id, scope, user)))
-}
-
-/// The role of the token's person, if it is valid.
-pub async fn role(conn: &mut Conn, id: TokenId) -> Result<Option<Role>, DbError> {
-    Ok(api_tokens::table
-        .inner_join(users::table)
-        .filter(api_tokens::id.eq(id))
-        .filter(api_tokens::revoked_at.is_null())
-        .filter(api_tokens::expires_at.is_null().or(api_tokens::expires_at.gt(now)))
-        .filter(users::suspended_at.is_null())
-        .select(users::role)
-        .first(conn)
-        .await
-        .optional()?)
 }

@@ -122,12 +122,6 @@ pub async fn lock(conn: &mut Conn, id: UserId) -> Result<User, DbError> {
     Ok(users::table.find(id).for_no_key_update().select(User::as_select()).first(conn).await?)
 }
 
-/// The role of a person who may sign in.
-pub async fn active_role(conn: &mut Conn, id: UserId) -> Result<Option<Role>, DbError> {
-    let active = users::table.find(id).filter(users::suspended_at.is_null());
-    Ok(active.select(users::role).first(conn).await.optional()?)
-}
-
 /// The hash of this person's password.
 pub async fn password_hash(conn: &mut Conn, id: UserId) -> Result<String, DbError> {
     Ok(users::table.find(id).select(users::password_hash).first(conn).await?)

@@ -57,7 +57,7 @@ pub async fn read_logs(
         follow: query.follow.unwrap_or(streams),
     };
     let values = app.rpc.stream(Verb::Logs, &path.id, &arguments).await?;
-    let live = Live::new(app, &who, path.id.clone(), values)?;
+    let live = Live::new(&app, &who, &path.id, values)?;
     if streams {
         return Ok(live.events(event).into_response());
     }

@@ -1,23 +1,25 @@
 use axum::{
     http::HeaderMap,
-    response::{IntoResponse as _, Response, sse::Event},
+    response::{IntoResponse as _, Response},
 };
 use clawdeploy_shared::{
     db::{
         Conn, DbError, Scope,
-        image::{self, ImageBuildStatus},
         job::{self, Job},
     },
-    ids::JobId,
-    job::{JobKind, JobStatus},
+    job::JobKind,
 };
 
 use super::JobPath;
 use crate::{
     auth::Principal,
-    build_log::{self, ImageLog},
+    build_log::{
+        ImageLog,
+        position::{Build, BuildPosition, log_of_job},
+        stream::BuildLogStream,
+    },
     error::{AppError, AppResult},
-    event_stream::{self, EventBatch, EventSource},
+    event_stream,
     extract::{Json, Path},
     state::AppState,
 };
@@ -47,14 +49,14 @@ pub async fn follow_build_log(
         let job = job::find(conn, who.own(), path.id).await?.ok_or_else(|| AppError::not_found("job"))?;
         let build = build_of(conn, &job).await?.ok_or_else(|| AppError::not_found("build of this job"))?;
         // A stream reads the log itself.
-        let log = if streams { None } else { Some(log(conn, &build, from).await?) };
+        let log = if streams { None } else { Some(log_of_job(conn, &build, from).await?) };
         Ok((build, log))
     });
     let (build, log) = found.await?;
     if let Some(log) = log {
         return Ok(Json(log).into_response());
     }
-    let source = BuildLogSource { build: build.id, from };
+    let source = BuildLogStream(BuildPosition { build: Build::OfJob(build.id), from });
     Ok(event_stream::open(app, &who, source)?.into_response())
 }
 
@@ -62,53 +64,4 @@ pub async fn follow_build_log(
 async fn build_of(conn: &mut Conn, job: &Job) -> Result<Option<Job>, DbError> {
     let Some(needed) = job.depends_on else { return Ok(None) };
     Ok(job::find(conn, Scope::Everything, needed).await?.filter(|needed| needed.kind == JobKind::RebuildImage))
-}
-
-/// The log from a byte offset on. Empty if the build has not started or its row was deleted.
-async fn log(conn: &mut Conn, build: &Job, from: i64) -> Result<ImageLog, DbError> {
-    let found = match image::of_job(conn, build.id).await? {
-        Some(id) => build_log::part(conn, id, from).await?,
-        None => None,
-    };
-    Ok(found.unwrap_or_else(|| {
-        let text = String::new();
-        ImageLog { from, to: from, text, progress: build.progress, status: status(build.status) }
-    }))
-}
-
-/// The status of a build without a row: it has not started, or an image with the same content existed.
-fn status(job: JobStatus) -> ImageBuildStatus {
-    match job {
-        JobStatus::Queued | JobStatus::Running => ImageBuildStatus::Building,
-        JobStatus::Unknown => ImageBuildStatus::Unknown,
-        JobStatus::Succeeded => ImageBuildStatus::Ready,
-        JobStatus::Failed => ImageBuildStatus::Failed,
-        JobStatus::Cancelled => ImageBuildStatus::Cancelled,
-    }
-}
-
-struct BuildLogSource {
-    build: JobId,
-    /// Byte offset up to which the log has been sent.
-    from: i64,
-}
-
-impl EventSource for BuildLogSource {
-    async fn next(&mut self, app: &AppState) -> AppResult<EventBatch> {
-        let mut conn = app.db.conn().await?;
-        // The job is read before its log: if the job has ended, the log is complete.
-        let Some(build) = job::find(&mut conn, Scope::Everything, self.build).await? else {
-            return Ok(EventBatch { events: Vec::new(), last: true });
-        };
-        let log = log(&mut conn, &build, self.from).await?;
-        let mut events = build_log::events(&log)?;
-        self.from = log.to;
-        // The status of the job decides, because the job may retry a failed build.
-        let over = build.status.is_terminal();
-        if over {
-            let end = ImageLog { from: log.to, text: String::new(), status: status(build.status), ..log };
-            events.push(Event::default().event("end").json_data(end).map_err(AppError::internal)?);
-        }
-        Ok(EventBatch { events, last: over })
-    }
 }

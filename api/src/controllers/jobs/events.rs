@@ -2,7 +2,7 @@ use axum::{
     http::HeaderMap,
     response::{IntoResponse as _, Response},
 };
-use clawdeploy_shared::db::{job, job_event, job_event::JobEvent};
+use clawdeploy_shared::db::{follow::JobPosition, job, job_event, job_event::JobEvent};
 
 use super::{JobPath, stream::JobEvents};
 use crate::{
@@ -47,7 +47,8 @@ pub async fn list_job_events(
     });
     let rows = rows.await?;
     if streams {
-        let source = JobEvents { scope: who.scope(), job: path.id, after: resume.unwrap_or_default() };
+        let position = JobPosition { job: path.id, after: resume.unwrap_or_default() };
+        let source = JobEvents { scope: who.scope(), position };
         return Ok(event_stream::open(app, &who, source)?.into_response());
     }
     Ok(Json(Page::cut(rows, limit, |event| event.id, |event| event)).into_response())

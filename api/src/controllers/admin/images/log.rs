@@ -2,19 +2,19 @@
 
 use axum::{
     http::HeaderMap,
-    response::{IntoResponse as _, Response, sse::Event},
-};
-use clawdeploy_shared::{
-    db::image::{self, ImageBuildStatus},
-    ids::ImageBuildId,
+    response::{IntoResponse as _, Response},
 };
 
 use super::ImagePath;
 use crate::{
     auth::Admin,
-    build_log::{self, ImageLog},
+    build_log::{
+        self, ImageLog,
+        position::{Build, BuildPosition},
+        stream::BuildLogStream,
+    },
     error::{AppError, AppResult},
-    event_stream::{self, EventBatch, EventSource},
+    event_stream,
     extract::{Json, Path},
     state::AppState,
 };
@@ -45,31 +45,8 @@ pub async fn follow_image_log(
     if event_stream::is_wanted(&headers) {
         // An open stream must not hold a database connection.
         drop(conn);
-        let source = LogSource { build: path.id, from };
+        let source = BuildLogStream(BuildPosition { build: Build::Image(path.id), from });
         return Ok(event_stream::open(app, &who, source)?.into_response());
     }
     Ok(Json(log).into_response())
-}
-
-struct LogSource {
-    build: ImageBuildId,
-    /// Byte offset up to which the log has been sent.
-    from: i64,
-}
-
-impl EventSource for LogSource {
-    async fn next(&mut self, app: &AppState) -> AppResult<EventBatch> {
-        let mut conn = app.db.conn().await?;
-        // The row of a build is deleted if an image with the same content exists.
-        let Some(log) = build_log::part(&mut conn, self.build, self.from).await? else {
-            return Ok(EventBatch { events: Vec::new(), last: true });
-        };
-        let over = log.status != ImageBuildStatus::Building;
-        let mut events = build_log::events(&log)?;
-        self.from = log.to;
-        if over && let Some(build) = image::find(&mut conn, self.build).await? {
-            events.push(Event::default().event("end").json_data(build).map_err(AppError::internal)?);
-        }
-        Ok(EventBatch { events, last: over })
-    }
 }

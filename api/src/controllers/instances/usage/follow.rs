@@ -31,7 +31,7 @@ pub async fn follow_stats(app: AppState, who: Principal, Path(path): Path<Instan
 async fn follow(app: AppState, who: Principal, path: InstancePath, name: &'static str) -> AppResult<Response> {
     own_running(&app, &who, &path.id).await?;
     let values = app.rpc.stream(Verb::Usage, &path.id, &NoArguments {}).await?;
-    let live = Live::new(app, &who, path.id, values)?;
+    let live = Live::new(&app, &who, &path.id, values)?;
     // It consists of numbers, so its serialization cannot fail.
     let event = move |usage: &Usage| Event::default().event(name).json_data(usage).unwrap_or_default();
     Ok(live.events(event).into_response())
