@@ -18,13 +18,13 @@ use serde_json::{Value, json};
 use tokio::{net::UnixListener, task::JoinHandle};
 
 /// The deployment of its containers.
-pub const DEPLOYMENT: &str = "bench";
+pub(crate) const DEPLOYMENT: &str = "bench";
 
 /// Listens until it is dropped.
 #[derive(Debug)]
-pub struct FakeEngine {
+pub(crate) struct FakeEngine {
     /// For the setting of the Docker host.
-    pub host: String,
+    pub(crate) host: String,
     calls: Calls,
     serving: JoinHandle<()>,
     _dir: tempfile::TempDir,
@@ -39,7 +39,7 @@ struct Answers {
 }
 
 impl FakeEngine {
-    pub fn start(containers: &[Value]) -> std::io::Result<Self> {
+    pub(crate) fn start(containers: &[Value]) -> std::io::Result<Self> {
         let dir = tempfile::tempdir()?;
         let socket: &Path = &dir.path().join("engine.sock");
         let (listener, calls) = (UnixListener::bind(socket)?, Calls::default());
@@ -50,7 +50,7 @@ impl FakeEngine {
     }
 
     /// How often each call was made, without those that begin a connection.
-    pub fn calls(&self) -> BTreeMap<&'static str, usize> {
+    pub(crate) fn calls(&self) -> BTreeMap<&'static str, usize> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -82,7 +82,7 @@ async fn answer(State(answers): State<Answers>, request: Request) -> Response {
 }
 
 /// A running container as the engine lists it, with all that the engine says and a sweep does not need.
-pub fn listed(instance: &str, container: &str, port: Option<u16>) -> Value {
+pub(crate) fn listed(instance: &str, container: &str, port: Option<u16>) -> Value {
     let ports = port.map(|port| json!({ "IP": "127.0.0.1", "PrivatePort": 18789, "PublicPort": port, "Type": "tcp" }));
     let mount = |place: &str, at: &str| {
         json!({

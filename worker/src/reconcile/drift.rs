@@ -2,7 +2,7 @@
 //!
 //! An instance has drifted if it has no open job, its row names a container, and that container shows another status
 //! than the row or another reason for an error. The row is corrected. The container is not touched, unless its gateway
-//! is in a crash loop (see [`super::crash_loop`]).
+//! is in a crash loop (see `crash_loop`).
 //!
 //! An instance with a stuck change is left for an administrator.
 //!
@@ -10,12 +10,12 @@
 //!
 //! Every worker follows Docker's events and checks the instance of each event. The sweep finds what events missed. It
 //! reads one list of containers and one of rows, compares them in memory, and looks only at the instances that differ
-//! ([`compare`]). The write is guarded, so the order does not matter.
+//! (`drift/compare.rs`). The write is guarded, so the order does not matter.
 //!
 //! Gateways are asked for two seconds. One that was ready before and is slow may only be busy: its own commands can keep
 //! it from answering for a dozen seconds. So it stays `running` until it was waited for in the background
-//! ([`checks`]), for as long as [`is_still_ready`](crate::probe::Probe::is_still_ready) allows, and was slow again after
-//! that.
+//! (`drift/checks.rs`), for as long as [`is_still_ready`](crate::probe::Probe::is_still_ready) allows, and was slow
+//! again after that.
 
 use std::time::Duration;
 

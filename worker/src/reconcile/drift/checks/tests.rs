@@ -48,6 +48,12 @@ fn checks(recorder: Recorder) -> Checks<Recorder> {
 }
 
 impl Checks<Recorder> {
+    fn ask_all(&self, ids: &[InstanceId]) {
+        for id in ids {
+            self.ask(id);
+        }
+    }
+
     fn hold(&self, ids: &[InstanceId]) {
         self.0.check.held.send_modify(|held| held.extend(ids.iter().cloned()));
     }
@@ -110,7 +116,7 @@ async fn events_during_a_check_make_one_more() {
 async fn no_more_than_the_limit_run_at_once() {
     let (checks, ids) = (checks(Recorder::default()), ids(EVENTS_AT_ONCE + 1));
     checks.hold(&ids);
-    ids.iter().for_each(|id| checks.ask(id));
+    checks.ask_all(&ids);
     for id in &ids[..EVENTS_AT_ONCE] {
         checks.looked(id, 1).await;
     }
@@ -123,7 +129,7 @@ async fn no_more_than_the_limit_run_at_once() {
 async fn gateways_that_hang_give_their_slots_back() {
     let hanging = ids(EVENTS_AT_ONCE);
     let checks = checks(Recorder { hang: hanging.iter().cloned().collect(), ..Recorder::default() });
-    hanging.iter().for_each(|id| checks.ask(id));
+    checks.ask_all(&hanging);
     let other = InstanceId::random();
     checks.ask(&other);
     checks.looked(&other, 1).await;
@@ -172,7 +178,7 @@ async fn checks_that_wait_end_when_the_worker_drains() {
     checks.ask(&ids[0]);
     checks.looked(&ids[0], 1).await;
     checks.hold(&ids[1..]);
-    ids[1..].iter().for_each(|id| checks.ask(id));
+    checks.ask_all(&ids[1..]);
     checks.looked(&ids[1], 1).await;
     checks.0.draining.cancel();
     // A look under way may be in the middle of a change.
