@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use clawdeploy_shared::db::user::Role;
+use clawdeploy_shared::db::{
+    follow::{Access, ended_access},
+    user::Role,
+};
 use clawdeploy_tests::Client;
 use reqwest::Method;
 use serde_json::Value;
@@ -118,5 +121,26 @@ async fn a_stream_ends_with_the_access_that_opened_it() {
     assert!(told.starts_with(b"id:"), "{told:?}");
     drop(stays);
     remove_jobs(&site).await;
+    site.env.finish().await;
+}
+
+/// Logs and usage are streams of a worker. Whether they may go on is asked here.
+#[tokio::test]
+async fn an_access_to_an_instance_ends_with_its_ownership() {
+    let site = Site::new().await;
+    let made = site.ann.create("first").await;
+    let user = site.env.user_id("ann", Role::User).await;
+    let own = Access { user, role: Role::User, session: None, token: None, instance: None };
+    let inside = Access { instance: Some(made.instance.parse().unwrap()), ..own.clone() };
+    let unknown = Access { instance: Some("zzzzzzzzzzzz".parse().unwrap()), ..own.clone() };
+    let another = Access { role: Role::Admin, ..own.clone() };
+    let asked = [own, inside.clone(), unknown.clone(), another.clone()];
+    let ended = async || ended_access(&mut site.env.db.conn().await.unwrap(), &asked).await.unwrap();
+    assert_eq!(ended().await, [unknown.clone(), another.clone()]);
+    let bob = site.env.user_id("bob", Role::User).await;
+    site.env.execute(&format!("UPDATE instances SET owner_id = '{bob}'")).await;
+    assert_eq!(ended().await, [inside, unknown, another]);
+    site.env.execute(&format!("UPDATE instances SET owner_id = '{user}'")).await;
+    site.ann.post_empty(&format!("/api/jobs/{}/cancel", made.job)).await.expect(202);
     site.env.finish().await;
 }
