@@ -18,6 +18,7 @@ use clawdeploy_shared::{
 };
 use reqwest::{Client, ClientBuilder, Response, StatusCode, header};
 use serde::{Serialize, de::DeserializeOwned};
+use sha2::{Digest as _, Sha256};
 use tokio::time::timeout;
 
 use crate::error::{AppError, AppResult, ErrorCode};
@@ -31,7 +32,7 @@ pub const LIMIT: Duration = Duration::from_secs(55);
 const OPEN_LIMIT: Duration = Duration::from_secs(25);
 /// Time limit for connecting to one worker.
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
-/// Maximum number of workers that are tried.
+/// Maximum number of workers that are tried, without those whose engine does not have the container.
 const TRIES: usize = 8;
 /// Maximum size of a response body, in bytes.
 const ANSWER_CAP: usize = 2 << 20;
@@ -89,7 +90,7 @@ impl WorkerRpc {
             AppError::new(ErrorCode::TimedOut, detail)
         };
         let calls = async {
-            let workers = worker::callable(&mut *self.db.conn().await?).await?;
+            let workers = in_own_order(instance, worker::callable(&mut *self.db.conn().await?).await?);
             self.any(&workers, verb, instance, &arguments, None).await
         };
         read(timeout(LIMIT, calls).await.unwrap_or_else(|_| Err(expired()))?)
@@ -125,7 +126,11 @@ impl WorkerRpc {
     ) -> AppResult<Answer> {
         let mut last = None;
         let mut gone = !workers.is_empty();
-        for worker in workers.iter().take(TRIES) {
+        let mut tries = 0;
+        for worker in workers {
+            if tries == TRIES {
+                break;
+            }
             if let Some(terminal) = terminal {
                 terminal::set_worker(&mut *self.db.conn().await?, terminal, &worker.id).await?;
             }
@@ -137,7 +142,9 @@ impl WorkerRpc {
                 return Err(missed.into_error());
             }
             tracing::warn!(worker = worker.id, %verb, error = clawdeploy_shared::telemetry::chain(&missed), "Skipped a worker");
-            gone &= matches!(&missed, Missed::Refused(refusal) if refusal.code == RefusalCode::NoContainer);
+            let has_none = matches!(&missed, Missed::Refused(refusal) if refusal.code == RefusalCode::NoContainer);
+            gone &= has_none;
+            tries += usize::from(!has_none);
             last = Some(missed);
         }
         if gone && let Some(missed) = last {
@@ -182,6 +189,14 @@ impl WorkerRpc {
         }
         Err(serde_json::from_slice(&body).map_or_else(|error| Missed::Answer(Some(error)), Missed::Refused))
     }
+}
+
+/// The workers in an order of the instance's own (rendezvous hashing). The commands in a container go to the same worker
+/// as long as it lives, because each worker limits them and remembers the devices by itself. The instances are spread
+/// evenly, and a worker that comes or goes changes the order of no others.
+fn in_own_order(instance: &InstanceId, mut workers: Vec<Callable>) -> Vec<Callable> {
+    workers.sort_by_cached_key(|worker| Sha256::digest(format!("{instance} {}", worker.id)));
+    workers
 }
 
 fn no_worker(last: Option<Missed>) -> AppError {
@@ -271,5 +286,28 @@ impl Missed {
         let may_retry = matches!(code, ErrorCode::Unavailable | ErrorCode::GatewayBusy);
         let error = if may_retry { error.with_retry_after(RETRY_AFTER) } else { error };
         error.with_source(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    #[test]
+    fn the_commands_in_a_container_go_to_one_worker_and_the_instances_to_all() {
+        let worker = |n: usize| Callable { id: format!("host-{n}"), address: String::new() };
+        let mut first = HashMap::new();
+        for _ in 0..1000 {
+            let instance = InstanceId::random();
+            let order = in_own_order(&instance, (0..4).map(worker).collect());
+            assert_eq!(in_own_order(&instance, (0..4).rev().map(worker).collect()), order);
+            // Without one of them, the others keep their order.
+            let rest: Vec<_> = order.iter().filter(|left| **left != worker(0)).cloned().collect();
+            assert_eq!(in_own_order(&instance, (1..4).map(worker).collect()), rest);
+            *first.entry(order[0].id.clone()).or_insert(0) += 1;
+        }
+        assert!(first.len() == 4 && first.values().all(|count| *count > 150), "{first:?}");
     }
 }

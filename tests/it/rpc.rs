@@ -113,6 +113,29 @@ async fn two_at_once_take_turns() {
     env.finish().await;
 }
 
+/// A list is a command in the container that takes a core for seconds.
+#[tokio::test]
+async fn many_who_list_the_devices_share_one_command_until_something_changes() {
+    let env = TestEnv::builder().workers(2).build().await;
+    let made = running(&env, "first").await;
+    let ann = env.user("ann").await;
+    let path = devices(&made.instance);
+    let commands = || {
+        let file = env.data_dir.join(&made.instance).join("config/commands.log");
+        let lines = std::fs::read_to_string(file).unwrap_or_default();
+        lines.lines().filter(|line| line.starts_with("devices list")).count()
+    };
+    let (a, b, c, d) = tokio::join!(ann.get(&path), ann.get(&path), ann.get(&path), ann.get(&path));
+    for answer in [a, b, c, d] {
+        answer.expect(200);
+    }
+    assert_eq!(commands(), 1);
+    ann.post_empty(&format!("{path}/{WAITING}/approve")).await.expect(200);
+    ann.get(&path).await.expect(200);
+    assert_eq!(commands(), 2, "the list has changed");
+    env.finish().await;
+}
+
 #[tokio::test]
 async fn a_command_that_fails_is_an_answer() {
     let env = TestEnv::builder().build().await;

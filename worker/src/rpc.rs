@@ -31,7 +31,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{listen::Listener, refusal::Refused, runs::Runs};
+use self::{device_lists::DeviceLists, listen::Listener, refusal::Refused, runs::Runs};
 use crate::{
     core_tasks::{CoreTask, CoreTasks},
     env::Env,
@@ -40,6 +40,7 @@ use crate::{
 mod approve_device;
 mod container;
 mod dashboard_link;
+mod device_lists;
 mod devices;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
@@ -64,6 +65,7 @@ const BODY_LIMIT: Duration = Duration::from_secs(5);
 struct Rpc {
     env: Env,
     runs: Runs,
+    device_lists: DeviceLists,
     /// Running commands, which the shutdown waits for.
     tasks: TaskTracker,
 }
@@ -85,7 +87,7 @@ impl Endpoint {
         let closed = CancellationToken::new();
         // Also if it panics: nobody waits for what will never end.
         let guard = closed.clone().drop_guard();
-        let rpc = Rpc { env, runs: Runs::default(), tasks: TaskTracker::new() };
+        let rpc = Rpc { env, runs: Runs::default(), device_lists: DeviceLists::default(), tasks: TaskTracker::new() };
         core.spawn(CoreTask::Rpc, async move {
             serve(listener, rpc).await;
             drop(guard);
@@ -182,16 +184,25 @@ async fn carry_out(rpc: &Rpc, instance: &InstanceId, verb: Verb, arguments: &Byt
         _ => {}
     }
     let container = container::running(&rpc.env.runtime, instance).await?;
-    let gateway = openclaw::Gateway::take(rpc, instance, container).await?;
-    match verb {
-        Verb::DashboardLink => answer(dashboard_link::run(&gateway, read(arguments)?).await?),
-        Verb::Devices => answer(devices::run(&gateway, read(arguments)?).await?),
+    if verb == Verb::Devices {
+        return answer(device_lists::list(rpc, instance, container, read(arguments)?).await?);
+    }
+    let gateway = openclaw::Gateway::take(rpc, instance, container.clone()).await?;
+    if verb == Verb::DashboardLink {
+        return answer(dashboard_link::run(&gateway, read(arguments)?).await?);
+    }
+    let done = match verb {
         Verb::ApproveDevice => answer(approve_device::run(&gateway, read(arguments)?).await?),
         Verb::RejectDevice => answer(reject_device::run(&gateway, read(arguments)?).await?),
         Verb::RemoveDevice => answer(remove_device::run(&gateway, read(arguments)?).await?),
-        // These are not called this way.
-        Verb::OpenTerminal | Verb::AttachTerminal | Verb::Logs | Verb::Usage => Err(Refused::unauthorized()),
-    }
+        // Done above, or not called this way.
+        Verb::DashboardLink | Verb::Devices | Verb::OpenTerminal | Verb::AttachTerminal | Verb::Logs | Verb::Usage => {
+            Err(Refused::unauthorized())
+        }
+    };
+    // Also after a failure: the command may have done something.
+    rpc.device_lists.forget(&container);
+    done
 }
 
 fn read<T: DeserializeOwned>(arguments: &Bytes) -> Result<T, Refused> {

@@ -23,6 +23,8 @@ const FATE: &str = "/home/node/.openclaw/fate";
 /// A test may create this file to change OpenClaw's command line: with `hang` it never ends, with `fail` it exits with
 /// 1, with `mumble` it exits with 0 but prints nothing that can be parsed, with `alone` it lists no devices.
 const MOOD: &str = "/home/node/.openclaw/mood";
+/// Each use of the command line appends its arguments as a line to this file.
+const COMMANDS: &str = "/home/node/.openclaw/commands.log";
 /// Recorded output of the real `openclaw devices list` and `openclaw dashboard`.
 const DEVICES: &str = include_str!("../../../worker/src/rpc/fixtures/devices.json");
 const DASHBOARD: &str = include_str!("../../../worker/src/rpc/fixtures/dashboard.json");
@@ -102,6 +104,9 @@ fn shell() -> ExitCode {
 #[expect(clippy::disallowed_methods, reason = "this program is not part of the product")]
 fn command_line(seconds: &str, arguments: &[String]) -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    if let Ok(mut commands) = OpenOptions::new().create(true).append(true).open(COMMANDS) {
+        let _ = writeln!(commands, "{}", words.join(" "));
+    }
     match std::fs::read_to_string(MOOD).unwrap_or_default().trim() {
         "hang" => {
             thread::sleep(Duration::from_secs(seconds.parse().unwrap_or(1)));

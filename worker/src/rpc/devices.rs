@@ -1,11 +1,10 @@
 //! The devices that a gateway knows: `openclaw devices list`.
 
 use chrono::{DateTime, Utc};
-use clawdeploy_shared::rpc::{Devices, NoArguments, PairedDevice, PendingDevice};
+use clawdeploy_shared::rpc::{Devices, PairedDevice, PendingDevice};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{openclaw::Gateway, refusal::Refused};
 use crate::runtime::printed::clean;
 
 /// Most devices of each kind that are passed on. Anybody can ask a public gateway for a pairing, so any number may
@@ -15,10 +14,6 @@ const LIST_CAP: usize = 200;
 const TEXT_CAP: usize = 200;
 /// Most scopes of one device.
 const SCOPES_CAP: usize = 50;
-
-pub(super) async fn run(gateway: &Gateway, _: NoArguments) -> Result<Devices, Refused> {
-    gateway.devices().await
-}
 
 /// The output of `devices list`: both lists, even if empty, or it is something else. A malformed device is skipped and
 /// counted, so that it does not hide the rest.

@@ -1,5 +1,13 @@
-import { expect, test } from 'vitest';
-import { type Instance, isBlocked, isStuck, isWorking } from './instances';
+import { focusManager, QueryObserver } from '@tanstack/react-query';
+import { afterEach, expect, test, vi } from 'vitest';
+import type { Schemas } from './contract';
+import { devicesQuery, type Instance, isBlocked, isStuck, isWorking, requestsInterval } from './instances';
+import { queryClient } from './query-client';
+
+afterEach(() => {
+  vi.useRealTimers();
+  focusManager.setFocused(undefined);
+});
 
 const instance = (part: object) => ({ status: 'running', currentJob: null, error: null, ...part }) as Instance;
 
@@ -16,4 +24,26 @@ test('what failed in another way can be tried again', () => {
 test('while a job runs nothing else can be asked for', () => {
   expect(isBlocked(instance({ currentJob: { kind: 'stop' } }))).toBe(true);
   expect(isBlocked(instance({ status: 'starting' }))).toBe(true);
+});
+
+test('the devices are asked for while the page is visible, and seldom while none of them waits', async () => {
+  vi.useFakeTimers();
+  const devices: Schemas['Devices'] = { pending: [], paired: [], leftOut: 0 };
+  const queryFn = vi.fn(async () => devices);
+  const refetchInterval = () => requestsInterval(devices);
+  const end = new QueryObserver(queryClient, { ...devicesQuery('x'), queryFn, refetchInterval }).subscribe(() => {});
+  const asked = async (minutes: number) => {
+    queryFn.mockClear();
+    await vi.advanceTimersByTimeAsync(minutes * 60_000);
+    return queryFn.mock.calls.length;
+  };
+  expect(await asked(10)).toBe(5);
+  focusManager.setFocused(false);
+  expect(await asked(10)).toBe(0);
+  focusManager.setFocused(true);
+  expect(await asked(10)).toBe(5);
+  devices.pending.push({} as Schemas['PendingDevice']);
+  await asked(2);
+  expect(await asked(10)).toBe(20);
+  end();
 });

@@ -168,11 +168,20 @@ export const changesQuery = (id: string) =>
 
 // --- devices ----------------------------------------------------------------------------------------------------------
 
+/**
+ * How soon the devices are asked for again where only their requests matter, in milliseconds. An answer costs a command
+ * in the container, a core for a second or two. A request waits for five minutes.
+ */
+export function requestsInterval(devices: Schemas['Devices'] | undefined): number {
+  return devices?.pending.length ? 30_000 : 120_000;
+}
+
+/** Nothing is asked for while the page is hidden. */
 export const devicesQuery = (id: string) =>
   queryOptions({
     queryKey: ['devices', id],
-    // Each time somebody runs a command inside of the container: not too often.
     staleTime: 10_000,
+    refetchIntervalInBackground: false,
     queryFn: ({ signal }) => call(client.GET('/api/instances/{id}/devices', { params: { path: { id } }, signal })),
   });
 

@@ -2,7 +2,15 @@ import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { ArrowUpCircle, ExternalLink } from 'lucide-react';
 import type { ReactNode } from 'react';
-import { devicesQuery, type Instance, isBlocked, isStuck, useEdit, useInstance } from '@/api/instances';
+import {
+  devicesQuery,
+  type Instance,
+  isBlocked,
+  isStuck,
+  requestsInterval,
+  useEdit,
+  useInstance,
+} from '@/api/instances';
 import { instanceJobsQuery, isStuckChange, jobQuery } from '@/api/jobs';
 import { useMe } from '@/api/session';
 import { JobCard } from '@/components/job-card';
@@ -56,7 +64,7 @@ function Notices({ instance, own }: { instance: Instance; own: boolean }) {
   const devices = useQuery({
     ...devicesQuery(instance.id),
     enabled: own && instance.status === 'running' && !instance.currentJob,
-    refetchInterval: 30_000,
+    refetchInterval: ({ state }) => requestsInterval(state.data),
     retry: false,
   });
   const waiting = instance.status === 'running' ? (devices.data?.pending.length ?? 0) : 0;
