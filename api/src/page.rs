@@ -35,6 +35,15 @@ impl<T> Page<T> {
     }
 }
 
+impl<T> Page<T> {
+    /// If this is the last page of what was searched, but not everything was: the next one continues after this key.
+    #[must_use]
+    pub fn or_continue_at(mut self, searched_to: Option<impl Cursor>) -> Self {
+        self.next_cursor = self.next_cursor.or_else(|| searched_to.map(|key| encode(&key)));
+        self
+    }
+}
+
 /// Query parameters of a paginated list.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -171,6 +180,14 @@ mod tests {
         for bad in [0, -1, 101, i64::MAX] {
             assert!(query(Some(bad), None).read::<i64>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_search_that_was_cut_short_has_a_next_page() {
+        let page = |rows: Vec<i64>| Page::cut(rows, Limit(2), |row| *row, |row| row);
+        assert_eq!(page(vec![]).or_continue_at(Some(7_i64)).next_cursor, Some(encode(&7_i64)));
+        assert_eq!(page(vec![3]).or_continue_at(None::<i64>).next_cursor, None);
+        assert_eq!(page(vec![3, 2, 1]).or_continue_at(None::<i64>).next_cursor, Some(encode(&2_i64)));
     }
 
     #[test]

@@ -39,6 +39,7 @@ pub mod invitation;
 pub mod job;
 pub mod job_event;
 pub mod lease;
+mod literal;
 pub mod orphan_candidate;
 pub mod overdue;
 pub mod person;

@@ -24,7 +24,8 @@ pub async fn list_own_audit(
 ) -> AppResult<Json<Page<AuditEntry>>> {
     let (limit, before) = query.read::<i64>()?;
     let filter = Filter { about: Some(who.user.id), ..Filter::default() };
-    let rows = app.read(who.own(), async |conn| Ok(audit::list(conn, &filter, before, limit.fetched()).await?)).await?;
+    let rows = app.read(who.own(), async |conn| Ok(audit::page(conn, &filter, before, limit.fetched()).await?.entries));
+    let rows = rows.await?;
     let own = |mut entry: AuditEntry| {
         entry.client_ip = entry.client_ip.filter(|_| entry.actor_id == Some(who.user.id));
         entry

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::{
-    dsl::{now, sql},
+    dsl::{exists, now, sql},
     prelude::*,
     sql_types::{self, Array, Int8, Nullable, Text},
 };
@@ -12,11 +12,12 @@ use utoipa::ToSchema;
 
 use super::{
     Conn, DbError,
+    literal::Literal,
     schema::{images, instances, jobs},
 };
 use crate::{
     ids::{ImageBuildId, JobId, UserId},
-    job::{JobKind, JobStatus},
+    job::{JobKind, Queue},
     text_enum,
 };
 
@@ -357,7 +358,7 @@ pub async fn latest_ready(conn: &mut Conn) -> Result<Option<ImageBuild>, DbError
 /// The images that were current last and still exist, the current one first.
 pub async fn newest_ready(conn: &mut Conn, count: i64) -> Result<Vec<ImageBuild>, DbError> {
     Ok(images::table
-        .filter(images::status.eq(ImageBuildStatus::Ready).and(images::removed_at.is_null()))
+        .filter(Literal::new("(images.status = 'ready')").and(images::removed_at.is_null()))
         .order((images::current_since.desc().nulls_last(), images::created_at.desc()))
         .limit(count)
         .select(ImageBuild::as_select())
@@ -367,8 +368,11 @@ pub async fn newest_ready(conn: &mut Conn, count: i64) -> Result<Vec<ImageBuild>
 
 /// Whether a build is running or queued.
 pub async fn is_building(conn: &mut Conn) -> Result<bool, DbError> {
-    let open = jobs::kind.eq(JobKind::RebuildImage).and(jobs::status.eq_any([JobStatus::Queued, JobStatus::Running]));
-    Ok(diesel::select(diesel::dsl::exists(jobs::table.filter(open))).get_result(conn).await?)
+    let builds = || jobs::table.filter(jobs::kind.eq(JobKind::RebuildImage));
+    // One index has the queued jobs by queue, and another one the running jobs, which are few.
+    let queued = builds().filter(jobs::queue.eq(Queue::Builds)).filter(Literal::new("(jobs.status = 'queued')"));
+    let running = builds().filter(Literal::new("(jobs.status = 'running')"));
+    Ok(diesel::select(exists(queued).or(exists(running))).get_result(conn).await?)
 }
 
 /// Ids of the images that instances were made from.

@@ -4,17 +4,20 @@ use chrono::{DateTime, Utc};
 use diesel::{
     dsl::{now, sql},
     prelude::*,
-    sql_types::{Bool, Text},
+    sql_types::Text,
 };
 use diesel_async::RunQueryDsl;
 use serde_json::Value;
 
-use super::{Conn, DbError, Scope, escape_like, job_event, job_event::NewJobEvent, schema::jobs};
+pub use self::list::{JobFilter, JobPage, WINDOW, list, page};
+use super::{Conn, DbError, Scope, job_event, job_event::NewJobEvent, literal::Literal, schema::jobs};
 use crate::{
     ids::{InstanceId, JobId, UserId},
     instance::DesiredState,
     job::{JobEventKind, JobKind, JobStatus, Queue, UndoOutcome},
 };
+
+mod list;
 
 #[derive(Debug, Clone, Queryable, Selectable, QueryableByName)]
 #[diesel(table_name = jobs, check_for_backend(diesel::pg::Pg))]
@@ -132,7 +135,7 @@ pub async fn insert_or_join(conn: &mut Conn, job: &NewJob<'_>) -> Result<(Job, b
 /// The open job with this `dedupe_key`.
 pub async fn open_by_key(conn: &mut Conn, dedupe_key: &str) -> Result<Option<Job>, DbError> {
     Ok(jobs::table
-        .filter(jobs::dedupe_key.eq(dedupe_key).and(jobs::status.eq_any([JobStatus::Queued, JobStatus::Running])))
+        .filter(jobs::dedupe_key.eq(dedupe_key).and(is_open()))
         .select(Job::as_select())
         .first(conn)
         .await
@@ -149,6 +152,11 @@ impl Job {
     pub fn desired_before(&self) -> Option<DesiredState> {
         self.payload[DESIRED_BEFORE].as_str()?.parse().ok()
     }
+}
+
+/// The condition for a job that has not ended, as in the partial indexes on open jobs.
+pub(super) fn is_open() -> Literal {
+    Literal::new("(jobs.status IN ('queued', 'running'))")
 }
 
 fn visible<'a>(scope: Scope) -> jobs::BoxedQuery<'a, diesel::pg::Pg> {
@@ -177,7 +185,7 @@ pub async fn find_for_update(conn: &mut Conn, id: JobId) -> Result<Option<Job>, 
 /// An open job that depends on this one.
 pub async fn open_dependent(conn: &mut Conn, id: JobId) -> Result<Option<Job>, DbError> {
     Ok(jobs::table
-        .filter(jobs::depends_on.eq(id).and(jobs::status.eq_any([JobStatus::Queued, JobStatus::Running])))
+        .filter(jobs::depends_on.eq(id).and(is_open()))
         .order(jobs::seq)
         .select(Job::as_select())
         .first(conn)
@@ -198,7 +206,7 @@ pub async fn find_by_idempotency_key(conn: &mut Conn, requested_by: UserId, key:
 /// The open jobs of an instance, in order of arrival.
 pub async fn open_on(conn: &mut Conn, instance: &InstanceId) -> Result<Vec<Job>, DbError> {
     Ok(jobs::table
-        .filter(jobs::instance_id.eq(instance).and(jobs::status.eq_any([JobStatus::Queued, JobStatus::Running])))
+        .filter(jobs::instance_id.eq(instance).and(is_open()))
         .order(jobs::seq)
         .select(Job::as_select())
         .load(conn)
@@ -210,8 +218,7 @@ pub async fn open_on(conn: &mut Conn, instance: &InstanceId) -> Result<Vec<Job>,
 /// Workers lock a job before its instance. To take both locks, call this before [`super::instance::find_for_update`],
 /// or the two may deadlock.
 pub async fn lock_open_on(conn: &mut Conn, instance: &InstanceId) -> Result<(), DbError> {
-    let open = jobs::table
-        .filter(jobs::instance_id.eq(instance).and(jobs::status.eq_any([JobStatus::Queued, JobStatus::Running])));
+    let open = jobs::table.filter(jobs::instance_id.eq(instance).and(is_open()));
     open.order(jobs::seq).for_update().select(jobs::id).load::<JobId>(conn).await?;
     Ok(())
 }
@@ -219,7 +226,7 @@ pub async fn lock_open_on(conn: &mut Conn, instance: &InstanceId) -> Result<(), 
 /// The open jobs of any of these instances, in order of arrival.
 pub async fn open_on_any(conn: &mut Conn, instances: &[&InstanceId]) -> Result<Vec<Job>, DbError> {
     Ok(jobs::table
-        .filter(jobs::instance_id.eq_any(instances).and(jobs::status.eq_any([JobStatus::Queued, JobStatus::Running])))
+        .filter(jobs::instance_id.eq_any(instances).and(is_open()))
         .order(jobs::seq)
         .select(Job::as_select())
         .load(conn)
@@ -234,48 +241,6 @@ diesel::define_sql_function! {
 /// How many due jobs of the same queue come before a waiting one.
 pub async fn count_ahead(conn: &mut Conn, waiting: JobId) -> Result<i64, DbError> {
     Ok(diesel::select(jobs_ahead(waiting)).get_result(conn).await?)
-}
-
-/// Filter for a list of jobs.
-#[derive(Debug, Clone, Default)]
-pub struct JobFilter {
-    pub instance: Option<InstanceId>,
-    /// Only those in one of these. Empty: any.
-    pub statuses: Vec<JobStatus>,
-    pub kind: Option<JobKind>,
-    pub owner: Option<UserId>,
-    /// Only those with this in their error or instance id, or at the start of their own id, ignoring case.
-    pub text: Option<String>,
-    /// Only those that arrived before this one.
-    pub before_seq: Option<i64>,
-}
-
-/// A page of jobs, newest first.
-pub async fn list(conn: &mut Conn, scope: Scope, filter: &JobFilter, limit: i64) -> Result<Vec<Job>, DbError> {
-    let mut query = visible(scope);
-    if let Some(instance) = &filter.instance {
-        query = query.filter(jobs::instance_id.eq(instance));
-    }
-    if !filter.statuses.is_empty() {
-        query = query.filter(jobs::status.eq_any(&filter.statuses));
-    }
-    if let Some(kind) = filter.kind {
-        query = query.filter(jobs::kind.eq(kind));
-    }
-    if let Some(owner) = filter.owner {
-        query = query.filter(jobs::owner_id.eq(owner));
-    }
-    if let Some(text) = &filter.text {
-        let literal = escape_like(text);
-        let anywhere = format!("%{literal}%");
-        let in_error = jobs::error_message.ilike(anywhere.clone()).or(jobs::error_code.ilike(anywhere.clone()));
-        let id_begins = sql::<Bool>("jobs.id::text ILIKE ").bind::<Text, _>(format!("{literal}%"));
-        query = query.filter(in_error.or(jobs::instance_id.ilike(anywhere)).or(id_begins));
-    }
-    if let Some(seq) = filter.before_seq {
-        query = query.filter(jobs::seq.lt(seq));
-    }
-    Ok(query.order(jobs::seq.desc()).limit(limit).select(Job::as_select()).load(conn).await?)
 }
 
 /// Asks a job to end. A queued job that has done nothing yet ends at once, any other at its next safe point, where its
@@ -293,7 +258,7 @@ pub async fn request_cancel(conn: &mut Conn, id: JobId) -> Result<Option<Job>, D
         job_event::insert(conn, &event).await?;
         return Ok(Some(job));
     }
-    let open = jobs::table.find(id).filter(jobs::status.eq_any([JobStatus::Queued, JobStatus::Running]));
+    let open = jobs::table.find(id).filter(is_open());
     let asked: Option<Job> = diesel::update(open)
         // A job that waits for a retry has steps to undo: it becomes due now and sees the request.
         .set((

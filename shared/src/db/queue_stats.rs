@@ -41,8 +41,10 @@ pub async fn counts(conn: &mut Conn) -> Result<Vec<QueueCount>, DbError> {
            count(*) FILTER (WHERE status = 'running') AS running, \
            count(*) FILTER (WHERE status = 'failed') AS failed_last_day, \
            extract(epoch FROM now() - min(run_at) FILTER (WHERE status = 'queued' AND run_at <= now()))::float8 AS oldest_waiting_seconds \
-         FROM jobs WHERE (status IN ('queued', 'running') OR (status = 'failed' AND finished_at > now() - interval '1 day')) \
-           AND queue = ANY($1) \
+         FROM (SELECT queue, kind, status, run_at FROM jobs WHERE status IN ('queued', 'running') \
+               UNION ALL \
+               SELECT queue, kind, status, run_at FROM jobs WHERE status = 'failed' AND finished_at > now() - interval '1 day') AS counted \
+         WHERE queue = ANY($1) \
          GROUP BY 1, 2 ORDER BY 1, 2",
     )
     .bind::<sql_types::Array<sql_types::Text>, _>(Queue::ALL)

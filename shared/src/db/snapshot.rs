@@ -12,7 +12,7 @@ use diesel::{
 use diesel_async::RunQueryDsl;
 use serde_json::Value;
 
-use super::{Conn, DbError, instance::InstanceSettings, json, schema::snapshots};
+use super::{Conn, DbError, instance::InstanceSettings, json, literal::Literal, schema::snapshots};
 use crate::{
     ids::{InstanceId, JobId, SnapshotId},
     text_enum,
@@ -321,12 +321,12 @@ pub async fn list(conn: &mut Conn, instance: &InstanceId, limit: i64) -> Result<
 /// instance.
 pub async fn needed(conn: &mut Conn) -> Result<Vec<(SnapshotId, InstanceId)>, DbError> {
     let changing: Vec<(SnapshotId, InstanceId)> = snapshots::table
-        .filter(snapshots::status.eq(SnapshotStatus::Changing))
+        .filter(Literal::new("(snapshots.status = 'changing')"))
         .select((snapshots::id, snapshots::instance_id))
         .load(conn)
         .await?;
     let kept: Vec<(SnapshotId, InstanceId)> = snapshots::table
-        .filter(snapshots::status.eq(SnapshotStatus::Kept).and(snapshots::expires_at.gt(now)))
+        .filter(Literal::new("(snapshots.status = 'kept')").and(snapshots::expires_at.gt(now)))
         .distinct_on(snapshots::instance_id)
         .order((snapshots::instance_id, snapshots::created_at.desc()))
         .select((snapshots::id, snapshots::instance_id))

@@ -11,7 +11,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Lists the entries of the audit log, newest first */
+        /**
+         * Lists the entries of the audit log, newest first
+         * @description A request looks at a limited number of entries. With filters that match few, a page may have fewer items than `limit`, or
+         *     none, and a `nextCursor` that continues the search.
+         */
         get: operations["list_audit"];
         put?: never;
         post?: never;
@@ -163,7 +167,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Lists all jobs, newest first */
+        /**
+         * Lists all jobs, newest first
+         * @description A request looks at a limited number of jobs. With filters that match few, a page may have fewer items than `limit`, or none,
+         *     and a `nextCursor` that continues the search.
+         */
         get: operations["list_all_jobs"];
         put?: never;
         post?: never;
@@ -3711,7 +3719,10 @@ export interface operations {
                 instance?: components["schemas"]["InstanceId"];
                 /** @description Only jobs of this person, by id or e-mail */
                 owner?: string;
-                /** @description Only jobs whose error or instance id contains this text, or whose own id begins with it */
+                /**
+                 * @description Only jobs whose error or instance id contains this text. If it is the id of an instance or a job, or at least eight digits
+                 *     with which ids of jobs begin, only those
+                 */
                 q?: string;
             };
             header?: never;

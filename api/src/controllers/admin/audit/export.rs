@@ -72,18 +72,18 @@ async fn part(
         (Place::Head, Form::Lines) => (String::new(), None),
         (Place::After(id), _) => (String::new(), Some(id)),
     };
-    let rows = async {
+    let found = async {
         let mut conn = app.db.conn().await?;
-        audit::list(&mut conn, filter, before, BATCH).await
+        audit::page(&mut conn, filter, before, BATCH).await
     };
-    let rows = match rows.await {
-        Ok(rows) => rows,
+    let found = match found.await {
+        Ok(found) => found,
         Err(error) => {
             tracing::warn!(error = clawdeploy_shared::telemetry::chain(&error), "Aborted an export of the audit log");
             return Some((Err(io::Error::other("the database failed")), None));
         }
     };
-    for entry in &rows {
+    for entry in &found.entries {
         match form {
             Form::Csv => csv(&mut text, entry),
             Form::Lines => {
@@ -92,7 +92,9 @@ async fn part(
             }
         }
     }
-    let next = rows.last().filter(|_| i64::try_from(rows.len()) == Ok(BATCH)).map(|entry| Place::After(entry.id));
+    let is_full = i64::try_from(found.entries.len()) == Ok(BATCH);
+    let last = found.entries.last().filter(|_| is_full).map(|entry| entry.id);
+    let next = last.or(found.searched_to).map(Place::After);
     if text.is_empty() && next.is_none() {
         return None;
     }

@@ -10,6 +10,9 @@ use crate::{
 };
 
 /// Lists the entries of the audit log, newest first
+///
+/// A request looks at a limited number of entries. With filters that match few, a page may have fewer items than `limit`, or
+/// none, and a `nextCursor` that continues the search.
 #[utoipa::path(
     get, path = "/api/admin/audit", tag = "admin", params(AuditQuery),
     responses((status = OK, body = Page<AuditEntry>)),
@@ -18,6 +21,7 @@ pub async fn list_audit(app: AppState, _: Admin, Query(query): Query<AuditQuery>
     let (limit, before) = query.page().read::<i64>()?;
     let filter = query.filter()?;
     let mut conn = app.db.conn().await?;
-    let rows = audit::list(&mut conn, &filter, before, limit.fetched()).await?;
-    Ok(Json(Page::cut(rows, limit, |entry| entry.id, |entry| entry)))
+    let found = audit::page(&mut conn, &filter, before, limit.fetched()).await?;
+    let page = Page::cut(found.entries, limit, |entry| entry.id, |entry| entry);
+    Ok(Json(page.or_continue_at(found.searched_to)))
 }

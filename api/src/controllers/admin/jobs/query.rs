@@ -39,7 +39,8 @@ pub struct JobsQuery {
     instance: Option<InstanceId>,
     /// Only jobs of this person, by id or e-mail
     owner: Option<String>,
-    /// Only jobs whose error or instance id contains this text, or whose own id begins with it
+    /// Only jobs whose error or instance id contains this text. If it is the id of an instance or a job, or at least eight digits
+    /// with which ids of jobs begin, only those
     #[param(max_length = 200)]
     q: Option<String>,
 }

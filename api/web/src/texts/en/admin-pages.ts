@@ -15,6 +15,7 @@ export const adminPages = {
     audit: 'Audit',
   },
   showAll: 'Show all',
+  searchedSoFar: 'Nothing found yet. Only the newest entries were searched.',
   stale: 'Refresh failed. What you see may be out of date.',
   outcomes: (succeeded: number, failed: number, cancelled: number) =>
     `${succeeded} done, ${failed} failed, ${cancelled} cancelled`,

@@ -16,6 +16,7 @@ export const adminPages: typeof en = {
     audit: '审计',
   },
   showAll: '显示全部',
+  searchedSoFar: '暂无匹配。目前只搜索了最新的记录。',
   stale: '刷新失败，显示的内容可能已过时。',
   outcomes: (succeeded, failed, cancelled) => `完成 ${succeeded}，失败 ${failed}，取消 ${cancelled}`,
   queues: {

@@ -22,10 +22,21 @@ type ListedProps<T> = {
 
 /** A list that comes page by page, as a table. */
 export function Listed<T>({ query, label, head, empty, rows = 6, children }: ListedProps<T>) {
+  const { searchedSoFar } = useAdminTexts();
   return (
     <Loaded query={query} rows={rows}>
       {({ pages }) => {
         const items = pages.flatMap((page) => page.items);
+        // A search that looked at the newest only is not over.
+        if (items.length === 0 && query.hasNextPage)
+          return (
+            <>
+              <Card>
+                <Empty icon={SearchX} title={searchedSoFar} />
+              </Card>
+              <More query={query} />
+            </>
+          );
         if (items.length === 0) return <Card>{empty}</Card>;
         return (
           <>

@@ -1,0 +1,3 @@
+DROP INDEX images_ready;
+DROP INDEX snapshots_kept;
+DROP INDEX snapshots_changing;
