@@ -33,6 +33,7 @@ pub mod openclaw;
 pub mod oracle;
 pub mod people;
 pub mod pgbouncer;
+pub mod plans;
 pub mod port;
 pub mod postgres_server;
 pub mod prepare;

@@ -6,5 +6,6 @@
 
 mod identity;
 mod keys;
+mod plans;
 mod routes;
 mod support;
