@@ -151,11 +151,9 @@ impl<Q: Question> Board<Q> {
                 }
                 failed = answers.is_err();
                 match answers {
-                    Ok(answers) => {
-                        self.tell(answers.into_iter().map(|(question, answer)| (question, Ok(Arc::new(answer)))))
-                    }
+                    Ok(answers) => self.tell(answers.into_iter().map(|(asked, answer)| (asked, Ok(Arc::new(answer))))),
                     Err(_) if Q::OUTLIVES_ERRORS => {}
-                    Err(_) => self.tell(waiting.into_iter().map(|question| (question, Err(Unanswered)))),
+                    Err(_) => self.tell(waiting.into_iter().map(|asked| (asked, Err(Unanswered)))),
                 }
             }
             sleep_until(began + Q::INTERVAL).await;
