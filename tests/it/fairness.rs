@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use clawdeploy_shared::{
     db::{
-        DbError,
         job::{self, NewJob},
         lease,
     },
@@ -13,8 +12,7 @@ use clawdeploy_shared::{
     job::{JobKind, Queue},
 };
 use clawdeploy_tests::{FakeMode, TestEnv};
-use diesel::{QueryableByName, sql_types::BigInt};
-use diesel_async::{AsyncConnection as _, RunQueryDsl as _, SimpleAsyncConnection as _};
+use diesel_async::SimpleAsyncConnection as _;
 use serde_json::json;
 
 use crate::{
@@ -128,49 +126,6 @@ async fn jobs_without_an_owner_take_what_is_free() {
     }
     let mut worker = Worker::new(&tables, 4);
     assert_eq!(worker.claim().await.0.len(), 4);
-}
-
-/// Rows of `jobs` that a claim by `worker` reads, with the plan that Postgres keeps for all claims.
-async fn rows_read_by_a_claim(worker: &mut Worker<'_>) -> i64 {
-    #[derive(QueryableByName)]
-    struct Read {
-        #[diesel(sql_type = BigInt)]
-        rows: i64,
-    }
-    let mut conn = worker.tables.db.conn().await.unwrap();
-    conn.batch_execute("SET plan_cache_mode = force_generic_plan").await.unwrap();
-    let slots = &worker.slots;
-    let claimed = conn.transaction::<_, DbError, _>(async |conn| {
-        let claimed = lease::claim(conn, Queue::Lifecycle, "a", LONG, slots).await?;
-        // What this transaction has read so far.
-        let read = "SELECT seq_tup_read + idx_tup_fetch AS rows FROM pg_stat_xact_user_tables WHERE relname = 'jobs'";
-        let read: Read = diesel::sql_query(read).get_result(conn).await?;
-        Ok((claimed.jobs, read.rows))
-    });
-    let (jobs, rows) = claimed.await.unwrap();
-    jobs.iter().for_each(|job| worker.slots.take(job.owner_id));
-    rows
-}
-
-/// A claim reads the jobs that it takes and not all that wait, whoever they belong to.
-#[tokio::test]
-async fn a_claim_reads_little_however_many_wait() {
-    let tables = Tables::new().await;
-    let [ann, bob] = owners();
-    let many = format!(
-        "INSERT INTO jobs (id, kind, queue, owner_id, instance_id) SELECT gen_random_uuid(), 'start', 'lifecycle', \
-           '{}', 'a' || lpad(n::text, 11, '0') FROM generate_series(1, 5000) n; ANALYZE jobs",
-        ann.0
-    );
-    tables.db.conn().await.unwrap().batch_execute(&many).await.unwrap();
-    let mut worker = Worker::new(&tables, 16);
-    let rows = rows_read_by_a_claim(&mut worker).await;
-    assert_eq!(worker.slots.taken(), 8);
-    assert!(rows < 200, "it read {rows} rows to take the first 8");
-    jobs(&tables, bob, 1).await;
-    let rows = rows_read_by_a_claim(&mut worker).await;
-    assert_eq!(worker.slots.taken(), 9);
-    assert!(rows < 200, "it read {rows} rows to take the only job of another owner");
 }
 
 /// Eight gateways of a tenant hang. Another tenant's instance is created meanwhile, as if they were not there.

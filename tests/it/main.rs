@@ -30,6 +30,7 @@ mod openclaw_files;
 mod outages;
 mod previous_release;
 mod programs;
+mod reads;
 mod real_openclaw;
 mod recoverable;
 mod routes;

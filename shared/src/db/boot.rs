@@ -4,6 +4,8 @@
 //! Each admitted job takes a slot, and so does each gateway that boots by itself, as all do after a reboot of the host.
 //! A row is valid while that attempt of its job runs, so a lost worker's slot is free once its lease expires. Owners
 //! share the slots ([`FairSlots`]), so that one whose gateways hang does not keep the others waiting.
+//!
+//! Whether a job runs is told by its lease, as in [`lease`], so that it is looked up by its id.
 
 use diesel::{prelude::*, sql_types};
 use diesel_async::{AsyncConnection as _, RunQueryDsl};
@@ -79,7 +81,7 @@ pub async fn ask(conn: &mut Conn, lease: &Lease, ask: Ask) -> Result<Admission, 
         lease::hold(conn, lease).await?;
         diesel::sql_query(
             "DELETE FROM boots WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = boots.job_id \
-               AND jobs.status = 'running' AND jobs.attempt = boots.attempt)",
+               AND jobs.lease_until IS NOT NULL AND jobs.attempt = boots.attempt)",
         )
         .execute(conn)
         .await?;
@@ -163,7 +165,7 @@ pub async fn count(conn: &mut Conn) -> Result<i64, super::DbError> {
     }
     let found: Booting = diesel::sql_query(
         "SELECT (SELECT count(*) FROM boots JOIN jobs ON jobs.id = boots.job_id AND jobs.attempt = boots.attempt \
-                 WHERE jobs.status = 'running' AND admitted_at IS NOT NULL) + \
+                 WHERE jobs.lease_until IS NOT NULL AND admitted_at IS NOT NULL) + \
            (SELECT count(*) FROM instances WHERE status = 'starting' \
              AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.instance_id = instances.id \
                AND jobs.status IN ('queued', 'running'))) AS booting",

@@ -112,10 +112,10 @@ impl Dispatcher {
                 }
             }
         }
-        while !self.env.draining.is_cancelled() && self.env.identity.belongs() {
+        loop {
             self.gather().await;
             let slots = self.room.slots();
-            if slots.free() == 0 {
+            if self.env.draining.is_cancelled() || !self.env.identity.belongs() || slots.free() == 0 {
                 return;
             }
             let asked_at = Instant::now();

@@ -40,7 +40,8 @@ struct Row {
 /// `queue` is the statement's expression for the queue.
 ///
 /// `OFFSET 0` keeps each check what it is, a lookup for one job. Postgres would join it otherwise, expect that hardly any
-/// job is left, and read and sort all that wait instead of the first ones in the index.
+/// job is left, and read and sort all that wait instead of the first ones in the index. A job has not ended while
+/// `finished_at` is null. With the status instead, Postgres could look for the dependency among all open jobs.
 pub(in crate::db) fn claimable(queue: &str) -> String {
     format!(
         "due.status = 'queued' AND due.kind = ANY($1) AND (due.unwinding_to IS NULL OR due.unwinding_to = ANY($2)) \
@@ -48,7 +49,7 @@ pub(in crate::db) fn claimable(queue: &str) -> String {
          AND NOT EXISTS (SELECT 1 FROM jobs older WHERE older.instance_id = due.instance_id \
               AND older.seq < due.seq AND older.status IN ('queued', 'running') OFFSET 0) \
          AND NOT EXISTS (SELECT 1 FROM jobs needed WHERE needed.id = due.depends_on \
-              AND needed.status IN ('queued', 'running') OFFSET 0)"
+              AND needed.finished_at IS NULL OFFSET 0)"
     )
 }
 
@@ -67,7 +68,7 @@ fn in_turn() -> String {
 /// first in turn. So this looks at the jobs of each owner on its own: it steps from one owner to the next in the index
 /// `jobs_last_turn`, which costs one lookup for each owner with waiting jobs, however many jobs that owner has. It orders
 /// by the owner, and asks for a range of one owner, because then only that index fits: the jobs of one owner are also in
-/// `jobs_due`, among all others.
+/// `jobs_due`, among all others. What it found is locked if it still waits: it has neither a lease nor an end.
 fn in_turn_below_the_share() -> String {
     format!(
         "WITH RECURSIVE owners (owner_id) AS ( \
@@ -91,7 +92,8 @@ fn in_turn_below_the_share() -> String {
               WHERE holds.owner_id = owners.owner_id AND holds.slots >= $9)), \
          found AS MATERIALIZED ( \
            SELECT due.id, due.owner_id, due.turn, due.seq FROM jobs due \
-           WHERE due.id = ANY (ARRAY(SELECT id FROM first ORDER BY turn, seq LIMIT $6)) AND due.status = 'queued' \
+           WHERE due.id = ANY (ARRAY(SELECT id FROM first ORDER BY turn, seq LIMIT $6)) \
+             AND due.lease_until IS NULL AND due.finished_at IS NULL \
            ORDER BY due.turn, due.seq FOR UPDATE SKIP LOCKED)",
         claimable = claimable("$3"),
     )
