@@ -11,7 +11,7 @@ use crate::support::{SOON, instance, job, running, starts, wait_job, wait_status
 
 /// How often the gateway of a deleted instance was started, by the files in the quarantine.
 fn starts_before(env: &TestEnv, id: &str) -> usize {
-    starts(env, &format!(".quarantine/{id}"))
+    starts(env, &format!(".quarantine/{id}/files"))
 }
 
 #[tokio::test]
