@@ -95,7 +95,8 @@ pub async fn look(config: &WorkerConfig, planned: Option<u64>) -> Vec<Check> {
     let holds = engine.as_ref().map_or(0, |engine| engine.memory_bytes / MEMORY_EACH);
     let instances = planned.unwrap_or(present.max(holds)).max(1);
     checks.push(engine::networks(config.instances.network_pool, config.routing.port_range, instances));
-    let remapped = engine.as_ref().is_some_and(EngineInfo::is_remapped);
+    let uid_map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let remapped = engine.as_ref().is_some_and(EngineInfo::is_remapped) || kernel::is_mapped(&uid_map);
     checks.extend(kernel::judge(&kernel::sysctl, instances, remapped));
     checks.extend(kernel::local_ports(&kernel::sysctl, config.routing.port_range));
     checks.extend(std::fs::read_to_string("/proc/self/limits").ok().and_then(|limits| kernel::own_files(&limits)));

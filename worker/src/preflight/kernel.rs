@@ -126,6 +126,12 @@ fn enough(limit: &Limit, sysctl: &str, found: u64, instances: u64) -> Check {
     Check::warn(limit.check, words, advice(sysctl, needed))
 }
 
+/// Whether root here is another user on the host, as in most containers of LXC: `uid_map` has a single line for all users
+/// otherwise (`user_namespaces(7)`).
+pub(super) fn is_mapped(uid_map: &str) -> bool {
+    !uid_map.is_empty() && uid_map.split_whitespace().ne(["0", "0", "4294967295"])
+}
+
 /// Whether outgoing connections may take an instance's port.
 pub(super) fn local_ports(read: &dyn Fn(&str) -> Option<String>, range: PortRange) -> Option<Check> {
     let text = read("net.ipv4.ip_local_port_range")?;
@@ -206,6 +212,12 @@ mod tests {
         assert_eq!(failing(60, false), ["inotify_instances"]);
         assert_eq!(failing(60, true), ["inotify_instances", "keyrings", "keyring_bytes"]);
         assert_eq!(failing(400, false), ["inotify_instances", "inotify_watches", "threads", "neighbors"]);
+    }
+
+    #[test]
+    fn a_machine_in_a_container_of_lxc_is_known() {
+        assert!(!is_mapped("         0          0 4294967295\n") && !is_mapped(""));
+        assert!(is_mapped("         0     100000      65536\n"));
     }
 
     #[test]
