@@ -26,6 +26,7 @@ pub use self::scope::Scope;
 use crate::config::DatabaseArgs;
 
 pub mod audit;
+pub mod audit_partition;
 pub mod boot;
 pub mod connection;
 pub mod disk;

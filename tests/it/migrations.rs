@@ -1,12 +1,16 @@
-//! Migrations: they can be reverted, `schema.rs` matches them, and every table and column has a comment.
+//! Migrations: they can be reverted, `schema.rs` matches them and every table and column has a comment.
 
 use std::collections::BTreeMap;
 
 use clawdeploy_shared::db::MIGRATIONS;
-use clawdeploy_tests::database::Scratch;
-use diesel::{QueryableByName, sql_types::Text};
-use diesel_async::{AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl as _};
+use clawdeploy_tests::database::{self, Scratch};
+use diesel::{QueryableByName, migration::MigrationSource, pg::Pg, sql_types::Text};
+use diesel_async::{AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
 use diesel_migrations::MigrationHarness as _;
+
+/// The tables of the schema. Partitions are what their table is.
+const TABLES_SQL: &str = "SELECT relname FROM pg_class \
+    WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition";
 
 /// Diesel's own table.
 const BOOKKEEPING: &str = "__diesel_schema_migrations";
@@ -84,11 +88,13 @@ fn postgres_type(kind: &str) -> String {
 #[tokio::test]
 async fn schema_rs_is_what_the_migrations_make() {
     let scratch = Scratch::migrated().await;
-    let sql = "SELECT concat_ws(' ', table_name, column_name, udt_name || CASE is_nullable WHEN 'YES' THEN '?' ELSE '' END) AS line \
-        FROM information_schema.columns WHERE table_schema = 'public' \
-        AND table_name NOT IN (SELECT table_name FROM information_schema.views WHERE table_schema = 'public') ORDER BY table_name, ordinal_position";
+    let sql = format!(
+        "SELECT concat_ws(' ', table_name, column_name, udt_name || CASE is_nullable WHEN 'YES' THEN '?' ELSE '' END) AS line \
+        FROM information_schema.columns WHERE table_schema = 'public' AND table_name IN ({TABLES_SQL}) \
+        ORDER BY table_name, ordinal_position"
+    );
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for line in lines(&mut scratch.connect().await, sql).await {
+    for line in lines(&mut scratch.connect().await, &sql).await {
         let (table, column) = line.split_once(' ').unwrap();
         found.entry(table.to_owned()).or_default().push(column.to_owned());
     }
@@ -98,10 +104,47 @@ async fn schema_rs_is_what_the_migrations_make() {
 #[tokio::test]
 async fn every_table_and_column_is_explained() {
     let scratch = Scratch::migrated().await;
-    let sql = "SELECT concat_ws('.', c.relname, a.attname) AS line FROM pg_class c \
+    let sql = format!(
+        "SELECT concat_ws('.', c.relname, a.attname) AS line FROM pg_class c \
         JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum >= 0 AND NOT a.attisdropped \
-        WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace AND col_description(c.oid, a.attnum) IS NULL \
-        UNION ALL SELECT c.relname::text FROM pg_class c WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace \
-        AND obj_description(c.oid, 'pg_class') IS NULL ORDER BY 1";
-    assert_eq!(lines(&mut scratch.connect().await, sql).await, Vec::<String>::new(), "without a comment");
+        WHERE c.relname IN ({TABLES_SQL}) AND c.relnamespace = 'public'::regnamespace AND col_description(c.oid, a.attnum) IS NULL \
+        UNION ALL SELECT c.relname::text FROM pg_class c WHERE c.relname IN ({TABLES_SQL}) AND c.relnamespace = 'public'::regnamespace \
+        AND obj_description(c.oid, 'pg_class') IS NULL ORDER BY 1"
+    );
+    assert_eq!(lines(&mut scratch.connect().await, &sql).await, Vec::<String>::new(), "without a comment");
+}
+
+/// Reverts the newest migrations, down to the one before `number`.
+async fn revert_from(scratch: &Scratch, number: &str) {
+    let migrations = MigrationSource::<Pg>::migrations(&MIGRATIONS).unwrap();
+    let mut harness = AsyncMigrationHarness::new(scratch.connect().await);
+    for migration in migrations.iter().rev() {
+        if migration.name().to_string().split('-').nth(3).unwrap() < number {
+            return;
+        }
+        harness.revert_last_migration(MIGRATIONS).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_audit_log_of_before_becomes_the_first_partition() {
+    let scratch = Scratch::migrated().await;
+    revert_from(&scratch, "000036").await;
+    let mut conn = scratch.connect().await;
+    let insert = "INSERT INTO audit (actor, action, target_kind, target_id) VALUES ('a', 'b.c', 'instance', 'd')";
+    conn.batch_execute(insert).await.unwrap();
+    conn.batch_execute(&insert.replace("(actor", "(at, actor").replace("('a'", "(now() - interval '2 years', 'a'"))
+        .await
+        .unwrap();
+    database::open(&scratch.name).migrate().await.unwrap();
+    // As an older program writes it.
+    conn.batch_execute(insert).await.unwrap();
+    let rows = "SELECT id || ' ' || tableoid::regclass AS line FROM audit ORDER BY id";
+    assert_eq!(lines(&mut conn, rows).await, ["1 audit_early", "2 audit_early", "3 audit_early"]);
+    for sql in ["DELETE FROM audit_early", "DELETE FROM audit", "UPDATE audit_early SET actor = ''"] {
+        let refused = conn.batch_execute(sql).await.unwrap_err();
+        assert_eq!(refused.to_string(), "rows of audit are only ever added", "{sql}");
+    }
+    let tenant = "SELECT has_table_privilege('clawdeploy_tenant', 'audit_early', 'SELECT')::text AS line";
+    assert_eq!(lines(&mut conn, tenant).await, ["false"], "row-level security of the table does not cover this way");
 }

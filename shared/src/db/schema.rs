@@ -269,6 +269,20 @@ diesel::table! {
 }
 
 diesel::table! {
+    audit_exports (partition, until_at) {
+        partition -> Text,
+        from_at -> Nullable<Timestamptz>,
+        until_at -> Timestamptz,
+        entries -> Int8,
+        file -> Text,
+        sha256 -> Bytea,
+        worker -> Text,
+        exported_at -> Timestamptz,
+        dropped_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     sweeps (name) {
         name -> Text,
         requested_at -> Nullable<Timestamptz>,
@@ -450,6 +464,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     boots,
     version_policy,
     audit,
+    audit_exports,
     sweeps,
     sightings,
     routing,

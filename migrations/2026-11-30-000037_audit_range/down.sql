@@ -1,0 +1,1 @@
+ALTER TABLE audit DROP CONSTRAINT IF EXISTS audit_before;
