@@ -12,13 +12,13 @@ use std::{sync::Arc, time::Duration};
 use deadpool::{Runtime, managed::QueueMode};
 use diesel::result::DatabaseErrorKind;
 use diesel_async::{
-    AsyncMigrationHarness, AsyncPgConnection, SimpleAsyncConnection as _,
+    AsyncPgConnection, SimpleAsyncConnection as _,
     pooled_connection::{
         AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
         deadpool::{Object, Pool},
     },
 };
-use diesel_migrations::{EmbeddedMigrations, MigrationHarness as _, embed_migrations};
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use secrecy::ExposeSecret as _;
 
 use self::connection::{ConnectError, Target, UrlError};
@@ -41,6 +41,7 @@ pub mod job;
 pub mod job_event;
 pub mod lease;
 mod literal;
+pub mod migrate;
 pub mod orphan_candidate;
 pub mod overdue;
 pub mod person;
@@ -70,9 +71,6 @@ pub mod watched;
 pub mod worker;
 
 pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations");
-
-/// An arbitrary number, the same in every process: one migrates while the others wait.
-const MIGRATION_LOCK: i64 = 0x636c_6177;
 
 /// Time limit of a statement in Postgres.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -140,6 +138,9 @@ pub enum DbError {
     Query(#[from] diesel::result::Error),
     #[error("a migration failed")]
     Migration(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Another session holds a lock that a migration needs; the text says which one, and what to do.
+    #[error("{0}")]
+    MigrationBlocked(String),
 }
 
 impl From<ConnectError> for DbError {
@@ -246,41 +247,6 @@ impl Db {
             deadpool::managed::PoolError::Timeout(_) => DbError::Timeout,
             other => DbError::Unreachable(other.into()),
         })
-    }
-
-    /// Migrates the schema and the rights of the tenant role, one process at a time.
-    ///
-    /// Needs the multi-threaded runtime, because diesel's migrations block their thread.
-    pub async fn migrate(&self) -> Result<(), DbError> {
-        pooler::refuse_shared_sessions(&self.target).await?;
-        // A connection of its own, because a migration may exceed the pool's statement timeout.
-        let mut conn = tokio::time::timeout(CONNECT_TIMEOUT, self.target.connect())
-            .await
-            .map_err(|_| DbError::Timeout)?
-            .map_err(DbError::from)?;
-        conn.batch_execute(&format!("SELECT pg_advisory_lock({MIGRATION_LOCK})")).await?;
-        let mut harness = AsyncMigrationHarness::new(conn);
-        let done = harness.run_pending_migrations(MIGRATIONS).map_err(DbError::Migration)?;
-        for version in &done {
-            tracing::info!(migration = %version, "Migrated the database");
-        }
-        harness.into_inner().batch_execute(TENANT_RIGHTS).await?;
-        // Closing the connection releases the lock.
-        Ok(())
-    }
-
-    /// Like [`Self::migrate`], but waits up to `patience` for Postgres to come up.
-    pub async fn migrate_when_up(&self, patience: Duration) -> Result<(), DbError> {
-        let began = std::time::Instant::now();
-        loop {
-            match self.migrate().await {
-                Err(error @ (DbError::Unreachable(_) | DbError::Timeout)) if began.elapsed() < patience => {
-                    tracing::warn!(error = crate::telemetry::chain(&error), "Postgres is not up yet; waiting for it");
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                }
-                done => return done,
-            }
-        }
     }
 
     /// Whether Postgres answers.

@@ -1,8 +1,8 @@
 //! Migrations: they can be reverted, `schema.rs` matches them and every table and column has a comment.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use clawdeploy_shared::db::MIGRATIONS;
+use clawdeploy_shared::db::{DbError, MIGRATIONS, migrate::LockPatience};
 use clawdeploy_tests::database::{self, Scratch};
 use diesel::{QueryableByName, migration::MigrationSource, pg::Pg, sql_types::Text};
 use diesel_async::{AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
@@ -124,6 +124,41 @@ async fn revert_from(scratch: &Scratch, number: &str) {
         }
         harness.revert_last_migration(MIGRATIONS).unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_migration_that_gets_no_lock_says_who_holds_it_and_succeeds_later() {
+    let scratch = Scratch::migrated().await;
+    revert_from(&scratch, "000036").await;
+    let db = database::open(&scratch.name);
+    let mut holder = scratch.connect().await;
+    holder.batch_execute("SET application_name = 'a-report'; BEGIN; SELECT FROM audit").await.unwrap();
+    let patience = LockPatience { limit: Duration::from_millis(300), tries: 2, pause: Duration::from_millis(10) };
+    let refused = db.migrate_with(patience).await.unwrap_err();
+    let DbError::MigrationBlocked(text) = refused else { panic!("{refused:?}") };
+    assert!(text.contains("2026-11-30-000037_audit_range waited 2 times for 300ms for the table audit"), "{text}");
+    assert!(text.contains("program a-report") && text.contains("idle in transaction"), "{text}");
+    assert!(text.contains("pg_terminate_backend("), "{text}");
+
+    holder.batch_execute("COMMIT").await.unwrap();
+    db.migrate_with(patience).await.unwrap();
+    let invalid = "SELECT indexrelid::regclass::text AS line FROM pg_index WHERE NOT indisvalid";
+    assert_eq!(lines(&mut holder, invalid).await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_that_was_given_up_half_built_is_built_anew() {
+    let scratch = Scratch::migrated().await;
+    revert_from(&scratch, "000035").await;
+    let mut conn = scratch.connect().await;
+    // What an interrupted creation leaves.
+    conn.batch_execute("CREATE INDEX jobs_depends_on ON jobs (depends_on)").await.unwrap();
+    conn.batch_execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'jobs_depends_on'::regclass")
+        .await
+        .unwrap();
+    database::open(&scratch.name).migrate().await.unwrap();
+    let built = "SELECT pg_get_expr(indpred, indrelid) AS line FROM pg_index WHERE indexrelid = 'jobs_depends_on'::regclass AND indisvalid";
+    assert_eq!(lines(&mut conn, built).await, ["(depends_on IS NOT NULL)"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
