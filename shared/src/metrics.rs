@@ -25,6 +25,8 @@ pub const LEASES_REAPED: &str = "clawdeploy_leases_reaped_total";
 pub const LEASES_LOST: &str = "clawdeploy_leases_lost_total";
 /// Findings of the reconciler, by sweep, code and action.
 pub const RECONCILER_FINDINGS: &str = "clawdeploy_reconciler_findings_total";
+/// Rows that were older than they need to be kept and were deleted, by table.
+pub const RETENTION_REMOVED: &str = "clawdeploy_retention_removed_total";
 /// 1 while this worker stands by because its database, data directory and engine do not belong together, else 0.
 pub const WORKER_STANDBY: &str = "clawdeploy_worker_standby";
 /// The instances' firewall, by state (`ok`, `open`, `off`, `unknown`): 1 for the one that it is in.
@@ -66,6 +68,7 @@ pub fn serve(args: &MetricsArgs) -> Result<(), BuildError> {
     describe_counter!(LEASES_REAPED, Unit::Count, "Jobs taken back from a vanished worker");
     describe_counter!(LEASES_LOST, Unit::Count, "Jobs whose lease was lost while a worker ran them");
     describe_counter!(RECONCILER_FINDINGS, Unit::Count, "Findings of the reconciler");
+    describe_counter!(RETENTION_REMOVED, Unit::Count, "Rows deleted because they were old enough, by table");
     describe_gauge!(WORKER_STANDBY, Unit::Count, "1 while this worker stands by, else 0");
     describe_gauge!(FIREWALL, "State of the instances' firewall: 1 for the current one");
     describe_histogram!(DOCKER_CALL_SECONDS, Unit::Seconds, "Duration of one call to the Docker engine");

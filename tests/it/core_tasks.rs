@@ -10,7 +10,7 @@ use crate::support::{job, wait_job, wait_step};
 const END: Duration = Duration::from_secs(40);
 
 /// `CoreTask` in `worker/src/core_tasks.rs`.
-const TASKS: [&str; 14] = [
+const TASKS: [&str; 15] = [
     "dispatcher",
     "doorbell",
     "leases",
@@ -19,6 +19,7 @@ const TASKS: [&str; 14] = [
     "housekeeping",
     "completion",
     "reconciler",
+    "retention",
     "events",
     "identity",
     "terminals",

@@ -1,8 +1,12 @@
-//! Migrations: they can be reverted, `schema.rs` matches them and every table and column has a comment.
+//! Migrations: they can be reverted, `schema.rs` matches them, every table and column has a comment, and every table
+//! has a retention.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-use clawdeploy_shared::db::{DbError, MIGRATIONS, migrate::LockPatience};
+use clawdeploy_shared::db::{DbError, MIGRATIONS, migrate::LockPatience, retention::tables::TABLES};
 use clawdeploy_tests::database::{self, Scratch};
 use diesel::{QueryableByName, migration::MigrationSource, pg::Pg, sql_types::Text};
 use diesel_async::{AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
@@ -112,6 +116,16 @@ async fn every_table_and_column_is_explained() {
         AND obj_description(c.oid, 'pg_class') IS NULL ORDER BY 1"
     );
     assert_eq!(lines(&mut scratch.connect().await, &sql).await, Vec::<String>::new(), "without a comment");
+}
+
+#[tokio::test]
+async fn every_table_has_a_retention() {
+    let scratch = Scratch::migrated().await;
+    let sql = format!("SELECT relname::text AS line FROM ({TABLES_SQL}) AS tables");
+    let mut found: BTreeSet<String> = lines(&mut scratch.connect().await, &sql).await.into_iter().collect();
+    found.insert(BOOKKEEPING.to_owned());
+    let named: BTreeSet<String> = TABLES.iter().map(|kept| kept.table.to_owned()).collect();
+    assert_eq!(named, found, "shared/src/db/retention/tables.rs names the tables");
 }
 
 /// Reverts the newest migrations, down to the one before `number`.

@@ -13,10 +13,15 @@ use clawdeploy_shared::{
 };
 use url::Url;
 
-pub use self::{command_line::CommandLine, listen::Listen};
+pub use self::{
+    command_line::CommandLine,
+    listen::Listen,
+    retention::{AuditExport, RetentionArgs},
+};
 
 mod command_line;
 mod listen;
+mod retention;
 
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| format!("{text:?} is not a number of seconds"))?;
@@ -45,6 +50,8 @@ pub struct WorkerConfig {
     pub rpc: RpcArgs,
     #[command(flatten)]
     pub terminals: TerminalArgs,
+    #[command(flatten)]
+    pub retention: RetentionArgs,
     #[command(flatten)]
     pub metrics: MetricsArgs,
 }

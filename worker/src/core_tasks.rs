@@ -27,6 +27,8 @@ pub enum CoreTask {
     Completion,
     /// Runs the sweeps.
     Reconciler,
+    /// Deletes what is older than it needs to be kept.
+    Retention,
     /// Follows the engine's events.
     Events,
     /// Checks that database, data directory and engine belong together.
@@ -42,7 +44,7 @@ pub enum CoreTask {
 }
 
 impl CoreTask {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Dispatcher,
         Self::Doorbell,
         Self::Leases,
@@ -51,6 +53,7 @@ impl CoreTask {
         Self::Housekeeping,
         Self::Completion,
         Self::Reconciler,
+        Self::Retention,
         Self::Events,
         Self::Identity,
         Self::Terminals,
@@ -70,6 +73,7 @@ impl CoreTask {
             Self::Housekeeping => "housekeeping",
             Self::Completion => "completion",
             Self::Reconciler => "reconciler",
+            Self::Retention => "retention",
             Self::Events => "events",
             Self::Identity => "identity",
             Self::Terminals => "terminals",

@@ -50,6 +50,7 @@ pub mod observe;
 pub mod preflight;
 pub mod probe;
 pub mod reconcile;
+pub mod retention;
 pub mod rpc;
 pub mod runtime;
 pub mod steps;
@@ -99,6 +100,7 @@ pub async fn run(config: WorkerConfig) -> anyhow::Result<()> {
     let reconciler = Reconciler::new(env.clone());
     core.spawn(CoreTask::Events, reconciler.clone().watch());
     core.spawn(CoreTask::Reconciler, reconciler.run());
+    core.spawn(CoreTask::Retention, retention::run(env.clone()));
     let draining = || env.draining.clone();
     core.spawn(CoreTask::Identity, env.identity.clone().watch(draining()));
     core.spawn(CoreTask::Terminals, env.terminals.clone().watch(draining(), env.identity.clone()));

@@ -195,7 +195,7 @@ impl Reconciler {
 
     async fn sweep_all(&self, mut lock: ReconcilerLock) -> Result<Vec<SweepRun>, DbError> {
         let mut runs = Vec::new();
-        for name in SweepName::ALL {
+        for name in SweepName::pass() {
             if self.env.draining.is_cancelled() {
                 break;
             }
@@ -205,11 +205,11 @@ impl Reconciler {
                 break;
             }
             let began = Instant::now();
-            let (report, error) = match self.late.within(SWEEP_LIMIT, *name, self.clone().sweep(*name)).await {
+            let (report, error) = match self.late.within(SWEEP_LIMIT, name, self.clone().sweep(name)).await {
                 Ok(report) => (report, None),
                 Err(error) => (SweepReport::default(), Some(chain(&error))),
             };
-            let run = SweepRun { name: *name, ran_at, duration: began.elapsed(), report, error };
+            let run = SweepRun { name, ran_at, duration: began.elapsed(), report, error };
             tell(&run);
             sweep::record(&mut *self.env.db.conn().await?, &self.env.worker, &run).await?;
             runs.push(run);
@@ -234,11 +234,14 @@ impl Reconciler {
             SweepName::Disk => disk::sweep(env).await,
             SweepName::Images => images::sweep(env).await,
             SweepName::Firewall => firewall::sweep(env).await,
+            // A task of its own: `crate::retention`.
+            SweepName::Retention => Ok(SweepReport::default()),
         }
     }
 }
 
-fn tell(run: &SweepRun) {
+/// Logs and counts the findings of a run.
+pub(crate) fn tell(run: &SweepRun) {
     let sweep = run.name.as_str();
     if let Some(error) = &run.error {
         tracing::warn!(sweep, error, "A sweep failed");

@@ -170,8 +170,8 @@ struct Name {
     name: String,
 }
 
-/// Drops indexes whose concurrent creation was interrupted: they slow down writes, serve no query, and are in the way of
-/// the next try. Leaves those alone that a session is building right now.
+/// Drops indexes whose concurrent creation was interrupted: they slow down writes, serve no query, and are in the way
+/// of the next try. Leaves those alone that a session is building right now.
 async fn drop_half_built_indexes(conn: &mut Conn) -> Result<(), DbError> {
     let left: Vec<Name> = diesel::sql_query(
         "SELECT i.indexrelid::regclass::text AS name FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid \

@@ -49,8 +49,17 @@ text_enum!(
         Images = "images",
         /// Addresses that instances must not reach.
         Firewall = "firewall",
+        /// What is older than it needs to be kept. Not part of a pass: it has a task of its own.
+        Retention = "retention",
     }
 );
+
+impl SweepName {
+    /// The sweeps of a pass.
+    pub fn pass() -> impl Iterator<Item = Self> {
+        Self::ALL.iter().copied().filter(|name| *name != Self::Retention)
+    }
+}
 
 text_enum!(
     /// What was done about a finding.
@@ -182,7 +191,7 @@ pub async fn is_due(conn: &mut Conn, period: Duration) -> Result<bool, DbError> 
            bool_or(requested_at > ran_at OR ran_at <= now() - make_interval(secs => $2)), false) AS yes \
          FROM sweeps WHERE name = ANY($1)",
     )
-    .bind::<Array<Text>, _>(SweepName::ALL)
+    .bind::<Array<Text>, _>(SweepName::pass().collect::<Vec<_>>())
     .bind::<Float8, _>(period.as_secs_f64())
     .get_result(conn)
     .await?;

@@ -3146,7 +3146,7 @@ export interface components {
          * @description The sweeps, in the order in which a pass runs them.
          * @enum {string}
          */
-        SweepName: "drift" | "stuck" | "doorbells" | "routes" | "orphans" | "directories" | "trash" | "ports" | "snapshots" | "disk" | "images" | "firewall";
+        SweepName: "drift" | "stuck" | "doorbells" | "routes" | "orphans" | "directories" | "trash" | "ports" | "snapshots" | "disk" | "images" | "firewall" | "retention";
         /**
          * @description What may run in a terminal instead of a shell.
          * @enum {string}

@@ -412,6 +412,7 @@ export const adminPages = {
       disk: 'Disk use',
       images: 'Images',
       firewall: 'Firewall',
+      retention: 'Retention',
     },
     about: {
       drift: 'containers that crashed, or were stopped or removed by hand',
@@ -426,6 +427,7 @@ export const adminPages = {
       disk: 'how much of their disk space instances use',
       images: 'images that nothing uses',
       firewall: 'addresses that instances can reach but must not',
+      retention: 'records that are older than they need to be kept; runs every hour',
     },
   },
   audit: {

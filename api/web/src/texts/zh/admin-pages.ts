@@ -401,6 +401,7 @@ export const adminPages: typeof en = {
       disk: '磁盘用量',
       images: '镜像',
       firewall: '防火墙',
+      retention: '保留期',
     },
     about: {
       drift: '崩溃、停止或被外部移除的容器',
@@ -415,6 +416,7 @@ export const adminPages: typeof en = {
       disk: '各实例占用的空间',
       images: '未被使用的镜像',
       firewall: '实例能否访问不该访问的地址',
+      retention: '超过保留期的记录；每小时运行一次',
     },
   },
   audit: {
