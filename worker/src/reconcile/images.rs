@@ -46,9 +46,8 @@ pub(super) async fn sweep(env: &Env) -> SweepResult {
     let tags = tags(env, &own);
     let left_over = left_over(env, &labelled, &tags).await?;
     let nothing = HashSet::new();
-    let own_tags = |image: &LabelledImage| match tags.get(&image.id) {
-        Some(tags) => Some(tags),
-        None => left_over.contains(short(&image.id)).then_some(&nothing),
+    let own_tags = |image: &LabelledImage| {
+        tags.get(&image.id).or_else(|| left_over.contains(short(&image.id)).then_some(&nothing))
     };
     let unneeded = labelled.iter().filter(|image| !needed.contains(&image.id));
     let unneeded: Vec<_> = unneeded.filter_map(|image| Some((image, own_tags(image)?))).collect();

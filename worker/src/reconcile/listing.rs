@@ -17,22 +17,29 @@ const USED_FOR: Duration = Duration::from_secs(10);
 
 /// The last list. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Listing(Arc<Mutex<Option<(Instant, Arc<Vec<OwnedGateway>>)>>>);
+pub(super) struct Listing(Arc<Mutex<Option<Listed>>>);
+
+#[derive(Debug, Clone)]
+struct Listed {
+    at: Instant,
+    containers: Arc<Vec<OwnedGateway>>,
+}
 
 impl Listing {
     /// Lists the containers now.
     pub(super) async fn refresh(&self, runtime: &Runtime) -> Result<Arc<Vec<OwnedGateway>>, RuntimeError> {
         let at = Instant::now();
-        let listed = Arc::new(runtime.gateways().await?);
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((at, Arc::clone(&listed)));
-        Ok(listed)
+        let containers = Arc::new(runtime.gateways().await?);
+        let listed = Listed { at, containers: Arc::clone(&containers) };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(listed);
+        Ok(containers)
     }
 
     /// The list of this pass, or a new one if there is none.
     pub(super) async fn of_this_pass(&self, runtime: &Runtime) -> Result<Arc<Vec<OwnedGateway>>, RuntimeError> {
         let last = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match last {
-            Some((at, listed)) if at.elapsed() < USED_FOR => Ok(listed),
+            Some(last) if last.at.elapsed() < USED_FOR => Ok(last.containers),
             _ => self.refresh(runtime).await,
         }
     }
