@@ -23,8 +23,10 @@ use diesel_async::{RunQueryDsl as _, SimpleAsyncConnection as _};
 /// More jobs than a page of the list looks at.
 const JOBS: i64 = 3 * job::WINDOW + 1000;
 
-/// Tables of which old rows stay for long. All others have few rows for each instance, person or worker.
-const GROWING: [&str; 5] = ["jobs", "job_events", "audit", "snapshots", "instance_usage"];
+/// Tables of which old rows stay for long, and partitions that hold most of one. All others have few rows for each
+/// instance, person or worker.
+const GROWING: [&str; 7] =
+    ["jobs", "job_events", "audit", "audit_early", "audit_default", "snapshots", "instance_usage"];
 
 /// A database like that of an old installation, with fewer rows.
 async fn old_installation() -> Scratch {

@@ -50,7 +50,7 @@ pub struct JobPage {
     pub searched_to: Option<i64>,
 }
 
-/// At most `limit` jobs that match. Only for filters of one kind, which need no search.
+/// The jobs of [`page`]. For a filter that an index serves: with others, older jobs that match may be missing.
 pub async fn list(conn: &mut Conn, scope: Scope, filter: &JobFilter, limit: i64) -> Result<Vec<Job>, DbError> {
     Ok(page(conn, scope, filter, limit).await?.jobs)
 }
