@@ -33,9 +33,9 @@ impl FairSlots {
         self.taken
     }
 
-    /// Whether half of the slots are free.
+    /// Whether half of the slots are free, and more for each owner.
     pub fn half_free(&self) -> bool {
-        2 * self.free() >= self.slots
+        2 * self.free() >= self.slots && self.owners.values().all(|held| *held < self.free())
     }
 
     /// Whether `owner` may take a slot. The installation (`None`) may take any that is free.

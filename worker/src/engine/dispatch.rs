@@ -85,7 +85,7 @@ impl Dispatcher {
         }
     }
 
-    /// Waits for a moment while most slots are taken. An idle worker claims at once.
+    /// Waits for a moment while most slots are taken, or an owner has its share. An idle worker claims at once.
     async fn gather(&self) {
         tokio::select! {
             biased;

@@ -30,7 +30,7 @@ impl Room {
         self.when(|slots| slots.free() > 0).await;
     }
 
-    /// Waits until half of the slots are free.
+    /// Waits until [half of the slots are free](FairSlots::half_free).
     pub async fn half_free(&self) {
         self.when(FairSlots::half_free).await;
     }
