@@ -75,7 +75,7 @@ async fn postgres_by_tls() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_without_tls() {
     let scratch = Scratch::migrated().await;
-    let url = clawdeploy_tests::database::url(&scratch.name);
+    let url = url(&scratch.name);
     let why = refusal(&open_url(&format!("{url}?sslmode=require"))).await;
     assert!(why.contains("does not offer TLS"), "{why}");
     assert_eq!(refusal(&open_url(&format!("{url}?sslmode=prefer"))).await, "");

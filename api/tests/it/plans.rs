@@ -9,6 +9,7 @@ use clawdeploy_shared::{
         Conn, Scope, audit, boot, disk, image, instance, job, job::JobFilter, job_event, lease, overdue, person,
         queue_stats, recoverable, rollout, route, snapshot, stuck, usage,
     },
+    fair_slots::FairSlots,
     ids::{InstanceId, JobId, UserId},
     instance::InstanceStatus,
     job::{JobKind, JobStatus, Queue},
@@ -83,6 +84,9 @@ async fn no_growing_table_is_read_as_a_whole() {
     planned.take().await;
     let mut found: Vec<String> = Vec::new();
     let (all, six, minute) = (Scope::Everything, Duration::from_secs(6), Duration::from_mins(1));
+    // The owner has its share, so a claim must pass its jobs over.
+    let mut half_taken = FairSlots::new(16);
+    (0..8).for_each(|_| half_taken.take(Some(owner)));
     let filters = [
         JobFilter::default(),
         JobFilter { before_seq: Some(seq), ..JobFilter::default() },
@@ -137,7 +141,8 @@ async fn no_growing_table_is_read_as_a_whole() {
         queue_stats::counts(&mut planned.conn),
         queue_stats::last_hour(&mut planned.conn),
         queue_stats::minutes(&mut planned.conn),
-        lease::claim(&mut planned.conn, Queue::Lifecycle, "here", six, 16),
+        lease::claim(&mut planned.conn, Queue::Lifecycle, "here", six, &FairSlots::new(16)),
+        lease::claim(&mut planned.conn, Queue::Lifecycle, "here", six, &half_taken),
         lease::renew(&mut planned.conn, "here", &[id], six),
         lease::give_back_lost_claims(&mut planned.conn, Queue::Lifecycle, "here", &[(id, 1)], six),
         lease::succeed_many(&mut planned.conn, "here", &[(id, 1)]),
@@ -155,7 +160,7 @@ async fn no_growing_table_is_read_as_a_whole() {
         instance::peak_of(&mut planned.conn, &instance),
         person::list(&mut planned.conn, None, 51),
         disk::due(&mut planned.conn, minute, 50),
-        usage::due(&mut planned.conn, 50),
+        usage::due(&mut planned.conn, minute, 50),
         usage::history(&mut planned.conn, &instance),
         usage::recent(&mut planned.conn, all, std::slice::from_ref(&instance)),
         usage::forget_old(&mut planned.conn),

@@ -46,7 +46,9 @@ pub(crate) async fn measure(table: &mut Table, conn: &mut Conn, of: &Subject) ->
         .line(conn, "sweep images: abandoned builds", SWEEP_MS, async |conn| image::fail_abandoned(conn).await)
         .await?;
     table.line(conn, "gateways that boot", SWEEP_MS, async |conn| boot::count(conn).await).await?;
-    table.line(conn, "usage: which are due", SWEEP_MS, async |conn| usage::due(conn, 50).await).await?;
+    table
+        .line(conn, "usage: which are due", SWEEP_MS, async |conn| usage::due(conn, Duration::from_mins(8), 50).await)
+        .await?;
     table.line(conn, "terminals of a worker", SWEEP_MS, async |conn| terminal::held(conn, "bench-1").await).await?;
     let plan = async |conn: &mut Conn| rollout::plan(conn, of.old_job, "sha256:new", &[]).await;
     table.line(conn, "plan of a rollout to all", 500.0, plan).await?;

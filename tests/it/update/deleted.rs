@@ -87,7 +87,7 @@ async fn a_delete_that_is_cancelled_gives_the_gateway_back() {
     hold.release();
     wait_job(&env, &asked.job, "cancelled").await;
     assert_eq!(instance(&env, &made.instance).await["desired_state"], "running");
-    wait_status(&env, &made.instance, "running", Duration::from_secs(60)).await;
+    wait_status(&env, &made.instance, "running", Duration::from_mins(1)).await;
     assert_as_before(&env, &made.instance, &before).await;
     let jobs = env.rows("SELECT status, requested_by FROM jobs WHERE kind = 'start'").await;
     assert_eq!(jobs, [json!({ "status": "succeeded", "requested_by": null })]);

@@ -137,7 +137,7 @@ impl<C: Check> Checks<C> {
 
     fn spawn(&self, id: &InstanceId, how: How, news: Arc<Notify>, tell: Option<mpsc::UnboundedSender<Told<C::Found>>>) {
         let run = Run { checks: self.clone(), id: id.clone(), news };
-        self.0.tasks.spawn(run.to_the_end(how, tell));
+        self.0.tasks.spawn(run.finish(how, tell));
     }
 }
 
@@ -159,7 +159,7 @@ impl<C: Check> Drop for Run<C> {
 }
 
 impl<C: Check> Run<C> {
-    async fn to_the_end(self, first: How, tell: Option<mpsc::UnboundedSender<Told<C::Found>>>) {
+    async fn finish(self, first: How, tell: Option<mpsc::UnboundedSender<Told<C::Found>>>) {
         let inner = Arc::clone(&self.checks.0);
         // The receiver lives as long as the reconciler.
         let told = |told| drop(tell.as_ref().map(|tell| tell.send(told)));
