@@ -14,9 +14,6 @@ use nodejs_semver::{Range, Version};
 use super::{error::BuildError, output::Output, source::ReleaseSource};
 use crate::runtime::docker::Docker;
 
-/// npm's default registry.
-const REGISTRY: &str = "https://registry.npmjs.org";
-
 /// Time limit for the registry.
 const LIMIT: Duration = Duration::from_secs(5);
 
@@ -34,17 +31,12 @@ pub(super) async fn check(docker: &Docker, release: &ReleaseSource, output: &mut
         output.line(&format!("The base image {base} does not say which Node it has")).await;
         return Ok(());
     };
-    let registry = release.npm_registry.as_deref().unwrap_or(REGISTRY);
-    let needs = match asked(registry, &release.version).await {
-        Some(needs) => needs,
-        None => match known(&release.version) {
-            Some(needs) => {
-                output.line(&format!("The npm registry does not answer the worker; assuming Node {needs}")).await;
-                needs.to_owned()
-            }
-            None => return Ok(()),
-        },
+    // Only a registry that the settings name is asked: the worker itself may not reach the one that npm uses by default.
+    let said = match release.npm_registry.as_deref() {
+        Some(registry) => asked(registry, &release.version).await,
+        None => None,
     };
+    let Some(needs) = said.or_else(|| known(&release.version).map(str::to_owned)) else { return Ok(()) };
     if accepts(&needs, &has) {
         output.line(&format!("The base image has Node {has}; the release needs {needs}")).await;
         return Ok(());
