@@ -6,7 +6,7 @@
 # first part makes the data.
 
 # Packages and their benchmarks, each of which takes --jobs and --rounds.
-readonly BENCH_SCALE_PARTS=(clawdeploy-shared:scale)
+readonly BENCH_SCALE_PARTS=(clawdeploy-shared:scale clawdeploy-worker:drift)
 # Measured with ten million jobs, events, entries of the audit log and a day of usage included.
 readonly BENCH_SCALE_BYTES_PER_JOB=2000
 

@@ -1,6 +1,9 @@
 //! Connections to Postgres through poolers and TLS.
 
-use clawdeploy_shared::db::{Db, DbError, Scope, sweep::ReconcilerLock};
+use clawdeploy_shared::db::{
+    Db, DbError, Scope,
+    session_lock::{Exclusive, SessionLock},
+};
 use clawdeploy_shared::ids::UserId;
 use clawdeploy_tests::{
     database::{Scratch, open_url, open_with, url},
@@ -97,14 +100,14 @@ async fn a_reconciler_that_has_to_wait_opens_no_connections() {
         let mut conn = waiting.conn().await.unwrap();
         diesel::sql_query("SELECT pg_backend_pid() AS pid").get_result::<Session>(&mut conn).await.unwrap().pid
     };
-    let lock = ReconcilerLock::take(&holder).await.unwrap().expect("nobody holds it");
+    let lock = SessionLock::take(&holder, Exclusive::Reconciler).await.unwrap().expect("nobody holds it");
     let before = session().await;
     for _ in 0..5 {
-        assert!(ReconcilerLock::take(&waiting).await.unwrap().is_none());
+        assert!(SessionLock::take(&waiting, Exclusive::Reconciler).await.unwrap().is_none());
     }
     assert_eq!(session().await, before);
     lock.end().await;
-    let lock = ReconcilerLock::take(&waiting).await.unwrap().expect("the lock was released");
+    let lock = SessionLock::take(&waiting, Exclusive::Reconciler).await.unwrap().expect("the lock was released");
     assert_ne!(session().await, before, "a connection with the lock does not return to the pool");
     drop(lock);
 }

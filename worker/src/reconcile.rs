@@ -25,7 +25,8 @@ use std::{collections::HashSet, time::Duration};
 use clawdeploy_shared::{
     db::{
         DbError, job,
-        sweep::{self, FindingAction, ReconcilerLock, SweepName, SweepReport, SweepRun},
+        session_lock::{Exclusive, SessionLock},
+        sweep::{self, FindingAction, SweepName, SweepReport, SweepRun},
     },
     ids::InstanceId,
     metrics::RECONCILER_FINDINGS,
@@ -165,7 +166,7 @@ impl Reconciler {
     pub async fn pass(&self) -> Result<Vec<SweepRun>, DbError> {
         let began = Instant::now();
         loop {
-            if let Some(lock) = ReconcilerLock::take(&self.env.db).await? {
+            if let Some(lock) = SessionLock::take(&self.env.db, Exclusive::Reconciler).await? {
                 return self.sweep_all(lock).await;
             }
             if began.elapsed() > LOCK_WAIT {
@@ -179,7 +180,7 @@ impl Reconciler {
         if !self.is_due(period).await? || !self.env.identity.check(true).await? {
             return Ok(());
         }
-        let Some(lock) = ReconcilerLock::take(&self.env.db).await? else { return Ok(()) };
+        let Some(lock) = SessionLock::take(&self.env.db, Exclusive::Reconciler).await? else { return Ok(()) };
         // Another worker may have run one between the check and the lock.
         if self.is_due(period).await? {
             self.sweep_all(lock).await?;
@@ -193,7 +194,7 @@ impl Reconciler {
         sweep::is_due(&mut *self.env.db.conn().await?, period).await
     }
 
-    async fn sweep_all(&self, mut lock: ReconcilerLock) -> Result<Vec<SweepRun>, DbError> {
+    async fn sweep_all(&self, mut lock: SessionLock) -> Result<Vec<SweepRun>, DbError> {
         let mut runs = Vec::new();
         for name in SweepName::pass() {
             if self.env.draining.is_cancelled() {

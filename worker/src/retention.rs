@@ -11,7 +11,7 @@ use clawdeploy_shared::{
     db::{
         Conn, Db, DbError,
         retention::{self, Batch, Cursor},
-        session_lock::SessionLock,
+        session_lock::{Exclusive, SessionLock},
         sweep::{self, SweepName, SweepReport, SweepRun},
     },
     metrics::RETENTION_REMOVED,
@@ -58,7 +58,7 @@ async fn run_if_due(env: &Env) -> Result<(), DbError> {
     if !is_due(&env.db).await? {
         return Ok(());
     }
-    let Some(lock) = SessionLock::take(&env.db, retention::LOCK).await? else { return Ok(()) };
+    let Some(lock) = SessionLock::take(&env.db, Exclusive::Retention).await? else { return Ok(()) };
     // Another worker may have done it between the check and the lock.
     if !is_due(&env.db).await? {
         lock.end().await;

@@ -3,8 +3,7 @@
 //! A pooler that lends a Postgres session for a single transaction (`pool_mode=transaction` of `PgBouncer`) breaks what
 //! we need sessions for:
 //!
-//! - locks that outlive a transaction: the migration lock and the reconciler's ([`super::sweep::ReconcilerLock`]). They
-//!   would belong to the session's next user;
+//! - locks that outlive a transaction: the migration lock and [`super::session_lock::SessionLock`]. They would belong to the session's next user;
 //! - time limits (`statement_timeout`, `idle_in_transaction_session_timeout`, the reconciler's `idle_session_timeout`),
 //!   which are set once for each connection;
 //! - prepared statements, which are kept for each connection (`PgBouncer` follows them since 1.21, with

@@ -19,9 +19,6 @@ use super::{Conn, DbError, sweep::SweepName};
 
 pub mod tables;
 
-/// Number of the lock of the process that runs it: arbitrary, different from the others, the same in every worker.
-pub const LOCK: i64 = 0x636c_6179;
-
 /// Rows that one statement looks at.
 pub const BATCH: i64 = 1000;
 

@@ -7,17 +7,13 @@ use diesel::{
     prelude::*,
     sql_types::{Array, Bool, Float8, Int8, Jsonb, Nullable, Text, Timestamptz},
 };
-use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection as _, pooled_connection::deadpool::Object};
-use scopeguard::ScopeGuard;
+use diesel_async::RunQueryDsl;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{Conn, Db, DbError, schema::sweeps};
+use super::{Conn, DbError, schema::sweeps};
 use crate::text_enum;
-
-/// An arbitrary number, different from the migrations', the same in every worker.
-const RECONCILER_LOCK: i64 = 0x636c_6178;
 
 /// Most findings stored for a run. Further ones are only counted.
 const KEPT: usize = 100;
@@ -202,7 +198,7 @@ pub async fn is_due(conn: &mut Conn, period: Duration) -> Result<bool, DbError> 
 #[derive(Debug, Clone)]
 pub struct SweepRun {
     pub name: SweepName,
-    /// When it began, by [`ReconcilerLock::clock`].
+    /// When it began, by [`SessionLock::clock`](super::session_lock::SessionLock::clock).
     pub ran_at: DateTime<Utc>,
     pub duration: Duration,
     pub report: SweepReport,
@@ -251,61 +247,6 @@ fn kept<'a>(mut findings: impl ExactSizeIterator<Item = &'a Finding>) -> Value {
         }));
     }
     Value::Array(kept)
-}
-
-/// The right to run a pass. One worker at a time holds it, by an advisory lock of Postgres.
-///
-/// The lock belongs to a connection that never returns to the pool, so it ends when this value is dropped. A worker
-/// that stops without dying (SIGSTOP, a hung machine) loses it after its connection was idle for a minute.
-pub struct ReconcilerLock {
-    conn: AsyncPgConnection,
-}
-
-impl std::fmt::Debug for ReconcilerLock {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ReconcilerLock").finish_non_exhaustive()
-    }
-}
-
-impl ReconcilerLock {
-    /// Takes the lock. `None`: another worker holds it.
-    ///
-    /// Workers ask every second while a pass is due, so a refusal must cost nothing: the connection leaves the pool
-    /// only with the lock.
-    pub async fn take(db: &Db) -> Result<Option<Self>, DbError> {
-        // Unless the answer is no, even if it never arrives: a connection that may hold the lock must not return to the
-        // pool.
-        let mut conn = scopeguard::guard(db.conn().await?, |conn| drop(Object::take(conn)));
-        let answer: Answer = diesel::sql_query("SELECT pg_try_advisory_lock($1) AS yes")
-            .bind::<Int8, _>(RECONCILER_LOCK)
-            .get_result(&mut **conn)
-            .await?;
-        let pooled = ScopeGuard::into_inner(conn);
-        if !answer.yes {
-            return Ok(None);
-        }
-        let mut conn = Object::take(pooled);
-        // Looked up by name first, because Postgres 13 does not have it.
-        conn.batch_execute(
-            "SELECT set_config(name, '60s', false) FROM pg_settings WHERE name = 'idle_session_timeout'",
-        )
-        .await?;
-        Ok(Some(Self { conn }))
-    }
-
-    /// The database's clock. Fails if the lock is lost.
-    pub async fn clock(&mut self) -> Result<DateTime<Utc>, DbError> {
-        let now: At = diesel::sql_query("SELECT clock_timestamp() AS at").get_result(&mut self.conn).await?;
-        Ok(now.at)
-    }
-
-    /// Releases the lock at once. Dropping it takes a moment longer.
-    pub async fn end(mut self) {
-        let unlock = format!("SELECT pg_advisory_unlock({RECONCILER_LOCK})");
-        if let Err(error) = self.conn.batch_execute(&unlock).await {
-            tracing::debug!(%error, "The reconciler's lock was already gone");
-        }
-    }
 }
 
 #[cfg(test)]

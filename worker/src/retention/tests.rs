@@ -49,7 +49,7 @@ impl Fixture {
     }
 
     async fn run(&self, settings: &RetentionArgs) -> SweepRun {
-        let lock = SessionLock::take(&self.db, retention::LOCK).await.unwrap().unwrap();
+        let lock = SessionLock::take(&self.db, Exclusive::Retention).await.unwrap().unwrap();
         Pass::new(&self.db, "a-worker", settings, CancellationToken::new(), lock).run().await.unwrap()
     }
 
