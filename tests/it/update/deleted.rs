@@ -54,11 +54,17 @@ async fn the_old_gateway_is_not_waited_for() {
 async fn a_restart_starts_nothing_either() {
     let env = TestEnv::builder().workers(0).build().await;
     let hold = Hold::default();
-    env.add_worker(&WorkerOptions::failpoints(&hold.at("restart.start_container.before"))).await;
+    env.add_worker(&WorkerOptions::failpoints(&hold.at("restart.create_container.after"))).await;
     let made = running(&env, "first").await;
     let restart = env.user("ann").await.act(&made.instance, "restart").await;
     hold.reached(&env).await;
     let gone = env.user("ann").await.remove(&made.instance).await;
+    // The worker hears of the cancellation when it renews its leases; the second renewal is after it heard.
+    let lease = async || env.row("SELECT lease_until::text AS until FROM jobs WHERE kind = 'restart'").await;
+    for _ in 0..2 {
+        let before = lease().await;
+        env.wait_for("a renewal", SOON, async || (lease().await != before).then_some(())).await;
+    }
     hold.release();
     wait_job(&env, &restart.job, "cancelled").await;
     wait_job(&env, &gone.job, "succeeded").await;
