@@ -51,6 +51,7 @@ pub mod preflight;
 pub mod probe;
 pub mod reconcile;
 pub mod retention;
+mod rounds;
 pub mod rpc;
 pub mod runtime;
 pub mod steps;

@@ -191,7 +191,8 @@ impl Reconciler {
     }
 
     async fn is_due(&self, period: Duration) -> Result<bool, DbError> {
-        sweep::is_due(&mut *self.env.db.conn().await?, period).await
+        let names: Vec<SweepName> = SweepName::pass().collect();
+        sweep::is_due(&mut *self.env.db.conn().await?, &names, period).await
     }
 
     async fn sweep_all(&self, mut lock: SessionLock) -> Result<Vec<SweepRun>, DbError> {

@@ -17,10 +17,10 @@ use clawdeploy_shared::{
     metrics::RETENTION_REMOVED,
     telemetry::chain,
 };
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::{config::RetentionArgs, env::Env, reconcile::tell};
+use crate::{config::RetentionArgs, env::Env, reconcile::tell, rounds::Rounds};
 
 mod audit;
 mod export;
@@ -38,16 +38,8 @@ const LIMIT: Duration = Duration::from_mins(30);
 
 /// Runs when it is due until the worker drains.
 pub async fn run(env: Env) {
-    let mut tick = interval(LOOK);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = tick.tick() => {}
-            () = env.draining.cancelled() => return,
-        }
-        if !env.identity.belongs() {
-            continue;
-        }
+    let mut rounds = Rounds::new(LOOK, env.draining.clone(), env.identity.clone());
+    while rounds.next().await {
         if let Err(error) = run_if_due(&env).await {
             tracing::warn!(error = chain(&error), "Could not delete what is older than it needs to be kept");
         }
@@ -71,7 +63,7 @@ async fn run_if_due(env: &Env) -> Result<(), DbError> {
 }
 
 async fn is_due(db: &Db) -> Result<bool, DbError> {
-    retention::is_due(&mut *db.conn().await?, PERIOD.as_secs_f64()).await
+    sweep::is_due(&mut *db.conn().await?, &[SweepName::Retention], PERIOD).await
 }
 
 /// Why something could not be deleted.

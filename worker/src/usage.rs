@@ -14,12 +14,13 @@ use clawdeploy_shared::{
     telemetry::chain,
 };
 use futures_util::{StreamExt as _, stream};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     disk_meter::{DiskMeter, Pace},
     identity::Identity,
+    rounds::Rounds,
     runtime::{Reference, Runtime},
     storage::Seen,
 };
@@ -54,16 +55,8 @@ impl UsageMeter {
 
     /// Notes until the worker drains.
     pub async fn run(self, draining: CancellationToken, identity: Identity) {
-        let mut tick = interval(LOOK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                _ = tick.tick() => {}
-                () = draining.cancelled() => return,
-            }
-            if !identity.belongs() {
-                continue;
-            }
+        let mut rounds = Rounds::new(LOOK, draining, identity);
+        while rounds.next().await {
             match timeout(LOOK_LIMIT, self.look()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::warn!(error = chain(&error), "Could not record the usage of instances"),

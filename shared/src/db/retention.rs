@@ -11,11 +11,11 @@
 use chrono::{DateTime, Utc};
 use diesel::{
     QueryableByName,
-    sql_types::{Bool, Float8, Int4, Int8, Nullable, Text, Timestamptz, Uuid},
+    sql_types::{Int4, Int8, Nullable, Timestamptz, Uuid},
 };
 use diesel_async::RunQueryDsl;
 
-use super::{Conn, DbError, sweep::SweepName};
+use super::{Conn, DbError};
 
 pub mod tables;
 
@@ -143,23 +143,4 @@ pub async fn build_logs(conn: &mut Conn, days: i32) -> Result<usize, DbError> {
     .bind::<Int4, _>(days)
     .execute(conn)
     .await?)
-}
-
-#[derive(QueryableByName)]
-struct Answer {
-    #[diesel(sql_type = Bool)]
-    yes: bool,
-}
-
-/// Whether a run is due: none was recorded, the last one began that many seconds ago, or one was requested since.
-pub async fn is_due(conn: &mut Conn, seconds: f64) -> Result<bool, DbError> {
-    let answer: Answer = diesel::sql_query(
-        "SELECT NOT EXISTS (SELECT FROM sweeps WHERE name = $1 AND ran_at > now() - make_interval(secs => $2) \
-           AND (requested_at IS NULL OR requested_at <= ran_at)) AS yes",
-    )
-    .bind::<Text, _>(SweepName::Retention)
-    .bind::<Float8, _>(seconds)
-    .get_result(conn)
-    .await?;
-    Ok(answer.yes)
 }

@@ -181,13 +181,13 @@ struct Answer {
 }
 
 /// Whether a pass is due: a sweep never ran, was requested since its last run began, or began that `period` ago.
-pub async fn is_due(conn: &mut Conn, period: Duration) -> Result<bool, DbError> {
+pub async fn is_due(conn: &mut Conn, names: &[SweepName], period: Duration) -> Result<bool, DbError> {
     let answer: Answer = diesel::sql_query(
         "SELECT count(ran_at) < cardinality($1) OR coalesce( \
            bool_or(requested_at > ran_at OR ran_at <= now() - make_interval(secs => $2)), false) AS yes \
          FROM sweeps WHERE name = ANY($1)",
     )
-    .bind::<Array<Text>, _>(SweepName::pass().collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(names)
     .bind::<Float8, _>(period.as_secs_f64())
     .get_result(conn)
     .await?;

@@ -11,10 +11,10 @@ use clawdeploy_shared::{
     job::Queue,
     telemetry::chain,
 };
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::timeout;
 
 use super::{gauges, prune, within};
-use crate::env::Env;
+use crate::{env::Env, rounds::Rounds};
 
 /// Delay between two rounds.
 const PERIOD: Duration = Duration::from_secs(10);
@@ -33,16 +33,8 @@ enum PruneError {
 
 /// Does its work every ten seconds until the worker drains.
 pub async fn run(env: Env, queues: Vec<Queue>) {
-    let mut tick = interval(PERIOD);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = tick.tick() => {}
-            () = env.draining.cancelled() => return,
-        }
-        if !env.identity.belongs() {
-            continue;
-        }
+    let mut rounds = Rounds::new(PERIOD, env.draining.clone(), env.identity.clone());
+    while rounds.next().await {
         if let Err(error) = within(LIMIT, gauges::queues(&env)).await {
             tracing::warn!(error = chain(&error), "Could not measure the queues");
         }
