@@ -226,15 +226,8 @@ fn read<T: DeserializeOwned>(answer: Answer) -> AppResult<T> {
     serde_json::from_slice(&body).map_err(|error| Missed::Answer(Some(error)).into_error())
 }
 
-async fn bounded(mut response: Response) -> Result<Vec<u8>, Missed> {
-    let mut body = Vec::new();
-    while let Some(piece) = response.chunk().await.map_err(Missed::Lost)? {
-        if body.len() + piece.len() > ANSWER_CAP {
-            return Err(Missed::Answer(None));
-        }
-        body.extend_from_slice(&piece);
-    }
-    Ok(body)
+async fn bounded(response: Response) -> Result<Vec<u8>, Missed> {
+    http::body(response, ANSWER_CAP).await.map_err(Missed::Lost)?.ok_or(Missed::Answer(None))
 }
 
 impl Missed {

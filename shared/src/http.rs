@@ -1,4 +1,4 @@
-//! HTTP clients.
+//! HTTP clients, and the bodies that they read.
 //!
 //! They do not follow redirects and use no proxies, so a request goes only to the intended address. Both programs
 //! create all of their clients here. A client without TLS settings would panic, because reqwest is compiled without a
@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use reqwest::{ClientBuilder, redirect::Policy};
+use reqwest::{ClientBuilder, Response, redirect::Policy};
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 
 use crate::tls;
@@ -31,6 +31,18 @@ pub fn client() -> Result<ClientBuilder, ClientError> {
 /// Prepares a client for servers of this installation, which do not use TLS. The caller sets its time limits.
 pub fn local() -> Result<ClientBuilder, ClientError> {
     with(RootCertStore::empty())
+}
+
+/// Reads the body of a response of at most `cap` bytes. `None`: it is longer.
+pub async fn body(mut response: Response, cap: usize) -> reqwest::Result<Option<Vec<u8>>> {
+    let mut body = Vec::new();
+    while let Some(piece) = response.chunk().await? {
+        if body.len() + piece.len() > cap {
+            return Ok(None);
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(Some(body))
 }
 
 #[expect(clippy::disallowed_methods, reason = "here is where clients are made")]

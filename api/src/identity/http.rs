@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use clawdeploy_shared::http;
-use reqwest::{Response, StatusCode, header};
+use reqwest::{StatusCode, header};
 use url::Url;
 
 const LIMIT: Duration = Duration::from_secs(8);
@@ -33,7 +32,7 @@ pub(super) struct Call<'a> {
 }
 
 /// Returns the body of a response with status 200.
-pub(super) async fn fetch(call: Call<'_>) -> Result<Bytes, HttpError> {
+pub(super) async fn fetch(call: Call<'_>) -> Result<Vec<u8>, HttpError> {
     let url = call.url;
     let failed = |error: reqwest::Error| {
         // `HttpError` already contains the URL.
@@ -58,22 +57,10 @@ pub(super) async fn fetch(call: Call<'_>) -> Result<Bytes, HttpError> {
     if answer.status() != StatusCode::OK {
         return Err(HttpError::Status(url.clone(), answer.status().as_u16()));
     }
-    whole(answer).await.map_err(failed)?.ok_or_else(|| HttpError::TooLong(url.clone()))
+    http::body(answer, MAX_BYTES).await.map_err(failed)?.ok_or_else(|| HttpError::TooLong(url.clone()))
 }
 
 fn may_be_asked(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     url.scheme() == "https" || (url.scheme() == "http" && ["127.0.0.1", "[::1]", "localhost"].contains(&host))
-}
-
-/// Reads the body. `None`: it is too long.
-async fn whole(mut answer: Response) -> reqwest::Result<Option<Bytes>> {
-    let mut body = Vec::new();
-    while let Some(piece) = answer.chunk().await? {
-        if body.len() + piece.len() > MAX_BYTES {
-            return Ok(None);
-        }
-        body.extend_from_slice(&piece);
-    }
-    Ok(Some(body.into()))
 }

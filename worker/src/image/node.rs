@@ -56,14 +56,8 @@ async fn version_of(docker: &Docker, image: &str) -> Result<Option<String>, Buil
 async fn asked(registry: &str, version: &OpenclawVersion) -> Option<String> {
     let url = format!("{}/openclaw/{version}", registry.trim_end_matches('/'));
     let client = http::client().ok()?.timeout(LIMIT).build().ok()?;
-    let mut answer = client.get(url).send().await.ok()?.error_for_status().ok()?;
-    let mut body = Vec::new();
-    while let Some(piece) = answer.chunk().await.ok()? {
-        body.extend_from_slice(&piece);
-        if body.len() > MANIFEST_CAP {
-            return None;
-        }
-    }
+    let answer = client.get(url).send().await.ok()?.error_for_status().ok()?;
+    let body = http::body(answer, MANIFEST_CAP).await.ok()??;
     let manifest: serde_json::Value = serde_json::from_slice(&body).ok()?;
     manifest.pointer("/engines/node")?.as_str().map(str::to_owned)
 }
