@@ -33,9 +33,7 @@ impl<T> Page<T> {
         let next_cursor = rows.last().filter(|_| more).map(|last| encode(&key(last)));
         Self { items: rows.into_iter().map(view).collect(), next_cursor }
     }
-}
 
-impl<T> Page<T> {
     /// If this is the last page of what was searched, but not everything was: the next one continues after this key.
     #[must_use]
     pub fn or_continue_at(mut self, searched_to: Option<impl Cursor>) -> Self {

@@ -118,6 +118,23 @@ async fn drift(admin: &Client) -> Value {
     looked["items"].as_array().unwrap().iter().find(|sweep| sweep["name"] == "drift").unwrap().clone()
 }
 
+/// The processes of an instance's container.
+struct Gateway {
+    pids: Vec<String>,
+}
+
+impl Gateway {
+    async fn of(instance: &str) -> Self {
+        let listed = docker::docker(&["top", &format!("claw-{instance}"), "-o", "pid"]).await;
+        Self { pids: listed.lines().skip(1).map(|pid| pid.trim().to_owned()).collect() }
+    }
+
+    async fn send(&self, signal: &str) {
+        let mut kill = tokio::process::Command::new("kill");
+        assert!(kill.arg(signal).args(&self.pids).status().await.unwrap().success());
+    }
+}
+
 /// Whether a question waits for its answer at this process or one beside it in its container.
 fn is_asked(pid: &str) -> bool {
     let sockets = std::fs::read_to_string(format!("/proc/{pid}/net/tcp")).unwrap();
@@ -134,21 +151,16 @@ async fn a_gateway_that_is_busy_for_a_while_stays_running() {
     let env = TestEnv::builder().build().await;
     let made = running(&env, "first").await;
     let (admin, port) = (env.admin().await, port(&env, &made.instance).await);
-    let of_it = docker::docker(&["top", &format!("claw-{}", made.instance), "-o", "pid"]).await;
-    let pids: Vec<_> = of_it.lines().skip(1).map(str::trim).collect();
-    let send = async |signal: &str| {
-        let mut kill = tokio::process::Command::new("kill");
-        assert!(kill.arg(signal).args(&pids).status().await.unwrap().success());
-    };
-    send("-STOP").await;
+    let gateway = Gateway::of(&made.instance).await;
+    gateway.send("-STOP").await;
     let looked = drift(&admin);
     let busy = async {
-        env.wait_for("the sweep's question", SEEN, async || is_asked(pids[0]).then_some(())).await;
+        env.wait_for("the sweep's question", SEEN, async || is_asked(&gateway.pids[0]).then_some(())).await;
         // With the usual limit, one that begins later is given up while the sweep's still waits.
         let usual = clawdeploy_tests::http().timeout(USUAL).build().unwrap();
         let later = usual.get(format!("http://127.0.0.1:{port}/startupz")).send().await;
         assert!(later.unwrap_err().is_timeout());
-        send("-CONT").await;
+        gateway.send("-CONT").await;
     };
     let (looked, ()) = tokio::join!(looked, busy);
     assert_eq!(looked["findings"], json!([]));
@@ -162,18 +174,13 @@ async fn a_gateway_that_hangs_is_starting_until_it_answers() {
     let env = TestEnv::builder().set("CLAWDEPLOY_RECONCILE_SECONDS", "1").build().await;
     let made = running(&env, "first").await;
     let admin = env.admin().await;
-    let of_it = docker::docker(&["top", &format!("claw-{}", made.instance), "-o", "pid"]).await;
-    let pids: Vec<_> = of_it.lines().skip(1).map(str::trim).collect();
-    let send = async |signal: &str| {
-        let mut kill = tokio::process::Command::new("kill");
-        assert!(kill.arg(signal).args(&pids).status().await.unwrap().success());
-    };
-    send("-STOP").await;
+    let gateway = Gateway::of(&made.instance).await;
+    gateway.send("-STOP").await;
     let looked = drift(&admin).await;
     assert_eq!((&looked["error"], &looked["findings"]), (&Value::Null, &json!([])));
     assert_eq!(instance(&env, &made.instance).await["status"], "running", "it may be busy");
     wait_status(&env, &made.instance, "starting", Duration::from_mins(1)).await;
-    send("-CONT").await;
+    gateway.send("-CONT").await;
     wait_status(&env, &made.instance, "running", SEEN).await;
     env.finish().await;
 }

@@ -91,6 +91,11 @@ pub(crate) async fn inspect(env: &Env, instance: &Instance) -> Result<Observed, 
     })
 }
 
+/// Whether a gateway that was stopped exits like this: by itself, killed, or terminated.
+pub(crate) fn is_of_a_stop(exit_code: i64) -> bool {
+    matches!(exit_code, 0 | 137 | 143)
+}
+
 pub(crate) fn judge(state: &GatewayState) -> Observed {
     let code = state.exit_code.unwrap_or_default();
     match state.status {
@@ -106,9 +111,7 @@ pub(crate) fn judge(state: &GatewayState) -> Observed {
             "gateway_out_of_memory",
             "The gateway ran out of memory. Give the instance more memory, then start it.",
         ),
-        GatewayStatus::Exited | GatewayStatus::Created if matches!(code, 0 | 137 | 143) => {
-            Observed::new(InstanceStatus::Stopped)
-        }
+        GatewayStatus::Exited | GatewayStatus::Created if is_of_a_stop(code) => Observed::new(InstanceStatus::Stopped),
         GatewayStatus::Exited | GatewayStatus::Created | GatewayStatus::Dead | GatewayStatus::Removing => {
             Observed::error(
                 "gateway_exited",

@@ -188,15 +188,13 @@ async fn carry_out(rpc: &Rpc, instance: &InstanceId, verb: Verb, arguments: &Byt
         return answer(device_lists::list(rpc, instance, container, read(arguments)?).await?);
     }
     let gateway = openclaw::Gateway::take(rpc, instance, container.clone()).await?;
-    if verb == Verb::DashboardLink {
-        return answer(dashboard_link::run(&gateway, read(arguments)?).await?);
-    }
     let done = match verb {
+        Verb::DashboardLink => return answer(dashboard_link::run(&gateway, read(arguments)?).await?),
         Verb::ApproveDevice => answer(approve_device::run(&gateway, read(arguments)?).await?),
         Verb::RejectDevice => answer(reject_device::run(&gateway, read(arguments)?).await?),
         Verb::RemoveDevice => answer(remove_device::run(&gateway, read(arguments)?).await?),
         // Done above, or not called this way.
-        Verb::DashboardLink | Verb::Devices | Verb::OpenTerminal | Verb::AttachTerminal | Verb::Logs | Verb::Usage => {
+        Verb::Devices | Verb::OpenTerminal | Verb::AttachTerminal | Verb::Logs | Verb::Usage => {
             Err(Refused::unauthorized())
         }
     };

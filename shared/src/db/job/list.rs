@@ -164,7 +164,9 @@ fn selected<'a>(mut query: Boxed<'a>, filter: &'a JobFilter) -> Boxed<'a> {
 fn narrowed<'a>(mut query: Boxed<'a>, filter: &'a JobFilter) -> (Boxed<'a>, bool) {
     let by = filter.selected();
     let mut narrowed = false;
-    if !filter.statuses.is_empty() && by != Selected::Failed {
+    let all_open =
+        by == Selected::Open && [JobStatus::Queued, JobStatus::Running].iter().all(|s| filter.statuses.contains(s));
+    if !filter.statuses.is_empty() && by != Selected::Failed && !all_open {
         query = query.filter(Literal::any_of("jobs.status", filter.statuses.iter().map(|status| status.as_str())));
         narrowed = true;
     }

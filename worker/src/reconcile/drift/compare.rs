@@ -16,6 +16,7 @@ use clawdeploy_shared::{db::watched::WatchedInstance, ids::InstanceId, instance:
 
 use super::checks::How;
 use crate::{
+    observe::is_of_a_stop,
     reconcile::crash_loop::Deaths,
     runtime::{GatewayStatus, OwnedGateway},
 };
@@ -47,9 +48,7 @@ impl Shown {
             GatewayStatus::Running => Self::Running,
             GatewayStatus::Paused => Self::Paused,
             GatewayStatus::Restarting => Self::Restarting,
-            GatewayStatus::Exited | GatewayStatus::Created if matches!(exit_code, None | Some(0 | 137 | 143)) => {
-                Self::Stopped
-            }
+            GatewayStatus::Exited | GatewayStatus::Created if exit_code.is_none_or(is_of_a_stop) => Self::Stopped,
             GatewayStatus::Exited | GatewayStatus::Created | GatewayStatus::Dead | GatewayStatus::Removing => {
                 Self::Failed
             }

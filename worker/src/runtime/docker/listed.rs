@@ -6,26 +6,11 @@
 
 use std::time::Duration;
 
-use bollard::models::{ContainerSummary, ContainerSummaryStateEnum};
+use bollard::models::ContainerSummary;
 use clawdeploy_shared::openclaw::GATEWAY_PORT;
 
 use super::spec::{LABEL_INSTANCE, LABEL_SPEC};
 use crate::runtime::{GatewayStatus, OwnedGateway, Reference};
-
-impl GatewayStatus {
-    fn from_summary(status: Option<ContainerSummaryStateEnum>) -> Self {
-        use ContainerSummaryStateEnum as Engine;
-        match status {
-            Some(Engine::RUNNING | Engine::STOPPING) => Self::Running,
-            Some(Engine::PAUSED) => Self::Paused,
-            Some(Engine::RESTARTING) => Self::Restarting,
-            Some(Engine::REMOVING) => Self::Removing,
-            Some(Engine::EXITED) => Self::Exited,
-            Some(Engine::DEAD) => Self::Dead,
-            Some(Engine::CREATED | Engine::EMPTY) | None => Self::Created,
-        }
-    }
-}
 
 /// `None` for a container whose instance label is not an id, so it was not made here.
 pub(super) fn owned(summary: ContainerSummary) -> Option<OwnedGateway> {
@@ -36,7 +21,8 @@ pub(super) fn owned(summary: ContainerSummary) -> Option<OwnedGateway> {
         id: Reference::new(summary.id?),
         name: summary.names.and_then(|names| names.into_iter().next()).unwrap_or_default().trim_matches('/').to_owned(),
         instance: labels.get(LABEL_INSTANCE)?.parse().ok()?,
-        status: GatewayStatus::from_summary(summary.state),
+        // The list has a type of its own for the same words.
+        status: GatewayStatus::from_engine(summary.state.and_then(|state| state.as_ref().parse().ok())),
         exit_code: exit_code(&words),
         up: up(&words),
         port: ports.iter().find(|port| port.private_port == GATEWAY_PORT).and_then(|port| port.public_port),
