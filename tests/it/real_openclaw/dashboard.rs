@@ -4,7 +4,10 @@ use clawdeploy_tests::{Client, Image, TestEnv, browser::Browser, nginx::Nginx};
 use serde_json::json;
 
 use super::booted;
-use crate::{routing::behind, support::deleted};
+use crate::{
+    routing::behind,
+    support::{SOON, deleted},
+};
 
 /// Client address that nginx passes on for clients on its own machine, such as browsers of tests.
 const STRANGER: &str = "203.0.113.7";
@@ -38,7 +41,9 @@ async fn a_browser_with_the_link_is_let_in_and_one_without_has_to_be_approved() 
     // The gateway's token alone is not enough: another browser waits for the owner's approval.
     let mut second = Browser::open(&env, "approved", &format!("{dashboard}#token={token}"), "pairing");
     second.expect("pairing").await;
-    let listed = ann.get(&devices).await.expect(200).json;
+    // A list may be some seconds old.
+    let asks = async || Some(ann.get(&devices).await.expect(200).json).filter(|listed| listed["pending"] != json!([]));
+    let listed = env.wait_for("the request of the second browser", SOON, asks).await;
     let pending = listed["pending"].as_array().unwrap();
     assert_eq!((pending.len(), &pending[0]["remoteIp"]), (1, &STRANGER.into()), "{listed:#}");
     let request = pending[0]["requestId"].as_str().unwrap();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clawdeploy_shared::{
     db::{
-        Db,
+        Db, DbError,
         lease::{self, Lease, LeaseError},
     },
     ids::JobId,
@@ -41,9 +41,13 @@ impl CompletionBatch {
     /// Marks a job as succeeded.
     pub async fn succeed(&self, lease: Lease) -> Result<(), LeaseError> {
         let (answer, answered) = oneshot::channel();
-        // No answer means that nothing was written: the lease expires and another attempt ends the job.
         let _ = self.0.send((lease, answer)).await;
-        if answered.await.unwrap_or(false) { Ok(()) } else { Err(LeaseError::Lost) }
+        match answered.await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(LeaseError::Lost),
+            // The statement failed, which was logged. The lease expires and another attempt ends the job.
+            Err(_) => Err(LeaseError::Db(DbError::Timeout)),
+        }
     }
 }
 
@@ -52,10 +56,14 @@ async fn write(db: Db, worker: String, mut entries: mpsc::Receiver<Entry>) {
     while entries.recv_many(&mut batch, BATCH).await > 0 {
         let leases: Vec<(JobId, i64)> = batch.iter().map(|(lease, _)| (lease.job, lease.attempt)).collect();
         let ended = async { lease::succeed_many(&mut *db.conn().await?, &worker, &leases).await };
-        let ended = within(LIMIT, ended).await.unwrap_or_else(|error| {
-            tracing::warn!(error = chain(&error), jobs = batch.len(), "Could not write the end of jobs");
-            Vec::new()
-        });
+        let ended = match within(LIMIT, ended).await {
+            Ok(ended) => ended,
+            Err(error) => {
+                tracing::warn!(error = chain(&error), jobs = batch.len(), "Could not write the end of jobs");
+                batch.clear();
+                continue;
+            }
+        };
         for (lease, answer) in batch.drain(..) {
             // The caller may be gone. The row is written all the same.
             let _ = answer.send(ended.contains(&lease.job));

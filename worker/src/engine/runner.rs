@@ -42,7 +42,7 @@ pub async fn run(env: Env, job: Job, lease: Lease, signals: Signals, completions
     let instance_id = job.instance_id.as_ref().map(ToString::to_string);
     let (queue, request_id) = (job.queue, job.request_id.clone());
     // Boxed: the future holds the state of every step.
-    let left = Box::pin(attempt_once(&env, job, lease.clone(), signals.clone(), completions)).await;
+    let left = Box::pin(attempt_once(&env, job, lease.clone(), signals, completions)).await;
     let outcome = match &left {
         Ok(Left::Ended(status)) => status.as_str(),
         Ok(Left::Retry) => "retry",
@@ -57,7 +57,8 @@ pub async fn run(env: Env, job: Job, lease: Lease, signals: Signals, completions
     let error = left.as_ref().err().map(|e| chain(e));
     let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(job.id = %id, job.kind = %kind, job.attempt = attempt, instance.id = instance_id, request.id = request_id, outcome, duration_ms, error, "Job attempt ended");
-    if matches!(left, Ok(Left::LeaseLost)) && signals.lost.is_cancelled() && give_back_late(&env, &lease).await {
+    // However the loss was noticed, by the renewals or by a write of the job: this worker lives and has stopped the job.
+    if matches!(left, Ok(Left::LeaseLost)) && give_back_late(&env, &lease).await {
         tracing::warn!(job.id = %id, "Gave back a job whose lease could not be renewed");
         env.doorbell.ring(queue, id);
     }
@@ -67,7 +68,7 @@ pub async fn run(env: Env, job: Job, lease: Lease, signals: Signals, completions
     }
 }
 
-/// Gives back a job that was stopped because its lease could not be renewed, once the database answers again. If that
+/// Gives back a job that was stopped because its lease was lost, unless another worker has it by then, once the database answers again. If that
 /// takes too long, the reaper takes the job back and counts a crash.
 async fn give_back_late(env: &Env, lease: &Lease) -> bool {
     let limit = env.config.engine.lease;

@@ -111,7 +111,11 @@ impl MapFile {
             let entry = entry?;
             let age = entry.metadata().and_then(|m| m.modified()).ok().and_then(|at| at.elapsed().ok());
             if entry.file_name().to_string_lossy().starts_with(&prefix) && age.is_some_and(|age| age > older_than) {
-                std::fs::remove_file(entry.path())?;
+                match std::fs::remove_file(entry.path()) {
+                    // Another worker was first.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    other => other?,
+                }
             }
         }
         Ok(())

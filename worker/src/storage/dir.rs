@@ -8,7 +8,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{FileType, Gid, Mode, OFlags, RenameFlags, ResolveFlags, Uid},
+    fs::{AtFlags, FileType, FlockOperation, Gid, Mode, OFlags, RenameFlags, ResolveFlags, Uid, flock},
     io::Errno,
 };
 
@@ -30,6 +30,8 @@ const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::
 const NAME_CAP: usize = 100;
 /// Most directory entries searched for leftovers. A tenant may have created any number.
 const LEFTOVER_SCAN: usize = 10_000;
+/// Most temporary files that are created for one write. One is lost only to a writer that begins in the same instant.
+const CREATE_ATTEMPTS: u32 = 10;
 
 pub(super) fn open_root(path: &Path) -> Result<OwnedFd, StorageError> {
     rustix::fs::open(path, DIRECTORY, Mode::empty()).map_err(at("open", path))
@@ -94,27 +96,51 @@ pub(super) fn write_own_file(dir: &OwnedFd, name: &str, bytes: &[u8]) -> Result<
 fn replace(dir: &OwnedFd, name: &str, bytes: &[u8], owner: Option<u32>) -> Result<(), StorageError> {
     let leftover = format!(".{name}.new-");
     for stale in remove::names_starting_with(dir, &leftover, LEFTOVER_SCAN).map_err(at("list", name))? {
-        // If it cannot be unlinked, it is a directory of the tenant's and not a leftover of ours.
-        let _ = rustix::fs::unlinkat(dir, &stale, rustix::fs::AtFlags::empty());
+        remove_leftover(dir, &stale);
     }
-    // Two writers never share a name. Otherwise one that lost its lease could publish the other's half-written file.
-    let temporary = format!("{leftover}{:016x}", rand::random::<u64>());
-    let written = write_new(dir, &temporary, bytes, owner)
+    let (temporary, file) = create_locked(dir, &leftover).map_err(at("write", name))?;
+    let written = fill(&file, bytes, owner)
         .and_then(|()| rustix::fs::renameat_with(dir, &temporary, dir, name, RenameFlags::empty()).map_err(Into::into));
     if let Err(source) = written {
-        let _ = rustix::fs::unlinkat(dir, &temporary, rustix::fs::AtFlags::empty());
+        let _ = rustix::fs::unlinkat(dir, &temporary, AtFlags::empty());
         return Err(at("write", name)(source));
     }
     sync(dir, name)
 }
 
-fn write_new(dir: &OwnedFd, name: &str, bytes: &[u8], owner: Option<u32>) -> std::io::Result<()> {
+/// Removes a temporary file whose writer is gone. One that is locked has a writer.
+///
+/// What cannot be opened or unlinked is the tenant's and not a leftover of ours.
+fn remove_leftover(dir: &OwnedFd, name: &str) {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let Ok(file) = openat2(dir, name, flags, Mode::empty()) else { return };
+    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+        let _ = rustix::fs::unlinkat(dir, name, AtFlags::empty());
+    }
+}
+
+/// Creates a temporary file, locked until it is closed.
+///
+/// Two writers never share a name. Otherwise one that lost its lease could publish the other's half-written file.
+fn create_locked(dir: &OwnedFd, prefix: &str) -> Result<(String, File), Errno> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut file = File::from(openat2(dir, name, flags, Mode::from_raw_mode(0o600))?);
+    for _ in 0..CREATE_ATTEMPTS {
+        let name = format!("{prefix}{:016x}", rand::random::<u64>());
+        let file = File::from(openat2(dir, &name, flags, Mode::from_raw_mode(0o600))?);
+        flock(&file, FlockOperation::LockExclusive)?;
+        // Another writer may have taken it for a leftover before it was locked.
+        if rustix::fs::fstat(&file)?.st_nlink > 0 {
+            return Ok((name, file));
+        }
+    }
+    Err(Errno::AGAIN)
+}
+
+fn fill(mut file: &File, bytes: &[u8], owner: Option<u32>) -> std::io::Result<()> {
     file.write_all(bytes)?;
-    set_mode(&file, 0o600)?;
+    set_mode(file, 0o600)?;
     if let Some(owner) = owner {
-        give(&file, owner)?;
+        give(file, owner)?;
     }
     file.sync_all()
 }

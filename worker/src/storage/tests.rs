@@ -216,6 +216,20 @@ async fn what_a_killed_writer_left_is_cleaned_up() {
     assert_eq!(left, [".env.new-00112233", ".openclaw.json.new-planted", "openclaw.json"]);
 }
 
+/// A job and a sweep write the manifest of the same instance: neither takes the other's file for a leftover.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn writers_at_the_same_time_do_not_disturb_each_other() {
+    let place = Place::new().await;
+    let write = async |text: &str| {
+        for _ in 0..100 {
+            assert!(place.storage.write_manifest(&place.id, text.into()).await.unwrap());
+        }
+    };
+    tokio::join!(write("one"), write("two"), write("three"), write("four"));
+    let last = place.storage.read_manifest(&place.id).await.unwrap().unwrap();
+    assert!(["one", "two", "three", "four"].contains(&str::from_utf8(&last).unwrap()), "{last:?}");
+}
+
 #[tokio::test]
 async fn removal_takes_the_tree_and_nothing_it_points_to() {
     let place = Place::new().await;
