@@ -14,7 +14,7 @@ use axum::extract::ws::{Message, WebSocket};
 use bytes::{Buf as _, Bytes};
 use clawdeploy_shared::rpc::terminal::{FromClient, FromServer, Size, TerminalEnd, WINDOW};
 use tokio::{
-    io::AsyncWriteExt as _,
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::unix::{OwnedReadHalf, OwnedWriteHalf},
     sync::mpsc::{OwnedPermit, Receiver},
     time::{Instant, sleep_until},
@@ -33,7 +33,7 @@ const MESSAGE: usize = 64 << 10;
 /// Output of less than this is sent without waiting for more, in bytes.
 const SMALL: u64 = 2 << 10;
 /// Size of one read from the program, in bytes.
-const READ: usize = 16 << 10;
+const READ: usize = 32 << 10;
 /// Most input buffered for the program, in bytes. Beyond that the WebSocket is not read.
 const INPUT_CAP: usize = 1 << 20;
 /// Orders to a session.
@@ -59,6 +59,8 @@ pub(super) struct Session {
     read: OwnedReadHalf,
     write: OwnedWriteHalf,
     limits: TerminalLimits,
+    /// Where reads put the program's output.
+    scratch: Box<[u8]>,
     replay: ReplayBuffer,
     client: Option<Client>,
     input: VecDeque<Bytes>,
@@ -78,7 +80,7 @@ enum Event {
     Said(Option<Message>),
     Wrote(io::Result<usize>),
     Room(Option<OwnedPermit<Message>>),
-    Readable(io::Result<()>),
+    Read(io::Result<usize>),
     Due,
 }
 
@@ -92,6 +94,7 @@ impl Session {
             read,
             write,
             limits,
+            scratch: vec![0; READ].into(),
             replay,
             client: None,
             input: VecDeque::new(),
@@ -122,14 +125,10 @@ impl Session {
                 Event::Said(None) | Event::Room(None) => self.detach(),
                 Event::Wrote(Ok(written)) => self.wrote(written),
                 Event::Room(Some(permit)) => self.send(permit),
-                Event::Readable(Ok(())) => {
-                    if !self.pull() {
-                        self.over().await;
-                    }
-                }
+                Event::Read(Ok(read)) if read > 0 => self.keep(read),
+                Event::Read(_) => self.over().await,
                 // The program has ended. Its last output tells more.
                 Event::Wrote(Err(_)) => self.forget_input(),
-                Event::Readable(Err(_)) => self.over().await,
                 Event::Due => {}
             }
         };
@@ -201,25 +200,16 @@ impl Session {
             message = Said::next(said), if attached && takes_input => Event::Said(message),
             written = write.write(front), if !front.is_empty() && !self.ended => Event::Wrote(written),
             room = room(out), if ready && attached => Event::Room(room),
-            readable = self.read.readable(), if may_read && !throttled => Event::Readable(readable),
+            read = self.read.read(&mut self.scratch), if may_read && !throttled => Event::Read(read),
             () = sleep_until(due) => Event::Due,
         }
     }
 
-    /// Reads the program's output. False: it has ended.
-    fn pull(&mut self) -> bool {
-        let mut buffer = [0; READ];
-        match self.read.try_read(&mut buffer) {
-            Ok(0) => return false,
-            Ok(read) => {
-                self.replay.push(&buffer[..read]);
-                let now = Instant::now();
-                self.clocks.read(now, read, self.client.is_some(), self.unsent() >= SMALL);
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => return false,
-        }
-        true
+    /// Keeps the bytes that were just read from the program.
+    fn keep(&mut self, read: usize) {
+        self.replay.push(&self.scratch[..read]);
+        let now = Instant::now();
+        self.clocks.read(now, read, self.client.is_some(), self.unsent() >= SMALL);
     }
 
     /// Handles the end of the program.
