@@ -8,6 +8,7 @@ use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
+use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -155,6 +156,17 @@ impl fmt::Display for PairingRequestId {
 #[serde(try_from = "String", into = "String")]
 #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
 pub struct DeviceId(String);
+
+impl DeviceId {
+    /// Of the device with this public key.
+    pub fn of_key(public_key: &[u8]) -> Self {
+        Self(hex::encode(Sha256::digest(public_key)))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
 
 impl FromStr for DeviceId {
     type Err = InvalidId;

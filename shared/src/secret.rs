@@ -14,11 +14,12 @@ use chacha20poly1305::{
     KeyInit as _, XChaCha20Poly1305, XNonce,
     aead::{Aead as _, Payload},
 };
+use hmac::{Hmac, Mac as _};
 use rand::Rng as _;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 use sha2::{Digest as _, Sha256};
 
-use crate::rpc::signature::CallKey;
+use crate::{ids::InstanceId, rpc::signature::CallKey};
 
 const VERSION: &str = "v1";
 const NONCE_BYTES: usize = 24;
@@ -64,6 +65,8 @@ struct Key {
     /// Distinguishes keys without revealing anything about them.
     id: String,
     cipher: XChaCha20Poly1305,
+    /// Derives the seeds of devices, and nothing else.
+    devices: Hmac<Sha256>,
 }
 
 impl Key {
@@ -71,7 +74,10 @@ impl Key {
     fn new(key: &[u8]) -> Option<Self> {
         let cipher = XChaCha20Poly1305::new_from_slice(key).ok().filter(|_| key.len() == KEY_BYTES)?;
         let id = hex::encode(&Sha256::digest([b"clawdeploy key id".as_slice(), key].concat())[..4]);
-        Some(Self { id, cipher })
+        let mut parent = Hmac::<Sha256>::new_from_slice(key).ok()?;
+        parent.update(b"clawdeploy gateway device");
+        let devices = Hmac::new_from_slice(&parent.finalize().into_bytes()).ok()?;
+        Some(Self { id, cipher, devices })
     }
 }
 
@@ -128,6 +134,18 @@ impl Sealer {
     /// The key that signs the API's calls to workers, derived from the same keys.
     pub fn call_key(&self) -> &CallKey {
         &self.call_key
+    }
+
+    /// Seeds of the keys of our devices on an instance's gateway: one from each key of the ring, the sealing one first.
+    ///
+    /// They are derived and not stored, so there is nothing to seal, restore or reseal.
+    pub fn device_seeds(&self, instance: &InstanceId) -> Vec<SecretSlice<u8>> {
+        let seed = |key: &Key| {
+            let mut code = key.devices.clone();
+            code.update(instance.as_str().as_bytes());
+            code.finalize().into_bytes().to_vec().into()
+        };
+        std::iter::once(&self.active).chain(&self.others).map(seed).collect()
     }
 
     pub fn seal(&self, secret: &SecretString, context: SealContext<'_>) -> Result<String, SecretError> {
@@ -209,6 +227,18 @@ mod tests {
         assert_eq!(after.open(&anew, HERE).unwrap().expose_secret(), "sk-secret");
         assert!(after.reseal(&sealed, HERE).is_err());
         assert!(both.reseal(&anew, SealContext { row: "b", ..HERE }).is_err(), "of another row");
+    }
+
+    #[test]
+    fn each_key_and_instance_has_a_device_of_its_own() {
+        let seeds = |keys: &[&[u8]], id: &str| -> Vec<Vec<u8>> {
+            let seeds = Sealer::from_keys(keys).unwrap().device_seeds(&id.parse().unwrap());
+            seeds.iter().map(|seed| seed.expose_secret().to_vec()).collect()
+        };
+        let (old, new): (&[u8], &[u8]) = (&[7; 32], &[8; 32]);
+        let both = seeds(&[new, old], "k3v9q0x2m7ab");
+        assert_eq!(both, [seeds(&[new], "k3v9q0x2m7ab"), seeds(&[old], "k3v9q0x2m7ab")].concat());
+        assert!(both[0].len() == 32 && both[0] != both[1] && both != seeds(&[new, old], "zzzzzzzzzzzz"));
     }
 
     #[test]
