@@ -40,6 +40,7 @@ pub mod disk_meter;
 pub mod engine;
 pub mod env;
 pub mod files;
+mod gateway_rpc;
 pub mod identity;
 pub mod image;
 pub mod job;

@@ -7,6 +7,7 @@
 //! - The container is found by the labels of the deployment and the instance, so nothing else can be reached.
 //! - Commands run through [`openclaw`]: fixed arguments, limited concurrency ([`runs`]), bounded time and output. A
 //!   command continues when the API disconnects, because it continues in the container anyway.
+//! - Devices are listed by the gateway itself, if it can be asked ([`device_lists`]).
 //! - Each verb is a module. Its arguments and results are in `clawdeploy_shared::rpc`.
 //! - While the worker drains or stands by, new calls are refused, and running ones get the grace period.
 
@@ -28,13 +29,14 @@ use clawdeploy_shared::{
     telemetry::chain,
 };
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{device_lists::DeviceLists, listen::Listener, refusal::Refused, runs::Runs};
 use crate::{
     core_tasks::{CoreTask, CoreTasks},
     env::Env,
+    gateway_rpc::attempts::Attempts,
 };
 
 mod approve_device;
@@ -59,6 +61,8 @@ mod usage;
 const BODY_CAP: usize = 16 * 1024;
 /// How long the API may take to send them.
 const BODY_LIMIT: Duration = Duration::from_secs(5);
+/// Lists of devices at once, over all instances. Most are answered by gateways in tens of milliseconds.
+const LISTS: usize = 32;
 
 /// What a verb works with.
 #[derive(Debug, Clone)]
@@ -66,6 +70,10 @@ struct Rpc {
     env: Env,
     runs: Runs,
     device_lists: DeviceLists,
+    /// Lists of devices that are under way.
+    listing: Runs,
+    /// When gateways are asked over their WebSockets.
+    attempts: Attempts,
     /// Running commands, which the shutdown waits for.
     tasks: TaskTracker,
 }
@@ -87,7 +95,14 @@ impl Endpoint {
         let closed = CancellationToken::new();
         // Also if it panics: nobody waits for what will never end.
         let guard = closed.clone().drop_guard();
-        let rpc = Rpc { env, runs: Runs::default(), device_lists: DeviceLists::default(), tasks: TaskTracker::new() };
+        let rpc = Rpc {
+            env,
+            runs: Runs::default(),
+            device_lists: DeviceLists::default(),
+            listing: Runs::new(LISTS),
+            attempts: Attempts::default(),
+            tasks: TaskTracker::new(),
+        };
         core.spawn(CoreTask::Rpc, async move {
             serve(listener, rpc).await;
             drop(guard);
@@ -187,7 +202,8 @@ async fn carry_out(rpc: &Rpc, instance: &InstanceId, verb: Verb, arguments: &Byt
     if verb == Verb::Devices {
         return answer(device_lists::list(rpc, instance, container, read(arguments)?).await?);
     }
-    let gateway = openclaw::Gateway::take(rpc, instance, container.clone()).await?;
+    let deadline = Instant::now() + openclaw::BUDGET;
+    let gateway = openclaw::Gateway::take(rpc, instance, container.clone(), deadline).await?;
     let done = match verb {
         Verb::DashboardLink => return answer(dashboard_link::run(&gateway, read(arguments)?).await?),
         Verb::ApproveDevice => answer(approve_device::run(&gateway, read(arguments)?).await?),

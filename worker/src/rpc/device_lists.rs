@@ -1,7 +1,8 @@
 //! The devices of each instance as they were last listed.
 //!
-//! A list is a command in the container, which takes a second or two of CPU and 200 MiB. All who ask within a few
-//! seconds share one.
+//! The gateway is asked over its WebSocket ([`gateway_rpc`](crate::gateway_rpc)), which takes tens of milliseconds. If
+//! that fails, a command in the container lists them, which takes a second or two of CPU and 200 MiB. All who ask
+//! within a few seconds share one list.
 
 use std::{
     collections::HashMap,
@@ -10,13 +11,25 @@ use std::{
 };
 
 use clawdeploy_shared::{
+    config::Routing,
+    db::instance::{Instance, seal_context},
     ids::InstanceId,
-    rpc::{Devices, NoArguments},
+    rpc::{DeviceId, Devices, NoArguments},
+    telemetry::chain,
 };
+use serde::de::IgnoredAny;
 use tokio::time::Instant;
 
-use super::{Rpc, openclaw::Gateway, refusal::Refused};
-use crate::runtime::Reference;
+use super::{
+    Rpc,
+    devices::DeviceList,
+    openclaw::{self, BUDGET, Gateway, PATIENCE, busy},
+    refusal::Refused,
+};
+use crate::{
+    gateway_rpc::{Failure, LIMIT, Link, device::Device},
+    runtime::Reference,
+};
 
 /// How old a list may be when it is asked for. Shorter than the UI's interval, so that each poll of a single tab is
 /// answered by the gateway.
@@ -30,10 +43,11 @@ pub(super) struct DeviceLists(Arc<Mutex<HashMap<Reference, List>>>);
 struct List {
     /// When the gateway was asked.
     asked_at: Instant,
-    devices: Devices,
+    /// `None`: they may have changed at that time.
+    devices: Option<Devices>,
 }
 
-/// The devices of an instance. Waits for a slot only if the last list is too old.
+/// The devices of an instance. Waits for its turn only if the last list is too old.
 pub(super) async fn list(
     rpc: &Rpc,
     instance: &InstanceId,
@@ -44,15 +58,68 @@ pub(super) async fn list(
     if let Some(devices) = rpc.device_lists.as_of(&container, called_at) {
         return Ok(devices);
     }
-    let gateway = Gateway::take(rpc, instance, container.clone()).await?;
+    let (row, port) = openclaw::row(rpc, instance).await?;
+    let _turn = rpc.listing.acquire(instance, row.owner_id, PATIENCE).await.ok_or_else(busy)?;
     // Another call has asked while this one waited for its turn.
     if let Some(devices) = rpc.device_lists.as_of(&container, called_at) {
         return Ok(devices);
     }
     let asked_at = Instant::now();
-    let devices = gateway.devices().await?;
-    rpc.device_lists.keep(container, List { asked_at, devices: devices.clone() });
+    let devices = ask(rpc, &row, port, &container, called_at + BUDGET).await?;
+    rpc.device_lists.keep(container, List { asked_at, devices: Some(devices.clone()) });
     Ok(devices)
+}
+
+/// Asks the gateway, or else OpenClaw's command line. Pairs our device if the gateway does not know it.
+async fn ask(
+    rpc: &Rpc,
+    row: &Instance,
+    port: Option<u16>,
+    container: &Reference,
+    deadline: Instant,
+) -> Result<Devices, Refused> {
+    let id = &row.id;
+    let command_line = async || Gateway::take(rpc, id, container.clone(), deadline).await;
+    let link = port.and_then(|port| link(rpc, row, port)).filter(|_| rpc.attempts.may_ask(id, Instant::now()));
+    let Some(link) = link else { return command_line().await?.devices().await };
+    let mut asked = answer(&link).await;
+    if let Err(Failure::NotPaired(request)) = asked
+        && rpc.attempts.may_pair(id, Instant::now())
+    {
+        // Another worker may have done it in the meantime. Then the command fails, and the gateway answers nevertheless.
+        let approved = command_line().await?.ask::<IgnoredAny>(&["devices", "approve", &request.to_string()]).await;
+        asked = answer(&link).await;
+        match &asked {
+            Ok(_) => tracing::info!(instance = %id, "Paired with the gateway"),
+            Err(error) => {
+                let error = chain(error);
+                tracing::warn!(instance = %id, ?approved, error, "Could not pair with the gateway");
+            }
+        }
+    }
+    let failure = match asked {
+        Ok(devices) => return Ok(devices),
+        Err(failure) => failure,
+    };
+    tracing::debug!(instance = %id, error = chain(&failure), "The gateway did not list its devices");
+    rpc.attempts.failed(id, Instant::now());
+    command_line().await?.devices().await
+}
+
+/// How to reach a gateway. `None`: its token cannot be read.
+fn link(rpc: &Rpc, row: &Instance, port: u16) -> Option<Link> {
+    let token = rpc.env.sealer.open(&row.gateway_token_sealed, seal_context::gateway_token(&row.id)).ok()?;
+    let mut devices = Device::all(&rpc.env.sealer, &row.id).into_iter();
+    let device = devices.next()?;
+    let retired = devices.map(|device| device.id).collect();
+    let proxied = rpc.env.config.routing.routing == Routing::Nginx;
+    Some(Link { address: rpc.env.runtime.address(port), proxied, token, device, retired })
+}
+
+async fn answer(link: &Link) -> Result<Devices, Failure> {
+    let list: DeviceList = serde_json::from_value(link.devices(LIMIT).await?)?;
+    let own: Vec<DeviceId> = link.retired.iter().chain([&link.device.id]).cloned().collect();
+    Ok(list.without(&own).into())
 }
 
 impl DeviceLists {
@@ -60,19 +127,23 @@ impl DeviceLists {
     fn as_of(&self, container: &Reference, called_at: Instant) -> Option<Devices> {
         let lists = self.lists();
         let list = lists.get(container).filter(|list| list.asked_at + FRESH >= called_at)?;
-        Some(list.devices.clone())
+        list.devices.clone()
     }
 
+    /// Keeps a list, unless a newer one is known or something has changed in the meantime.
     fn keep(&self, container: Reference, list: List) {
         let mut lists = self.lists();
-        lists.retain(|_, list| list.asked_at.elapsed() <= FRESH);
-        lists.insert(container, list);
+        // A list that is under way may have been asked for before a change.
+        let kept_for = |list: &List| if list.devices.is_some() { FRESH } else { FRESH + BUDGET };
+        lists.retain(|_, list| list.asked_at.elapsed() <= kept_for(list));
+        if lists.get(&container).is_none_or(|kept| kept.asked_at <= list.asked_at) {
+            lists.insert(container, list);
+        }
     }
 
-    /// Forgets the list of a container whose devices may have changed. The caller holds the gateway, so no other list is
-    /// under way.
+    /// Forgets the list of a container whose devices may have changed, also one that is under way.
     pub(super) fn forget(&self, container: &Reference) {
-        self.lists().remove(container);
+        self.keep(container.clone(), List { asked_at: Instant::now(), devices: None });
     }
 
     fn lists(&self) -> MutexGuard<'_, HashMap<Reference, List>> {
@@ -89,11 +160,14 @@ mod tests {
         let (lists, asked_at) = (DeviceLists::default(), Instant::now());
         let (container, other) = (Reference::new("one"), Reference::new("two"));
         let devices = Devices { pending: Vec::new(), paired: Vec::new(), left_out: 7 };
-        lists.keep(container.clone(), List { asked_at, devices: devices.clone() });
-        assert_eq!(lists.as_of(&container, asked_at + FRESH), Some(devices));
+        let list = || List { asked_at, devices: Some(devices.clone()) };
+        lists.keep(container.clone(), list());
+        assert_eq!(lists.as_of(&container, asked_at + FRESH), Some(devices.clone()));
         assert_eq!(lists.as_of(&container, asked_at + FRESH + Duration::from_millis(1)), None);
         assert_eq!(lists.as_of(&other, asked_at), None);
         lists.forget(&container);
         assert_eq!(lists.as_of(&container, asked_at), None);
+        lists.keep(container.clone(), list());
+        assert_eq!(lists.as_of(&container, asked_at), None, "it was asked for before the change");
     }
 }

@@ -1,7 +1,7 @@
-//! The devices that a gateway knows: `openclaw devices list`.
+//! The devices that a gateway knows: `openclaw devices list`, and `device.pair.list` of its WebSocket.
 
 use chrono::{DateTime, Utc};
-use clawdeploy_shared::rpc::{Devices, PairedDevice, PendingDevice};
+use clawdeploy_shared::rpc::{DeviceId, Devices, PairedDevice, PendingDevice};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -15,12 +15,26 @@ const TEXT_CAP: usize = 200;
 /// Most scopes of one device.
 const SCOPES_CAP: usize = 50;
 
-/// The output of `devices list`: both lists, even if empty, or it is something else. A malformed device is skipped and
+/// The list as OpenClaw gives it: both lists, even if empty, or it is something else. A malformed device is skipped and
 /// counted, so that it does not hide the rest.
 #[derive(Debug, Deserialize)]
 pub(super) struct DeviceList {
     pending: Vec<Value>,
     paired: Vec<Value>,
+}
+
+impl DeviceList {
+    /// Without our own devices: the owner did not ask for them, and must not remove them by mistake. A device proves its
+    /// id with its key, so no other can hide behind one of ours.
+    pub(super) fn without(mut self, own: &[DeviceId]) -> Self {
+        let is_other = |device: &Value| {
+            let id = device["deviceId"].as_str();
+            own.iter().all(|own| Some(own.as_str()) != id)
+        };
+        self.pending.retain(is_other);
+        self.paired.retain(is_other);
+        self
+    }
 }
 
 impl From<DeviceList> for Devices {
@@ -115,6 +129,19 @@ mod tests {
             (&None, SCOPES_CAP, None, &None)
         );
         assert!(!got.paired[0].connected && got.paired[0].approved_at.is_none());
+    }
+
+    #[test]
+    fn our_own_devices_are_not_shown() {
+        let id = |digit: &str| digit.repeat(64);
+        let device =
+            |digit: &str| json!({ "requestId": "022f54f2-0000-4000-8000-000000000001", "deviceId": id(digit) });
+        let both = [device("a"), device("b")];
+        let list = json!({ "pending": both, "paired": both });
+        let list = serde_json::from_value::<DeviceList>(list).unwrap().without(&[id("a").parse().unwrap()]);
+        let shown = Devices::from(list);
+        assert_eq!((shown.pending.len(), shown.paired.len(), shown.left_out), (1, 1, 0));
+        assert_eq!((shown.pending[0].device_id.as_str(), shown.paired[0].device_id.as_str()), (&*id("b"), &*id("b")));
     }
 
     #[test]

@@ -6,21 +6,27 @@
 use std::time::Duration;
 
 use clawdeploy_shared::{
-    db::{DbError, Scope, instance},
-    ids::{InstanceId, UserId},
-    rpc::{Devices, RefusalCode},
+    db::{
+        DbError, Scope,
+        instance::{self, Instance},
+    },
+    ids::InstanceId,
+    rpc::{DeviceId, Devices, RefusalCode},
     telemetry::chain,
 };
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use super::{Rpc, devices::DeviceList, refusal::Refused, runs::Permit};
-use crate::runtime::{Ending, Finished, Reference, Runtime};
+use crate::{
+    gateway_rpc::device::Device,
+    runtime::{Ending, Finished, Reference, Runtime},
+};
 
 /// Time limit of a call. The API waits a little longer, and most proxies a minute.
-const BUDGET: Duration = Duration::from_secs(50);
+pub(super) const BUDGET: Duration = Duration::from_secs(50);
 /// How much of it may be spent waiting for a slot.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A gateway whose command line may be used until this is dropped.
 #[derive(Debug)]
@@ -28,19 +34,30 @@ pub(super) struct Gateway {
     runtime: Runtime,
     instance: InstanceId,
     container: Reference,
+    /// Our own devices.
+    own: Vec<DeviceId>,
     deadline: Instant,
     _permit: Permit,
 }
 
 impl Gateway {
     /// Waits for a slot.
-    pub(super) async fn take(rpc: &Rpc, instance: &InstanceId, container: Reference) -> Result<Self, Refused> {
-        let deadline = Instant::now() + BUDGET;
-        let owner = owner(rpc, instance).await?;
-        let permit = rpc.runs.acquire(instance, owner, PATIENCE).await;
-        let permit = permit.ok_or_else(|| Refused::new(RefusalCode::Busy, "other commands are running"))?;
+    pub(super) async fn take(
+        rpc: &Rpc,
+        instance: &InstanceId,
+        container: Reference,
+        deadline: Instant,
+    ) -> Result<Self, Refused> {
+        let (row, _) = row(rpc, instance).await?;
+        let permit = rpc.runs.acquire(instance, row.owner_id, PATIENCE).await.ok_or_else(busy)?;
+        let own = Device::all(&rpc.env.sealer, instance).into_iter().map(|device| device.id).collect();
         let runtime = rpc.env.runtime.clone();
-        Ok(Self { runtime, instance: instance.clone(), container, deadline, _permit: permit })
+        Ok(Self { runtime, instance: instance.clone(), container, own, deadline, _permit: permit })
+    }
+
+    /// Whether a device is ours, which nobody else may change.
+    pub(super) fn owns(&self, device: &DeviceId) -> bool {
+        self.own.contains(device)
     }
 
     /// Runs `openclaw ARGUMENTS --json` and parses the answer. `None`: the command failed.
@@ -75,18 +92,21 @@ impl Gateway {
 
     /// The devices that the gateway knows.
     pub(super) async fn devices(&self) -> Result<Devices, Refused> {
-        Ok(self.expect::<DeviceList>(&["devices", "list"]).await?.into())
+        Ok(self.expect::<DeviceList>(&["devices", "list"]).await?.without(&self.own).into())
     }
 }
 
-/// Whose instance it is.
-async fn owner(rpc: &Rpc, instance: &InstanceId) -> Result<UserId, Refused> {
+/// The instance's row and port.
+pub(super) async fn row(rpc: &Rpc, instance: &InstanceId) -> Result<(Instance, Option<u16>), Refused> {
     let found = async { instance::find(&mut *rpc.env.db.conn().await?, Scope::Everything, instance).await };
     let found: Result<_, DbError> = found.await;
-    let (row, _) = found
+    found
         .map_err(|error| Refused::new(RefusalCode::EngineFailed, chain(&error)))?
-        .ok_or_else(|| Refused::new(RefusalCode::NoContainer, "the instance does not exist"))?;
-    Ok(row.owner_id)
+        .ok_or_else(|| Refused::new(RefusalCode::NoContainer, "the instance does not exist"))
+}
+
+pub(super) fn busy() -> Refused {
+    Refused::new(RefusalCode::Busy, "other commands are running")
 }
 
 /// The first JSON object in an output, which Node's warnings may precede. Unknown fields are ignored.

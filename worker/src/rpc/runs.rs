@@ -49,12 +49,17 @@ pub(super) struct Permit {
 
 impl Default for Runs {
     fn default() -> Self {
-        let state = State { slots: FairSlots::new(PER_WORKER), instances: HashSet::new(), waiting: VecDeque::new() };
-        Self(Arc::new(Mutex::new(state)))
+        Self::new(PER_WORKER)
     }
 }
 
 impl Runs {
+    /// Permits for this many at once, over all instances.
+    pub(super) fn new(slots: usize) -> Self {
+        let state = State { slots: FairSlots::new(slots), instances: HashSet::new(), waiting: VecDeque::new() };
+        Self(Arc::new(Mutex::new(state)))
+    }
+
     /// Waits at most `patience` for a permit on an instance of `owner`, in order of arrival among those that may have
     /// one. `None`: there was none.
     pub(super) async fn acquire(&self, instance: &InstanceId, owner: UserId, patience: Duration) -> Option<Permit> {

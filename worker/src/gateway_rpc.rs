@@ -1,0 +1,78 @@
+//! Asks a gateway for its devices over its WebSocket: tens of milliseconds, and no memory in the container.
+//!
+//! The gateway admits a connection that has its token and the signature of a paired device. We have one [`device`] on
+//! each gateway, with the single scope that the list requires. It is paired at the first list (`rpc/device_lists.rs`);
+//! whenever that or a list fails, OpenClaw's command line answers instead, and [`attempts`] says when to try again.
+//!
+//! The tenant controls what the gateway says: time, sizes and numbers of messages are limited.
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use clawdeploy_shared::rpc::{DeviceId, PairingRequestId};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite;
+
+use self::{device::Device, session::Session};
+
+pub(crate) mod attempts;
+pub(crate) mod device;
+mod session;
+#[cfg(test)]
+mod tests;
+
+/// Time limit of a list, including the connection.
+pub(crate) const LIMIT: Duration = Duration::from_secs(5);
+
+/// Why the gateway did not answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("the gateway cannot be reached")]
+    Connection(#[from] io::Error),
+    #[error("the connection failed")]
+    Socket(#[source] Box<tungstenite::Error>),
+    #[error("the gateway took too long")]
+    TooSlow,
+    #[error("the gateway closed the connection")]
+    Closed,
+    #[error("the gateway said too much")]
+    TooMuch,
+    #[error("a message could not be parsed")]
+    Message(#[from] serde_json::Error),
+    #[error("our device is not paired")]
+    NotPaired(PairingRequestId),
+    #[error("the gateway refused: {0}")]
+    Refused(String),
+}
+
+/// How to reach a gateway, and as whom.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) address: SocketAddr,
+    /// Whether the gateway expects a proxy in front of it.
+    pub(crate) proxied: bool,
+    pub(crate) token: SecretString,
+    pub(crate) device: Device,
+    /// Our devices from the time before a rotation of keys.
+    pub(crate) retired: Vec<DeviceId>,
+}
+
+impl Link {
+    /// The answer to `device.pair.list`, with our own device. Removes our retired ones.
+    pub(crate) async fn devices(&self, limit: Duration) -> Result<Value, Failure> {
+        let listed = async {
+            let mut session = Session::open(self).await?;
+            let listed = session.call("device.pair.list", &json!({})).await?;
+            let paired = listed["paired"].as_array().into_iter().flatten();
+            let known: Vec<&str> = paired.filter_map(|device| device["deviceId"].as_str()).collect();
+            for id in self.retired.iter().filter(|id| known.contains(&id.as_str())) {
+                // If it is refused, the next list tries again.
+                let _ = session.call("device.pair.remove", &json!({ "deviceId": id })).await;
+            }
+            session.close().await;
+            Ok(listed)
+        };
+        timeout(limit, listed).await.unwrap_or(Err(Failure::TooSlow))
+    }
+}
