@@ -136,6 +136,60 @@ async fn many_who_list_the_devices_share_one_command_until_something_changes() {
     env.finish().await;
 }
 
+/// A gateway that speaks OpenClaw's protocol is asked over it, and no command runs but the one that pairs our device.
+#[tokio::test]
+async fn the_gateway_itself_lists_its_devices() {
+    let env = TestEnv::builder().build().await;
+    let made = running(&env, "first").await;
+    let ann = env.user("ann").await;
+    let path = devices(&made.instance);
+    let config = env.data_dir.join(&made.instance).join("config");
+    let lines = |name: &str, start: &str| {
+        let text = std::fs::read_to_string(config.join(name)).unwrap_or_default();
+        text.lines().filter(|line| line.starts_with(start)).count()
+    };
+    // Lists by command, approvals, and lists by the gateway.
+    let counts = || {
+        (
+            lines("commands.log", "devices list"),
+            lines("commands.log", "devices approve 5d9f"),
+            lines("socket-lists.log", ""),
+        )
+    };
+    let changed = async || ann.post_empty(&format!("{path}/{WAITING}/approve")).await.expect(200);
+    std::fs::File::create(config.join("socket")).unwrap();
+    let (a, b) = tokio::join!(ann.get(&path), ann.get(&path));
+    let listed = a.expect(200).json;
+    assert_eq!((&b.expect(200).json, counts()), (&listed, (0, 1, 1)));
+    assert_eq!((listed["pending"].as_array().unwrap().len(), &listed["leftOut"]), (1, &0.into()), "{listed:#}");
+    let own = std::fs::read_to_string(config.join("socket-lists.log")).unwrap();
+    let own = own.trim();
+    assert!(own.len() == 64 && !listed.to_string().contains(own), "{listed:#}");
+    changed().await;
+    assert_eq!((ann.get(&path).await.expect(200).json, counts()), (listed.clone(), (0, 1, 2)));
+
+    // An owner cannot remove it by mistake.
+    assert_eq!(ann.delete(&format!("{path}/{own}")).await.brief(), "404 device_not_found");
+    assert_eq!(lines("commands.log", "devices remove"), 0);
+
+    // A gateway that forgets it is asked by commands for a while.
+    std::fs::remove_file(config.join("socket-paired")).unwrap();
+    changed().await;
+    for commands in [1, 2] {
+        assert_eq!(ann.get(&path).await.expect(200).json, listed);
+        assert_eq!(counts(), (commands, 1, 2), "our device was paired a moment ago");
+        changed().await;
+    }
+    // Another worker does not know of that, and pairs it again. It is the same device.
+    env.worker(0).kill().await;
+    env.add_worker(&WorkerOptions::default()).await;
+    let served = async || Some(ann.get(&path).await).filter(|answer| answer.status == 200);
+    let answer = env.wait_for("the new worker to serve", Duration::from_secs(10), served).await;
+    assert_eq!((answer.json, counts()), (listed, (2, 2, 3)));
+    assert_eq!(lines("socket-lists.log", own), 3);
+    env.finish().await;
+}
+
 #[tokio::test]
 async fn a_command_that_fails_is_an_answer() {
     let env = TestEnv::builder().build().await;

@@ -1,12 +1,14 @@
 //! The dashboard in a browser, at the instance's address, through nginx.
 
-use clawdeploy_tests::{Client, Image, TestEnv, browser::Browser, nginx::Nginx};
-use serde_json::json;
+use std::collections::BTreeSet;
+
+use clawdeploy_tests::{Client, Image, TestEnv, browser::Browser, docker, nginx::Nginx};
+use serde_json::{Value, json};
 
 use super::booted;
 use crate::{
     routing::behind,
-    support::{SOON, deleted},
+    support::{SOON, deleted, instance},
 };
 
 /// Client address that nginx passes on for clients on its own machine, such as browsers of tests.
@@ -23,6 +25,11 @@ async fn a_browser_with_the_link_is_let_in_and_one_without_has_to_be_approved() 
     assert_eq!(dashboard, nginx.url(&made.instance));
     let devices = format!("/api/instances/{}/devices", made.instance);
     answers_as_the_stand_in_does(&nginx, &ann, &made.instance).await;
+    // The first list has paired our device, so the gateway answers all that follow.
+    let (worker, paired) = (env.worker(0), "Paired with the gateway");
+    let commands = || worker.log().matches("Ran a command").count();
+    assert_eq!(worker.log().matches(paired).count(), 1, "{}", worker.tail(50));
+    let before = commands();
 
     // The link in a browser without a profile.
     let link = ann.post_empty(&format!("/api/instances/{}/dashboard-link", made.instance)).await.expect(200).json;
@@ -53,6 +60,29 @@ async fn a_browser_with_the_link_is_let_in_and_one_without_has_to_be_approved() 
     assert!(seen["socket"].as_str().unwrap().starts_with(&socket), "{seen:#}");
     let listed = ann.get(&devices).await.expect(200).json;
     assert_eq!((listed["paired"].as_array().unwrap().len(), &listed["pending"]), (2, &json!([])), "{listed:#}");
+    assert_eq!(listed["leftOut"], 0, "our device is not even counted");
+    assert_eq!(commands(), before + 2, "the link and the approval: {}", worker.tail(50));
+
+    // Its command line gives the same list. Here it also has our device, which the gateway knows by the key's hash.
+    let container = instance(&env, &made.instance).await["container_id"].as_str().unwrap().to_owned();
+    let said = docker::docker(&["exec", &container, "openclaw", "devices", "list", "--json"]).await;
+    let said: Value = serde_json::from_str(&said).unwrap();
+    let is_ours = |device: &&Value| device["displayName"] == "ClawDeploy";
+    let (ours, others): (Vec<_>, Vec<_>) = said["paired"].as_array().unwrap().iter().partition(is_ours);
+    assert_eq!((ours.len(), &ours[0]["scopes"]), (1, &json!(["operator.pairing"])), "{said:#}");
+    let ids = |devices: &[&Value]| devices.iter().map(|device| device["deviceId"].to_string()).collect::<BTreeSet<_>>();
+    let shown: Vec<&Value> = listed["paired"].as_array().unwrap().iter().collect();
+    assert_eq!(ids(&shown), ids(&others));
+
+    // After the owner has removed it in OpenClaw, commands list the devices.
+    let ours = ours[0]["deviceId"].as_str().unwrap();
+    docker::docker(&["exec", &container, "openclaw", "devices", "remove", ours, "--json"]).await;
+    let by_command = async || {
+        assert_eq!(ann.get(&devices).await.expect(200).json["paired"].as_array().unwrap().len(), 2);
+        (commands() > before + 2).then_some(())
+    };
+    env.wait_for("a list by command", SOON, by_command).await;
+    assert_eq!(worker.log().matches(paired).count(), 1, "paired again at once");
 
     deleted(&env, &made.instance).await;
     assert_eq!(nginx.open(&made.instance).await.status, 404);

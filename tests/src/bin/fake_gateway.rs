@@ -25,6 +25,14 @@ const FATE: &str = "/home/node/.openclaw/fate";
 const MOOD: &str = "/home/node/.openclaw/mood";
 /// Each use of the command line appends its arguments as a line to this file.
 const COMMANDS: &str = "/home/node/.openclaw/commands.log";
+/// A test may create this file to make the gateway speak OpenClaw's protocol on WebSockets.
+const SOCKET: &str = "/home/node/.openclaw/socket";
+/// Each list over it appends the asking device's id as a line to this file.
+const SOCKET_LISTS: &str = "/home/node/.openclaw/socket-lists.log";
+/// Present while the worker's device is paired. Removing it makes the gateway forget the device.
+const SOCKET_PAIRED: &str = "/home/node/.openclaw/socket-paired";
+/// The worker's request to be paired.
+const SOCKET_REQUEST: &str = "5d9f4f1c-5f0e-4c3a-9a53-0f6b3c1d2e4f";
 /// Recorded output of the real `openclaw devices list` and `openclaw dashboard`.
 const DEVICES: &str = include_str!("../../../worker/src/rpc/fixtures/devices.json");
 const DASHBOARD: &str = include_str!("../../../worker/src/rpc/fixtures/dashboard.json");
@@ -129,6 +137,10 @@ fn command_line(seconds: &str, arguments: &[String]) -> ExitCode {
         ["dashboard", "--json"] => DASHBOARD.to_owned(),
         ["devices", "list", "--json"] => DEVICES.to_owned(),
         ["devices", "approve", WAITING, "--json"] => format!("{{\"requestId\":\"{WAITING}\",\"device\":{device}}}"),
+        ["devices", "approve", SOCKET_REQUEST, "--json"] => {
+            let _ = OpenOptions::new().create(true).append(true).open(SOCKET_PAIRED);
+            format!("{{\"requestId\":\"{SOCKET_REQUEST}\",\"device\":{device}}}")
+        }
         ["devices", "reject", WAITING, "--json"] | ["devices", "remove", PAIRED, "--json"] => "{}".to_owned(),
         ["doctor"] => {
             format!("\u{1b}[1mfake openclaw\u{1b}[0m: looked at {CONFIG}\n\u{1b}[32m✓\u{1b}[0m nothing is wrong")
@@ -255,6 +267,99 @@ fn echo(mut connection: TcpStream) {
     }
 }
 
+/// Speaks enough of OpenClaw's protocol to list devices. `None`: the connection ended.
+fn speak(mut connection: TcpStream, head: &str) -> Option<()> {
+    let mut headers = head.lines().filter_map(|line| line.split_once(": "));
+    let key = headers.find(|(name, _)| name.eq_ignore_ascii_case("sec-websocket-key"))?.1;
+    let accept = base64(&sha1(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11").as_bytes().try_into().ok()?));
+    let head = "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade";
+    write!(connection, "{head}\r\nsec-websocket-accept: {accept}\r\n\r\n").ok()?;
+    say(&mut connection, r#"{"type":"event","event":"connect.challenge","payload":{"nonce":"n","ts":1796024402771}}"#)?;
+    let connect = hear(&mut connection)?;
+    let device = &between(&connect, r#""device":{"id":""#, "\"")?;
+    if !std::path::Path::new(SOCKET_PAIRED).exists() {
+        let details = format!(r#"{{"code":"PAIRING_REQUIRED","requestId":"{SOCKET_REQUEST}"}}"#);
+        let error = format!(r#"{{"code":"NOT_PAIRED","message":"pairing required","details":{details}}}"#);
+        return say(&mut connection, &format!(r#"{{"type":"res","id":"1","ok":false,"error":{error}}}"#));
+    }
+    say(&mut connection, r#"{"type":"res","id":"1","ok":true,"payload":{"type":"hello-ok","protocol":4}}"#)?;
+    let list = hear(&mut connection)?;
+    assert_eq!(between(&list, r#""method":""#, "\"")?, "device.pair.list");
+    writeln!(OpenOptions::new().create(true).append(true).open(SOCKET_LISTS).ok()?, "{device}").ok()?;
+    let (pending, paired) = DEVICES.split_once(r#""paired": ["#)?;
+    let devices = format!(r#"{pending}"paired": [{{"deviceId":"{device}","role":"operator"}},{paired}"#);
+    say(&mut connection, &format!(r#"{{"type":"res","id":"2","ok":true,"payload":{devices}}}"#))
+}
+
+fn between(text: &str, before: &str, after: &str) -> Option<String> {
+    Some(text.split_once(before)?.1.split_once(after)?.0.to_owned())
+}
+
+/// Sends a text message.
+fn say(connection: &mut TcpStream, text: &str) -> Option<()> {
+    let length = u16::try_from(text.len()).ok()?.to_be_bytes();
+    let head = [0x81, 126, length[0], length[1]];
+    connection.write_all(&[&head, text.as_bytes()].concat()).ok()
+}
+
+/// Receives a message, which a client masks.
+fn hear(connection: &mut TcpStream) -> Option<String> {
+    let mut head = [0; 2];
+    connection.read_exact(&mut head).ok()?;
+    let mut length = usize::from(head[1] & 0x7f);
+    if length == 126 {
+        connection.read_exact(&mut head).ok()?;
+        length = usize::from(u16::from_be_bytes(head));
+    }
+    let (mut mask, mut text) = ([0; 4], vec![0; length]);
+    connection.read_exact(&mut mask).ok()?;
+    connection.read_exact(&mut text).ok()?;
+    text.iter_mut().zip(mask.iter().cycle()).for_each(|(byte, mask)| *byte ^= mask);
+    String::from_utf8(text).ok()
+}
+
+/// Of the 60 bytes that are hashed in the handshake of WebSockets (RFC 6455).
+#[expect(clippy::many_single_char_names, reason = "as in the standard")]
+fn sha1(text: &[u8; 60]) -> [u8; 20] {
+    let mut text = text.to_vec();
+    text.push(0x80);
+    text.resize(120, 0);
+    text.extend(480_u64.to_be_bytes());
+    let mut state = [0x6745_2301_u32, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
+    for block in text.chunks_exact(64) {
+        let mut words: Vec<u32> =
+            block.chunks_exact(4).map(|word| word.iter().fold(0, |sum, &byte| sum << 8 | u32::from(byte))).collect();
+        for at in 16..80 {
+            words.push((words[at - 3] ^ words[at - 8] ^ words[at - 14] ^ words[at - 16]).rotate_left(1));
+        }
+        let [mut a, mut b, mut c, mut d, mut e] = state;
+        for (at, word) in words.into_iter().enumerate() {
+            let (mix, constant) = match at {
+                0..20 => (b & c | !b & d, 0x5a82_7999),
+                20..40 => (b ^ c ^ d, 0x6ed9_eba1),
+                40..60 => (b & c | b & d | c & d, 0x8f1b_bcdc_u32),
+                _ => (b ^ c ^ d, 0xca62_c1d6),
+            };
+            let sum = a.rotate_left(5).wrapping_add(mix).wrapping_add(e).wrapping_add(constant).wrapping_add(word);
+            (a, b, c, d, e) = (sum, a, b.rotate_left(30), c, d);
+        }
+        for (sum, more) in state.iter_mut().zip([a, b, c, d, e]) {
+            *sum = sum.wrapping_add(more);
+        }
+    }
+    let mut digest = [0; 20];
+    digest.iter_mut().zip(state.into_iter().flat_map(u32::to_be_bytes)).for_each(|(to, from)| *to = from);
+    digest
+}
+
+/// Of 20 bytes: 27 characters and a padding.
+fn base64(bytes: &[u8; 20]) -> String {
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let bit = |at: usize| bytes.get(at / 8).is_some_and(|byte| byte >> (7 - at % 8) & 1 == 1);
+    let digit = |at: usize| alphabet[(0..6).fold(0, |sum, more| sum << 1 | usize::from(bit(6 * at + more)))];
+    (0..27).map(|at| char::from(digit(at))).chain(['=']).collect()
+}
+
 fn answer(mut connection: TcpStream, ready_at: Option<Instant>) {
     let _ = connection.set_read_timeout(Some(Duration::from_secs(5)));
     let mut head = Vec::new();
@@ -268,6 +373,10 @@ fn answer(mut connection: TcpStream, ready_at: Option<Instant>) {
     let head = String::from_utf8_lossy(&head);
     let path = head.split(' ').nth(1).unwrap_or_default();
     if head.to_ascii_lowercase().contains("\r\nupgrade: websocket") {
+        if std::path::Path::new(SOCKET).exists() {
+            let _ = speak(connection, &head);
+            return;
+        }
         return echo(connection);
     }
     let ready = ready_at.is_some_and(|at| Instant::now() >= at);
