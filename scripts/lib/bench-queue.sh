@@ -6,9 +6,8 @@
 # first to the last job that they saw, on their own clocks.
 
 readonly BENCH_QUEUE_JOBS=${BENCH_QUEUE_JOBS:-20000}
-readonly BENCH_QUEUE_SLOTS=${BENCH_QUEUE_SLOTS:-64}
 readonly BENCH_QUEUE_DATABASE=clawdeploy_bench
-BENCH_PIDS=()
+BENCH_PIDS=() BENCH_SLOTS=64
 
 bench_queue_cleanup() {
   local pid
@@ -36,7 +35,7 @@ bench_program() {
   exec env CLAWDEPLOY_DATABASE_URL="$(postgres_url "$ENV_FILE" "$BENCH_QUEUE_DATABASE")" \
     CLAWDEPLOY_REDIS_URL="$(redis_url "$ENV_FILE" 0)" CLAWDEPLOY_REDIS_PREFIX=clawdeploy-bench \
     CLAWDEPLOY_KEY_FILE="$STATE/key" CLAWDEPLOY_DATA_DIR="$BENCH_DATA" CLAWDEPLOY_DEPLOYMENT=clawdeploy-bench \
-    CLAWDEPLOY_LIFECYCLE_CONCURRENCY="$BENCH_QUEUE_SLOTS" CLAWDEPLOY_BUILD_CONCURRENCY=0 RUST_LOG=warn \
+    CLAWDEPLOY_LIFECYCLE_CONCURRENCY="$BENCH_SLOTS" CLAWDEPLOY_BUILD_CONCURRENCY=0 RUST_LOG=warn \
     "$ROOT/target/release/clawdeploy-$name" "$@"
 }
 
@@ -66,8 +65,9 @@ bench_stop() {
 
 ours_left() { bench_sql "$BENCH_QUEUE_DATABASE" "SELECT count(*) FROM jobs WHERE status IN ('queued', 'running')"; }
 
-# bench_ours_rate WORKERS: prints jobs per second.
+# bench_ours_rate WORKERS SLOTS
 bench_ours_rate() {
+  BENCH_SLOTS=$2
   bench_queue_fresh
   (bench_program api migrate) 2>/dev/null
   bench_sql "$BENCH_QUEUE_DATABASE" "INSERT INTO jobs (id, kind, queue)
@@ -128,7 +128,7 @@ bench_cpu_ms() { echo $((($(process_stat "$1" 12) + $(process_stat "$1" 13)) * 1
 
 bench_queue() {
   local workers subject
-  local -ra subjects=(ours graphile graphile-fast graphile-rust bullmq)
+  local -ra subjects=(ours-64 ours-256 graphile graphile-fast graphile-rust bullmq)
   local -A rate=()
   [[ -x $ROOT/target/release/clawdeploy-worker && -x $ROOT/target/release/clawdeploy-api ]] ||
     die "there are no optimized programs to measure." "Build them: CLAWDEPLOY_BUILD_PROFILE=release scripts/up"
@@ -145,10 +145,14 @@ bench_queue() {
   for workers in 1 2 4; do
     for subject in "${subjects[@]}"; do
       say "$BENCH_QUEUE_JOBS jobs, $workers process(es): $subject"
-      if [[ $subject == ours ]]; then bench_ours_rate "$workers"; else bench_theirs_rate "$subject" "$workers"; fi
+      case $subject in
+        ours-*) bench_ours_rate "$workers" "${subject#ours-}" ;;
+        *) bench_theirs_rate "$subject" "$workers" ;;
+      esac
       rate[$subject $workers]=$BENCH_RATE
     done
   done
+  BENCH_SLOTS=64
   say "ring to handler, one idle worker, 500 jobs 20 ms apart"
   bench_queue_fresh
   (bench_program api migrate) 2>/dev/null
