@@ -203,7 +203,7 @@ impl Obstacles {
             return (WaitsFor::Time, format!("Will be retried in {seconds} s."));
         }
         let message = match self.ahead {
-            0 => "Is the next one.".to_owned(),
+            0 => "Starts as soon as a worker has a free slot for its owner.".to_owned(),
             1 => "1 job is ahead of it.".to_owned(),
             n => format!("{n} jobs are ahead of it."),
         };

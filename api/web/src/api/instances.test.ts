@@ -37,13 +37,13 @@ test('the devices are asked for while the page is visible, and seldom while none
     await vi.advanceTimersByTimeAsync(minutes * 60_000);
     return queryFn.mock.calls.length;
   };
-  expect(await asked(10)).toBe(5);
+  expect(await asked(10)).toBe(10);
   focusManager.setFocused(false);
   expect(await asked(10)).toBe(0);
   focusManager.setFocused(true);
-  expect(await asked(10)).toBe(5);
+  expect(await asked(10)).toBe(10);
   devices.pending.push({} as Schemas['PendingDevice']);
   await asked(2);
-  expect(await asked(10)).toBe(20);
+  expect(await asked(10)).toBe(40);
   end();
 });

@@ -169,11 +169,12 @@ export const changesQuery = (id: string) =>
 // --- devices ----------------------------------------------------------------------------------------------------------
 
 /**
- * How soon the devices are asked for again where only their requests matter, in milliseconds. An answer costs a command
- * in the container, a core for a second or two. A request waits for five minutes.
+ * How soon the devices are asked for again where only their requests matter, in milliseconds. The gateway answers in a
+ * moment, but if it cannot, a command in the container does, a core for a second or two. A request waits for five
+ * minutes.
  */
 export function requestsInterval(devices: Schemas['Devices'] | undefined): number {
-  return devices?.pending.length ? 30_000 : 120_000;
+  return devices?.pending.length ? 15_000 : 60_000;
 }
 
 /** Nothing is asked for while the page is hidden. */
