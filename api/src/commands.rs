@@ -29,7 +29,7 @@ const DATABASE_WAIT: Duration = Duration::from_secs(5);
 pub enum Command {
     /// Serve HTTP until SIGTERM
     Serve(Box<ApiConfig>),
-    /// Bring the database up to date
+    /// Run the database migrations
     Migrate(DatabaseArgs),
     /// Print the OpenAPI document
     Openapi,

@@ -62,7 +62,7 @@ pub struct IdentityArgs {
     #[arg(long, env = "CLAWDEPLOY_OIDC_NAME", default_value = "Single sign-on")]
     pub oidc_name: String,
 
-    /// Trust e-mails that the issuer does not mark as verified, because only your directory assigns them
+    /// Accept email addresses that the issuer does not mark as verified; only for a directory that assigns all addresses itself
     #[arg(long, env = "CLAWDEPLOY_OIDC_EMAIL_TRUSTED", default_value = "false", action = ArgAction::Set)]
     pub oidc_email_trusted: bool,
 

@@ -31,7 +31,7 @@ pub struct RedisArgs {
 
 #[derive(Debug, Clone, Args)]
 pub struct SecretArgs {
-    /// File (mode 0600) with the key that encrypts secrets in the database: 32 bytes in base64
+    /// File (mode 0600) with the keys that encrypt secrets in the database, one per line: 32 bytes in base64
     #[arg(long, env = "CLAWDEPLOY_KEY_FILE")]
     pub key_file: PathBuf,
 }

@@ -163,6 +163,14 @@ impl Terminal {
         true
     }
 
+    /// Reads until nothing has come for half a second: the program is blocked, since nothing is acknowledged.
+    pub async fn read_until_blocked(&mut self) {
+        assert!(!self.acks);
+        while let Ok(open) = tokio::time::timeout(Duration::from_millis(500), self.read()).await {
+            assert!(open, "cut off by the server: {:?}", self.closed);
+        }
+    }
+
     /// Reads until `found` returns something for the output so far.
     #[track_caller]
     pub fn until<'a, T: 'a>(

@@ -89,7 +89,7 @@ pub struct InstanceArgs {
     #[arg(long, env = "CLAWDEPLOY_FIREWALL_SECONDS", default_value = "20", value_parser = seconds)]
     pub firewall_interval: Duration,
 
-    /// Seconds that a gateway may take to become ready; its first start with Discord installs a plugin
+    /// Time limit in seconds for a gateway to become ready; the first start with Discord installs a plugin
     #[arg(long, env = "CLAWDEPLOY_READY_SECONDS", default_value = "180", value_parser = seconds)]
     pub ready_within: Duration,
 
@@ -187,7 +187,7 @@ pub struct BuildArgs {
     #[arg(long, env = "CLAWDEPLOY_OPENCLAW_REGISTRY_IMAGE")]
     pub openclaw_registry_image: Option<ImageReference>,
 
-    /// Also fetch from private addresses and from this machine
+    /// Allow sources at private addresses and on this machine
     #[arg(long, env = "CLAWDEPLOY_SOURCE_ALLOW_PRIVATE", default_value = "false", action = clap::ArgAction::Set)]
     pub source_allow_private: bool,
 

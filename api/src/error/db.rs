@@ -56,7 +56,9 @@ fn conflict(constraint: &str) -> Option<AppError> {
                 "belongs to another account",
             ))
         }
-        "jobs_open_dedupe" => Some(AppError::new(ErrorCode::JobInProgress, "A job of this kind is already open.")),
+        "jobs_open_dedupe" => {
+            Some(AppError::new(ErrorCode::JobInProgress, "A job of this kind is already waiting or running."))
+        }
         _ => None,
     }
 }

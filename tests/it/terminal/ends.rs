@@ -82,12 +82,7 @@ async fn stopping_an_instance_waits_for_no_reader() {
     let (mut terminal, id) = shell(&env, &ann, &instance).await;
     terminal.acks = false;
     terminal.send("yes\n").await;
-    // Until the program is blocked by the full window.
-    let full = async || {
-        let more = tokio::time::timeout(Duration::from_millis(500), terminal.read()).await;
-        more.is_err().then_some(())
-    };
-    env.wait_for("the window to be full", Duration::from_secs(10), full).await;
+    terminal.read_until_blocked().await;
     done(&env, &instance, "stop").await;
     assert_eq!(terminal.ended().await, Some(4409));
     assert_eq!(row(&env, &id).await["end_reason"], "stopping");

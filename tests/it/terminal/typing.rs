@@ -67,8 +67,7 @@ async fn ctrl_c_works_at_once_however_slow_the_reader() {
     terminal.send("PS1='back%s '; yes\n").await;
     // A reader that acknowledges nothing, until the program is blocked.
     terminal.acks = false;
-    let full = async || tokio::time::timeout(Duration::from_millis(500), terminal.read()).await.is_err().then_some(());
-    env.wait_for("the window to be full", Duration::from_secs(10), full).await;
+    terminal.read_until_blocked().await;
     terminal.output.clear();
     terminal.send([3]).await;
     // Before the prompt, only output in transit may arrive, not what the program would have printed later.

@@ -49,12 +49,12 @@ pub struct Place {
 
 #[derive(Debug, Args)]
 pub struct Adopt {
-    /// Its id, as `list` prints it
+    /// Instance id, as printed by `list`
     id: InstanceId,
-    /// E-mail of the account that gets it; by default the account that had it
+    /// Email of the new owner (default: the previous owner)
     #[arg(long)]
     owner: Option<String>,
-    /// Another name for it
+    /// New name for the instance
     #[arg(long)]
     name: Option<String>,
     #[command(flatten)]

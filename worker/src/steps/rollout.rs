@@ -137,7 +137,7 @@ fn failure(members: &[Member], stop: Option<Stop>, stuck: i64) -> StepError {
         Some(Stop::Platform) => {
             ("rollout_failed", format!("Something is wrong with the server; {waiting} were not touched."))
         }
-        None => ("rollout_incomplete", "All others had their turn.".to_owned()),
+        None => ("rollout_incomplete", "All other instances were tried.".to_owned()),
     };
     let back = match stuck {
         0 => "They were rolled back.".to_owned(),
@@ -251,7 +251,7 @@ async fn begin(cx: &JobContext, id: &InstanceId) -> Result<(), StepError> {
             }
             if instance.status == InstanceStatus::Error {
                 let why = instance.error_message.as_deref().unwrap_or("no reason was given");
-                let broken = format!("It was already in error and stays so: {why}");
+                let broken = format!("It was in error before the update and still is: {why}");
                 rollout::end(conn, cx.job.id, id, MemberStatus::Skipped, Some(&broken), None).await?;
                 return Ok(None);
             }

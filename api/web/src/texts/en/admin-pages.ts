@@ -21,7 +21,7 @@ export const adminPages = {
     `${succeeded} done, ${failed} failed, ${cancelled} cancelled`,
   queues: {
     title: 'Queues',
-    text: 'What is waiting, which workers take it, and how the last hour went.',
+    text: "Waiting jobs, the workers that serve each queue, and the last hour's results.",
     names: { lifecycle: 'Instances', builds: 'Image builds', rollouts: 'Rollouts' },
     about: {
       lifecycle: 'Creating, starting, stopping, updating and deleting instances.',

@@ -59,7 +59,7 @@ export const instance = {
   },
   unharmed: 'The version, settings and files were restored. Everything is as it was before.',
   stuck: {
-    text: 'An administrator must retry this job. The snapshot is still there. Until then, the instance can only be deleted.',
+    text: 'An administrator must retry this job. The snapshot has been kept. Until then, the instance can only be deleted.',
     toJob: 'View job',
   },
   access: {
@@ -67,7 +67,7 @@ export const instance = {
     text: 'You are signed in automatically, and this browser stays signed in. The link works once, within ten minutes.',
     url: 'Dashboard URL',
     token: 'Gateway token',
-    tokenHelp: 'Use this token to log into your OpenClaw Dashboard from another browser.',
+    tokenHelp: 'Use this token to sign in to the dashboard from another browser.',
     notRunning: 'Start the instance to open its dashboard.',
     blocked: 'Your browser blocked the new tab',
     blockedText: 'Use this link to open the dashboard. It works once, within ten minutes.',
@@ -207,14 +207,14 @@ export const instance = {
     },
     settingsUnknown: 'settings of a newer version',
     stuckText:
-      'The change failed and could not be rolled back. An administrator must retry its job. The snapshot is still there.',
+      'The change failed and could not be rolled back. An administrator must retry its job. The snapshot has been kept.',
     rolledBackText: 'The gateway did not start, so the change was rolled back.',
     down: (time: string) => `down for ${time}`,
     back: 'Roll back',
     backUntil: (time: string) => `roll back until ${time}`,
     backTitle: 'Roll back this change?',
     backText: (version: string) =>
-      `OpenClaw ${version} is restored with its settings, configuration and state. What it has learned since is lost. Files in the workspace stay.`,
+      `OpenClaw ${version} is restored with its settings, configuration and state. Anything it has learned since then is lost. Files in the workspace stay.`,
     unknownVersion: 'in its previous version',
   },
   logs: {

@@ -1,6 +1,6 @@
 export const instances = {
   title: 'Instances',
-  text: 'Each one is an OpenClaw gateway of its own.',
+  text: 'Each instance is a separate OpenClaw gateway.',
   create: 'New instance',
   deleted: 'Recently deleted',
   search: 'Search by name or ID',
@@ -17,7 +17,7 @@ export const instances = {
     shown === all ? `${all} ${all === 1 ? 'instance' : 'instances'}` : `${shown} of ${all} instances`,
   empty: {
     title: 'Create your first instance',
-    text: 'Give it a name and it runs within seconds. You can add channels and model keys later.',
+    text: 'Give it a name, and it will be running in seconds. You can add channels and model keys later.',
   },
   noMatch: {
     title: 'No instance matches',

@@ -12,10 +12,10 @@ const steps: Record<string, string> = {
   stop_container: 'Stop the container',
   remove_container: 'Remove the container',
   remove_network: 'Remove the network',
-  remove_directories: 'Set the files aside',
+  remove_directories: 'Move the files to quarantine',
   take_files_back: 'Restore the files',
   build_image: 'Build the OpenClaw image',
-  prepare_change: 'Check what changes',
+  prepare_change: 'Prepare the change',
   stop_gateway: 'Stop the gateway',
   take_snapshot: 'Take a snapshot of configuration and state',
   restore_files: 'Restore configuration and state',
@@ -28,7 +28,7 @@ const steps: Record<string, string> = {
 
 export const jobs = {
   /** What only a newer version can name. */
-  newer: 'Job of a newer version',
+  newer: 'Job from a newer version',
   kinds: {
     provision: 'Create',
     start: 'Start',
