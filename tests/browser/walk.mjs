@@ -7,6 +7,7 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { setTimeout } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { launch } from './launch.mjs';
 
@@ -50,21 +51,41 @@ export async function newPage() {
 export const page = await newPage();
 export const context = page.context();
 
+/** Evaluates in a page within a time, because Playwright sets no limit. Undefined: it took longer. */
+async function evaluated(where, code, limit = PATIENCE) {
+  const result = where.evaluate(code);
+  // The page may be closed while it still evaluates.
+  result.catch(() => {});
+  const late = new AbortController();
+  const waited = setTimeout(limit, undefined, { signal: late.signal }).catch(() => {});
+  return Promise.race([result, waited]).finally(() => late.abort());
+}
+
 /** Violations that axe finds in the page. */
 async function violations(where) {
   // Once per loaded page, because transferring the script takes longer than most checks.
   if (!(await where.evaluate('"axe" in window'))) await where.evaluate(axe);
-  const { violations: all } = await where.evaluate("axe.run({ resultTypes: ['violations'] })");
+  const found = await evaluated(where, "axe.run({ resultTypes: ['violations'] })");
+  assert.ok(found, 'axe did not end');
+  const { violations: all } = found;
   return all.map((one) => `${one.id}: ${one.nodes.map((node) => node.html.slice(0, 160)).join(' | ')}`);
 }
 
-/** Waits until a page is drawn and its finite animations have ended. */
-const rested = (where) =>
-  where.evaluate(async () => {
-    for (let frames = 0; frames < 2; frames += 1) await new Promise((drawn) => requestAnimationFrame(drawn));
+/**
+ * Waits until a page is drawn and its finite animations have ended. Chromium may stop drawing a page that it takes for
+ * hidden.
+ */
+async function rested(where) {
+  const drawn = async () => {
+    for (let frames = 0; frames < 2; frames += 1) await new Promise((frame) => requestAnimationFrame(frame));
     const ends = (one) => one.playState === 'running' && one.effect?.getComputedTiming().endTime < 5_000;
     await Promise.allSettled(document.getAnimations().filter(ends).map((one) => one.finished));
-  });
+    return true;
+  };
+  if (await evaluated(where, drawn, PATIENCE / 4)) return;
+  await where.bringToFront();
+  assert.ok(await evaluated(where, drawn), 'the page is not drawn');
+}
 
 /**
  * Checks until nothing is found, for some seconds: transitions of colours take longer on a busy machine. What remains
