@@ -166,7 +166,7 @@ impl Terminal {
     /// Reads until nothing has come for half a second: the program is blocked, since nothing is acknowledged.
     pub async fn read_until_blocked(&mut self) {
         assert!(!self.acks);
-        while let Ok(open) = tokio::time::timeout(Duration::from_millis(500), self.read()).await {
+        while let Ok(open) = timeout(Duration::from_millis(500), self.read()).await {
             assert!(open, "cut off by the server: {:?}", self.closed);
         }
     }

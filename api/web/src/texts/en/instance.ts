@@ -67,7 +67,7 @@ export const instance = {
     text: 'You are signed in automatically, and this browser stays signed in. The link works once, within ten minutes.',
     url: 'Dashboard URL',
     token: 'Gateway token',
-    tokenHelp: 'Use this token to sign in to the dashboard from another browser.',
+    tokenHelp: 'Use this token to log into your OpenClaw Dashboard from another browser.',
     notRunning: 'Start the instance to open its dashboard.',
     blocked: 'Your browser blocked the new tab',
     blockedText: 'Use this link to open the dashboard. It works once, within ten minutes.',
