@@ -13,8 +13,8 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// Time limit for a gateway that was ready before: its own commands keep it busy for a dozen seconds on a busy machine.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Claimed client address of our own requests. Behind a proxy OpenClaw answers 403 to requests without a client address or with
-/// a local one. This one is reserved for documentation (RFC 5737).
+/// Claimed client address of our own requests. Behind a proxy OpenClaw answers 403 to requests without a client address
+/// or with a local one. This one is reserved for documentation (RFC 5737).
 pub(crate) const PROBE_CLIENT: &str = "203.0.113.7";
 
 /// What a gateway said, or did not.

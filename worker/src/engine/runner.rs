@@ -68,8 +68,8 @@ pub async fn run(env: Env, job: Job, lease: Lease, signals: Signals, completions
     }
 }
 
-/// Gives back a job that was stopped because its lease was lost, unless another worker has it by then, once the database answers again. If that
-/// takes too long, the reaper takes the job back and counts a crash.
+/// Gives back a job that was stopped because its lease was lost, unless another worker has it by then, once the database
+/// answers again. If that takes too long, the reaper takes the job back and counts a crash.
 async fn give_back_late(env: &Env, lease: &Lease) -> bool {
     let limit = env.config.engine.lease;
     let until = Instant::now() + GIVE_BACK_WITHIN;

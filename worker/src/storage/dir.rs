@@ -26,6 +26,9 @@ const RESOLVE: ResolveFlags = ResolveFlags::BENEATH
     .union(ResolveFlags::NO_MAGICLINKS)
     .union(ResolveFlags::NO_XDEV);
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+/// How a file is opened for reading. Non-blocking: opening a FIFO would otherwise wait forever for its other end.
+const READ: OFlags =
+    OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOFOLLOW).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 /// Longest file name that we read or write. With the temporary suffix it stays below the system's 255.
 const NAME_CAP: usize = 100;
 /// Most directory entries searched for leftovers. A tenant may have created any number.
@@ -112,8 +115,7 @@ fn replace(dir: &OwnedFd, name: &str, bytes: &[u8], owner: Option<u32>) -> Resul
 ///
 /// What cannot be opened or unlinked is the tenant's and not a leftover of ours.
 fn remove_leftover(dir: &OwnedFd, name: &str) {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let Ok(file) = openat2(dir, name, flags, Mode::empty()) else { return };
+    let Ok(file) = openat2(dir, name, READ, Mode::empty()) else { return };
     if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
         let _ = rustix::fs::unlinkat(dir, name, AtFlags::empty());
     }
@@ -162,9 +164,7 @@ pub(super) fn keep(dir: &OwnedFd, name: &str) -> Result<String, StorageError> {
 
 /// Reads a plain file that has one name and at most `cap` bytes. `None`: nothing is there.
 pub(super) fn read_file(root: &OwnedFd, path: &str, cap: u64) -> Result<Option<Vec<u8>>, StorageError> {
-    // Non-blocking: opening a FIFO would otherwise wait forever for its other end.
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = match openat2(root, path, flags, Mode::empty()) {
+    let file = match openat2(root, path, READ, Mode::empty()) {
         Ok(file) => file,
         Err(Errno::NOENT) => return Ok(None),
         Err(errno) => return Err(refused(errno, path)),
