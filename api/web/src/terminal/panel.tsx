@@ -67,7 +67,7 @@ function Panel({ workspace, closed }: PanelProps) {
     >
       <div className="flex items-center gap-1 border-b border-term-line bg-term-bar px-1.5 py-1">
         <TabBar tabs={tabs} active={active} onSelect={(key) => workspace.select(key)} onClose={close} />
-        {tab ? <OpenMenu onOpen={(command) => workspace.open(command)} /> : null}
+        {tab ? <OpenMenu onOpen={(command) => workspace.open(command)} onOpened={() => workspace.focus()} /> : null}
         <span className="ml-auto" />
         {tab ? (
           <Tools key={tab.key} tab={tab} onFind={() => setFinding((was) => !was)} onClose={() => close(tab)} />
@@ -113,6 +113,7 @@ function Panel({ workspace, closed }: PanelProps) {
           setClosing(null);
           workspace.close(one.key);
         }}
+        onEnded={() => workspace.focus()}
       />
     </section>
   );

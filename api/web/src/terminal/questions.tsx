@@ -1,4 +1,4 @@
-import { useSyncExternalStore } from 'react';
+import { useRef, useSyncExternalStore } from 'react';
 import { Button } from '@/components/ui/button';
 import { Dialog } from '@/components/ui/dialog';
 import { useTexts } from '@/texts';
@@ -13,6 +13,10 @@ export function PasteQuestion({ session }: { session: Session }) {
     <Dialog
       open={question !== null}
       onOpenChange={(open) => open || session.answer(false)}
+      onClosed={() => {
+        session.focus();
+        return true;
+      }}
       title={terminal.pasteTitle(question?.lines ?? 0)}
       text={terminal.pasteText}
       wide
@@ -36,15 +40,32 @@ export function PasteQuestion({ session }: { session: Session }) {
   );
 }
 
-type EndQuestionProps = { tab: Tab | null; onCancel: () => void; onEnd: (tab: Tab) => void };
+type EndQuestionProps = {
+  tab: Tab | null;
+  onCancel: () => void;
+  onEnd: (tab: Tab) => void;
+  /** Gives the focus to the terminal that is shown next. */
+  onEnded: () => boolean;
+};
 
 /** Whether a terminal, with what runs in it, is to be ended. */
-export function EndQuestion({ tab, onCancel, onEnd }: EndQuestionProps) {
+export function EndQuestion({ tab, onCancel, onEnd, onEnded }: EndQuestionProps) {
   const { common, terminal } = useTexts();
+  const ended = useRef(false);
+  const end = (one: Tab) => {
+    ended.current = true;
+    onEnd(one);
+  };
+  const closed = () => {
+    const has = ended.current;
+    ended.current = false;
+    return has && onEnded();
+  };
   return (
     <Dialog
       open={tab !== null}
       onOpenChange={(open) => open || onCancel()}
+      onClosed={closed}
       title={terminal.endTitle(tab ? (tab.command ?? terminal.name(tab.number)) : '')}
       text={terminal.endText}
       actions={
@@ -52,7 +73,7 @@ export function EndQuestion({ tab, onCancel, onEnd }: EndQuestionProps) {
           <Button variant="outline" onClick={onCancel}>
             {common.cancel}
           </Button>
-          <Button variant="danger" onClick={() => tab && onEnd(tab)}>
+          <Button variant="danger" onClick={() => tab && end(tab)}>
             {terminal.end}
           </Button>
         </>

@@ -9,7 +9,7 @@ export function Screen({ session, onFind }: { session: Session; onFind: () => vo
   useEffect(() => {
     const parent = place.current;
     if (!parent) return;
-    void session.show(parent).then(() => session.focusSoon());
+    void session.show(parent).then(() => session.focusUnlessBehind());
     return () => session.hide();
   }, [session]);
   return (

@@ -25,8 +25,6 @@ const SCROLLBACK = 10_000;
 
 const MAX_TITLE = 60;
 
-const FOCUS_MS = 50;
-
 /** What a tab shows of it. */
 export type SessionView = {
   state: ConnectionState;
@@ -172,12 +170,10 @@ export class Session {
     this.terminal.focus();
   }
 
-  /** Takes the focus after a menu or a dialog that closes has given it back to where it was; not from one that has opened since. */
-  focusSoon(): void {
-    setTimeout(() => {
-      const inFront = document.activeElement?.closest('[role=menu], [role=dialog]');
-      if (this.#parent && !inFront) this.focus();
-    }, FOCUS_MS);
+  /** Takes the focus, unless a menu or a dialog has it: that gives it away itself when it has closed, however long this takes. */
+  focusUnlessBehind(): void {
+    const inFront = document.activeElement?.closest('[role=menu], [role=dialog]');
+    if (this.#parent && !inFront) this.focus();
   }
 
   reconnect(): void {
@@ -242,7 +238,6 @@ export class Session {
     const { question } = this.#view;
     this.#change({ question: null });
     if (yes && question) this.terminal.paste(question.text);
-    this.focusSoon();
   }
 
   /** Types for somebody whose keyboard lacks a key. */

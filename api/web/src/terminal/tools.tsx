@@ -1,6 +1,6 @@
 import { ClipboardCopy, ClipboardPaste, Ellipsis, Plus, Search, SquareTerminal } from 'lucide-react';
 import { DropdownMenu } from 'radix-ui';
-import { type ComponentProps, useSyncExternalStore } from 'react';
+import { type ComponentProps, useRef, useSyncExternalStore } from 'react';
 import { toast } from '@/components/toasts';
 import { Menu, MenuItem, MenuLabel, MenuSeparator } from '@/components/ui/menu';
 import { cn } from '@/lib/cn';
@@ -28,28 +28,43 @@ export function ToolButton({ label, className, children, ...rest }: ToolButtonPr
   );
 }
 
-type OpenMenuProps = { onOpen: (command: Command | null) => void };
+type OpenMenuProps = {
+  onOpen: (command: Command | null) => void;
+  /** Gives the focus to the terminal that was opened. */
+  onOpened: () => boolean;
+};
 
 /** Opens another terminal, or one with a command in it. */
-export function OpenMenu({ onOpen }: OpenMenuProps) {
+export function OpenMenu({ onOpen, onOpened }: OpenMenuProps) {
   const { terminal } = useTexts();
+  const opened = useRef(false);
+  const open = (command: Command | null) => {
+    opened.current = true;
+    onOpen(command);
+  };
+  const closed = () => {
+    const has = opened.current;
+    opened.current = false;
+    return has && onOpened();
+  };
   return (
     <Menu
       align="start"
+      onClosed={closed}
       trigger={
         <ToolButton label={terminal.open}>
           <Plus aria-hidden />
         </ToolButton>
       }
     >
-      <MenuItem onSelect={() => onOpen(null)}>
+      <MenuItem onSelect={() => open(null)}>
         <SquareTerminal aria-hidden />
         {terminal.shell}
       </MenuItem>
       <MenuSeparator />
       <MenuLabel>{terminal.commandsLabel}</MenuLabel>
       {COMMANDS.map((command) => (
-        <MenuItem key={command} onSelect={() => onOpen(command)} className="font-mono text-[0.8125rem]">
+        <MenuItem key={command} onSelect={() => open(command)} className="font-mono text-[0.8125rem]">
           {command}
         </MenuItem>
       ))}
@@ -88,7 +103,10 @@ export function Tools({ tab: { session }, onFind, onClose }: ToolsProps) {
         <ClipboardPaste aria-hidden />
       </ToolButton>
       <Menu
-        onClosed={() => session.focus()}
+        onClosed={() => {
+          session.focus();
+          return true;
+        }}
         trigger={
           <ToolButton label={terminal.more}>
             <Ellipsis aria-hidden />

@@ -66,6 +66,13 @@ export class Workspace {
     this.#change({ ...this.#view, active: key });
   }
 
+  /** Gives the focus to the terminal that is shown. False: there is none. */
+  focus(): boolean {
+    const shown = this.#view.tabs.find((tab) => tab.key === this.#view.active);
+    shown?.session.focus();
+    return shown !== undefined;
+  }
+
   /** Ends a terminal and takes it away; the one beside it is shown next. */
   close(key: number): void {
     const at = this.#view.tabs.findIndex((tab) => tab.key === key);

@@ -16,13 +16,15 @@ type DialogProps = {
   wide?: boolean;
   /** What it shows is not to be had again: only its buttons close it. */
   firm?: boolean;
+  /** Takes the focus when the dialog has closed. False, or without it: the focus goes back to where it was opened from. */
+  onClosed?: () => boolean;
   children?: ReactNode;
 };
 
 const stay = (event: Event) => event.preventDefault();
 
 /** A question or a task in front of the page. Escape and a click beside it close it, unless it is firm. */
-export function Dialog({ open, onOpenChange, title, text, actions, wide, firm, children }: DialogProps) {
+export function Dialog({ open, onOpenChange, title, text, actions, wide, firm, onClosed, children }: DialogProps) {
   const texts = useTexts();
   const [content, setContent] = useState<HTMLElement | null>(null);
   const returnFocus = useReturnFocus(open, content);
@@ -33,7 +35,10 @@ export function Dialog({ open, onOpenChange, title, text, actions, wide, firm, c
         <Radix.Content
           ref={setContent}
           {...(firm ? { onEscapeKeyDown: stay, onInteractOutside: stay } : {})}
-          onCloseAutoFocus={returnFocus}
+          onCloseAutoFocus={(event) => {
+            if (onClosed?.()) event.preventDefault();
+            else returnFocus(event);
+          }}
           {...(text ? {} : { 'aria-describedby': undefined })}
           className={cn(
             'fixed inset-x-3 bottom-3 z-50 flex max-h-[calc(100dvh-1.5rem)] animate-enter flex-col rounded-2xl border bg-raised shadow-float sm:inset-x-auto sm:top-[50%] sm:bottom-auto sm:left-[50%] sm:w-full sm:-translate-x-1/2 sm:-translate-y-1/2',

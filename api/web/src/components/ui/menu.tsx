@@ -12,8 +12,8 @@ type MenuProps = {
   children: ReactNode;
   align?: 'start' | 'end';
   defaultOpen?: boolean;
-  /** Takes the focus when the list closes; otherwise it goes back to the button. */
-  onClosed?: () => void;
+  /** Takes the focus when the list has closed. False, or without it: the focus goes back to the button. */
+  onClosed?: () => boolean;
 };
 
 /** A button that opens a list of actions. `trigger` is the button. */
@@ -28,9 +28,7 @@ export function Menu({ trigger, children, align = 'end', defaultOpen, onClosed }
           sideOffset={6}
           collisionPadding={8}
           onCloseAutoFocus={(event) => {
-            if (!onClosed) return;
-            event.preventDefault();
-            onClosed();
+            if (onClosed?.()) event.preventDefault();
           }}
           className="z-50 min-w-48 animate-enter rounded-xl border bg-raised p-1 shadow-float"
         >
