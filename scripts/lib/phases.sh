@@ -133,20 +133,29 @@ run_tests() (
   fi
 )
 
-# slowest_tests: the twenty that took longest, from the runner's report.
-slowest_tests() {
+# tests_report: the twenty tests that took longest, and why each failed one failed, from the runner's report. It comes last:
+# the end of a CI log is what one sees of it.
+tests_report() {
   local -r report=$ROOT/target/nextest/default/junit.xml
   if [[ -f $report && $report -nt $STATE/log/nextest.log.begun ]] && have python3; then
-    say "the slowest tests, in seconds:"
     python3 - "$report" >&2 <<'END'
 import sys
 import xml.etree.ElementTree as tree
 
-cases = tree.parse(sys.argv[1]).iter("testcase")
+LINES = 24
+
+cases = list(tree.parse(sys.argv[1]).iter("testcase"))
 took = sorted(((float(case.get("time", 0)), case.get("name")) for case in cases), reverse=True)
+print("the slowest tests, in seconds:")
 for seconds, name in took[:20]:
     print(f"          {seconds:5.0f}  {name}")
 print(f"          {sum(seconds for seconds, _ in took):5.0f}  all {len(took)} together")
+for case in cases:
+    for failure in [*case.iter("failure"), *case.iter("error")]:
+        print(f"failed: {case.get('name')}")
+        reason = (failure.text or failure.get("message") or "no output").partition("stack backtrace:")[0]
+        for line in reason.strip().splitlines()[:LINES]:
+            print(f"          {line[:400]}")
 END
   fi
 }

@@ -9,12 +9,13 @@ use crate::support::{running, wait_job_within};
 
 const SOCKETS: usize = 50;
 const OPERATIONS: usize = 16;
+const WORKERS: usize = 2;
 /// Instances that are started and stopped, with one job at a time each.
 const OPERATED: usize = 4;
 
 #[tokio::test]
 async fn sockets_stay_open_while_others_come_and_go() {
-    let (env, nginx) = behind(TestEnv::builder().workers(2)).await;
+    let (env, nginx) = behind(TestEnv::builder().workers(WORKERS)).await;
     let quiet = running(&env, "quiet").await.instance;
     let mut sockets = Vec::new();
     for _ in 0..SOCKETS {
@@ -46,7 +47,8 @@ async fn sockets_stay_open_while_others_come_and_go() {
     }
     let reloads = nginx.reloads() - before;
     println!("{OPERATIONS} operations, {SOCKETS} sockets: {reloads} reloads, {most} nginx workers at most");
-    // Changes within a second share a reload, and idle old workers end.
-    assert!(reloads <= OPERATIONS && most <= 6, "{reloads} reloads, {most} workers");
+    // A change costs at most one reload by each worker: two if nginx is slow to take up the first. Old workers end when
+    // they are idle.
+    assert!(reloads <= OPERATIONS * WORKERS && most <= 6, "{reloads} reloads, {most} workers");
     env.finish().await;
 }
