@@ -4,10 +4,10 @@ import { en } from '@/texts/en';
 import { zh } from '@/texts/zh';
 import { fieldWords } from './errors';
 
-function refused(field: string, most: number): ApiError {
+function refused(field: string, most: number, code: 'quota_exceeded' | 'host_full' = 'quota_exceeded'): ApiError {
   const detail = "One account's instances may have 4096 MiB of memory together.";
-  const errors = [{ field, code: 'quota_exceeded', message: 'exceeds the remaining quota', most }];
-  return new ApiError(409, { code: 'quota_exceeded', detail, errors });
+  const errors = [{ field, code, message: 'exceeds the remaining quota', most }];
+  return new ApiError(409, { code, detail, errors });
 }
 
 test('what is left of a quota is told in the units of the form, in each language', () => {
@@ -21,6 +21,13 @@ test('what is left of a quota is told in the units of the form, in each language
   ]);
   expect(fieldWords(refused('memoryMb', 0), 'memoryMb', zh)).toBe('账户的总额度已全部被其他实例占用。');
   expect(fieldWords(refused('memoryMb', 0), 'cpuMillis', en)).toBeUndefined();
+});
+
+test('what is left of the server is told if it is enough for an instance', () => {
+  const words = (most: number, texts = en) => fieldWords(refused('memoryMb', most, 'host_full'), 'memoryMb', texts);
+  expect(words(1536)).toContain('at most 1.5 GB');
+  expect(words(1535)).toContain('The server is full.');
+  expect([words(2048, zh), words(0, zh)]).toEqual([zh.errors.hostLeft(zh.create.gigabytes('2')), zh.errors.hostFull]);
 });
 
 test('a field is told in the page’s words first, then in ours, then in the server’s', () => {

@@ -14,6 +14,9 @@ export function isAtFields(error: unknown): boolean {
   return error instanceof ApiError && error.fields.length > 0;
 }
 
+/** The least memory that an instance may have, in MiB: MEMORY_MB in api/src/controllers/instances/form.rs. */
+const LEAST_MEMORY_MB = 1536;
+
 /** Quantities that there are quotas for, as the forms show them. */
 const AMOUNTS: Record<string, (most: number, texts: Texts) => string> = {
   memoryMb: (mib, { create }) => create.gigabytes(gigabytes(mib)),
@@ -33,6 +36,10 @@ export function fieldWords(
   const amount = AMOUNTS[field];
   if (found.code === 'quota_exceeded' && found.most != null && amount) {
     return found.most > 0 ? texts.errors.left(amount(found.most, texts)) : texts.errors.nothingLeft;
+  }
+  if (found.code === 'host_full' && found.most != null && amount) {
+    // Less than the smallest instance needs is nothing.
+    return found.most >= LEAST_MEMORY_MB ? texts.errors.hostLeft(amount(found.most, texts)) : texts.errors.hostFull;
   }
   const words = own[found.code] ?? texts.errors.fields[found.code] ?? found.message;
   return words.charAt(0).toUpperCase() + words.slice(1);

@@ -1,8 +1,8 @@
 import { cn } from '@/lib/cn';
 
-type ProgressProps = { value: number; label: string; tone?: 'busy' | 'good' | 'bad'; className?: string };
+type ProgressProps = { value: number; label: string; tone?: 'busy' | 'good' | 'warn' | 'bad'; className?: string };
 
-const TONES = { busy: 'bg-busy', good: 'bg-good', bad: 'bg-bad' };
+const TONES = { busy: 'bg-busy', good: 'bg-good', warn: 'bg-warn', bad: 'bg-bad' };
 
 /** How far something is, in percent. */
 export function Progress({ value, label, tone = 'busy', className }: ProgressProps) {

@@ -15,6 +15,7 @@ import { Fact, Heading } from '../parts/heading';
 import { Loaded } from '../parts/loaded';
 import { useChange } from '../parts/use-change';
 import { useAdminTexts } from '../texts';
+import { CapacityCard } from './capacity-card';
 
 const EVERY_MS = 3_000;
 
@@ -29,6 +30,7 @@ export function WorkersPage() {
   return (
     <KeepsFocus>
       <Heading title={workers.title} text={workers.text} />
+      <CapacityCard />
       <Loaded query={query} rows={2}>
         {({ items }) =>
           items.length === 0 ? (

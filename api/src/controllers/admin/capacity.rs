@@ -1,0 +1,3 @@
+//! How many instances the host carries.
+
+pub mod show;

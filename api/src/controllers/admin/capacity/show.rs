@@ -1,0 +1,88 @@
+use chrono::{DateTime, TimeDelta, Utc};
+use clawdeploy_shared::{
+    capacity::Capacity,
+    db::host::{self, HostUse},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{auth::Admin, error::AppResult, extract::Json, state::AppState};
+
+/// The longest forecast. What lies further ahead depends on more than the last two weeks.
+const FORECAST_DAYS: f64 = 365.0;
+
+/// Memory of the host, in MiB, and how much of it is promised to instances.
+///
+/// Instances are admitted by their memory limits. Those that run, or are to run, may have `limitMb` together.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CapacityView {
+    /// Memory of the host; null: not known.
+    memory_mb: Option<i64>,
+    /// Part of it that is not for instances; null: not known.
+    reserved_mb: Option<i64>,
+    /// What the limits of running instances may add up to; null: not limited, or not known.
+    limit_mb: Option<i64>,
+    /// What the limits of running instances add up to.
+    promised_mb: i64,
+    /// What is left for others; null as `limitMb`.
+    free_mb: Option<i64>,
+    /// Memory that their gateways have now; null: not measured within the last minutes.
+    used_mb: Option<i64>,
+    /// Instances that run or are to run.
+    instances: i64,
+    /// Memory limits that were added each day, on average over the last two weeks.
+    growth_mb_per_day: f64,
+    /// When the host will be full if it goes on like this; null: not within a year.
+    full_at: Option<DateTime<Utc>>,
+}
+
+impl CapacityView {
+    fn new(memory_mb: Option<i64>, promised_mb: i64, capacity: Option<Capacity>, usage: HostUse) -> Self {
+        let free_mb = capacity.map(|capacity| capacity.free_mb());
+        Self {
+            memory_mb,
+            reserved_mb: capacity.map(|capacity| capacity.reserved_mb),
+            limit_mb: capacity.map(|capacity| capacity.limit_mb),
+            promised_mb,
+            free_mb,
+            used_mb: usage.used_mb,
+            instances: usage.instances,
+            growth_mb_per_day: usage.growth_mb_per_day,
+            full_at: free_mb.and_then(|free| full_at(Utc::now(), free, usage.growth_mb_per_day)),
+        }
+    }
+}
+
+/// When `free_mb` is used up if `per_day` goes on.
+#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "MiB of one host, and days of a year")]
+fn full_at(now: DateTime<Utc>, free_mb: i64, per_day: f64) -> Option<DateTime<Utc>> {
+    let days = free_mb as f64 / per_day;
+    (days <= FORECAST_DAYS).then(|| now + TimeDelta::seconds((days * 86_400.0) as i64))
+}
+
+/// Returns the memory of the host, and how much of it is promised to instances
+#[utoipa::path(get, path = "/api/admin/capacity", tag = "admin", responses((status = OK, body = CapacityView)))]
+pub async fn get_capacity(app: AppState, _: Admin) -> AppResult<Json<CapacityView>> {
+    let mut conn = app.db.conn().await?;
+    let memory = host::memory(&mut conn, None).await?;
+    let usage = host::usage(&mut conn).await?;
+    Ok(Json(CapacityView::new(memory.total_mb, memory.promised_mb, app.capacity.of(memory), usage)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn when_the_host_is_full() {
+        let now = DateTime::UNIX_EPOCH;
+        let days = |free, per_day| full_at(now, free, per_day).map(|at| (at - now).num_days());
+        assert_eq!(days(20_480, 2048.0), Some(10));
+        assert_eq!(days(0, 2048.0), Some(0));
+        // Nothing grows, or hardly.
+        assert_eq!(days(20_480, 0.0), None);
+        assert_eq!(days(0, 0.0), None);
+        assert_eq!(days(20_480, 1.0), None);
+    }
+}
