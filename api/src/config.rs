@@ -4,8 +4,10 @@ use std::net::SocketAddr;
 
 use clap::Parser;
 use clawdeploy_shared::{
+    capacity::CapacityArgs,
     config::{DatabaseArgs, RedisArgs, RoutingArgs, SecretArgs},
     metrics::MetricsArgs,
+    sleep::SleepArgs,
 };
 
 use crate::{identity::IdentityArgs, middleware::TrustedProxies, quota::QuotaArgs};
@@ -25,6 +27,12 @@ pub struct ApiConfig {
 
     #[command(flatten)]
     pub quotas: QuotaArgs,
+
+    #[command(flatten)]
+    pub capacity: CapacityArgs,
+
+    #[command(flatten)]
+    pub sleep: SleepArgs,
 
     /// Maximum number of open terminals per person
     #[arg(long, env = "CLAWDEPLOY_MAX_TERMINALS_PER_USER", default_value_t = 5)]

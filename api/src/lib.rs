@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod auth;
 pub mod build_log;
+pub mod capacity;
 pub mod commands;
 pub mod config;
 pub mod controllers;
@@ -28,6 +29,7 @@ pub mod serve;
 pub mod state;
 pub mod validate;
 pub mod views;
+pub mod wake;
 pub mod web;
 
 pub use self::{config::ApiConfig, router::build_app, serve::serve, state::AppState};

@@ -80,6 +80,7 @@ fn table() -> OpenApiRouter<AppState> {
         .routes(routes!(admin::users::edit::edit_user))
         .routes(routes!(admin::users::reset_password::reset_password))
         .routes(routes!(admin::queues::list::list_queues))
+        .routes(routes!(admin::capacity::show::get_capacity))
         .routes(routes!(admin::firewall::show::get_firewall))
         .routes(routes!(admin::queues::pause::pause_queue))
         .routes(routes!(admin::queues::resume::resume_queue))

@@ -6,10 +6,12 @@ use anyhow::Context as _;
 use axum::{extract::FromRequestParts, http::request::Parts};
 use clawdeploy_shared::{
     attempts::Attempts,
+    capacity::CapacityArgs,
     config::RoutingArgs,
     db::{Conn, Db, Scope},
     doorbell::Doorbell,
     secret::Sealer,
+    sleep::SleepArgs,
 };
 use futures_util::future::BoxFuture;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -58,6 +60,10 @@ pub struct App {
     pub max_terminals_per_instance: u32,
     /// Default quotas.
     pub quotas: QuotaArgs,
+    /// How many instances the host carries.
+    pub capacity: CapacityArgs,
+    /// When instances fall asleep.
+    pub sleep: SleepArgs,
     /// Cancelled when the process shuts down. Anything that does not end by itself must watch it.
     pub shutdown: CancellationToken,
     /// Changes and terminals that are under way. The process waits for them before it exits.
@@ -108,6 +114,8 @@ impl AppState {
             max_terminals_per_instance: config.max_terminals_per_instance,
             public_url: config.public_url.clone(),
             quotas: config.quotas.clone(),
+            capacity: config.capacity,
+            sleep: config.sleep,
             shutdown,
             changes: TaskTracker::new(),
         })))

@@ -4,6 +4,7 @@
 //! the files that OpenClaw reads. This crate depends on neither program and knows neither Docker nor HTTP.
 
 pub mod attempts;
+pub mod capacity;
 pub mod config;
 pub mod db;
 pub mod doorbell;
@@ -17,6 +18,7 @@ pub mod openclaw;
 pub mod ports;
 pub mod rpc;
 pub mod secret;
+pub mod sleep;
 pub mod telemetry;
 pub mod text;
 pub mod text_enum;

@@ -31,6 +31,10 @@ pub const RETENTION_REMOVED: &str = "clawdeploy_retention_removed_total";
 pub const WORKER_STANDBY: &str = "clawdeploy_worker_standby";
 /// The instances' firewall, by state (`ok`, `open`, `off`, `unknown`): 1 for the one that it is in.
 pub const FIREWALL: &str = "clawdeploy_firewall";
+/// What the memory limits of running instances may add up to; 0 if that is not known or not limited.
+pub const HOST_MEMORY_LIMIT: &str = "clawdeploy_host_memory_limit_bytes";
+/// What the memory limits of running instances add up to.
+pub const HOST_MEMORY_PROMISED: &str = "clawdeploy_host_memory_promised_bytes";
 /// Duration of one call to the Docker engine, by operation and result.
 pub const DOCKER_CALL_SECONDS: &str = "clawdeploy_docker_call_seconds";
 
@@ -71,6 +75,12 @@ pub fn serve(args: &MetricsArgs) -> Result<(), BuildError> {
     describe_counter!(RETENTION_REMOVED, Unit::Count, "Rows deleted because they were old enough, by table");
     describe_gauge!(WORKER_STANDBY, Unit::Count, "1 while this worker stands by, else 0");
     describe_gauge!(FIREWALL, "State of the instances' firewall: 1 for the current one");
+    describe_gauge!(
+        HOST_MEMORY_LIMIT,
+        Unit::Bytes,
+        "What the memory limits of running instances may add up to; 0: not known"
+    );
+    describe_gauge!(HOST_MEMORY_PROMISED, Unit::Bytes, "What the memory limits of running instances add up to");
     describe_histogram!(DOCKER_CALL_SECONDS, Unit::Seconds, "Duration of one call to the Docker engine");
     describe_histogram!(HTTP_REQUEST_SECONDS, Unit::Seconds, "Time from a request to the head of its response");
     describe_gauge!(EVENT_STREAMS, Unit::Count, "Open event streams");

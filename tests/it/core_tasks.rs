@@ -10,7 +10,7 @@ use crate::support::{job, wait_job, wait_step};
 const END: Duration = Duration::from_secs(40);
 
 /// `CoreTask` in `worker/src/core_tasks.rs`.
-const TASKS: [&str; 15] = [
+const TASKS: [&str; 16] = [
     "dispatcher",
     "doorbell",
     "leases",
@@ -20,6 +20,7 @@ const TASKS: [&str; 15] = [
     "completion",
     "reconciler",
     "retention",
+    "sleep",
     "events",
     "identity",
     "terminals",

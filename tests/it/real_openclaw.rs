@@ -3,6 +3,7 @@
 //! fake gateway.
 
 mod dashboard;
+mod sleep;
 mod story;
 
 use std::time::Duration;

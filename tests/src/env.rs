@@ -322,6 +322,8 @@ fn common_settings(
         ("ROUTING", "direct".into()),
         // Tests run in parallel, so none may change the machine's rules.
         ("FIREWALL", "off".into()),
+        // Each test has a database of its own, but all have the same machine.
+        ("MEMORY_OVERCOMMIT", "0".into()),
     ]
     .map(|(name, value)| (format!("CLAWDEPLOY_{name}"), value))
     .into();

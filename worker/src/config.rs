@@ -4,12 +4,14 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
 use clawdeploy_shared::{
+    capacity::CapacityArgs,
     config::{DatabaseArgs, RedisArgs, RoutingArgs, SecretArgs},
     db::image::ImageSource,
     job::Queue,
     metrics::MetricsArgs,
     openclaw::{git_ref::GitRef, reference::ImageReference},
     ports::NetworkPool,
+    sleep::SleepArgs,
 };
 use url::Url;
 
@@ -42,6 +44,10 @@ pub struct WorkerConfig {
     pub nginx: NginxArgs,
     #[command(flatten)]
     pub instances: InstanceArgs,
+    #[command(flatten)]
+    pub capacity: CapacityArgs,
+    #[command(flatten)]
+    pub sleep: SleepArgs,
     #[command(flatten)]
     pub image: ImageArgs,
     #[command(flatten)]

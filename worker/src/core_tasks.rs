@@ -29,6 +29,8 @@ pub enum CoreTask {
     Reconciler,
     /// Deletes what is older than it needs to be kept.
     Retention,
+    /// Lets idle instances fall asleep.
+    Sleep,
     /// Follows the engine's events.
     Events,
     /// Checks that database, data directory and engine belong together.
@@ -44,7 +46,7 @@ pub enum CoreTask {
 }
 
 impl CoreTask {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Dispatcher,
         Self::Doorbell,
         Self::Leases,
@@ -54,6 +56,7 @@ impl CoreTask {
         Self::Completion,
         Self::Reconciler,
         Self::Retention,
+        Self::Sleep,
         Self::Events,
         Self::Identity,
         Self::Terminals,
@@ -74,6 +77,7 @@ impl CoreTask {
             Self::Completion => "completion",
             Self::Reconciler => "reconciler",
             Self::Retention => "retention",
+            Self::Sleep => "sleep",
             Self::Events => "events",
             Self::Identity => "identity",
             Self::Terminals => "terminals",

@@ -1,21 +1,33 @@
-//! Asks a gateway for its devices over its WebSocket: tens of milliseconds, and no memory in the container.
+//! Asks a gateway over its WebSocket: tens of milliseconds, and no memory in the container.
 //!
 //! The gateway admits a connection that has its token and the signature of a paired device. We have one [`device`] on
-//! each gateway, with the single scope that the list requires. It is paired at the first list (`rpc/device_lists.rs`);
-//! whenever that or a list fails, OpenClaw's command line answers instead, and [`attempts`] says when to try again.
+//! each gateway. It is paired when it is first needed, each time with the single scope that is required:
+//!
+//! - to list devices (`rpc/device_lists.rs`); whenever that fails, OpenClaw's command line answers instead, and
+//!   [`attempts`] says when to try again;
+//! - to see whether an instance is idle, and to let it sleep ([`activity`], `sleep.rs`).
 //!
 //! The tenant controls what the gateway says: time, sizes and numbers of messages are limited.
 
 use std::{io, net::SocketAddr, time::Duration};
 
-use clawdeploy_shared::rpc::{DeviceId, PairingRequestId};
+use clawdeploy_shared::{
+    config::Routing,
+    db::instance::{Instance, seal_context},
+    rpc::{DeviceId, PairingRequestId},
+};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite;
 
-use self::{device::Device, session::Session};
+use self::{
+    device::{Device, Scope},
+    session::Session,
+};
+use crate::env::Env;
 
+pub(crate) mod activity;
 pub(crate) mod attempts;
 pub(crate) mod device;
 mod session;
@@ -59,10 +71,20 @@ pub(crate) struct Link {
 }
 
 impl Link {
+    /// How to reach the gateway of an instance. `None`: its token cannot be read.
+    pub(crate) fn to(env: &Env, row: &Instance, port: u16) -> Option<Self> {
+        let token = env.sealer.open(&row.gateway_token_sealed, seal_context::gateway_token(&row.id)).ok()?;
+        let mut devices = Device::all(&env.sealer, &row.id).into_iter();
+        let device = devices.next()?;
+        let retired = devices.map(|device| device.id).collect();
+        let proxied = env.config.routing.routing == Routing::Nginx;
+        Some(Self { address: env.runtime.address(port), proxied, token, device, retired })
+    }
+
     /// The answer to `device.pair.list`, with our own device. Removes our retired ones.
     pub(crate) async fn devices(&self, limit: Duration) -> Result<Value, Failure> {
         let listed = async {
-            let mut session = Session::open(self).await?;
+            let mut session = Session::open(self, Scope::Pairing).await?;
             let listed = session.call("device.pair.list", &json!({})).await?;
             let paired = listed["paired"].as_array().into_iter().flatten();
             let known: Vec<&str> = paired.filter_map(|device| device["deviceId"].as_str()).collect();

@@ -55,6 +55,7 @@ pub mod retention;
 mod rounds;
 pub mod rpc;
 pub mod runtime;
+pub mod sleep;
 pub mod steps;
 pub mod storage;
 pub mod terminal;
@@ -103,6 +104,7 @@ pub async fn run(config: WorkerConfig) -> anyhow::Result<()> {
     core.spawn(CoreTask::Events, reconciler.clone().watch());
     core.spawn(CoreTask::Reconciler, reconciler.run());
     core.spawn(CoreTask::Retention, retention::run(env.clone()));
+    core.spawn(CoreTask::Sleep, sleep::run(env.clone()));
     let draining = || env.draining.clone();
     core.spawn(CoreTask::Identity, env.identity.clone().watch(draining()));
     core.spawn(CoreTask::Terminals, env.terminals.clone().watch(draining(), env.identity.clone()));

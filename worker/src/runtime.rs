@@ -61,6 +61,16 @@ impl Runtime {
         }
     }
 
+    /// Memory of the host that runs gateways, in MiB. `None`: the engine does not say.
+    pub async fn memory_mb(&self) -> Result<Option<i32>, RuntimeError> {
+        match self {
+            Self::Docker(docker) => {
+                let bytes = docker.engine().await?.memory_bytes;
+                Ok(bytes.and_then(|bytes| i32::try_from(bytes >> 20).ok()))
+            }
+        }
+    }
+
     /// The engine's id, if it has one. With `refresh` it is asked for again, else the last known one is returned.
     pub async fn engine_id(&self, refresh: bool) -> Result<Option<String>, RuntimeError> {
         match self {

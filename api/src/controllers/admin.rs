@@ -1,6 +1,7 @@
 //! Endpoints for administrators.
 
 pub mod audit;
+pub mod capacity;
 pub mod firewall;
 pub mod images;
 pub mod instances;

@@ -54,6 +54,7 @@ pub mod update;
 pub mod usage;
 
 pub use self::change::refuse_stuck;
+pub(crate) use self::form::MEMORY_MB;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
@@ -108,7 +109,7 @@ impl Accepted {
             app.doorbell.ring(job.queue, job.id);
         }
         let open = (!job.status.is_terminal()).then(|| job.clone());
-        let instance = InstanceView::new(instance, port, open, &versions, &app.routing);
+        let instance = InstanceView::new(instance, port, open, &versions, app);
         Self { instance, job: job.into(), replayed }
     }
 }

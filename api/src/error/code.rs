@@ -49,6 +49,8 @@ text_enum!(
         InstanceLimit = "instance_limit",
         /// The limits of all instances together would exceed the person's quota.
         QuotaExceeded = "quota_exceeded",
+        /// The host has no memory left for another running instance.
+        HostFull = "host_full",
         /// The maximum number of open terminals is reached.
         TerminalLimit = "terminal_limit",
         /// The instance of the job, or of the earlier request with this Idempotency-Key, was deleted.
@@ -65,6 +67,8 @@ text_enum!(
         NoWayBack = "no_way_back",
         /// This version of OpenClaw is known to be vulnerable and may not be started.
         VersionRefused = "version_refused",
+        /// The instance was asleep and is waking up. The response contains the job to wait for.
+        Waking = "waking",
         /// Another job prevents this request. The response contains it.
         JobInProgress = "job_in_progress",
         /// The job has ended, so it cannot be cancelled.
@@ -124,6 +128,7 @@ impl ErrorCode {
             | Self::TotpNotPrepared
             | Self::QuotaExceeded
             | Self::InstanceLimit
+            | Self::HostFull
             | Self::TerminalLimit
             | Self::InstanceGone
             | Self::AlreadyRunning
@@ -134,6 +139,7 @@ impl ErrorCode {
             | Self::NoWayBack
             | Self::VersionRefused
             | Self::JobInProgress
+            | Self::Waking
             | Self::JobFinished
             | Self::NotCancellable
             | Self::JobNotRetryable

@@ -2,10 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use clawdeploy_shared::{
-    config::RoutingArgs,
     db::{
         instance::{Instance, InstanceSettings},
         job::Job,
+        sleep,
         version_policy::Versions,
     },
     ids::{InstanceId, UserId},
@@ -17,7 +17,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::job::{Failure, JobView};
-use crate::reveal::Revealed;
+use crate::{reveal::Revealed, state::App};
 
 /// An instance.
 #[derive(Debug, Serialize, ToSchema)]
@@ -60,6 +60,14 @@ pub struct InstanceView {
     pub dashboard_url: Option<String>,
     /// Token that opens the dashboard; returned only for a single instance, to its owner, while it runs.
     pub gateway_token: Option<Revealed>,
+    /// Own setting: idle minutes after which it falls asleep. 0: never; null: the server's default applies.
+    pub sleep_minutes: Option<i32>,
+    /// Idle minutes after which it falls asleep; null: it never does.
+    pub sleeps_after_minutes: Option<i32>,
+    /// Set while it is stopped because nobody used it; null: it does not sleep.
+    pub asleep: Option<Asleep>,
+    /// When it last woke, and why; null: never.
+    pub last_wake: Option<Wake>,
     /// Running job, or the next one.
     pub current_job: Option<JobView>,
     pub created_at: DateTime<Utc>,
@@ -67,22 +75,38 @@ pub struct InstanceView {
     pub status_changed_at: DateTime<Utc>,
 }
 
+/// The sleep of an instance.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Asleep {
+    since: DateTime<Utc>,
+    /// When its own schedule is due, which wakes it; null: never.
+    wakes_at: Option<DateTime<Utc>>,
+}
+
+/// The end of a sleep.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Wake {
+    at: DateTime<Utc>,
+    /// `address`, `dashboard`, `terminal`, `schedule` or `start`; more can be added.
+    by: String,
+}
+
 impl InstanceView {
     /// The view without the gateway's token.
-    pub fn new(
-        instance: Instance,
-        port: Option<u16>,
-        current: Option<Job>,
-        versions: &Versions,
-        routing: &RoutingArgs,
-    ) -> Self {
+    pub fn new(instance: Instance, port: Option<u16>, current: Option<Job>, versions: &Versions, app: &App) -> Self {
         let running = instance.status == InstanceStatus::Running;
-        let dashboard_url = port.filter(|_| running).map(|port| routing.dashboard_url(&instance.id, port));
+        let dashboard_url = port.filter(|_| running).map(|port| app.routing.dashboard_url(&instance.id, port));
         // Settings that cannot be read were written by a newer version, and are not shown.
         let pending_changes = instance.wanted_settings().map(|wanted| changed(&instance.settings(), &wanted));
         let update_available =
             matches!((&instance.image_id, &versions.latest_image), (Some(image), Some(latest)) if image != latest);
+        let asleep_since = instance.asleep_since.filter(|_| sleep::is_asleep(&instance));
         Self {
+            sleep_minutes: instance.sleep_minutes,
+            sleeps_after_minutes: app.sleep.minutes(&instance),
+            asleep: asleep_since.map(|since| Asleep { since, wakes_at: instance.wake_at }),
+            last_wake: instance.woken_at.zip(instance.woken_by.clone()).map(|(at, by)| Wake { at, by }),
             env: instance.settings().env_sealed.into_keys().collect(),
             pending_changes: pending_changes.unwrap_or_default(),
             update_available,

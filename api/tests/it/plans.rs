@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{TimeDelta, Utc};
 use clawdeploy_shared::{
     db::{
-        Conn, Scope, audit, boot, disk, image, instance, job, job::JobFilter, job_event, lease, overdue, person,
+        Conn, Scope, audit, boot, disk, host, image, instance, job, job::JobFilter, job_event, lease, overdue, person,
         queue_stats, recoverable, rollout, route, snapshot, stuck, usage,
     },
     fair_slots::FairSlots,
@@ -159,6 +159,8 @@ async fn no_growing_table_is_read_as_a_whole() {
         instance::usage_of(&mut planned.conn, owner, None),
         instance::peak_of(&mut planned.conn, &instance),
         person::list(&mut planned.conn, None, 51),
+        host::memory(&mut planned.conn, Some(&instance)),
+        host::usage(&mut planned.conn),
         disk::due(&mut planned.conn, minute, 50),
         usage::due(&mut planned.conn, minute, 50),
         usage::history(&mut planned.conn, &instance),

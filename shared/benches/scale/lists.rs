@@ -3,7 +3,7 @@
 use chrono::{TimeDelta, Utc};
 use clawdeploy_shared::{
     db::{
-        Conn, Scope, audit, instance, instance::InstanceFilter, job, job::JobFilter, job_event, person, usage,
+        Conn, Scope, audit, host, instance, instance::InstanceFilter, job, job::JobFilter, job_event, person, usage,
         version_policy,
     },
     job::{JobKind, JobStatus},
@@ -35,6 +35,8 @@ pub(crate) async fn measure(table: &mut Table, conn: &mut Conn, of: &Subject) ->
     table.line(conn, "people", PAGE_MS, async |conn| person::list(conn, None, PAGE).await).await?;
     let quota = async |conn: &mut Conn| instance::usage_of(conn, of.busy_owner, None).await;
     table.line(conn, "quota of the person with most instances", PAGE_MS, quota).await?;
+    table.line(conn, "memory that is promised", 10.0, async |conn| host::memory(conn, None).await).await?;
+    table.line(conn, "memory that is used, and its growth", PAGE_MS, async |conn| host::usage(conn).await).await?;
     table
         .line(conn, "versions that instances are compared with", 10.0, async |conn| {
             version_policy::versions(conn).await

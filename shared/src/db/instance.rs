@@ -53,6 +53,15 @@ pub struct Instance {
     pub disk_limit_bytes: Option<i64>,
     /// Whether the owner was warned that little space is left.
     pub disk_warned: bool,
+    /// Idle minutes after which it falls asleep. 0: never. `None`: as the setting says.
+    pub sleep_minutes: Option<i32>,
+    /// When it was stopped because it was idle. See [`is_asleep`](super::sleep::is_asleep).
+    pub asleep_since: Option<DateTime<Utc>>,
+    /// When its schedule wakes it.
+    pub wake_at: Option<DateTime<Utc>>,
+    pub woken_at: Option<DateTime<Utc>>,
+    /// A [`WokenBy`](crate::sleep::WokenBy), or what a newer version wrote.
+    pub woken_by: Option<String>,
 }
 
 /// The settings of an instance that its owner can change. Secrets are sealed for the instance's own columns.
@@ -338,10 +347,15 @@ pub async fn rename(conn: &mut Conn, id: &InstanceId, name: &str) -> Result<Inst
         .await?)
 }
 
-/// Sets the state that the owner wants.
+/// Sets the state that the owner wants. It no longer sleeps, whatever that is.
 pub async fn set_desired_state(conn: &mut Conn, id: &InstanceId, desired: DesiredState) -> Result<(), DbError> {
     diesel::update(instances::table.find(id))
-        .set((instances::desired_state.eq(desired), instances::updated_at.eq(now)))
+        .set((
+            instances::desired_state.eq(desired),
+            instances::asleep_since.eq(None::<DateTime<Utc>>),
+            instances::wake_at.eq(None::<DateTime<Utc>>),
+            instances::updated_at.eq(now),
+        ))
         .execute(conn)
         .await?;
     Ok(())

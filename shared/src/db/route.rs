@@ -6,7 +6,7 @@
 
 use diesel::{
     prelude::*,
-    sql_types::{Int4, Int8, Nullable, Text},
+    sql_types::{Bool, Int4, Int8, Nullable, Text},
 };
 use diesel_async::{AsyncConnection as _, RunQueryDsl};
 
@@ -99,6 +99,9 @@ pub struct Shown {
     /// Step of the running job, if there is one.
     #[diesel(sql_type = Nullable<Text>)]
     pub step: Option<String>,
+    /// It sleeps, or is falling asleep.
+    #[diesel(sql_type = Bool)]
+    pub asleep: bool,
 }
 
 /// The public state of an instance. `None`: there is no instance of this id.
@@ -107,7 +110,8 @@ pub async fn shown(conn: &mut Conn, id: &InstanceId) -> Result<Option<Shown>, Db
     Ok(diesel::sql_query(
         "SELECT status, (SELECT e.message FROM jobs j JOIN job_events e ON e.job_id = j.id \
            WHERE j.instance_id = i.id AND j.status = 'running' AND e.kind = 'step_started' \
-           ORDER BY e.id DESC LIMIT 1) AS step \
+           ORDER BY e.id DESC LIMIT 1) AS step, \
+           asleep_since IS NOT NULL AND desired_state = 'stopped' AS asleep \
          FROM instances i WHERE id = $1",
     )
     .bind::<Text, _>(id)

@@ -63,6 +63,19 @@ diesel::table! {
         disk_measured_at -> Nullable<Timestamptz>,
         disk_warned -> Bool,
         disk_whole -> Bool,
+        sleep_minutes -> Nullable<Int4>,
+        asleep_since -> Nullable<Timestamptz>,
+        wake_at -> Nullable<Timestamptz>,
+        woken_at -> Nullable<Timestamptz>,
+        woken_by -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    idle_checks (instance_id) {
+        instance_id -> Text,
+        checked_at -> Timestamptz,
+        idle_since -> Nullable<Timestamptz>,
     }
 }
 
@@ -142,6 +155,7 @@ diesel::table! {
         address -> Nullable<Text>,
         standby_code -> Nullable<Text>,
         standby_message -> Nullable<Text>,
+        memory_mb -> Nullable<Int4>,
     }
 }
 
@@ -452,6 +466,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     identities,
     attempts,
     instances,
+    idle_checks,
     ports,
     jobs,
     job_events,

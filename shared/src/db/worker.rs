@@ -5,7 +5,7 @@ use diesel::{
     dsl::{now, sql},
     expression::SqlLiteral,
     prelude::*,
-    sql_types::{Bool, Timestamptz},
+    sql_types::{Bool, Int4, Nullable, Timestamptz},
     upsert::excluded,
 };
 use diesel_async::RunQueryDsl;
@@ -70,6 +70,8 @@ pub struct WorkerBeat {
     pub address: Option<String>,
     pub standby_code: Option<String>,
     pub standby_message: Option<String>,
+    /// Memory of the host that runs instances, in MiB. `None`: not known.
+    pub memory_mb: Option<i32>,
 }
 
 /// Writes a heartbeat. The first one registers the worker. Returns whether it was asked to drain.
@@ -85,6 +87,8 @@ pub async fn beat(conn: &mut Conn, beat: &WorkerBeat) -> Result<bool, DbError> {
             workers::address.eq(excluded(workers::address)),
             workers::standby_code.eq(excluded(workers::standby_code)),
             workers::standby_message.eq(excluded(workers::standby_message)),
+            // An engine that does not answer now has as much memory as before.
+            workers::memory_mb.eq(sql::<Nullable<Int4>>("coalesce(excluded.memory_mb, workers.memory_mb)")),
             workers::heartbeat_at.eq(now),
         ))
         .returning(workers::drain_requested_at.is_not_null())

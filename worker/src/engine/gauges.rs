@@ -6,10 +6,10 @@ use clawdeploy_shared::{
     db::{
         DbError,
         firewall::{self, FirewallState},
-        queue_stats,
+        host, queue_stats,
     },
     job::{JobKind, Queue},
-    metrics::{FIREWALL, QUEUE_JOBS, QUEUE_OLDEST_SECONDS},
+    metrics::{FIREWALL, HOST_MEMORY_LIMIT, HOST_MEMORY_PROMISED, QUEUE_JOBS, QUEUE_OLDEST_SECONDS},
 };
 
 use crate::env::Env;
@@ -42,5 +42,15 @@ pub(super) async fn firewall(env: &Env) -> Result<(), DbError> {
     for state in FirewallState::ALL {
         metrics::gauge!(FIREWALL, "state" => state.as_str()).set(if *state == now { 1.0 } else { 0.0 });
     }
+    Ok(())
+}
+
+/// Exports how much of the host's memory is promised to instances.
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+pub(super) async fn memory(env: &Env) -> Result<(), DbError> {
+    let memory = host::memory(&mut *env.db.conn().await?, None).await?;
+    let limit_mb = env.config.capacity.of(memory).map_or(0, |capacity| capacity.limit_mb);
+    metrics::gauge!(HOST_MEMORY_LIMIT).set((limit_mb << 20) as f64);
+    metrics::gauge!(HOST_MEMORY_PROMISED).set((memory.promised_mb << 20) as f64);
     Ok(())
 }

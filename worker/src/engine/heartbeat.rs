@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::{active::Active, reaper::ReapFrom, within};
-use crate::env::Env;
+use crate::{env::Env, runtime::RuntimeError};
 
 /// Renews leases until the tracked tasks are done; `main` then aborts it.
 pub async fn renew_leases(env: Env, active: Active, reap_from: watch::Sender<ReapFrom>) {
@@ -71,10 +71,10 @@ pub async fn beat(env: Env, active: Active, host: String, address: Address) {
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        let docker_error = match timeout(Duration::from_secs(3), env.runtime.ping()).await {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(chain(&error)),
-            Err(_) => Some("it does not answer".to_owned()),
+        let (docker_error, memory_mb) = match timeout(Duration::from_secs(3), engine_state(&env)).await {
+            Ok(Ok(memory_mb)) => (None, memory_mb),
+            Ok(Err(error)) => (Some(chain(&error)), None),
+            Err(_) => (Some("it does not answer".to_owned()), None),
         };
         let engine = &env.config.engine;
         let queues = engine.queues();
@@ -92,6 +92,7 @@ pub async fn beat(env: Env, active: Active, host: String, address: Address) {
             address: Some(address.to_string()),
             standby_code: standby.as_ref().map(|standby| standby.code.to_string()),
             standby_message: standby.map(|standby| standby.message),
+            memory_mb,
         };
         let asked_to_drain =
             within(engine.lease, async { worker::beat(&mut *env.db.conn().await?, &beat).await }).await;
@@ -104,4 +105,10 @@ pub async fn beat(env: Env, active: Active, host: String, address: Address) {
             Err(error) => tracing::warn!(error = chain(&error), "Could not write the heartbeat"),
         }
     }
+}
+
+/// Checks that the engine answers, and returns the memory of its host in MiB.
+async fn engine_state(env: &Env) -> Result<Option<i32>, RuntimeError> {
+    env.runtime.ping().await?;
+    env.runtime.memory_mb().await
 }

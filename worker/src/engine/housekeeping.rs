@@ -41,6 +41,9 @@ pub async fn run(env: Env, queues: Vec<Queue>) {
         if let Err(error) = within(LIMIT, gauges::firewall(&env)).await {
             tracing::warn!(error = chain(&error), "Could not read the state of the firewall");
         }
+        if let Err(error) = within(LIMIT, gauges::memory(&env)).await {
+            tracing::warn!(error = chain(&error), "Could not read how much memory is promised");
+        }
         if let Err(error) = within(LIMIT, forget_dead_workers(&env)).await {
             tracing::warn!(error = chain(&error), "Could not forget dead workers");
         }

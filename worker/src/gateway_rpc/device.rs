@@ -11,8 +11,6 @@ use serde_json::{Value, json};
 
 /// The version of the protocol that we speak.
 const PROTOCOL: u32 = 4;
-/// With the gateway's token, this scope lists all devices. Without the token a device sees only itself.
-const SCOPE: &str = "operator.pairing";
 const ROLE: &str = "operator";
 /// What we are to OpenClaw: a program, and no browser, so neither `Origin` nor a build is needed. A paired device is
 /// bound to these values.
@@ -29,6 +27,24 @@ const NONCE_CAP: usize = 128;
 pub(super) struct Challenge {
     nonce: String,
     ts: u64,
+}
+
+/// What a connection may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// List devices. With the gateway's token all of them; without it a device sees only itself.
+    Pairing,
+    /// Everything. Less does not suspend a gateway.
+    Admin,
+}
+
+impl Scope {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Pairing => "operator.pairing",
+            Self::Admin => "operator.admin",
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -51,14 +67,14 @@ impl Device {
     }
 
     /// Parameters of `connect`. `None`: the challenge is not one of OpenClaw's.
-    pub(super) fn connect(&self, challenge: &Challenge, token: &SecretString) -> Option<Value> {
+    pub(super) fn connect(&self, challenge: &Challenge, token: &SecretString, scope: Scope) -> Option<Value> {
         let Challenge { nonce, ts } = challenge;
         if nonce.len() > NONCE_CAP {
             return None;
         }
-        let token = token.expose_secret();
+        let (token, scope) = (token.expose_secret(), scope.as_str());
         // OpenClaw's payload `v3`; the last field would be the family of a mobile device.
-        let signed = format!("v3|{}|{CLIENT}|{MODE}|{ROLE}|{SCOPE}|{ts}|{token}|{nonce}|{PLATFORM}|", self.id);
+        let signed = format!("v3|{}|{CLIENT}|{MODE}|{ROLE}|{scope}|{ts}|{token}|{nonce}|{PLATFORM}|", self.id);
         Some(json!({
             "minProtocol": PROTOCOL,
             "maxProtocol": PROTOCOL,
@@ -66,7 +82,7 @@ impl Device {
                 "id": CLIENT, "mode": MODE, "platform": PLATFORM, "displayName": NAME, "version": env!("CARGO_PKG_VERSION"),
             },
             "role": ROLE,
-            "scopes": [SCOPE],
+            "scopes": [scope],
             "auth": { "token": token },
             "device": {
                 "id": self.id,
@@ -89,7 +105,7 @@ mod tests {
     fn what_is_signed_is_what_openclaw_checks() {
         let device = Device::from_seed(&[7; 32]).unwrap();
         let challenge = Challenge { nonce: "abc".into(), ts: 1_796_024_402_771 };
-        let sent = device.connect(&challenge, &"secret".into()).unwrap();
+        let sent = device.connect(&challenge, &"secret".into(), Scope::Pairing).unwrap();
         let bytes = |field: &str| BASE64.decode(sent["device"][field].as_str().unwrap()).unwrap();
         let id = "fe812c12f3ab4ce6ac5db69ac352f906cb1b11ef43fb33e252ef7ff552263889";
         assert_eq!(sent["device"]["id"], id);
@@ -98,6 +114,6 @@ mod tests {
         UnparsedPublicKey::new(&ED25519, bytes("publicKey")).verify(signed.as_bytes(), &bytes("signature")).unwrap();
         assert_eq!(sent["scopes"], json!(["operator.pairing"]), "no more than the list needs");
         let long = Challenge { nonce: "x".repeat(NONCE_CAP + 1), ts: 0 };
-        assert!(device.connect(&long, &"secret".into()).is_none());
+        assert!(device.connect(&long, &"secret".into(), Scope::Admin).is_none());
     }
 }

@@ -17,7 +17,10 @@ use tokio_tungstenite::{
     },
 };
 
-use super::{Failure, Link, device::Challenge};
+use super::{
+    Failure, Link,
+    device::{Challenge, Scope},
+};
 use crate::{probe::PROBE_CLIENT, runtime::printed::clean};
 
 /// Largest message, in bytes. OpenClaw's greeting has 15 KiB.
@@ -54,7 +57,7 @@ struct Frame {
 
 impl Session {
     /// Connects as our device.
-    pub(super) async fn open(link: &Link) -> Result<Self, Failure> {
+    pub(super) async fn open(link: &Link, scope: Scope) -> Result<Self, Failure> {
         let mut request = format!("ws://{}/", link.address).into_client_request()?;
         if link.proxied {
             let client = HeaderValue::from_static(PROBE_CLIENT);
@@ -67,7 +70,7 @@ impl Session {
         let mut session = Self { socket, requests: 0, messages: MESSAGES };
         let challenge = session.find(|frame| frame.event.as_deref() == Some("connect.challenge")).await?.payload;
         let challenge: Challenge = serde_json::from_value(challenge)?;
-        let params = link.device.connect(&challenge, &link.token).ok_or(Failure::TooMuch)?;
+        let params = link.device.connect(&challenge, &link.token, scope).ok_or(Failure::TooMuch)?;
         session.call("connect", &params).await?;
         Ok(session)
     }

@@ -11,8 +11,7 @@ use std::{
 };
 
 use clawdeploy_shared::{
-    config::Routing,
-    db::instance::{Instance, seal_context},
+    db::instance::Instance,
     ids::InstanceId,
     rpc::{DeviceId, Devices, NoArguments},
     telemetry::chain,
@@ -27,7 +26,7 @@ use super::{
     refusal::Refused,
 };
 use crate::{
-    gateway_rpc::{Failure, LIMIT, Link, device::Device},
+    gateway_rpc::{Failure, LIMIT, Link},
     runtime::Reference,
 };
 
@@ -80,7 +79,7 @@ async fn ask(
 ) -> Result<Devices, Refused> {
     let id = &row.id;
     let command_line = async || Gateway::take(rpc, id, container.clone(), deadline).await;
-    let link = port.and_then(|port| link(rpc, row, port)).filter(|_| rpc.attempts.may_ask(id, Instant::now()));
+    let link = port.and_then(|port| Link::to(&rpc.env, row, port)).filter(|_| rpc.attempts.may_ask(id, Instant::now()));
     let Some(link) = link else { return command_line().await?.devices().await };
     let mut asked = answer(&link).await;
     if let Err(Failure::NotPaired(request)) = asked
@@ -104,16 +103,6 @@ async fn ask(
     tracing::debug!(instance = %id, error = chain(&failure), "The gateway did not list its devices");
     rpc.attempts.failed(id, Instant::now());
     command_line().await?.devices().await
-}
-
-/// How to reach a gateway. `None`: its token cannot be read.
-fn link(rpc: &Rpc, row: &Instance, port: u16) -> Option<Link> {
-    let token = rpc.env.sealer.open(&row.gateway_token_sealed, seal_context::gateway_token(&row.id)).ok()?;
-    let mut devices = Device::all(&rpc.env.sealer, &row.id).into_iter();
-    let device = devices.next()?;
-    let retired = devices.map(|device| device.id).collect();
-    let proxied = rpc.env.config.routing.routing == Routing::Nginx;
-    Some(Link { address: rpc.env.runtime.address(port), proxied, token, device, retired })
 }
 
 async fn answer(link: &Link) -> Result<Devices, Failure> {

@@ -21,6 +21,7 @@ use super::{
 use crate::{
     audit::{Entry, Target},
     auth::Principal,
+    capacity,
     error::{AppError, AppResult, ErrorCode},
     extract::DigestedJson,
     middleware::RequestContext,
@@ -73,6 +74,7 @@ impl Creation {
             Earlier::None => {
                 let wanted = Wanted { memory_mb: self.draft.memory_mb, cpu_millis: self.draft.cpu_millis };
                 quota::check(conn, &self.app.quotas, &owner, wanted, None).await?;
+                capacity::check_new(conn, &self.app.capacity, wanted.memory_mb).await?;
                 let (instance, job) = self.insert(conn).await?;
                 Ok(Outcome::load(conn, instance, job).await?)
             }

@@ -1,11 +1,14 @@
 use chrono::{DateTime, Utc};
-use clawdeploy_shared::rpc::{NoArguments, OwnerBootstrap, Verb};
+use clawdeploy_shared::{
+    rpc::{NoArguments, OwnerBootstrap, Verb},
+    sleep::WokenBy,
+};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
-use super::{InstancePath, running::own_running};
+use super::InstancePath;
 use crate::{
     audit::{Entry, Target},
     auth::Principal,
@@ -14,6 +17,7 @@ use crate::{
     middleware::RequestContext,
     reveal::Revealed,
     state::AppState,
+    wake::own_awake,
 };
 
 /// A link that opens the dashboard without entering a token.
@@ -27,7 +31,7 @@ pub struct DashboardLink {
 
 /// Creates a link that opens the dashboard as its owner
 ///
-/// For the owner only, while the instance runs. The link can be opened once, within ten minutes. It pairs the browser
+/// For the owner only, while the instance runs; one that sleeps is woken (`waking`). The link can be opened once, within ten minutes. It pairs the browser
 /// with the instance. OpenClaw creates the link, which takes a few seconds.
 #[utoipa::path(
     post, path = "/api/instances/{id}/dashboard-link", tag = "devices", params(InstancePath),
@@ -39,7 +43,7 @@ pub async fn create_dashboard_link(
     context: RequestContext,
     Path(path): Path<InstancePath>,
 ) -> AppResult<Json<DashboardLink>> {
-    let (instance, port) = own_running(&app, &who, &path.id).await?;
+    let (instance, port) = own_awake(&app, &who, &context, &path.id, WokenBy::Dashboard).await?;
     let port = port.ok_or_else(|| AppError::new(ErrorCode::NotRunning, "The instance has no port yet. Try again."))?;
     let state = app.clone();
     let made = app

@@ -3,10 +3,11 @@ use clawdeploy_shared::{
     db::{
         Conn, instance,
         instance::{Instance, UnknownSetting},
-        job, port, user, version_policy,
+        job, port, sleep, user, version_policy,
     },
     ids::InstanceId,
     job::JobKind,
+    sleep::MOST_MINUTES,
 };
 use serde_json::json;
 
@@ -18,6 +19,7 @@ use super::{
 use crate::{
     audit::{Entry, Target},
     auth::Principal,
+    capacity,
     error::{AppError, AppResult, ErrorCode},
     extract::{Json, Path},
     middleware::RequestContext,
@@ -29,7 +31,7 @@ use crate::{
 
 /// Changes the name or the settings of an instance
 ///
-/// Changes of limits, channel, provider and environment need a new container. They are stored, shown as
+/// The name and `sleepMinutes` apply at once. Changes of limits, channel, provider and environment need a new container. They are stored, shown as
 /// `pendingChanges`, and applied by the next start, restart or update. With `applyNow`, they are applied at once: the
 /// response is then 202 with the job, and on failure the instance stays as it was.
 #[utoipa::path(
@@ -60,7 +62,7 @@ pub async fn edit_instance(
                 Ok((port, open, version_policy::versions(conn).await?))
             });
             let (port, open, versions) = seen.await?;
-            let view = InstanceView::new(*instance, port, current(open), &versions, &app.routing);
+            let view = InstanceView::new(*instance, port, current(open), &versions, &app);
             Ok(Json(view).into_response())
         }
     }
@@ -92,6 +94,7 @@ async fn in_transaction(
     let mut checks = Checks::default();
     // An unchanged name is not checked: it may be older than the rules for names.
     let name = form.name.as_deref().filter(|name| *name != instance.name).map(|name| checks.name("name", name));
+    let sleep = form.sleep_minutes.map(|minutes| check_sleep(&mut checks, minutes));
     let edit = form.check(&mut checks, &now);
     checks.done()?;
     let wanted = edit.settings(&now, id, &app.sealer).map_err(AppError::internal)?;
@@ -104,10 +107,19 @@ async fn in_transaction(
             .by(conn, who, context)
             .await?;
     }
+    if let Some(minutes) = sleep.filter(|minutes| *minutes != instance.sleep_minutes) {
+        instance = sleep::set_minutes(conn, id, minutes).await?;
+        Entry::new("instance.settings", Target::Instance(id))
+            .owned_by(instance.owner_id)
+            .detail(json!({ "changed": ["sleepMinutes"], "sleepMinutes": minutes }))
+            .by(conn, who, context)
+            .await?;
+    }
     if wanted.memory_mb > now.memory_mb || wanted.cpu_millis > now.cpu_millis {
         let owner = user::lock(conn, instance.owner_id).await?;
         let limits = Wanted { memory_mb: wanted.memory_mb, cpu_millis: wanted.cpu_millis };
         quota::check(conn, &app.quotas, &owner, limits, Some(id)).await?;
+        capacity::check_more(conn, &app.capacity, &instance, wanted.memory_mb).await?;
     }
     if wanted != now {
         // The undo of a stuck change restores the settings from before it, and would overwrite these.
@@ -132,6 +144,11 @@ async fn in_transaction(
         return Ok(Edited::Noted(Box::new(instance)));
     }
     apply(conn, who, context, id).await.map(|outcome| Edited::Applying(Box::new(outcome)))
+}
+
+/// Validates after how many idle minutes the instance falls asleep.
+fn check_sleep(checks: &mut Checks, minutes: Option<i64>) -> Option<i32> {
+    minutes.map(|minutes| checks.number("sleepMinutes", Some(minutes), (0, MOST_MINUTES), 0))
 }
 
 /// Queues the job that recreates the container with the pending settings.

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Bounds in MiB. With less memory, OpenClaw's own checks are killed.
-pub(super) const MEMORY_MB: (i32, i32) = (1536, 16384);
+pub(crate) const MEMORY_MB: (i32, i32) = (1536, 16384);
 pub(super) const DEFAULT_MEMORY_MB: i32 = 2048;
 
 pub(super) const CPU_MILLIS: (i32, i32) = (250, 8000);

@@ -5,11 +5,12 @@ use clawdeploy_shared::{
         Conn,
         instance::{self, Instance},
         job::{self, DESIRED_BEFORE, NewJob},
-        version_policy,
+        sleep, version_policy,
     },
     ids::InstanceId,
     instance::{DesiredState, InstanceStatus},
     job::{JobKind, JobStatus},
+    sleep::WokenBy,
 };
 use serde_json::json;
 
@@ -17,6 +18,7 @@ use super::{Accepted, Outcome, change::refuse_stuck};
 use crate::{
     audit::{Entry, Target},
     auth::Principal,
+    capacity,
     error::{AppError, AppResult, ErrorCode},
     middleware::RequestContext,
     state::AppState,
@@ -58,7 +60,7 @@ impl Power {
     }
 
     /// The job for the action on an instance without open jobs, or the reason why the action is not possible.
-    fn job(self, status: InstanceStatus, has_container: bool) -> Result<JobKind, AppError> {
+    fn job(self, status: InstanceStatus, has_container: bool, asleep: bool) -> Result<JobKind, AppError> {
         use InstanceStatus::{Error, Running, Starting, Stopped};
         let refuse = |code, detail: &'static str| Err(AppError::new(code, detail));
         match (self, status) {
@@ -73,6 +75,8 @@ impl Power {
             (Self::Stop, Running | Error) => Ok(JobKind::Stop),
             // No job is starting it: its gateway exits and is restarted, possibly without end.
             (Self::Stop, Starting) if has_container => Ok(JobKind::Stop),
+            // From now on nothing wakes it.
+            (Self::Stop, Stopped) if asleep => Ok(JobKind::Stop),
             (Self::Stop, Stopped) => refuse(ErrorCode::AlreadyStopped, "The instance is already stopped."),
             (Self::Restart, Running) => Ok(JobKind::Restart),
             (Self::Restart, Stopped | Error) => {
@@ -96,8 +100,10 @@ pub(super) async fn accept(
     id: InstanceId,
     power: Power,
 ) -> AppResult<Accepted> {
-    let outcome =
-        app.transaction(who.scope(), async move |conn| in_transaction(conn, &who, &context, &id, power).await).await?;
+    let state = app.clone();
+    let outcome = app
+        .transaction(who.scope(), async move |conn| in_transaction(conn, &who, &context, &id, power, &state).await)
+        .await?;
     Ok(Accepted::of(&app, outcome))
 }
 
@@ -107,6 +113,7 @@ async fn in_transaction(
     context: &RequestContext,
     id: &InstanceId,
     power: Power,
+    app: &AppState,
 ) -> AppResult<Outcome> {
     let found = instance::find_for_update(conn, who.scope(), id).await?;
     let mut instance = found.ok_or_else(|| AppError::not_found("instance"))?;
@@ -127,9 +134,10 @@ async fn in_transaction(
         return Err(AppError::new(ErrorCode::WrongStatus, detail));
     }
     refuse_stuck(conn, id).await?;
-    let mut kind = power.job(instance.status, instance.container_id.is_some())?;
+    let mut kind = power.job(instance.status, instance.container_id.is_some(), sleep::is_asleep(&instance))?;
     if power.desired() == DesiredState::Running {
         refuse_vulnerable(conn, &instance).await?;
+        capacity::check_start(conn, &app.capacity, &instance).await?;
         // Pending settings need a new container, and a snapshot to roll back to.
         if instance.pending_settings.is_some() && kind != JobKind::Provision {
             kind = JobKind::ApplySettings;
@@ -141,7 +149,11 @@ async fn in_transaction(
         JobKind::Stop => json!({ DESIRED_BEFORE: instance.desired_state }),
         _ => json!({}),
     };
+    let wakes = sleep::is_asleep(&instance) && power == Power::Start;
     instance::set_desired_state(conn, id, power.desired()).await?;
+    if wakes {
+        sleep::note_woken(conn, id, WokenBy::Start).await?;
+    }
     instance.desired_state = power.desired();
     let job = NewJob {
         requested_by: Some(who.user.id),
@@ -196,8 +208,14 @@ mod tests {
             (Power::Restart, Error, true, Err(ErrorCode::WrongStatus)),
         ];
         for (power, status, container, want) in table {
-            assert_eq!(power.job(status, container).map_err(|e| e.code()), want, "{power:?} {status}");
+            assert_eq!(power.job(status, container, false).map_err(|e| e.code()), want, "{power:?} {status}");
         }
+    }
+
+    #[test]
+    fn one_that_sleeps_can_be_stopped_for_good() {
+        assert_eq!(Power::Stop.job(InstanceStatus::Stopped, true, true).unwrap(), JobKind::Stop);
+        assert_eq!(Power::Start.job(InstanceStatus::Stopped, true, true).unwrap(), JobKind::Start);
     }
 
     #[test]
@@ -206,7 +224,7 @@ mod tests {
         for status in [Pending, Provisioning, Stopping, Updating, Deleting] {
             for power in [Power::Start, Power::Stop, Power::Restart] {
                 assert_eq!(
-                    power.job(status, true).map_err(|e| e.code()),
+                    power.job(status, true, true).map_err(|e| e.code()),
                     Err(ErrorCode::WrongStatus),
                     "{power:?} {status}"
                 );

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     auth::Principal,
+    capacity,
     error::{AppError, AppResult, ErrorCode},
     extract::Path,
     middleware::RequestContext,
@@ -22,7 +23,7 @@ use crate::{
 ///
 /// Restores image, settings, configuration and state; the workspace does not change. Possible while `GET …/changes`
 /// lists a change with `canRollBack`. A rollback is itself a change, and can be rolled back in the same way. Refused if
-/// the earlier limits would exceed the owner's quotas. If a rollback is already open, the response describes that job.
+/// the earlier limits would exceed the owner's quotas or the host's memory. If a rollback is already open, the response describes that job.
 #[utoipa::path(
     post, path = "/api/instances/{id}/rollback", tag = "instances", params(InstancePath),
     responses((
@@ -63,6 +64,7 @@ async fn in_transaction(
         AppError::new(ErrorCode::NoWayBack, detail)
     })?;
     quota::check_rollback(conn, &app.quotas, &instance, &kept).await?;
+    capacity::check_rollback(conn, &app.capacity, &instance, &kept).await?;
     let change = Change {
         kind: JobKind::Rollback,
         payload: json!({ "snapshotId": kept.id }),

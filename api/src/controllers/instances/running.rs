@@ -1,7 +1,10 @@
 //! Access to the inside of running instances.
 
 use clawdeploy_shared::{
-    db::instance::{self, Instance},
+    db::{
+        instance::{self, Instance},
+        sleep,
+    },
     ids::InstanceId,
     instance::InstanceStatus,
 };
@@ -24,6 +27,15 @@ pub(crate) async fn own_running(
     if instance.status == InstanceStatus::Running {
         return Ok((instance, port));
     }
-    let detail = format!("The instance must be running; it is {}.", instance.status);
-    Err(AppError::new(ErrorCode::NotRunning, detail))
+    Err(not_running(&instance))
+}
+
+/// Why the inside of an instance cannot be reached.
+pub(crate) fn not_running(instance: &Instance) -> AppError {
+    let detail = if sleep::is_asleep(instance) {
+        "The instance is asleep. Start it, or open its dashboard or a terminal.".to_owned()
+    } else {
+        format!("The instance must be running; it is {}.", instance.status)
+    };
+    AppError::new(ErrorCode::NotRunning, detail)
 }

@@ -11,7 +11,7 @@ use clawdeploy_shared::{
     text::BadCharacter,
 };
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
 use super::form::{CPU_MILLIS, MEMORY_MB, check_api_key, check_bot_token};
@@ -51,10 +51,19 @@ pub struct EditInstance {
     #[serde(default)]
     #[schema(value_type = Option<BTreeMap<String, Option<String>>>, write_only)]
     env: BTreeMap<String, Option<SecretString>>,
+    /// Idle minutes after which it falls asleep; 0: never; null: the server's default. Needs no new container
+    #[serde(default, deserialize_with = "some")]
+    #[schema(value_type = Option<i64>, minimum = 0, maximum = 10_080)]
+    pub(super) sleep_minutes: Option<Option<i64>>,
     /// Apply the changes now in a new container; otherwise the next start, restart or update applies them
     #[serde(default)]
     #[schema(default = false)]
     pub(super) apply_now: bool,
+}
+
+/// A field that may be null. Without it, the outer option is `None`.
+fn some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<i64>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 /// A validated request. Its secrets are the new ones; the others stay sealed in the current settings.

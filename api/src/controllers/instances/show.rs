@@ -40,6 +40,6 @@ pub async fn get_instance(
         .then(|| instance.gateway_token_sealed.clone());
     let token = sealed.map(|sealed| app.sealer.open(&sealed, seal_context::gateway_token(&path.id))).transpose();
     let gateway_token = token.map_err(AppError::internal)?.map(Revealed);
-    let view = InstanceView::new(instance, port, current(open), &versions, &app.routing);
+    let view = InstanceView::new(instance, port, current(open), &versions, &app);
     Ok(Json(InstanceView { gateway_token, ..view }))
 }

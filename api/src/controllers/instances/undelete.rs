@@ -21,6 +21,7 @@ use super::{
 use crate::{
     audit::{Entry, Target},
     auth::Principal,
+    capacity,
     error::{AppError, AppResult},
     extract::{OptionalJson, Path},
     middleware::RequestContext,
@@ -64,7 +65,7 @@ pub async fn undelete_instance(
             let wanted = Wanted { memory_mb: manifest.settings.memory_mb, cpu_millis: manifest.settings.cpu_millis };
             quota::check(conn, &state.quotas, &owner, wanted, None).await?;
             let recovery = Recovery { row, manifest, name, action: "instance.undelete" };
-            recovery.run(conn, &who, &context, &owner).await
+            recovery.run(conn, &who, &context, &owner, &state).await
         })
         .await?;
     Ok(Accepted::of(&app, outcome))
@@ -106,15 +107,17 @@ pub(crate) struct Recovery {
 }
 
 impl Recovery {
-    /// Inserts the instance and the job that starts it.
+    /// Inserts the instance and the job that starts it, if the host has room for it.
     pub(crate) async fn run(
         self,
         conn: &mut Conn,
         who: &Principal,
         context: &RequestContext,
         owner: &User,
+        app: &AppState,
     ) -> AppResult<Outcome> {
         let Self { row, manifest, name, action } = self;
+        capacity::check_restored(conn, &app.capacity, manifest.settings.memory_mb).await?;
         let name = name.or(row.name).unwrap_or_else(|| row.id.to_string());
         let restore = Restore {
             owner: owner.id,

@@ -1,7 +1,7 @@
 //! The status of an instance at its address: a page for browsers, a problem document for programs.
 //!
 //! It is public. It contains the status and the title of the current step, but no name, no owner and no cause of a
-//! failure.
+//! failure. Whoever opens the address of an instance that sleeps wakes it.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -14,6 +14,7 @@ use clawdeploy_shared::{
     db::route::{self, Shown},
     ids::InstanceId,
     instance::InstanceStatus,
+    sleep::WokenBy,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -21,6 +22,7 @@ use crate::{
     error::{AppError, AppResult, ErrorCode},
     extract::Path,
     state::AppState,
+    wake::wake,
 };
 
 const STYLE: &str = "html{color-scheme:light dark;font:1rem/1.5 system-ui,sans-serif}\
@@ -103,6 +105,39 @@ impl Notice {
         }
     }
 
+    fn waking() -> Self {
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            title: "Waking up",
+            text: "The instance was asleep. This page opens it as soon as it answers.",
+            step: None,
+            retry_after: Some(2),
+            reload_after: Some(2),
+        }
+    }
+
+    /// It sleeps and cannot be woken now.
+    fn asleep(refusal: &AppError) -> Self {
+        let (text, seconds) = match refusal.code() {
+            ErrorCode::HostFull => (
+                "The instance is asleep, and the server has no room for it right now. This page retries automatically.",
+                30,
+            ),
+            ErrorCode::VersionRefused => {
+                ("The instance is asleep. Its owner must update it in the control panel before it can start.", 300)
+            }
+            _ => ("The instance is asleep and could not be woken. This page retries automatically.", 10),
+        };
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            title: "Asleep",
+            text,
+            step: None,
+            retry_after: Some(seconds),
+            reload_after: Some(seconds),
+        }
+    }
+
     fn problem(self) -> AppError {
         let step = self.step.map(|step| format!(" {step} ...")).unwrap_or_default();
         let detail = format!("{}: {}{step}", self.title, self.text);
@@ -141,13 +176,26 @@ fn reads_pages(headers: &HeaderMap) -> bool {
     accepts.flat_map(|value| value.split(',')).any(|one| one.trim().starts_with("text/html"))
 }
 
+/// What to say about an instance. Wakes it if it sleeps.
+async fn notice(app: &AppState, id: &str) -> AppResult<Notice> {
+    let Ok(id) = id.parse::<InstanceId>() else { return Ok(Notice::unknown()) };
+    let shown = route::shown(&mut *app.db.conn().await?, &id).await?;
+    let Some(shown) = shown else { return Ok(Notice::unknown()) };
+    if !shown.asleep {
+        return Ok(Notice::of(shown));
+    }
+    match wake(app, &id, WokenBy::Address, None).await {
+        Ok(Some(_)) => Ok(Notice::waking()),
+        // Somebody was faster.
+        Ok(None) => Ok(Notice::of(shown)),
+        Err(refusal) if refusal.status().is_server_error() => Err(refusal),
+        Err(refusal) => Ok(Notice::asleep(&refusal)),
+    }
+}
+
 /// `id` is the requested subdomain of the base domain, which may not be an id.
 pub async fn page(app: AppState, headers: HeaderMap, Path(id): Path<String>) -> AppResult<Response> {
-    let shown = match id.parse::<InstanceId>() {
-        Ok(id) => route::shown(&mut *app.db.conn().await?, &id).await?,
-        Err(_) => None,
-    };
-    let notice = shown.map_or_else(Notice::unknown, Notice::of);
+    let notice = notice(&app, &id).await?;
     if !reads_pages(&headers) {
         return Err(notice.problem());
     }
@@ -172,7 +220,7 @@ mod tests {
     #[test]
     fn each_status_has_its_page() {
         for status in InstanceStatus::ALL {
-            let notice = Notice::of(Shown { status: *status, step: Some("Creating <b>".into()) });
+            let notice = Notice::of(Shown { status: *status, step: Some("Creating <b>".into()), asleep: false });
             assert_eq!(notice.status, StatusCode::SERVICE_UNAVAILABLE, "{status}");
             let page = notice.page(Some("https://panel.test/?a=\"b\"&c"));
             assert!(page.contains("href=\"https://panel.test/?a=&quot;b&quot;&amp;c\""), "{page}");
@@ -185,7 +233,7 @@ mod tests {
 
     #[test]
     fn programs_get_a_problem() {
-        let error = Notice::of(Shown { status: InstanceStatus::Stopped, step: None }).problem();
+        let error = Notice::of(Shown { status: InstanceStatus::Stopped, step: None, asleep: false }).problem();
         assert_eq!((error.code(), error.status()), (ErrorCode::InstanceUnavailable, StatusCode::SERVICE_UNAVAILABLE));
         assert_eq!(Notice::unknown().problem().code(), ErrorCode::NotFound);
     }

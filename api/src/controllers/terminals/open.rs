@@ -8,6 +8,7 @@ use clawdeploy_shared::{
     },
     ids::TerminalId,
     rpc::terminal::{OpenArguments, Size, TerminalCommand},
+    sleep::WokenBy,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -17,11 +18,12 @@ use super::Ticket;
 use crate::{
     audit::{Entry, Target},
     auth::Principal,
-    controllers::instances::{InstancePath, running::own_running},
+    controllers::instances::InstancePath,
     error::{AppError, AppResult, ErrorCode},
     extract::{Json, OptionalJson, Path},
     middleware::RequestContext,
     state::AppState,
+    wake::own_awake,
 };
 
 /// Options of a new terminal.
@@ -62,7 +64,7 @@ pub struct OpenedTerminal {
 
 /// Opens a terminal in an instance
 ///
-/// For the owner only, while the instance runs. Attach with a WebSocket at `/api/terminals/{terminalId}/ws` with the
+/// For the owner only, while the instance runs; one that sleeps is woken (`waking`). Attach with a WebSocket at `/api/terminals/{terminalId}/ws` with the
 /// subprotocols `clawdeploy-term.v1` and `ticket.{ticket}`, from a page of the panel's own origin.
 ///
 /// Binary messages are input and output, byte for byte. Text messages are JSON. The server sends
@@ -88,7 +90,7 @@ pub async fn open_terminal(
     Path(path): Path<InstancePath>,
     OptionalJson(form): OptionalJson<OpenTerminal>,
 ) -> AppResult<(StatusCode, Json<OpenedTerminal>)> {
-    let (instance, _) = own_running(&app, &who, &path.id).await?;
+    let (instance, _) = own_awake(&app, &who, &context, &path.id, WokenBy::Terminal).await?;
     let state = app.clone();
     let opened = app
         .change(async move {

@@ -17,6 +17,7 @@ async fn accepted() {
     {
       "instance": {
         "aiProvider": "none",
+        "asleep": null,
         "channel": "none",
         "cpuMillis": 1000,
         "createdAt": "[time]",
@@ -45,6 +46,7 @@ async fn accepted() {
         "error": null,
         "gatewayToken": null,
         "id": "[instance]",
+        "lastWake": null,
         "latestVersion": null,
         "memoryMb": 2048,
         "name": "my gateway",
@@ -52,6 +54,8 @@ async fn accepted() {
         "ownerId": "[uuid]",
         "pendingChanges": [],
         "port": null,
+        "sleepMinutes": null,
+        "sleepsAfterMinutes": null,
         "status": "pending",
         "statusChangedAt": "[time]",
         "updateAvailable": false,

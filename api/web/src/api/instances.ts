@@ -17,6 +17,11 @@ export function isWorking(instance: Instance): boolean {
   return Boolean(instance.currentJob) || !['running', 'stopped', 'error'].includes(instance.status);
 }
 
+/** Nobody used it, so it was stopped. It wakes by itself when it is needed. */
+export function isAsleep(instance: Pick<Instance, 'status' | 'asleep'>): boolean {
+  return instance.status === 'stopped' && Boolean(instance.asleep);
+}
+
 /** Its last change could not be undone. Until an administrator has retried that job, it can only be deleted. */
 export function isStuck(instance: Pick<Instance, 'error'>): boolean {
   return instance.error?.code === 'undo_failed';

@@ -45,6 +45,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/admin/capacity": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Returns the memory of the host, and how much of it is promised to instances */
+        get: operations["get_capacity"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/admin/firewall": {
         parameters: {
             query?: never;
@@ -368,7 +385,8 @@ export interface paths {
         put?: never;
         /**
          * Restores a deleted instance, or a directory without an instance in the database
-         * @description Restores files, token, settings and address, as far as they are known. Quotas are not checked.
+         * @description Restores files, token, settings and address, as far as they are known. Quotas are not checked, but the host
+         *     must have memory left for the instance.
          */
         post: operations["restore_instance"];
         delete?: never;
@@ -775,7 +793,7 @@ export interface paths {
         head?: never;
         /**
          * Changes the name or the settings of an instance
-         * @description Changes of limits, channel, provider and environment need a new container. They are stored, shown as
+         * @description The name and `sleepMinutes` apply at once. Changes of limits, channel, provider and environment need a new container. They are stored, shown as
          *     `pendingChanges`, and applied by the next start, restart or update. With `applyNow`, they are applied at once: the
          *     response is then 202 with the job, and on failure the instance stays as it was.
          */
@@ -810,7 +828,7 @@ export interface paths {
         put?: never;
         /**
          * Creates a link that opens the dashboard as its owner
-         * @description For the owner only, while the instance runs. The link can be opened once, within ten minutes. It pairs the browser
+         * @description For the owner only, while the instance runs; one that sleeps is woken (`waking`). The link can be opened once, within ten minutes. It pairs the browser
          *     with the instance. OpenClaw creates the link, which takes a few seconds.
          */
         post: operations["create_dashboard_link"];
@@ -969,7 +987,7 @@ export interface paths {
          * Rolls an instance back to its state before the last change
          * @description Restores image, settings, configuration and state; the workspace does not change. Possible while `GET …/changes`
          *     lists a change with `canRollBack`. A rollback is itself a change, and can be rolled back in the same way. Refused if
-         *     the earlier limits would exceed the owner's quotas. If a rollback is already open, the response describes that job.
+         *     the earlier limits would exceed the owner's quotas or the host's memory. If a rollback is already open, the response describes that job.
          */
         post: operations["rollback_instance"];
         delete?: never;
@@ -1098,7 +1116,7 @@ export interface paths {
         put?: never;
         /**
          * Opens a terminal in an instance
-         * @description For the owner only, while the instance runs. Attach with a WebSocket at `/api/terminals/{terminalId}/ws` with the
+         * @description For the owner only, while the instance runs; one that sleeps is woken (`waking`). Attach with a WebSocket at `/api/terminals/{terminalId}/ws` with the
          *     subprotocols `clawdeploy-term.v1` and `ticket.{ticket}`, from a page of the panel's own origin.
          *
          *     Binary messages are input and output, byte for byte. Text messages are JSON. The server sends
@@ -1591,6 +1609,16 @@ export interface components {
             name: string;
             scope: components["schemas"]["TokenScope"];
         };
+        /** @description The sleep of an instance. */
+        Asleep: {
+            /** Format: date-time */
+            since: string;
+            /**
+             * Format: date-time
+             * @description When its own schedule is due, which wakes it; null: never.
+             */
+            wakesAt?: string | null;
+        };
         /** @description One change, or an attempt at one. */
         AuditEntry: {
             /** @description What was done, as `noun.verb`. */
@@ -1619,6 +1647,58 @@ export interface components {
              *     log.
              */
             setupRequired: boolean;
+        };
+        /**
+         * @description Memory of the host, in MiB, and how much of it is promised to instances.
+         *
+         *     Instances are admitted by their memory limits. Those that run, or are to run, may have `limitMb` together.
+         */
+        CapacityView: {
+            /**
+             * Format: int64
+             * @description What is left for others; null as `limitMb`.
+             */
+            freeMb?: number | null;
+            /**
+             * Format: date-time
+             * @description When the host will be full if it goes on like this; null: not within a year.
+             */
+            fullAt?: string | null;
+            /**
+             * Format: double
+             * @description Memory limits that were added each day, on average over the last two weeks.
+             */
+            growthMbPerDay: number;
+            /**
+             * Format: int64
+             * @description Instances that run or are to run.
+             */
+            instances: number;
+            /**
+             * Format: int64
+             * @description What the limits of running instances may add up to; null: not limited, or not known.
+             */
+            limitMb?: number | null;
+            /**
+             * Format: int64
+             * @description Memory of the host; null: not known.
+             */
+            memoryMb?: number | null;
+            /**
+             * Format: int64
+             * @description What the limits of running instances add up to.
+             */
+            promisedMb: number;
+            /**
+             * Format: int64
+             * @description Part of it that is not for instances; null: not known.
+             */
+            reservedMb?: number | null;
+            /**
+             * Format: int64
+             * @description Memory that their gateways have now; null: not measured within the last minutes.
+             */
+            usedMb?: number | null;
         };
         ChangePassword: {
             current: string;
@@ -1847,6 +1927,11 @@ export interface components {
              */
             memoryMb?: number | null;
             name?: string | null;
+            /**
+             * Format: int64
+             * @description Idle minutes after which it falls asleep; 0: never; null: the server's default. Needs no new container
+             */
+            sleepMinutes?: number | null;
         };
         EditQuotas: {
             /**
@@ -1879,7 +1964,7 @@ export interface components {
          * @description Stable code of an error, for programs.
          * @enum {string}
          */
-        ErrorCode: "invalid_body" | "unknown_field" | "invalid_query" | "invalid_path" | "invalid_header" | "unauthenticated" | "invalid_token" | "invalid_credentials" | "second_factor_required" | "invalid_code" | "insufficient_scope" | "cross_site" | "admin_only" | "origin_refused" | "not_found" | "pairing_request_not_found" | "device_not_found" | "method_not_allowed" | "setup_done" | "email_taken" | "last_admin" | "totp_enabled" | "totp_not_prepared" | "name_taken" | "instance_limit" | "quota_exceeded" | "terminal_limit" | "instance_gone" | "already_running" | "already_stopped" | "wrong_status" | "not_running" | "undo_failed" | "no_way_back" | "version_refused" | "job_in_progress" | "job_finished" | "not_cancellable" | "job_not_retryable" | "job_not_dead" | "body_too_large" | "unsupported_media_type" | "upgrade_required" | "validation_failed" | "idempotency_key_reused" | "rate_limited" | "internal_error" | "unavailable" | "timed_out" | "gateway_failed" | "gateway_busy" | "instance_unavailable" | "no_worker" | "reconcile_unfinished";
+        ErrorCode: "invalid_body" | "unknown_field" | "invalid_query" | "invalid_path" | "invalid_header" | "unauthenticated" | "invalid_token" | "invalid_credentials" | "second_factor_required" | "invalid_code" | "insufficient_scope" | "cross_site" | "admin_only" | "origin_refused" | "not_found" | "pairing_request_not_found" | "device_not_found" | "method_not_allowed" | "setup_done" | "email_taken" | "last_admin" | "totp_enabled" | "totp_not_prepared" | "name_taken" | "instance_limit" | "quota_exceeded" | "host_full" | "terminal_limit" | "instance_gone" | "already_running" | "already_stopped" | "wrong_status" | "not_running" | "undo_failed" | "no_way_back" | "version_refused" | "waking" | "job_in_progress" | "job_finished" | "not_cancellable" | "job_not_retryable" | "job_not_dead" | "body_too_large" | "unsupported_media_type" | "upgrade_required" | "validation_failed" | "idempotency_key_reused" | "rate_limited" | "internal_error" | "unavailable" | "timed_out" | "gateway_failed" | "gateway_busy" | "instance_unavailable" | "no_worker" | "reconcile_unfinished";
         /** @description An error. */
         Failure: {
             /** @description Stable code, for programs. */
@@ -2038,6 +2123,7 @@ export interface components {
         /** @description An instance. */
         InstanceView: {
             aiProvider: components["schemas"]["AiProvider"];
+            asleep?: components["schemas"]["Asleep"] | null;
             channel: components["schemas"]["Channel"];
             /**
              * Format: int32
@@ -2067,6 +2153,7 @@ export interface components {
             error?: components["schemas"]["Failure"] | null;
             gatewayToken?: components["schemas"]["Revealed"] | null;
             id: components["schemas"]["InstanceId"];
+            lastWake?: components["schemas"]["Wake"] | null;
             /** @description Version of OpenClaw in the latest image; null: not known, or no image has been built. */
             latestVersion?: string | null;
             /**
@@ -2085,6 +2172,16 @@ export interface components {
              * @description Port of the gateway on the host; null: none yet.
              */
             port?: number | null;
+            /**
+             * Format: int32
+             * @description Own setting: idle minutes after which it falls asleep. 0: never; null: the server's default applies.
+             */
+            sleepMinutes?: number | null;
+            /**
+             * Format: int32
+             * @description Idle minutes after which it falls asleep; null: it never does.
+             */
+            sleepsAfterMinutes?: number | null;
             status: components["schemas"]["InstanceStatus"];
             /** Format: date-time */
             statusChangedAt: string;
@@ -2468,6 +2565,7 @@ export interface components {
         Page_InstanceView: {
             items: {
                 aiProvider: components["schemas"]["AiProvider"];
+                asleep?: components["schemas"]["Asleep"] | null;
                 channel: components["schemas"]["Channel"];
                 /**
                  * Format: int32
@@ -2497,6 +2595,7 @@ export interface components {
                 error?: components["schemas"]["Failure"] | null;
                 gatewayToken?: components["schemas"]["Revealed"] | null;
                 id: components["schemas"]["InstanceId"];
+                lastWake?: components["schemas"]["Wake"] | null;
                 /** @description Version of OpenClaw in the latest image; null: not known, or no image has been built. */
                 latestVersion?: string | null;
                 /**
@@ -2515,6 +2614,16 @@ export interface components {
                  * @description Port of the gateway on the host; null: none yet.
                  */
                 port?: number | null;
+                /**
+                 * Format: int32
+                 * @description Own setting: idle minutes after which it falls asleep. 0: never; null: the server's default applies.
+                 */
+                sleepMinutes?: number | null;
+                /**
+                 * Format: int32
+                 * @description Idle minutes after which it falls asleep; null: it never does.
+                 */
+                sleepsAfterMinutes?: number | null;
                 status: components["schemas"]["InstanceStatus"];
                 /** Format: date-time */
                 statusChangedAt: string;
@@ -3356,6 +3465,13 @@ export interface components {
          * @enum {string}
          */
         WaitsFor: "resume" | "worker" | "docker" | "job" | "time" | "turn";
+        /** @description The end of a sleep. */
+        Wake: {
+            /** Format: date-time */
+            at: string;
+            /** @description `address`, `dashboard`, `terminal`, `schedule` or `start`; more can be added. */
+            by: string;
+        };
         /** @description A worker process. */
         Worker: {
             /**
@@ -3493,6 +3609,35 @@ export interface operations {
                 content: {
                     "application/x-ndjson": string;
                     "text/csv": string;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_capacity: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CapacityView"];
                 };
             };
             /** @description Error */

@@ -1,6 +1,6 @@
 import { Link } from '@tanstack/react-router';
 import { Play, RotateCw, Settings, Square, SquareTerminal } from 'lucide-react';
-import { type Instance, isBlocked } from '@/api/instances';
+import { type Instance, isAsleep, isBlocked } from '@/api/instances';
 import { useTexts } from '@/texts';
 import { usePowerAct } from './power-act';
 import type { LoadedMenuProps } from './ui/later-menu';
@@ -12,6 +12,7 @@ export default function PowerMenuItems({ instance, ...menu }: LoadedMenuProps & 
   const act = usePowerAct(instance);
   const { id } = instance;
   const blocked = isBlocked(instance);
+  const asleep = isAsleep(instance);
   return (
     <Menu {...menu}>
       {instance.status === 'running' ? (
@@ -24,19 +25,27 @@ export default function PowerMenuItems({ instance, ...menu }: LoadedMenuProps & 
             <Square aria-hidden />
             {words.actions.stop}
           </MenuItem>
-          <MenuItem asChild>
-            <Link to="/instances/$id/terminal" params={{ id }}>
-              <SquareTerminal aria-hidden />
-              {words.actions.terminal}
-            </Link>
-          </MenuItem>
         </>
       ) : (
         <MenuItem disabled={blocked} onSelect={() => act('start')}>
           <Play aria-hidden />
-          {words.actions.start}
+          {asleep ? words.actions.wake : words.actions.start}
         </MenuItem>
       )}
+      {asleep ? (
+        <MenuItem disabled={blocked} onSelect={() => act('stop')}>
+          <Square aria-hidden />
+          {words.actions.stayStopped}
+        </MenuItem>
+      ) : null}
+      {instance.status === 'running' || asleep ? (
+        <MenuItem asChild>
+          <Link to="/instances/$id/terminal" params={{ id }}>
+            <SquareTerminal aria-hidden />
+            {words.actions.terminal}
+          </Link>
+        </MenuItem>
+      ) : null}
       <MenuSeparator />
       <MenuItem asChild>
         <Link to="/instances/$id/settings" params={{ id }}>

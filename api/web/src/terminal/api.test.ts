@@ -17,7 +17,10 @@ function answer(status: number, body?: object) {
   });
 }
 
-afterEach(() => void vi.unstubAllGlobals());
+afterEach(() => {
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
 
 it('opens a shell, or a command of the list', async () => {
   answer(201, { terminalId: 't1', ticket: 'ab', expiresIn: 30 });
@@ -43,6 +46,42 @@ it('hands on what the server says against it', async () => {
     .catch((error: unknown) => error);
   expect(failure).toBeInstanceOf(RequestFailure);
   expect(failure).toMatchObject({ status: 409, code: 'not_running', message: 'Start the instance first.' });
+});
+
+/** Says that the instance wakes, then how its job went, then that a terminal is open. */
+function wakes(job: object) {
+  const says = [
+    [
+      409,
+      { status: 409, code: 'waking', detail: 'It is waking up.', job: { id: 'j1', kind: 'start', status: 'queued' } },
+    ],
+    [200, { id: 'j1', kind: 'start', ...job }],
+    [201, { terminalId: 't1', ticket: 'ab', expiresIn: 30 }],
+  ] as const;
+  let at = 0;
+  vi.stubGlobal('fetch', async () => {
+    const [status, body] = says[at++] ?? says[2];
+    return Response.json(body, { status });
+  });
+}
+
+it('waits for an instance that wakes, and then opens a shell in it', async () => {
+  vi.useFakeTimers();
+  wakes({ status: 'succeeded' });
+  const opened = terminalApi('abc', null).open({ cols: 80, rows: 24 });
+  await vi.advanceTimersByTimeAsync(1_500);
+  expect(await opened).toMatchObject({ terminalId: 't1', ticket: 'ab' });
+});
+
+it('hands on why an instance did not wake', async () => {
+  vi.useFakeTimers();
+  wakes({ status: 'failed', error: { code: 'gateway_exited', message: 'The gateway exited.' } });
+  const failure = terminalApi('abc', null)
+    .open({ cols: 80, rows: 24 })
+    .catch((error: unknown) => error);
+  await vi.advanceTimersByTimeAsync(1_500);
+  expect(await failure).toBeInstanceOf(RequestFailure);
+  expect(await failure).toMatchObject({ status: 409, message: 'The gateway exited.' });
 });
 
 it('lists what is open', async () => {

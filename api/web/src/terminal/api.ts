@@ -1,5 +1,6 @@
 // The requests beside a terminal's socket.
 import { ApiError, patientFetch, problemOf } from '@/api/client';
+import { onceAwake } from '@/api/waking';
 import { RequestFailure, type TerminalApi } from './connection';
 import type { Size } from './protocol';
 
@@ -14,16 +15,20 @@ export type TerminalView = { id: string; command: Command | null; startedAt: str
 export function terminalApi(instanceId: string, command: Command | null): TerminalApi {
   return {
     open: ({ cols, rows }: Size) =>
-      request('POST', instancePath(instanceId), { cols, rows, ...(command === null ? {} : { command }) }),
-    ticket: (terminalId) => request('POST', `${terminalPath(terminalId)}/ticket`),
-    end: (terminalId) => request('DELETE', terminalPath(terminalId)),
+      refused(
+        onceAwake(instanceId, () =>
+          ask('POST', instancePath(instanceId), { cols, rows, ...(command === null ? {} : { command }) }),
+        ),
+      ),
+    ticket: (terminalId) => refused(ask('POST', `${terminalPath(terminalId)}/ticket`)),
+    end: (terminalId) => refused(ask('DELETE', terminalPath(terminalId))),
   };
 }
 
 /** The terminals that one has open in an instance, oldest first. */
 export async function listTerminals(instanceId: string, signal: AbortSignal): Promise<TerminalView[]> {
-  const { items } = await request<{ items: TerminalView[] }>('GET', instancePath(instanceId), undefined, signal);
-  return items;
+  const answer = ask<{ items: TerminalView[] }>('GET', instancePath(instanceId), undefined, signal);
+  return (await refused(answer)).items;
 }
 
 function instancePath(id: string): string {
@@ -34,7 +39,7 @@ function terminalPath(id: string): string {
   return `/api/terminals/${encodeURIComponent(id)}`;
 }
 
-async function request<T>(method: string, path: string, body?: object, signal?: AbortSignal): Promise<T> {
+async function ask<T>(method: string, path: string, body?: object, signal?: AbortSignal): Promise<T> {
   const response = await patientFetch(
     new Request(path, {
       method,
@@ -45,8 +50,17 @@ async function request<T>(method: string, path: string, body?: object, signal?: 
   );
   const answer: unknown = response.status === 204 ? undefined : await response.json().catch(() => undefined);
   if (response.ok) return answer as T;
-  const problem = problemOf(response.status, answer);
-  throw new RequestFailure(problem.status, problem.code, problem.message);
+  throw problemOf(response.status, answer);
+}
+
+/** What a request came to. A refusal becomes the kind that a connection knows. */
+async function refused<T>(answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.status === 0) throw error;
+    throw new RequestFailure(error.status, error.code, error.message);
+  }
 }
 
 /** A refusal as the rest of the page knows it. */

@@ -358,6 +358,18 @@ describe('a lost connection', () => {
     }
   });
 
+  it('can be tried again by hand where the instance did not wake in time', async () => {
+    const { api, states, connection } = setUp();
+    api.open.mockRejectedValueOnce(new RequestFailure(409, 'wake_timeout', ''));
+    connection.start();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(states.at(-1)).toMatchObject({ is: 'ended', reason: 'asleep' });
+    connection.reconnect();
+    await vi.advanceTimersByTimeAsync(0);
+    socket().says(hello(0));
+    expect(states.at(-1)).toEqual({ is: 'open' });
+  });
+
   it('is made again where this page was too slow for the server', async () => {
     const { states } = await opened();
     socket().says({ type: 'error', code: 'stalled', message: 'Too slow.' });

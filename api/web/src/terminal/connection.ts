@@ -43,7 +43,10 @@ export type ConnectionState =
   | { is: 'reconnecting'; attempt: number }
   | { is: 'ended'; reason: EndReason; exitCode: number | null; message: string };
 
-/** The requests beside the socket. What they throw is a {@link RequestFailure}, or means that there was no answer. */
+/**
+ * The requests beside the socket. What they throw is a {@link RequestFailure}, or means that there was no answer. To open one in an
+ * instance that sleeps takes as long as that takes to wake.
+ */
 export type TerminalApi = {
   open(size: Size): Promise<{ terminalId: string; ticket: string }>;
   ticket(terminalId: string): Promise<{ ticket: string }>;
@@ -341,6 +344,7 @@ export class Connection {
 }
 
 function refusal(error: RequestFailure): EndReason {
+  if (error.code === 'wake_timeout') return 'asleep';
   switch (error.status) {
     case 401:
       return 'signed_out';

@@ -19,17 +19,19 @@ type TerminalPanelProps = {
   instanceId: string;
   /** What stands here while none can be opened. Those that are open stay, to be read. */
   closed: ReactNode;
+  /** The instance runs. If it does not, it sleeps, and to open a terminal wakes it. */
+  awake: boolean;
 };
 
 /** Terminals inside of an instance. */
-export function TerminalPanel({ instanceId, closed }: TerminalPanelProps) {
+export function TerminalPanel({ instanceId, ...rest }: TerminalPanelProps) {
   const me = useMe();
-  return me ? <Panel key={instanceId} workspace={workspaceOf(me.id, instanceId)} closed={closed} /> : null;
+  return me ? <Panel key={instanceId} workspace={workspaceOf(me.id, instanceId)} {...rest} /> : null;
 }
 
-type PanelProps = { workspace: Workspace; closed: ReactNode };
+type PanelProps = Omit<TerminalPanelProps, 'instanceId'> & { workspace: Workspace };
 
-function Panel({ workspace, closed }: PanelProps) {
+function Panel({ workspace, closed, awake }: PanelProps) {
   const { terminal } = useTexts();
   const { tabs, active } = useSyncExternalStore(workspace.subscribe, workspace.view);
   const [large, setLarge] = useState(false);
@@ -95,6 +97,7 @@ function Panel({ workspace, closed }: PanelProps) {
           <StatusBar
             key={`status-${tab.key}`}
             tab={tab}
+            awake={awake}
             onAgain={(command) => {
               workspace.open(command);
               workspace.close(tab.key);
@@ -104,7 +107,7 @@ function Panel({ workspace, closed }: PanelProps) {
           <PasteQuestion session={tab.session} />
         </>
       ) : (
-        <StartScreen elsewhere={elsewhere} onOpen={(command, id) => workspace.open(command, id)} />
+        <StartScreen awake={awake} elsewhere={elsewhere} onOpen={(command, id) => workspace.open(command, id)} />
       )}
       <EndQuestion
         tab={closing}

@@ -63,6 +63,7 @@ describe('close codes', () => {
     expect(meaning(4008, 'stalled')).toBe('retry');
     expect(meaning(4404)).toBe('gone');
     expect(mayComeBack('gone')).toBe(false);
+    expect(mayComeBack('asleep')).toBe(true);
     expect(mayComeBack('stopped')).toBe(false);
   });
 });

@@ -59,6 +59,8 @@ export type EndReason =
   | 'forbidden'
   | 'gone'
   | 'stopped'
+  /** It did not wake in time. */
+  | 'asleep'
   | 'unreachable'
   | 'refused';
 
@@ -87,9 +89,9 @@ export function meaning(code: number, error = ''): EndReason | 'retry' {
   }
 }
 
-/** Whether what the reason took away may still be there, so that attaching again makes sense. */
+/** Whether what the reason took away may still be there or may come yet, so that trying again makes sense. */
 export function mayComeBack(reason: EndReason): boolean {
-  return reason === 'elsewhere' || reason === 'unreachable';
+  return reason === 'elsewhere' || reason === 'unreachable' || reason === 'asleep';
 }
 
 /** Reads a text frame; null: not one that this version knows. */

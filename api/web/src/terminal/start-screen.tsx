@@ -1,4 +1,4 @@
-import { SquareTerminal } from 'lucide-react';
+import { Moon, SquareTerminal } from 'lucide-react';
 import { Spinner } from '@/components/ui/spinner';
 import { When } from '@/components/when';
 import { wordsFor } from '@/lib/errors';
@@ -6,10 +6,15 @@ import { useTexts } from '@/texts';
 import { COMMANDS, type Command } from './api';
 import type { Elsewhere } from './use-resume';
 
-type StartScreenProps = { elsewhere: Elsewhere; onOpen: (command: Command | null, terminalId?: string) => void };
+type StartScreenProps = {
+  /** The instance runs. */
+  awake: boolean;
+  elsewhere: Elsewhere;
+  onOpen: (command: Command | null, terminalId?: string) => void;
+};
 
 /** No terminal is open here: what can be opened. */
-export function StartScreen({ elsewhere, onOpen }: StartScreenProps) {
+export function StartScreen({ awake, elsewhere, onOpen }: StartScreenProps) {
   const texts = useTexts();
   const { terminal } = texts;
   if (elsewhere.loading) {
@@ -26,6 +31,12 @@ export function StartScreen({ elsewhere, onOpen }: StartScreenProps) {
         <div>
           <h2 className="text-base font-semibold">{terminal.start.title}</h2>
           <p className="mt-1 text-term-muted">{terminal.start.text}</p>
+          {awake ? null : (
+            <p className="mt-3 flex items-center gap-2">
+              <Moon aria-hidden className="size-4 shrink-0 text-term-muted" />
+              {terminal.start.asleep}
+            </p>
+          )}
           <button
             type="button"
             onClick={() => onOpen(null)}

@@ -1,4 +1,4 @@
-import { fireEvent, render, screen } from '@testing-library/react';
+import { cleanup, fireEvent, render, screen } from '@testing-library/react';
 import { expect, it, vi } from 'vitest';
 import type { ConnectionState } from './connection';
 import { StatusBar } from './status-bar';
@@ -6,13 +6,13 @@ import type { Tab } from './workspace';
 
 type Warning = { code: string; message: string } | null;
 
-function show(state: ConnectionState, more: { command?: Tab['command']; warning?: Warning } = {}) {
+function show(state: ConnectionState, more: { command?: Tab['command']; warning?: Warning; awake?: boolean } = {}) {
   const view = { state, warning: more.warning ?? null };
   const session = { subscribe: () => () => {}, view: () => view, reconnect: vi.fn() };
   const tab = { key: 1, number: 1, command: more.command ?? null, session } as unknown as Tab;
   const onAgain = vi.fn();
   const onClose = vi.fn();
-  render(<StatusBar tab={tab} onAgain={onAgain} onClose={onClose} />);
+  render(<StatusBar tab={tab} awake={more.awake ?? true} onAgain={onAgain} onClose={onClose} />);
   const buttons = screen.queryAllByRole('button').map((button) => button.textContent);
   return { buttons, onAgain, onClose, said: screen.getByRole('status').textContent, session };
 }
@@ -33,6 +33,16 @@ it('says with which code a command ended, and runs it again', () => {
 
 it('offers to come back only where something may still be there', () => {
   expect(show(ended('gone')).buttons).toEqual(['Open a shell', 'Close']);
+});
+
+it('says that it waits for the instance, and offers to try again if that did not wake', () => {
+  expect(show({ is: 'opening' }).said).toBe('Opening…');
+  cleanup();
+  expect(show({ is: 'opening' }, { awake: false }).said).toBe('Waking up the instance…');
+  cleanup();
+  const { buttons, said } = show(ended('asleep'));
+  expect(said).toBe('The instance did not wake up in time.');
+  expect(buttons).toEqual(['Try again', 'Open a shell', 'Close']);
 });
 
 it('takes a terminal back from another window when asked to', () => {

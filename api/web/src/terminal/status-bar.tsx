@@ -7,14 +7,21 @@ import type { ConnectionState } from './connection';
 import { mayComeBack } from './protocol';
 import type { Tab } from './workspace';
 
-type StatusBarProps = { tab: Tab; onAgain: (command: Command | null) => void; onClose: () => void };
+type StatusBarProps = {
+  tab: Tab;
+  /** The instance runs. */
+  awake: boolean;
+  onAgain: (command: Command | null) => void;
+  onClose: () => void;
+};
 
 /** How the terminal is, and what can be done about it. What was printed stays to be read. */
-export function StatusBar({ tab, onAgain, onClose }: StatusBarProps) {
-  const { terminal } = useTexts();
+export function StatusBar({ tab, awake, onAgain, onClose }: StatusBarProps) {
+  const { terminal, common } = useTexts();
   const { state, warning } = useSyncExternalStore(tab.session.subscribe, tab.session.view);
   const ended = state.is === 'ended';
-  const words = ended ? endWords(state, terminal) : warning ? warning.message : terminal.states[state.is];
+  const is = state.is === 'opening' && !awake ? terminal.waking : terminal.states[state.is];
+  const words = ended ? endWords(state, terminal) : warning ? warning.message : is;
   const quiet = state.is === 'open' && !warning;
   return (
     <div
@@ -29,7 +36,11 @@ export function StatusBar({ tab, onAgain, onClose }: StatusBarProps) {
       {quiet ? <p className="text-xs text-term-muted pointer-coarse:hidden">{terminal.leaveHint}</p> : null}
       {state.is === 'reconnecting' || (ended && mayComeBack(state.reason)) ? (
         <BarButton onClick={() => tab.session.reconnect()}>
-          {ended && state.reason === 'elsewhere' ? terminal.takeBack : terminal.reconnect}
+          {ended && state.reason === 'elsewhere'
+            ? terminal.takeBack
+            : ended && state.reason === 'asleep'
+              ? common.retry
+              : terminal.reconnect}
         </BarButton>
       ) : null}
       {ended && tab.command !== null ? (

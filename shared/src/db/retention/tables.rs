@@ -27,13 +27,14 @@ const fn kept(table: &'static str, until: Until) -> Kept {
 const JOBS: Until = Until::Days("CLAWDEPLOY_JOBS_KEEP_DAYS");
 
 /// Every table of the schema.
-pub const TABLES: [Kept; 31] = [
+pub const TABLES: [Kept; 32] = [
     kept("api_tokens", JOBS),
     kept("attempts", Until::Fixed("shared/src/attempts.rs")),
     kept("audit", Until::Days("CLAWDEPLOY_AUDIT_KEEP_DAYS")),
     kept("audit_exports", Until::PerOne("month")),
     kept("boots", Until::Goes("jobs")),
     kept("firewall", Until::PerOne("installation")),
+    kept("idle_checks", Until::Goes("instances")),
     kept("identities", Until::Goes("users")),
     kept("images", JOBS),
     kept("installation", Until::PerOne("installation")),

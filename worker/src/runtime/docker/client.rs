@@ -53,6 +53,8 @@ pub struct Engine {
     pub api_version: String,
     /// CPU of the engine, in thousandths of a core. It refuses a container that asks for more.
     pub cpu_millis: i32,
+    /// Memory of its host, in bytes. `None`: it does not say.
+    pub memory_bytes: Option<u64>,
     /// Its id. Some engines have none.
     pub id: Option<String>,
 }
@@ -183,6 +185,7 @@ async fn negotiate(socket: &str) -> Result<Connection, BollardError> {
         version: info.server_version.unwrap_or_default(),
         api_version: api.client_version().to_string(),
         cpu_millis: info.ncpu.and_then(|n| i32::try_from(n).ok()).unwrap_or(1).saturating_mul(1000),
+        memory_bytes: info.mem_total.and_then(|bytes| u64::try_from(bytes).ok()).filter(|bytes| *bytes > 0),
         id: id_of(info.id),
     };
     Ok(Connection { api, engine })

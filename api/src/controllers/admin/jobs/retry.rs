@@ -16,6 +16,7 @@ use serde_json::json;
 use crate::{
     audit::{Entry, Target},
     auth::{Admin, Principal},
+    capacity,
     controllers::{
         admin::rollouts::start::excluded,
         instances::refuse_stuck,
@@ -138,6 +139,13 @@ async fn make_way(conn: &mut Conn, dead: &Job, id: &InstanceId, undo: bool, app:
         && let Some(kept) = kept_for(conn, dead).await?
     {
         quota::check_rollback(conn, &app.quotas, &instance, &kept).await?;
+        capacity::check_rollback(conn, &app.capacity, &instance, &kept).await?;
     }
-    Ok(instance::set_desired_state(conn, id, desired).await?)
+    if desired == DesiredState::Running {
+        capacity::check_start(conn, &app.capacity, &instance).await?;
+    }
+    if desired != instance.desired_state {
+        instance::set_desired_state(conn, id, desired).await?;
+    }
+    Ok(())
 }

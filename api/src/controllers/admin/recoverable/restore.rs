@@ -34,7 +34,8 @@ pub struct RestoreInstance {
 
 /// Restores a deleted instance, or a directory without an instance in the database
 ///
-/// Restores files, token, settings and address, as far as they are known. Quotas are not checked.
+/// Restores files, token, settings and address, as far as they are known. Quotas are not checked, but the host
+/// must have memory left for the instance.
 #[utoipa::path(
     post, path = "/api/admin/recoverable-instances/{id}/restore", tag = "admin", params(InstancePath),
     request_body = Option<RestoreInstance>,
@@ -55,7 +56,7 @@ pub async fn restore_instance(
             let row = row.ok_or_else(|| AppError::not_found("recoverable instance"))?;
             let owner = owner(conn, &row, form.owner_id).await?;
             let manifest = manifest(&row, &state.sealer).map_err(AppError::internal)?;
-            Recovery { row, manifest, name, action: "instance.restore" }.run(conn, &who, &context, &owner).await
+            Recovery { row, manifest, name, action: "instance.restore" }.run(conn, &who, &context, &owner, &state).await
         })
         .await?;
     Ok(Accepted::of(&app, outcome))

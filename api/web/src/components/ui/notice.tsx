@@ -1,8 +1,9 @@
-import { CircleAlert, CircleCheck, Info, TriangleAlert } from 'lucide-react';
+import { CircleAlert, CircleCheck, Info, Moon, TriangleAlert } from 'lucide-react';
 import type { ReactNode } from 'react';
 import { cn } from '@/lib/cn';
 
 const STYLES = {
+  asleep: { box: 'bg-ink/5', icon: 'text-muted', Icon: Moon },
   busy: { box: 'bg-busy-soft', icon: 'text-busy', Icon: Info },
   good: { box: 'bg-good-soft', icon: 'text-good', Icon: CircleCheck },
   warn: { box: 'bg-warn-soft', icon: 'text-warn', Icon: TriangleAlert },

@@ -2,7 +2,7 @@ import { useQuery } from '@tanstack/react-query';
 import { MonitorSmartphone } from 'lucide-react';
 import { type ReactNode, useState } from 'react';
 import type { Schemas } from '@/api/contract';
-import { type DeviceAct, devicesQuery, useDeviceAct, useInstance } from '@/api/instances';
+import { type DeviceAct, devicesQuery, isAsleep, useDeviceAct, useInstance } from '@/api/instances';
 import { LoadFailed, PageLoading } from '@/components/state';
 import { toast } from '@/components/toasts';
 import { Badge } from '@/components/ui/badge';
@@ -31,7 +31,7 @@ export function Devices() {
       <Card>
         <Empty
           icon={MonitorSmartphone}
-          title={words.notRunning}
+          title={instance && isAsleep(instance) ? words.asleep : words.notRunning}
           action={instance ? <StartButton instance={instance} /> : null}
         />
       </Card>

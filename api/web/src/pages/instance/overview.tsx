@@ -5,6 +5,7 @@ import type { ReactNode } from 'react';
 import {
   devicesQuery,
   type Instance,
+  isAsleep,
   isBlocked,
   isStuck,
   requestsInterval,
@@ -22,12 +23,14 @@ import { CopyButton } from '@/components/ui/copy';
 import { Notice } from '@/components/ui/notice';
 import { When } from '@/components/when';
 import { wordsFor } from '@/lib/errors';
-import { bytes, cores, MIB } from '@/lib/format';
+import { bytes, cores, MIB, useNow } from '@/lib/format';
 import { wordFor } from '@/lib/word';
 import { useTexts } from '@/texts';
 import { JobRow } from './activity';
 import { Others } from './others';
 import { SecretLine } from './secret-line';
+import { recentWake } from './sleep';
+import { SleepNotice, Woke } from './sleep-notice';
 import { useInstanceId } from './use-id';
 import { useIsOwn } from './use-own';
 
@@ -41,6 +44,7 @@ export function Overview() {
     <div className="grid gap-5 lg:grid-cols-[minmax(0,1fr)_20rem]">
       <div className="min-w-0 space-y-5">
         {own ? null : <Others />}
+        <SleepNotice instance={instance} />
         <Notices instance={instance} own={own} />
         {instance.currentJob ? (
           <JobCard key={instance.currentJob.id} id={instance.currentJob.id} />
@@ -194,7 +198,7 @@ function Access({ instance }: { instance: Instance }) {
     <Card>
       <CardHead title={access.title} text={access.text} />
       <CardBody>
-        {instance.status === 'running' && instance.dashboardUrl ? (
+        {(instance.status === 'running' || isAsleep(instance)) && instance.dashboardUrl ? (
           <dl className="space-y-4">
             <Line label={access.url}>
               <div className="flex min-w-0 items-center gap-1">
@@ -217,7 +221,7 @@ function Access({ instance }: { instance: Instance }) {
             ) : null}
           </dl>
         ) : (
-          <p className="text-muted">{access.notRunning}</p>
+          <p className="text-muted">{isAsleep(instance) ? access.asleep : access.notRunning}</p>
         )}
       </CardBody>
     </Card>
@@ -238,7 +242,8 @@ function Line({ label, help, children }: { label: string; help?: string; childre
 
 function Facts({ instance }: { instance: Instance }) {
   const { instance: words, create, common } = useTexts();
-  const { facts } = words;
+  const { facts, sleep } = words;
+  const wake = recentWake(instance, useNow());
   const rows: [string, ReactNode][] = [
     [
       facts.id,
@@ -260,6 +265,7 @@ function Facts({ instance }: { instance: Instance }) {
     ],
     [facts.limits, facts.limitsOf(bytes(instance.memoryMb * MIB), create.cores(cores(instance.cpuMillis)))],
     [facts.status, <When key="status" at={instance.statusChangedAt} />],
+    ...(wake ? [[sleep.wokeUp, <Woke key="woke" wake={wake} />] satisfies [string, ReactNode]] : []),
     [facts.created, <When key="created" at={instance.createdAt} />],
   ];
   return (

@@ -2,7 +2,7 @@ import { Link, Outlet, useLocation, useNavigate, useParams } from '@tanstack/rea
 import { ArrowUpCircle, Ellipsis, Play, RotateCw, Square, SquareTerminal, Trash2 } from 'lucide-react';
 import { useEffect, useState } from 'react';
 import { ApiError } from '@/api/client';
-import { type Instance, isBlocked, useInstance } from '@/api/instances';
+import { type Instance, isAsleep, isBlocked, useInstance } from '@/api/instances';
 import { OpenDashboard } from '@/components/open-dashboard';
 import { Page } from '@/components/page';
 import { usePowerAct } from '@/components/power-act';
@@ -103,19 +103,20 @@ function Actions({ instance }: { instance: Instance }) {
   const [dialog, setDialog] = useState<'update' | 'delete' | null>(null);
   const blocked = isBlocked(instance);
   const running = instance.status === 'running';
+  const asleep = isAsleep(instance);
   const close = () => setDialog(null);
   return (
     <>
-      {running && own ? <OpenDashboard instance={instance} /> : null}
+      {own ? <OpenDashboard instance={instance} /> : null}
       {running ? (
         <Button variant="outline" disabled={blocked} onClick={() => act('stop')}>
           <Square aria-hidden />
           {words.actions.stop}
         </Button>
       ) : (
-        <Button disabled={blocked} onClick={() => act('start')}>
+        <Button variant={asleep && own ? 'outline' : 'primary'} disabled={blocked} onClick={() => act('start')}>
           <Play aria-hidden />
-          {instance.status === 'error' ? words.actions.retry : words.actions.start}
+          {instance.status === 'error' ? words.actions.retry : asleep ? words.actions.wake : words.actions.start}
         </Button>
       )}
       <Button
@@ -139,7 +140,7 @@ function Actions({ instance }: { instance: Instance }) {
           {words.actions.restart}
         </MenuItem>
         {own ? (
-          <MenuItem asChild disabled={!running}>
+          <MenuItem asChild disabled={!running && !asleep}>
             <Link to="/instances/$id/terminal" params={{ id: instance.id }}>
               <SquareTerminal aria-hidden />
               {words.actions.terminal}

@@ -9,6 +9,7 @@ import { type Channel, ChannelFields, LimitFields, type Provider, ProviderFields
 import { DeleteDialog } from './delete-dialog';
 import { EnvSettings } from './env-settings';
 import { Section } from './settings-section';
+import { SleepSettings } from './sleep-settings';
 import { useInstanceId } from './use-id';
 
 /** What can be changed of an instance, each part by itself. */
@@ -23,6 +24,7 @@ export function Settings() {
       <ProviderSettings instance={instance} />
       <LimitSettings instance={instance} />
       <EnvSettings instance={instance} />
+      <SleepSettings instance={instance} />
       <Danger instance={instance} />
     </div>
   );

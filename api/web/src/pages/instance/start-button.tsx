@@ -1,5 +1,5 @@
 import { Play } from 'lucide-react';
-import { type Instance, isBlocked } from '@/api/instances';
+import { type Instance, isAsleep, isBlocked } from '@/api/instances';
 import { usePowerAct } from '@/components/power-act';
 import { Button } from '@/components/ui/button';
 import { useTexts } from '@/texts';
@@ -12,7 +12,7 @@ export function StartButton({ instance }: { instance: Instance }) {
   return (
     <Button size="sm" variant="outline" onClick={() => act('start')}>
       <Play aria-hidden />
-      {instance.status === 'error' ? actions.retry : actions.start}
+      {instance.status === 'error' ? actions.retry : isAsleep(instance) ? actions.wake : actions.start}
     </Button>
   );
 }

@@ -1,5 +1,5 @@
 import { SquareTerminal } from 'lucide-react';
-import { useInstance } from '@/api/instances';
+import { isAsleep, useInstance } from '@/api/instances';
 import { Card } from '@/components/ui/card';
 import { Empty } from '@/components/ui/empty';
 import { TerminalPanel } from '@/terminal/panel';
@@ -12,11 +12,13 @@ export function Terminal() {
   const { terminal } = useTexts();
   const instance = useInstance(id).data;
   if (!instance) return null;
+  const running = instance.status === 'running';
   return (
     <TerminalPanel
       instanceId={id}
+      awake={running}
       closed={
-        instance.status === 'running' ? null : (
+        running || isAsleep(instance) ? null : (
           <Card>
             <Empty icon={SquareTerminal} title={terminal.notRunning} action={<StartButton instance={instance} />} />
           </Card>

@@ -1,7 +1,7 @@
 import { useEffect, useRef } from 'react';
 import { call, client } from '@/api/client';
 import type { Instance } from '@/api/instances';
-import { instancesQuery, refreshInstance } from '@/api/instances';
+import { instancesQuery, isAsleep, refreshInstance } from '@/api/instances';
 import { jobQuery } from '@/api/jobs';
 import { queryClient } from '@/api/query-client';
 import { toast } from '@/components/toasts';
@@ -12,6 +12,7 @@ export function useOutcome(instance: Instance | undefined, gone: boolean, name: 
   const texts = useTexts();
   const watched = useRef<string | undefined>(undefined);
   const current = instance?.currentJob?.id;
+  const asleep = instance !== undefined && isAsleep(instance);
   useEffect(() => {
     const before = watched.current;
     watched.current = current;
@@ -21,7 +22,8 @@ export function useOutcome(instance: Instance | undefined, gone: boolean, name: 
         queryClient.setQueryData(jobQuery(job.id).queryKey, job);
         const words = texts.instance;
         const kind = job.kind as keyof typeof words.done;
-        if (job.status === 'succeeded' && words.done[kind]) toast.success(words.done[kind](name));
+        if (job.status === 'succeeded' && job.kind === 'stop' && asleep) toast.success(words.sleep.fell(name));
+        else if (job.status === 'succeeded' && words.done[kind]) toast.success(words.done[kind](name));
         if (job.status === 'failed' && words.failed[kind]) toast.error(words.failed[kind](name), job.error?.message);
         if (job.instanceId && !gone) refreshInstance(job.instanceId);
         if (gone) void queryClient.invalidateQueries({ queryKey: instancesQuery.queryKey });
@@ -29,5 +31,5 @@ export function useOutcome(instance: Instance | undefined, gone: boolean, name: 
       // Then it is shown where the instance's activity is.
       () => {},
     );
-  }, [current, gone, name, texts]);
+  }, [current, gone, asleep, name, texts]);
 }

@@ -1,6 +1,6 @@
-import { type Instance, isWorking } from '@/api/instances';
+import { type Instance, isAsleep, isWorking } from '@/api/instances';
 
-export const FILTERS = ['all', 'running', 'stopped', 'working', 'error', 'update'] as const;
+export const FILTERS = ['all', 'running', 'asleep', 'stopped', 'working', 'error', 'update'] as const;
 export type Filter = (typeof FILTERS)[number];
 
 /** Whether an instance is of a kind. */
@@ -12,6 +12,10 @@ function matches(instance: Instance, filter: Filter): boolean {
       return isWorking(instance);
     case 'update':
       return instance.updateAvailable || instance.vulnerable;
+    case 'asleep':
+      return isAsleep(instance);
+    case 'stopped':
+      return instance.status === 'stopped' && !isAsleep(instance);
     default:
       return instance.status === filter;
   }

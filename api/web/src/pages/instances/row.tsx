@@ -67,11 +67,7 @@ export const Row = memo(function Row({ instance, usage }: { instance: Instance; 
       </div>
       <Sparks instance={instance} usage={usage} />
       <div className="relative flex items-center gap-1">
-        {instance.status === 'running' ? (
-          <span className="max-sm:hidden">
-            <OpenDashboard instance={instance} size="sm" variant="outline" short />
-          </span>
-        ) : null}
+        <OpenDashboard instance={instance} size="sm" variant="outline" short className="max-sm:hidden" />
         <PowerMenu instance={instance} />
       </div>
     </div>

@@ -8,6 +8,7 @@ export const instances = {
   filters: {
     all: 'All statuses',
     running: 'Running',
+    asleep: 'Sleeping',
     stopped: 'Stopped',
     working: 'In progress',
     error: 'With errors',
@@ -35,6 +36,8 @@ export const instances = {
     deleting: 'Deleting',
     error: 'Error',
   },
+  /** Instead of the status, if it is stopped because nobody used it. */
+  asleep: 'Sleeping',
   version: (version: string) => `OpenClaw ${version}`,
   noVersion: 'No version yet',
   updateTo: (version: string | null) => (version ? `Update to ${version}` : 'Update available'),

@@ -18,6 +18,7 @@ export const terminal = {
   start: {
     title: 'A shell inside the instance',
     text: 'It keeps running if the connection is lost or you reload the page. It ends if nobody comes back to it.',
+    asleep: 'The instance is sleeping. Opening a terminal wakes it.',
     elsewhere: 'Open in another window. Select one to take it over.',
     since: 'opened',
   },
@@ -28,6 +29,7 @@ export const terminal = {
     reconnecting: 'Connection lost. Programs keep running. Reconnecting…',
     ended: 'Ended',
   },
+  waking: 'Waking up the instance…',
   exited: (code: number) => (code === 0 ? 'Finished (exit code 0).' : `Ended with exit code ${code}.`),
   exitedUnknown: 'Ended. The exit code is unknown.',
   ends: {
@@ -39,6 +41,7 @@ export const terminal = {
     forbidden: 'You no longer have access to this terminal.',
     gone: 'This terminal no longer exists. Programs in it have ended.',
     stopped: 'The instance is not running. Start it, then open a terminal.',
+    asleep: 'The instance did not wake up in time.',
     unreachable: 'The server is not responding. Programs may still be running.',
     refused: 'The terminal could not be opened.',
   },

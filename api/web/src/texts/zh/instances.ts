@@ -10,6 +10,7 @@ export const instances: Texts['instances'] = {
   filters: {
     all: '全部状态',
     running: '运行中',
+    asleep: '休眠中',
     stopped: '已停止',
     working: '处理中',
     error: '有错误',
@@ -29,6 +30,7 @@ export const instances: Texts['instances'] = {
     deleting: '删除中',
     error: '错误',
   },
+  asleep: '休眠中',
   version: (version) => `OpenClaw ${version}`,
   noVersion: '暂无版本',
   updateTo: (version) => (version ? `可更新至 ${version}` : '可更新'),

@@ -20,6 +20,7 @@ export const terminal: Texts['terminal'] = {
   start: {
     title: '实例内部的 Shell',
     text: '连接中断或刷新页面后它会继续运行；长时间无人返回时才会结束。',
+    asleep: '实例正在休眠。打开终端即可唤醒它。',
     elsewhere: '已在其他窗口打开。选择一个即可接管。',
     since: '打开于',
   },
@@ -30,6 +31,7 @@ export const terminal: Texts['terminal'] = {
     reconnecting: '连接已中断。程序仍在运行，正在重新连接…',
     ended: '已结束',
   },
+  waking: '正在唤醒实例…',
   exited: (code) => (code === 0 ? '已完成（退出码 0）。' : `已结束，退出码 ${code}。`),
   exitedUnknown: '已结束，退出码未知。',
   ends: {
@@ -41,6 +43,7 @@ export const terminal: Texts['terminal'] = {
     forbidden: '您不再有权使用此终端。',
     gone: '该终端已不存在，其中的程序已结束。',
     stopped: '实例未在运行。请先启动实例，再打开终端。',
+    asleep: '实例未能及时唤醒。',
     unreachable: '服务器没有响应。程序可能仍在运行。',
     refused: '无法打开终端。',
   },

@@ -52,7 +52,11 @@ export function AllInstancesPage() {
           onChange={(next) => show({ ...(q ? { q } : {}), ...(next === 'all' ? {} : { state: next }) })}
           options={[
             { value: 'all' as const, label: filters.all },
-            ...STATE_NAMES.map((value) => ({ value, label: filters[value] })),
+            // Those that sleep are stopped, to the server that looks for them.
+            ...STATE_NAMES.map((value) => ({
+              value,
+              label: value === 'stopped' ? instances.stopped : filters[value],
+            })),
           ]}
           className="w-44"
         />

@@ -1,0 +1,78 @@
+//! Wakes instances that sleep when somebody needs them.
+
+use clawdeploy_shared::{
+    db::{
+        Scope,
+        instance::{self, Instance},
+        job::Job,
+        sleep::{self, Waker, Waking},
+    },
+    ids::InstanceId,
+    instance::InstanceStatus,
+    sleep::WokenBy,
+};
+
+use crate::{
+    auth::Principal,
+    capacity,
+    controllers::instances::running,
+    error::{AppError, AppResult, ErrorCode},
+    middleware::RequestContext,
+    state::AppState,
+};
+
+/// A running instance that the person owns, and its port. One that sleeps is woken: the error `waking` then has the job
+/// to wait for.
+pub async fn own_awake(
+    app: &AppState,
+    who: &Principal,
+    context: &RequestContext,
+    id: &InstanceId,
+    by: WokenBy,
+) -> AppResult<(Instance, Option<u16>)> {
+    let found = app.read(who.own(), async |conn| Ok(instance::find(conn, who.own(), id).await?)).await?;
+    let (instance, port) = found.ok_or_else(|| AppError::not_found("instance"))?;
+    if instance.status == InstanceStatus::Running {
+        return Ok((instance, port));
+    }
+    who.needs(clawdeploy_shared::db::token::TokenScope::Operate)?;
+    match wake(app, id, by, Some((who, context))).await? {
+        Some(job) => {
+            let detail = "The instance was asleep and is waking up. Wait until its job has ended, then try again.";
+            Err(AppError::new(ErrorCode::Waking, detail).with_job(job.into()))
+        }
+        None => Err(running::not_running(&instance)),
+    }
+}
+
+/// Wakes an instance if it sleeps, and returns the job to wait for. `None`: it does not sleep.
+pub async fn wake(
+    app: &AppState,
+    id: &InstanceId,
+    by: WokenBy,
+    asked_by: Option<(&Principal, &RequestContext)>,
+) -> AppResult<Option<Job>> {
+    let person = asked_by.map(|(who, _)| who.user.id);
+    let request_id = asked_by.map(|(_, context)| context.request_id.clone());
+    let (state, id) = (app.clone(), id.clone());
+    let woken = app
+        .transaction(Scope::Everything, async move |conn| {
+            let waker = Waker { by, person, request_id: request_id.as_deref() };
+            Ok(sleep::wake(conn, &id, waker, &state.capacity).await?)
+        })
+        .await?;
+    match woken {
+        Waking::Begun(job) => {
+            app.doorbell.ring(job.queue, job.id);
+            Ok(Some(*job))
+        }
+        Waking::Underway(job) => Ok(Some(*job)),
+        Waking::NotAsleep => Ok(None),
+        Waking::Full { free_mb, memory_mb } => Err(capacity::full(free_mb, memory_mb)),
+        Waking::Vulnerable => {
+            let detail = "Its version of OpenClaw is known to be vulnerable and may not be started. Update the instance, \
+                          then start it.";
+            Err(AppError::new(ErrorCode::VersionRefused, detail))
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Which instances are looked at, fall asleep and wake, on the tables alone. `real_openclaw::sleep` has the whole.
+
+use clawdeploy_shared::{
+    capacity::CapacityArgs,
+    db::{
+        Scope, instance,
+        instance::Instance,
+        sleep::{self, Due, Waker, Waking},
+    },
+    ids::InstanceId,
+    instance::DesiredState,
+    job::JobKind,
+    sleep::{SleepArgs, WokenBy},
+};
+use diesel_async::SimpleAsyncConnection as _;
+
+use crate::leases::Tables;
+
+const USUAL: SleepArgs = SleepArgs { sleep_minutes: 30 };
+const SCHEDULE: Waker<'_> = Waker { by: WokenBy::Schedule, person: None, request_id: None };
+
+/// More memory than anybody needs.
+const ROOM: CapacityArgs = CapacityArgs { memory_overcommit: 0.0, reserved_memory_mb: None };
+
+async fn execute(tables: &Tables, sql: &str) {
+    tables.db.conn().await.unwrap().batch_execute(sql).await.unwrap();
+}
+
+/// A running instance.
+async fn running(tables: &Tables) -> InstanceId {
+    let id = tables.instance().await;
+    execute(tables, &format!("UPDATE instances SET status = 'running', container_id = 'c' WHERE id = '{id}'")).await;
+    id
+}
+
+async fn due(tables: &Tables, args: SleepArgs) -> Vec<Due> {
+    sleep::take_due(&mut tables.db.conn().await.unwrap(), args, 100).await.unwrap()
+}
+
+async fn row(tables: &Tables, id: &InstanceId) -> Instance {
+    instance::find(&mut tables.db.conn().await.unwrap(), Scope::Everything, id).await.unwrap().unwrap().0
+}
+
+async fn fall_asleep(tables: &Tables, id: &InstanceId) -> bool {
+    sleep::fall_asleep(&mut tables.db.conn().await.unwrap(), id, None).await.unwrap().is_some()
+}
+
+async fn wake(tables: &Tables, id: &InstanceId, capacity: &CapacityArgs) -> Waking {
+    let woken = tables.db.write(Scope::Everything, async |conn| sleep::wake(conn, id, SCHEDULE, capacity).await);
+    woken.await.unwrap()
+}
+
+#[tokio::test]
+async fn each_is_looked_at_when_it_may_sleep_and_not_too_often() {
+    let tables = Tables::new().await;
+    let (usual, own, never) = (running(&tables).await, running(&tables).await, running(&tables).await);
+    let (telegram, busy, stopped) = (running(&tables).await, running(&tables).await, running(&tables).await);
+    execute(
+        &tables,
+        &format!(
+            "UPDATE instances SET sleep_minutes = 1 WHERE id = '{own}'; \
+             UPDATE instances SET sleep_minutes = 0 WHERE id = '{never}'; \
+             UPDATE instances SET channel = 'telegram' WHERE id = '{telegram}'; \
+             UPDATE instances SET status = 'stopped', desired_state = 'stopped' WHERE id = '{stopped}'"
+        ),
+    )
+    .await;
+    tables.job(&busy, JobKind::Restart).await;
+    let taken = |found: Vec<Due>| {
+        let mut taken: Vec<_> = found.into_iter().map(|one| (one.id.to_string(), one.minutes)).collect();
+        taken.sort();
+        taken
+    };
+    let (usual, own) = (usual.to_string(), own.to_string());
+    let mut expected = vec![(usual.clone(), 30), (own.clone(), 1)];
+    expected.sort();
+    assert_eq!(taken(due(&tables, USUAL).await), expected);
+    assert_eq!(taken(due(&tables, USUAL).await), vec![], "they were just looked at");
+    execute(&tables, "UPDATE idle_checks SET checked_at = now() - interval '16 seconds'").await;
+    assert_eq!(taken(due(&tables, USUAL).await), vec![(own.clone(), 1)], "a quarter of a minute has passed");
+    execute(&tables, "UPDATE idle_checks SET checked_at = now() - interval '301 seconds'").await;
+    // Without a usual time, only those whose owners want it.
+    assert_eq!(taken(due(&tables, SleepArgs { sleep_minutes: 0 }).await), vec![(own, 1)]);
+    assert_eq!(taken(due(&tables, USUAL).await), vec![(usual, 30)]);
+}
+
+#[tokio::test]
+async fn how_long_it_has_been_idle_is_counted_from_the_first_look() {
+    let tables = Tables::new().await;
+    let id = running(&tables).await;
+    let seconds = async || {
+        execute(&tables, "UPDATE idle_checks SET checked_at = '-infinity'").await;
+        due(&tables, USUAL).await.pop().unwrap().idle_seconds
+    };
+    let note = async |idle| sleep::note_idle(&mut tables.db.conn().await.unwrap(), &id, idle).await.unwrap();
+    due(&tables, USUAL).await;
+    assert_eq!(seconds().await, None);
+    note(true).await;
+    execute(&tables, "UPDATE idle_checks SET idle_since = now() - interval '1 hour'").await;
+    note(true).await;
+    assert!(seconds().await.unwrap() >= 3600.0);
+    note(false).await;
+    assert_eq!(seconds().await, None);
+}
+
+#[tokio::test]
+async fn it_falls_asleep_unless_somebody_needs_it() {
+    let tables = Tables::new().await;
+    let id = running(&tables).await;
+    execute(
+        &tables,
+        &format!(
+            "INSERT INTO terminals (id, user_id, instance_id, worker) \
+             SELECT gen_random_uuid(), owner_id, id, 'w' FROM instances WHERE id = '{id}'"
+        ),
+    )
+    .await;
+    assert!(!fall_asleep(&tables, &id).await, "a terminal is open");
+    execute(&tables, "UPDATE terminals SET ended_at = now(), end_reason = 'exited'").await;
+    let job = tables.job(&id, JobKind::Restart).await;
+    assert!(!fall_asleep(&tables, &id).await, "a job is open");
+    execute(&tables, &format!("UPDATE jobs SET status = 'succeeded', finished_at = now() WHERE id = '{job}'")).await;
+    assert!(fall_asleep(&tables, &id).await);
+    let asleep = row(&tables, &id).await;
+    assert!(sleep::is_asleep(&asleep));
+    assert!(!fall_asleep(&tables, &id).await, "it does already");
+    // A person's wish ends the sleep, whatever it is.
+    execute(&tables, "UPDATE instances SET wake_at = now() + interval '1 hour'").await;
+    let mut conn = tables.db.conn().await.unwrap();
+    instance::set_desired_state(&mut conn, &id, DesiredState::Stopped).await.unwrap();
+    let stopped = row(&tables, &id).await;
+    assert!(!sleep::is_asleep(&stopped) && stopped.wake_at.is_none());
+}
+
+#[tokio::test]
+async fn its_schedule_wakes_it_a_minute_ahead_and_once() {
+    let tables = Tables::new().await;
+    let id = running(&tables).await;
+    let to_wake = async || sleep::to_wake(&mut tables.db.conn().await.unwrap(), 60.0, 10).await.unwrap();
+    assert!(fall_asleep(&tables, &id).await);
+    assert!(matches!(wake(&tables, &id, &ROOM).await, Waking::Underway(_)), "it is still falling asleep");
+    execute(
+        &tables,
+        "UPDATE jobs SET status = 'succeeded', finished_at = now(); UPDATE instances SET status = 'stopped'",
+    )
+    .await;
+    assert_eq!(to_wake().await, vec![], "nothing is scheduled");
+    execute(&tables, "UPDATE instances SET wake_at = now() + interval '1 hour'").await;
+    assert_eq!(to_wake().await, vec![], "an hour is left");
+    execute(&tables, "UPDATE instances SET wake_at = now() + interval '59 seconds'").await;
+    assert_eq!(to_wake().await, vec![id.clone()]);
+
+    // The host's memory is used up, so it sleeps on.
+    execute(
+        &tables,
+        "INSERT INTO workers (id, host, pid, version, queues, concurrency, running, memory_mb) \
+         VALUES ('w', 'h', 1, '0', '{}', 0, 0, 2047)",
+    )
+    .await;
+    let full = CapacityArgs { memory_overcommit: 1.0, reserved_memory_mb: Some(0) };
+    assert!(matches!(wake(&tables, &id, &full).await, Waking::Full { free_mb: 2047, memory_mb: 2048 }));
+    assert!(sleep::is_asleep(&row(&tables, &id).await));
+
+    let Waking::Begun(job) = wake(&tables, &id, &ROOM).await else { panic!("it sleeps on") };
+    assert_eq!((job.kind, job.requested_by), (JobKind::Start, None));
+    let awake = row(&tables, &id).await;
+    assert_eq!((awake.desired_state, awake.woken_by.as_deref()), (DesiredState::Running, Some("schedule")));
+    assert_eq!(to_wake().await, vec![]);
+    assert!(matches!(wake(&tables, &id, &ROOM).await, Waking::Underway(_)));
+}

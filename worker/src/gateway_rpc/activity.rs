@@ -1,0 +1,194 @@
+//! What a gateway is doing, as far as it decides whether its instance may sleep.
+//!
+//! OpenClaw's documentation of the methods: `gateway/external-apps.md` (suspension), `concepts/presence.md`,
+//! `gateway/protocol/rpc-*.md`.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::{Failure, LIMIT, Link, device::Scope, session::Session};
+
+/// Conversations that are looked at, the latest ones.
+const SESSIONS: u32 = 20;
+
+/// What a gateway does.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Activity {
+    /// A browser or an app is connected.
+    pub(crate) connected: bool,
+    /// A chat channel runs. It would miss messages.
+    pub(crate) channels: bool,
+    /// When something was last said in a conversation.
+    pub(crate) last_turn: Option<DateTime<Utc>>,
+    /// When a job of the owner's schedule is due next. Those that OpenClaw and its plugins declare for themselves, such
+    /// as heartbeats, wait until it is awake.
+    pub(crate) next_run: Option<DateTime<Utc>>,
+}
+
+/// A gateway that does nothing and begins nothing new, until it is released, or for two minutes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Suspension(String);
+
+impl Link {
+    /// Asks what the gateway does.
+    pub(crate) async fn activity(&self) -> Result<Activity, Failure> {
+        let asked = async {
+            let mut session = Session::open(self, Scope::Admin).await?;
+            let presence = session.call("system-presence", &json!({})).await?;
+            let channels = session.call("channels.status", &json!({})).await?;
+            let sessions = session.call("sessions.list", &json!({ "limit": SESSIONS })).await?;
+            let schedule = session.call("cron.list", &json!({})).await?;
+            session.close().await;
+            Ok(Activity::read(presence, channels, sessions, schedule)?)
+        };
+        timeout(LIMIT, asked).await.unwrap_or(Err(Failure::TooSlow))
+    }
+
+    /// Asks the gateway to begin nothing new. `None`: it is at work.
+    pub(crate) async fn suspend(&self) -> Result<Option<Suspension>, Failure> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Prepared {
+            status: String,
+            suspension_id: Option<String>,
+        }
+        let asked = async {
+            let mut session = Session::open(self, Scope::Admin).await?;
+            let id = Uuid::new_v4().to_string();
+            let prepared = session.call("gateway.suspend.prepare", &json!({ "requestId": id })).await?;
+            session.close().await;
+            let Prepared { status, suspension_id } = serde_json::from_value(prepared)?;
+            Ok(suspension_id.filter(|_| status == "ready").map(Suspension))
+        };
+        timeout(LIMIT, asked).await.unwrap_or(Err(Failure::TooSlow))
+    }
+
+    /// Releases a gateway from its suspension.
+    pub(crate) async fn resume(&self, suspension: Suspension) -> Result<(), Failure> {
+        let asked = async {
+            let mut session = Session::open(self, Scope::Admin).await?;
+            session.call("gateway.suspend.resume", &json!({ "suspensionId": suspension.0 })).await?;
+            session.close().await;
+            Ok(())
+        };
+        timeout(LIMIT, asked).await.unwrap_or(Err(Failure::TooSlow))
+    }
+}
+
+/// Someone or something that is connected.
+#[derive(Debug, Deserialize)]
+struct Presence {
+    mode: Option<String>,
+    reason: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Channels {
+    channel_accounts: HashMap<String, Vec<Account>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Account {
+    running: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Sessions {
+    sessions: Vec<Conversation>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Conversation {
+    updated_at: Option<i64>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Schedule {
+    jobs: Vec<Run>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Run {
+    enabled: Option<bool>,
+    declaration_key: Option<String>,
+    next_run_at_ms: Option<i64>,
+}
+
+impl Activity {
+    /// Fails if an answer does not have the expected form: a gateway that cannot be understood must not be put to
+    /// sleep.
+    fn read(presence: Value, channels: Value, sessions: Value, schedule: Value) -> Result<Self, serde_json::Error> {
+        let presence: Vec<Presence> = serde_json::from_value(presence)?;
+        let channels: Channels = serde_json::from_value(channels)?;
+        let sessions: Sessions = serde_json::from_value(sessions)?;
+        let schedule: Schedule = serde_json::from_value(schedule)?;
+        // The gateway lists itself, and for a while those who have left.
+        let here =
+            |one: &Presence| one.mode.as_deref() != Some("gateway") && one.reason.as_deref() != Some("disconnect");
+        let own = |run: &Run| run.enabled != Some(false) && run.declaration_key.is_none();
+        let time = DateTime::from_timestamp_millis;
+        Ok(Self {
+            connected: presence.iter().any(here),
+            channels: channels.channel_accounts.values().flatten().any(|account| account.running == Some(true)),
+            last_turn: sessions.sessions.iter().filter_map(|one| one.updated_at.and_then(time)).max(),
+            next_run: schedule
+                .jobs
+                .iter()
+                .filter(|run| own(run))
+                .filter_map(|run| run.next_run_at_ms.and_then(time))
+                .min(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Answers of OpenClaw 2026.9.6, shortened.
+    fn read(entry: Option<Value>, running: bool) -> Activity {
+        let presence: Vec<_> =
+            [json!({ "host": "x", "mode": "gateway", "reason": "self" })].into_iter().chain(entry).collect();
+        let channels =
+            json!({ "channels": {}, "channelAccounts": { "telegram": [{ "accountId": "a", "running": running }] } });
+        let sessions = json!({ "count": 2, "sessions": [{ "updatedAt": 1000 }, { "updatedAt": 3000 }, {}] });
+        let job = |key: Value, at: i64| json!({ "enabled": true, "declarationKey": key, "nextRunAtMs": at });
+        let jobs = [job("heartbeat:main".into(), 2000), job(Value::Null, 9000), job(Value::Null, 7000)];
+        let off = json!({ "enabled": false, "nextRunAtMs": 1 });
+        let schedule = json!({ "jobs": jobs.into_iter().chain([off]).collect::<Vec<_>>() });
+        Activity::read(presence.into(), channels, sessions, schedule).unwrap()
+    }
+
+    #[test]
+    fn what_a_gateway_says_of_itself() {
+        let at = DateTime::from_timestamp_millis;
+        let idle = Activity { connected: false, channels: false, last_turn: at(3000), next_run: at(7000) };
+        assert_eq!(read(None, false), idle);
+        assert_eq!(read(None, true), Activity { channels: true, ..idle.clone() });
+        let browser = |reason: &str| Some(json!({ "mode": "webchat", "reason": reason, "deviceId": "d" }));
+        assert_eq!(read(browser("connect"), false), Activity { connected: true, ..idle.clone() });
+        assert_eq!(read(browser("disconnect"), false), idle);
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_no_sign_of_idleness() {
+        let fine = [json!([]), json!({ "channelAccounts": {} }), json!({ "sessions": [] }), json!({ "jobs": [] })];
+        let read = |[presence, channels, sessions, schedule]: [Value; 4]| {
+            Activity::read(presence, channels, sessions, schedule)
+        };
+        assert_eq!(read(fine.clone()).unwrap(), Activity::default());
+        for n in 0..4 {
+            let mut odd = fine.clone();
+            odd[n] = json!({ "other": [] });
+            assert!(read(odd).is_err(), "{n}");
+        }
+    }
+}
