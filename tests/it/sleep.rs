@@ -98,6 +98,9 @@ async fn how_long_it_has_been_idle_is_counted_from_the_first_look() {
     note(true).await;
     execute(&tables, "UPDATE idle_checks SET idle_since = now() - interval '1 hour'").await;
     note(true).await;
+    execute(&tables, "UPDATE instances SET status_changed_at = now() - interval '1 minute'").await;
+    assert!(seconds().await.unwrap() < 3600.0, "it was started a minute ago");
+    execute(&tables, "UPDATE instances SET status_changed_at = now() - interval '2 hours'").await;
     assert!(seconds().await.unwrap() >= 3600.0);
     note(false).await;
     assert_eq!(seconds().await, None);

@@ -7,12 +7,13 @@ use chrono::{TimeDelta, Utc};
 use clawdeploy_shared::{
     db::{
         Conn, Scope, audit, boot, disk, host, image, instance, job, job::JobFilter, job_event, lease, overdue, person,
-        queue_stats, recoverable, rollout, route, snapshot, stuck, usage,
+        queue_stats, recoverable, rollout, route, sleep, snapshot, stuck, usage,
     },
     fair_slots::FairSlots,
     ids::{InstanceId, JobId, UserId},
     instance::InstanceStatus,
     job::{JobKind, JobStatus, Queue},
+    sleep::SleepArgs,
 };
 use clawdeploy_tests::{database::Scratch, plans::Planned};
 use diesel::{
@@ -160,6 +161,9 @@ async fn no_growing_table_is_read_as_a_whole() {
         instance::peak_of(&mut planned.conn, &instance),
         person::list(&mut planned.conn, None, 51),
         host::memory(&mut planned.conn, Some(&instance)),
+        sleep::take_due(&mut planned.conn, SleepArgs { sleep_minutes: 30 }, 64),
+        sleep::to_wake(&mut planned.conn, 60.0, 32),
+        sleep::has_terminal(&mut planned.conn, &instance),
         host::usage(&mut planned.conn),
         disk::due(&mut planned.conn, minute, 50),
         usage::due(&mut planned.conn, minute, 50),

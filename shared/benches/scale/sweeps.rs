@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use clawdeploy_shared::{
     db::{
-        Conn, boot, disk, image, instance, job, overdue, recoverable, rollout, route, session, snapshot, stuck,
+        Conn, boot, disk, image, instance, job, overdue, recoverable, rollout, route, session, sleep, snapshot, stuck,
         terminal, usage,
     },
     instance::InstanceStatus,
+    sleep::SleepArgs,
 };
 
 use crate::{data::Subject, table::Table};
@@ -36,6 +37,13 @@ pub(crate) async fn measure(table: &mut Table, conn: &mut Conn, of: &Subject) ->
         .await?;
     table.line(conn, "sweep snapshots", SWEEP_MS, async |conn| snapshot::needed(conn).await).await?;
     table.line(conn, "sweep disk: which are due", SWEEP_MS, async |conn| disk::due(conn, MINUTE, 50).await).await?;
+    let thirty = SleepArgs { sleep_minutes: 30 };
+    table
+        .line(conn, "sleep: which are to be looked at", SWEEP_MS, async |conn| sleep::take_due(conn, thirty, 64).await)
+        .await?;
+    table
+        .line(conn, "sleep: whose schedule is due", SWEEP_MS, async |conn| sleep::to_wake(conn, 60.0, 32).await)
+        .await?;
     table
         .line(conn, "sweep images: in use by instances", SWEEP_MS, async |conn| instance::images_in_use(conn).await)
         .await?;

@@ -32,6 +32,9 @@ pub struct HostUse {
     /// Instances that run or are to run.
     #[diesel(sql_type = Int8)]
     pub instances: i64,
+    /// Instances that sleep.
+    #[diesel(sql_type = Int8)]
+    pub asleep: i64,
     /// Memory that gateways had within the last minutes, in MiB. `None`: none was measured.
     #[diesel(sql_type = Nullable<Int8>)]
     pub used_mb: Option<i64>,
@@ -77,8 +80,10 @@ pub async fn lacks(
 pub async fn usage(conn: &mut Conn) -> Result<HostUse, DbError> {
     Ok(diesel::sql_query(
         "SELECT count(*) AS instances, \
+           (SELECT count(*) FROM instances WHERE asleep_since IS NOT NULL AND desired_state = 'stopped') AS asleep, \
            (SELECT (sum(memory_bytes) / 1048576)::bigint FROM (SELECT DISTINCT ON (instance_id) memory_bytes FROM instance_usage \
-              WHERE at > now() - interval '3 minutes' ORDER BY instance_id, at DESC) last) AS used_mb, \
+              WHERE at > now() - interval '3 minutes' AND instance_id IN (SELECT id FROM instances WHERE status = 'running') \
+              ORDER BY instance_id, at DESC) last) AS used_mb, \
            coalesce(sum(memory_mb) FILTER (WHERE created_at > now() - make_interval(days => $1)), 0)::float8 \
              / (SELECT least($1, greatest(1, extract(epoch FROM now() - min(created_at)) / 86400)) FROM installation) \
              AS growth_mb_per_day \

@@ -35,7 +35,7 @@ pub const ASLEEP: &str = "asleep";
 pub struct Due {
     #[diesel(sql_type = Text)]
     pub id: InstanceId,
-    /// How long it has been idle, in seconds. `None`: when it was last looked at, it was not.
+    /// How long it has been idle since it was started, in seconds. `None`: when it was last looked at, it was not.
     #[diesel(sql_type = Nullable<Float8>)]
     pub idle_seconds: Option<f64>,
     /// After how many idle minutes it falls asleep.
@@ -47,7 +47,7 @@ pub struct Due {
 /// minutes. No other worker takes them until they are due again.
 pub async fn take_due(conn: &mut Conn, args: SleepArgs, limit: i64) -> Result<Vec<Due>, DbError> {
     Ok(diesel::sql_query(
-        "WITH due AS (SELECT i.id, coalesce(i.sleep_minutes, $1) AS minutes \
+        "WITH due AS (SELECT i.id, coalesce(i.sleep_minutes, $1) AS minutes, i.status_changed_at \
              FROM instances i LEFT JOIN idle_checks c ON c.instance_id = i.id \
              WHERE i.status = 'running' AND i.desired_state = 'running' \
                AND coalesce(i.sleep_minutes, CASE WHEN i.channel = 'none' THEN $1 ELSE 0 END) > 0 \
@@ -56,7 +56,8 @@ pub async fn take_due(conn: &mut Conn, args: SleepArgs, limit: i64) -> Result<Ve
              ORDER BY c.checked_at NULLS FIRST LIMIT $2 FOR NO KEY UPDATE OF i SKIP LOCKED), \
            taken AS (INSERT INTO idle_checks (instance_id) SELECT id FROM due \
              ON CONFLICT (instance_id) DO UPDATE SET checked_at = now() RETURNING instance_id, idle_since) \
-         SELECT due.id, due.minutes, extract(epoch FROM now() - taken.idle_since)::float8 AS idle_seconds \
+         SELECT due.id, due.minutes, CASE WHEN taken.idle_since IS NOT NULL \
+           THEN extract(epoch FROM now() - greatest(taken.idle_since, due.status_changed_at))::float8 END AS idle_seconds \
          FROM due JOIN taken ON taken.instance_id = due.id",
     )
     .bind::<Int4, _>(i32::from(args.sleep_minutes))

@@ -64,6 +64,7 @@ fn use_model(file: &Path, address: &str) {
 
 /// Has the next look come at once, and count as if the instance had been idle for an hour.
 async fn long_idle(env: &TestEnv) {
+    env.execute("UPDATE instances SET status_changed_at = now() - interval '2 hours'").await;
     env.execute("UPDATE idle_checks SET checked_at = '-infinity', idle_since = now() - interval '1 hour'").await;
 }
 

@@ -1656,6 +1656,11 @@ export interface components {
         CapacityView: {
             /**
              * Format: int64
+             * @description Instances that sleep, and need no memory.
+             */
+            asleep: number;
+            /**
+             * Format: int64
              * @description What is left for others; null as `limitMb`.
              */
             freeMb?: number | null;

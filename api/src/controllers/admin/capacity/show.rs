@@ -31,6 +31,8 @@ pub struct CapacityView {
     used_mb: Option<i64>,
     /// Instances that run or are to run.
     instances: i64,
+    /// Instances that sleep, and need no memory.
+    asleep: i64,
     /// Memory limits that were added each day, on average over the last two weeks.
     growth_mb_per_day: f64,
     /// When the host will be full if it goes on like this; null: not within a year.
@@ -48,6 +50,7 @@ impl CapacityView {
             free_mb,
             used_mb: usage.used_mb,
             instances: usage.instances,
+            asleep: usage.asleep,
             growth_mb_per_day: usage.growth_mb_per_day,
             full_at: free_mb.and_then(|free| full_at(Utc::now(), free, usage.growth_mb_per_day)),
         }

@@ -170,6 +170,7 @@ export const adminPages = {
       of: (promised: string, limit: string) => `${promised} of ${limit} GB`,
       unlimited: (promised: string) => `${promised} GB, not limited`,
       instances: 'Running instances',
+      asleep: 'Sleeping instances',
       room: 'Room for more',
       roomFor: (count: number) => `${count} with 2 GB each`,
       used: 'In use now',

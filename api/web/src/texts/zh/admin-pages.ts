@@ -166,6 +166,7 @@ export const adminPages: typeof en = {
       of: (promised, limit) => `${promised} / ${limit} GB`,
       unlimited: (promised) => `${promised} GB，未限制`,
       instances: '运行中的实例',
+      asleep: '休眠中的实例',
       room: '还可容纳',
       roomFor: (count) => `${count} 个 2 GB 的实例`,
       used: '当前占用',

@@ -29,7 +29,7 @@ export function CapacityCard() {
 
 export function Capacity({ capacity }: { capacity: Schemas['CapacityView'] }) {
   const { capacity: texts } = useAdminTexts().workers;
-  const { memoryMb, reservedMb, limitMb, promisedMb, freeMb, usedMb, instances, fullAt } = capacity;
+  const { memoryMb, reservedMb, limitMb, promisedMb, freeMb, usedMb, instances, asleep, fullAt } = capacity;
   const percent = limitMb == null ? null : limitMb > 0 ? (promisedMb / limitMb) * 100 : 100;
   const isFull = freeMb != null && freeMb < USUAL_MB;
   return (
@@ -60,6 +60,7 @@ export function Capacity({ capacity }: { capacity: Schemas['CapacityView'] }) {
         ) : null}
         <dl className="grid grid-cols-2 gap-x-4 gap-y-3 text-[0.8125rem] sm:grid-cols-3 lg:grid-cols-5">
           <Fact name={texts.instances}>{instances}</Fact>
+          {asleep > 0 ? <Fact name={texts.asleep}>{asleep}</Fact> : null}
           {freeMb == null ? null : <Fact name={texts.room}>{texts.roomFor(Math.floor(freeMb / USUAL_MB))}</Fact>}
           {usedMb == null ? null : <Fact name={texts.used}>{texts.gigabytes(gigabytes(usedMb))}</Fact>}
           {memoryMb == null || reservedMb == null ? null : (
