@@ -35,11 +35,7 @@ pub async fn check_start(conn: &mut Conn, args: &CapacityArgs, instance: &Instan
 /// Refuses a new limit of an instance that runs if the host does not have that much memory left. One that is stopped is
 /// admitted when it is started.
 pub async fn check_more(conn: &mut Conn, args: &CapacityArgs, instance: &Instance, memory_mb: i32) -> AppResult<()> {
-    let has = instance.wanted_settings().map_err(AppError::internal)?.memory_mb;
-    if !counts(instance) || memory_mb <= has {
-        return Ok(());
-    }
-    admit(conn, args, memory_mb, Some(&instance.id)).await.map_err(on_field)
+    admit_more(conn, args, instance, memory_mb).await.map_err(on_field)
 }
 
 /// Refuses a rollback if the limit that it restores is more memory than the host has left.
@@ -50,14 +46,14 @@ pub async fn check_rollback(
     kept: &Snapshot,
 ) -> AppResult<()> {
     let then = kept.from_settings().map_err(AppError::internal)?;
-    check_more(conn, args, instance, then.memory_mb).await
+    Ok(admit_more(conn, args, instance, then.memory_mb).await?)
 }
 
 /// Whether an instance's memory is promised, as in `promised_memory_mb` of the database.
 fn counts(instance: &Instance) -> bool {
-    use InstanceStatus::{Deleting, Running, Starting, Stopping};
+    use InstanceStatus::{Deleting, Provisioning, Running, Starting, Stopping, Updating};
     instance.desired_state == DesiredState::Running
-        || matches!(instance.status, Running | Starting | Stopping | Deleting)
+        || matches!(instance.status, Provisioning | Starting | Running | Stopping | Updating | Deleting)
 }
 
 /// Why an instance was not admitted.
@@ -101,6 +97,16 @@ fn on_field(refusal: Refusal) -> AppError {
     };
     let field = FieldError::new("memoryMb", "host_full", "is more than the server has left").with_most(most);
     AppError::from(refusal).with_field_error(field)
+}
+
+/// Whether an instance that runs may have this much memory.
+async fn admit_more(conn: &mut Conn, args: &CapacityArgs, instance: &Instance, memory_mb: i32) -> Result<(), Refusal> {
+    // Settings that cannot be read are a newer version's; then the current limit is what is known.
+    let has = instance.wanted_settings().map_or(instance.memory_mb, |wanted| wanted.memory_mb);
+    if !counts(instance) || memory_mb <= has {
+        return Ok(());
+    }
+    admit(conn, args, memory_mb, Some(&instance.id)).await
 }
 
 /// Whether the host has this much memory beside all instances but `of`.

@@ -6,13 +6,16 @@ use clawdeploy_shared::{
         instance::{self, Instance},
         job::Job,
         sleep::{self, Waker, Waking},
+        token::TokenScope,
     },
     ids::InstanceId,
     instance::InstanceStatus,
     sleep::WokenBy,
 };
+use serde_json::json;
 
 use crate::{
+    audit::{Entry, Target},
     auth::Principal,
     capacity,
     controllers::instances::running,
@@ -32,10 +35,11 @@ pub async fn own_awake(
 ) -> AppResult<(Instance, Option<u16>)> {
     let found = app.read(who.own(), async |conn| Ok(instance::find(conn, who.own(), id).await?)).await?;
     let (instance, port) = found.ok_or_else(|| AppError::not_found("instance"))?;
-    if instance.status == InstanceStatus::Running {
+    // One that is falling asleep still runs, but is about to be stopped.
+    if instance.status == InstanceStatus::Running && !sleep::is_asleep(&instance) {
         return Ok((instance, port));
     }
-    who.needs(clawdeploy_shared::db::token::TokenScope::Operate)?;
+    who.needs(TokenScope::Operate)?;
     match wake(app, id, by, Some((who, context))).await? {
         Some(job) => {
             let detail = "The instance was asleep and is waking up. Wait until its job has ended, then try again.";
@@ -52,13 +56,21 @@ pub async fn wake(
     by: WokenBy,
     asked_by: Option<(&Principal, &RequestContext)>,
 ) -> AppResult<Option<Job>> {
-    let person = asked_by.map(|(who, _)| who.user.id);
-    let request_id = asked_by.map(|(_, context)| context.request_id.clone());
     let (state, id) = (app.clone(), id.clone());
+    let asked_by = asked_by.map(|(who, context)| (who.clone(), context.clone()));
     let woken = app
         .transaction(Scope::Everything, async move |conn| {
-            let waker = Waker { by, person, request_id: request_id.as_deref() };
-            Ok(sleep::wake(conn, &id, waker, &state.capacity).await?)
+            let request_id = asked_by.as_ref().map(|(_, context)| &*context.request_id);
+            let waker = Waker { by, person: asked_by.as_ref().map(|(who, _)| who.user.id), request_id };
+            let woken = sleep::wake(conn, &id, waker, &state.capacity).await?;
+            if let (Waking::Begun(job), Some((who, context))) = (&woken, &asked_by) {
+                Entry::new("instance.start", Target::Instance(&id))
+                    .owned_by(who.user.id)
+                    .detail(json!({ "jobId": job.id, "by": by }))
+                    .by(conn, who, context)
+                    .await?;
+            }
+            Ok(woken)
         })
         .await?;
     match woken {

@@ -135,6 +135,25 @@ async fn it_falls_asleep_unless_somebody_needs_it() {
     assert!(!sleep::is_asleep(&stopped) && stopped.wake_at.is_none());
 }
 
+/// The gateway's suspension would be over, and its agent perhaps at work.
+#[tokio::test]
+async fn a_stop_that_nobody_began_in_time_is_withdrawn() {
+    let tables = Tables::new().await;
+    let (late, soon) = (running(&tables).await, running(&tables).await);
+    assert!(fall_asleep(&tables, &late).await);
+    execute(&tables, "UPDATE jobs SET created_at = now() - interval '91 seconds'").await;
+    assert!(fall_asleep(&tables, &soon).await);
+    let withdraw = async || sleep::withdraw_late(&mut tables.db.conn().await.unwrap()).await.unwrap();
+    assert_eq!((withdraw().await, withdraw().await), (1, 0));
+    let awake = row(&tables, &late).await;
+    assert_eq!((awake.desired_state, sleep::is_asleep(&awake)), (DesiredState::Running, false));
+    assert!(sleep::is_asleep(&row(&tables, &soon).await));
+    // One that was begun goes on.
+    tables.claim("a", crate::leases::LONG).await.unwrap();
+    execute(&tables, "UPDATE jobs SET created_at = now() - interval '91 seconds'").await;
+    assert_eq!(withdraw().await, 0);
+}
+
 #[tokio::test]
 async fn its_schedule_wakes_it_a_minute_ahead_and_once() {
     let tables = Tables::new().await;
@@ -162,7 +181,15 @@ async fn its_schedule_wakes_it_a_minute_ahead_and_once() {
     .await;
     let full = CapacityArgs { memory_overcommit: 1.0, reserved_memory_mb: Some(0) };
     assert!(matches!(wake(&tables, &id, &full).await, Waking::Full { free_mb: 2047, memory_mb: 2048 }));
+    // What is pending would be applied.
+    let more = "UPDATE workers SET memory_mb = 4095; UPDATE instances SET pending_settings = jsonb_build_object('memoryMb', 4096, \
+                'cpuMillis', 1000, 'channel', 'none', 'aiProvider', 'none')";
+    execute(&tables, more).await;
+    assert!(matches!(wake(&tables, &id, &full).await, Waking::Full { free_mb: 4095, memory_mb: 4096 }));
+    execute(&tables, "UPDATE instances SET pending_settings = NULL").await;
     assert!(sleep::is_asleep(&row(&tables, &id).await));
+    sleep::postpone(&mut tables.db.conn().await.unwrap(), &id, 300.0).await.unwrap();
+    assert_eq!(to_wake().await, vec![], "others come first");
 
     let Waking::Begun(job) = wake(&tables, &id, &ROOM).await else { panic!("it sleeps on") };
     assert_eq!((job.kind, job.requested_by), (JobKind::Start, None));

@@ -46,6 +46,9 @@ const PAIR_LIMIT: Duration = Duration::from_secs(40);
 /// How long before its schedule is due an instance is woken: it has to boot.
 const AHEAD_SECONDS: f64 = 60.0;
 
+/// How much later an instance is tried again that could not be woken now, in seconds.
+const AGAIN_SECONDS: f64 = 300.0;
+
 /// Sleeping instances that are woken by their schedules in one round. The boots take turns anyway.
 const WOKEN: i64 = 32;
 
@@ -65,15 +68,34 @@ enum SleepError {
 
 /// Looks at instances until the worker drains.
 pub async fn run(env: Env) {
+    // Apart, because a gateway may take long to answer, and a schedule does not wait.
+    tokio::join!(watch_schedules(&env), watch_idle(&env));
+}
+
+/// Wakes what is due, and keeps awake what was not put to sleep in time.
+async fn watch_schedules(env: &Env) {
+    let mut rounds = Rounds::new(env.config.engine.reconcile, env.draining.clone(), env.identity.clone());
+    while rounds.next().await {
+        if let Err(error) = wake_due(env).await {
+            tracing::warn!(error = chain(&error), "Could not wake the instances whose schedule is due");
+        }
+        let withdrawn = async { sleep::withdraw_late(&mut *env.db.conn().await?).await };
+        match withdrawn.await {
+            Ok(0) => {}
+            Ok(jobs) => tracing::info!(jobs, "Instances stay awake: they could not be stopped in time"),
+            Err(error) => tracing::warn!(error = chain(&error), "Could not withdraw late jobs"),
+        }
+    }
+}
+
+/// Looks at the instances that may fall asleep.
+async fn watch_idle(env: &Env) {
     let attempts = Attempts::default();
     let mut rounds = Rounds::new(env.config.engine.reconcile, env.draining.clone(), env.identity.clone());
     while rounds.next().await {
-        if let Err(error) = wake_due(&env).await {
-            tracing::warn!(error = chain(&error), "Could not wake the instances whose schedule is due");
-        }
         let due = async { sleep::take_due(&mut *env.db.conn().await?, env.config.sleep, TAKEN).await };
         match due.await {
-            Ok(due) => look_at(&env, &attempts, due).await,
+            Ok(due) => look_at(env, &attempts, due).await,
             Err(error) => tracing::warn!(error = chain(&error), "Could not read which instances may fall asleep"),
         }
     }
@@ -121,6 +143,8 @@ async fn look(env: &Env, attempts: &Attempts, due: &Due) -> Result<(), SleepErro
         other => other,
     };
     let activity = activity.inspect_err(|_| attempts.failed(&due.id, Instant::now()))?;
+    // Without an owner's wish, it would miss messages.
+    let activity = Activity { channels: activity.channels && row.sleep_minutes.is_none(), ..activity };
     if !is_idle(&activity, due.minutes, Utc::now()) {
         return Ok(note(env, &due.id, false).await?);
     }
@@ -178,10 +202,12 @@ async fn wake_due(env: &Env) -> Result<(), DbError> {
                 env.doorbell.ring(job.queue, job.id);
             }
             Waking::Full { free_mb, memory_mb } => {
+                sleep::postpone(&mut *env.db.conn().await?, &id, AGAIN_SECONDS).await?;
                 tracing::warn!(instance = %id, free_mb, memory_mb, "The schedule of a sleeping instance is due, but the host has no memory left for it");
             }
             Waking::Vulnerable => {
-                tracing::warn!(instance = %id, "The schedule of a sleeping instance is due, but its version of OpenClaw may not be started")
+                sleep::postpone(&mut *env.db.conn().await?, &id, AGAIN_SECONDS).await?;
+                tracing::warn!(instance = %id, "The schedule of a sleeping instance is due, but its version of OpenClaw may not be started");
             }
             Waking::Underway(_) | Waking::NotAsleep => {}
         }

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use clawdeploy_shared::{
+    config::Routing,
     db::{
         instance::{Instance, InstanceSettings},
         job::Job,
@@ -56,7 +57,7 @@ pub struct InstanceView {
     pub vulnerable: bool,
     /// Port of the gateway on the host; null: none yet.
     pub port: Option<u16>,
-    /// URL of the dashboard; only while the instance runs.
+    /// URL of the dashboard; only while the instance runs, or sleeps and is woken by it.
     pub dashboard_url: Option<String>,
     /// Token that opens the dashboard; returned only for a single instance, to its owner, while it runs.
     pub gateway_token: Option<Revealed>,
@@ -96,7 +97,11 @@ impl InstanceView {
     /// The view without the gateway's token.
     pub fn new(instance: Instance, port: Option<u16>, current: Option<Job>, versions: &Versions, app: &App) -> Self {
         let running = instance.status == InstanceStatus::Running;
-        let dashboard_url = port.filter(|_| running).map(|port| app.routing.dashboard_url(&instance.id, port));
+        // Behind nginx, the address of one that sleeps wakes it.
+        let wakes = instance.status == InstanceStatus::Stopped
+            && sleep::is_asleep(&instance)
+            && app.routing.routing == Routing::Nginx;
+        let dashboard_url = port.filter(|_| running || wakes).map(|port| app.routing.dashboard_url(&instance.id, port));
         // Settings that cannot be read were written by a newer version, and are not shown.
         let pending_changes = instance.wanted_settings().map(|wanted| changed(&instance.settings(), &wanted));
         let update_available =

@@ -163,6 +163,8 @@ async fn no_growing_table_is_read_as_a_whole() {
         host::memory(&mut planned.conn, Some(&instance)),
         sleep::take_due(&mut planned.conn, SleepArgs { sleep_minutes: 30 }, 64),
         sleep::to_wake(&mut planned.conn, 60.0, 32),
+        sleep::withdraw_late(&mut planned.conn),
+        sleep::last_stop(&mut planned.conn, &instance),
         sleep::has_terminal(&mut planned.conn, &instance),
         host::usage(&mut planned.conn),
         disk::due(&mut planned.conn, minute, 50),

@@ -49,11 +49,14 @@ async fn lock(conn: &mut Conn) -> Result<(), DbError> {
     Ok(())
 }
 
-/// The host's memory, and what is promised to instances, without `without`. It counts the instances of all people,
+/// The host's memory, as the worker told whose heartbeat is the latest, and what is promised to instances, without
+/// `without`. It counts the instances of all people,
 /// whoever asks.
 pub async fn memory(conn: &mut Conn, without: Option<&InstanceId>) -> Result<HostMemory, DbError> {
     Ok(diesel::sql_query(
-        "SELECT (SELECT max(memory_mb)::bigint FROM workers) AS total_mb, promised_memory_mb($1) AS promised_mb",
+        "SELECT (SELECT memory_mb::bigint FROM workers WHERE memory_mb IS NOT NULL AND standby_code IS NULL \
+                  ORDER BY heartbeat_at DESC LIMIT 1) AS total_mb, \
+           promised_memory_mb($1) AS promised_mb",
     )
     .bind::<Text, _>(without.map_or("", InstanceId::as_str))
     .get_result(conn)

@@ -68,6 +68,9 @@ pub struct Manifest {
     pub image_id: Option<String>,
     pub openclaw_version: Option<String>,
     pub disk_limit_bytes: Option<i64>,
+    /// After how many idle minutes it falls asleep, if its owner has chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sleep_minutes: Option<i32>,
     pub created_at: Option<DateTime<Utc>>,
     /// Rows of `snapshots`: those kept beside the files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -90,6 +93,7 @@ impl Manifest {
             image_id: instance.image_id.clone(),
             openclaw_version: instance.openclaw_version.clone(),
             disk_limit_bytes: instance.disk_limit_bytes,
+            sleep_minutes: instance.sleep_minutes,
             created_at: Some(instance.created_at),
             snapshots: Vec::new(),
         }
@@ -109,6 +113,7 @@ impl Manifest {
             image_id: None,
             openclaw_version: None,
             disk_limit_bytes: None,
+            sleep_minutes: None,
             created_at: None,
             snapshots: Vec::new(),
         }
@@ -246,6 +251,7 @@ pub async fn restore(conn: &mut Conn, restore: &Restore<'_>) -> Result<(Instance
             instances::image_id.eq(&manifest.image_id),
             instances::openclaw_version.eq(&manifest.openclaw_version),
             instances::disk_limit_bytes.eq(manifest.disk_limit_bytes),
+            instances::sleep_minutes.eq(manifest.sleep_minutes),
             manifest.created_at.map(|at| instances::created_at.eq(at)),
         ))
         .returning(Instance::as_returning())

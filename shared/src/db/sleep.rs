@@ -16,19 +16,26 @@ use super::{
     Conn, DbError, Scope, host,
     instance::{self, Instance},
     job::{self, DESIRED_BEFORE, Job, NewJob},
-    schema::{instances, terminals},
+    schema::{instances, jobs, terminals},
     version_policy,
 };
 use crate::{
     capacity::CapacityArgs,
-    ids::{InstanceId, UserId},
+    ids::{InstanceId, JobId, UserId},
     instance::{DesiredState, InstanceStatus},
-    job::JobKind,
+    job::{JobKind, JobStatus},
     sleep::{SleepArgs, WokenBy},
 };
 
 /// In the payload of the job that stops an instance because it is idle.
 pub const ASLEEP: &str = "asleep";
+
+/// In the payload of the job that wakes an instance: a [`WokenBy`].
+pub const WOKEN: &str = "woken";
+
+/// How long after it was queued a job may still put an instance to sleep, in seconds. OpenClaw's suspension lasts two
+/// minutes; from then on the gateway may be at work again.
+const IN_TIME: f64 = 90.0;
 
 /// An instance to be looked at.
 #[derive(Debug, Clone, QueryableByName)]
@@ -159,15 +166,17 @@ pub async fn wake(
     if version_policy::get(conn).await?.refuses(found.openclaw_version.as_deref()) {
         return Ok(Waking::Vulnerable);
     }
-    if let Some(free_mb) = host::lacks(conn, capacity, found.memory_mb, Some(id)).await? {
-        return Ok(Waking::Full { free_mb, memory_mb: found.memory_mb });
+    // Settings of a newer version are at least as much as those that this one can read.
+    let memory_mb = found.wanted_settings().map_or(found.memory_mb, |wanted| wanted.memory_mb);
+    if let Some(free_mb) = host::lacks(conn, capacity, memory_mb, Some(id)).await? {
+        return Ok(Waking::Full { free_mb, memory_mb });
     }
     instance::set_desired_state(conn, id, DesiredState::Running).await?;
     note_woken(conn, id, waker.by).await?;
     let (kind, payload) = match found.pending_settings {
         // They need a new container.
-        Some(_) => (JobKind::ApplySettings, json!({ "start": true })),
-        None => (JobKind::Start, json!({})),
+        Some(_) => (JobKind::ApplySettings, json!({ "start": true, WOKEN: waker.by })),
+        None => (JobKind::Start, json!({ WOKEN: waker.by })),
     };
     let start = NewJob {
         requested_by: waker.person,
@@ -206,6 +215,62 @@ pub async fn to_wake(conn: &mut Conn, seconds: f64, limit: i64) -> Result<Vec<In
     .load(conn)
     .await?;
     Ok(found.into_iter().map(|found| found.id).collect())
+}
+
+/// Lets a sleeping instance whose schedule could not wake it be tried again later, after the others.
+pub async fn postpone(conn: &mut Conn, id: &InstanceId, seconds: f64) -> Result<(), DbError> {
+    let sql =
+        "UPDATE instances SET wake_at = now() + make_interval(secs => $2) WHERE id = $1 AND asleep_since IS NOT NULL";
+    diesel::sql_query(sql).bind::<Text, _>(id.as_str()).bind::<Float8, _>(seconds).execute(conn).await?;
+    Ok(())
+}
+
+/// Keeps instances awake whose job to fall asleep was not begun in time: their gateways may be at work again. Returns
+/// how many.
+pub async fn withdraw_late(conn: &mut Conn) -> Result<usize, DbError> {
+    let late: Vec<Late> = diesel::sql_query(
+        "SELECT id FROM jobs WHERE status = 'queued' AND kind = 'stop' AND attempt = 0 AND payload ? $1 \
+           AND created_at < now() - make_interval(secs => $2) LIMIT 100",
+    )
+    .bind::<Text, _>(ASLEEP)
+    .bind::<Float8, _>(IN_TIME)
+    .load(conn)
+    .await?;
+    let mut withdrawn = 0;
+    for Late { id } in late {
+        withdrawn += usize::from(withdraw(conn, id).await?);
+    }
+    Ok(withdrawn)
+}
+
+#[derive(QueryableByName)]
+struct Late {
+    #[diesel(sql_type = diesel::sql_types::Uuid)]
+    id: JobId,
+}
+
+/// Cancels a job to fall asleep that nobody has claimed. False: somebody has.
+async fn withdraw(conn: &mut Conn, id: JobId) -> Result<bool, DbError> {
+    conn.transaction::<_, DbError, _>(async |conn| {
+        let job = job::find_for_update(conn, id).await?;
+        let Some(job) = job.filter(|job| job.status == JobStatus::Queued && job.attempt == 0) else {
+            return Ok(false);
+        };
+        job::request_cancel(conn, id).await?;
+        let Some(instance) = &job.instance_id else { return Ok(true) };
+        let found = instance::find_for_update(conn, Scope::Everything, instance).await?;
+        if found.is_some_and(|found| is_asleep(&found)) {
+            instance::set_desired_state(conn, instance, DesiredState::Running).await?;
+        }
+        Ok(true)
+    })
+    .await
+}
+
+/// The last job that stopped an instance.
+pub async fn last_stop(conn: &mut Conn, id: &InstanceId) -> Result<Option<Job>, DbError> {
+    let stops = jobs::table.filter(jobs::instance_id.eq(id)).filter(jobs::kind.eq(JobKind::Stop));
+    Ok(stops.order(jobs::seq.desc()).select(Job::as_select()).first(conn).await.optional()?)
 }
 
 /// Sets after how many idle minutes an instance falls asleep.

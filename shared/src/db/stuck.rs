@@ -72,7 +72,8 @@ const NEWEST: i32 = 200;
 /// Reads the jobs of an instance within the last `window`.
 pub async fn lately(conn: &mut Conn, instance: &InstanceId, window: Duration) -> Result<Lately, DbError> {
     Ok(diesel::sql_query(
-        "SELECT coalesce(bool_or(requested_by IS NULL AND created_at > since), false) AS repaired, \
+        "SELECT coalesce(bool_or(requested_by IS NULL AND created_at > since AND NOT payload ?| array['asleep', 'woken']), false) \
+             AS repaired, \
            coalesce(bool_or(finished_at > since), false) AS ended, \
            coalesce((array_agg(error_code ORDER BY seq DESC))[1] = 'worker_crashed', false) AS crashed \
          FROM (SELECT * FROM jobs WHERE instance_id = $1 ORDER BY seq DESC LIMIT $3) AS newest, \

@@ -12,6 +12,7 @@ async fn show() {
     insta::assert_json_snapshot!(redacted(&site.ann.instance(&made.instance).await), @r#"
     {
       "aiProvider": "none",
+      "asleep": null,
       "channel": "none",
       "cpuMillis": 1000,
       "createdAt": "[time]",
@@ -24,6 +25,7 @@ async fn show() {
       "error": null,
       "gatewayToken": "[token]",
       "id": "[instance]",
+      "lastWake": null,
       "latestVersion": null,
       "memoryMb": 2048,
       "name": "first",
@@ -31,6 +33,8 @@ async fn show() {
       "ownerId": "[uuid]",
       "pendingChanges": [],
       "port": "[port]",
+      "sleepMinutes": null,
+      "sleepsAfterMinutes": null,
       "status": "running",
       "statusChangedAt": "[time]",
       "updateAvailable": false,
@@ -84,6 +88,7 @@ async fn delete() {
     {
       "instance": {
         "aiProvider": "none",
+        "asleep": null,
         "channel": "none",
         "cpuMillis": 1000,
         "createdAt": "[time]",
@@ -112,6 +117,7 @@ async fn delete() {
         "error": null,
         "gatewayToken": null,
         "id": "[instance]",
+        "lastWake": null,
         "latestVersion": null,
         "memoryMb": 2048,
         "name": "first",
@@ -119,6 +125,8 @@ async fn delete() {
         "ownerId": "[uuid]",
         "pendingChanges": [],
         "port": null,
+        "sleepMinutes": null,
+        "sleepsAfterMinutes": null,
         "status": "pending",
         "statusChangedAt": "[time]",
         "updateAvailable": false,

@@ -25,6 +25,7 @@ async fn accepted() {
     {
       "instance": {
         "aiProvider": "none",
+        "asleep": null,
         "channel": "none",
         "cpuMillis": 1000,
         "createdAt": "[time]",
@@ -53,6 +54,7 @@ async fn accepted() {
         "error": null,
         "gatewayToken": null,
         "id": "[instance]",
+        "lastWake": null,
         "latestVersion": null,
         "memoryMb": 2048,
         "name": "first",
@@ -60,6 +62,8 @@ async fn accepted() {
         "ownerId": "[uuid]",
         "pendingChanges": [],
         "port": "[port]",
+        "sleepMinutes": null,
+        "sleepsAfterMinutes": null,
         "status": "[status]",
         "statusChangedAt": "[time]",
         "updateAvailable": false,

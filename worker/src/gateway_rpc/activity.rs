@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -16,7 +16,8 @@ use super::{Failure, LIMIT, Link, device::Scope, session::Session};
 /// Conversations that are looked at, the latest ones.
 const SESSIONS: u32 = 20;
 
-/// What a gateway does.
+/// What a gateway does. An answer that does not have the expected form is a failure: a gateway that cannot be understood
+/// must not be put to sleep.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Activity {
     /// A browser or an app is connected.
@@ -39,12 +40,14 @@ impl Link {
     pub(crate) async fn activity(&self) -> Result<Activity, Failure> {
         let asked = async {
             let mut session = Session::open(self, Scope::Admin).await?;
-            let presence = session.call("system-presence", &json!({})).await?;
-            let channels = session.call("channels.status", &json!({})).await?;
-            let sessions = session.call("sessions.list", &json!({ "limit": SESSIONS })).await?;
-            let schedule = session.call("cron.list", &json!({})).await?;
+            // Each is reduced to what is needed at once: the gateway decides how much it says.
+            let presence: Vec<Presence> = serde_json::from_value(session.call("system-presence", &json!({})).await?)?;
+            let channels = serde_json::from_value(session.call("channels.status", &json!({})).await?)?;
+            let limit = json!({ "limit": SESSIONS });
+            let sessions = serde_json::from_value(session.call("sessions.list", &limit).await?)?;
+            let schedule = serde_json::from_value(session.call("cron.list", &json!({})).await?)?;
             session.close().await;
-            Ok(Activity::read(presence, channels, sessions, schedule)?)
+            Ok(Activity::of(&presence, &channels, &sessions, &schedule))
         };
         timeout(LIMIT, asked).await.unwrap_or(Err(Failure::TooSlow))
     }
@@ -123,19 +126,13 @@ struct Run {
 }
 
 impl Activity {
-    /// Fails if an answer does not have the expected form: a gateway that cannot be understood must not be put to
-    /// sleep.
-    fn read(presence: Value, channels: Value, sessions: Value, schedule: Value) -> Result<Self, serde_json::Error> {
-        let presence: Vec<Presence> = serde_json::from_value(presence)?;
-        let channels: Channels = serde_json::from_value(channels)?;
-        let sessions: Sessions = serde_json::from_value(sessions)?;
-        let schedule: Schedule = serde_json::from_value(schedule)?;
+    fn of(presence: &[Presence], channels: &Channels, sessions: &Sessions, schedule: &Schedule) -> Self {
         // The gateway lists itself, and for a while those who have left.
         let here =
             |one: &Presence| one.mode.as_deref() != Some("gateway") && one.reason.as_deref() != Some("disconnect");
         let own = |run: &Run| run.enabled != Some(false) && run.declaration_key.is_none();
         let time = DateTime::from_timestamp_millis;
-        Ok(Self {
+        Self {
             connected: presence.iter().any(here),
             channels: channels.channel_accounts.values().flatten().any(|account| account.running == Some(true)),
             last_turn: sessions.sessions.iter().filter_map(|one| one.updated_at.and_then(time)).max(),
@@ -145,13 +142,21 @@ impl Activity {
                 .filter(|run| own(run))
                 .filter_map(|run| run.next_run_at_ms.and_then(time))
                 .min(),
-        })
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
+
+    fn parsed([presence, channels, sessions, schedule]: [Value; 4]) -> Result<Activity, serde_json::Error> {
+        let presence: Vec<Presence> = serde_json::from_value(presence)?;
+        let (channels, sessions) = (serde_json::from_value(channels)?, serde_json::from_value(sessions)?);
+        Ok(Activity::of(&presence, &channels, &sessions, &serde_json::from_value(schedule)?))
+    }
 
     /// Answers of OpenClaw 2026.9.6, shortened.
     fn read(entry: Option<Value>, running: bool) -> Activity {
@@ -164,7 +169,7 @@ mod tests {
         let jobs = [job("heartbeat:main".into(), 2000), job(Value::Null, 9000), job(Value::Null, 7000)];
         let off = json!({ "enabled": false, "nextRunAtMs": 1 });
         let schedule = json!({ "jobs": jobs.into_iter().chain([off]).collect::<Vec<_>>() });
-        Activity::read(presence.into(), channels, sessions, schedule).unwrap()
+        parsed([presence.into(), channels, sessions, schedule]).unwrap()
     }
 
     #[test]
@@ -181,14 +186,11 @@ mod tests {
     #[test]
     fn what_cannot_be_understood_is_no_sign_of_idleness() {
         let fine = [json!([]), json!({ "channelAccounts": {} }), json!({ "sessions": [] }), json!({ "jobs": [] })];
-        let read = |[presence, channels, sessions, schedule]: [Value; 4]| {
-            Activity::read(presence, channels, sessions, schedule)
-        };
-        assert_eq!(read(fine.clone()).unwrap(), Activity::default());
+        assert_eq!(parsed(fine.clone()).unwrap(), Activity::default());
         for n in 0..4 {
             let mut odd = fine.clone();
             odd[n] = json!({ "other": [] });
-            assert!(read(odd).is_err(), "{n}");
+            assert!(parsed(odd).is_err(), "{n}");
         }
     }
 }

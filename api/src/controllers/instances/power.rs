@@ -4,7 +4,7 @@ use clawdeploy_shared::{
     db::{
         Conn,
         instance::{self, Instance},
-        job::{self, DESIRED_BEFORE, NewJob},
+        job::{self, DESIRED_BEFORE, Job, NewJob},
         sleep, version_policy,
     },
     ids::InstanceId,
@@ -60,7 +60,7 @@ impl Power {
     }
 
     /// The job for the action on an instance without open jobs, or the reason why the action is not possible.
-    fn job(self, status: InstanceStatus, has_container: bool, asleep: bool) -> Result<JobKind, AppError> {
+    fn job(self, status: InstanceStatus, has_container: bool) -> Result<JobKind, AppError> {
         use InstanceStatus::{Error, Running, Starting, Stopped};
         let refuse = |code, detail: &'static str| Err(AppError::new(code, detail));
         match (self, status) {
@@ -75,8 +75,6 @@ impl Power {
             (Self::Stop, Running | Error) => Ok(JobKind::Stop),
             // No job is starting it: its gateway exits and is restarted, possibly without end.
             (Self::Stop, Starting) if has_container => Ok(JobKind::Stop),
-            // From now on nothing wakes it.
-            (Self::Stop, Stopped) if asleep => Ok(JobKind::Stop),
             (Self::Stop, Stopped) => refuse(ErrorCode::AlreadyStopped, "The instance is already stopped."),
             (Self::Restart, Running) => Ok(JobKind::Restart),
             (Self::Restart, Stopped | Error) => {
@@ -124,6 +122,9 @@ async fn in_transaction(
         && !only.is_taken_back()
     {
         let job = only.clone();
+        if power == Power::Stop && sleep::is_asleep(&instance) {
+            return stay_stopped(conn, who, context, instance, job).await;
+        }
         return Ok(Outcome::load(conn, instance, job).await?.replayed(true));
     }
     if let Some(open) = current(open) {
@@ -134,7 +135,15 @@ async fn in_transaction(
         return Err(AppError::new(ErrorCode::WrongStatus, detail));
     }
     refuse_stuck(conn, id).await?;
-    let mut kind = power.job(instance.status, instance.container_id.is_some(), sleep::is_asleep(&instance))?;
+    if power == Power::Stop && sleep::is_asleep(&instance) && instance.status == InstanceStatus::Stopped {
+        // Nothing is left to do. The response describes the job that let it fall asleep.
+        let job = match sleep::last_stop(conn, id).await? {
+            Some(job) => job,
+            None => job::insert(conn, &NewJob::on_instance(JobKind::Noop, id, instance.owner_id)).await?,
+        };
+        return stay_stopped(conn, who, context, instance, job).await;
+    }
+    let mut kind = power.job(instance.status, instance.container_id.is_some())?;
     if power.desired() == DesiredState::Running {
         refuse_vulnerable(conn, &instance).await?;
         capacity::check_start(conn, &app.capacity, &instance).await?;
@@ -168,6 +177,24 @@ async fn in_transaction(
         .by(conn, who, context)
         .await?;
     Ok(Outcome::load(conn, instance, job).await?)
+}
+
+/// Ends the sleep of an instance, which stays stopped: nothing wakes it any more.
+async fn stay_stopped(
+    conn: &mut Conn,
+    who: &Principal,
+    context: &RequestContext,
+    instance: Instance,
+    job: Job,
+) -> AppResult<Outcome> {
+    instance::set_desired_state(conn, &instance.id, DesiredState::Stopped).await?;
+    Entry::new(Power::Stop.audit_action(), Target::Instance(&instance.id))
+        .owned_by(instance.owner_id)
+        .detail(json!({ "jobId": job.id }))
+        .by(conn, who, context)
+        .await?;
+    let instance = Instance { asleep_since: None, wake_at: None, ..instance };
+    Ok(Outcome::load(conn, instance, job).await?.replayed(true))
 }
 
 /// Refuses to start a version of OpenClaw that the policy forbids. Running instances keep running.
@@ -208,14 +235,8 @@ mod tests {
             (Power::Restart, Error, true, Err(ErrorCode::WrongStatus)),
         ];
         for (power, status, container, want) in table {
-            assert_eq!(power.job(status, container, false).map_err(|e| e.code()), want, "{power:?} {status}");
+            assert_eq!(power.job(status, container).map_err(|e| e.code()), want, "{power:?} {status}");
         }
-    }
-
-    #[test]
-    fn one_that_sleeps_can_be_stopped_for_good() {
-        assert_eq!(Power::Stop.job(InstanceStatus::Stopped, true, true).unwrap(), JobKind::Stop);
-        assert_eq!(Power::Start.job(InstanceStatus::Stopped, true, true).unwrap(), JobKind::Start);
     }
 
     #[test]
@@ -224,7 +245,7 @@ mod tests {
         for status in [Pending, Provisioning, Stopping, Updating, Deleting] {
             for power in [Power::Start, Power::Stop, Power::Restart] {
                 assert_eq!(
-                    power.job(status, true, true).map_err(|e| e.code()),
+                    power.job(status, true).map_err(|e| e.code()),
                     Err(ErrorCode::WrongStatus),
                     "{power:?} {status}"
                 );

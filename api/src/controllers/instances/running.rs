@@ -32,7 +32,7 @@ pub(crate) async fn own_running(
 
 /// Why the inside of an instance cannot be reached.
 pub(crate) fn not_running(instance: &Instance) -> AppError {
-    let detail = if sleep::is_asleep(instance) {
+    let detail = if sleep::is_asleep(instance) && instance.status == InstanceStatus::Stopped {
         "The instance is asleep. Start it, or open its dashboard or a terminal.".to_owned()
     } else {
         format!("The instance must be running; it is {}.", instance.status)

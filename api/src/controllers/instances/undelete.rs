@@ -117,7 +117,9 @@ impl Recovery {
         app: &AppState,
     ) -> AppResult<Outcome> {
         let Self { row, manifest, name, action } = self;
-        capacity::check_restored(conn, &app.capacity, manifest.settings.memory_mb).await?;
+        // What is pending is applied by the first restart.
+        let pending = manifest.pending_settings.as_ref().map_or(0, |pending| pending.memory_mb);
+        capacity::check_restored(conn, &app.capacity, manifest.settings.memory_mb.max(pending)).await?;
         let name = name.or(row.name).unwrap_or_else(|| row.id.to_string());
         let restore = Restore {
             owner: owner.id,

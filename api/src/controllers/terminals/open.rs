@@ -1,7 +1,8 @@
 use axum::http::StatusCode;
 use clawdeploy_shared::{
     db::{
-        instance::Instance,
+        instance::{self, Instance},
+        sleep,
         terminal::{self, NewTerminal, Terminal},
         token::TokenScope,
         user,
@@ -18,7 +19,7 @@ use super::Ticket;
 use crate::{
     audit::{Entry, Target},
     auth::Principal,
-    controllers::instances::InstancePath,
+    controllers::instances::{InstancePath, running},
     error::{AppError, AppResult, ErrorCode},
     extract::{Json, OptionalJson, Path},
     middleware::RequestContext,
@@ -116,6 +117,11 @@ pub(super) async fn open(
     let workers = app.rpc.workers().await?;
     let id = TerminalId::generate();
     let noted = app.db.write(who.own(), async |conn| {
+        // Locked, so that it cannot fall asleep at this moment.
+        let found = instance::find_for_update(conn, who.own(), &instance.id).await?;
+        if found.is_none_or(|found| sleep::is_asleep(&found)) {
+            return Err(running::not_running(&instance));
+        }
         // The lock keeps the counts valid: nobody else opens terminals in this person's instances.
         user::lock(conn, who.user.id).await?;
         let (of_user, in_instance) = terminal::count_open(conn, who.user.id, &instance.id).await?;

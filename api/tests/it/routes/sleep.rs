@@ -94,6 +94,10 @@ async fn one_that_is_falling_asleep_is_waited_for() {
     let refused = site.ann.post_empty(&format!("/api/instances/{}/dashboard-link", made.instance)).await;
     assert_eq!((refused.code(), &refused.json["job"]["id"]), ("waking", &json!(made.job)));
     assert!(page(&site, &made.instance).await.contains("Waking up"));
+    // Nobody opens anything in it meanwhile, also before the job has begun.
+    site.env.execute("UPDATE instances SET status = 'running'").await;
+    let refused = site.ann.post_empty(&format!("/api/instances/{}/terminals", made.instance)).await;
+    assert_eq!((refused.code(), &refused.json["job"]["id"]), ("waking", &json!(made.job)));
     done(&site).await;
     site.env.execute("UPDATE instances SET status = 'stopped'").await;
     let refused = site.ann.post_empty(&format!("/api/instances/{}/dashboard-link", made.instance)).await;
@@ -105,12 +109,19 @@ async fn one_that_is_falling_asleep_is_waited_for() {
 async fn one_that_was_stopped_for_good_stays_so() {
     let site = Site::new().await;
     let id = sleeping(&site).await.instance;
+    // Nothing is left to do: the job is the one that let it fall asleep.
+    site.env.execute("UPDATE jobs SET kind = 'stop'").await;
+    let slept = site.env.row("SELECT id FROM jobs").await["id"].clone();
     let stop = site.ann.post_empty(&format!("/api/instances/{id}/stop")).await.accepted();
+    assert_eq!(
+        (stop.job.as_str(), stop.answer.header("idempotency-replayed")),
+        (slept.as_str().unwrap(), Some("true"))
+    );
     assert_eq!(instance(&site, &id).await["asleep"], Value::Null);
-    done(&site).await;
+    assert_eq!(site.ann.post_empty(&format!("/api/instances/{id}/stop")).await.code(), "already_stopped");
     assert!(page(&site, &id).await.contains("<h1>Stopped</h1>"));
     assert_eq!(site.ann.post_empty(&format!("/api/instances/{id}/dashboard-link")).await.code(), "not_running");
-    assert!(open_jobs(&site).await.is_empty(), "{}", stop.job);
+    assert!(open_jobs(&site).await.is_empty());
     finish(site).await;
 }
 

@@ -55,8 +55,8 @@ function look(id: string): Promise<Job | undefined> {
 function isDone(job: Job): boolean {
   if (job.status === 'succeeded') return true;
   if (job.status !== 'failed' && job.status !== 'cancelled') return false;
-  // What lets it fall asleep comes before what wakes it; how that ended does not matter.
-  if (job.kind === 'stop') return true;
+  // What comes before the job that wakes it, such as the one that lets it fall asleep: how that ended does not matter.
+  if (job.kind !== 'start' && job.kind !== 'apply_settings') return true;
   if (job.status === 'cancelled') throw new ApiError(409, { code: 'wake_cancelled' as never });
   throw new ApiError(409, { code: job.error?.code as never, detail: job.error?.message ?? '' });
 }

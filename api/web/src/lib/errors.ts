@@ -15,7 +15,7 @@ export function isAtFields(error: unknown): boolean {
 }
 
 /** The least memory that an instance may have, in MiB: MEMORY_MB in api/src/controllers/instances/form.rs. */
-const LEAST_MEMORY_MB = 1536;
+export const LEAST_MEMORY_MB = 1536;
 
 /** Quantities that there are quotas for, as the forms show them. */
 const AMOUNTS: Record<string, (most: number, texts: Texts) => string> = {

@@ -5,6 +5,7 @@ import { Card, CardBody } from '@/components/ui/card';
 import { Notice } from '@/components/ui/notice';
 import { Progress } from '@/components/ui/progress';
 import { Until } from '@/components/when';
+import { LEAST_MEMORY_MB } from '@/lib/errors';
 import { gigabytes } from '@/lib/format';
 import { Fact } from '../parts/heading';
 import { useAdminTexts } from '../texts';
@@ -31,7 +32,7 @@ export function Capacity({ capacity }: { capacity: Schemas['CapacityView'] }) {
   const { capacity: texts } = useAdminTexts().workers;
   const { memoryMb, reservedMb, limitMb, promisedMb, freeMb, usedMb, instances, asleep, fullAt } = capacity;
   const percent = limitMb == null ? null : limitMb > 0 ? (promisedMb / limitMb) * 100 : 100;
-  const isFull = freeMb != null && freeMb < USUAL_MB;
+  const isFull = freeMb != null && freeMb < LEAST_MEMORY_MB;
   return (
     <Card className="mb-4">
       <CardBody className="space-y-4">
