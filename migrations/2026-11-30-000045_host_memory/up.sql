@@ -10,6 +10,6 @@ SET search_path = pg_catalog, public, pg_temp AS $$
     -- A pending limit counts from when it was accepted. An instance that is stopped or deleted counts until it has ended.
     SELECT coalesce(sum(greatest(memory_mb, (pending_settings->>'memoryMb')::integer)), 0)
       FROM instances
-     WHERE id <> without AND (desired_state = 'running' OR status IN ('running', 'starting', 'stopping', 'deleting'))
+     WHERE id <> without AND (desired_state = 'running' OR status IN ('provisioning', 'starting', 'running', 'stopping', 'updating', 'deleting'))
 $$;
 COMMENT ON FUNCTION promised_memory_mb IS 'Sum of the memory limits of instances that run or are to run, without one of them, in MiB';

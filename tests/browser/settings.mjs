@@ -25,6 +25,13 @@ async function instance() {
   await heading('Chat channel').waitFor();
 }
 
+/** Waits until a change is in force. Its message goes away before the next one is waited for, or that would be taken for it. */
+async function applied() {
+  const said = toast('Family assistant has its new settings');
+  await said.waitFor();
+  await said.waitFor({ state: 'detached' });
+}
+
 async function name() {
   const field = part('Name').getByLabel('Name', { exact: true });
   assert.ok(await save('Name').isDisabled(), 'there is nothing to save');
@@ -50,7 +57,7 @@ async function limits() {
   await look('settings-pending');
   await button('Apply now').click();
   await toast('Saved. The change is being applied.').waitFor();
-  await toast('Family assistant has its new settings').waitFor();
+  await applied();
   await status('Running').waitFor();
   assert.equal(await page.getByText('Settings not applied yet').count(), 0);
   await detail('Limits', '1.5 GB memory');
@@ -81,12 +88,13 @@ async function environment() {
   assert.equal(await form.getByText('NODE_OPTIONS').count(), 0, 'what was wrong before is forgotten');
   await link('Overview').click();
   await button('Apply now').click();
-  await toast('Family assistant has its new settings').waitFor();
+  await applied();
   await link('Settings').click();
   await form.getByText('MY_TOOL').waitFor();
   await form.getByText('is set', { exact: true }).waitFor();
   await button('Remove MY_TOOL').click();
   await save('Environment variables').click();
+  await applied();
   await form.getByText('No variables yet.').waitFor();
 }
 
@@ -99,7 +107,7 @@ async function channel() {
   await form.getByLabel('Bot token').fill(TOKEN);
   await save('Chat channel').click();
   await toast('Saved. The change is being applied.').waitFor();
-  await toast('Family assistant has its new settings').waitFor();
+  await applied();
   await form.getByText('Leave empty to keep the current token.').waitFor();
   assert.equal(await form.getByLabel('Bot token').inputValue(), '');
   await link('Overview').click();
@@ -122,7 +130,7 @@ async function provider() {
   await form.getByLabel('API key').fill(KEY);
   assert.equal(await form.getByLabel('API key').getAttribute('type'), 'password');
   await save('AI provider').click();
-  await toast('Family assistant has its new settings').waitFor();
+  await applied();
   await form.getByText('Leave empty to keep the current key.').waitFor();
   assert.equal(await form.getByLabel('API key').inputValue(), '');
   await look('settings-saved');

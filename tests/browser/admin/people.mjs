@@ -35,7 +35,7 @@ async function found() {
   await counts(all(), 2, 'by a part of a name, and of an email');
   await search().fill(ANN);
   await counts(all(), 2, 'by their owner');
-  await page.getByRole('combobox', { name: 'Filter by status' }).selectOption('Stopped');
+  await page.getByRole('combobox', { name: 'Filter by status' }).selectOption('Stopped or sleeping');
   await counts(all(), 1, 'of hers, those that are stopped');
   await all().getByText('Family').waitFor();
   await keptByAddress(all());

@@ -1,6 +1,6 @@
 //! An instance falls asleep when nobody uses it and its agent has nothing to do, and wakes when it is needed.
 
-use std::{fs, os::unix::fs::chown, path::Path, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 use clawdeploy_tests::{Image, TestEnv, client::Client, docker};
 use serde_json::{Value, json};
@@ -49,7 +49,7 @@ async fn model(may: watch::Receiver<bool>) -> (u16, JoinHandle<()>) {
 }
 
 /// Has the instance use this model, as its owner could.
-fn use_model(file: &Path, address: &str) {
+async fn use_model(file: &Path, address: &str) {
     let mut config: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
     config["models"] = json!({ "mode": "merge", "providers": { "slow": {
         "baseUrl": format!("http://{address}/v1"), "apiKey": "none", "api": "openai-completions",
@@ -58,8 +58,8 @@ fn use_model(file: &Path, address: &str) {
             "cost": { "input": 0, "output": 0, "cacheRead": 0, "cacheWrite": 0 }, "contextWindow": 128_000, "maxTokens": 4096 }],
     } } });
     config["agents"]["defaults"]["model"] = json!({ "primary": "slow/slow" });
-    fs::write(file, config.to_string()).unwrap();
-    chown(file, Some(1000), Some(1000)).unwrap();
+    // In place, so that it stays its owner's.
+    tokio::fs::write(file, config.to_string()).await.unwrap();
 }
 
 /// Has the next look come at once, and count as if the instance had been idle for an hour.
@@ -88,7 +88,7 @@ async fn an_idle_one_sleeps_and_a_busy_one_does_not() {
     let container = instance(&env, id).await["container_id"].as_str().unwrap().to_owned();
     let format = "{{range .NetworkSettings.Networks}}{{.Gateway}}{{end}}";
     let host = docker::docker(&["inspect", "--format", format, &container]).await;
-    use_model(&env.data_dir.join(id).join("config/openclaw.json"), &format!("{}:{port}", host.trim()));
+    use_model(&env.data_dir.join(id).join("config/openclaw.json"), &format!("{}:{port}", host.trim())).await;
     done(&env, id, "restart").await;
 
     // A list pairs our device with less than is needed to suspend the gateway.

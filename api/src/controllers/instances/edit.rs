@@ -14,7 +14,7 @@ use serde_json::json;
 use super::{
     Accepted, InstancePath, Outcome,
     change::{self, Change, refuse_stuck},
-    settings::EditInstance,
+    settings::{EditInstance, SleepMinutes},
 };
 use crate::{
     audit::{Entry, Target},
@@ -94,7 +94,11 @@ async fn in_transaction(
     let mut checks = Checks::default();
     // An unchanged name is not checked: it may be older than the rules for names.
     let name = form.name.as_deref().filter(|name| *name != instance.name).map(|name| checks.name("name", name));
-    let sleep = form.sleep_minutes.map(|minutes| check_sleep(&mut checks, minutes));
+    let sleep_minutes = match form.sleep_minutes {
+        SleepMinutes::Unchanged => instance.sleep_minutes,
+        SleepMinutes::ServersDefault => None,
+        SleepMinutes::Own(minutes) => Some(checks.number("sleepMinutes", Some(minutes), (0, MOST_MINUTES), 0)),
+    };
     let edit = form.check(&mut checks, &now);
     checks.done()?;
     let wanted = edit.settings(&now, id, &app.sealer).map_err(AppError::internal)?;
@@ -107,11 +111,11 @@ async fn in_transaction(
             .by(conn, who, context)
             .await?;
     }
-    if let Some(minutes) = sleep.filter(|minutes| *minutes != instance.sleep_minutes) {
-        instance = sleep::set_minutes(conn, id, minutes).await?;
+    if sleep_minutes != instance.sleep_minutes {
+        instance = sleep::set_minutes(conn, id, sleep_minutes).await?;
         Entry::new("instance.settings", Target::Instance(id))
             .owned_by(instance.owner_id)
-            .detail(json!({ "changed": ["sleepMinutes"], "sleepMinutes": minutes }))
+            .detail(json!({ "changed": ["sleepMinutes"], "sleepMinutes": sleep_minutes }))
             .by(conn, who, context)
             .await?;
     }
@@ -144,11 +148,6 @@ async fn in_transaction(
         return Ok(Edited::Noted(Box::new(instance)));
     }
     apply(conn, who, context, id).await.map(|outcome| Edited::Applying(Box::new(outcome)))
-}
-
-/// Validates after how many idle minutes the instance falls asleep.
-fn check_sleep(checks: &mut Checks, minutes: Option<i64>) -> Option<i32> {
-    minutes.map(|minutes| checks.number("sleepMinutes", Some(minutes), (0, MOST_MINUTES), 0))
 }
 
 /// Queues the job that recreates the container with the pending settings.

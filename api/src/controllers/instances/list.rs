@@ -53,7 +53,7 @@ pub async fn page(
         |(row, _)| (row.created_at, row.id.clone()),
         |(row, port)| {
             let open = jobs.remove(&row.id).unwrap_or_default();
-            InstanceView::new(row, port, current(open), &versions, &app)
+            InstanceView::new(row, port, current(open), &versions, app)
         },
     ))
 }

@@ -52,18 +52,30 @@ pub struct EditInstance {
     #[schema(value_type = Option<BTreeMap<String, Option<String>>>, write_only)]
     env: BTreeMap<String, Option<SecretString>>,
     /// Idle minutes after which it falls asleep; 0: never; null: the server's default. Needs no new container
-    #[serde(default, deserialize_with = "some")]
+    #[serde(default)]
     #[schema(value_type = Option<i64>, minimum = 0, maximum = 10_080)]
-    pub(super) sleep_minutes: Option<Option<i64>>,
+    pub(super) sleep_minutes: SleepMinutes,
     /// Apply the changes now in a new container; otherwise the next start, restart or update applies them
     #[serde(default)]
     #[schema(default = false)]
     pub(super) apply_now: bool,
 }
 
-/// A field that may be null. Without it, the outer option is `None`.
-fn some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<i64>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
+/// A wish for the time after which an instance falls asleep.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) enum SleepMinutes {
+    /// The field is omitted.
+    #[default]
+    Unchanged,
+    /// It is null.
+    ServersDefault,
+    Own(i64),
+}
+
+impl<'de> Deserialize<'de> for SleepMinutes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Option::deserialize(deserializer)?.map_or(Self::ServersDefault, Self::Own))
+    }
 }
 
 /// A validated request. Its secrets are the new ones; the others stay sealed in the current settings.
