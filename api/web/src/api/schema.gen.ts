@@ -2138,7 +2138,7 @@ export interface components {
             /** Format: date-time */
             createdAt: string;
             currentJob?: components["schemas"]["JobView"] | null;
-            /** @description URL of the dashboard; only while the instance runs. */
+            /** @description URL of the dashboard; only while the instance runs, or sleeps and is woken by it. */
             dashboardUrl?: string | null;
             /** @description State that the owner wants; it differs from `status` while a job is in progress. */
             desiredState: components["schemas"]["DesiredState"];
@@ -2580,7 +2580,7 @@ export interface components {
                 /** Format: date-time */
                 createdAt: string;
                 currentJob?: components["schemas"]["JobView"] | null;
-                /** @description URL of the dashboard; only while the instance runs. */
+                /** @description URL of the dashboard; only while the instance runs, or sleeps and is woken by it. */
                 dashboardUrl?: string | null;
                 /** @description State that the owner wants; it differs from `status` while a job is in progress. */
                 desiredState: components["schemas"]["DesiredState"];

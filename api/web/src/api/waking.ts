@@ -56,7 +56,7 @@ function isDone(job: Job): boolean {
   if (job.status === 'succeeded') return true;
   if (job.status !== 'failed' && job.status !== 'cancelled') return false;
   // What comes before the job that wakes it, such as the one that lets it fall asleep: how that ended does not matter.
-  if (job.kind !== 'start' && job.kind !== 'apply_settings') return true;
+  if (job.kind !== 'start' && job.kind !== 'recreate') return true;
   if (job.status === 'cancelled') throw new ApiError(409, { code: 'wake_cancelled' as never });
   throw new ApiError(409, { code: job.error?.code as never, detail: job.error?.message ?? '' });
 }
