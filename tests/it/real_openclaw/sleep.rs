@@ -9,6 +9,7 @@ use tokio::{
     net::TcpListener,
     sync::watch,
     task::JoinHandle,
+    time::timeout,
 };
 
 use super::booted;
@@ -17,17 +18,18 @@ use crate::support::{deleted, done, instance, job, wait_job_within};
 /// Long enough for a minute in which nothing is said, and a look after it, on a busy machine.
 const QUIET: Duration = Duration::from_mins(4);
 
-/// A model that says nothing until it may: a stand-in for a provider, as OpenClaw calls one.
-async fn model(may: watch::Receiver<bool>) -> (u16, JoinHandle<()>) {
+/// A model that tells when it is asked, and says nothing until it may: a stand-in for a provider, as OpenClaw calls one.
+async fn model(asked: watch::Sender<bool>, may: watch::Receiver<bool>) -> (u16, JoinHandle<()>) {
     let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let serving = tokio::spawn(async move {
         loop {
             let (mut stream, _) = listener.accept().await.unwrap();
-            let mut may = may.clone();
+            let (asked, mut may) = (asked.clone(), may.clone());
             tokio::spawn(async move {
-                let mut asked = vec![0; 1 << 20];
-                let _ = stream.read(&mut asked).await;
+                let mut request = vec![0; 1 << 20];
+                let _ = stream.read(&mut request).await;
+                asked.send_replace(true);
                 let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
                 let _ = stream.write_all(head.as_bytes()).await;
                 let _ = may.wait_for(|may| *may).await;
@@ -84,7 +86,8 @@ async fn an_idle_one_sleeps_and_a_busy_one_does_not() {
     booted(&env, &made).await;
     let id = &made.instance;
     let (may, allowed) = watch::channel(false);
-    let (port, model) = model(allowed).await;
+    let (asks, mut asked) = watch::channel(false);
+    let (port, model) = model(asks, allowed).await;
     let container = instance(&env, id).await["container_id"].as_str().unwrap().to_owned();
     let format = "{{range .NetworkSettings.Networks}}{{.Gateway}}{{end}}";
     let host = docker::docker(&["inspect", "--format", format, &container]).await;
@@ -100,6 +103,8 @@ async fn an_idle_one_sleeps_and_a_busy_one_does_not() {
     let message: Vec<String> = message.map(str::to_owned).into();
     let turn =
         tokio::spawn(async move { docker::try_docker(&message.iter().map(String::as_str).collect::<Vec<_>>()).await });
+    // Until then it is idle.
+    timeout(QUIET, asked.wait_for(|asked| *asked)).await.expect("the model is asked in time").unwrap();
     let at_work = async || {
         long_idle(&env).await;
         env.worker(0).log().contains("The gateway is at work; it stays awake").then_some(())
