@@ -4,11 +4,9 @@ import { useFormat, useNow } from '@/lib/format';
 export function When({ at, className }: { at: string; className?: string }) {
   const format = useFormat();
   const now = useNow();
-  // What has just been is never to come, whatever this machine's clock says.
-  const past = Math.max(now, Date.parse(at));
   return (
     <time dateTime={at} title={format.moment(at)} className={className}>
-      {format.relative(at, past)}
+      {format.ago(at, now)}
     </time>
   );
 }

@@ -70,6 +70,8 @@ export function useFormat() {
     () => ({
       moment: (iso: string) => moment(iso, language),
       relative: (iso: string, now = Date.now()) => relative(iso, now, language),
+      /** How long ago. What has just been is never to come, whatever this machine's clock says. */
+      ago: (iso: string, now: number) => relative(iso, Math.max(now, Date.parse(iso)), language),
       clock: (iso: string) => new Intl.DateTimeFormat(locale(language), { timeStyle: 'medium' }).format(new Date(iso)),
       /** A time of day without seconds, with the day of the week if one asks for it. */
       hour: (iso: string, withDay: boolean) =>

@@ -1,8 +1,9 @@
-import { useRef, useSyncExternalStore } from 'react';
+import { useSyncExternalStore } from 'react';
 import { Button } from '@/components/ui/button';
 import { Dialog } from '@/components/ui/dialog';
 import { useTexts } from '@/texts';
 import type { Session } from './session';
+import { useHandOver } from './use-hand-over';
 import type { Tab } from './workspace';
 
 /** A paste that the shell would run at once is shown before. */
@@ -51,15 +52,10 @@ type EndQuestionProps = {
 /** Whether a terminal, with what runs in it, is to be ended. */
 export function EndQuestion({ tab, onCancel, onEnd, onEnded }: EndQuestionProps) {
   const { common, terminal } = useTexts();
-  const ended = useRef(false);
+  const { choose, closed } = useHandOver(onEnded);
   const end = (one: Tab) => {
-    ended.current = true;
+    choose();
     onEnd(one);
-  };
-  const closed = () => {
-    const has = ended.current;
-    ended.current = false;
-    return has && onEnded();
   };
   return (
     <Dialog

@@ -1,11 +1,12 @@
 import { ClipboardCopy, ClipboardPaste, Ellipsis, Plus, Search, SquareTerminal } from 'lucide-react';
 import { DropdownMenu } from 'radix-ui';
-import { type ComponentProps, useRef, useSyncExternalStore } from 'react';
+import { type ComponentProps, useSyncExternalStore } from 'react';
 import { toast } from '@/components/toasts';
 import { Menu, MenuItem, MenuLabel, MenuSeparator } from '@/components/ui/menu';
 import { cn } from '@/lib/cn';
 import { useTexts } from '@/texts';
 import { COMMANDS, type Command } from './api';
+import { useHandOver } from './use-hand-over';
 import type { Tab } from './workspace';
 
 type ToolButtonProps = ComponentProps<'button'> & { label: string };
@@ -37,15 +38,10 @@ type OpenMenuProps = {
 /** Opens another terminal, or one with a command in it. */
 export function OpenMenu({ onOpen, onOpened }: OpenMenuProps) {
   const { terminal } = useTexts();
-  const opened = useRef(false);
+  const { choose, closed } = useHandOver(onOpened);
   const open = (command: Command | null) => {
-    opened.current = true;
+    choose();
     onOpen(command);
-  };
-  const closed = () => {
-    const has = opened.current;
-    opened.current = false;
-    return has && onOpened();
   };
   return (
     <Menu

@@ -17,6 +17,7 @@ import { type TabLink, TabLinks } from '@/components/ui/tabs';
 import { useTexts } from '@/texts';
 import { DeleteDialog } from './delete-dialog';
 import { Others } from './others';
+import { startName } from './start-button';
 import { UpdateDialog } from './update-dialog';
 import { useOutcome } from './use-outcome';
 import { useIsOwn } from './use-own';
@@ -116,7 +117,7 @@ function Actions({ instance }: { instance: Instance }) {
       ) : (
         <Button variant={asleep && own ? 'outline' : 'primary'} disabled={blocked} onClick={() => act('start')}>
           <Play aria-hidden />
-          {instance.status === 'error' ? words.actions.retry : asleep ? words.actions.wake : words.actions.start}
+          {startName(instance, words.actions)}
         </Button>
       )}
       <Button

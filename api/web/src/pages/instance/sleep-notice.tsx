@@ -12,11 +12,10 @@ export function SleepNotice({ instance }: { instance: Instance }) {
   const now = useNow();
   if (!isAsleep(instance) || !instance.asleep || instance.currentJob) return null;
   const { since, wakesAt } = instance.asleep;
-  // This machine's clock may be wrong: it has not slept since later, and what is due is not over.
-  const fell = format.relative(since, Math.max(now, Date.parse(since)));
   return (
     <Notice tone="asleep" title={sleep.title} action={<StartButton instance={instance} />}>
-      <p>{sleep.text(fell)}</p>
+      <p>{sleep.text(format.ago(since, now))}</p>
+      {/* What is due is not over, whatever this machine's clock says. */}
       {wakesAt ? (
         <p>{sleep.schedule(format.relative(wakesAt, Math.min(now, Date.parse(wakesAt))), format.moment(wakesAt))}</p>
       ) : null}
@@ -29,7 +28,7 @@ export function Woke({ wake }: { wake: NonNullable<Instance['lastWake']> }) {
   const { sleep } = useTexts().instance;
   const format = useFormat();
   const now = useNow();
-  const time = format.relative(wake.at, Math.max(now, Date.parse(wake.at)));
+  const time = format.ago(wake.at, now);
   const why = wordFor(sleep.by, wake.by, '');
   return (
     <time dateTime={wake.at} title={format.moment(wake.at)}>

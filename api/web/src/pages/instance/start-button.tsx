@@ -2,7 +2,16 @@ import { Play } from 'lucide-react';
 import { type Instance, isAsleep, isBlocked } from '@/api/instances';
 import { usePowerAct } from '@/components/power-act';
 import { Button } from '@/components/ui/button';
-import { useTexts } from '@/texts';
+import { type Texts, useTexts } from '@/texts';
+
+/** What starting an instance is called. */
+export function startName(
+  instance: Pick<Instance, 'status' | 'asleep'>,
+  actions: Texts['instance']['actions'],
+): string {
+  if (instance.status === 'error') return actions.retry;
+  return isAsleep(instance) ? actions.wake : actions.start;
+}
 
 /** Starts an instance from where one sees that it has to run. None while that would be refused. */
 export function StartButton({ instance }: { instance: Instance }) {
@@ -12,7 +21,7 @@ export function StartButton({ instance }: { instance: Instance }) {
   return (
     <Button size="sm" variant="outline" onClick={() => act('start')}>
       <Play aria-hidden />
-      {instance.status === 'error' ? actions.retry : isAsleep(instance) ? actions.wake : actions.start}
+      {startName(instance, actions)}
     </Button>
   );
 }

@@ -28,7 +28,7 @@ export function CapacityCard() {
   return data ? <Capacity capacity={data} /> : null;
 }
 
-export function Capacity({ capacity }: { capacity: Schemas['CapacityView'] }) {
+function Capacity({ capacity }: { capacity: Schemas['CapacityView'] }) {
   const { capacity: texts } = useAdminTexts().workers;
   const { memoryMb, reservedMb, limitMb, promisedMb, freeMb, usedMb, instances, asleep, fullAt } = capacity;
   const percent = limitMb == null ? null : limitMb > 0 ? (promisedMb / limitMb) * 100 : 100;
