@@ -3,7 +3,7 @@
 use clawdeploy_shared::{
     db::{
         Scope,
-        instance::{self, Instance},
+        instance::Instance,
         job::Job,
         sleep::{self, Waker, Waking},
         token::TokenScope,
@@ -33,8 +33,7 @@ pub async fn own_awake(
     id: &InstanceId,
     by: WokenBy,
 ) -> AppResult<(Instance, Option<u16>)> {
-    let found = app.read(who.own(), async |conn| Ok(instance::find(conn, who.own(), id).await?)).await?;
-    let (instance, port) = found.ok_or_else(|| AppError::not_found("instance"))?;
+    let (instance, port) = running::own(app, who, id).await?;
     // One that is falling asleep still runs, but is about to be stopped.
     if instance.status == InstanceStatus::Running && !sleep::is_asleep(&instance) {
         return Ok((instance, port));

@@ -32,7 +32,6 @@ fn overcommit(text: &str) -> Result<f64, String> {
 /// The memory of a host and what is promised of it, in MiB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capacity {
-    pub total_mb: i64,
     pub reserved_mb: i64,
     /// What the limits of running instances may add up to.
     pub limit_mb: i64,
@@ -59,7 +58,7 @@ impl CapacityArgs {
         let reserved_mb = reserved.min(total_mb);
         #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "MiB of one host")]
         let limit_mb = ((total_mb - reserved_mb) as f64 * self.memory_overcommit) as i64;
-        Some(Capacity { total_mb, reserved_mb, limit_mb, promised_mb: memory.promised_mb })
+        Some(Capacity { reserved_mb, limit_mb, promised_mb: memory.promised_mb })
     }
 }
 

@@ -10,7 +10,6 @@ use clawdeploy_shared::{
     ids::UserId,
     job::{JobKind, JobStatus},
 };
-use diesel_async::SimpleAsyncConnection as _;
 
 use crate::leases::{LONG, SHORT, Tables};
 
@@ -29,10 +28,6 @@ async fn leave(tables: &Tables, lease: &Lease) {
 
 async fn booting(tables: &Tables) -> i64 {
     boot::count(&mut tables.db.conn().await.unwrap()).await.unwrap()
-}
-
-async fn execute(tables: &Tables, sql: &str) {
-    tables.db.conn().await.unwrap().batch_execute(sql).await.unwrap();
 }
 
 /// Jobs on one instance each, claimed by this worker.
@@ -140,11 +135,10 @@ async fn what_boots_by_itself_takes_a_place() {
     let [start] = claimed(&tables, "a", LONG).await;
     let (by_itself, by_job) = (tables.instance().await, tables.instance().await);
     tables.job(&by_job, JobKind::Start).await;
-    execute(&tables, &format!("UPDATE instances SET status = 'starting' WHERE id IN ('{by_itself}', '{by_job}')"))
-        .await;
+    tables.run(&format!("UPDATE instances SET status = 'starting' WHERE id IN ('{by_itself}', '{by_job}')")).await;
     assert_eq!(booting(&tables).await, 1, "a gateway with a job counts by its job");
     assert_eq!(ask(&tables, &start, PERSON).await, waits(1, 0));
-    execute(&tables, &format!("UPDATE instances SET status = 'running' WHERE id = '{by_itself}'")).await;
+    tables.run(&format!("UPDATE instances SET status = 'running' WHERE id = '{by_itself}'")).await;
     assert_eq!(ask(&tables, &start, PERSON).await, Admission::Admitted);
 }
 
@@ -155,9 +149,9 @@ async fn a_place_is_not_for_ever() {
     let [slow, next] = claimed(&tables, "a", LONG).await;
     assert_eq!(ask(&tables, &slow, PERSON).await, Admission::Admitted);
     let aged = |seconds: u32| format!("UPDATE boots SET admitted_at = now() - interval '{seconds} seconds'");
-    execute(&tables, &aged(50)).await;
+    tables.run(&aged(50)).await;
     assert_eq!(ask(&tables, &next, PERSON).await, waits(1, 0));
-    execute(&tables, &format!("{} WHERE admitted_at IS NOT NULL", aged(61))).await;
+    tables.run(&format!("{} WHERE admitted_at IS NOT NULL", aged(61))).await;
     assert_eq!(ask(&tables, &next, PERSON).await, Admission::Admitted);
     assert_eq!(booting(&tables).await, 2);
 }
@@ -187,7 +181,7 @@ async fn boots_without_a_job_count_for_their_owner() {
     let tables = Tables::new().await;
     let [start] = claimed(&tables, "a", LONG).await;
     let by_itself = tables.instance().await;
-    execute(&tables, &format!("UPDATE instances SET status = 'starting' WHERE id = '{by_itself}'")).await;
+    tables.run(&format!("UPDATE instances SET status = 'starting' WHERE id = '{by_itself}'")).await;
     assert_eq!(ask(&tables, &start, Ask { slots: 2, ..PERSON }).await, waits(1, 0));
     let other = of_another(&tables).await;
     assert_eq!(ask(&tables, &other, Ask { slots: 2, ..PERSON }).await, Admission::Admitted);

@@ -43,6 +43,11 @@ impl Tables {
         Self { db, owner, _scratch: scratch }
     }
 
+    /// Runs statements.
+    pub(crate) async fn run(&self, sql: &str) {
+        self.db.conn().await.unwrap().batch_execute(sql).await.unwrap();
+    }
+
     pub(crate) async fn instance(&self) -> InstanceId {
         let id = InstanceId::random();
         let new = NewInstance {
@@ -97,7 +102,7 @@ impl Tables {
     /// Expires the short leases.
     pub(crate) async fn run_out(&self) {
         let past = "UPDATE jobs SET lease_until = now() - interval '1 second' WHERE lease_until < now() + interval '30 seconds'";
-        self.db.conn().await.unwrap().batch_execute(past).await.unwrap();
+        self.run(past).await;
     }
 
     pub(crate) async fn reap(&self) -> usize {

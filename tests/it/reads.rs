@@ -36,10 +36,6 @@ async fn rows_read(tables: &Tables, work: impl AsyncFnOnce(&mut Conn)) -> i64 {
     after.rows - before.rows
 }
 
-async fn execute(tables: &Tables, sql: &str) {
-    tables.db.conn().await.unwrap().batch_execute(sql).await.unwrap();
-}
-
 /// Inserts waiting jobs of an owner, each on its own instance.
 async fn insert(tables: &Tables, owner: UserId, count: u32) {
     let sql = format!(
@@ -47,7 +43,7 @@ async fn insert(tables: &Tables, owner: UserId, count: u32) {
            '{}', 'a' || lpad(n::text, 11, '0') FROM generate_series(1, {count}) n",
         owner.0
     );
-    execute(tables, &sql).await;
+    tables.run(&sql).await;
 }
 
 async fn claim(conn: &mut Conn, slots: &mut FairSlots) {
@@ -59,7 +55,7 @@ async fn claim(conn: &mut Conn, slots: &mut FairSlots) {
 async fn a_claim_reads_what_it_takes() {
     let tables = Tables::new().await;
     insert(&tables, UserId::generate(), 5000).await;
-    execute(&tables, "ANALYZE jobs").await;
+    tables.run("ANALYZE jobs").await;
     let mut slots = FairSlots::new(16);
     let rows = rows_read(&tables, async |conn| claim(conn, &mut slots).await).await;
     assert_eq!(slots.taken(), 8);
@@ -76,7 +72,7 @@ async fn a_claim_reads_what_it_takes() {
 async fn a_claim_after_a_quiet_time_reads_what_it_takes() {
     let tables = Tables::new().await;
     insert(&tables, UserId::generate(), 5000).await;
-    execute(&tables, "UPDATE jobs SET status = 'succeeded', finished_at = now(); ANALYZE jobs").await;
+    tables.run("UPDATE jobs SET status = 'succeeded', finished_at = now(); ANALYZE jobs").await;
     insert(&tables, UserId::generate(), 5000).await;
     let mut slots = FairSlots::new(16);
     let rows = rows_read(&tables, async |conn| claim(conn, &mut slots).await).await;
@@ -97,10 +93,10 @@ async fn a_lease_is_checked_without_reading_those_of_others() {
     }
     let tables = Tables::new().await;
     insert(&tables, UserId::generate(), 2000).await;
-    execute(&tables, "ANALYZE jobs").await;
+    tables.run("ANALYZE jobs").await;
     let run =
         "UPDATE jobs SET status = 'running', attempt = 1, leased_by = 'a', lease_until = now() + interval '1 hour'";
-    execute(&tables, run).await;
+    tables.run(run).await;
     let mut conn = tables.db.conn().await.unwrap();
     let four: Vec<Running> = diesel::sql_query("SELECT id FROM jobs LIMIT 4").load(&mut conn).await.unwrap();
     drop(conn);

@@ -12,7 +12,6 @@ use clawdeploy_shared::{
     job::JobKind,
     sleep::{SleepArgs, WokenBy},
 };
-use diesel_async::SimpleAsyncConnection as _;
 
 use crate::leases::Tables;
 
@@ -22,14 +21,10 @@ const SCHEDULE: Waker<'_> = Waker { by: WokenBy::Schedule, person: None, request
 /// More memory than anybody needs.
 const ROOM: CapacityArgs = CapacityArgs { memory_overcommit: 0.0, reserved_memory_mb: None };
 
-async fn execute(tables: &Tables, sql: &str) {
-    tables.db.conn().await.unwrap().batch_execute(sql).await.unwrap();
-}
-
 /// A running instance.
 async fn running(tables: &Tables) -> InstanceId {
     let id = tables.instance().await;
-    execute(tables, &format!("UPDATE instances SET status = 'running', container_id = 'c' WHERE id = '{id}'")).await;
+    tables.run(&format!("UPDATE instances SET status = 'running', container_id = 'c' WHERE id = '{id}'")).await;
     id
 }
 
@@ -55,16 +50,14 @@ async fn each_is_looked_at_when_it_may_sleep_and_not_too_often() {
     let tables = Tables::new().await;
     let (usual, own, never) = (running(&tables).await, running(&tables).await, running(&tables).await);
     let (telegram, busy, stopped) = (running(&tables).await, running(&tables).await, running(&tables).await);
-    execute(
-        &tables,
-        &format!(
+    tables
+        .run(&format!(
             "UPDATE instances SET sleep_minutes = 1 WHERE id = '{own}'; \
              UPDATE instances SET sleep_minutes = 0 WHERE id = '{never}'; \
              UPDATE instances SET channel = 'telegram' WHERE id = '{telegram}'; \
              UPDATE instances SET status = 'stopped', desired_state = 'stopped' WHERE id = '{stopped}'"
-        ),
-    )
-    .await;
+        ))
+        .await;
     tables.job(&busy, JobKind::Restart).await;
     let taken = |found: Vec<Due>| {
         let mut taken: Vec<_> = found.into_iter().map(|one| (one.id.to_string(), one.minutes)).collect();
@@ -76,9 +69,9 @@ async fn each_is_looked_at_when_it_may_sleep_and_not_too_often() {
     expected.sort();
     assert_eq!(taken(due(&tables, USUAL).await), expected);
     assert_eq!(taken(due(&tables, USUAL).await), vec![], "they were just looked at");
-    execute(&tables, "UPDATE idle_checks SET checked_at = now() - interval '16 seconds'").await;
+    tables.run("UPDATE idle_checks SET checked_at = now() - interval '16 seconds'").await;
     assert_eq!(taken(due(&tables, USUAL).await), vec![(own.clone(), 1)], "a quarter of a minute has passed");
-    execute(&tables, "UPDATE idle_checks SET checked_at = now() - interval '301 seconds'").await;
+    tables.run("UPDATE idle_checks SET checked_at = now() - interval '301 seconds'").await;
     // Without a usual time, only those whose owners want it.
     assert_eq!(taken(due(&tables, SleepArgs { sleep_minutes: 0 }).await), vec![(own, 1)]);
     assert_eq!(taken(due(&tables, USUAL).await), vec![(usual, 30)]);
@@ -89,18 +82,18 @@ async fn how_long_it_has_been_idle_is_counted_from_the_first_look() {
     let tables = Tables::new().await;
     let id = running(&tables).await;
     let seconds = async || {
-        execute(&tables, "UPDATE idle_checks SET checked_at = '-infinity'").await;
+        tables.run("UPDATE idle_checks SET checked_at = '-infinity'").await;
         due(&tables, USUAL).await.pop().unwrap().idle_seconds
     };
     let note = async |idle| sleep::note_idle(&mut tables.db.conn().await.unwrap(), &id, idle).await.unwrap();
     due(&tables, USUAL).await;
     assert_eq!(seconds().await, None);
     note(true).await;
-    execute(&tables, "UPDATE idle_checks SET idle_since = now() - interval '1 hour'").await;
+    tables.run("UPDATE idle_checks SET idle_since = now() - interval '1 hour'").await;
     note(true).await;
-    execute(&tables, "UPDATE instances SET status_changed_at = now() - interval '1 minute'").await;
+    tables.run("UPDATE instances SET status_changed_at = now() - interval '1 minute'").await;
     assert!(seconds().await.unwrap() < 3600.0, "it was started a minute ago");
-    execute(&tables, "UPDATE instances SET status_changed_at = now() - interval '2 hours'").await;
+    tables.run("UPDATE instances SET status_changed_at = now() - interval '2 hours'").await;
     assert!(seconds().await.unwrap() >= 3600.0);
     note(false).await;
     assert_eq!(seconds().await, None);
@@ -110,25 +103,23 @@ async fn how_long_it_has_been_idle_is_counted_from_the_first_look() {
 async fn it_falls_asleep_unless_somebody_needs_it() {
     let tables = Tables::new().await;
     let id = running(&tables).await;
-    execute(
-        &tables,
-        &format!(
+    tables
+        .run(&format!(
             "INSERT INTO terminals (id, user_id, instance_id, worker) \
              SELECT gen_random_uuid(), owner_id, id, 'w' FROM instances WHERE id = '{id}'"
-        ),
-    )
-    .await;
+        ))
+        .await;
     assert!(!fall_asleep(&tables, &id).await, "a terminal is open");
-    execute(&tables, "UPDATE terminals SET ended_at = now(), end_reason = 'exited'").await;
+    tables.run("UPDATE terminals SET ended_at = now(), end_reason = 'exited'").await;
     let job = tables.job(&id, JobKind::Restart).await;
     assert!(!fall_asleep(&tables, &id).await, "a job is open");
-    execute(&tables, &format!("UPDATE jobs SET status = 'succeeded', finished_at = now() WHERE id = '{job}'")).await;
+    tables.run(&format!("UPDATE jobs SET status = 'succeeded', finished_at = now() WHERE id = '{job}'")).await;
     assert!(fall_asleep(&tables, &id).await);
     let asleep = row(&tables, &id).await;
     assert!(sleep::is_asleep(&asleep));
     assert!(!fall_asleep(&tables, &id).await, "it does already");
     // A person's wish ends the sleep, whatever it is.
-    execute(&tables, "UPDATE instances SET wake_at = now() + interval '1 hour'").await;
+    tables.run("UPDATE instances SET wake_at = now() + interval '1 hour'").await;
     let mut conn = tables.db.conn().await.unwrap();
     instance::set_desired_state(&mut conn, &id, DesiredState::Stopped).await.unwrap();
     let stopped = row(&tables, &id).await;
@@ -141,7 +132,7 @@ async fn a_stop_that_nobody_began_in_time_is_withdrawn() {
     let tables = Tables::new().await;
     let (late, soon) = (running(&tables).await, running(&tables).await);
     assert!(fall_asleep(&tables, &late).await);
-    execute(&tables, "UPDATE jobs SET created_at = now() - interval '91 seconds'").await;
+    tables.run("UPDATE jobs SET created_at = now() - interval '91 seconds'").await;
     assert!(fall_asleep(&tables, &soon).await);
     let withdraw = async || sleep::withdraw_late(&mut tables.db.conn().await.unwrap()).await.unwrap();
     assert_eq!((withdraw().await, withdraw().await), (1, 0));
@@ -150,7 +141,7 @@ async fn a_stop_that_nobody_began_in_time_is_withdrawn() {
     assert!(sleep::is_asleep(&row(&tables, &soon).await));
     // One that was begun goes on.
     tables.claim("a", crate::leases::LONG).await.unwrap();
-    execute(&tables, "UPDATE jobs SET created_at = now() - interval '91 seconds'").await;
+    tables.run("UPDATE jobs SET created_at = now() - interval '91 seconds'").await;
     assert_eq!(withdraw().await, 0);
 }
 
@@ -161,32 +152,30 @@ async fn its_schedule_wakes_it_a_minute_ahead_and_once() {
     let to_wake = async || sleep::to_wake(&mut tables.db.conn().await.unwrap(), 60.0, 10).await.unwrap();
     assert!(fall_asleep(&tables, &id).await);
     assert!(matches!(wake(&tables, &id, &ROOM).await, Waking::Underway(_)), "it is still falling asleep");
-    execute(
-        &tables,
-        "UPDATE jobs SET status = 'succeeded', finished_at = now(); UPDATE instances SET status = 'stopped'",
-    )
-    .await;
+    tables
+        .run("UPDATE jobs SET status = 'succeeded', finished_at = now(); UPDATE instances SET status = 'stopped'")
+        .await;
     assert_eq!(to_wake().await, vec![], "nothing is scheduled");
-    execute(&tables, "UPDATE instances SET wake_at = now() + interval '1 hour'").await;
+    tables.run("UPDATE instances SET wake_at = now() + interval '1 hour'").await;
     assert_eq!(to_wake().await, vec![], "an hour is left");
-    execute(&tables, "UPDATE instances SET wake_at = now() + interval '59 seconds'").await;
+    tables.run("UPDATE instances SET wake_at = now() + interval '59 seconds'").await;
     assert_eq!(to_wake().await, vec![id.clone()]);
 
     // The host's memory is used up, so it sleeps on.
-    execute(
-        &tables,
-        "INSERT INTO workers (id, host, pid, version, queues, concurrency, running, memory_mb) \
+    tables
+        .run(
+            "INSERT INTO workers (id, host, pid, version, queues, concurrency, running, memory_mb) \
          VALUES ('w', 'h', 1, '0', '{}', 0, 0, 2047)",
-    )
-    .await;
+        )
+        .await;
     let full = CapacityArgs { memory_overcommit: 1.0, reserved_memory_mb: Some(0) };
     assert!(matches!(wake(&tables, &id, &full).await, Waking::Full { free_mb: 2047, memory_mb: 2048 }));
     // What is pending would be applied.
     let more = "UPDATE workers SET memory_mb = 4095; UPDATE instances SET pending_settings = jsonb_build_object('memoryMb', 4096, \
                 'cpuMillis', 1000, 'channel', 'none', 'aiProvider', 'none')";
-    execute(&tables, more).await;
+    tables.run(more).await;
     assert!(matches!(wake(&tables, &id, &full).await, Waking::Full { free_mb: 4095, memory_mb: 4096 }));
-    execute(&tables, "UPDATE instances SET pending_settings = NULL").await;
+    tables.run("UPDATE instances SET pending_settings = NULL").await;
     assert!(sleep::is_asleep(&row(&tables, &id).await));
     sleep::postpone(&mut tables.db.conn().await.unwrap(), &id, 300.0).await.unwrap();
     assert_eq!(to_wake().await, vec![], "others come first");

@@ -81,10 +81,25 @@ impl Link {
         Some(Self { address: env.runtime.address(port), proxied, token, device, retired })
     }
 
+    /// Connects, does this work, and says goodbye, all within a time.
+    async fn talk<T>(
+        &self,
+        scope: Scope,
+        limit: Duration,
+        work: impl AsyncFnOnce(&mut Session) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let talk = async {
+            let mut session = Session::open(self, scope).await?;
+            let said = work(&mut session).await?;
+            session.close().await;
+            Ok(said)
+        };
+        timeout(limit, talk).await.unwrap_or(Err(Failure::TooSlow))
+    }
+
     /// The answer to `device.pair.list`, with our own device. Removes our retired ones.
     pub(crate) async fn devices(&self, limit: Duration) -> Result<Value, Failure> {
-        let listed = async {
-            let mut session = Session::open(self, Scope::Pairing).await?;
+        let listed = self.talk(Scope::Pairing, limit, async |session| {
             let listed = session.call("device.pair.list", &json!({})).await?;
             let paired = listed["paired"].as_array().into_iter().flatten();
             let known: Vec<&str> = paired.filter_map(|device| device["deviceId"].as_str()).collect();
@@ -92,9 +107,8 @@ impl Link {
                 // If it is refused, the next list tries again.
                 let _ = session.call("device.pair.remove", &json!({ "deviceId": id })).await;
             }
-            session.close().await;
             Ok(listed)
-        };
-        timeout(limit, listed).await.unwrap_or(Err(Failure::TooSlow))
+        });
+        listed.await
     }
 }

@@ -202,17 +202,22 @@ async fn wake_due(env: &Env) -> Result<(), DbError> {
                 env.doorbell.ring(job.queue, job.id);
             }
             Waking::Full { free_mb, memory_mb } => {
-                sleep::postpone(&mut *env.db.conn().await?, &id, AGAIN_SECONDS).await?;
                 tracing::warn!(instance = %id, free_mb, memory_mb, "The schedule of a sleeping instance is due, but the host has no memory left for it");
+                postpone(env, &id).await?;
             }
             Waking::Vulnerable => {
-                sleep::postpone(&mut *env.db.conn().await?, &id, AGAIN_SECONDS).await?;
                 tracing::warn!(instance = %id, "The schedule of a sleeping instance is due, but its version of OpenClaw may not be started");
+                postpone(env, &id).await?;
             }
             Waking::Underway(_) | Waking::NotAsleep => {}
         }
     }
     Ok(())
+}
+
+/// Has the schedule of an instance wait, so that it does not keep others from waking.
+async fn postpone(env: &Env, id: &InstanceId) -> Result<(), DbError> {
+    sleep::postpone(&mut *env.db.conn().await?, id, AGAIN_SECONDS).await
 }
 
 #[cfg(test)]

@@ -97,16 +97,15 @@ impl InstanceView {
     /// The view without the gateway's token.
     pub fn new(instance: Instance, port: Option<u16>, current: Option<Job>, versions: &Versions, app: &App) -> Self {
         let running = instance.status == InstanceStatus::Running;
+        let asleep = sleep::is_asleep(&instance);
         // Behind nginx, the address of one that sleeps wakes it.
-        let wakes = instance.status == InstanceStatus::Stopped
-            && sleep::is_asleep(&instance)
-            && app.routing.routing == Routing::Nginx;
+        let wakes = instance.status == InstanceStatus::Stopped && asleep && app.routing.routing == Routing::Nginx;
         let dashboard_url = port.filter(|_| running || wakes).map(|port| app.routing.dashboard_url(&instance.id, port));
         // Settings that cannot be read were written by a newer version, and are not shown.
         let pending_changes = instance.wanted_settings().map(|wanted| changed(&instance.settings(), &wanted));
         let update_available =
             matches!((&instance.image_id, &versions.latest_image), (Some(image), Some(latest)) if image != latest);
-        let asleep_since = instance.asleep_since.filter(|_| sleep::is_asleep(&instance));
+        let asleep_since = instance.asleep_since.filter(|_| asleep);
         Self {
             sleep_minutes: instance.sleep_minutes,
             sleeps_after_minutes: app.sleep.minutes(&instance),

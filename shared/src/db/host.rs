@@ -50,8 +50,7 @@ async fn lock(conn: &mut Conn) -> Result<(), DbError> {
 }
 
 /// The host's memory, as the worker told whose heartbeat is the latest, and what is promised to instances, without
-/// `without`. It counts the instances of all people,
-/// whoever asks.
+/// `without`. It counts the instances of all people, whoever asks.
 pub async fn memory(conn: &mut Conn, without: Option<&InstanceId>) -> Result<HostMemory, DbError> {
     Ok(diesel::sql_query(
         "SELECT (SELECT memory_mb::bigint FROM workers WHERE memory_mb IS NOT NULL AND standby_code IS NULL \

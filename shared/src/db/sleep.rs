@@ -103,9 +103,13 @@ pub async fn fall_asleep(
         if !runs || !job::open_on(conn, id).await?.is_empty() || has_terminal(conn, id).await? {
             return Ok(None);
         }
-        instance::set_desired_state(conn, id, DesiredState::Stopped).await?;
         diesel::update(instances::table.find(id))
-            .set((instances::asleep_since.eq(now), instances::wake_at.eq(wake_at)))
+            .set((
+                instances::desired_state.eq(DesiredState::Stopped),
+                instances::asleep_since.eq(now),
+                instances::wake_at.eq(wake_at),
+                instances::updated_at.eq(now),
+            ))
             .execute(conn)
             .await?;
         // When it wakes, its minutes begin anew.

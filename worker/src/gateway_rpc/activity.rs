@@ -8,10 +8,9 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::{Failure, LIMIT, Link, device::Scope, session::Session};
+use super::{Failure, LIMIT, Link, device::Scope};
 
 /// Conversations that are looked at, the latest ones.
 const SESSIONS: u32 = 20;
@@ -38,18 +37,16 @@ pub(crate) struct Suspension(String);
 impl Link {
     /// Asks what the gateway does.
     pub(crate) async fn activity(&self) -> Result<Activity, Failure> {
-        let asked = async {
-            let mut session = Session::open(self, Scope::Admin).await?;
+        let asked = self.talk(Scope::Admin, LIMIT, async |session| {
             // Each is reduced to what is needed at once: the gateway decides how much it says.
             let presence: Vec<Presence> = serde_json::from_value(session.call("system-presence", &json!({})).await?)?;
             let channels = serde_json::from_value(session.call("channels.status", &json!({})).await?)?;
             let limit = json!({ "limit": SESSIONS });
             let sessions = serde_json::from_value(session.call("sessions.list", &limit).await?)?;
             let schedule = serde_json::from_value(session.call("cron.list", &json!({})).await?)?;
-            session.close().await;
             Ok(Activity::of(&presence, &channels, &sessions, &schedule))
-        };
-        timeout(LIMIT, asked).await.unwrap_or(Err(Failure::TooSlow))
+        });
+        asked.await
     }
 
     /// Asks the gateway to begin nothing new. `None`: it is at work.
@@ -60,26 +57,22 @@ impl Link {
             status: String,
             suspension_id: Option<String>,
         }
-        let asked = async {
-            let mut session = Session::open(self, Scope::Admin).await?;
+        let asked = self.talk(Scope::Admin, LIMIT, async |session| {
             let id = Uuid::new_v4().to_string();
             let prepared = session.call("gateway.suspend.prepare", &json!({ "requestId": id })).await?;
-            session.close().await;
             let Prepared { status, suspension_id } = serde_json::from_value(prepared)?;
             Ok(suspension_id.filter(|_| status == "ready").map(Suspension))
-        };
-        timeout(LIMIT, asked).await.unwrap_or(Err(Failure::TooSlow))
+        });
+        asked.await
     }
 
     /// Releases a gateway from its suspension.
     pub(crate) async fn resume(&self, suspension: Suspension) -> Result<(), Failure> {
-        let asked = async {
-            let mut session = Session::open(self, Scope::Admin).await?;
+        let asked = self.talk(Scope::Admin, LIMIT, async |session| {
             session.call("gateway.suspend.resume", &json!({ "suspensionId": suspension.0 })).await?;
-            session.close().await;
             Ok(())
-        };
-        timeout(LIMIT, asked).await.unwrap_or(Err(Failure::TooSlow))
+        });
+        asked.await
     }
 }
 

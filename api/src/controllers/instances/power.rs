@@ -115,6 +115,7 @@ async fn in_transaction(
 ) -> AppResult<Outcome> {
     let found = instance::find_for_update(conn, who.scope(), id).await?;
     let mut instance = found.ok_or_else(|| AppError::not_found("instance"))?;
+    let asleep = sleep::is_asleep(&instance);
     let open = job::open_on(conn, id).await?;
     if let [only] = &open[..]
         && power.is_done_by(only.kind, only.status)
@@ -122,7 +123,7 @@ async fn in_transaction(
         && !only.is_taken_back()
     {
         let job = only.clone();
-        if power == Power::Stop && sleep::is_asleep(&instance) {
+        if power == Power::Stop && asleep {
             return stay_stopped(conn, who, context, instance, job).await;
         }
         return Ok(Outcome::load(conn, instance, job).await?.replayed(true));
@@ -135,7 +136,7 @@ async fn in_transaction(
         return Err(AppError::new(ErrorCode::WrongStatus, detail));
     }
     refuse_stuck(conn, id).await?;
-    if power == Power::Stop && sleep::is_asleep(&instance) && instance.status == InstanceStatus::Stopped {
+    if power == Power::Stop && asleep && instance.status == InstanceStatus::Stopped {
         // Nothing is left to do. The response describes the job that let it fall asleep.
         let job = match sleep::last_stop(conn, id).await? {
             Some(job) => job,
@@ -158,9 +159,8 @@ async fn in_transaction(
         JobKind::Stop => json!({ DESIRED_BEFORE: instance.desired_state }),
         _ => json!({}),
     };
-    let wakes = sleep::is_asleep(&instance) && power == Power::Start;
     instance::set_desired_state(conn, id, power.desired()).await?;
-    if wakes {
+    if asleep && power == Power::Start {
         sleep::note_woken(conn, id, WokenBy::Start).await?;
     }
     instance.desired_state = power.desired();

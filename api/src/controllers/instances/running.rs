@@ -22,12 +22,17 @@ pub(crate) async fn own_running(
     who: &Principal,
     id: &InstanceId,
 ) -> AppResult<(Instance, Option<u16>)> {
-    let found = app.read(who.own(), async |conn| Ok(instance::find(conn, who.own(), id).await?)).await?;
-    let (instance, port) = found.ok_or_else(|| AppError::not_found("instance"))?;
+    let (instance, port) = own(app, who, id).await?;
     if instance.status == InstanceStatus::Running {
         return Ok((instance, port));
     }
     Err(not_running(&instance))
+}
+
+/// An instance that the person owns, and its port.
+pub(crate) async fn own(app: &AppState, who: &Principal, id: &InstanceId) -> AppResult<(Instance, Option<u16>)> {
+    let found = app.read(who.own(), async |conn| Ok(instance::find(conn, who.own(), id).await?)).await?;
+    found.ok_or_else(|| AppError::not_found("instance"))
 }
 
 /// Why the inside of an instance cannot be reached.

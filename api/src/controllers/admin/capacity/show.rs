@@ -1,7 +1,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use clawdeploy_shared::{
     capacity::Capacity,
-    db::host::{self, HostUse},
+    db::host::{self, HostMemory, HostUse},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -40,13 +40,13 @@ pub struct CapacityView {
 }
 
 impl CapacityView {
-    fn new(memory_mb: Option<i64>, promised_mb: i64, capacity: Option<Capacity>, usage: HostUse) -> Self {
+    fn new(memory: HostMemory, capacity: Option<Capacity>, usage: HostUse) -> Self {
         let free_mb = capacity.map(|capacity| capacity.free_mb());
         Self {
-            memory_mb,
+            memory_mb: memory.total_mb,
             reserved_mb: capacity.map(|capacity| capacity.reserved_mb),
             limit_mb: capacity.map(|capacity| capacity.limit_mb),
-            promised_mb,
+            promised_mb: memory.promised_mb,
             free_mb,
             used_mb: usage.used_mb,
             instances: usage.instances,
@@ -70,7 +70,7 @@ pub async fn get_capacity(app: AppState, _: Admin) -> AppResult<Json<CapacityVie
     let mut conn = app.db.conn().await?;
     let memory = host::memory(&mut conn, None).await?;
     let usage = host::usage(&mut conn).await?;
-    Ok(Json(CapacityView::new(memory.total_mb, memory.promised_mb, app.capacity.of(memory), usage)))
+    Ok(Json(CapacityView::new(memory, app.capacity.of(memory), usage)))
 }
 
 #[cfg(test)]
