@@ -70,6 +70,9 @@ async fn answer(State(answers): State<Answers>, request: Request) -> Response {
     if path.ends_with("/info") {
         return json(json!({ "ID": "an engine", "NCPU": 2, "ServerVersion": "29.0.0" }));
     }
+    if path.ends_with("/_ping") {
+        return "OK".into_response();
+    }
     let (call, response) = if path.ends_with("/containers/json") {
         ("list", ([(CONTENT_TYPE, "application/json")], answers.list).into_response())
     } else if path.contains("/containers/") && path.ends_with("/json") {
