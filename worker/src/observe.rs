@@ -4,6 +4,7 @@ use clawdeploy_shared::{
     db::{
         DbError, Scope,
         instance::{self, Fault, Instance},
+        sleep,
     },
     ids::InstanceId,
     instance::InstanceStatus,
@@ -83,6 +84,8 @@ pub(crate) async fn inspect(env: &Env, instance: &Instance) -> Result<Observed, 
     };
     Ok(match state {
         Some(state) => Observed { container: Some(state.clone()), ..judge(&state) },
+        // It is made again when the instance wakes.
+        None if sleep::is_asleep(instance) => Observed::new(InstanceStatus::Stopped),
         None => Observed::error(
             "container_gone",
             "Something other than ClawDeploy removed the container. Start the instance to recreate it; its files \

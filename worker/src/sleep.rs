@@ -164,11 +164,12 @@ async fn look(env: &Env, attempts: &Attempts, due: &Due) -> Result<(), SleepErro
             Ok(())
         }
         // Somebody needs it after all. If this fails, the suspension ends by itself.
-        other => {
+        Ok(None) => {
             link.resume(suspension).await?;
-            other?;
             Ok(note(env, &due.id, false).await?)
         }
+        // The job may have been queued all the same, so the gateway is to begin nothing until the suspension ends by itself.
+        Err(error) => Err(error.into()),
     }
 }
 

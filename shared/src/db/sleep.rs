@@ -51,16 +51,20 @@ pub struct Due {
 }
 
 /// Takes some running instances that are to be looked at: each four times within its minutes, and at least every five
-/// minutes. No other worker takes them until they are due again.
+/// minutes. No other worker takes them until they are due again. Only of the first few hundred it asks whether a job is
+/// open: with ten thousand, that took most of the time.
 pub async fn take_due(conn: &mut Conn, args: SleepArgs, limit: i64) -> Result<Vec<Due>, DbError> {
     Ok(diesel::sql_query(
-        "WITH due AS (SELECT i.id, coalesce(i.sleep_minutes, $1) AS minutes, i.status_changed_at \
+        "WITH ripe AS (SELECT i.id, coalesce(i.sleep_minutes, $1) AS minutes, c.checked_at \
              FROM instances i LEFT JOIN idle_checks c ON c.instance_id = i.id \
              WHERE i.status = 'running' AND i.desired_state = 'running' \
                AND coalesce(i.sleep_minutes, CASE WHEN i.channel = 'none' THEN $1 ELSE 0 END) > 0 \
                AND coalesce(c.checked_at, '-infinity') < now() - make_interval(secs => least(300, 15 * coalesce(i.sleep_minutes, $1))) \
+             ORDER BY c.checked_at NULLS FIRST LIMIT 4 * $2), \
+           due AS (SELECT i.id, ripe.minutes, i.status_changed_at FROM ripe JOIN instances i ON i.id = ripe.id \
+             WHERE i.status = 'running' AND i.desired_state = 'running' \
                AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.instance_id = i.id AND jobs.status IN ('queued', 'running')) \
-             ORDER BY c.checked_at NULLS FIRST LIMIT $2 FOR NO KEY UPDATE OF i SKIP LOCKED), \
+             ORDER BY ripe.checked_at NULLS FIRST LIMIT $2 FOR NO KEY UPDATE OF i SKIP LOCKED), \
            taken AS (INSERT INTO idle_checks (instance_id) SELECT id FROM due \
              ON CONFLICT (instance_id) DO UPDATE SET checked_at = now() RETURNING instance_id, idle_since) \
          SELECT due.id, due.minutes, CASE WHEN taken.idle_since IS NOT NULL \
@@ -119,6 +123,23 @@ pub async fn fall_asleep(
         Ok(Some(job::insert(conn, &stop).await?))
     })
     .await
+}
+
+/// Whether a job puts its instance to sleep.
+pub fn falls_asleep(job: &Job) -> bool {
+    job.payload[ASLEEP] == true
+}
+
+/// Records that an instance could not be put to sleep, unless somebody has wanted another state since.
+pub async fn stay_awake(conn: &mut Conn, id: &InstanceId) -> Result<(), DbError> {
+    diesel::sql_query(
+        "UPDATE instances SET desired_state = 'running', asleep_since = NULL, wake_at = NULL, updated_at = now() \
+         WHERE id = $1 AND asleep_since IS NOT NULL AND desired_state = 'stopped'",
+    )
+    .bind::<Text, _>(id)
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// Whether an instance sleeps, or is falling asleep.

@@ -4,7 +4,7 @@
 //! given up, everything stays as it is until an administrator retries the job.
 
 use clawdeploy_shared::{
-    db::{Scope, instance::Fault, job, lease},
+    db::{Scope, instance::Fault, job, lease, sleep},
     job::{JobEventKind, JobStatus, UndoOutcome},
     telemetry::chain,
 };
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     job::{context::JobContext, error::StepError},
-    jobs::Plan,
+    jobs::{Outcome, Plan},
     kill_point::kill_point,
     steps::Undo,
 };
@@ -98,7 +98,9 @@ async fn conclude(cx: &JobContext, plan: &Plan) -> Result<Left, StepError> {
         Ok(Left::Ended(JobStatus::Cancelled))
     } else {
         let fault = Fault { code: row.error_code.as_deref().unwrap_or("job_failed"), message: &message };
-        end(cx, plan.failed, JobStatus::Failed, &message, Some(fault)).await?;
+        // One that could not be put to sleep is neither broken nor asleep.
+        let outcome = if sleep::falls_asleep(&cx.job) { Outcome::AsObserved } else { plan.failed };
+        end(cx, outcome, JobStatus::Failed, &message, Some(fault)).await?;
         Ok(Left::Ended(JobStatus::Failed))
     }
 }

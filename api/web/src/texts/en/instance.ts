@@ -34,6 +34,7 @@ export const instance = {
   accepted: {
     start: (name: string) => `${name} is starting`,
     stop: (name: string) => `${name} is stopping`,
+    stayStopped: (name: string) => `${name} stays stopped`,
     restart: (name: string) => `${name} is restarting`,
     update: (name: string) => `${name} is being updated`,
     rollback: (name: string) => `${name} is being rolled back`,

@@ -36,6 +36,7 @@ export const instance: Texts['instance'] = {
   accepted: {
     start: (name) => `${name} 正在启动`,
     stop: (name) => `${name} 正在停止`,
+    stayStopped: (name) => `${name} 将保持停止`,
     restart: (name) => `${name} 正在重启`,
     update: (name) => `${name} 正在更新`,
     rollback: (name) => `${name} 正在回滚`,
