@@ -65,7 +65,8 @@ pub async fn check(
 
 /// Refuses a rollback if the limits that it restores exceed the owner's current quota. Locks the owner's row.
 pub async fn check_rollback(conn: &mut Conn, all: &QuotaArgs, instance: &Instance, kept: &Snapshot) -> AppResult<()> {
-    let owner = user::lock(conn, instance.owner_id).await?;
+    let owner = instance.owner_id.ok_or_else(|| AppError::not_found("instance"))?;
+    let owner = user::lock(conn, owner).await?;
     let then = kept.from_settings().map_err(AppError::internal)?;
     let counted = instance::peak_of(conn, &instance.id).await?;
     if i64::from(then.memory_mb) <= counted.memory_mb && i64::from(then.cpu_millis) <= counted.cpu_millis {

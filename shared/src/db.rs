@@ -71,6 +71,7 @@ pub mod token;
 pub mod usage;
 pub mod user;
 pub mod version_policy;
+pub mod warm_pool;
 pub mod watched;
 pub mod worker;
 

@@ -2,6 +2,12 @@
 
 use crate::text_enum;
 
+/// Memory limit of an instance whose owner does not say, in MiB.
+pub const DEFAULT_MEMORY_MB: i32 = 2048;
+
+/// CPU limit of an instance whose owner does not say, in thousandths of a core.
+pub const DEFAULT_CPU_MILLIS: i32 = 1000;
+
 text_enum!(
     /// The state that the owner wants.
     DesiredState {

@@ -6,11 +6,12 @@ use crate::text_enum;
 
 text_enum!(
     /// Where a job waits. Builds have their own queue, so that a start never waits behind a ten-minute build. Rollouts
-    /// have one because they wait for jobs of both other queues.
+    /// have one because they wait for jobs of both other queues. The warm pool has one, so that nobody waits behind it.
     Queue {
         Lifecycle = "lifecycle",
         Builds = "builds",
         Rollouts = "rollouts",
+        Warm = "warm",
     } else Unknown
 );
 
@@ -33,6 +34,10 @@ text_enum!(
         UpdateAll = "update_all",
         /// Restore an instance whose files were kept.
         Restore = "restore",
+        /// Make an instance for the warm pool.
+        WarmUp = "warm_up",
+        /// Remove an instance from the warm pool.
+        Discard = "discard",
         /// Do nothing, to measure a queue or check that it is served.
         Noop = "noop",
     } else Unknown
@@ -101,6 +106,7 @@ impl JobKind {
         match self {
             Self::RebuildImage => Queue::Builds,
             Self::UpdateAll => Queue::Rollouts,
+            Self::WarmUp | Self::Discard => Queue::Warm,
             _ => Queue::Lifecycle,
         }
     }
@@ -120,8 +126,8 @@ impl JobKind {
             Self::UpdateAll => &[1, 2, 5, 10, 20, 30, 60],
             Self::Stop => &[1, 2, 5, 10, 20, 30],
             // If a delete fails, all that a person can do is to repeat it, so it is retried for about ten minutes.
-            Self::Delete => &[1, 2, 5, 10, 20, 30, 60, 60, 120, 300],
-            Self::RebuildImage | Self::Noop => &[5, 30],
+            Self::Delete | Self::Discard => &[1, 2, 5, 10, 20, 30, 60, 60, 120, 300],
+            Self::RebuildImage | Self::WarmUp | Self::Noop => &[5, 30],
             // Never claimed.
             Self::Unknown => &[],
         };

@@ -25,3 +25,4 @@ pub mod text_enum;
 mod tls;
 pub mod token;
 pub mod totp;
+pub mod warm_pool;

@@ -2,7 +2,7 @@
 
 use std::{net::Ipv4Addr, str::FromStr};
 
-use ipnet::{IpAdd as _, Ipv4AddrRange, Ipv4Net};
+use ipnet::{IpAdd as _, IpSub as _, Ipv4AddrRange, Ipv4Net};
 
 /// Inclusive range of host ports for instances, written `10000-20000`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +61,10 @@ pub struct ProbePlace {
     pub neighbour: Subnet,
 }
 
+/// Prefix of the warm pool's network: 32 addresses, for the bridge and [the most warm instances](crate::warm_pool::MOST)
+/// while they boot.
+const WARM_PREFIX: u8 = 27;
+
 impl NetworkPool {
     /// The subnet of `port`. `None`: the pool is too small for the range.
     pub fn subnet(&self, range: PortRange, port: u16) -> Option<Subnet> {
@@ -79,6 +83,15 @@ impl NetworkPool {
         }
         let mut halves = last.subnets(PREFIX + 1).ok()?.map(Subnet);
         Some(ProbePlace { home: halves.next()?, neighbour: halves.next()? })
+    }
+
+    /// The network in which warm instances boot: the last /27 but one of the pool, since the last one has the place of the
+    /// probe. `None`: ports of the range own it.
+    pub fn warm_place(&self, range: PortRange) -> Option<Subnet> {
+        let last = Ipv4Net::new(self.0.broadcast(), WARM_PREFIX).ok()?.trunc();
+        let place = Ipv4Net::new(last.network().saturating_sub(1), WARM_PREFIX).ok()?.trunc();
+        let owned = self.subnet(range, range.last)?.0;
+        (self.0.contains(&place) && owned.broadcast() < place.network()).then_some(Subnet(place))
     }
 }
 
@@ -125,6 +138,19 @@ mod tests {
         let pool: NetworkPool = "10.0.0.0/28".parse().unwrap();
         assert_eq!(pool.probe_place(PortRange { first: 10000, last: 10001 }), None);
         assert!(pool.probe_place(PortRange { first: 10000, last: 10000 }).is_some());
+    }
+
+    #[test]
+    fn the_warm_pool_has_a_place_that_no_port_owns() {
+        let place = |pool: &str, range: &str| {
+            pool.parse::<NetworkPool>().unwrap().warm_place(range.parse().unwrap()).map(|place| place.cidr())
+        };
+        assert_eq!(place("10.210.0.0/15", "10000-20000").as_deref(), Some("10.211.255.192/27"));
+        assert_eq!(place("10.0.0.0/16", "10000-20000"), None, "8192 networks for 10001 ports");
+        // Eight networks of eight addresses, then the place, then the one of the probe.
+        assert_eq!(place("10.0.0.0/25", "10000-10007").as_deref(), Some("10.0.0.64/27"));
+        assert_eq!(place("10.0.0.0/25", "10000-10008"), None);
+        assert_eq!(place("10.0.0.0/27", "10000-10000"), None);
     }
 
     #[test]

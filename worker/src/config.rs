@@ -12,6 +12,7 @@ use clawdeploy_shared::{
     openclaw::{git_ref::GitRef, reference::ImageReference},
     ports::NetworkPool,
     sleep::SleepArgs,
+    warm_pool::WarmPoolArgs,
 };
 use url::Url;
 
@@ -48,6 +49,8 @@ pub struct WorkerConfig {
     pub capacity: CapacityArgs,
     #[command(flatten)]
     pub sleep: SleepArgs,
+    #[command(flatten)]
+    pub warm: WarmPoolArgs,
     #[command(flatten)]
     pub image: ImageArgs,
     #[command(flatten)]
@@ -304,6 +307,8 @@ impl EngineArgs {
             Queue::Builds => self.build_concurrency,
             // There is never more than one open, and one that waits costs nothing.
             Queue::Rollouts => 1,
+            // One boots while another is removed.
+            Queue::Warm => 2,
             // Of a newer version: this one cannot serve it.
             Queue::Unknown => 0,
         }

@@ -31,6 +31,8 @@ pub enum CoreTask {
     Retention,
     /// Lets idle instances fall asleep.
     Sleep,
+    /// Keeps the warm pool filled.
+    WarmPool,
     /// Follows the engine's events.
     Events,
     /// Checks that database, data directory and engine belong together.
@@ -46,7 +48,7 @@ pub enum CoreTask {
 }
 
 impl CoreTask {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Dispatcher,
         Self::Doorbell,
         Self::Leases,
@@ -57,6 +59,7 @@ impl CoreTask {
         Self::Reconciler,
         Self::Retention,
         Self::Sleep,
+        Self::WarmPool,
         Self::Events,
         Self::Identity,
         Self::Terminals,
@@ -78,6 +81,7 @@ impl CoreTask {
             Self::Reconciler => "reconciler",
             Self::Retention => "retention",
             Self::Sleep => "sleep",
+            Self::WarmPool => "warm_pool",
             Self::Events => "events",
             Self::Identity => "identity",
             Self::Terminals => "terminals",

@@ -60,6 +60,13 @@ impl Files {
         }
     }
 
+    /// The manifest of an instance. `None`: it has none.
+    pub async fn read_manifest(&self, id: &InstanceId) -> Result<Option<Vec<u8>>, StorageError> {
+        match self {
+            Self::Local(storage) => storage.read_manifest(id).await,
+        }
+    }
+
     /// Removes the files of an instance.
     pub async fn remove(&self, id: &InstanceId) -> Result<(), StorageError> {
         match self {

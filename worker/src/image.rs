@@ -9,6 +9,7 @@ mod base;
 mod build;
 mod builder;
 mod buildkit;
+mod cache;
 mod context;
 mod dockerfile;
 mod error;

@@ -8,6 +8,7 @@ use crate::steps::{Step, Undo};
 
 mod change;
 mod delete;
+mod discard;
 mod noop;
 mod provision;
 mod rebuild_image;
@@ -16,6 +17,7 @@ mod restore;
 mod start;
 mod stop;
 mod update_all;
+mod warm_up;
 
 /// One step of a plan.
 #[derive(Debug, Clone, Copy)]
@@ -83,6 +85,8 @@ pub fn plan(kind: JobKind) -> &'static Plan {
         JobKind::Rollback => &change::ROLLBACK,
         JobKind::UpdateAll => &update_all::PLAN,
         JobKind::Restore => &restore::PLAN,
+        JobKind::WarmUp => &warm_up::PLAN,
+        JobKind::Discard => &discard::PLAN,
         // `lease::claim` only claims kinds that this version knows, so it never claims `Unknown`.
         JobKind::Noop | JobKind::Unknown => &noop::PLAN,
     }

@@ -60,6 +60,7 @@ pub mod steps;
 pub mod storage;
 pub mod terminal;
 pub mod usage;
+pub mod warm_pool;
 
 /// Runs until SIGTERM, SIGINT or an administrator's drain, then lets steps finish, hands jobs back and returns. If a
 /// part of the worker fails, it does the same and returns that error.
@@ -105,6 +106,7 @@ pub async fn run(config: WorkerConfig) -> anyhow::Result<()> {
     core.spawn(CoreTask::Reconciler, reconciler.run());
     core.spawn(CoreTask::Retention, retention::run(env.clone()));
     core.spawn(CoreTask::Sleep, sleep::run(env.clone()));
+    core.spawn(CoreTask::WarmPool, warm_pool::run(env.clone()));
     let draining = || env.draining.clone();
     core.spawn(CoreTask::Identity, env.identity.clone().watch(draining()));
     core.spawn(CoreTask::Terminals, env.terminals.clone().watch(draining(), env.identity.clone()));

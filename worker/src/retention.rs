@@ -13,6 +13,7 @@ use clawdeploy_shared::{
         retention::{self, Batch, Cursor},
         session_lock::{Exclusive, SessionLock},
         sweep::{self, SweepName, SweepReport, SweepRun},
+        warm_pool,
     },
     metrics::RETENTION_REMOVED,
     telemetry::chain,
@@ -123,6 +124,9 @@ impl<'a> Pass<'a> {
             let done = self.walk("api_tokens", |conn, after| Box::pin(retention::tokens(conn, days, after))).await;
             self.note("tokens", days, done);
         }
+        if let Err(error) = self.warm_pool_days().await {
+            self.failed("counts of the warm pool", &error.into());
+        }
         audit::run(&mut self).await;
         self.lock.end().await;
         Ok(SweepRun {
@@ -178,6 +182,10 @@ impl<'a> Pass<'a> {
             }
             sleep(began.elapsed()).await;
         }
+    }
+
+    async fn warm_pool_days(&self) -> Result<(), DbError> {
+        warm_pool::forget_days(&mut *self.db.conn().await?).await
     }
 
     async fn build_logs(&mut self, days: i32) -> Result<i64, RetentionError> {

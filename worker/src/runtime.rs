@@ -17,7 +17,7 @@ use std::{
 
 use clawdeploy_shared::{
     ids::InstanceId,
-    ports::ProbePlace,
+    ports::{ProbePlace, Subnet},
     rpc::usage::{LogArguments, LogLine},
 };
 use futures_util::{StreamExt as _, stream::BoxStream};
@@ -195,6 +195,29 @@ impl Runtime {
     pub async fn remove(&self, id: &Reference) -> Result<(), RuntimeError> {
         match self {
             Self::Docker(docker) => Ok(docker.remove(id.as_str()).await?),
+        }
+    }
+
+    /// Freezes a running gateway: it keeps its memory and gets no CPU. A frozen one is left as it is;
+    /// [`start`](Self::start) thaws it.
+    pub async fn freeze(&self, id: &Reference) -> Result<(), RuntimeError> {
+        match self {
+            Self::Docker(docker) => Ok(docker.freeze(id.as_str()).await?),
+        }
+    }
+
+    /// Attaches a gateway that was created and not started to the warm pool's network instead of its own. From there it
+    /// reaches nothing, and nothing reaches it.
+    pub async fn seclude(&self, id: &Reference, place: Subnet) -> Result<(), RuntimeError> {
+        match self {
+            Self::Docker(docker) => Ok(docker.seclude(id.as_str(), place).await?),
+        }
+    }
+
+    /// Undoes [`seclude`](Self::seclude), also while the gateway runs: attaches it to its own network, which exists.
+    pub async fn admit(&self, id: &Reference, instance: &InstanceId) -> Result<(), RuntimeError> {
+        match self {
+            Self::Docker(docker) => Ok(docker.admit(id.as_str(), instance).await?),
         }
     }
 

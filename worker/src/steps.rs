@@ -14,6 +14,7 @@ mod port;
 mod ready;
 mod rollout;
 mod route;
+mod warm;
 
 /// A step of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -43,6 +44,10 @@ pub enum Step {
     WaitForGateway,
     KeepSnapshot,
     UpdateAll,
+    Seclude,
+    Freeze,
+    CheckUnowned,
+    DropDirectories,
 }
 
 /// Undoes a step.
@@ -60,6 +65,7 @@ pub enum Undo {
     ReopenChange,
     LeaveRest,
     Unroute,
+    Withdraw,
 }
 
 impl Step {
@@ -91,6 +97,10 @@ impl Step {
             Self::WaitForGateway => "wait_for_gateway",
             Self::KeepSnapshot => "keep_snapshot",
             Self::UpdateAll => "update_all",
+            Self::Seclude => "seclude",
+            Self::Freeze => "freeze",
+            Self::CheckUnowned => "check_unowned",
+            Self::DropDirectories => "drop_directories",
         }
     }
 
@@ -124,6 +134,10 @@ impl Step {
             Self::WaitForGateway => change::wait_for_gateway(cx).await,
             Self::KeepSnapshot => change::keep(cx).await,
             Self::UpdateAll => rollout::update_all(cx).await,
+            Self::Seclude => warm::seclude(cx).await,
+            Self::Freeze => warm::freeze(cx).await,
+            Self::CheckUnowned => warm::check_unowned(cx).await,
+            Self::DropDirectories => warm::drop_directories(cx).await,
         }
     }
 
@@ -154,6 +168,10 @@ impl Step {
             Self::StartGateway => "Starting the gateway",
             Self::KeepSnapshot => "Keeping the snapshot for a rollback",
             Self::UpdateAll => "Updating the instances",
+            Self::Seclude => "Cutting the gateway off from other networks",
+            Self::Freeze => "Freezing the gateway",
+            Self::CheckUnowned => "Checking that it belongs to nobody",
+            Self::DropDirectories => "Removing the files",
         }
     }
 
@@ -188,6 +206,7 @@ impl Undo {
             Self::ReopenChange => "reopen_change",
             Self::LeaveRest => "leave_rest",
             Self::Unroute => "unroute",
+            Self::Withdraw => "withdraw",
         }
     }
 
@@ -205,6 +224,7 @@ impl Undo {
             Self::ReopenChange => change::reopen(cx).await,
             Self::LeaveRest => rollout::leave_rest(cx).await,
             Self::Unroute => route::close(cx).await,
+            Self::Withdraw => warm::withdraw(cx).await,
         }
     }
 }

@@ -25,7 +25,9 @@ use crate::{reveal::Revealed, state::App};
 #[serde(rename_all = "camelCase")]
 pub struct InstanceView {
     pub id: InstanceId,
-    pub owner_id: UserId,
+    /// Always set: nobody is shown an instance that belongs to nobody.
+    #[schema(value_type = UserId)]
+    pub owner_id: Option<UserId>,
     pub name: String,
     pub status: InstanceStatus,
     /// State that the owner wants; it differs from `status` while a job is in progress.

@@ -113,6 +113,22 @@ wipe() {
   [[ $(query 'SELECT data_dir IS NULL, engine IS NULL FROM installation') == "t|t" ]]
 }
 
+@test "warm instances are not restored: somebody may have them by now" {
+  local -r warm=warm12345678
+  query "INSERT INTO instances (id, name, desired_state, status, gateway_token_sealed, memory_mb, cpu_millis)
+    VALUES ('$warm', 'warm', 'running', 'pending', 's', 2048, 1000);
+    INSERT INTO warm_instances (instance_id, warmed_by, ready_at) VALUES ('$warm', gen_random_uuid(), now());
+    INSERT INTO jobs (id, kind, queue, instance_id) VALUES (gen_random_uuid(), 'warm_up', 'warm', '$warm'), (gen_random_uuid(), 'noop', 'lifecycle', NULL)"
+  install -d -m 0700 "$DATA/$warm"
+  backup
+  [[ $status -eq 0 ]] || { echo "$stderr"; false; }
+  [[ ! -e $MADE/instances/$warm.tar.zst && -e $MADE/instances/$ID.tar.zst ]]
+  wipe
+  restore
+  [[ $status -eq 0 ]] || { echo "$output"; false; }
+  [[ ! -e $DATA/$warm && $(query 'SELECT count(*) FROM instances') == 0 && $(query 'SELECT kind FROM jobs') == noop ]]
+}
+
 @test "a backup is for root alone, and half a one does not stay" {
   backup
   [[ -z $(find "$HERE/backups" -perm /077) ]]

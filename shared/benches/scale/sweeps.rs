@@ -5,9 +5,10 @@ use std::time::Duration;
 use clawdeploy_shared::{
     db::{
         Conn, boot, disk, image, instance, job, overdue, recoverable, rollout, route, session, sleep, snapshot, stuck,
-        terminal, usage,
+        terminal, usage, warm_pool, watched,
     },
     instance::InstanceStatus,
+    job::JobKind,
     sleep::SleepArgs,
 };
 
@@ -20,7 +21,7 @@ const ROWS_MS: f64 = 100.0;
 const SWEEP_MS: f64 = 20.0;
 
 pub(crate) async fn measure(table: &mut Table, conn: &mut Conn, of: &Subject) -> anyhow::Result<()> {
-    let running = async |conn: &mut Conn| instance::list_by_status(conn, &[InstanceStatus::Running]).await;
+    let running = async |conn: &mut Conn| watched::list(conn, &[InstanceStatus::Running]).await;
     table.line(conn, "sweep drift: running instances", ROWS_MS, running).await?;
     let between = [InstanceStatus::Pending, InstanceStatus::Starting, InstanceStatus::Stopping];
     table
@@ -44,6 +45,12 @@ pub(crate) async fn measure(table: &mut Table, conn: &mut Conn, of: &Subject) ->
     table
         .line(conn, "sleep: whose schedule is due", SWEEP_MS, async |conn| sleep::to_wake(conn, 60.0, 32).await)
         .await?;
+    table.line(conn, "warm pool: all of it", SWEEP_MS, async |conn| warm_pool::list(conn).await).await?;
+    table
+        .line(conn, "warm pool: creations lately", SWEEP_MS, async |conn| warm_pool::created_lately(conn, 10).await)
+        .await?;
+    let failed = async |conn: &mut Conn| warm_pool::failed_lately(conn, JobKind::WarmUp, 5).await;
+    table.line(conn, "warm pool: the last failure", SWEEP_MS, failed).await?;
     table
         .line(conn, "sweep images: in use by instances", SWEEP_MS, async |conn| instance::images_in_use(conn).await)
         .await?;

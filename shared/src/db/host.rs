@@ -89,7 +89,7 @@ pub async fn usage(conn: &mut Conn) -> Result<HostUse, DbError> {
            coalesce(sum(memory_mb) FILTER (WHERE created_at > now() - make_interval(days => $1)), 0)::float8 \
              / (SELECT least($1, greatest(1, extract(epoch FROM now() - min(created_at)) / 86400)) FROM installation) \
              AS growth_mb_per_day \
-         FROM instances WHERE desired_state = 'running'",
+         FROM instances WHERE desired_state = 'running' AND owner_id IS NOT NULL",
     )
     .bind::<diesel::sql_types::Int4, _>(GROWTH_DAYS)
     .get_result(conn)

@@ -8,6 +8,7 @@ use diesel_async::RunQueryDsl;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use self::limits::{Usage, peak_of, usage_of};
 use super::{
     Conn, DbError, Scope, escape_like, json,
     schema::{instances, ports, users},
@@ -19,11 +20,14 @@ use crate::{
     text::lower,
 };
 
+mod limits;
+
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = instances, check_for_backend(diesel::pg::Pg))]
 pub struct Instance {
     pub id: InstanceId,
-    pub owner_id: UserId,
+    /// `None`: it is in the [warm pool](super::warm_pool) and belongs to nobody.
+    pub owner_id: Option<UserId>,
     pub name: String,
     pub desired_state: DesiredState,
     pub status: InstanceStatus,
@@ -124,7 +128,7 @@ impl Instance {
 #[diesel(table_name = instances)]
 pub struct NewInstance<'a> {
     pub id: &'a InstanceId,
-    pub owner_id: UserId,
+    pub owner_id: Option<UserId>,
     pub name: &'a str,
     pub desired_state: DesiredState,
     pub status: InstanceStatus,
@@ -175,12 +179,12 @@ pub async fn insert(conn: &mut Conn, instance: &NewInstance<'_>) -> Result<Insta
 
 type Boxed<'a> = instances::BoxedQuery<'a, diesel::pg::Pg>;
 
-/// The instances that a scope may see, as a query to extend.
+/// The instances that a scope may see, as a query to extend. Nobody sees those that belong to nobody.
 fn visible<'a>(scope: Scope) -> Boxed<'a> {
     let query = instances::table.into_boxed();
     match scope {
         Scope::Owner(owner) => query.filter(instances::owner_id.eq(owner)),
-        Scope::Everything => query,
+        Scope::Everything => query.filter(instances::owner_id.is_not_null()),
     }
 }
 
@@ -188,16 +192,30 @@ fn visible<'a>(scope: Scope) -> Boxed<'a> {
 pub async fn find(conn: &mut Conn, scope: Scope, id: &InstanceId) -> Result<Option<(Instance, Option<u16>)>, DbError> {
     let found =
         visible(scope).filter(instances::id.eq(id)).select(Instance::as_select()).first(conn).await.optional()?;
-    let Some(instance) = found else { return Ok(None) };
-    let port = super::port::of(conn, id).await?;
+    with_port(conn, found).await
+}
+
+/// An instance and its port, for a job on it. It may belong to nobody.
+pub async fn find_for_job(conn: &mut Conn, id: &InstanceId) -> Result<Option<(Instance, Option<u16>)>, DbError> {
+    let found = instances::table.find(id).select(Instance::as_select()).first(conn).await.optional()?;
+    with_port(conn, found).await
+}
+
+async fn with_port(conn: &mut Conn, instance: Option<Instance>) -> Result<Option<(Instance, Option<u16>)>, DbError> {
+    let Some(instance) = instance else { return Ok(None) };
+    let port = super::port::of(conn, &instance.id).await?;
     Ok(Some((instance, port)))
 }
 
 /// Like [`find`], but locks the row until the transaction ends.
 pub async fn find_for_update(conn: &mut Conn, scope: Scope, id: &InstanceId) -> Result<Option<Instance>, DbError> {
-    let locked: Option<Instance> =
-        instances::table.find(id).for_update().select(Instance::as_select()).first(conn).await.optional()?;
-    Ok(locked.filter(|instance| scope.owner().is_none_or(|owner| owner == instance.owner_id)))
+    let sees = |of| scope.owner().is_none_or(|owner| owner == of);
+    Ok(lock(conn, id).await?.filter(|instance| instance.owner_id.is_some_and(sees)))
+}
+
+/// Locks an instance until the transaction ends. It may belong to nobody.
+pub async fn lock(conn: &mut Conn, id: &InstanceId) -> Result<Option<Instance>, DbError> {
+    Ok(instances::table.find(id).for_update().select(Instance::as_select()).first(conn).await.optional()?)
 }
 
 /// Filter for a list of instances. By default all.
@@ -223,7 +241,7 @@ pub async fn list(
     }
     if let Some(text) = &filter.text {
         let anywhere = format!("%{}%", escape_like(text));
-        let owners = users::table.filter(users::email.ilike(lower(&anywhere))).select(users::id);
+        let owners = users::table.filter(users::email.ilike(lower(&anywhere))).select(users::id.nullable());
         let named = instances::name.ilike(anywhere.clone()).or(instances::id.ilike(anywhere));
         query = query.filter(named.or(instances::owner_id.eq_any(owners)));
     }
@@ -255,16 +273,6 @@ pub async fn list(
         .collect())
 }
 
-/// Everything in a status with which a container should or may exist: what a sweep compares with Docker.
-pub async fn list_by_status(conn: &mut Conn, statuses: &[InstanceStatus]) -> Result<Vec<Instance>, DbError> {
-    Ok(instances::table
-        .filter(instances::status.eq_any(statuses))
-        .order(instances::id)
-        .select(Instance::as_select())
-        .load(conn)
-        .await?)
-}
-
 /// The container ids of these instances. Missing: there is no row.
 pub async fn containers(
     conn: &mut Conn,
@@ -286,56 +294,6 @@ pub async fn names(
     let rows: Vec<(InstanceId, String)> =
         instances::table.filter(instances::id.eq_any(ids)).select((instances::id, instances::name)).load(conn).await?;
     Ok(rows.into_iter().collect())
-}
-
-/// The resources of a person's instances, including those being deleted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, QueryableByName)]
-pub struct Usage {
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
-    pub instances: i64,
-    /// The highest limit that each instance may reach: current, pending, and on both sides of a change that is under
-    /// way or still to be undone.
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
-    pub memory_mb: i64,
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
-    pub cpu_millis: i64,
-}
-
-/// The resources of a person's instances, optionally without one of them.
-pub async fn usage_of(conn: &mut Conn, owner: UserId, without: Option<&InstanceId>) -> Result<Usage, DbError> {
-    let query = format!(
-        "SELECT count(*) AS instances, coalesce(sum(peak.memory_mb), 0)::bigint AS memory_mb, \
-         coalesce(sum(peak.cpu_millis), 0)::bigint AS cpu_millis \
-         FROM instances {PEAK} WHERE owner_id = $1 AND instances.id <> $2"
-    );
-    Ok(diesel::sql_query(query)
-        .bind::<diesel::sql_types::Uuid, _>(owner)
-        .bind::<diesel::sql_types::Text, _>(without.map_or("", InstanceId::as_str))
-        .get_result(conn)
-        .await?)
-}
-
-/// The highest limits that an instance may reach by what was already accepted. `greatest` ignores nulls.
-const PEAK: &str = "CROSS JOIN LATERAL ( \
-       SELECT greatest(instances.memory_mb, (instances.pending_settings->>'memoryMb')::integer, \
-                max((side.settings->>'memoryMb')::integer)) AS memory_mb, \
-              greatest(instances.cpu_millis, (instances.pending_settings->>'cpuMillis')::integer, \
-                max((side.settings->>'cpuMillis')::integer)) AS cpu_millis \
-       FROM ( \
-         SELECT unnest(ARRAY[changing.from_settings, changing.to_settings]) AS settings FROM snapshots changing \
-          WHERE changing.instance_id = instances.id AND changing.status = 'changing' \
-         UNION ALL \
-         SELECT kept.from_settings FROM jobs waiting JOIN snapshots kept ON kept.id = (waiting.payload->>'snapshotId')::uuid \
-          WHERE waiting.instance_id = instances.id AND waiting.status IN ('queued', 'running') AND waiting.kind = 'rollback' \
-       ) side) peak";
-
-/// The limits that count for the owner's quota: memory in MiB and thousandths of a core.
-pub async fn peak_of(conn: &mut Conn, id: &InstanceId) -> Result<Usage, DbError> {
-    let query = format!(
-        "SELECT 1::bigint AS instances, peak.memory_mb::bigint AS memory_mb, peak.cpu_millis::bigint AS cpu_millis \
-         FROM instances {PEAK} WHERE instances.id = $1"
-    );
-    Ok(diesel::sql_query(query).bind::<diesel::sql_types::Text, _>(id).get_result(conn).await?)
 }
 
 /// Renames an instance. Violating `instances_owner_name_unique` means that the owner already has one of that name.
@@ -370,7 +328,8 @@ pub struct Fault<'a> {
     pub message: &'a str,
 }
 
-/// Moves an instance to `status` if the move is legal. False: it is not, or the instance is gone.
+/// Moves an instance to `status` if the move is legal. False: it is not, or the instance is gone. One that belongs to
+/// nobody stays `pending`, also when its job fails.
 ///
 /// `fault` is stored with status `error` and cleared with any other.
 pub async fn set_status(
@@ -379,7 +338,8 @@ pub async fn set_status(
     status: InstanceStatus,
     fault: Option<Fault<'_>>,
 ) -> Result<bool, DbError> {
-    let moved = diesel::update(instances::table.find(id).filter(instances::status.eq_any(status.predecessors())))
+    let may_move = instances::status.eq_any(status.predecessors()).and(instances::owner_id.is_not_null());
+    let moved = diesel::update(instances::table.find(id).filter(may_move))
         .set((
             instances::status.eq(status),
             instances::error_code.eq(fault.map(|f| f.code)),

@@ -97,8 +97,8 @@ impl<'a> NewJob<'a> {
     }
 
     /// The same, on an instance.
-    pub fn on_instance(kind: JobKind, instance: &'a InstanceId, owner: UserId) -> Self {
-        Self { instance_id: Some(instance), owner_id: Some(owner), ..Self::new(kind) }
+    pub fn on_instance(kind: JobKind, instance: &'a InstanceId, owner: impl Into<Option<UserId>>) -> Self {
+        Self { instance_id: Some(instance), owner_id: owner.into(), ..Self::new(kind) }
     }
 }
 

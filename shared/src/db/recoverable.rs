@@ -84,7 +84,7 @@ impl Manifest {
             version: VERSION,
             id: instance.id.clone(),
             name: Some(instance.name.clone()),
-            owner_id: Some(instance.owner_id),
+            owner_id: instance.owner_id,
             owner_email,
             gateway_token_sealed: instance.gateway_token_sealed.clone(),
             settings: instance.settings(),
@@ -268,13 +268,13 @@ struct Kept {
     rows: Option<Value>,
 }
 
-/// The manifest from an instance's current row, without its snapshots. `None`: there is no instance.
+/// The manifest from an instance's current row, without its snapshots. `None`: there is no instance that somebody owns.
 pub async fn manifest_of(conn: &mut Conn, id: &InstanceId) -> Result<Option<Manifest>, DbError> {
     let found: Option<Instance> =
         instances::table.find(id).select(Instance::as_select()).first(conn).await.optional()?;
     let Some(instance) = found else { return Ok(None) };
-    let email: Option<String> =
-        users::table.find(instance.owner_id).select(users::email).first(conn).await.optional()?;
+    let Some(owner) = instance.owner_id else { return Ok(None) };
+    let email: Option<String> = users::table.find(owner).select(users::email).first(conn).await.optional()?;
     Ok(Some(Manifest::of(&instance, email)))
 }
 
@@ -283,7 +283,7 @@ pub async fn owner_emails<'a>(
     conn: &mut Conn,
     instances: impl IntoIterator<Item = &'a Instance>,
 ) -> Result<HashMap<UserId, String>, DbError> {
-    let owners: HashSet<UserId> = instances.into_iter().map(|instance| instance.owner_id).collect();
+    let owners: HashSet<UserId> = instances.into_iter().filter_map(|instance| instance.owner_id).collect();
     let emails: Vec<(UserId, String)> =
         users::table.filter(users::id.eq_any(owners)).select((users::id, users::email)).load(conn).await?;
     Ok(emails.into_iter().collect())
@@ -472,7 +472,7 @@ struct Shown {
 }
 
 /// Those of these ids whose last known job removed them: a delete that succeeded, or a provision that failed or was
-/// cancelled.
+/// cancelled. Likewise for the warm pool.
 ///
 /// An unknown id proves nothing: a database restored from an older dump lacks what came after it, and jobs are not kept
 /// forever.
@@ -481,7 +481,8 @@ pub async fn shown_gone(conn: &mut Conn, ids: &[&InstanceId]) -> Result<HashSet<
         "SELECT asked.id FROM unnest($1) AS asked (id) CROSS JOIN LATERAL ( \
            SELECT kind, status FROM jobs WHERE jobs.instance_id = asked.id ORDER BY seq DESC LIMIT 1) AS last \
          WHERE (last.kind = 'delete' AND last.status = 'succeeded') \
-            OR (last.kind = 'provision' AND last.status IN ('failed', 'cancelled'))",
+            OR (last.kind = 'discard' AND last.status = 'succeeded') \
+            OR (last.kind IN ('provision', 'warm_up') AND last.status IN ('failed', 'cancelled'))",
     )
     .bind::<Array<Text>, _>(ids)
     .load(conn)

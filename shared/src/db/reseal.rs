@@ -17,7 +17,7 @@ use diesel_async::RunQueryDsl;
 use serde_json::Value;
 
 use super::{
-    Conn, DbError, Scope,
+    Conn, DbError,
     instance::{self, InstanceSettings, seal_context},
     job, json,
     recoverable::Manifest,
@@ -120,7 +120,7 @@ pub async fn instances_after(
 
 /// Seals an instance's secrets again. Call it in a transaction. May be repeated.
 pub async fn instance(conn: &mut Conn, sealer: &Sealer, id: &InstanceId) -> Result<Resealed, ResealError> {
-    let Some(row) = instance::find_for_update(conn, Scope::Everything, id).await? else { return Ok(Resealed::Gone) };
+    let Some(row) = instance::lock(conn, id).await? else { return Ok(Resealed::Gone) };
     if !job::open_on(conn, id).await?.is_empty() {
         return Ok(Resealed::Busy);
     }

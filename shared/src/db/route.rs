@@ -1,8 +1,9 @@
 //! Which instances nginx routes, and what it shows for the others.
 //!
 //! An instance is routed while its status is `running`, so every write of a status also decides the route and the two
-//! cannot differ. One addition: an instance whose gateway answers is routed before its job ends, so that the address
-//! works once the job has succeeded.
+//! cannot differ. Two additions: an instance whose gateway answers is routed before its job ends, so that the address
+//! works once the job has succeeded. One in the warm pool is routed before anybody has it, so that a creation that takes
+//! it does not wait for nginx.
 
 use diesel::{
     prelude::*,
@@ -56,6 +57,8 @@ pub async fn read(conn: &mut Conn, known: i64) -> Result<Reading, DbError> {
             "SELECT i.id, p.port FROM instances i JOIN ports p ON p.instance_id = i.id \
              WHERE i.status = 'running' OR EXISTS (SELECT 1 FROM ready_gateways r JOIN jobs j ON j.id = r.job_id \
                 WHERE r.instance_id = i.id AND j.status = 'running' AND j.attempt = r.attempt AND j.unwinding_to IS NULL) \
+               OR i.status IN ('pending', 'provisioning') \
+                 AND EXISTS (SELECT FROM warm_instances w WHERE w.instance_id = i.id AND w.ready_at IS NOT NULL) \
              ORDER BY i.id, p.port",
         )
         .load(conn)
@@ -112,7 +115,7 @@ pub async fn shown(conn: &mut Conn, id: &InstanceId) -> Result<Option<Shown>, Db
            WHERE j.instance_id = i.id AND j.status = 'running' AND e.kind = 'step_started' \
            ORDER BY e.id DESC LIMIT 1) AS step, \
            asleep_since IS NOT NULL AND desired_state = 'stopped' AS asleep \
-         FROM instances i WHERE id = $1",
+         FROM instances i WHERE id = $1 AND owner_id IS NOT NULL",
     )
     .bind::<Text, _>(id)
     .get_result(conn)

@@ -1,5 +1,7 @@
 //! The tables for diesel. A test compares this file with the migrated schema.
 
+pub mod warm_pool;
+
 diesel::table! {
     users (id) {
         id -> Uuid,
@@ -37,7 +39,7 @@ diesel::table! {
 diesel::table! {
     instances (id) {
         id -> Text,
-        owner_id -> Uuid,
+        owner_id -> Nullable<Uuid>,
         name -> Text,
         desired_state -> Text,
         status -> Text,

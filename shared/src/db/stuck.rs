@@ -28,6 +28,7 @@ pub async fn list(conn: &mut Conn, between: &[InstanceStatus], age: Duration) ->
     let waits = instances::status.eq_any(between).and(instances::status_changed_at.le(then()));
     let doomed = instances::desired_state.eq(DesiredState::Deleted).and(instances::updated_at.le(then()));
     Ok(instances::table
+        .filter(instances::owner_id.is_not_null())
         .filter(waits.or(doomed).and(not(exists(open))))
         .order(instances::id)
         .select(Instance::as_select())

@@ -1,9 +1,9 @@
 //! How an attempt leaves a job: ended, with the change to its instance, or handed back.
 
 use clawdeploy_shared::{
-    db::{instance, instance::Fault, job, lease, snapshot},
+    db::{instance, instance::Fault, job, lease, sleep, snapshot, warm_pool},
     instance::InstanceStatus,
-    job::JobStatus,
+    job::{JobKind, JobStatus},
 };
 
 use super::completion::CompletionBatch;
@@ -72,12 +72,26 @@ pub(super) async fn end(
             }
             (Outcome::AsObserved, Some(seen), Some(id)) => {
                 instance::set_status(conn, id, seen.status, seen.fault()).await?;
+                if status == JobStatus::Failed && sleep::falls_asleep(&cx.job) && seen.status != InstanceStatus::Stopped
+                {
+                    sleep::stay_awake(conn, id).await?;
+                }
             }
             (Outcome::Forgotten, _, Some(id)) => {
-                keep::note_deleted(conn, cx, id, kept).await?;
-                instance::delete(conn, id).await?;
+                if matches!(cx.job.kind, JobKind::WarmUp | JobKind::Discard) {
+                    warm_pool::forget(conn, id).await?;
+                } else {
+                    keep::note_deleted(conn, cx, id, kept).await?;
+                    instance::delete(conn, id).await?;
+                }
             }
             _ => {}
+        }
+        if let Some(id) = &cx.job.instance_id
+            && status == JobStatus::Succeeded
+            && !matches!(cx.job.kind, JobKind::WarmUp | JobKind::Discard)
+        {
+            warm_pool::hand_over(conn, id).await?;
         }
         Ok(lease::finish(conn, &cx.lease, status, message).await?)
     });

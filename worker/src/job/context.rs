@@ -2,7 +2,7 @@
 
 use clawdeploy_shared::{
     db::{
-        Conn, Scope,
+        Conn,
         instance::{self, Instance},
         job::Job,
         job_event::NewJobEvent,
@@ -81,11 +81,11 @@ impl JobContext {
             .ok_or_else(|| StepError::permanent("job_without_instance", "The job has no instance."))
     }
 
-    /// The instance as it is now, with its port.
+    /// The instance as it is now, with its port. Nobody may own it.
     pub async fn instance(&self) -> Result<(Instance, Option<u16>), StepError> {
         let id = self.instance_id()?;
         let mut conn = self.env.db.conn().await?;
-        instance::find(&mut conn, Scope::Everything, id)
+        instance::find_for_job(&mut conn, id)
             .await?
             .ok_or_else(|| StepError::permanent("instance_gone", "The instance no longer exists."))
     }

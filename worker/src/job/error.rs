@@ -63,6 +63,11 @@ impl StepError {
         self.runtime().is_some_and(RuntimeError::is_timeout)
     }
 
+    /// Whether another program has the host port of the container.
+    pub fn is_port_taken(&self) -> bool {
+        self.runtime().is_some_and(RuntimeError::is_port_taken)
+    }
+
     /// Whether the engine caused the error.
     pub fn is_of_runtime(&self) -> bool {
         self.runtime().is_some()

@@ -104,7 +104,7 @@ pub(super) async fn sweep(env: &Env) -> SweepResult {
             break;
         }
         report.checked += 1;
-        let email = emails.get(&due.instance.owner_id).cloned();
+        let email = due.instance.owner_id.and_then(|owner| emails.get(&owner).cloned());
         match check(env, &due, email, &mut noted, &mut report).await {
             Ok(()) => {}
             Err(error) if error.is_hopeless() => {
@@ -211,7 +211,7 @@ async fn warn(env: &Env, instance: &Instance, measured: Measured) -> Result<(), 
             action: "instance.disk_warning",
             target_kind: "instance",
             target_id: instance.id.as_str(),
-            owner_id: Some(instance.owner_id),
+            owner_id: instance.owner_id,
             detail: json!({ "diskBytes": measured.bytes, "diskLimitBytes": measured.limit }),
             request_id: None,
             client_ip: None,

@@ -6,7 +6,7 @@ use clawdeploy_shared::{
         recoverable::{self, Manifest, RecoverableState},
     },
     ids::InstanceId,
-    instance::{AiProvider, Channel},
+    instance::{AiProvider, Channel, DEFAULT_CPU_MILLIS, DEFAULT_MEMORY_MB},
     openclaw::CONFIG_FILE,
     secret::{Sealer, SecretError},
     telemetry::chain,
@@ -19,10 +19,6 @@ use crate::{env::Env, files::Files, job::secrets::opens, storage::Storage};
 
 /// A larger `openclaw.json` is not read.
 const CONFIG_CAP: u64 = 4 << 20;
-
-/// Default limits for an instance whose limits are not known.
-const MEMORY_MB: i32 = 2048;
-const CPU_MILLIS: i32 = 1000;
 
 /// Rewrites the manifest of an instance if it differs from its row. `instance` and `email` are what was read a moment
 /// ago: as long as they agree with the manifest, nothing more is read.
@@ -113,8 +109,8 @@ fn from_config(
     let bot = bot(Channel::Telegram, "botToken").or_else(|| bot(Channel::Discord, "token"));
     let sealed = bot.as_ref().map(|(_, token)| sealer.seal(token, seal_context::bot_token(id))).transpose()?;
     let settings = InstanceSettings {
-        memory_mb: lost.map_or(MEMORY_MB, |lost| lost.settings.memory_mb),
-        cpu_millis: lost.map_or(CPU_MILLIS, |lost| lost.settings.cpu_millis),
+        memory_mb: lost.map_or(DEFAULT_MEMORY_MB, |lost| lost.settings.memory_mb),
+        cpu_millis: lost.map_or(DEFAULT_CPU_MILLIS, |lost| lost.settings.cpu_millis),
         channel: bot.map_or(Channel::None, |(channel, _)| channel),
         bot_token_sealed: sealed,
         // Its key is in `.env` and stays there. Only the owner can enter it again for the row.

@@ -10,7 +10,7 @@ use clawdeploy_shared::{
         DbError, Scope,
         instance::{self, Instance},
     },
-    ids::InstanceId,
+    ids::{InstanceId, UserId},
     rpc::{DeviceId, Devices, RefusalCode},
     telemetry::chain,
 };
@@ -49,7 +49,7 @@ impl Gateway {
         deadline: Instant,
     ) -> Result<Self, Refused> {
         let (row, _) = row(rpc, instance).await?;
-        let permit = rpc.runs.acquire(instance, row.owner_id, PATIENCE).await.ok_or_else(busy)?;
+        let permit = rpc.runs.acquire(instance, owner(&row)?, PATIENCE).await.ok_or_else(busy)?;
         let own = Device::all(&rpc.env.sealer, instance).into_iter().map(|device| device.id).collect();
         let runtime = rpc.env.runtime.clone();
         Ok(Self { runtime, instance: instance.clone(), container, own, deadline, _permit: permit })
@@ -103,6 +103,11 @@ pub(super) async fn row(rpc: &Rpc, instance: &InstanceId) -> Result<(Instance, O
     found
         .map_err(|error| Refused::new(RefusalCode::EngineFailed, chain(&error)))?
         .ok_or_else(|| Refused::new(RefusalCode::NoContainer, "the instance does not exist"))
+}
+
+/// Its owner. Nobody can ask for one without, so this only fails if there is a bug.
+pub(super) fn owner(row: &Instance) -> Result<UserId, Refused> {
+    row.owner_id.ok_or_else(|| Refused::new(RefusalCode::NoContainer, "the instance belongs to nobody"))
 }
 
 pub(super) fn busy() -> Refused {

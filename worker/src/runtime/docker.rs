@@ -21,6 +21,7 @@ mod probe;
 mod spec;
 mod stats;
 mod terminal;
+mod warm;
 
 pub use client::{Docker, Engine};
 pub use error::{DockerError, EngineMessage};

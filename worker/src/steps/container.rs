@@ -9,7 +9,7 @@ use clawdeploy_shared::{
     openclaw::version::is_older,
 };
 
-use super::{before_delete, boot, change, port};
+use super::{before_delete, boot, change, port, warm};
 use crate::{
     job::{context::JobContext, error::StepError},
     runtime::{GatewaySpec, GatewayStatus, NetworkSpec, Reference},
@@ -62,6 +62,7 @@ pub(super) fn image_missing(image: &str) -> StepError {
 
 /// Finds the image and checks that it may be started.
 pub(super) async fn find_image(cx: &JobContext) -> Result<(), StepError> {
+    warm::check_untouched(cx).await?;
     let image = image(cx).await?;
     let version = cx.env.runtime.image_version(&image).await?;
     change::check_policy(cx, version.as_deref()).await
@@ -110,6 +111,7 @@ pub(super) async fn create(cx: &JobContext) -> Result<(), StepError> {
     };
     cx.ensure_leased().await?;
     let container_id = cx.env.runtime.ensure_gateway(&spec).await?;
+    warm::note_container(cx, instance.container_id.as_deref(), &container_id).await?;
     let version = cx.env.runtime.image_version(&image_id).await?;
     note_container(cx, Some(Container { id: container_id.as_str(), image: &image_id, version: version.as_deref() }))
         .await
@@ -122,13 +124,12 @@ async fn note_container(cx: &JobContext, container: Option<Container<'_>>) -> Re
 
 /// Starts the container once there is a slot to boot.
 pub(super) async fn start(cx: &JobContext) -> Result<(), StepError> {
-    let runs = cx
-        .env
-        .runtime
-        .gateways_of(cx.instance_id()?)
-        .await?
-        .iter()
-        .any(|container| matches!(container.status, GatewayStatus::Running | GatewayStatus::Restarting));
+    let found = cx.env.runtime.gateways_of(cx.instance_id()?).await?;
+    let any = |statuses: &[GatewayStatus]| found.iter().any(|container| statuses.contains(&container.status));
+    if any(&[GatewayStatus::Paused]) && warm::is_warm(cx).await? {
+        return thaw(cx).await;
+    }
+    let runs = any(&[GatewayStatus::Running, GatewayStatus::Restarting]);
     let may_run = cx.job.kind == JobKind::Start;
     if runs && may_run {
         boot::note_found_running(cx).await?;
@@ -140,6 +141,42 @@ pub(super) async fn start(cx: &JobContext) -> Result<(), StepError> {
     start_now(cx).await
 }
 
+/// Thaws a warm gateway, which has booted.
+async fn thaw(cx: &JobContext) -> Result<(), StepError> {
+    let (instance, _) = cx.instance().await?;
+    let container_id = Reference::of(&instance).ok_or_else(container_missing)?;
+    run(cx, &container_id, true).await?;
+    warm::check_thawed(cx).await
+}
+
+/// Starts or thaws the container. A warm one is first let into its own network, which is where its port is bound.
+async fn run(cx: &JobContext, container_id: &Reference, is_warm: bool) -> Result<(), StepError> {
+    let start = async {
+        if is_warm {
+            cx.env.runtime.admit(container_id, cx.instance_id()?).await?;
+            cx.ensure_leased().await?;
+        }
+        Ok(cx.env.runtime.start(container_id).await?)
+    };
+    cx.ensure_leased().await?;
+    match start.await {
+        Err(error) if StepError::is_port_taken(&error) => {
+            // The next attempt takes another port and with it another network.
+            cx.ensure_leased().await?;
+            cx.env.runtime.remove(container_id).await?;
+            note_container(cx, None).await?;
+            warm::end(cx).await?;
+            port::refuse(cx).await?;
+            Err(error)
+        }
+        other => other,
+    }
+}
+
+fn container_missing() -> StepError {
+    StepError::transient("container_missing", "The container does not exist yet.")
+}
+
 /// Starts the container without waiting for a slot.
 pub(super) async fn start_at_once(cx: &JobContext) -> Result<(), StepError> {
     boot::wait_for_slot(cx, true).await?;
@@ -148,23 +185,12 @@ pub(super) async fn start_at_once(cx: &JobContext) -> Result<(), StepError> {
 
 async fn start_now(cx: &JobContext) -> Result<(), StepError> {
     let (instance, _) = cx.instance().await?;
-    let container_id = Reference::of(&instance)
-        .ok_or_else(|| StepError::transient("container_missing", "The container does not exist yet."))?;
+    let container_id = Reference::of(&instance).ok_or_else(container_missing)?;
     // A boot is bound by CPU. The limit is reset once the gateway answers.
     let boost = cx.env.config.instances.boost_cpu_millis.max(instance.cpu_millis);
     cx.ensure_leased().await?;
     cx.env.runtime.set_cpu(&container_id, boost).await?;
-    match cx.env.runtime.start(&container_id).await {
-        Err(error) if error.is_port_taken() => {
-            // The next attempt takes another port and with it another network.
-            cx.ensure_leased().await?;
-            cx.env.runtime.remove(&container_id).await?;
-            note_container(cx, None).await?;
-            port::refuse(cx).await?;
-            Err(error.into())
-        }
-        other => Ok(other?),
-    }
+    run(cx, &container_id, warm::is_warm(cx).await?).await
 }
 
 /// Undo of a restart: starts what was stopped, unless it is to be deleted. Does not recreate a missing container.

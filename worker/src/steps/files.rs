@@ -18,7 +18,7 @@ use clawdeploy_shared::{
 use secrecy::ExposeSecret as _;
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
-use super::{change, keep};
+use super::{change, keep, warm};
 use crate::{
     job::{
         context::JobContext,
@@ -62,7 +62,8 @@ pub(super) async fn write_config(cx: &JobContext) -> Result<(), StepError> {
     let (instance, port) = cx.instance_with_port().await?;
     let secrets = cx.secrets(&instance)?;
     let settings = cx.gateway_settings(&instance, &secrets, port)?;
-    let replaced = change::replaced_settings(cx).await?;
+    let replaced =
+        if warm::is_warm(cx).await? { Some(warm::settings(&instance)) } else { change::replaced_settings(cx).await? };
     keep::write_manifest(cx).await?;
 
     cx.ensure_leased().await?;

@@ -1,10 +1,12 @@
 //! Keeps an instance's files beyond its row: the manifest beside them, the quarantine after a delete, and the way back.
 
 use clawdeploy_shared::{
-    db::{Conn, DbError, recoverable},
+    db::{Conn, DbError, recoverable, warm_pool},
     ids::InstanceId,
+    job::JobKind,
 };
 
+use super::{container, warm};
 use crate::job::{
     context::JobContext,
     error::{Failure, StepError},
@@ -45,10 +47,23 @@ async fn take_back(cx: &JobContext) -> Result<(), StepError> {
     cx.fenced(async |conn| Ok(recoverable::settle(conn, id).await?)).await
 }
 
-/// Undo of [`create_directories`]: removes what this job made. Files of an instance that ran before stay.
+/// Undo of [`create_directories`]: removes what this job made, or found made for the warm pool. Files of an instance that
+/// ran before stay.
 pub(super) async fn remove_new_directories(cx: &JobContext) -> Result<(), StepError> {
+    let id = cx.instance_id()?;
+    let origin = warm_pool::origin(&mut *cx.env.db.conn().await?, id).await?;
+    if let Some(origin) = origin.filter(|_| cx.job.kind == JobKind::Provision) {
+        // The container of a warm gateway is older than the job, which may not have come to the step that has it.
+        container::remove(cx).await?;
+        container::remove_network(cx).await?;
+        warm::end(cx).await?;
+        cx.ensure_leased().await?;
+        if cx.env.files.remove_if_made_by(id, origin.warmed_by).await? {
+            return Ok(());
+        }
+    }
     cx.ensure_leased().await?;
-    if !cx.env.files.remove_if_made_by(cx.instance_id()?, cx.job.id).await? {
+    if !cx.env.files.remove_if_made_by(id, cx.job.id).await? {
         cx.log("The instance's files are older than this job and stay").await?;
     }
     Ok(())
@@ -68,7 +83,7 @@ pub(super) async fn remove_directories(cx: &JobContext) -> Result<(), StepError>
     Ok(())
 }
 
-/// Writes the manifest from the instance's current row.
+/// Writes the manifest from the instance's current row. An instance that nobody owns has none.
 pub(super) async fn write_manifest(cx: &JobContext) -> Result<(), StepError> {
     let id = cx.instance_id()?;
     let Some(manifest) = recoverable::manifest_of(&mut *cx.env.db.conn().await?, id).await? else { return Ok(()) };

@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use clawdeploy_shared::job::JobKind;
 use tokio::time::Instant;
 
-use super::boot::{self, Patience};
+use super::{
+    boot::{self, Patience},
+    warm,
+};
 use crate::{
     job::{context::JobContext, error::StepError},
     runtime::{GatewayState, GatewayStatus, Reference},
@@ -56,10 +60,16 @@ async fn wait_in_place(cx: &JobContext) -> Result<(), StepError> {
     let mut patience = Patience::new(cx.env.config.instances.ready_within);
     let mut next_look = began;
     let mut ended = false;
+    // A command in the container costs CPU, and nobody waits for it.
+    let poll = if cx.job.kind == JobKind::WarmUp { LOOK } else { POLL };
     let restarts_before = cx.env.runtime.state(&container_id).await?.map_or(0, |s| s.restart_count);
     loop {
         cx.check()?;
-        if cx.env.probe.is_ready(gateway).await {
+        let ready = match cx.job.kind {
+            JobKind::WarmUp => warm::has_started(cx, &container_id).await?,
+            _ => cx.env.probe.is_ready(gateway).await,
+        };
+        if ready {
             break;
         }
         if Instant::now() >= next_look {
@@ -77,7 +87,7 @@ async fn wait_in_place(cx: &JobContext) -> Result<(), StepError> {
             return Err(too_late(cx, &container_id, &patience).await);
         }
         tokio::select! {
-            () = tokio::time::sleep(POLL) => {}
+            () = tokio::time::sleep(poll) => {}
             () = cx.told_to_stop() => {}
         }
     }

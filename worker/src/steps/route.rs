@@ -9,6 +9,7 @@ use clawdeploy_shared::{
     telemetry::chain,
 };
 
+use super::warm;
 use crate::{
     job::{context::JobContext, error::StepError},
     nginx::PATIENCE,
@@ -17,7 +18,7 @@ use crate::{
 /// Opens the route of a gateway that answers.
 pub(super) async fn open(cx: &JobContext) -> Result<(), StepError> {
     if !cx.env.routes.are_kept() {
-        return Ok(());
+        return warm::end(cx).await;
     }
     let (instance, port) = cx.instance_with_port().await?;
     // The update of a stopped instance ends with a stopped one.
@@ -25,12 +26,16 @@ pub(super) async fn open(cx: &JobContext) -> Result<(), StepError> {
         return Ok(());
     }
     route::note_ready(&mut *cx.env.db.conn().await?, &cx.lease, &instance.id).await?;
+    // After that, so that it is routed all the time.
+    warm::end(cx).await?;
     settle(cx).await.map(drop)
 }
 
 /// Closes the route of an instance that its status no longer routes.
 pub(super) async fn close(cx: &JobContext) -> Result<(), StepError> {
-    if !cx.env.routes.are_kept() || settle(cx).await? || cx.job.kind != JobKind::Delete {
+    warm::end(cx).await?;
+    let frees_port = matches!(cx.job.kind, JobKind::Delete | JobKind::Discard);
+    if !cx.env.routes.are_kept() || settle(cx).await? || !frees_port {
         return Ok(());
     }
     // nginx may still send requests there: keep the port reserved until it has let go.

@@ -1,14 +1,16 @@
+use std::collections::BTreeMap;
+
 use clawdeploy_shared::{
     db::{
         Conn,
-        instance::{self, Instance, NewInstance, seal_context},
+        instance::{self, Instance, InstanceSettings, NewInstance, seal_context},
         job::{self, Job, NewJob},
-        user,
+        user, warm_pool,
     },
     ids::InstanceId,
-    instance::{DesiredState, InstanceStatus},
+    instance::{Channel, DesiredState, InstanceStatus},
     job::JobKind,
-    secret::{Sealer, SecretError},
+    secret::SecretError,
     token::gateway_token,
 };
 use serde_json::json;
@@ -100,9 +102,17 @@ impl Creation {
     }
 
     async fn insert(&self, conn: &mut Conn) -> AppResult<(Instance, Job)> {
-        let id = InstanceId::random();
-        let new = self.row(&id, &self.app.sealer).map_err(AppError::internal)?;
-        let instance = instance::insert(conn, &new).await?;
+        let warm =
+            if self.must_boot() { None } else { warm_pool::take(conn, &self.draft.name, self.draft.memory_mb).await? };
+        let is_warm = warm.is_some();
+        let id = warm.unwrap_or_else(InstanceId::random);
+        let instance = if is_warm {
+            let settings = self.settings(&id).map_err(AppError::internal)?;
+            instance::set_settings(conn, &id, &settings).await?
+        } else {
+            let new = self.row(&id).map_err(AppError::internal)?;
+            instance::insert(conn, &new).await?
+        };
         let job = NewJob {
             requested_by: Some(self.who.user.id),
             idempotency_key: self.key.0.as_deref(),
@@ -113,28 +123,48 @@ impl Creation {
         let job = job::insert(conn, &job).await?;
         Entry::new("instance.create", Target::Instance(&id))
             .owned_by(self.who.user.id)
-            .detail(json!({ "name": instance.name, "jobId": job.id }))
+            .detail(json!({ "name": instance.name, "jobId": job.id, "warm": is_warm }))
             .by(conn, &self.who, &self.context)
             .await?;
         Ok((instance, job))
     }
 
-    fn row<'a>(&'a self, id: &'a InstanceId, sealer: &Sealer) -> Result<NewInstance<'a>, SecretError> {
-        let draft = &self.draft;
-        let seal = |secret: &Option<_>, place| secret.as_ref().map(|secret| sealer.seal(secret, place)).transpose();
+    /// Whether no warm gateway would do. A model key is a variable of the gateway's environment, and Discord needs a
+    /// plugin: both are read when the gateway boots.
+    fn must_boot(&self) -> bool {
+        self.draft.api_key.is_some() || self.draft.channel == Channel::Discord
+    }
+
+    /// The row of a new instance.
+    fn row<'a>(&'a self, id: &'a InstanceId) -> Result<NewInstance<'a>, SecretError> {
+        let settings = self.settings(id)?;
         Ok(NewInstance {
             id,
-            owner_id: self.who.user.id,
-            name: &draft.name,
+            owner_id: Some(self.who.user.id),
+            name: &self.draft.name,
             desired_state: DesiredState::Running,
             status: InstanceStatus::Pending,
+            channel: settings.channel,
+            bot_token_sealed: settings.bot_token_sealed,
+            ai_provider: settings.ai_provider,
+            api_key_sealed: settings.api_key_sealed,
+            gateway_token_sealed: self.app.sealer.seal(&gateway_token(), seal_context::gateway_token(id))?,
+            memory_mb: settings.memory_mb,
+            cpu_millis: settings.cpu_millis,
+        })
+    }
+
+    fn settings(&self, id: &InstanceId) -> Result<InstanceSettings, SecretError> {
+        let (draft, sealer) = (&self.draft, &self.app.sealer);
+        let seal = |secret: &Option<_>, place| secret.as_ref().map(|secret| sealer.seal(secret, place)).transpose();
+        Ok(InstanceSettings {
+            memory_mb: draft.memory_mb,
+            cpu_millis: draft.cpu_millis,
             channel: draft.channel,
             bot_token_sealed: seal(&draft.bot_token, seal_context::bot_token(id))?,
             ai_provider: draft.ai_provider,
             api_key_sealed: seal(&draft.api_key, seal_context::api_key(id))?,
-            gateway_token_sealed: sealer.seal(&gateway_token(), seal_context::gateway_token(id))?,
-            memory_mb: draft.memory_mb,
-            cpu_millis: draft.cpu_millis,
+            env_sealed: BTreeMap::new(),
         })
     }
 }

@@ -120,7 +120,8 @@ async fn in_transaction(
             .await?;
     }
     if wanted.memory_mb > now.memory_mb || wanted.cpu_millis > now.cpu_millis {
-        let owner = user::lock(conn, instance.owner_id).await?;
+        let owner = instance.owner_id.ok_or_else(|| AppError::not_found("instance"))?;
+        let owner = user::lock(conn, owner).await?;
         let limits = Wanted { memory_mb: wanted.memory_mb, cpu_millis: wanted.cpu_millis };
         quota::check(conn, &app.quotas, &owner, limits, Some(id)).await?;
         capacity::check_more(conn, &app.capacity, &instance, wanted.memory_mb).await?;

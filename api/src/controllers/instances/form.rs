@@ -1,7 +1,7 @@
 //! The request to create an instance, and its validation.
 
 use clawdeploy_shared::{
-    instance::{AiProvider, Channel},
+    instance::{AiProvider, Channel, DEFAULT_CPU_MILLIS, DEFAULT_MEMORY_MB},
     text::BadCharacter,
 };
 use secrecy::{ExposeSecret as _, SecretString};
@@ -15,10 +15,8 @@ use crate::{
 
 /// Bounds in MiB. With less memory, OpenClaw's own checks are killed.
 pub(crate) const MEMORY_MB: (i32, i32) = (1536, 16384);
-pub(super) const DEFAULT_MEMORY_MB: i32 = 2048;
 
 pub(super) const CPU_MILLIS: (i32, i32) = (250, 8000);
-pub(super) const DEFAULT_CPU_MILLIS: i32 = 1000;
 
 /// An instance to create.
 #[derive(Debug, Deserialize, ToSchema)]

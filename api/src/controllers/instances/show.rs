@@ -35,7 +35,7 @@ pub async fn get_instance(
     let ((instance, port), open, versions) = seen.await?;
 
     let sealed = (instance.status == InstanceStatus::Running
-        && instance.owner_id == who.user.id
+        && instance.owner_id == Some(who.user.id)
         && who.rights >= TokenScope::Operate)
         .then(|| instance.gateway_token_sealed.clone());
     let token = sealed.map(|sealed| app.sealer.open(&sealed, seal_context::gateway_token(&path.id))).transpose();

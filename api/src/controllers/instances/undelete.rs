@@ -6,7 +6,7 @@ use clawdeploy_shared::{
         user::{self, User},
     },
     ids::InstanceId,
-    instance::{AiProvider, Channel},
+    instance::{AiProvider, Channel, DEFAULT_CPU_MILLIS, DEFAULT_MEMORY_MB},
     secret::{Sealer, SecretError},
     token::gateway_token,
 };
@@ -14,10 +14,7 @@ use serde::Deserialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
-use super::{
-    Accepted, InstancePath, Outcome,
-    form::{DEFAULT_CPU_MILLIS, DEFAULT_MEMORY_MB},
-};
+use super::{Accepted, InstancePath, Outcome};
 use crate::{
     audit::{Entry, Target},
     auth::Principal,

@@ -1704,6 +1704,7 @@ export interface components {
              * @description Memory that their gateways have now; null: not measured within the last minutes.
              */
             usedMb?: number | null;
+            warmPool?: components["schemas"]["WarmPoolView"] | null;
         };
         ChangePassword: {
             current: string;
@@ -2169,6 +2170,7 @@ export interface components {
             name: string;
             /** @description Installed version of OpenClaw; null: not known, or none yet. */
             openclawVersion?: string | null;
+            /** @description Always set: nobody is shown an instance that belongs to nobody. */
             ownerId: components["schemas"]["UserId"];
             /** @description Changed settings that the container does not have yet; a start, restart, update or `applyNow` applies them. */
             pendingChanges: components["schemas"]["Setting"][];
@@ -2252,7 +2254,7 @@ export interface components {
          * @description What a job does.
          * @enum {string}
          */
-        JobKind: "provision" | "start" | "stop" | "restart" | "delete" | "rebuild_image" | "update" | "rollback" | "recreate" | "update_all" | "restore" | "noop";
+        JobKind: "provision" | "start" | "stop" | "restart" | "delete" | "rebuild_image" | "update" | "rollback" | "recreate" | "update_all" | "restore" | "warm_up" | "discard" | "noop";
         /**
          * @description Status of a job. A retry is `queued` again, with a later `runAt`.
          * @enum {string}
@@ -2611,6 +2613,7 @@ export interface components {
                 name: string;
                 /** @description Installed version of OpenClaw; null: not known, or none yet. */
                 openclawVersion?: string | null;
+                /** @description Always set: nobody is shown an instance that belongs to nobody. */
                 ownerId: components["schemas"]["UserId"];
                 /** @description Changed settings that the container does not have yet; a start, restart, update or `applyNow` applies them. */
                 pendingChanges: components["schemas"]["Setting"][];
@@ -2944,10 +2947,10 @@ export interface components {
         };
         /**
          * @description Where a job waits. Builds have their own queue, so that a start never waits behind a ten-minute build. Rollouts
-         *     have one because they wait for jobs of both other queues.
+         *     have one because they wait for jobs of both other queues. The warm pool has one, so that nobody waits behind it.
          * @enum {string}
          */
-        Queue: "lifecycle" | "builds" | "rollouts";
+        Queue: "lifecycle" | "builds" | "rollouts" | "warm";
         /** @description The place of a job in its queue. */
         QueuePlace: {
             /** @description Reason why the job waits, for people. */
@@ -3476,6 +3479,49 @@ export interface components {
             at: string;
             /** @description `address`, `dashboard`, `terminal`, `schedule` or `start`; more can be added. */
             by: string;
+        };
+        /** @description Instances that have booted and wait for an owner, so that a creation need not wait for a boot. */
+        WarmPoolView: {
+            /**
+             * @description Why there are fewer than the setting says: `no_image`, `vulnerable`, `no_network`, `other_versions`, `no_memory`,
+             *     `failed` or `others_boot`; more can be added. null: there are not.
+             */
+            heldBack?: string | null;
+            /**
+             * Format: int64
+             * @description Memory limits of all of them, in MiB. Instances that need it go first.
+             */
+            memoryMb: number;
+            /**
+             * Format: int64
+             * @description Creations of the last seven days that found none that fits.
+             */
+            missed: number;
+            /**
+             * Format: date-time
+             * @description Since when the oldest one has been ready; null: none is.
+             */
+            oldestReadyAt?: string | null;
+            /**
+             * Format: int64
+             * @description How many can be taken now.
+             */
+            ready: number;
+            /**
+             * Format: int64
+             * @description Creations of the last seven days that took one.
+             */
+            taken: number;
+            /**
+             * Format: int32
+             * @description How many there should be now; 0: the pool is off, or `heldBack` says why.
+             */
+            wanted: number;
+            /**
+             * Format: int64
+             * @description How many are being made.
+             */
+            warming: number;
         };
         /** @description A worker process. */
         Worker: {

@@ -27,7 +27,7 @@ const fn kept(table: &'static str, until: Until) -> Kept {
 const JOBS: Until = Until::Days("CLAWDEPLOY_JOBS_KEEP_DAYS");
 
 /// Every table of the schema.
-pub const TABLES: [Kept; 32] = [
+pub const TABLES: [Kept; 35] = [
     kept("api_tokens", JOBS),
     kept("attempts", Until::Fixed("shared/src/attempts.rs")),
     kept("audit", Until::Days("CLAWDEPLOY_AUDIT_KEEP_DAYS")),
@@ -58,6 +58,9 @@ pub const TABLES: [Kept; 32] = [
     kept("terminals", Until::Fixed("shared/src/db/terminal.rs")),
     kept("users", Until::PerOne("person")),
     kept("version_policy", Until::PerOne("installation")),
+    kept("warm_instances", Until::Goes("instances")),
+    kept("warm_pool", Until::PerOne("installation")),
+    kept("warm_pool_days", Until::Fixed("shared/src/db/warm_pool.rs")),
     kept("workers", Until::Fixed("shared/src/db/worker.rs")),
     kept("__diesel_schema_migrations", Until::PerOne("migration")),
 ];

@@ -20,8 +20,8 @@ use super::{
 use crate::runtime::{GatewayStatus, NetworkSpec};
 
 /// How often a network that is being created is checked: for a second in total, many times what it takes.
-const ADOPT_TRIES: usize = 10;
-const ADOPT_PAUSE: Duration = Duration::from_millis(100);
+pub(super) const ADOPT_TRIES: usize = 10;
+pub(super) const ADOPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A network of this deployment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,7 +124,7 @@ impl Docker {
     }
 
     /// Networks with exactly the instance's name.
-    async fn networks(&self, instance: &InstanceId) -> Result<Vec<Network>, DockerError> {
+    pub(super) async fn networks(&self, instance: &InstanceId) -> Result<Vec<Network>, DockerError> {
         let api = self.api().await?;
         let name = instance.container_name();
         // The engine's filter also matches parts of names.

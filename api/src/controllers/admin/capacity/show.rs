@@ -1,7 +1,10 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use clawdeploy_shared::{
     capacity::Capacity,
-    db::host::{self, HostMemory, HostUse},
+    db::{
+        host::{self, HostMemory, HostUse},
+        warm_pool::{self, Pool},
+    },
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -37,10 +40,50 @@ pub struct CapacityView {
     growth_mb_per_day: f64,
     /// When the host will be full if it goes on like this; null: not within a year.
     full_at: Option<DateTime<Utc>>,
+    /// The warm pool; null: no worker looks after it.
+    warm_pool: Option<WarmPoolView>,
+}
+
+/// Instances that have booted and wait for an owner, so that a creation need not wait for a boot.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WarmPoolView {
+    /// How many there should be now; 0: the pool is off, or `heldBack` says why.
+    wanted: i32,
+    /// Why there are fewer than the setting says: `no_image`, `vulnerable`, `no_network`, `other_versions`, `no_memory`,
+    /// `failed` or `others_boot`; more can be added. null: there are not.
+    held_back: Option<String>,
+    /// How many can be taken now.
+    ready: i64,
+    /// How many are being made.
+    warming: i64,
+    /// Memory limits of all of them, in MiB. Instances that need it go first.
+    memory_mb: i64,
+    /// Since when the oldest one has been ready; null: none is.
+    oldest_ready_at: Option<DateTime<Utc>>,
+    /// Creations of the last seven days that took one.
+    taken: i64,
+    /// Creations of the last seven days that found none that fits.
+    missed: i64,
+}
+
+impl From<Pool> for WarmPoolView {
+    fn from(pool: Pool) -> Self {
+        Self {
+            wanted: pool.wanted,
+            held_back: pool.held_back,
+            ready: pool.ready,
+            warming: pool.warming,
+            memory_mb: pool.memory_mb,
+            oldest_ready_at: pool.oldest_ready_at,
+            taken: pool.taken,
+            missed: pool.missed,
+        }
+    }
 }
 
 impl CapacityView {
-    fn new(memory: HostMemory, capacity: Option<Capacity>, usage: HostUse) -> Self {
+    fn new(memory: HostMemory, capacity: Option<Capacity>, usage: HostUse, pool: Option<Pool>) -> Self {
         let free_mb = capacity.map(|capacity| capacity.free_mb());
         Self {
             memory_mb: memory.total_mb,
@@ -53,6 +96,7 @@ impl CapacityView {
             asleep: usage.asleep,
             growth_mb_per_day: usage.growth_mb_per_day,
             full_at: free_mb.and_then(|free| full_at(Utc::now(), free, usage.growth_mb_per_day)),
+            warm_pool: pool.map(WarmPoolView::from),
         }
     }
 }
@@ -70,7 +114,8 @@ pub async fn get_capacity(app: AppState, _: Admin) -> AppResult<Json<CapacityVie
     let mut conn = app.db.conn().await?;
     let memory = host::memory(&mut conn, None).await?;
     let usage = host::usage(&mut conn).await?;
-    Ok(Json(CapacityView::new(memory, app.capacity.of(memory), usage)))
+    let pool = warm_pool::pool(&mut conn).await?;
+    Ok(Json(CapacityView::new(memory, app.capacity.of(memory), usage, pool)))
 }
 
 #[cfg(test)]

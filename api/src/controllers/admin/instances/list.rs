@@ -34,9 +34,11 @@ pub async fn list_all_instances(
 ) -> AppResult<Json<Page<OwnedInstance>>> {
     let (query, filter) = query.read()?;
     let Page { items, next_cursor } = page(&app, Scope::Everything, &filter, &query).await?;
-    let owners: Vec<_> = items.iter().map(|instance| instance.owner_id).collect();
+    let owners: Vec<_> = items.iter().filter_map(|instance| instance.owner_id).collect();
     let emails = user::emails(&mut *app.db.conn().await?, &owners).await?;
-    let owned =
-        |instance: InstanceView| OwnedInstance { owner_email: emails.get(&instance.owner_id).cloned(), instance };
+    let owned = |instance: InstanceView| {
+        let owner_email = instance.owner_id.and_then(|owner| emails.get(&owner).cloned());
+        OwnedInstance { instance, owner_email }
+    };
     Ok(Json(Page { items: items.into_iter().map(owned).collect(), next_cursor }))
 }

@@ -62,6 +62,10 @@ async fn in_transaction(
     if !matches!(dead.status, JobStatus::Failed | JobStatus::Cancelled) {
         return Err(not_retryable(dead.status));
     }
+    if matches!(dead.kind, JobKind::WarmUp | JobKind::Discard) {
+        let detail = "Jobs of the warm pool are not retried: workers make another instance by themselves.";
+        return Err(AppError::new(ErrorCode::JobNotRetryable, detail));
+    }
     let undo = is_to_be_undone(conn, &dead).await?;
     if let Some(instance) = &dead.instance_id {
         make_way(conn, &dead, instance, undo, app).await?;

@@ -24,6 +24,10 @@ const steps: Record<string, string> = {
   wait_for_gateway: 'Wait until the gateway answers',
   keep_snapshot: 'Keep the snapshot',
   update_all: 'Update the instances',
+  seclude: 'Cut the gateway off from other networks',
+  freeze: 'Freeze the gateway',
+  check_unowned: 'Check that it belongs to nobody',
+  drop_directories: 'Remove the files',
 };
 
 export const jobs = {
@@ -41,6 +45,8 @@ export const jobs = {
     recreate: 'Apply settings',
     update_all: 'Update all',
     restore: 'Restore',
+    warm_up: 'Warm up',
+    discard: 'Remove warm instance',
     noop: 'Nothing',
   },
   doing: {
@@ -55,6 +61,8 @@ export const jobs = {
     recreate: 'Applying settings',
     update_all: 'Updating all instances',
     restore: 'Restoring',
+    warm_up: 'Warming up an instance',
+    discard: 'Removing a warm instance',
     noop: 'Doing nothing',
   },
   statuses: {

@@ -19,6 +19,8 @@ export const KINDS = [
   'restore',
   'rebuild_image',
   'update_all',
+  'warm_up',
+  'discard',
 ] as const satisfies Schemas['JobKind'][];
 
 /** Which jobs are shown, as the address says. */

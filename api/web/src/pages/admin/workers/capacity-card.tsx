@@ -9,6 +9,7 @@ import { LEAST_MEMORY_MB } from '@/lib/errors';
 import { gigabytes } from '@/lib/format';
 import { Fact } from '../parts/heading';
 import { useAdminTexts } from '../texts';
+import { WarmPoolCard } from './warm-pool-card';
 
 const EVERY_MS = 15_000;
 
@@ -25,7 +26,12 @@ export function CapacityCard() {
     queryFn: ({ signal }) => call(client.GET('/api/admin/capacity', { signal })),
     refetchInterval: EVERY_MS,
   });
-  return data ? <Capacity capacity={data} /> : null;
+  return data ? (
+    <>
+      <Capacity capacity={data} />
+      {data.warmPool ? <WarmPoolCard pool={data.warmPool} /> : null}
+    </>
+  ) : null;
 }
 
 function Capacity({ capacity }: { capacity: Schemas['CapacityView'] }) {
