@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # scripts/bench create. Needs common.sh, docker.sh and stack.sh.
 #
-# Both sides end at the same event, seen from outside: the gateway's /startupz answers 200 on its port of 127.0.0.1. Our
+# Three sides: "warm" takes an instance from the warm pool, "ours" boots one (its memory limit is not the pool's), and
+# "plain" is `docker run`. All end at the same event, seen from outside: the gateway's /startupz answers 200 on its port of 127.0.0.1. Our
 # clock starts before the HTTP request and so includes everything: request, database, queue, files, network, container.
 # The time to create the plain side's config directory is not counted.
 
@@ -9,6 +10,8 @@
 readonly -a BENCH_LIMITS=(--init --memory 2g --cpus 1)
 readonly BENCH_FIRST_PORT=21000
 readonly BENCH_PATIENCE=180
+# One MiB more than the warm pool's, so that a creation boots.
+readonly BENCH_COLD_MEMORY_MB=2049
 
 # What must be removed at the end, even after an error.
 BENCH_INSTANCE='' BENCH_CONTAINER='' BENCH_DIR='' BENCH_RESULTS=''
@@ -32,11 +35,29 @@ answers() {
   done
 }
 
-# bench_ours ROUND: one instance through the API; prints a JSON object with milliseconds.
+# pool_ready: whether the warm pool has an instance, and nothing of it is being made.
+pool_ready() { api GET /api/admin/capacity | jq -e '.warmPool | .ready > 0 and .warming == 0' >/dev/null; }
+
+# bench_warm ROUND: one instance from the warm pool.
+bench_warm() {
+  wait_for "$BENCH_PATIENCE" pool_ready ||
+    die "the warm pool stays empty: $(api GET /api/admin/capacity | jq -c .warmPool)" "Set CLAWDEPLOY_WARM_POOL to 1."
+  bench_create_one "$1" warm 2048
+}
+
+# bench_ours ROUND: one instance that boots.
 bench_ours() {
+  # The pool is not to boot another one meanwhile.
+  wait_for "$BENCH_PATIENCE" pool_ready || true
+  bench_create_one "$1" clawdeploy "$BENCH_COLD_MEMORY_MB"
+}
+
+# bench_create_one ROUND SIDE MEMORY_MB: one instance through the API; prints a JSON object with milliseconds.
+bench_create_one() {
   local answer job port='' begin ready
   begin=$(now_ms)
-  answer=$(api POST /api/instances --header 'Content-Type: application/json' --data "{\"name\":\"bench $1\"}")
+  answer=$(api POST /api/instances --header 'Content-Type: application/json' \
+    --data "{\"name\":\"bench $2 $1\",\"memoryMb\":$3}")
   BENCH_INSTANCE=$(jq -r '.instance.id' <<<"$answer")
   job=$(jq -r '.job.id' <<<"$answer")
   until [[ $port =~ ^[0-9]+$ ]]; do
@@ -50,7 +71,7 @@ bench_ours() {
   ready=$(now_ms)
   # The job ends a moment after the gateway's first answer. Only then are its events complete.
   job_wait "$job" "$BENCH_PATIENCE" 2>/dev/null
-  bench_story "$job" | jq -c --argjson ready "$((ready - begin))" '. + { side: "clawdeploy", ready: $ready }'
+  bench_story "$job" | jq -c --arg side "$2" --argjson ready "$((ready - begin))" '. + { side: $side, ready: $ready }'
   answer=$(api DELETE "/api/instances/$BENCH_INSTANCE")
   job_wait "$(jq -r '.job.id' <<<"$answer")" "$BENCH_PATIENCE" 2>/dev/null
   BENCH_INSTANCE=''
@@ -109,7 +130,7 @@ bench_create() {
   trap 'bench_cleanup; rm -f -- "$BENCH_RESULTS"' EXIT
   for ((round = 1; round <= $1; round++)); do
     # The second side finds warmer caches: take turns.
-    if ((round % 2)); then sides='ours plain'; else sides='plain ours'; fi
+    if ((round % 2)); then sides='warm ours plain'; else sides='plain ours warm'; fi
     for side in $sides; do
       say "round $round of $1: $side"
       # Not in $(...): this shell must know what to clean up.
@@ -127,16 +148,16 @@ bench_create_table() {
       else (.[length / 2 - 1] + .[length / 2]) / 2 end;
     def column($side; $key): map(select(.side == $side)[$key] | values);
     def cell: if . == null then "-" else tostring end | (" " * ([10 - length, 0] | max)) + .;
-    def row($name; $key): column("clawdeploy"; $key) as $o | column("plain"; $key) as $p
-      | ($o | median) as $om | ($p | median) as $pm
-      | ($name + (" " * 30))[0:30] + ($om | cell) + ($pm | cell)
-        + (if $om and $pm then $om - $pm else null end | cell)
-        + "   " + ($o | map(tostring) | join(" ")) + " / " + ($p | map(tostring) | join(" "));
-    (["", "(medians, ms)                  clawdeploy     plain      more   all"]
+    def row($name; $key): column("warm"; $key) as $w | column("clawdeploy"; $key) as $o | column("plain"; $key) as $p
+      | ($w | median) as $wm | ($o | median) as $om | ($p | median) as $pm
+      | ($name + (" " * 30))[0:30] + ($wm | cell) + ($om | cell) + ($pm | cell)
+        + "   " + ([$w, $o, $p] | map(map(tostring) | join(" ")) | join(" / "));
+    (["", "(medians, ms)                       warm    booted     plain   all"]
       + [row("create -> dashboard answers"; "ready"), row("accepted -> container started"; "accepted_to_started"),
          row("  of it not in Docker'"'"'s steps"; "own")]
-      + ["", "Steps of the job (medians, ms)"]
-      + (map(.steps // empty) | (map(keys_unsorted) | add // [] | reduce .[] as $k ([]; if index([$k]) then . else . + [$k] end))
-          as $names | . as $all | $names | map(. as $n | "  " + ($n + (" " * 28))[0:28] + ($all | map(.[$n] | values) | median | cell))))
+      + ["", "Steps of the job (medians, ms)       warm    booted"]
+      + (. as $all | map(.steps // empty) | (map(keys_unsorted) | add // [] | reduce .[] as $k ([]; if index([$k]) then . else . + [$k] end))
+          | map(. as $n | "  " + ($n + (" " * 28))[0:28]
+            + (["warm", "clawdeploy"] | map(. as $side | $all | map(select(.side == $side).steps[$n] | values) | median | cell) | add))))
     | .[]' "$1"
 }

@@ -1,5 +1,6 @@
-//! Random operations of three users on a few instances, with random faults. Then all jobs must end, and all invariants
-//! must hold.
+//! Random operations of three users on a few instances, which also fall asleep and wake, with random faults. A creation
+//! takes the instance that the warm pool has, if it has one just then. Then all jobs must end, and all invariants must
+//! hold.
 //!
 //! `CHAOS_OPS` sets the number of operations, and `CHAOS_SEED` chooses them and the faults. The effect of a seed also
 //! depends on timing, so a failure may need several runs to occur again.
@@ -7,9 +8,10 @@
 use std::{
     collections::BTreeSet,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
+use clawdeploy_shared::db::user::Role;
 use clawdeploy_tests::{
     Client, TestEnv, WorkerOptions, cleanup, database, docker,
     docker_proxy::{Action, DockerProxy},
@@ -30,13 +32,17 @@ const WORKERS: usize = 3;
 const REST: Duration = Duration::from_secs(30);
 
 /// Calls to the engine that may fail.
-const CALLS: [(&str, &str); 6] = [
+const CALLS: [(&str, &str); 10] = [
     ("POST", "/containers/create"),
     ("POST", "/networks/create"),
     ("POST", "/start"),
     ("POST", "/stop"),
     ("DELETE", "/containers/"),
     ("GET", "/containers/"),
+    ("POST", "/connect"),
+    ("POST", "/disconnect"),
+    ("POST", "/pause"),
+    ("POST", "/unpause"),
 ];
 
 struct Chaos {
@@ -47,6 +53,8 @@ struct Chaos {
     workers: Vec<Arc<Process>>,
     /// Instances with the index of their owner.
     instances: Vec<(usize, String)>,
+    /// All that were ever created.
+    created: BTreeSet<String>,
     jobs: BTreeSet<String>,
     names: usize,
     _dir: tempfile::TempDir,
@@ -82,17 +90,20 @@ impl Chaos {
             .set("CLAWDEPLOY_DOCKER_HOST", &engine.host())
             .set("CLAWDEPLOY_RECONCILE_SECONDS", "1")
             .set("CLAWDEPLOY_MAX_INSTANCES_PER_USER", "100")
+            .set("CLAWDEPLOY_WARM_POOL", "1")
             .build()
             .await;
         env.watch().await;
+        // So that at least the first creation takes one.
+        env.wait_for_pool(1).await;
         let mut people = Vec::new();
         for name in PEOPLE {
             people.push(env.user(name).await);
         }
         let workers = env.workers();
         let rng = StdRng::seed_from_u64(seed);
-        let (instances, jobs) = (Vec::new(), BTreeSet::new());
-        Self { env, people, engine, rng, workers, instances, jobs, names: 0, _dir: dir }
+        let (instances, created, jobs) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+        Self { env, people, engine, rng, workers, instances, created, jobs, names: 0, _dir: dir }
     }
 
     async fn operate(&mut self, nth: u64) {
@@ -103,17 +114,23 @@ impl Chaos {
             let body = json!({ "name": format!("number {}", self.names) });
             say(&format!("{nth:4} {} creates number {}", PEOPLE[who], self.names));
             if let Some(answer) = self.ask(who, Method::POST, "/api/instances", Some(&body)).await {
-                self.instances.push((who, answer["instance"]["id"].as_str().unwrap().to_owned()));
+                let id = answer["instance"]["id"].as_str().unwrap().to_owned();
+                assert!(self.created.insert(id.clone()), "{id} was given to two creations");
+                self.instances.push((who, id));
             }
+            // For the next creation.
+            self.env.let_pool_try_again().await;
             return;
         }
         let (who, id) = self.instances.choose(&mut self.rng).unwrap().clone();
         let path = format!("/api/instances/{id}");
         let (method, path) = match dice {
-            0..40 => (Method::POST, format!("{path}/restart")),
-            40..60 => (Method::POST, format!("{path}/stop")),
-            60..80 => (Method::POST, format!("{path}/start")),
-            80..90 => (Method::DELETE, path),
+            0..30 => (Method::POST, format!("{path}/restart")),
+            30..43 => (Method::POST, format!("{path}/stop")),
+            43..56 => (Method::POST, format!("{path}/start")),
+            56..70 => return self.fall_asleep(nth, &id).await,
+            70..82 => return self.visit(nth, &id).await,
+            82..91 => (Method::DELETE, path),
             _ => return self.cancel(nth, who, &id).await,
         };
         say(&format!("{nth:4} {} {method} {path}", PEOPLE[who]));
@@ -131,6 +148,24 @@ impl Chaos {
             say(&format!("{nth:4} {} cancels {job}", PEOPLE[who]));
             self.ask(who, Method::POST, &format!("/api/jobs/{job}/cancel"), None).await;
         }
+    }
+
+    /// An instance falls asleep, as if it had been idle for long enough, unless it does not run or has an open job.
+    /// About half of them are due to wake at once.
+    async fn fall_asleep(&mut self, nth: u64, id: &str) {
+        let wake_at = self.rng.random_bool(0.5).then(SystemTime::now);
+        if let Some(job) = self.env.fall_asleep(id, wake_at).await {
+            let due = if wake_at.is_some() { " and is due to wake" } else { "" };
+            say(&format!("{nth:4} {id} falls asleep{due}"));
+            self.jobs.insert(job);
+        }
+    }
+
+    /// Somebody opens the address of an instance, which wakes it if it sleeps.
+    async fn visit(&mut self, nth: u64, id: &str) {
+        say(&format!("{nth:4} somebody opens the address of {id}"));
+        self.env.visit(id).await;
+        self.jobs.extend(self.env.wakes(id).await);
     }
 
     /// Repeats a request until there is a response. A refusal (the instance is busy or gone) is one.
@@ -206,11 +241,14 @@ impl Chaos {
         }
     }
 
-    /// An administrator changes a container by hand.
+    /// An administrator changes a container by hand, of an instance or of the warm pool.
     async fn meddle(&mut self) {
-        let Some((_, id)) = self.instances.choose(&mut self.rng).cloned() else { return };
-        let words =
-            *[&["stop", "--time", "0"][..], &["rm", "--force"], &["pause"], &["kill"]].choose(&mut self.rng).unwrap();
+        let mut ids: Vec<String> = self.instances.iter().map(|(_, id)| id.clone()).collect();
+        ids.extend(self.env.warm_instances().await);
+        let Some(id) = ids.choose(&mut self.rng) else { return };
+        let words = *[&["stop", "--time", "0"][..], &["rm", "--force"], &["pause"], &["unpause"], &["kill"]]
+            .choose(&mut self.rng)
+            .unwrap();
         let name = format!("claw-{id}");
         say(&format!("     ! docker {} {name}", words.join(" ")));
         let command: Vec<&str> = words.iter().copied().chain([name.as_str()]).collect();
@@ -222,21 +260,39 @@ impl Chaos {
         self.engine.heal();
         let env = &self.env;
         let quiet = async || {
-            let open = self.env.rows("SELECT id FROM jobs WHERE status IN ('queued', 'running')").await;
-            open.is_empty().then_some(())
+            // In one statement: what falls asleep may be due to wake as soon as its job has ended.
+            let open = "SELECT id::text FROM jobs WHERE status IN ('queued', 'running') \
+                 UNION ALL SELECT id FROM instances WHERE status = 'stopped' AND wake_at IS NOT NULL";
+            self.env.rows(open).await.is_empty().then_some(())
         };
-        env.wait_for("every job to end", REST, quiet).await;
+        env.wait_for("every job to end, and every schedule that is due to wake its instance", REST, quiet).await;
+        env.wait_for_pool(1).await;
         let known = env.rows("SELECT id FROM jobs").await;
         let known: BTreeSet<_> = known.iter().map(|row| row["id"].as_str().unwrap()).collect();
         for job in &self.jobs {
             assert!(known.contains(job.as_str()), "a job that was accepted is gone: {job}");
         }
+        self.check_owners().await;
         let counts = "SELECT kind, status, error_code, count(*) FROM jobs GROUP BY 1, 2, 3 ORDER BY 1, 2";
         for row in env.rows(counts).await {
             say(&row.to_string());
         }
         env.assert_invariants().await;
         env.assert_starts().await;
+        env.assert_sleeps().await;
         self.env.finish().await;
+    }
+
+    /// Instances that nobody has deleted belong to who created them, whether they came from the warm pool or not.
+    async fn check_owners(&self) {
+        let env = &self.env;
+        for (who, id) in &self.instances {
+            let owner = env.user_id(PEOPLE[*who], Role::User).await.to_string();
+            let row = env.row(&format!("SELECT owner_id FROM instances WHERE id = '{id}'")).await;
+            assert_eq!(row["owner_id"], owner.as_str(), "{id} is not {}'s", PEOPLE[*who]);
+        }
+        let counted = env.row("SELECT coalesce(sum(taken), 0) AS taken FROM warm_pool_days").await;
+        say(&format!("{} of {} creations took a warm instance", counted["taken"], self.created.len()));
+        assert!(counted["taken"].as_u64() >= Some(1), "the pool was never used");
     }
 }

@@ -11,24 +11,29 @@ use clawdeploy_tests::{
     process::{Process, Signal},
     redis_server::RedisServer,
     tcp_proxy::{Network, TcpProxy},
+    warm::HeldPool,
 };
 use serde_json::json;
 
 use crate::{
+    asleep,
     row::{Expected, Fault, Operation, RedisFault, Row},
     support::{PATIENCE, ask, create, ended, say, starts, succeeded, wait_step},
+    warm,
 };
 
 /// An installation with a proxy in front of every service that may fail.
 pub(crate) struct Stage {
     pub(crate) env: TestEnv,
     pub(crate) ann: Client,
-    engine: DockerProxy,
+    pub(crate) engine: DockerProxy,
     pub(crate) postgres: TcpProxy,
     pub(crate) server: Option<Arc<PostgresServer>>,
     redis: Option<RedisServer>,
     /// The instance, except for a create.
     pub(crate) instance: Option<String>,
+    /// The warm pool, if it does nothing by itself until the end.
+    pub(crate) held: Option<HeldPool>,
     pub(crate) row: Row,
     _dir: tempfile::TempDir,
 }
@@ -62,7 +67,7 @@ impl Stage {
         let mut builder = TestEnv::builder()
             .workers(0)
             .lease(4.0)
-            .image(image(row.fault))
+            .image(image(row))
             .set("CLAWDEPLOY_DOCKER_HOST", &engine.host())
             .set("CLAWDEPLOY_RECONCILE_SECONDS", "2");
         if matches!(
@@ -86,10 +91,10 @@ impl Stage {
         } else if matches!(row.fault, Fault::Redis(RedisFault::Absent)) {
             builder = builder.set("CLAWDEPLOY_REDIS_URL", "redis://127.0.0.1:1/0");
         }
-        let env = builder.build().await;
+        let env = warm::with_pool(builder, row).build().await;
         env.watch().await;
-        let ann = env.user("ann").await;
-        let mut stage = Self { env, ann, engine, postgres, server, redis, instance: None, row, _dir: dir };
+        let (ann, instance, held) = (env.user("ann").await, None, None);
+        let mut stage = Self { env, ann, engine, postgres, server, redis, instance, held, row, _dir: dir };
         stage.prepare().await;
         stage
     }
@@ -99,12 +104,22 @@ impl Stage {
         if self.row.operation == Operation::Create {
             return;
         }
+        if self.row.operation.is_of_pool() {
+            return self.prepare_pool().await;
+        }
         let worker = self.env.add_worker(&WorkerOptions::default()).await;
         let made = create(&self.ann, "first").await;
         succeeded(&self.env, &made.job).await;
-        if self.row.operation == Operation::Start {
-            let stop = self.ann.act(&made.instance, "stop").await;
-            succeeded(&self.env, &stop.job).await;
+        match self.row.operation {
+            Operation::Start => {
+                let stop = self.ann.act(&made.instance, "stop").await;
+                succeeded(&self.env, &stop.job).await;
+            }
+            Operation::Wake | Operation::WakeOnTime => {
+                let stop = asleep::put_to_sleep(&self.env, &made.instance).await;
+                succeeded(&self.env, &stop).await;
+            }
+            _ => {}
         }
         self.instance = Some(made.instance);
         worker.terminate().await;
@@ -113,7 +128,9 @@ impl Stage {
     pub(crate) async fn ask(&self) -> Accepted {
         let operation = self.row.operation;
         match &self.instance {
+            _ if matches!(operation, Operation::WarmUp | Operation::Discard) => self.ask_pool().await,
             None => create(&self.ann, "first").await,
+            Some(id) if operation.wakes().is_some() => self.begin_or_end_sleep(id).await,
             Some(id) => {
                 let (path, body) = (format!("/api/instances/{id}{}", operation.verb()), operation.body());
                 ask(&self.ann, operation.method(), &path, body.as_ref()).await
@@ -144,13 +161,7 @@ impl Stage {
     async fn strike(&self) -> Accepted {
         let middle = self.row.operation.middle();
         match self.row.fault {
-            Fault::Kill(point) => {
-                let worker = self.doomed(&format!("{point}=return")).await;
-                let asked = self.ask().await;
-                worker.ended_within(Duration::from_secs(30)).await;
-                self.worker().await;
-                asked
-            }
+            Fault::Kill(point) => self.kill(point).await,
             Fault::Poison(point) => self.poison_all(point).await,
             Fault::Server(fault) => self.server_fault(fault).await,
             Fault::Refusal(when, code, times) => self.refuse(when, code, times).await,
@@ -214,6 +225,7 @@ impl Stage {
                 self.ask().await
             }
             Fault::LoseClaim(silent_ms) => self.lose_claim(silent_ms).await,
+            Fault::DiesIn(method, path) => self.die_in(method, path).await,
             Fault::Docker(method, path, action, nth) => {
                 self.worker().await;
                 self.engine.fault(method, path, action, nth);
@@ -241,6 +253,14 @@ impl Stage {
             | Fault::GatewayEnds
             | Fault::Config(_) => self.meddle().await,
         }
+    }
+
+    async fn kill(&self, point: &str) -> Accepted {
+        let worker = self.doomed(&format!("{point}=return")).await;
+        let asked = self.ask().await;
+        worker.ended_within(Duration::from_secs(30)).await;
+        self.worker().await;
+        asked
     }
 
     /// Requests the operation with a foreign change of the container, name, port, image or files.
@@ -390,16 +410,16 @@ impl Stage {
         let (env, row) = (&self.env, self.row);
         let job = ended(env, &asked.job).await;
         self.engine.heal();
+        self.wait_for_wake(asked).await;
         let ended = format!("{}: {job}", row.name);
-        let wanted = if let Expected::Failed(code) = row.expected {
+        if let Expected::Failed(code) | Expected::PutBack(code) = row.expected {
             assert_eq!((&job["status"], &job["error_code"]), (&json!("failed"), &json!(code)), "{ended}");
-            Some("error")
-        } else if let Expected::PutBack(code) = row.expected {
-            assert_eq!((&job["status"], &job["error_code"]), (&json!("failed"), &json!(code)), "{ended}");
-            row.operation.leads_to()
         } else {
             assert_eq!(job["status"], "succeeded", "{ended}");
-            row.operation.leads_to()
+        }
+        let wanted = match row.expected {
+            Expected::Failed(_) if row.operation != Operation::WarmUp => Some("error"),
+            _ => row.operation.leads_to(),
         };
         if row.expected == Expected::DoneAtOnce {
             assert_eq!((&job["attempt"], &job["crashes"]), (&json!(1), &json!(0)), "{ended}");
@@ -411,10 +431,12 @@ impl Stage {
         let statuses: Vec<_> = instances.iter().map(|row| row["status"].as_str().unwrap()).collect();
         assert_eq!(statuses, Vec::from_iter(wanted), "{}: {instances:?}", row.name);
         match (wanted, row.expected) {
+            // With the pool, below.
+            _ if row.operation == Operation::WarmUp => {}
             (None, _) => env.assert_nothing_left_of(&asked.instance).await,
             (_, Expected::Failed(code)) => {
                 assert_eq!(instances[0]["error_code"], code, "{}: the reason is not shown", row.name);
-                if row.operation == Operation::Create {
+                if matches!(row.operation, Operation::Create | Operation::Take) {
                     env.assert_nothing_left_of(&asked.instance).await;
                 }
             }
@@ -435,15 +457,19 @@ impl Stage {
                 _ => assert!(now.contains("/* mine */") && !now.contains("wrong"), "{}: {now}", row.name),
             }
         }
+        self.judge_sleep(asked).await;
         self.judge_others().await;
+        self.judge_pool(asked).await;
         env.assert_invariants().await;
         self.env.finish().await;
     }
 }
 
 /// Image of the instances. For faults in the middle of the job, it leaves time.
-fn image(fault: Fault) -> Image {
-    match fault {
+fn image(row: Row) -> Image {
+    match row.fault {
+        // It has booted before.
+        _ if row.operation == Operation::Take => FakeMode::Ok.into(),
         Fault::Redis(_)
         | Fault::Sessions(_)
         | Fault::Postgres(..)

@@ -28,6 +28,8 @@
 //! | memory | an OOM kill of a gateway is ignored |
 //! | configurations | a configuration that is not plain JSON is not edited |
 //! | changes | `undo_failed` always tries again; waits for the engine count; `clear_pending` ignores the settings |
+//! | sleep | `wake_due` wakes nobody; `set_desired_state` leaves `asleep_since` and `wake_at` as they are |
+//! | warm pool | `connect_only` leaves the other networks connected; a failed `warm_up` keeps its row |
 //! | words of a newer version | an unknown value cannot be read (`text_enum`), and a claim does not select by kind |
 //! | firewall | the result of the probe is ignored; the script's `watch` does nothing |
 //! | builds that are given up | the sweep `images` ends none |
@@ -39,6 +41,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod api;
+mod asleep;
 mod builds;
 mod changed;
 mod chaos;
@@ -55,3 +58,4 @@ mod row;
 mod steps;
 mod strangers;
 mod support;
+mod warm;

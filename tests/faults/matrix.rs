@@ -11,7 +11,9 @@ use crate::{
     row::{
         Expected::{self, Done, DoneAtOnce, DoneUnblamed, Failed, PutBack},
         Fault::{self, *},
-        Operation::{self, Create, Delete, Restart, Start, Stop, Update},
+        Operation::{
+            self, Create, Delete, Discard, Nap, Restart, Sleep, Start, Stop, Take, Update, Wake, WakeOnTime, WarmUp,
+        },
         RedisFault, Row, ServerFault, Word,
     },
 };
@@ -162,6 +164,7 @@ const CLAIM: &str = "BEFORE UPDATE ON jobs FOR EACH ROW WHEN (NEW.status = 'runn
 const END: &str = "BEFORE INSERT ON job_events FOR EACH ROW WHEN (NEW.kind = 'finished')";
 const STEP: &str = "BEFORE INSERT ON job_events FOR EACH ROW WHEN (NEW.kind = 'step_done')";
 const PORT: &str = "BEFORE INSERT OR UPDATE ON ports FOR EACH ROW";
+const TAKE: &str = "BEFORE UPDATE ON warm_instances FOR EACH ROW WHEN (NEW.taken_at IS NOT NULL)";
 
 const CONFLICTS: &[Row] = &[
     row(
@@ -279,6 +282,103 @@ const CHANGES_MORE: &[Row] = &[
     row("K4 update, engine away for longer", Update, EngineAway(7000), Done),
 ];
 
+/// Falling asleep and waking, by jobs as of a stop and a start. Beyond those, an instance ends asleep or awake, and is
+/// woken once.
+const SLEEP: &[Row] = &[
+    row("F1 nap, stopped but not noted", Nap, Kill("stop.stop_container.between"), Done),
+    row("F1 wake on time, started but not noted", WakeOnTime, Kill("start.start_container.between"), Done),
+    row("K4 wake, engine away", Wake, EngineAway(3000), Done),
+    row("R5 sleep, no Redis", Sleep, Redis(RedisFault::Absent), DoneAtOnce),
+];
+
+const SLEEP_MORE: &[Row] = &[
+    row("F1 nap, before its end", Nap, Kill("stop.end.before"), Done),
+    row("F1 nap, in its last transaction", Nap, Kill("stop.end.during"), Done),
+    row("F1 nap, after its end", Nap, Kill("stop.end.after"), Done),
+    row("F1 wake on time, before its end", WakeOnTime, Kill("start.end.before"), Done),
+    row("F1 wake on time, after its end", WakeOnTime, Kill("start.end.after"), Done),
+    row("F2 sleep, before the stop", Sleep, Freeze("stop.stop_container.before"), Done),
+    row("F2 sleep, at its end", Sleep, Freeze("stop.end.before"), Done),
+    row("F2 wake, before the start", Wake, Freeze("start.start_container.before"), Done),
+    row("F2 wake, at its end", Wake, Freeze("start.end.before"), Done),
+    row("F3 sleep", Sleep, Terminate("stop_container"), DoneUnblamed),
+    row("F3 wake", Wake, Terminate("wait_until_ready"), DoneUnblamed),
+    row("F5 wake, always at the start", Wake, Poison("start.start_container.between"), Failed("worker_crashed")),
+];
+
+const SLEEP_WITHOUT_SERVICES_MORE: &[Row] = &[
+    row("K4 sleep, engine away", Sleep, EngineAway(3000), Done),
+    row("K4 nap, engine away", Nap, EngineAway(8000), Done),
+    row("K4 wake, engine away for longer", Wake, EngineAway(8000), Done),
+    row("K1 sleep, stop refused", Sleep, Docker("POST", "/stop", Action::Err500, 1), Done),
+    row("K3 nap, stop's answer lost", Nap, Docker("POST", "/stop", Action::DropAfter, 1), Done),
+    row("K1 wake, start refused", Wake, Docker("POST", "/start", Action::Err500, 1), Done),
+    row("K3 wake, start's answer lost", Wake, Docker("POST", "/start", Action::DropAfter, 1), Done),
+    row("R2 sleep, Redis flushed", Sleep, Redis(RedisFault::Flush), DoneAtOnce),
+    row("R1 nap, Redis killed", Nap, Redis(RedisFault::KillAndRevive), DoneAtOnce),
+    row("R5 wake, no Redis", Wake, Redis(RedisFault::Absent), DoneAtOnce),
+    row("R2 wake, Redis flushed", Wake, Redis(RedisFault::Flush), DoneAtOnce),
+    row("R1 wake, Redis killed", Wake, Redis(RedisFault::KillAndRevive), DoneAtOnce),
+    row("R5 wake on time, no Redis", WakeOnTime, Redis(RedisFault::Absent), DoneAtOnce),
+    row("R2 wake on time, Redis flushed", WakeOnTime, Redis(RedisFault::Flush), DoneAtOnce),
+    row("P4 wake, the visit's commit's answer lost", Wake, LoseRequest, DoneAtOnce),
+    row("P4 sleep, second commit's answer lost", Sleep, LoseCommit(2), Done),
+    row("P4 wake on time, second commit's answer lost", WakeOnTime, LoseCommit(2), Done),
+];
+
+const CONNECT: &str = "/connect";
+const DISCONNECT: &str = "/disconnect";
+
+/// The warm pool: what it does by itself, and creations that take from it. A warm gateway boots once, whoever gets it.
+const WARM_POOL: &[Row] = &[
+    row("K4 take, engine away", Take, EngineAway(3000), Done),
+    row("F1 take, between two networks", Take, DiesIn("POST", DISCONNECT), Done),
+    row("R5 take, no Redis", Take, Redis(RedisFault::Absent), DoneAtOnce),
+    row("P4 take, the request's commit's answer lost", Take, LoseRequest, DoneAtOnce),
+    // Less than the shortest delay between its attempts.
+    row("K4 warm up, engine away", WarmUp, EngineAway(2000), Done),
+];
+
+const WARM_POOL_MORE: &[Row] = &[
+    row("F1 take, not thawed", Take, DiesIn("POST", "/unpause"), Done),
+    row("F1 warm up, between two networks", WarmUp, DiesIn("POST", DISCONNECT), Done),
+    row("F1 warm up, not frozen", WarmUp, DiesIn("POST", "/pause"), Done),
+    row("F1 discard, half gone", Discard, Kill("discard.remove_container.after"), Done),
+    row("F2 take, before the thaw", Take, Freeze("provision.start_container.before"), Done),
+    row("F2 take, at its end", Take, Freeze("provision.end.before"), Done),
+    row("F2 warm up, before it is frozen", WarmUp, Freeze("warm_up.freeze.before"), Done),
+    row("F2 discard, before the files", Discard, Freeze("discard.drop_directories.before"), Done),
+    row("F3 take", Take, Terminate("start_container"), DoneUnblamed),
+    row("F3 warm up", WarmUp, Terminate("wait_until_ready"), DoneUnblamed),
+    row("F5 take, always at the thaw", Take, Poison("provision.start_container.between"), Failed("worker_crashed")),
+    row("F5 warm up, always once it is frozen", WarmUp, Poison("warm_up.freeze.between"), Failed("worker_crashed")),
+];
+
+const WARM_POOL_WITHOUT_SERVICES_MORE: &[Row] = &[
+    row("K3 take, connect's answer lost", Take, Docker("POST", CONNECT, Action::DropAfter, 1), Done),
+    row("K2 take, disconnect unheard", Take, Docker("POST", DISCONNECT, Action::DropBefore, 1), Done),
+    row("K1 take, unpause refused", Take, Docker("POST", "/unpause", Action::Err500, 1), Done),
+    row("K3 take, unpause's answer lost", Take, Docker("POST", "/unpause", Action::DropAfter, 1), Done),
+    row("K4 take, engine away for longer", Take, EngineAway(8000), Done),
+    // The first network is the instance's own.
+    row("K1 warm up, the pool's network refused", WarmUp, Docker("POST", NETWORK, Action::Err500, 2), Done),
+    row("K3 warm up, the pool's network, answer lost", WarmUp, Docker("POST", NETWORK, Action::DropAfter, 2), Done),
+    row("K3 warm up, connect's answer lost", WarmUp, Docker("POST", CONNECT, Action::DropAfter, 1), Done),
+    row("K3 warm up, pause's answer lost", WarmUp, Docker("POST", "/pause", Action::DropAfter, 1), Done),
+    row("K1 warm up, whether it has started refused", WarmUp, Docker("POST", "/exec", Action::Err500, 1), DoneAtOnce),
+    row("K4 warm up, engine away for longer", WarmUp, EngineAway(8000), Done),
+    row("K4 discard, engine away", Discard, EngineAway(3000), Done),
+    row("K3 discard, remove's answer lost", Discard, Docker("DELETE", "/containers/", Action::DropAfter, 1), Done),
+    row("R2 take, Redis flushed", Take, Redis(RedisFault::Flush), DoneAtOnce),
+    row("R1 take, Redis killed", Take, Redis(RedisFault::KillAndRevive), DoneAtOnce),
+    row("P1 take, sessions cut", Take, Sessions(8), Done),
+    row("P2 take, Postgres away", Take, PostgresAway(4000), Done),
+    row("P4 take, second commit's answer lost", Take, LoseCommit(2), Done),
+    row("P4 take, fifth commit's answer lost", Take, LoseCommit(5), Done),
+    row("P4 warm up, third commit's answer lost", WarmUp, LoseCommit(3), Done),
+    row("P5 take, refused", Take, Refusal(TAKE, SERIALIZATION, 2), DoneAtOnce),
+];
+
 /// A configuration with comments is edited, and one that cannot be parsed is left as it is and fails the job.
 const CONFIGURATIONS: &[Row] = &[
     row(
@@ -332,6 +432,8 @@ families! {
     behind_our_back: BEHIND_OUR_BACK;
     configurations: CONFIGURATIONS;
     changes: CHANGES;
+    sleep: SLEEP;
+    warm_pool: WARM_POOL;
     newer_words: NEWER_WORDS;
     #[ignore = "long; run by scripts/test --faults"]
     workers_that_freeze_more: WORKERS_THAT_FREEZE_MORE;
@@ -353,6 +455,14 @@ families! {
     behind_our_back_more: BEHIND_OUR_BACK_MORE;
     #[ignore = "long; run by scripts/test --faults"]
     changes_more: CHANGES_MORE;
+    #[ignore = "long; run by scripts/test --faults"]
+    sleep_more: SLEEP_MORE;
+    #[ignore = "long; run by scripts/test --faults"]
+    sleep_without_services_more: SLEEP_WITHOUT_SERVICES_MORE;
+    #[ignore = "long; run by scripts/test --faults"]
+    warm_pool_more: WARM_POOL_MORE;
+    #[ignore = "long; run by scripts/test --faults"]
+    warm_pool_without_services_more: WARM_POOL_WITHOUT_SERVICES_MORE;
     #[ignore = "long; run by scripts/test --faults"]
     newer_words_more: NEWER_WORDS_MORE;
 }

@@ -21,6 +21,20 @@ pub(crate) enum Operation {
     Restart,
     Update,
     Delete,
+    /// It falls asleep.
+    Sleep,
+    /// It falls asleep while its schedule is due already, which wakes it.
+    Nap,
+    /// Somebody opens its address while it sleeps.
+    Wake,
+    /// Its schedule is due while it sleeps.
+    WakeOnTime,
+    /// A creation that takes an instance of the warm pool.
+    Take,
+    /// The warm pool gets another instance.
+    WarmUp,
+    /// An instance leaves the warm pool.
+    Discard,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +71,8 @@ pub(crate) enum Fault {
     Docker(&'static str, &'static str, Action, usize),
     /// The engine is down from the request on, for some milliseconds.
     EngineAway(u64),
+    /// A worker is killed in a call that the engine never gets: method and path.
+    DiesIn(&'static str, &'static str),
     /// An administrator runs these Docker commands on the container in the middle of the job.
     BehindOurBack(&'static [&'static str]),
     /// A foreign container has the instance's name.
@@ -141,7 +157,16 @@ impl Operation {
     /// Last part of the path.
     pub(crate) fn verb(self) -> &'static str {
         match self {
-            Self::Create | Self::Delete => "",
+            // No request of its owner leads to or out of sleep, and nobody asks for what the pool does.
+            Self::Create
+            | Self::Delete
+            | Self::Sleep
+            | Self::Nap
+            | Self::Wake
+            | Self::WakeOnTime
+            | Self::Take
+            | Self::WarmUp
+            | Self::Discard => "",
             Self::Start => "/start",
             Self::Stop => "/stop",
             Self::Restart => "/restart",
@@ -157,26 +182,58 @@ impl Operation {
     /// Status of the instance afterwards.
     pub(crate) fn leads_to(self) -> Option<&'static str> {
         match self {
-            Self::Create | Self::Start | Self::Restart | Self::Update => Some("running"),
-            Self::Stop => Some("stopped"),
-            Self::Delete => None,
+            Self::Create
+            | Self::Start
+            | Self::Restart
+            | Self::Update
+            | Self::Nap
+            | Self::Wake
+            | Self::WakeOnTime
+            | Self::Take => Some("running"),
+            Self::Stop | Self::Sleep => Some("stopped"),
+            Self::Delete | Self::WarmUp | Self::Discard => None,
         }
     }
 
     /// How often the gateway has been started afterwards.
     pub(crate) fn starts(self) -> usize {
         match self {
-            Self::Create | Self::Stop => 1,
-            Self::Start | Self::Restart | Self::Update | Self::Delete => 2,
+            Self::Create | Self::Stop | Self::Sleep | Self::Take | Self::WarmUp | Self::Discard => 1,
+            Self::Start | Self::Restart | Self::Update | Self::Delete | Self::Nap | Self::Wake | Self::WakeOnTime => 2,
         }
     }
 
     /// The step in the middle of the job.
     pub(crate) fn middle(self) -> &'static str {
         match self {
-            Self::Create | Self::Start | Self::Restart => "wait_until_ready",
+            Self::Create | Self::Start | Self::Restart | Self::Wake | Self::WakeOnTime | Self::Take | Self::WarmUp => {
+                "wait_until_ready"
+            }
             Self::Update => "wait_for_gateway",
-            Self::Stop | Self::Delete => "stop_container",
+            Self::Stop | Self::Delete | Self::Sleep | Self::Nap => "stop_container",
+            Self::Discard => "remove_container",
         }
+    }
+
+    /// How often something wakes the instance. `None`: it has nothing to do with sleep.
+    pub(crate) fn wakes(self) -> Option<usize> {
+        match self {
+            Self::Sleep => Some(0),
+            Self::Nap | Self::Wake | Self::WakeOnTime => Some(1),
+            Self::Create
+            | Self::Start
+            | Self::Stop
+            | Self::Restart
+            | Self::Update
+            | Self::Delete
+            | Self::Take
+            | Self::WarmUp
+            | Self::Discard => None,
+        }
+    }
+
+    /// Whether it needs the warm pool.
+    pub(crate) fn is_of_pool(self) -> bool {
+        matches!(self, Self::Take | Self::WarmUp | Self::Discard)
     }
 }

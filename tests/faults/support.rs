@@ -74,6 +74,11 @@ pub(crate) async fn ask(client: &Client, method: Method, path: &str, body: Optio
         Some((json["instance"]["id"].as_str().unwrap().to_owned(), job["id"].as_str().unwrap().to_owned()))
     };
     let (instance, job) = wait::poll(PATIENCE, answered).await.expect("an answer of the API");
+    accepted(instance, job)
+}
+
+/// A job on an instance whose response is not used, or that nobody requested.
+pub(crate) fn accepted(instance: String, job: String) -> Accepted {
     Accepted { instance, job, answer: nothing() }
 }
 

@@ -1,5 +1,8 @@
 //! Workers die at the kill points: another worker completes the job, and nothing is done twice.
 
+mod asleep;
+mod warm;
+
 use std::{os::unix::process::ExitStatusExt as _, sync::Arc, time::Duration};
 
 use clawdeploy_tests::{
@@ -70,14 +73,18 @@ async fn environment(image: FakeMode) -> TestEnv {
     TestEnv::builder().workers(0).image(image).lease(4.0).set("CLAWDEPLOY_MAX_INSTANCES_PER_USER", "100").build().await
 }
 
-/// Requests were made; for each one a worker dies at one of `points`. Then a healthy worker must complete all jobs.
-async fn crash_and_recover(env: &TestEnv, points: &[String], kind: &str, asked: &[Accepted]) -> Arc<Process> {
+fn jobs(asked: &[Accepted]) -> Vec<String> {
+    asked.iter().map(|accepted| accepted.job.clone()).collect()
+}
+
+/// Jobs were queued; at each of `points` a worker dies under one of them. Then a healthy worker must complete all jobs.
+async fn crash_and_recover(env: &TestEnv, points: &[String], kind: &str, jobs: &[String]) -> Arc<Process> {
     let workers: Vec<_> = points.iter().map(|point| doomed(env, &format!("{kind}.{point}"))).collect();
     died(&workers).await;
     let worker = healthy(env).await;
     let mut crashes = 0;
-    for accepted in asked {
-        let job = wait_job_within(env, &accepted.job, "succeeded", RECOVERED).await;
+    for id in jobs {
+        let job = wait_job_within(env, id, "succeeded", RECOVERED).await;
         crashes += job["crashes"].as_u64().unwrap();
         assert_eq!(job["failures"], 0, "{points:?}: a crash is not a failure: {job}");
     }
@@ -132,7 +139,7 @@ async fn provision_at(points: Vec<String>) {
     let ann = env.user("ann").await;
     for points in points.chunks(BATCH) {
         let asked = create(&ann, &env, points.len()).await;
-        let worker = crash_and_recover(&env, points, "provision", &asked).await;
+        let worker = crash_and_recover(&env, points, "provision", &jobs(&asked)).await;
         for accepted in &asked {
             assert_whole(&env, &accepted.instance, "running", 1).await;
         }
@@ -177,7 +184,7 @@ async fn power_at(kind: &str, points: Vec<String>) {
         let started: Vec<_> = instances.iter().map(|id| starts(&env, id)).collect();
         worker.terminate().await;
         let asked = all(&env, instances, kind).await;
-        worker = crash_and_recover(&env, points, kind, &asked).await;
+        worker = crash_and_recover(&env, points, kind, &jobs(&asked)).await;
         for (id, started) in instances.iter().zip(started) {
             assert_whole(&env, id, ends_as, if kind == "stop" { started } else { started + 1 }).await;
         }
@@ -229,7 +236,7 @@ async fn delete_at(points: Vec<String>) {
         worker.terminate().await;
         let instances: Vec<_> = made.iter().map(|accepted| accepted.instance.clone()).collect();
         let asked = all(&env, &instances, "delete").await;
-        worker = crash_and_recover(&env, points, "delete", &asked).await;
+        worker = crash_and_recover(&env, points, "delete", &jobs(&asked)).await;
         for id in &instances {
             env.assert_nothing_left_of(id).await;
             assert_eq!(env.rows(&format!("SELECT id FROM instances WHERE id = '{id}'")).await, Vec::<Value>::new());
@@ -270,7 +277,7 @@ async fn restore_at_every_point() {
     finish_all(&env, &all(&env, &instances, "delete").await).await;
     worker.terminate().await;
     let asked = all(&env, &instances, "undelete").await;
-    crash_and_recover(&env, &points, "restore", &asked).await;
+    crash_and_recover(&env, &points, "restore", &jobs(&asked)).await;
     for id in &instances {
         assert_whole(&env, id, "running", 2).await;
         assert!(!env.data_dir.join(".quarantine").join(id).exists(), "{id}");

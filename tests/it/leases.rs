@@ -52,7 +52,7 @@ impl Tables {
         let id = InstanceId::random();
         let new = NewInstance {
             id: &id,
-            owner_id: self.owner,
+            owner_id: Some(self.owner),
             name: id.as_str(),
             desired_state: DesiredState::Running,
             status: InstanceStatus::Pending,

@@ -43,3 +43,4 @@ mod support;
 mod terminal;
 mod ui;
 mod update;
+mod warm_pool;

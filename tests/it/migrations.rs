@@ -65,9 +65,12 @@ async fn up_down_up() {
     assert_eq!(everything(&mut scratch.connect().await).await, first);
 }
 
-/// Tables of `schema.rs`: columns with their Postgres types, and `?` if nullable.
+/// Tables of `schema.rs` and its modules: columns with their Postgres types, and `?` if nullable.
 fn tables_of_schema_rs() -> BTreeMap<String, Vec<String>> {
-    let source = include_str!("../../shared/src/db/schema.rs");
+    let source = concat!(
+        include_str!("../../shared/src/db/schema.rs"),
+        include_str!("../../shared/src/db/schema/warm_pool.rs"),
+    );
     let mut tables = BTreeMap::new();
     for table in source.split("diesel::table! {").skip(1) {
         let (head, rest) = table.split_once('{').unwrap();

@@ -1,6 +1,6 @@
 //! Docker by its command line, independent of the worker's client.
 
-use std::{process::Stdio, time::Duration};
+use std::{collections::HashMap, process::Stdio, time::Duration};
 
 use anyhow::{Context as _, bail};
 use tokio::process::Command;
@@ -11,6 +11,7 @@ const LIMIT: Duration = Duration::from_mins(2);
 const LABEL_DEPLOYMENT: &str = "clawdeploy.deployment";
 const LABEL_INSTANCE: &str = "clawdeploy.instance";
 const LABEL_PROBE: &str = "clawdeploy.probe";
+const LABEL_WARM: &str = "clawdeploy.warm";
 
 /// Output of `docker ARGUMENTS`.
 pub async fn try_docker(arguments: &[&str]) -> anyhow::Result<String> {
@@ -62,8 +63,31 @@ pub async fn networks(deployment: &str) -> Vec<String> {
     let filter = format!("label={LABEL_DEPLOYMENT}={deployment}");
     let format = format!("{{{{.Label \"{LABEL_INSTANCE}\"}}}}");
     let listed = docker(&["network", "ls", "--filter", &filter, "--format", &format]).await;
-    // The networks of the firewall's probe belong to no instance.
+    // The networks of the firewall's probe and of the warm pool belong to no instance.
     listed.lines().filter(|of| !of.is_empty()).map(str::to_owned).collect()
+}
+
+/// Names of a deployment's networks for gateways of the warm pool.
+pub async fn warm_networks(deployment: &str) -> Vec<String> {
+    let filter = format!("label={LABEL_DEPLOYMENT}={deployment}");
+    let warm = format!("label={LABEL_WARM}");
+    let listed = docker(&["network", "ls", "--filter", &filter, "--filter", &warm, "--format", "{{.Name}}"]).await;
+    listed.lines().map(str::to_owned).collect()
+}
+
+/// Names of the networks that these containers are attached to. An error: one of them is gone.
+pub async fn networks_of(containers: &[&str]) -> anyhow::Result<HashMap<String, Vec<String>>> {
+    if containers.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let format = "{{.Id}}{{range $name, $network := .NetworkSettings.Networks}} {{$name}}{{end}}";
+    let arguments = [&["inspect", "--type", "container", "--format", format][..], containers].concat();
+    let listed = try_docker(&arguments).await?;
+    let attached = |line: &str| {
+        let mut words = line.split(' ').map(str::to_owned);
+        (words.next().unwrap_or_default(), words.collect::<Vec<_>>())
+    };
+    Ok(listed.lines().map(attached).collect())
 }
 
 /// Removes the containers and networks of all deployments with this prefix.

@@ -324,6 +324,8 @@ fn common_settings(
         ("FIREWALL", "off".into()),
         // Each test has a database of its own, but all have the same machine.
         ("MEMORY_OVERCOMMIT", "0".into()),
+        // Tests count containers and jobs.
+        ("WARM_POOL", "0".into()),
     ]
     .map(|(name, value)| (format!("CLAWDEPLOY_{name}"), value))
     .into();

@@ -10,6 +10,7 @@
 //! - [`oracle`] checks the invariants at the end of every test.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+pub mod asleep;
 pub mod browser;
 pub mod cases;
 pub mod cleanup;
@@ -46,6 +47,7 @@ pub mod story;
 pub mod tcp_proxy;
 pub mod terminal;
 pub mod wait;
+pub mod warm;
 pub mod watch;
 
 pub use client::{Answer, Client};

@@ -64,8 +64,10 @@ impl TestEnv {
     /// Checks the invariants, stops all programs, and removes everything.
     pub async fn finish(mut self) {
         self.wait_for_rest().await;
+        self.settle_pool().await;
         self.check_rows().await;
         self.check_world().await;
+        self.check_pool().await;
         self.check_programs().await;
         self.check_secrets().await;
         self.finished = true;

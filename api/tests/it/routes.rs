@@ -33,6 +33,7 @@ mod tenants;
 mod texts;
 mod tokens;
 mod usage;
+mod warm_pool;
 
 /// An API and its clients.
 struct Site {

@@ -1,11 +1,11 @@
-//! The pages of an instance: terminals, logs, usage, devices, settings.
+//! The pages of an instance: terminals, logs, usage, devices, settings, sleep.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use clawdeploy_tests::{FakeMode, TestEnv};
 
 use super::{EMAIL, walk};
-use crate::support::account;
+use crate::support::{account, wait_job};
 
 /// An installation with an account.
 async fn site() -> TestEnv {
@@ -39,6 +39,30 @@ async fn logs_usage_and_devices() {
 async fn settings() {
     let env = site().await;
     walk(&env, "settings.mjs", &env.base, &[], &[]).await;
+    env.finish().await;
+}
+
+/// Two of three instances sleep; the schedule of one of them is due in a day.
+#[tokio::test]
+async fn sleep() {
+    // Slow, so that waking takes a moment, as it does with the real one.
+    let env = TestEnv::builder().image(FakeMode::Slow).build().await;
+    account(&env, EMAIL).await;
+    let eve = env.user("eve").await;
+    let mut made = Vec::new();
+    for name in ["Night owl", "Dormouse", "Early bird"] {
+        made.push(eve.create(name).await);
+    }
+    for accepted in &made {
+        wait_job(&env, &accepted.job, "succeeded").await;
+    }
+    let tomorrow = SystemTime::now() + Duration::from_hours(24);
+    for (accepted, wake_at) in made.iter().zip([Some(tomorrow), None]) {
+        let job = env.fall_asleep(&accepted.instance, wake_at).await.expect("an instance that runs");
+        wait_job(&env, &job, "succeeded").await;
+    }
+    walk(&env, "sleep.mjs", &env.base, &[], &[]).await;
+    env.assert_sleeps().await;
     env.finish().await;
 }
 

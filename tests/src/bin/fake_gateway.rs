@@ -55,6 +55,7 @@ fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
         Some("hog") => return hog(),
         Some("bomb") => bomb(),
+        Some("-e") if asks_itself(std::env::args().nth(2).as_deref()) => return ask_itself(),
         Some("-e") => return probe(&std::env::args().skip(3).collect::<Vec<_>>()),
         _ => {}
     }
@@ -63,6 +64,12 @@ fn main() -> ExitCode {
         && (choom.as_str(), timeout.as_str(), openclaw.as_str()) == ("choom", "timeout", "openclaw")
     {
         return command_line(seconds, rest);
+    }
+    if let [choom, _, _, _, timeout, _, _, node, _, script] = &arguments[..]
+        && (choom.as_str(), timeout.as_str(), node.as_str()) == ("choom", "timeout", "node")
+        && asks_itself(Some(script))
+    {
+        return ask_itself();
     }
     if let Err(error) = note_start() {
         let _ = writeln!(io::stderr(), "fake gateway: cannot write {STARTS}: {error}");
@@ -98,6 +105,21 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Whether this script asks the gateway in the same container whether it has started.
+fn asks_itself(script: Option<&str>) -> bool {
+    script.is_some_and(|script| script.contains("/startupz"))
+}
+
+fn ask_itself() -> ExitCode {
+    let asked = TcpStream::connect((Ipv4Addr::LOCALHOST, PORT)).and_then(|mut stream| {
+        stream.write_all(b"GET /startupz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer)?;
+        Ok(answer.ends_with(b" 200"))
+    });
+    if asked.unwrap_or_default() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Ignores its arguments and takes some time.

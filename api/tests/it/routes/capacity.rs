@@ -178,7 +178,7 @@ async fn of_a_burst_exactly_as_many_are_admitted_as_fit() {
 #[tokio::test]
 async fn an_administrator_sees_how_full_the_host_is() {
     let site = site(&[]).await;
-    insta::assert_snapshot!(capacity(&site).await, @r#"{"asleep":0,"freeMb":4096,"fullAt":null,"growthMbPerDay":0.0,"instances":0,"limitMb":4096,"memoryMb":5120,"promisedMb":0,"reservedMb":1024,"usedMb":null}"#);
+    insta::assert_snapshot!(capacity(&site).await, @r#"{"asleep":0,"freeMb":4096,"fullAt":null,"growthMbPerDay":0.0,"instances":0,"limitMb":4096,"memoryMb":5120,"promisedMb":0,"reservedMb":1024,"usedMb":null,"warmPool":null}"#);
     site.ann.create_with(&json!({ "name": "first", "memoryMb": 2048 })).await;
     site.env
         .execute(
@@ -190,7 +190,7 @@ async fn an_administrator_sees_how_full_the_host_is() {
     let mut now = capacity(&site).await;
     // At 2 GiB each day, there is one day left.
     assert!(now["fullAt"].take().is_string());
-    insta::assert_snapshot!(now, @r#"{"asleep":0,"freeMb":2048,"fullAt":null,"growthMbPerDay":2048.0,"instances":1,"limitMb":4096,"memoryMb":5120,"promisedMb":2048,"reservedMb":1024,"usedMb":300}"#);
+    insta::assert_snapshot!(now, @r#"{"asleep":0,"freeMb":2048,"fullAt":null,"growthMbPerDay":2048.0,"instances":1,"limitMb":4096,"memoryMb":5120,"promisedMb":2048,"reservedMb":1024,"usedMb":300,"warmPool":null}"#);
     finish(site).await;
 }
 
