@@ -54,7 +54,10 @@ async fn a_creation_takes_one_that_has_booted_and_the_pool_is_filled_again() {
     let row = instance(&env, &id).await;
     assert_eq!((&row["status"], &row["container_id"]), (&json!("running"), &json!(container)));
     assert_eq!(networks_of(&container).await, [format!("claw-{id}")]);
-    assert_eq!(docker::inspect(&container, "{{.State.Status}} {{.HostConfig.NanoCpus}}").await, "running 1000000000");
+    assert_eq!(
+        docker::inspect(&container, "{{.State.Status}} {{.HostConfig.NanoCpus}} {{.HostConfig.CpuShares}}").await,
+        "running 1000000000 1024"
+    );
     assert_eq!(http(held, "/readyz").await.map(|(status, _)| status), Some(200));
     assert_eq!(starts(&env, &id), 1, "it has not booted again");
     let config = tokio::fs::read_to_string(env.data_dir.join(&id).join("config/openclaw.json")).await.unwrap();

@@ -207,7 +207,7 @@ impl Runtime {
     }
 
     /// Attaches a gateway that was created and not started to the warm pool's network instead of its own. From there it
-    /// reaches nothing, and nothing reaches it.
+    /// reaches nothing, and nothing reaches it. It boots with a small share of the CPU.
     pub async fn seclude(&self, id: &Reference, place: Subnet) -> Result<(), RuntimeError> {
         match self {
             Self::Docker(docker) => Ok(docker.seclude(id.as_str(), place).await?),

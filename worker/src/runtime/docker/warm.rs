@@ -8,7 +8,9 @@
 use std::collections::HashMap;
 
 use bollard::{
-    models::{Ipam, IpamConfig, NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest},
+    models::{
+        ContainerUpdateBody, Ipam, IpamConfig, NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest,
+    },
     query_parameters::ListNetworksOptionsBuilder,
 };
 use clawdeploy_shared::{ids::InstanceId, ports::Subnet};
@@ -20,6 +22,10 @@ use super::{
     network::{ADOPT_PAUSE, ADOPT_TRIES},
     spec::LABEL_DEPLOYMENT,
 };
+
+/// Share of the CPU that a warm gateway gets while others want it too, and the usual one. Nobody waits for its boot.
+const LOW_SHARES: i64 = 64;
+const USUAL_SHARES: i64 = 1024;
 
 /// Marks the network of the warm pool.
 const LABEL_WARM: &str = "clawdeploy.warm";
@@ -37,11 +43,19 @@ impl Docker {
     /// Attaches a container that has not started to the warm pool's network, and to no other.
     pub async fn seclude(&self, id: &str, place: Subnet) -> Result<(), DockerError> {
         let name = self.ensure_warm_network(place).await?;
+        self.set_shares(id, LOW_SHARES).await?;
         self.connect_only(id, &name, &name).await
     }
 
-    /// Attaches a container to the network of its instance, and to no other.
+    async fn set_shares(&self, id: &str, shares: i64) -> Result<(), DockerError> {
+        let api = self.api().await?;
+        let body = ContainerUpdateBody { cpu_shares: Some(shares), ..ContainerUpdateBody::default() };
+        self.run("set the container's share of the CPU", CHANGE_LIMIT, api.update_container(id, body)).await
+    }
+
+    /// Attaches a container to the network of its instance, and to no other, and gives it the usual share of the CPU.
     pub async fn admit(&self, id: &str, instance: &InstanceId) -> Result<(), DockerError> {
+        self.set_shares(id, USUAL_SHARES).await?;
         let name = instance.container_name();
         let network = self.networks(instance).await?.into_iter().find_map(|network| network.id);
         self.connect_only(id, &name, network.as_deref().unwrap_or(&name)).await
