@@ -7,7 +7,7 @@
 //! - [`heartbeat`] renews the leases of running jobs and writes the worker's heartbeat.
 //! - [`reaper`] takes back the leases of vanished workers and polls for work whose ring was lost.
 //! - [`housekeeping`] removes finished rings and dead workers, and updates metrics.
-//! - [`completion`] ends jobs without an instance in batches.
+//! - [`completion`] ends jobs that change no instance in batches.
 //! - [`runner`] runs one claimed job: `forward` through its steps, or back through their undos (`undo`).
 
 use std::time::Duration;

@@ -53,7 +53,7 @@ pub enum Outcome {
     AsObserved,
     /// Delete its row.
     Forgotten,
-    /// The job has no instance.
+    /// The job has no instance, or leaves it as it is.
     None,
 }
 

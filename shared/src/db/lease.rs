@@ -194,7 +194,7 @@ struct Concerned {
     id: JobId,
 }
 
-/// Ends jobs without an instance as succeeded, each if its lease (job and attempt) is good. Returns the ended ones.
+/// Ends jobs that change no instance as succeeded, each if its lease (job and attempt) is good. Returns the ended ones.
 pub async fn succeed_many(conn: &mut Conn, worker: &str, leases: &[(JobId, i64)]) -> Result<Vec<JobId>, DbError> {
     let (ids, attempts): (Vec<JobId>, Vec<i64>) = leases.iter().copied().unzip();
     let ended: Vec<Concerned> = diesel::sql_query(format!(

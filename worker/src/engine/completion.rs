@@ -1,4 +1,4 @@
-//! Ends jobs without an instance in batches.
+//! Ends jobs that change no instance in batches.
 //!
 //! The end of a job on an instance changes the instance in the same transaction. Other jobs only need their own row
 //! written, so while one statement runs the next ones gather. The batch grows with the load and needs no timer.

@@ -5,9 +5,9 @@
 //! row nor an open job. Names do not matter, and things without the labels are ignored.
 //!
 //! An orphan is removed after it was seen in every pass for a minute, if the database shows why it belongs to nothing:
-//! - the last known job of the instance is a delete that succeeded, or a provision that failed or was cancelled; the
-//!   instance has no row, or one without a container; and its files are gone, as they would not be had it been restored
-//!   since;
+//! - the last known job of the instance is a delete that succeeded, or a provision that failed or was cancelled, or the
+//!   same of the warm pool (`discard`, `warm_up`); the instance has no row, or one without a container; and its files
+//!   are gone, as they would not be had it been restored since;
 //! - or the row names another container, which exists.
 //!
 //! All others are reported and keep running, and so does a network with an attached container: the database may have

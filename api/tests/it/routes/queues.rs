@@ -87,6 +87,24 @@ async fn what_waits() {
           "running": 0,
           "waiting": 0,
           "workers": 0
+        },
+        {
+          "delayed": 0,
+          "failedLastDay": 0,
+          "kinds": [],
+          "lastHour": {
+            "cancelled": 0,
+            "failed": 0,
+            "runSeconds": null,
+            "succeeded": 0,
+            "waitSeconds": null
+          },
+          "oldestWaitingSeconds": null,
+          "pausedAt": null,
+          "queue": "warm",
+          "running": 0,
+          "waiting": 0,
+          "workers": 0
         }
       ],
       "nextCursor": null
