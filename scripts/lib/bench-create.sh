@@ -93,7 +93,8 @@ bench_story() {
             else null end) }'
 }
 
-# bench_plain ROUND: the same image with `docker run`; prints a JSON object with milliseconds.
+# bench_plain ROUND: the same image with `docker run`; prints a JSON object with milliseconds. Without the compile cache, which
+# is ours and not OpenClaw's: an empty variable switches it off.
 bench_plain() {
   local port begin started ready image
   image=${CLAWDEPLOY_IMAGE:-openclaw:local}
@@ -112,7 +113,7 @@ bench_plain() {
   begin=$(now_ms)
   docker run --detach --name "$BENCH_CONTAINER" "${BENCH_LIMITS[@]}" --publish "127.0.0.1:$port:18789" \
     --volume "$BENCH_DIR/config:/home/node/.openclaw" --volume "$BENCH_DIR/workspace:/home/node/workspace" \
-    "$image" >/dev/null
+    --env NODE_COMPILE_CACHE= "$image" >/dev/null
   started=$(now_ms)
   answers "$port" || die "the plain container does not answer." "docker logs $BENCH_CONTAINER"
   ready=$(now_ms)

@@ -141,6 +141,8 @@ async fn built_once(env: &TestEnv, admin: &Client, ann: &Client, target: &str, m
     assert_eq!(built[0]["imageId"], id.trim());
     let log = env.row("SELECT log FROM images").await["log"].as_str().unwrap().to_owned();
     assert!(log.contains("npm install") && log.lines().count() > 20, "{log}");
+    // An image without is used all the same, so nothing else would show that it is missing.
+    assert!(log.contains("The compile cache has "), "{log}");
     assert_eq!(job(env, ids[0]).await["progress"], 100);
     id
 }

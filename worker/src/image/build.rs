@@ -14,6 +14,14 @@ const LABEL_IMAGE: &str = "clawdeploy.image";
 /// Label value of every image that we build.
 const IMAGE: &str = "openclaw";
 
+/// What the steps of a build reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Network {
+    /// What any container reaches.
+    Default,
+    None,
+}
+
 /// Input of an engine build.
 pub(super) struct EngineBuild<'a> {
     pub(super) context: std::fs::File,
@@ -24,6 +32,7 @@ pub(super) struct EngineBuild<'a> {
     pub(super) memory_bytes: u64,
     /// Do not use cached steps.
     pub(super) no_cache: bool,
+    pub(super) network: Network,
 }
 
 /// Builds and returns the image's id. Dropping the future stops the engine.
@@ -82,6 +91,9 @@ fn parameters(docker: &Docker, build: &EngineBuild<'_>) -> Vec<(&'static str, St
     if build.no_cache {
         parameters.push(("nocache", "1".to_owned()));
     }
+    if build.network == Network::None {
+        parameters.push(("networkmode", "none".to_owned()));
+    }
     if build.needs != Needs::Classic {
         parameters.push(("version", "2".to_owned()));
     }
@@ -105,5 +117,24 @@ mod tests {
         let engine = "The command '/bin/bash -c a; very; long; script' returned a non-zero code: 137";
         assert_eq!(message(engine), "the command exited with code 137");
         assert_eq!(message("pull access denied for x"), "pull access denied for x");
+    }
+
+    #[test]
+    fn a_build_without_a_network_says_so() {
+        let docker = Docker::connect("/nonexistent", "d").unwrap();
+        let mode = |network| {
+            let build = EngineBuild {
+                context: tempfile::tempfile().unwrap(),
+                needs: Needs::Classic,
+                args: BTreeMap::new(),
+                version: None,
+                memory_bytes: 0,
+                no_cache: false,
+                network,
+            };
+            parameters(&docker, &build).into_iter().find(|(name, _)| *name == "networkmode").map(|(_, mode)| mode)
+        };
+        assert_eq!(mode(Network::None).as_deref(), Some("none"));
+        assert_eq!(mode(Network::Default), None);
     }
 }

@@ -1,27 +1,35 @@
-//! The context of a build that consists of a Dockerfile only.
+//! The context of a build whose files are part of this binary.
 
 use std::io::{self, Seek as _, SeekFrom};
 
 use sha2::{Digest as _, Sha256};
 use tar::{Builder, EntryType, Header};
 
+use super::cache;
+
 /// The Dockerfile of a release, from when this binary was built.
 pub const DOCKERFILE: &str = include_str!("../../../deploy/openclaw/Dockerfile");
 
-/// Identifies this version of the Dockerfile.
+/// Identifies this version of what makes an image of a release: the Dockerfile and the layer after it.
 pub(super) fn recipe() -> String {
-    hex::encode(&Sha256::digest(DOCKERFILE.as_bytes())[..6])
+    let mut hash = Sha256::new_with_prefix(DOCKERFILE);
+    for part in cache::recipe() {
+        hash.update(part);
+    }
+    hex::encode(&hash.finalize()[..6])
 }
 
-/// A tar archive with only a Dockerfile, always the same bytes.
-pub(super) fn archive(dockerfile: &str) -> io::Result<std::fs::File> {
-    let mut header = Header::new_ustar();
-    header.set_entry_type(EntryType::Regular);
-    header.set_mode(0o644);
-    header.set_mtime(0);
-    header.set_size(dockerfile.len() as u64);
+/// A tar archive with these files, always the same bytes.
+pub(super) fn archive(files: &[(&str, &str)]) -> io::Result<std::fs::File> {
     let mut archive = Builder::new(tempfile::tempfile()?);
-    archive.append_data(&mut header, "Dockerfile", dockerfile.as_bytes())?;
+    for (path, text) in files {
+        let mut header = Header::new_ustar();
+        header.set_entry_type(EntryType::Regular);
+        header.set_mode(0o644);
+        header.set_mtime(0);
+        header.set_size(text.len() as u64);
+        archive.append_data(&mut header, path, text.as_bytes())?;
+    }
     let mut file = archive.into_inner()?;
     file.seek(SeekFrom::Start(0))?;
     Ok(file)
@@ -34,15 +42,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_context_is_the_dockerfile() {
-        let mut archive = tar::Archive::new(archive(DOCKERFILE).unwrap());
-        let mut entries = archive.entries().unwrap();
-        let mut entry = entries.next().unwrap().unwrap();
-        assert_eq!(entry.path().unwrap().to_str(), Some("Dockerfile"));
-        let mut text = String::new();
-        entry.read_to_string(&mut text).unwrap();
-        assert_eq!(text, DOCKERFILE);
-        assert!(entries.next().is_none());
+    fn the_context_is_these_files() {
+        let files = [("Dockerfile", DOCKERFILE), ("some/file", "text")];
+        let mut archive = tar::Archive::new(archive(&files).unwrap());
+        let mut found = Vec::new();
+        for entry in archive.entries().unwrap() {
+            let mut entry = entry.unwrap();
+            let mut text = String::new();
+            entry.read_to_string(&mut text).unwrap();
+            found.push((entry.path().unwrap().display().to_string(), text));
+        }
+        assert_eq!(found, files.map(|(path, text)| (path.to_owned(), text.to_owned())));
     }
 
     /// The build must pass and check what the Dockerfile reads and writes.

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use bollard::models::ImageConfig;
 use clawdeploy_shared::{
     http,
     openclaw::version::{OpenclawVersion, is_comparable, is_older},
@@ -47,9 +48,13 @@ pub(super) async fn check(docker: &Docker, release: &ReleaseSource, output: &mut
 /// The Node in an image, if it says so.
 async fn version_of(docker: &Docker, image: &str) -> Result<Option<String>, BuildError> {
     let config = docker.inspect_image(image).await?.and_then(|image| image.config).unwrap_or_default();
-    let label = config.labels.and_then(|mut labels| labels.remove(LABEL_NODE));
-    let variable = || config.env?.iter().find_map(|entry| entry.strip_prefix(VARIABLE)).map(str::to_owned);
-    Ok(label.or_else(variable))
+    Ok(said_by(&config).map(str::to_owned))
+}
+
+/// The Node that an image's configuration states.
+pub(super) fn said_by(config: &ImageConfig) -> Option<&str> {
+    let label = config.labels.as_ref().and_then(|labels| labels.get(LABEL_NODE)).map(String::as_str);
+    label.or_else(|| config.env.iter().flatten().find_map(|entry| entry.strip_prefix(VARIABLE)))
 }
 
 /// `engines.node` of the package. `None`: the registry did not answer, or the package does not say.

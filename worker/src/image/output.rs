@@ -105,7 +105,8 @@ impl Output {
     pub(super) async fn line(&mut self, line: &str) {
         let line = self.presentable(line);
         if let Some(step) = Step::parse(&line) {
-            self.percent = percent(step.number - 1, step.of);
+            // The build of a further layer begins at its own first step.
+            self.percent = self.percent.max(percent(step.number - 1, step.of));
             self.begin(line.clone()).await;
             self.step = Some(format!("step {}/{} ({})", step.number, step.of, step.instruction));
         }
@@ -259,6 +260,23 @@ mod tests {
                 line("done •••")
             ]
         );
+    }
+
+    #[tokio::test]
+    async fn the_build_of_a_further_layer_does_not_go_back() {
+        let (sender, mut updates) = mpsc::channel(100);
+        let mut output = Output::new(sender, Vec::new());
+        for line in ["Step 4/5 : RUN x", "Step 1/5 : FROM y", "Step 5/5 : RUN z"] {
+            output.line(line).await;
+        }
+        drop(output);
+        let mut percents = Vec::new();
+        while let Some(update) = updates.recv().await {
+            if let BuildUpdate::Step { percent, .. } = update {
+                percents.push(percent);
+            }
+        }
+        assert_eq!(percents, [60, 60, 80]);
     }
 
     #[tokio::test]

@@ -11,8 +11,8 @@ use url::{Host, Url};
 
 use super::{
     base,
-    build::{self, EngineBuild},
-    context,
+    build::{self, EngineBuild, Network},
+    cache, context,
     dockerfile::Needs,
     error::BuildError,
     git::{self, GitSource, blocking},
@@ -112,11 +112,12 @@ impl Source {
         limits: &BuildLimits,
         output: &mut Output,
     ) -> Result<String, BuildError> {
-        match self {
+        let image_id = match self {
             Self::Release(release) => release.produce(docker, limits, output).await,
             Self::Git(git) => produce_git(git, docker, resolved, limits, output).await,
             Self::Registry(registry) => registry.produce(docker, resolved, limits, output).await,
-        }
+        };
+        Ok(cache::add(docker, image_id?, limits, output).await)
     }
 }
 
@@ -136,7 +137,7 @@ impl ReleaseSource {
             ("DEPLOYMENT".to_owned(), docker.deployment().to_owned()),
         ]);
         args.extend(self.npm_registry.iter().map(|url| ("NPM_CONFIG_REGISTRY".to_owned(), url.clone())));
-        let context = context::archive(context::DOCKERFILE)?;
+        let context = context::archive(&[("Dockerfile", context::DOCKERFILE)])?;
         let build = EngineBuild {
             context,
             needs: Needs::Classic,
@@ -144,6 +145,7 @@ impl ReleaseSource {
             version: Some(&self.version),
             memory_bytes: limits.memory_bytes,
             no_cache: limits.no_cache,
+            network: Network::Default,
         };
         let image_id = build::run(docker, build, output).await?;
         let found = docker.image_version(&image_id).await?;
@@ -182,6 +184,7 @@ async fn produce_git(
         version: version.as_ref(),
         memory_bytes: limits.memory_bytes,
         no_cache: limits.no_cache,
+        network: Network::Default,
     };
     build::run(docker, build, output).await
 }
@@ -236,12 +239,13 @@ impl RegistrySource {
             _ => resolved.version.clone(),
         };
         let build = EngineBuild {
-            context: context::archive(&format!("FROM {name}\n{}\n", build::mark(docker)))?,
+            context: context::archive(&[("Dockerfile", &format!("FROM {name}\n{}\n", build::mark(docker)))])?,
             needs: Needs::Classic,
             args: BTreeMap::new(),
             version: version.as_ref(),
             memory_bytes: limits.memory_bytes,
             no_cache: limits.no_cache,
+            network: Network::Default,
         };
         let image_id = build::run(docker, build, output).await?;
         if !was_there && docker.has_no_name_but(&name).await? {
