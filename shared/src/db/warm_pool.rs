@@ -1,8 +1,8 @@
 //! The rows of the warm pool.
 //!
-//! A warm instance is a row without an owner, which no query in a person's name finds. It stays `pending`, so that whatever
-//! looks at instances by another status passes over it. `warm_instances` says how far it is. Taking one is left to a function of the database, because a person's
-//! transaction cannot see such a row.
+//! A warm instance is a row without an owner, which no query in a person's name finds. It stays `pending`, so that
+//! whatever looks at instances by another status passes over it. `warm_instances` says how far it is. Taking one is left
+//! to a function of the database, because a person's transaction cannot see such a row.
 
 use chrono::{DateTime, Utc};
 use diesel::{

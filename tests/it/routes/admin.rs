@@ -100,7 +100,7 @@ async fn a_worker_is_drained() {
     insta::assert_json_snapshot!(redacted(&workers[0]), @r#"
     {
       "alive": true,
-      "concurrency": 18,
+      "concurrency": 20,
       "dockerError": null,
       "drainRequestedAt": null,
       "draining": false,
@@ -111,7 +111,8 @@ async fn a_worker_is_drained() {
       "queues": [
         "lifecycle",
         "builds",
-        "rollouts"
+        "rollouts",
+        "warm"
       ],
       "running": 0,
       "standby": null,
