@@ -3,7 +3,7 @@
 
 use std::time::SystemTime;
 
-use clawdeploy_tests::{Hold, TestEnv, WorkerOptions, client::Accepted};
+use clawdeploy_tests::{TestEnv, WorkerOptions, client::Accepted};
 use serde_json::{Value, json};
 
 use crate::{
@@ -135,21 +135,4 @@ async fn a_sleep_that_fails_for_good_more() {
         assert_settled(&env, &made.instance, &format!("a failure {place} the stop")).await;
         env.finish().await;
     }
-}
-
-/// The owner wants it awake, but its gateway is stopped by then.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "long; run by scripts/test --faults"]
-async fn a_sleep_that_is_cancelled_too_late_more() {
-    let (env, made) = running_instance().await;
-    let job = put_to_sleep(&env, &made.instance).await;
-    let hold = Hold::default();
-    env.add_worker(&WorkerOptions::failpoints(&hold.at("stop.stop_container.between"))).await;
-    hold.reached(&env).await;
-    env.user("ann").await.post_empty(&format!("/api/jobs/{job}/cancel")).await.expect(202);
-    hold.release();
-    let cancelled = ended(&env, &job).await;
-    assert_eq!(cancelled["status"], "cancelled", "{cancelled}");
-    assert_settled(&env, &made.instance, "a late cancel").await;
-    env.finish().await;
 }
