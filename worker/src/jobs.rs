@@ -53,6 +53,8 @@ pub enum Outcome {
     AsObserved,
     /// Delete its row.
     Forgotten,
+    /// Delete its row, unless somebody owns it. Nothing is kept.
+    Dropped,
     /// The job has no instance, or leaves it as it is.
     None,
 }

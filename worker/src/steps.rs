@@ -224,7 +224,7 @@ impl Undo {
             Self::ReopenChange => change::reopen(cx).await,
             Self::LeaveRest => rollout::leave_rest(cx).await,
             Self::Unroute => route::close(cx).await,
-            Self::Withdraw => warm::withdraw(cx).await,
+            Self::Withdraw => warm::note_cold(cx).await,
         }
     }
 }

@@ -78,13 +78,10 @@ pub(super) async fn end(
                 }
             }
             (Outcome::Forgotten, _, Some(id)) => {
-                if matches!(cx.job.kind, JobKind::WarmUp | JobKind::Discard) {
-                    warm_pool::forget(conn, id).await?;
-                } else {
-                    keep::note_deleted(conn, cx, id, kept).await?;
-                    instance::delete(conn, id).await?;
-                }
+                keep::note_deleted(conn, cx, id, kept).await?;
+                instance::delete(conn, id).await?;
             }
+            (Outcome::Dropped, _, Some(id)) => warm_pool::forget(conn, id).await?,
             _ => {}
         }
         if let Some(id) = &cx.job.instance_id

@@ -12,7 +12,7 @@ pub(super) const PLAN: Plan = Plan {
         PlannedStep::new(Step::RemoveNetwork),
         PlannedStep::new(Step::DropDirectories),
     ],
-    succeeded: Outcome::Forgotten,
+    succeeded: Outcome::Dropped,
     cancelled: Outcome::None,
     failed: Outcome::None,
     cancellable: false,

@@ -21,7 +21,7 @@ pub(super) const PLAN: Plan = Plan {
         PlannedStep::undone_by(Step::Freeze, Undo::Withdraw),
     ],
     succeeded: Outcome::None,
-    cancelled: Outcome::Forgotten,
-    failed: Outcome::Forgotten,
+    cancelled: Outcome::Dropped,
+    failed: Outcome::Dropped,
     cancellable: true,
 };

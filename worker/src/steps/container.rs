@@ -4,7 +4,7 @@
 //! continue with the same container, so the lease is also checked before each change.
 
 use clawdeploy_shared::{
-    db::instance::{self, Container},
+    db::instance::{self, Container, Instance},
     job::JobKind,
     openclaw::version::is_older,
 };
@@ -144,7 +144,7 @@ pub(super) async fn start(cx: &JobContext) -> Result<(), StepError> {
 /// Thaws a warm gateway, which has booted.
 async fn thaw(cx: &JobContext) -> Result<(), StepError> {
     let (instance, _) = cx.instance().await?;
-    let container_id = Reference::of(&instance).ok_or_else(container_missing)?;
+    let container_id = of(&instance)?;
     run(cx, &container_id, true).await?;
     warm::check_thawed(cx).await
 }
@@ -173,8 +173,10 @@ async fn run(cx: &JobContext, container_id: &Reference, is_warm: bool) -> Result
     }
 }
 
-fn container_missing() -> StepError {
-    StepError::transient("container_missing", "The container does not exist yet.")
+/// The container of an instance, for steps after it was created.
+pub(super) fn of(instance: &Instance) -> Result<Reference, StepError> {
+    Reference::of(instance)
+        .ok_or_else(|| StepError::transient("container_missing", "The container does not exist yet."))
 }
 
 /// Starts the container without waiting for a slot.
@@ -185,7 +187,7 @@ pub(super) async fn start_at_once(cx: &JobContext) -> Result<(), StepError> {
 
 async fn start_now(cx: &JobContext) -> Result<(), StepError> {
     let (instance, _) = cx.instance().await?;
-    let container_id = Reference::of(&instance).ok_or_else(container_missing)?;
+    let container_id = of(&instance)?;
     // A boot is bound by CPU. The limit is reset once the gateway answers.
     let boost = cx.env.config.instances.boost_cpu_millis.max(instance.cpu_millis);
     cx.ensure_leased().await?;

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{
     boot::{self, Patience},
-    warm,
+    container, warm,
 };
 use crate::{
     job::{context::JobContext, error::StepError},
@@ -53,8 +53,7 @@ pub(super) async fn wait(cx: &JobContext) -> Result<(), StepError> {
 
 async fn wait_in_place(cx: &JobContext) -> Result<(), StepError> {
     let (instance, port) = cx.instance_with_port().await?;
-    let container_id = Reference::of(&instance)
-        .ok_or_else(|| StepError::transient("container_missing", "The container does not exist yet."))?;
+    let container_id = container::of(&instance)?;
     let gateway = cx.env.runtime.address(port);
     let began = Instant::now();
     let mut patience = Patience::new(cx.env.config.instances.ready_within);

@@ -17,6 +17,7 @@ use clawdeploy_shared::{
     openclaw::GATEWAY_PORT,
 };
 
+use super::container;
 use crate::{
     job::{context::JobContext, error::StepError},
     runtime::{Ending, GatewayStatus, Reference},
@@ -65,11 +66,12 @@ pub(super) async fn note_container(cx: &JobContext, before: Option<&str>, now: &
 /// Removes the warm gateway's container.
 async fn give_up(cx: &JobContext, why: &str) -> Result<(), StepError> {
     cx.log(why).await?;
-    super::container::remove(cx).await?;
+    container::remove(cx).await?;
     note_cold(cx).await
 }
 
-async fn note_cold(cx: &JobContext) -> Result<(), StepError> {
+/// No longer offers the instance to creations.
+pub(super) async fn note_cold(cx: &JobContext) -> Result<(), StepError> {
     let id = cx.instance_id()?;
     cx.fenced(async |conn| Ok(warm_pool::note_cold(conn, id).await?)).await
 }
@@ -102,7 +104,7 @@ pub(super) async fn seclude(cx: &JobContext) -> Result<(), StepError> {
                        workers a larger CLAWDEPLOY_NETWORK_POOL, or set CLAWDEPLOY_WARM_POOL to 0.";
         StepError::permanent("network_pool_too_small", message)
     })?;
-    let container = container(cx).await?;
+    let container = container::of(&cx.instance().await?.0)?;
     let runs = cx.env.runtime.state(&container).await?.is_some_and(|state| state.status != GatewayStatus::Created);
     if runs {
         // An earlier attempt has secluded and started it.
@@ -128,24 +130,13 @@ pub(super) async fn has_started(cx: &JobContext, container: &Reference) -> Resul
 /// Freezes the gateway and offers the instance to creations.
 pub(super) async fn freeze(cx: &JobContext) -> Result<(), StepError> {
     check_unowned(cx).await?;
-    let container = container(cx).await?;
+    let container = container::of(&cx.instance().await?.0)?;
     cx.ensure_leased().await?;
     cx.env.runtime.freeze(&container).await?;
     let id = cx.instance_id()?;
     cx.fenced(async |conn| Ok(warm_pool::note_ready(conn, id).await?)).await?;
     cx.env.routes.nudge();
     Ok(())
-}
-
-async fn container(cx: &JobContext) -> Result<Reference, StepError> {
-    let (instance, _) = cx.instance().await?;
-    Reference::of(&instance)
-        .ok_or_else(|| StepError::transient("container_missing", "The container does not exist yet."))
-}
-
-/// No longer offers the instance to creations.
-pub(super) async fn withdraw(cx: &JobContext) -> Result<(), StepError> {
-    note_cold(cx).await
 }
 
 /// Fails if somebody has the instance, so that nothing of it is touched.
