@@ -412,7 +412,7 @@ impl Stage {
         self.engine.heal();
         self.wait_for_wake(asked).await;
         let ended = format!("{}: {job}", row.name);
-        if let Expected::Failed(code) | Expected::PutBack(code) = row.expected {
+        if let Expected::Failed(code) | Expected::PutBack(code) | Expected::StartedAgain(code) = row.expected {
             assert_eq!((&job["status"], &job["error_code"]), (&json!("failed"), &json!(code)), "{ended}");
         } else {
             assert_eq!(job["status"], "succeeded", "{ended}");
@@ -427,6 +427,11 @@ impl Stage {
         if row.expected == Expected::DoneUnblamed {
             assert_eq!(job["crashes"], 0, "{ended}");
         }
+        if matches!(row.expected, Expected::StartedAgain(_)) {
+            let running = format!("SELECT id FROM instances WHERE id = '{}' AND status = 'running'", asked.instance);
+            let is_back = async || (!env.rows(&running).await.is_empty()).then_some(());
+            env.wait_for("drift to see that it answers", PATIENCE, is_back).await;
+        }
         let instances = env.rows("SELECT id, status, error_code FROM instances WHERE name = 'first'").await;
         let statuses: Vec<_> = instances.iter().map(|row| row["status"].as_str().unwrap()).collect();
         assert_eq!(statuses, Vec::from_iter(wanted), "{}: {instances:?}", row.name);
@@ -434,6 +439,7 @@ impl Stage {
             // With the pool, below.
             _ if row.operation == Operation::WarmUp => {}
             (None, _) => env.assert_nothing_left_of(&asked.instance).await,
+            (_, Expected::StartedAgain(_)) => {}
             (_, Expected::Failed(code)) => {
                 assert_eq!(instances[0]["error_code"], code, "{}: the reason is not shown", row.name);
                 if matches!(row.operation, Operation::Create | Operation::Take) {

@@ -9,7 +9,7 @@ use clawdeploy_tests::{docker_proxy::Action, tcp_proxy::Network};
 use crate::{
     driver::run_all,
     row::{
-        Expected::{self, Done, DoneAtOnce, DoneUnblamed, Failed, PutBack},
+        Expected::{self, Done, DoneAtOnce, DoneUnblamed, Failed, PutBack, StartedAgain},
         Fault::{self, *},
         Operation::{
             self, Create, Delete, Discard, Nap, Restart, Sleep, Start, Stop, Take, Update, Wake, WakeOnTime, WarmUp,
@@ -54,7 +54,12 @@ const POISON_MORE: &[Row] = &[
     ),
     row("F5 start, always at the start", Start, Poison("start.start_container.between"), Failed("worker_crashed")),
     row("F5 stop, always at the stop", Stop, Poison("stop.stop_container.between"), Failed("worker_crashed")),
-    row("F5 restart, always at the stop", Restart, Poison("restart.stop_container.between"), Failed("worker_crashed")),
+    row(
+        "F5 restart, always at the stop",
+        Restart,
+        Poison("restart.stop_container.between"),
+        StartedAgain("worker_crashed"),
+    ),
     row("F5 delete, always at the files", Delete, Poison("delete.remove_directories.before"), Failed("worker_crashed")),
 ];
 

@@ -147,6 +147,8 @@ pub(crate) enum Expected {
     Failed(&'static str),
     /// As [`Self::Failed`], and the instance works as before.
     PutBack(&'static str),
+    /// As [`Self::Failed`]. Undoing it started the gateway, so the instance is `running` once drift has seen it answer.
+    StartedAgain(&'static str),
 }
 
 impl Operation {

@@ -63,22 +63,30 @@ async fn filled(env: &TestEnv, count: usize) -> Vec<String> {
     warm
 }
 
-/// A worker dies at a kill point of the only job in the pool's queue that has not begun. It leaves those of dead workers
-/// alone.
+/// A worker dies at a kill point of the only job in the pool's queue that has not begun. Its lease lasts until
+/// [`leases_end`], so that the next one does not take that job instead of its own.
 async fn dies_at(env: &TestEnv, point: &str) {
     died(&[doomed(env, point)]).await;
+    env.execute("UPDATE jobs SET lease_until = now() + interval '1 hour' WHERE status = 'running'").await;
+}
+
+async fn leases_end(env: &TestEnv) {
+    env.execute("UPDATE jobs SET lease_until = now() WHERE status = 'running'").await;
 }
 
 /// A healthy worker completes the jobs under which others died.
 async fn recovered(env: &TestEnv, points: &[String], jobs: &[String]) -> Arc<Process> {
+    leases_end(env).await;
     let worker = healthy(env).await;
+    let mut crashes = 0;
     for (n, id) in jobs.iter().enumerate() {
         let job = wait_job_within(env, id, "succeeded", RECOVERED).await;
-        let point = points.get(n).map(String::as_str);
-        assert_eq!(job["failures"], 0, "{point:?}: a crash is not a failure: {job}");
-        let least = u64::from(point.is_some_and(|point| point != "end.after"));
-        assert!(job["crashes"].as_u64() >= Some(least), "{point:?}: no worker died: {job}");
+        assert_eq!(job["failures"], 0, "{:?}: a crash is not a failure: {job}", points.get(n));
+        crashes += job["crashes"].as_u64().unwrap();
     }
+    // Not job by job: on a busy machine, a worker may take one whose lease has expired, and die with that.
+    let least = points.iter().filter(|point| *point != "end.after").count();
+    assert!(crashes >= least as u64, "{points:?}: only {crashes} crashes");
     worker
 }
 
@@ -260,6 +268,7 @@ async fn undo_of_a_warm_up_at_every_point() {
             dies_at(&env, &format!("warm_up.{undo}.{place}")).await;
         }
     }
+    leases_end(&env).await;
     let worker = healthy(&env).await;
     for made in &made {
         let job = wait_job_within(&env, &made.job, "failed", RECOVERED).await;
