@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# The compile cache of OpenClaw's own image (worker/src/image/cache.rs), if the engine has that image: whether Node takes
+# The compile cache of OpenClaw's own image (worker/src/image/layer.rs), if the engine has that image: whether Node takes
 # it, under the options of an instance.
 
 bats_require_minimum_version 1.5.0

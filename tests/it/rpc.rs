@@ -190,6 +190,36 @@ async fn the_gateway_itself_lists_its_devices() {
     env.finish().await;
 }
 
+/// The plugin of our images makes the link. A command does if there is none, or if what it says is no token.
+#[tokio::test]
+async fn the_gateway_itself_makes_the_link_to_its_dashboard() {
+    let env = TestEnv::builder().build().await;
+    let made = running(&env, "first").await;
+    let ann = env.user("ann").await;
+    let path = format!("/api/instances/{}/dashboard-link", made.instance);
+    let config = env.data_dir.join(&made.instance).join("config");
+    let commands = || std::fs::read_to_string(config.join("commands.log")).unwrap_or_default().lines().count();
+    let link = async || ann.post_empty(&path).await.expect(200).json["url"].as_str().unwrap().to_owned();
+    let by_command = link().await;
+    assert_eq!(commands(), 1);
+
+    let answers = async |text: &str| tokio::fs::write(config.join("plugin"), text).await.unwrap();
+    answers(r#"{"token":"Ab-_9","expiresAtMs":1795619206139}"#).await;
+    let by_plugin = link().await;
+    assert!(by_plugin.contains("#bootstrapToken=Ab-_9&bootstrapProfile=owner"), "{by_plugin}");
+    assert_ne!(by_plugin, by_command);
+    assert_eq!(commands(), 1);
+
+    let long = format!(r#"{{"token":"Ab","expiresAtMs":1795619206139,"more":"{}"}}"#, "x".repeat(5000));
+    for (nth, answer) in ["", "[]", r#"{"token":"a&b","expiresAtMs":1795619206139}"#, &long, "hang"].iter().enumerate()
+    {
+        answers(answer).await;
+        assert_eq!(link().await, by_command, "{answer}");
+        assert_eq!(commands(), nth + 2, "{answer}");
+    }
+    env.finish().await;
+}
+
 #[tokio::test]
 async fn a_command_that_fails_is_an_answer() {
     let env = TestEnv::builder().build().await;

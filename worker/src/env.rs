@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use clawdeploy_shared::{db::Db, doorbell::Doorbell, secret::Sealer, telemetry::chain};
+use clawdeploy_shared::{db::Db, doorbell::Doorbell, http, secret::Sealer, telemetry::chain};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -36,6 +36,8 @@ pub struct Env {
     pub sealer: Sealer,
     pub runtime: Runtime,
     pub files: Files,
+    /// For requests to gateways.
+    pub http: reqwest::Client,
     pub probe: Probe,
     pub routes: Routes,
     pub terminals: Terminals,
@@ -58,7 +60,8 @@ impl Env {
         let runtime = Runtime::Docker(docker);
         let db = Db::new(&config.database).context("Postgres (CLAWDEPLOY_DATABASE_URL)")?;
         let doorbell = Doorbell::new(&config.redis).context("Redis (CLAWDEPLOY_REDIS_URL)")?;
-        let probe = Probe::new(config.routing.routing).context("the HTTP client")?;
+        let http = http::local().and_then(|client| Ok(client.build()?)).context("the HTTP client")?;
+        let probe = Probe::new(http.clone(), config.routing.routing);
         db.migrate_when_up(DATABASE_WAIT).await.context("Postgres (CLAWDEPLOY_DATABASE_URL)")?;
         let unique = uuid::Uuid::new_v4().simple().to_string();
         let worker: Arc<str> = format!("{}-{}-{}", host_name(), std::process::id(), &unique[..8]).into();
@@ -79,6 +82,7 @@ impl Env {
             sealer,
             runtime,
             files: Files::Local(storage),
+            http,
             probe,
             routes,
             terminals,

@@ -1,4 +1,5 @@
-//! Asks a gateway over its WebSocket: tens of milliseconds, and no memory in the container.
+//! Asks a running gateway: tens of milliseconds, and no memory in the container. Over HTTP our [`plugin`] is asked for a
+//! link to the dashboard; everything else goes over OpenClaw's WebSocket.
 //!
 //! The gateway admits a connection that has its token and the signature of a paired device. We have one [`device`] on
 //! each gateway. It is paired when it is first needed, each time with the single scope that is required:
@@ -30,6 +31,7 @@ use crate::env::Env;
 pub(crate) mod activity;
 pub(crate) mod attempts;
 pub(crate) mod device;
+pub(crate) mod plugin;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -44,6 +46,10 @@ pub(crate) enum Failure {
     Connection(#[from] io::Error),
     #[error("the connection failed")]
     Socket(#[source] Box<tungstenite::Error>),
+    #[error("the request failed")]
+    Request(#[source] reqwest::Error),
+    #[error("the gateway answered {0}")]
+    Status(reqwest::StatusCode),
     #[error("the gateway took too long")]
     TooSlow,
     #[error("the gateway closed the connection")]
@@ -52,6 +58,8 @@ pub(crate) enum Failure {
     TooMuch,
     #[error("a message could not be parsed")]
     Message(#[from] serde_json::Error),
+    #[error("the answer makes no sense")]
+    Nonsense,
     #[error("our device is not paired")]
     NotPaired(PairingRequestId),
     #[error("the gateway refused: {0}")]

@@ -9,13 +9,13 @@ mod base;
 mod build;
 mod builder;
 mod buildkit;
-mod cache;
 mod context;
 mod dockerfile;
 mod error;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod git;
+mod layer;
 mod node;
 mod order;
 mod output;

@@ -2,10 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use clawdeploy_shared::{
-    config::Routing,
-    http::{self, ClientError},
-};
+use clawdeploy_shared::config::Routing;
 
 /// Time limit of one request.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -35,8 +32,8 @@ pub struct Probe {
 }
 
 impl Probe {
-    pub fn new(routing: Routing) -> Result<Self, ClientError> {
-        Ok(Self { http: http::local()?.build()?, routing })
+    pub fn new(http: reqwest::Client, routing: Routing) -> Self {
+        Self { http, routing }
     }
 
     /// Asks whether the gateway at this address has started, for two seconds. Asks `/startupz`: `/healthz` answers

@@ -7,7 +7,8 @@
 //! - The container is found by the labels of the deployment and the instance, so nothing else can be reached.
 //! - Commands run through [`openclaw`]: fixed arguments, limited concurrency ([`runs`]), bounded time and output. A
 //!   command continues when the API disconnects, because it continues in the container anyway.
-//! - Devices are listed by the gateway itself, if it can be asked ([`device_lists`]).
+//! - The gateway itself lists devices ([`device_lists`]) and makes links to its dashboard ([`dashboard_link`]), if it can
+//!   be asked.
 //! - Each verb is a module. Its arguments and results are in `clawdeploy_shared::rpc`.
 //! - While the worker drains or stands by, new calls are refused, and running ones get the grace period.
 
@@ -61,8 +62,8 @@ mod usage;
 const BODY_CAP: usize = 16 * 1024;
 /// How long the API may take to send them.
 const BODY_LIMIT: Duration = Duration::from_secs(5);
-/// Lists of devices at once, over all instances. Most are answered by gateways in tens of milliseconds.
-const LISTS: usize = 32;
+/// Questions to gateways at once, over all instances. Most are answered in tens of milliseconds.
+const QUESTIONS: usize = 32;
 
 /// What a verb works with.
 #[derive(Debug, Clone)]
@@ -70,8 +71,8 @@ struct Rpc {
     env: Env,
     runs: Runs,
     device_lists: DeviceLists,
-    /// Lists of devices that are under way.
-    listing: Runs,
+    /// Questions to gateways that are under way.
+    questions: Runs,
     /// When gateways are asked over their WebSockets.
     attempts: Attempts,
     /// Running commands, which the shutdown waits for.
@@ -99,7 +100,7 @@ impl Endpoint {
             env,
             runs: Runs::default(),
             device_lists: DeviceLists::default(),
-            listing: Runs::new(LISTS),
+            questions: Runs::new(QUESTIONS),
             attempts: Attempts::default(),
             tasks: TaskTracker::new(),
         };
@@ -199,18 +200,20 @@ async fn carry_out(rpc: &Rpc, instance: &InstanceId, verb: Verb, arguments: &Byt
         _ => {}
     }
     let container = container::running(&rpc.env.runtime, instance).await?;
-    if verb == Verb::Devices {
-        return answer(device_lists::list(rpc, instance, container, read(arguments)?).await?);
+    // The gateway itself is asked first.
+    match verb {
+        Verb::Devices => return answer(device_lists::list(rpc, instance, container, read(arguments)?).await?),
+        Verb::DashboardLink => return answer(dashboard_link::run(rpc, instance, container, read(arguments)?).await?),
+        _ => {}
     }
     let deadline = Instant::now() + openclaw::BUDGET;
     let gateway = openclaw::Gateway::take(rpc, instance, container.clone(), deadline).await?;
     let done = match verb {
-        Verb::DashboardLink => return answer(dashboard_link::run(&gateway, read(arguments)?).await?),
         Verb::ApproveDevice => answer(approve_device::run(&gateway, read(arguments)?).await?),
         Verb::RejectDevice => answer(reject_device::run(&gateway, read(arguments)?).await?),
         Verb::RemoveDevice => answer(remove_device::run(&gateway, read(arguments)?).await?),
         // Done above, or not called this way.
-        Verb::Devices | Verb::OpenTerminal | Verb::AttachTerminal | Verb::Logs | Verb::Usage => {
+        Verb::Devices | Verb::DashboardLink | Verb::OpenTerminal | Verb::AttachTerminal | Verb::Logs | Verb::Usage => {
             Err(Refused::unauthorized())
         }
     };

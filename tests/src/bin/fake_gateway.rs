@@ -33,6 +33,8 @@ const SOCKET_LISTS: &str = "/home/node/.openclaw/socket-lists.log";
 const SOCKET_PAIRED: &str = "/home/node/.openclaw/socket-paired";
 /// The worker's request to be paired.
 const SOCKET_REQUEST: &str = "5d9f4f1c-5f0e-4c3a-9a53-0f6b3c1d2e4f";
+/// A test may create this file to give the gateway our plugin, which answers this, or nothing if it is `hang`.
+const PLUGIN: &str = "/home/node/.openclaw/plugin";
 /// Recorded output of the real `openclaw devices list` and `openclaw dashboard`.
 const DEVICES: &str = include_str!("../../../worker/src/rpc/fixtures/devices.json");
 const DASHBOARD: &str = include_str!("../../../worker/src/rpc/fixtures/dashboard.json");
@@ -306,6 +308,9 @@ fn speak(mut connection: TcpStream, head: &str) -> Option<()> {
     }
     say(&mut connection, r#"{"type":"res","id":"1","ok":true,"payload":{"type":"hello-ok","protocol":4}}"#)?;
     let list = hear(&mut connection)?;
+    if between(&list, r#""method":""#, "\"")? == "gateway.suspend.resume" {
+        return say(&mut connection, r#"{"type":"res","id":"2","ok":true,"payload":{}}"#);
+    }
     assert_eq!(between(&list, r#""method":""#, "\"")?, "device.pair.list");
     writeln!(OpenOptions::new().create(true).append(true).open(SOCKET_LISTS).ok()?, "{device}").ok()?;
     let (pending, paired) = DEVICES.split_once(r#""paired": ["#)?;
@@ -382,6 +387,13 @@ fn base64(bytes: &[u8; 20]) -> String {
     (0..27).map(|at| char::from(digit(at))).chain(['=']).collect()
 }
 
+/// Whether a request is a POST with the gateway's token.
+fn asks_as_the_owner(head: &str) -> bool {
+    let config = std::fs::read_to_string(CONFIG).unwrap_or_default();
+    let sent = head.split("authorization: Bearer ").nth(1).and_then(|rest| rest.lines().next());
+    head.starts_with("POST ") && sent.is_some_and(|token| config.contains(&format!("\"{token}\"")))
+}
+
 fn answer(mut connection: TcpStream, ready_at: Option<Instant>) {
     let _ = connection.set_read_timeout(Some(Duration::from_secs(5)));
     let mut head = Vec::new();
@@ -402,7 +414,16 @@ fn answer(mut connection: TcpStream, ready_at: Option<Instant>) {
         return echo(connection);
     }
     let ready = ready_at.is_some_and(|at| Instant::now() >= at);
+    let plugin = std::fs::read_to_string(PLUGIN).ok();
     let (status, body) = match path {
+        "/clawdeploy/v1/owner-bootstrap" => match &plugin {
+            Some(answer) if answer == "hang" => loop {
+                thread::park();
+            },
+            Some(answer) if asks_as_the_owner(&head) => ("200 OK", answer.as_str()),
+            Some(_) => ("401 Unauthorized", ""),
+            None => ("404 Not Found", "Not Found"),
+        },
         "/startupz" | "/readyz" if !ready => ("503 Service Unavailable", "{\"ok\":false}"),
         "/startupz" | "/readyz" | "/healthz" => ("200 OK", "{\"ok\":true}"),
         "/" => ("200 OK", "<!doctype html><title>Fake Control</title>"),

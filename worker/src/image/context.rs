@@ -5,7 +5,7 @@ use std::io::{self, Seek as _, SeekFrom};
 use sha2::{Digest as _, Sha256};
 use tar::{Builder, EntryType, Header};
 
-use super::cache;
+use super::layer;
 
 /// The Dockerfile of a release, from when this binary was built.
 pub const DOCKERFILE: &str = include_str!("../../../deploy/openclaw/Dockerfile");
@@ -13,7 +13,7 @@ pub const DOCKERFILE: &str = include_str!("../../../deploy/openclaw/Dockerfile")
 /// Identifies this version of what makes an image of a release: the Dockerfile and the layer after it.
 pub(super) fn recipe() -> String {
     let mut hash = Sha256::new_with_prefix(DOCKERFILE);
-    for part in cache::recipe() {
+    for part in layer::recipe() {
         hash.update(part);
     }
     hex::encode(&hash.finalize()[..6])

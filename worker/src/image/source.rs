@@ -12,11 +12,11 @@ use url::{Host, Url};
 use super::{
     base,
     build::{self, EngineBuild, Network},
-    cache, context,
+    context,
     dockerfile::Needs,
     error::BuildError,
     git::{self, GitSource, blocking},
-    node,
+    layer, node,
     output::Output,
     remote, tree,
 };
@@ -117,7 +117,7 @@ impl Source {
             Self::Git(git) => produce_git(git, docker, resolved, limits, output).await,
             Self::Registry(registry) => registry.produce(docker, resolved, limits, output).await,
         };
-        Ok(cache::add(docker, image_id?, limits, output).await)
+        Ok(layer::add(docker, image_id?, limits, output).await)
     }
 }
 

@@ -1,16 +1,28 @@
-//! A one-time token for the dashboard: `openclaw dashboard`.
+//! A one-time token for the dashboard.
+//!
+//! Our plugin in the gateway makes it in milliseconds. If it does not answer, `openclaw dashboard` does, which takes
+//! seconds of CPU and hundreds of MiB.
 
-use chrono::{DateTime, Utc};
-use clawdeploy_shared::rpc::{NoArguments, OwnerBootstrap, RefusalCode};
-use secrecy::SecretString;
+use clawdeploy_shared::{
+    ids::InstanceId,
+    rpc::{NoArguments, OwnerBootstrap, RefusalCode},
+    telemetry::chain,
+};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
+use tokio::time::Instant;
 
-use super::{openclaw::Gateway, refusal::Refused};
+use super::{
+    Rpc,
+    openclaw::{self, BUDGET, Gateway, PATIENCE, busy},
+    refusal::Refused,
+};
+use crate::{
+    gateway_rpc::{Link, plugin},
+    runtime::Reference,
+};
 
-/// Longest token that is passed on. OpenClaw's have 43 characters.
-const TOKEN_CAP: usize = 256;
-
-/// The needed part of the answer. The rest holds the gateway's own token and is dropped with the output.
+/// The needed part of the command's answer. The rest holds the gateway's own token and is dropped with the output.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Dashboard {
@@ -18,29 +30,43 @@ pub(super) struct Dashboard {
     browser_bootstrap_expires_at_ms: i64,
 }
 
-pub(super) async fn run(gateway: &Gateway, _: NoArguments) -> Result<OwnerBootstrap, Refused> {
-    let dashboard: Dashboard = gateway.expect(&["dashboard"]).await?;
-    bootstrap(&dashboard)
+pub(super) async fn run(
+    rpc: &Rpc,
+    instance: &InstanceId,
+    container: Reference,
+    _: NoArguments,
+) -> Result<OwnerBootstrap, Refused> {
+    let deadline = Instant::now() + BUDGET;
+    if let Some(made) = by_plugin(rpc, instance).await? {
+        return Ok(made);
+    }
+    let gateway = Gateway::take(rpc, instance, container, deadline).await?;
+    bootstrap(&gateway.expect(&["dashboard"]).await?)
         .ok_or_else(|| Refused::new(RefusalCode::CommandFailed, "OpenClaw returned no token to sign in with"))
 }
 
+/// `None`: the gateway has no plugin of ours, or it did not answer.
+async fn by_plugin(rpc: &Rpc, instance: &InstanceId) -> Result<Option<OwnerBootstrap>, Refused> {
+    let (row, port) = openclaw::row(rpc, instance).await?;
+    let Some(link) = port.and_then(|port| Link::to(&rpc.env, &row, port)) else { return Ok(None) };
+    let _turn = rpc.questions.acquire(instance, openclaw::owner(&row)?, PATIENCE).await.ok_or_else(busy)?;
+    match link.owner_bootstrap(&rpc.env.http).await {
+        Ok(made) => Ok(Some(made)),
+        Err(error) => {
+            tracing::debug!(%instance, error = chain(&error), "Our plugin in the gateway did not answer");
+            Ok(None)
+        }
+    }
+}
+
 pub(super) fn bootstrap(dashboard: &Dashboard) -> Option<OwnerBootstrap> {
-    use secrecy::ExposeSecret as _;
     let (_, fragment) = dashboard.browser_url.expose_secret().split_once('#')?;
     let token = fragment.split('&').find_map(|pair| pair.strip_prefix("bootstrapToken="))?;
-    // It becomes part of a link, so only characters without a meaning there.
-    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-    if token.is_empty() || token.len() > TOKEN_CAP || !token.bytes().all(is_plain) {
-        return None;
-    }
-    let expires_at = DateTime::<Utc>::from_timestamp_millis(dashboard.browser_bootstrap_expires_at_ms)?;
-    Some(OwnerBootstrap { token: token.into(), expires_at })
+    plugin::checked(token, dashboard.browser_bootstrap_expires_at_ms)
 }
 
 #[cfg(test)]
 mod tests {
-    use secrecy::ExposeSecret as _;
-
     use super::*;
 
     fn read(text: &str) -> Option<OwnerBootstrap> {
@@ -63,7 +89,7 @@ mod tests {
             read(&format!("{{\"browserUrl\":\"http://x/{fragment}\",\"browserBootstrapExpiresAtMs\":1795619206139}}"))
         };
         assert!(with("#bootstrapToken=abc_-9&bootstrapProfile=owner").is_some());
-        let long = format!("#bootstrapToken={}", "a".repeat(TOKEN_CAP + 1));
+        let long = format!("#bootstrapToken={}", "a".repeat(257));
         for bad in ["", "#", "#token=abc", "#bootstrapToken=", "#bootstrapToken=a%26b", "#bootstrapToken=<b>", &long] {
             assert!(with(bad).is_none(), "{bad}");
         }

@@ -58,7 +58,7 @@ pub(super) async fn list(
         return Ok(devices);
     }
     let (row, port) = openclaw::row(rpc, instance).await?;
-    let _turn = rpc.listing.acquire(instance, openclaw::owner(&row)?, PATIENCE).await.ok_or_else(busy)?;
+    let _turn = rpc.questions.acquire(instance, openclaw::owner(&row)?, PATIENCE).await.ok_or_else(busy)?;
     // Another call has asked while this one waited for its turn.
     if let Some(devices) = rpc.device_lists.as_of(&container, called_at) {
         return Ok(devices);

@@ -1,7 +1,7 @@
 use std::{net::Ipv4Addr, sync::Mutex as StdMutex};
 
 use chrono::Utc;
-use clawdeploy_shared::{config::Routing, db::watched::WatchedInstance, instance::InstanceStatus};
+use clawdeploy_shared::{config::Routing, db::watched::WatchedInstance, http, instance::InstanceStatus};
 use tokio::{net::TcpListener, sync::watch};
 
 use super::{
@@ -93,7 +93,7 @@ impl Scene {
         let address = |row: &WatchedInstance| (row.id.clone(), (Ipv4Addr::LOCALHOST, row.port().unwrap()).into());
         let gateways = Arc::new(StdMutex::new(rows.iter().map(address).collect()));
         let looks = Arc::default();
-        let probe = Probe::new(Routing::Direct).unwrap();
+        let probe = Probe::new(http::local().unwrap().build().unwrap(), Routing::Direct);
         let inspector = Inspector { runtime: runtime.clone(), probe, looks: Arc::clone(&looks), gateways };
         let watcher = Watcher::new(Memory::default(), inspector, CancellationToken::new());
         Self { engine, runtime, rows, watcher, looks }

@@ -1,7 +1,9 @@
-// Starts OpenClaw once while its image is built, so that V8's compile cache in the image has what a start compiles.
+// Starts OpenClaw once while its image is built, for two things that are kept: V8's compile cache, with what a start
+// compiles, and the profile of the owner's browser, which ClawDeploy's plugin gives out tokens for.
 //
-// `node fill.mjs DIRECTORY`, as the user of the instances, in an image whose gateway is in /app. It removes everything
-// else that this leaves. It ends with 1 if there is no usable cache; its last line says why.
+// `node fill.mjs DIRECTORY PROFILE`, as the user of the instances, in an image whose gateway is in /app. It removes
+// everything else that this leaves. It ends with 1 if there is no usable cache; its last line says why. Without a profile
+// links to the dashboard take longer.
 
 import { spawn } from "node:child_process";
 import fs from "node:fs";
@@ -17,15 +19,20 @@ const BOOT_MS = 180_000;
 const COMMAND_MS = 60_000;
 // A gateway that writes its cache ends within 5 s.
 const END_MS = 60_000;
-// The commands that ClawDeploy runs itself. Others share most of their modules with them and the gateway.
-const COMMANDS = [
-  ["devices", "list", "--json"],
-  ["dashboard", "--json"],
-];
+// A command that ClawDeploy runs itself. Others share most of their modules with it, `dashboard` and the gateway.
+const COMMAND = ["devices", "list", "--json"];
+const TOKEN = "0".repeat(64);
+const OWNER_BOOTSTRAP = `http://127.0.0.1:${PORT}/clawdeploy/v1/owner-bootstrap`;
+// Prints what a token for signing in gives, and makes it void.
+const VOID = `
+import { revokeDeviceBootstrapToken } from "openclaw/plugin-sdk/device-bootstrap";
+const { record } = await revokeDeviceBootstrapToken({ token: process.argv[1] });
+console.log(JSON.stringify(record.profile));
+process.exit(0);`;
 // V8's flags in an instance of 1.5 GiB. The cache is made without any, and must serve every size.
 const FLAGS = "--max-old-space-size=672 --max-semi-space-size=8";
 
-const cache = path.resolve(process.argv[2]);
+const [cache, profile] = process.argv.slice(2).map((name) => path.resolve(name));
 const before = new Set(fs.readdirSync("/tmp"));
 const scratch = fs.mkdtempSync("/tmp/fill-");
 const home = path.join(scratch, "home");
@@ -53,7 +60,7 @@ function configure() {
       mode: "local",
       port: PORT,
       bind: "lan",
-      auth: { mode: "token", token: "0".repeat(64) },
+      auth: { mode: "token", token: TOKEN },
       tailscale: { mode: "off" },
       controlUi: { allowedOrigins: [`http://127.0.0.1:${PORT}`] },
     },
@@ -106,15 +113,42 @@ async function fill() {
       console.log(gateway.output.trim().split("\n").slice(-15).join("\n"));
       throw new Error(`the gateway did not become ready (${how})`);
     }
-    for (const command of COMMANDS) {
-      const status = await end(start("openclaw", command), COMMAND_MS);
-      if (status !== 0) console.log(`openclaw ${command.join(" ")} ended with ${status}; it will start more slowly`);
-    }
+    await command("openclaw", COMMAND).catch((error) => console.log(`${error.message}; it will start more slowly`));
+    await learn().catch((error) => {
+      fs.rmSync(profile, { force: true });
+      console.log(`Links to the dashboard will take seconds: ${error.message}`);
+    });
   } finally {
     // Node writes what it has compiled when it ends.
     gateway.child.kill("SIGTERM");
     await end(gateway, END_MS);
   }
+}
+
+// The output of a command that succeeds.
+async function command(name, args) {
+  const run = start(name, args);
+  const status = await end(run, COMMAND_MS);
+  if (status !== 0) throw new Error(`${[name, ...args].join(" ").slice(0, 40)} ended with ${status}`);
+  return run.output;
+}
+
+// Keeps what `openclaw dashboard` grants, and fails unless the plugin grants the same.
+async function learn() {
+  const granted = async (token) => {
+    const said = await command("node", ["--input-type=module", "--eval", VOID, token]);
+    return said.trim().split("\n").at(-1);
+  };
+  const link = (await command("openclaw", ["dashboard", "--json"])).match(/bootstrapToken=([\w-]+)/);
+  if (!link) throw new Error("`openclaw dashboard` prints no token to sign in with");
+  const owner = await granted(link[1]);
+  fs.writeFileSync(profile, owner);
+  fs.chmodSync(profile, 0o644);
+  const headers = { authorization: `Bearer ${TOKEN}` };
+  const asked = await fetch(OWNER_BOOTSTRAP, { method: "POST", headers, signal: AbortSignal.timeout(COMMAND_MS) });
+  if (asked.status !== 200) throw new Error(`the plugin answers ${asked.status}`);
+  const given = await granted((await asked.json()).token);
+  if (given !== owner) throw new Error(`the plugin grants ${given}, not ${owner}`);
 }
 
 // Fails unless V8 takes the cache under other flags than those it was made with.
