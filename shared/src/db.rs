@@ -32,6 +32,7 @@ pub mod connection;
 pub mod disk;
 pub mod firewall;
 pub mod follow;
+pub mod frozen;
 pub mod host;
 pub mod identity;
 pub mod image;

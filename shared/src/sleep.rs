@@ -1,4 +1,5 @@
-//! Instances that nobody uses fall asleep: their gateways are stopped until somebody or something needs them.
+//! Instances that nobody uses fall asleep until somebody or something needs them. Their gateways are frozen for a while,
+//! and then stopped.
 
 use clap::Args;
 
@@ -12,6 +13,10 @@ pub struct SleepArgs {
     /// Idle minutes after which an instance without a chat channel falls asleep; 0: never
     #[arg(long, env = "CLAWDEPLOY_SLEEP_MINUTES", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=10_080))]
     pub sleep_minutes: u16,
+    /// Minutes for which the gateway of an instance that falls asleep is frozen before it is stopped; 0: it is stopped at
+    /// once
+    #[arg(long, env = "CLAWDEPLOY_FROZEN_MINUTES", default_value_t = 60, value_parser = clap::value_parser!(u16).range(0..=10_080))]
+    pub frozen_minutes: u16,
 }
 
 impl SleepArgs {

@@ -70,7 +70,14 @@ async fn healthy(env: &TestEnv) -> Arc<Process> {
 }
 
 async fn environment(image: FakeMode) -> TestEnv {
-    TestEnv::builder().workers(0).image(image).lease(4.0).set("CLAWDEPLOY_MAX_INSTANCES_PER_USER", "100").build().await
+    TestEnv::builder()
+        .workers(0)
+        .image(image)
+        .lease(4.0)
+        .set("CLAWDEPLOY_MAX_INSTANCES_PER_USER", "100")
+        .set("CLAWDEPLOY_FROZEN_MINUTES", "600")
+        .build()
+        .await
 }
 
 fn jobs(asked: &[Accepted]) -> Vec<String> {
@@ -124,11 +131,15 @@ async fn finish_all(env: &TestEnv, asked: &[Accepted]) {
 
 /// Checks the instance: one container in the right state, started as often as expected.
 async fn assert_whole(env: &TestEnv, id: &str, status: &str, started: usize) {
+    assert_whole_with(env, id, status, if status == "running" { "running" } else { "exited" }, started).await;
+}
+
+/// The same, with this state of its container.
+async fn assert_whole_with(env: &TestEnv, id: &str, status: &str, state: &str, started: usize) {
     let row = instance(env, id).await;
     assert_eq!((&row["status"], &row["error_code"]), (&json!(status), &Value::Null), "{row}");
     let world = env.world().await;
     let containers = world.containers_of(id);
-    let state = if status == "running" { "running" } else { "exited" };
     assert_eq!(containers.iter().map(|c| c.state.as_str()).collect::<Vec<_>>(), [state], "{id}");
     assert_eq!(row["container_id"], containers[0].id);
     assert_eq!(starts(env, id), started, "starts of {id}");

@@ -17,6 +17,7 @@ mod earlier_flaws;
 mod failures;
 mod fairness;
 mod firewall;
+mod frozen;
 mod hostile;
 mod hostile_pages;
 mod identity;

@@ -3,7 +3,7 @@
 use clawdeploy_shared::{
     capacity::CapacityArgs,
     db::{
-        Scope, instance,
+        Scope, frozen, instance,
         instance::Instance,
         sleep::{self, Due, Waker, Waking},
     },
@@ -15,7 +15,7 @@ use clawdeploy_shared::{
 
 use crate::leases::Tables;
 
-const USUAL: SleepArgs = SleepArgs { sleep_minutes: 30 };
+const USUAL: SleepArgs = SleepArgs { sleep_minutes: 30, frozen_minutes: 60 };
 const SCHEDULE: Waker<'_> = Waker { by: WokenBy::Schedule, person: None, request_id: None };
 
 /// More memory than anybody needs.
@@ -37,7 +37,7 @@ async fn row(tables: &Tables, id: &InstanceId) -> Instance {
 }
 
 async fn fall_asleep(tables: &Tables, id: &InstanceId) -> bool {
-    sleep::fall_asleep(&mut tables.db.conn().await.unwrap(), id, None).await.unwrap().is_some()
+    sleep::fall_asleep(&mut tables.db.conn().await.unwrap(), id, None, Some("s")).await.unwrap().is_some()
 }
 
 async fn wake(tables: &Tables, id: &InstanceId, capacity: &CapacityArgs) -> Waking {
@@ -73,7 +73,7 @@ async fn each_is_looked_at_when_it_may_sleep_and_not_too_often() {
     assert_eq!(taken(due(&tables, USUAL).await), vec![(own.clone(), 1)], "a quarter of a minute has passed");
     tables.run("UPDATE idle_checks SET checked_at = now() - interval '301 seconds'").await;
     // Without a usual time, only those whose owners want it.
-    assert_eq!(taken(due(&tables, SleepArgs { sleep_minutes: 0 }).await), vec![(own, 1)]);
+    assert_eq!(taken(due(&tables, SleepArgs { sleep_minutes: 0, ..USUAL }).await), vec![(own, 1)]);
     assert_eq!(taken(due(&tables, USUAL).await), vec![(usual, 30)]);
 }
 
@@ -186,4 +186,50 @@ async fn its_schedule_wakes_it_a_minute_ahead_and_once() {
     assert_eq!((awake.desired_state, awake.woken_by.as_deref()), (DesiredState::Running, Some("schedule")));
     assert_eq!(to_wake().await, vec![]);
     assert!(matches!(wake(&tables, &id, &ROOM).await, Waking::Underway(_)));
+}
+
+/// Which frozen gateways are stopped: those whose time is over, those that do not sleep any more, and those for which the
+/// limits of all that run leave no room, the ones frozen longest first.
+#[tokio::test]
+async fn frozen_gateways_are_stopped_in_time() {
+    let tables = Tables::new().await;
+    let mut ids = Vec::new();
+    for minutes in [50, 40, 30] {
+        let id = running(&tables).await;
+        assert!(fall_asleep(&tables, &id).await);
+        tables
+            .run(&format!(
+                "UPDATE jobs SET status = 'succeeded', finished_at = now() WHERE instance_id = '{id}'; \
+                 UPDATE instances SET status = 'stopped', memory_mb = 1000 WHERE id = '{id}'; \
+                 INSERT INTO idle_checks (instance_id, frozen_since) VALUES ('{id}', now() - interval '{minutes} minutes')"
+            ))
+            .await;
+        ids.push(id);
+    }
+    let due = async |minutes, capacity: &CapacityArgs| {
+        frozen::due(&mut tables.db.conn().await.unwrap(), minutes, capacity, 16).await.unwrap()
+    };
+    assert_eq!(due(60, &ROOM).await, []);
+    assert_eq!(due(45, &ROOM).await, ids[..1]);
+    tables
+        .run(
+            "INSERT INTO workers (id, host, pid, version, queues, concurrency, running, memory_mb) \
+             VALUES ('w', 'h', 1, '0', '{}', 0, 0, 4000)",
+        )
+        .await;
+    // 4 000 MiB less 1 500 for the host leave room for two.
+    let tight = CapacityArgs { memory_overcommit: 1.0, reserved_memory_mb: Some(1500) };
+    assert_eq!(due(60, &tight).await, ids[..1]);
+    tables.run(&format!("UPDATE instances SET asleep_since = NULL WHERE id = '{}'", ids[2])).await;
+    assert_eq!(due(60, &ROOM).await, ids[2..], "it is to stay stopped");
+
+    // It is stopped once, and not at once again if that fails.
+    let stop = async || frozen::stop(&mut tables.db.conn().await.unwrap(), &ids[2]).await.unwrap();
+    let job = stop().await.unwrap();
+    assert!(stop().await.is_none());
+    assert_eq!(due(60, &ROOM).await, []);
+    tables.run(&format!("UPDATE jobs SET status = 'failed', finished_at = now() WHERE id = '{}'", job.id)).await;
+    assert_eq!(due(60, &ROOM).await, []);
+    tables.run("UPDATE jobs SET finished_at = now() - interval '11 minutes'").await;
+    assert_eq!(due(60, &ROOM).await, ids[2..]);
 }

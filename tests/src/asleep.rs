@@ -10,15 +10,25 @@ use clawdeploy_shared::{
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::{client::Answer, installation::Installation};
+use crate::{TestEnv, client::Answer, installation::Installation};
 
 impl Installation {
     /// Lets a running instance fall asleep, as a worker does that found it idle for long enough. Returns the job that
     /// stops it. `None`: something else is under way, so it stays awake.
     pub async fn fall_asleep(&self, instance: &str, wake_at: Option<SystemTime>) -> Option<String> {
+        self.fall(instance, wake_at, None).await
+    }
+
+    /// As [`fall_asleep`](Self::fall_asleep); its gateway is frozen, not stopped, if it
+    /// [can be released](TestEnv::can_be_released).
+    pub async fn freeze(&self, instance: &str, wake_at: Option<SystemTime>) -> Option<String> {
+        self.fall(instance, wake_at, Some("a-suspension")).await
+    }
+
+    async fn fall(&self, instance: &str, wake_at: Option<SystemTime>, suspension: Option<&str>) -> Option<String> {
         let id: InstanceId = instance.parse().unwrap();
         let ask = async || -> Result<Option<Job>, DbError> {
-            sleep::fall_asleep(&mut *self.db.conn().await?, &id, wake_at.map(Into::into)).await
+            sleep::fall_asleep(&mut *self.db.conn().await?, &id, wake_at.map(Into::into), suspension).await
         };
         // As for other statements: that a test has terminated the session shows only now.
         let mut answer = ask().await;
@@ -55,5 +65,15 @@ impl Installation {
         let silent = "SELECT id, error_code FROM jobs WHERE payload ? 'woken' AND status = 'failed' \
              AND (error_code IS NULL OR coalesce(error_message, '') = '')";
         assert_eq!(self.rows(silent).await, Vec::<Value>::new(), "wakes that failed for no reason");
+    }
+}
+
+impl TestEnv {
+    /// Has the fake gateway of an instance speak OpenClaw's protocol with us. It is released from its suspension before it
+    /// is frozen.
+    pub fn can_be_released(&self, instance: &str) {
+        for name in ["socket", "socket-paired"] {
+            std::fs::File::create(self.data_dir.join(instance).join("config").join(name)).expect("a file");
+        }
     }
 }

@@ -326,6 +326,7 @@ fn common_settings(
         ("MEMORY_OVERCOMMIT", "0".into()),
         // Tests count containers and jobs.
         ("WARM_POOL", "0".into()),
+        ("FROZEN_MINUTES", "0".into()),
     ]
     .map(|(name, value)| (format!("CLAWDEPLOY_{name}"), value))
     .into();

@@ -2,7 +2,7 @@
 
 use clawdeploy_shared::{
     db::{
-        DbError, Scope,
+        DbError, Scope, frozen,
         instance::{self, Fault, Instance},
         sleep,
     },
@@ -83,6 +83,10 @@ pub(crate) async fn inspect(env: &Env, instance: &Instance) -> Result<Observed, 
         None => None,
     };
     Ok(match state {
+        // Frozen, or ended by a reboot of the host.
+        Some(state) if sleeps(env, instance, state.status).await? => {
+            Observed { container: Some(state), ..Observed::new(InstanceStatus::Stopped) }
+        }
         Some(state) => Observed { container: Some(state.clone()), ..judge(&state) },
         // It is made again when the instance wakes.
         None if sleep::is_asleep(instance) => Observed::new(InstanceStatus::Stopped),
@@ -92,6 +96,16 @@ pub(crate) async fn inspect(env: &Env, instance: &Instance) -> Result<Observed, 
              are still there.",
         ),
     })
+}
+
+/// Whether a container shows no more than that its instance sleeps.
+async fn sleeps(env: &Env, instance: &Instance, shown: GatewayStatus) -> Result<bool, DbError> {
+    match shown {
+        // Until it is stopped, also if its owner has ended the sleep.
+        GatewayStatus::Paused => frozen::is_frozen(&mut *env.db.conn().await?, &instance.id).await,
+        GatewayStatus::Exited | GatewayStatus::Created | GatewayStatus::Dead => Ok(sleep::is_asleep(instance)),
+        GatewayStatus::Running | GatewayStatus::Restarting | GatewayStatus::Removing => Ok(false),
+    }
 }
 
 /// Whether a gateway that was stopped exits like this: by itself, killed, or terminated.

@@ -221,6 +221,21 @@ impl Runtime {
         }
     }
 
+    /// Prepares a gateway that is about to be started: limits its CPU to `millis` thousandths of a core, and has the engine
+    /// start it again when it exits.
+    pub async fn prepare_start(&self, id: &Reference, millis: i32) -> Result<(), RuntimeError> {
+        match self {
+            Self::Docker(docker) => Ok(docker.prepare_start(id.as_str(), millis).await?),
+        }
+    }
+
+    /// Sets whether the engine starts a gateway again when it exits, and after a reboot of the host.
+    pub async fn restart_by_itself(&self, id: &Reference, restarts: bool) -> Result<(), RuntimeError> {
+        match self {
+            Self::Docker(docker) => Ok(docker.restart_by_itself(id.as_str(), restarts).await?),
+        }
+    }
+
     /// Limits the CPU of a gateway to `millis` thousandths of a core, at once, even while it runs.
     pub async fn set_cpu(&self, id: &Reference, millis: i32) -> Result<(), RuntimeError> {
         match self {

@@ -3,7 +3,8 @@
 //! Every worker takes some of the instances that are due to be looked at ([`sleep::take_due`]) and asks their gateways
 //! over their WebSockets. An instance is idle while no browser, no app and no terminal is connected, no channel runs,
 //! nothing was said for a while, and its own schedule is not due soon. After its minutes of that, the gateway is asked
-//! to begin nothing new, which it refuses while an agent is at work, and a job stops it.
+//! to begin nothing new, which it refuses while an agent is at work, and a job freezes it. Another one stops it later, or
+//! as soon as its memory is needed.
 //!
 //! A gateway that does not answer, or not as expected, stays awake.
 
@@ -12,8 +13,9 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use clawdeploy_shared::{
     db::{
-        DbError, Scope, instance,
+        DbError, Scope, frozen, instance,
         sleep::{self, Due, Waker, Waking},
+        worker,
     },
     ids::InstanceId,
     job::JobKind,
@@ -52,6 +54,9 @@ const AGAIN_SECONDS: f64 = 300.0;
 /// Sleeping instances that are woken by their schedules in one round. The boots take turns anyway.
 const WOKEN: i64 = 32;
 
+/// Frozen gateways that are stopped in one round. It thaws them, so they need some CPU.
+const STOPPED: i64 = 16;
+
 /// An instance whose schedule is due within this time stays awake: it would hardly sleep.
 const SOON: TimeDelta = TimeDelta::minutes(10);
 
@@ -72,7 +77,7 @@ pub async fn run(env: Env) {
     tokio::join!(watch_schedules(&env), watch_idle(&env));
 }
 
-/// Wakes what is due, and keeps awake what was not put to sleep in time.
+/// Wakes what is due, keeps awake what was not put to sleep in time, and stops what was frozen for long enough.
 async fn watch_schedules(env: &Env) {
     let mut rounds = Rounds::new(env.config.engine.reconcile, env.draining.clone(), env.identity.clone());
     while rounds.next().await {
@@ -84,6 +89,9 @@ async fn watch_schedules(env: &Env) {
             Ok(0) => {}
             Ok(jobs) => tracing::info!(jobs, "Instances stay awake: they could not be stopped in time"),
             Err(error) => tracing::warn!(error = chain(&error), "Could not withdraw late jobs"),
+        }
+        if let Err(error) = stop_frozen(env).await {
+            tracing::warn!(error = chain(&error), "Could not stop frozen gateways");
         }
     }
 }
@@ -155,7 +163,14 @@ async fn look(env: &Env, attempts: &Attempts, due: &Due) -> Result<(), SleepErro
         tracing::debug!(instance = %due.id, "The gateway is at work; it stays awake");
         return Ok(note(env, &due.id, false).await?);
     };
-    let asleep = async { sleep::fall_asleep(&mut *env.db.conn().await?, &due.id, activity.next_run).await };
+    let asleep = async {
+        let mut conn = env.db.conn().await?;
+        // Workers of before take a frozen gateway for one that something else has paused.
+        let freezes = env.config.sleep.frozen_minutes > 0
+            && !worker::other_versions(&mut conn, env!("CARGO_PKG_VERSION")).await?;
+        let suspension = freezes.then_some(suspension.id());
+        sleep::fall_asleep(&mut conn, &due.id, activity.next_run, suspension).await
+    };
     let asleep = asleep.await;
     match asleep {
         Ok(Some(job)) => {
@@ -211,6 +226,19 @@ async fn wake_due(env: &Env) -> Result<(), DbError> {
                 postpone(env, &id).await?;
             }
             Waking::Underway(_) | Waking::NotAsleep => {}
+        }
+    }
+    Ok(())
+}
+
+/// Stops gateways that were frozen for long enough, or whose memory is needed.
+async fn stop_frozen(env: &Env) -> Result<(), DbError> {
+    let minutes = i32::from(env.config.sleep.frozen_minutes);
+    let due = frozen::due(&mut *env.db.conn().await?, minutes, &env.config.capacity, STOPPED).await?;
+    for id in due {
+        if let Some(job) = frozen::stop(&mut *env.db.conn().await?, &id).await? {
+            tracing::info!(instance = %id, job.id = %job.id, "A frozen gateway is stopped");
+            env.doorbell.ring(job.queue, job.id);
         }
     }
     Ok(())

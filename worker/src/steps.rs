@@ -9,6 +9,7 @@ mod build;
 mod change;
 mod container;
 mod files;
+pub(crate) mod frozen;
 pub mod keep;
 mod port;
 mod ready;
@@ -118,7 +119,7 @@ impl Step {
             Self::Unroute => route::close(cx).await,
             Self::StopContainer => {
                 files::check_before_restart(cx).await?;
-                container::stop(cx).await
+                if frozen::freeze(cx).await? { Ok(()) } else { container::stop(cx).await }
             }
             Self::RemoveContainer => container::remove(cx).await,
             Self::RemoveNetwork => container::remove_network(cx).await,

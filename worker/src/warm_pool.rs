@@ -19,6 +19,7 @@ use clawdeploy_shared::{
         job::Job,
         version_policy,
         warm_pool::{self, WarmInstance},
+        worker,
     },
     ids::InstanceId,
     instance::{AiProvider, Channel, DEFAULT_CPU_MILLIS, DEFAULT_MEMORY_MB, DesiredState, InstanceStatus},
@@ -149,7 +150,7 @@ async fn why_not_at_all(
         () if !has_image => Some(HeldBack::NoImage),
         () if pool.warm_place(range).is_none() => Some(HeldBack::NoNetwork),
         () if version_policy::get(conn).await?.refuses(version) => Some(HeldBack::Vulnerable),
-        () if warm_pool::other_versions(conn, env!("CARGO_PKG_VERSION")).await? => Some(HeldBack::OtherVersions),
+        () if worker::other_versions(conn, env!("CARGO_PKG_VERSION")).await? => Some(HeldBack::OtherVersions),
         () => None,
     })
 }

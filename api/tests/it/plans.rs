@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
 use clawdeploy_shared::{
+    capacity::CapacityArgs,
     db::{
-        Conn, Scope, audit, boot, disk, host, image, instance, job, job::JobFilter, job_event, lease, overdue, person,
-        queue_stats, recoverable, rollout, route, sleep, snapshot, stuck, usage,
+        Conn, Scope, audit, boot, disk, frozen, host, image, instance, job, job::JobFilter, job_event, lease, overdue,
+        person, queue_stats, recoverable, rollout, route, sleep, snapshot, stuck, usage,
     },
     fair_slots::FairSlots,
     ids::{InstanceId, JobId, UserId},
@@ -120,6 +121,7 @@ async fn no_growing_table_is_read_as_a_whole() {
     for filter in &entries {
         planned!(planned, found, audit::page(&mut planned.conn, filter, None, 51));
     }
+    let room = CapacityArgs { memory_overcommit: 1.0, reserved_memory_mb: None };
     planned!(
         planned,
         found,
@@ -161,8 +163,9 @@ async fn no_growing_table_is_read_as_a_whole() {
         instance::peak_of(&mut planned.conn, &instance),
         person::list(&mut planned.conn, None, 51),
         host::memory(&mut planned.conn, Some(&instance)),
-        sleep::take_due(&mut planned.conn, SleepArgs { sleep_minutes: 30 }, 64),
+        sleep::take_due(&mut planned.conn, SleepArgs { sleep_minutes: 30, frozen_minutes: 60 }, 64),
         sleep::to_wake(&mut planned.conn, 60.0, 32),
+        frozen::due(&mut planned.conn, 60, &room, 16),
         sleep::withdraw_late(&mut planned.conn),
         sleep::last_stop(&mut planned.conn, &instance),
         sleep::has_terminal(&mut planned.conn, &instance),

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use clawdeploy_shared::{
+    capacity::CapacityArgs,
     db::{
-        Conn, boot, disk, image, instance, job, overdue, recoverable, rollout, route, session, sleep, snapshot, stuck,
-        terminal, usage, warm_pool, watched,
+        Conn, boot, disk, frozen, image, instance, job, overdue, recoverable, rollout, route, session, sleep, snapshot,
+        stuck, terminal, usage, warm_pool, watched,
     },
     instance::InstanceStatus,
     job::JobKind,
@@ -38,12 +39,16 @@ pub(crate) async fn measure(table: &mut Table, conn: &mut Conn, of: &Subject) ->
         .await?;
     table.line(conn, "sweep snapshots", SWEEP_MS, async |conn| snapshot::needed(conn).await).await?;
     table.line(conn, "sweep disk: which are due", SWEEP_MS, async |conn| disk::due(conn, MINUTE, 50).await).await?;
-    let thirty = SleepArgs { sleep_minutes: 30 };
+    let thirty = SleepArgs { sleep_minutes: 30, frozen_minutes: 60 };
     table
         .line(conn, "sleep: which are to be looked at", SWEEP_MS, async |conn| sleep::take_due(conn, thirty, 64).await)
         .await?;
     table
         .line(conn, "sleep: whose schedule is due", SWEEP_MS, async |conn| sleep::to_wake(conn, 60.0, 32).await)
+        .await?;
+    let room = CapacityArgs { memory_overcommit: 1.0, reserved_memory_mb: None };
+    table
+        .line(conn, "sleep: which frozen ones to stop", SWEEP_MS, async |conn| frozen::due(conn, 60, &room, 16).await)
         .await?;
     table.line(conn, "warm pool: all of it", SWEEP_MS, async |conn| warm_pool::list(conn).await).await?;
     table

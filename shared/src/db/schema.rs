@@ -78,6 +78,7 @@ diesel::table! {
         instance_id -> Text,
         checked_at -> Timestamptz,
         idle_since -> Nullable<Timestamptz>,
+        frozen_since -> Nullable<Timestamptz>,
     }
 }
 

@@ -1,7 +1,8 @@
 //! Sleep of instances: which are to be looked at, how one falls asleep, and how it wakes.
 //!
 //! An instance that sleeps is stopped, and wants to be: nothing else needs to know of it. [`is_asleep`] tells it from one
-//! that a person stopped. It falls asleep and wakes by jobs of the kinds `stop` and `start`, which every worker knows.
+//! that a person stopped. It falls asleep and wakes by jobs of the kinds `stop` and `start`, which every worker knows. For
+//! a while its gateway may be only [`frozen`].
 
 use chrono::{DateTime, Utc};
 use diesel::{
@@ -13,7 +14,9 @@ use diesel_async::{AsyncConnection as _, RunQueryDsl};
 use serde_json::json;
 
 use super::{
-    Conn, DbError, Scope, host,
+    Conn, DbError, Scope,
+    frozen::{self, SUSPENSION},
+    host,
     instance::{self, Instance},
     job::{self, DESIRED_BEFORE, Job, NewJob},
     schema::{instances, jobs, terminals},
@@ -94,12 +97,13 @@ pub async fn has_terminal(conn: &mut Conn, id: &InstanceId) -> Result<bool, DbEr
     Ok(diesel::select(diesel::dsl::exists(open)).get_result(conn).await?)
 }
 
-/// Lets a running instance fall asleep until somebody needs it, or until `wake_at`. `None`: something has happened in
-/// the meantime, so it stays awake.
+/// Lets a running instance fall asleep until somebody needs it, or until `wake_at`. With the id of its `suspension` its
+/// gateway is only frozen. `None`: something has happened in the meantime, so it stays awake.
 pub async fn fall_asleep(
     conn: &mut Conn,
     id: &InstanceId,
     wake_at: Option<DateTime<Utc>>,
+    suspension: Option<&str>,
 ) -> Result<Option<Job>, DbError> {
     conn.transaction::<_, DbError, _>(async |conn| {
         let Some(found) = instance::find_for_update(conn, Scope::Everything, id).await? else { return Ok(None) };
@@ -118,16 +122,19 @@ pub async fn fall_asleep(
             .await?;
         // When it wakes, its minutes begin anew.
         note_idle(conn, id, false).await?;
-        let payload = json!({ ASLEEP: true, DESIRED_BEFORE: DesiredState::Running });
+        let mut payload = json!({ ASLEEP: true, DESIRED_BEFORE: DesiredState::Running });
+        if let Some(suspension) = suspension {
+            payload[SUSPENSION] = suspension.into();
+        }
         let stop = NewJob { payload, ..NewJob::on_instance(JobKind::Stop, id, found.owner_id) };
         Ok(Some(job::insert(conn, &stop).await?))
     })
     .await
 }
 
-/// Whether a job puts its instance to sleep.
+/// Whether a job puts its instance to sleep, or stops it while it sleeps.
 pub fn falls_asleep(job: &Job) -> bool {
-    job.payload[ASLEEP] == true
+    job.payload[ASLEEP] == true || frozen::stops_frozen(job)
 }
 
 /// Records that an instance could not be put to sleep, unless somebody has wanted another state since.

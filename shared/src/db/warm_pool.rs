@@ -229,17 +229,6 @@ pub async fn failed_lately(conn: &mut Conn, kind: JobKind, minutes: i32) -> Resu
     Ok(failed.map(|failed| failed.id))
 }
 
-/// Whether a worker of another version is alive. One of the previous release cannot read an instance without an owner.
-pub async fn other_versions(conn: &mut Conn, version: &str) -> Result<bool, DbError> {
-    let answer: Answer = diesel::sql_query(
-        "SELECT EXISTS (SELECT FROM workers WHERE version <> $1 AND heartbeat_at > now() - interval '1 minute') AS yes",
-    )
-    .bind::<Text, _>(version)
-    .get_result(conn)
-    .await?;
-    Ok(answer.yes)
-}
-
 /// Records what was decided about the pool.
 pub async fn record(conn: &mut Conn, wanted: i32, held_back: Option<HeldBack>) -> Result<(), DbError> {
     diesel::sql_query(

@@ -135,6 +135,12 @@ pub async fn callable(conn: &mut Conn) -> Result<Vec<Callable>, DbError> {
         .await?)
 }
 
+/// Whether a worker of another version is alive.
+pub async fn other_versions(conn: &mut Conn, version: &str) -> Result<bool, DbError> {
+    let others = workers::table.filter(workers::version.ne(version)).filter(is_alive());
+    Ok(diesel::select(diesel::dsl::exists(others)).get_result(conn).await?)
+}
+
 /// The address of a worker, by its name.
 pub async fn address_of(conn: &mut Conn, id: &str) -> Result<Option<String>, DbError> {
     let found: Option<Option<String>> =

@@ -4,12 +4,20 @@
 use clawdeploy_tests::{FakeMode, TestEnv};
 
 use super::{
-    BATCH, FROM_IMAGE_TO_READY, assert_whole, crash_and_recover, create, environment, finish_all, healthy, points, some,
+    BATCH, FROM_IMAGE_TO_READY, assert_whole, assert_whole_with, crash_and_recover, create, environment, finish_all,
+    healthy, points, some,
 };
 use crate::support::instance;
 
+/// Whether gateways are frozen or stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    Frozen,
+    Stopped,
+}
+
 /// Instances fall asleep and wake in turns, until workers have died at all of these points.
-async fn asleep_at(falling: &[String], waking: &[String]) {
+async fn asleep_at(depth: Depth, falling: &[String], waking: &[String]) {
     let env = environment(FakeMode::Ok).await;
     let ann = env.user("ann").await;
     let worker = healthy(&env).await;
@@ -17,24 +25,34 @@ async fn asleep_at(falling: &[String], waking: &[String]) {
     finish_all(&env, &made).await;
     worker.terminate().await;
     let instances: Vec<String> = made.into_iter().map(|accepted| accepted.instance).collect();
+    for id in &instances {
+        env.can_be_released(id);
+    }
     let turns = falling.len().max(waking.len()).div_ceil(BATCH);
     let (mut falling, mut waking) = (falling.chunks(BATCH), waking.chunks(BATCH));
     for turn in 1..=turns {
-        fall_asleep(&env, &instances, falling.next().unwrap_or_default(), turn).await;
-        wake(&env, &instances, waking.next().unwrap_or_default(), turn).await;
+        fall_asleep(&env, depth, &instances, falling.next().unwrap_or_default(), turn).await;
+        wake(&env, depth, &instances, waking.next().unwrap_or_default(), turn).await;
     }
     env.assert_sleeps().await;
     env.finish().await;
 }
 
-async fn fall_asleep(env: &TestEnv, instances: &[String], points: &[String], turn: usize) {
+async fn fall_asleep(env: &TestEnv, depth: Depth, instances: &[String], points: &[String], turn: usize) {
     let mut jobs = Vec::new();
     for id in instances {
-        jobs.push(env.fall_asleep(id, None).await.expect("an instance that runs"));
+        let job = match depth {
+            Depth::Frozen => env.freeze(id, None).await,
+            Depth::Stopped => env.fall_asleep(id, None).await,
+        };
+        jobs.push(job.expect("an instance that runs"));
     }
     let worker = crash_and_recover(env, points, "stop", &jobs).await;
     for id in instances {
-        assert_whole(env, id, "stopped", turn).await;
+        match depth {
+            Depth::Frozen => assert_whole_with(env, id, "stopped", "paused", 1).await,
+            Depth::Stopped => assert_whole(env, id, "stopped", turn).await,
+        }
         let row = instance(env, id).await;
         assert!(row["desired_state"] == "stopped" && row["asleep_since"].is_string(), "{points:?}: not asleep: {row}");
         assert_eq!(env.wakes(id).await.len(), turn - 1, "{points:?}: something woke {id}");
@@ -42,7 +60,7 @@ async fn fall_asleep(env: &TestEnv, instances: &[String], points: &[String], tur
     worker.terminate().await;
 }
 
-async fn wake(env: &TestEnv, instances: &[String], points: &[String], turn: usize) {
+async fn wake(env: &TestEnv, depth: Depth, instances: &[String], points: &[String], turn: usize) {
     // The schedule is due too, but somebody is faster: that must not wake the instance a second time.
     env.execute("UPDATE instances SET wake_at = now()").await;
     let mut jobs = Vec::new();
@@ -53,7 +71,7 @@ async fn wake(env: &TestEnv, instances: &[String], points: &[String], turn: usiz
     }
     let worker = crash_and_recover(env, points, "start", &jobs).await;
     for id in instances {
-        assert_whole(env, id, "running", turn + 1).await;
+        assert_whole(env, id, "running", if depth == Depth::Frozen { 1 } else { turn + 1 }).await;
         let row = instance(env, id).await;
         let awake = row["asleep_since"].is_null() && row["wake_at"].is_null() && row["woken_by"] == "address";
         assert!(row["desired_state"] == "running" && awake, "{points:?}: not awake: {row}");
@@ -77,12 +95,33 @@ async fn at_some_points() {
         "wait_until_ready.between",
         "end.during",
     ]);
-    asleep_at(&falling, &waking).await;
+    asleep_at(Depth::Stopped, &falling, &waking).await;
 }
 
 #[tokio::test]
 #[ignore = "takes minutes; scripts/test --faults runs it"]
 async fn at_every_point() {
     let waking: Vec<_> = FROM_IMAGE_TO_READY.into_iter().chain(["route"]).collect();
-    asleep_at(&all_points(&["unroute", "stop_container"]), &all_points(&waking)).await;
+    asleep_at(Depth::Stopped, &all_points(&["unroute", "stop_container"]), &all_points(&waking)).await;
+}
+
+/// A gateway that is frozen wakes without a boot, wherever workers die.
+#[tokio::test]
+async fn frozen_at_some_points() {
+    let falling = some(["unroute.after", "stop_container.before", "stop_container.between", "end.during", "end.after"]);
+    let waking = some([
+        "create_container.between",
+        "start_container.before",
+        "start_container.between",
+        "wait_until_ready.between",
+        "end.during",
+    ]);
+    asleep_at(Depth::Frozen, &falling, &waking).await;
+}
+
+#[tokio::test]
+#[ignore = "takes minutes; scripts/test --faults runs it"]
+async fn frozen_at_every_point() {
+    let waking: Vec<_> = FROM_IMAGE_TO_READY.into_iter().chain(["route"]).collect();
+    asleep_at(Depth::Frozen, &all_points(&["unroute", "stop_container"]), &all_points(&waking)).await;
 }

@@ -80,7 +80,8 @@ async fn asleep(env: &TestEnv, ann: &Client, id: &str) -> Value {
 
 #[tokio::test]
 async fn an_idle_one_sleeps_and_a_busy_one_does_not() {
-    let env = TestEnv::builder().image(Image::Real).ready(600.0).set("CLAWDEPLOY_SLEEP_MINUTES", "1").build().await;
+    let env = TestEnv::builder().image(Image::Real).ready(600.0).set("CLAWDEPLOY_SLEEP_MINUTES", "1");
+    let env = env.set("CLAWDEPLOY_FROZEN_MINUTES", "600").build().await;
     let ann = env.user("ann").await;
     let made = ann.create("sleepy").await;
     booted(&env, &made).await;
@@ -122,7 +123,10 @@ async fn an_idle_one_sleeps_and_a_busy_one_does_not() {
     };
     env.wait_for("it to be idle for long enough", QUIET, long).await;
     asleep(&env, &ann, id).await;
-    assert_eq!(docker::docker(&["inspect", "--format", "{{.State.Running}}", &container]).await.trim(), "false");
+    let [state, started] =
+        ["{{.State.Status}}", "{{.State.StartedAt}}"].map(|format| docker::inspect(&container, format));
+    let (state, started) = tokio::join!(state, started);
+    assert_eq!(state, "paused");
 
     // Its owner opens the dashboard.
     let link = format!("/api/instances/{id}/dashboard-link");
@@ -132,15 +136,19 @@ async fn an_idle_one_sleeps_and_a_busy_one_does_not() {
     wait_job_within(&env, &wakes, "succeeded", Duration::from_mins(4)).await;
     ann.post_empty(&link).await.expect(200);
     assert_eq!(ann.instance(id).await["lastWake"]["by"], "dashboard");
+    assert_eq!(docker::inspect(&container, "{{.State.StartedAt}}").await, started, "it wakes without a boot");
     // Our device, which may do more by now, still lists the others.
     let failures = || env.worker(0).log().matches("The gateway did not list its devices").count();
     let before = failures();
     ann.get(&devices).await.expect(200);
     assert_eq!(failures(), before, "{}", env.worker(0).tail(50));
 
-    // Its schedule is due.
+    // Its schedule is due, when it was stopped in the meantime.
     long_idle(&env).await;
     asleep(&env, &ann, id).await;
+    env.execute("UPDATE idle_checks SET frozen_since = now() - interval '1 year'").await;
+    let stopped = async || (docker::inspect(&container, "{{.State.Status}}").await == "exited").then_some(());
+    env.wait_for("its gateway to be stopped", QUIET, stopped).await;
     env.execute("UPDATE instances SET wake_at = now()").await;
     let woken = async || (ann.instance(id).await["lastWake"]["by"] == "schedule").then_some(());
     env.wait_for("its schedule to wake it", Duration::from_secs(40), woken).await;

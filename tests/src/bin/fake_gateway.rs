@@ -291,7 +291,7 @@ fn echo(mut connection: TcpStream) {
     }
 }
 
-/// Speaks enough of OpenClaw's protocol to list devices. `None`: the connection ended.
+/// Speaks enough of OpenClaw's protocol to list devices, and to be released from a suspension. `None`: the connection ended.
 fn speak(mut connection: TcpStream, head: &str) -> Option<()> {
     let mut headers = head.lines().filter_map(|line| line.split_once(": "));
     let key = headers.find(|(name, _)| name.eq_ignore_ascii_case("sec-websocket-key"))?.1;

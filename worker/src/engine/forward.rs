@@ -6,7 +6,7 @@
 use std::{collections::HashSet, time::Instant};
 
 use clawdeploy_shared::{
-    db::{Scope, instance, instance::Fault, job, job_event::NewJobEvent, lease, snapshot},
+    db::{Scope, frozen, instance, instance::Fault, job, job_event::NewJobEvent, lease, snapshot},
     instance::InstanceStatus,
     job::{JobEventKind, JobKind, JobStatus},
 };
@@ -22,7 +22,8 @@ use crate::{
 pub(super) async fn run(cx: &JobContext, plan: &Plan) -> Result<(), StepError> {
     check_dependency(cx).await?;
     check_stuck(cx).await?;
-    if let Some(status) = plan.during {
+    // A frozen gateway is stopped while its instance sleeps: nothing changes for anybody.
+    if let Some(status) = plan.during.filter(|_| !frozen::stops_frozen(&cx.job)) {
         set_status(cx, status, None).await?;
     }
     // Only a later attempt can find steps done.

@@ -17,7 +17,7 @@ use crate::{
     job::{context::JobContext, error::StepError},
     jobs::{Outcome, Plan},
     kill_point::kill_point,
-    steps::Undo,
+    steps::{self, Undo},
 };
 
 /// Records how the job will end and begins to undo it. This cannot be reversed.
@@ -91,6 +91,7 @@ async fn undo_step(cx: &JobContext, undo: Undo) -> Result<(), StepError> {
 async fn conclude(cx: &JobContext, plan: &Plan) -> Result<Left, StepError> {
     let row =
         job::find(&mut *cx.env.db.conn().await?, Scope::Everything, cx.job.id).await?.ok_or(StepError::LeaseLost)?;
+    steps::frozen::release(cx).await?;
     let message = row.error_message.unwrap_or_else(|| "The job failed.".into());
     if row.unwinding_to == Some(UndoOutcome::Cancelled) {
         let fault = Fault { code: "cancelled", message: "The job was cancelled before the instance was ready." };

@@ -34,6 +34,16 @@ pub(crate) struct Activity {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Suspension(String);
 
+impl Suspension {
+    pub(crate) fn of(id: &str) -> Self {
+        Self(id.to_owned())
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.0
+    }
+}
+
 impl Link {
     /// Asks what the gateway does.
     pub(crate) async fn activity(&self) -> Result<Activity, Failure> {

@@ -9,7 +9,7 @@ use clawdeploy_shared::{
     openclaw::version::is_older,
 };
 
-use super::{before_delete, boot, change, port, warm};
+use super::{before_delete, boot, change, frozen, port, warm};
 use crate::{
     job::{context::JobContext, error::StepError},
     runtime::{GatewaySpec, GatewayStatus, NetworkSpec, Reference},
@@ -134,6 +134,14 @@ pub(super) async fn start(cx: &JobContext) -> Result<(), StepError> {
     if runs && may_run {
         boot::note_found_running(cx).await?;
     }
+    if any(&[GatewayStatus::Paused]) && frozen::is_frozen(cx).await? {
+        if may_run {
+            boot::note_starting(cx).await?;
+        }
+        if frozen::thaw(cx).await? {
+            return Ok(());
+        }
+    }
     boot::wait_for_slot(cx, runs).await?;
     if !runs && may_run {
         boot::note_starting(cx).await?;
@@ -191,7 +199,7 @@ async fn start_now(cx: &JobContext) -> Result<(), StepError> {
     // A boot is bound by CPU. The limit is reset once the gateway answers.
     let boost = cx.env.config.instances.boost_cpu_millis.max(instance.cpu_millis);
     cx.ensure_leased().await?;
-    cx.env.runtime.set_cpu(&container_id, boost).await?;
+    cx.env.runtime.prepare_start(&container_id, boost).await?;
     run(cx, &container_id, warm::is_warm(cx).await?).await
 }
 
@@ -228,7 +236,7 @@ pub(super) async fn stop(cx: &JobContext) -> Result<(), StepError> {
             cx.env.runtime.stop(&container.id, cx.env.config.instances.stop_within).await?;
         }
     }
-    Ok(())
+    frozen::note_ended(cx).await
 }
 
 pub(super) async fn remove(cx: &JobContext) -> Result<(), StepError> {
@@ -237,5 +245,6 @@ pub(super) async fn remove(cx: &JobContext) -> Result<(), StepError> {
         cx.ensure_leased().await?;
         cx.env.runtime.remove(&container.id).await?;
     }
+    frozen::note_ended(cx).await?;
     note_container(cx, None).await
 }

@@ -82,15 +82,23 @@ pub(super) async fn end(cx: &JobContext) -> Result<(), StepError> {
     if is_warm(cx).await? { note_cold(cx).await } else { Ok(()) }
 }
 
-/// Checks that a warm gateway answers once it is thawed. If it does not, it is given up, and the job is tried again.
-pub(super) async fn check_thawed(cx: &JobContext) -> Result<(), StepError> {
+/// Whether a gateway that was thawed answers.
+pub(super) async fn answers(cx: &JobContext) -> Result<bool, StepError> {
     let (_, port) = cx.instance_with_port().await?;
     for _ in 0..THAW_TRIES {
         cx.check()?;
         if cx.env.probe.is_still_ready(cx.env.runtime.address(port)).await {
-            return Ok(());
+            return Ok(true);
         }
         tokio::time::sleep(THAW_PAUSE).await;
+    }
+    Ok(false)
+}
+
+/// Checks that a warm gateway answers once it is thawed. If it does not, it is given up, and the job is tried again.
+pub(super) async fn check_thawed(cx: &JobContext) -> Result<(), StepError> {
+    if answers(cx).await? {
+        return Ok(());
     }
     give_up(cx, "The warm gateway does not answer, so a new one boots").await?;
     Err(StepError::transient("warm_gateway_silent", "The warm gateway does not answer."))

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bollard::{
-    models::ContainerUpdateBody,
+    models::{ContainerUpdateBody, RestartPolicy, RestartPolicyNameEnum},
     query_parameters::{
         CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions,
         StopContainerOptionsBuilder,
@@ -14,7 +14,7 @@ use clawdeploy_shared::ids::InstanceId;
 use super::{
     client::{CHANGE_LIMIT, Docker, READ_LIMIT, START_LIMIT, STOP_MARGIN},
     error::DockerError,
-    spec::{LABEL_DEPLOYMENT, LABEL_INSTANCE, LABEL_SPEC, container_body, nano_cpus},
+    spec::{LABEL_DEPLOYMENT, LABEL_INSTANCE, LABEL_SPEC, container_body, nano_cpus, restart_policy},
 };
 use crate::runtime::{GatewaySpec, GatewayStatus};
 
@@ -106,10 +106,31 @@ impl Docker {
 
     /// Limits the CPU of a container to `millis` thousandths of a core, at once, even while it runs.
     pub async fn set_cpu(&self, id: &str, millis: i32) -> Result<(), DockerError> {
+        let nano_cpus = Some(self.nano_cpus(millis).await?);
+        self.update(id, ContainerUpdateBody { nano_cpus, ..ContainerUpdateBody::default() }).await
+    }
+
+    /// Limits the CPU of a container, and has the engine start it again when it exits.
+    pub async fn prepare_start(&self, id: &str, millis: i32) -> Result<(), DockerError> {
+        let (nano_cpus, restart_policy) = (Some(self.nano_cpus(millis).await?), Some(restart_policy()));
+        self.update(id, ContainerUpdateBody { nano_cpus, restart_policy, ..ContainerUpdateBody::default() }).await
+    }
+
+    /// Whether the engine starts a container again when it exits.
+    pub async fn restart_by_itself(&self, id: &str, restarts: bool) -> Result<(), DockerError> {
+        let never = || RestartPolicy { name: Some(RestartPolicyNameEnum::NO), maximum_retry_count: None };
+        let restart_policy = Some(if restarts { restart_policy() } else { never() });
+        self.update(id, ContainerUpdateBody { restart_policy, ..ContainerUpdateBody::default() }).await
+    }
+
+    /// CPU limit as the engine takes it, of at most all its CPUs.
+    async fn nano_cpus(&self, millis: i32) -> Result<i64, DockerError> {
+        Ok(nano_cpus(millis.min(self.engine().await?.cpu_millis)))
+    }
+
+    async fn update(&self, id: &str, body: ContainerUpdateBody) -> Result<(), DockerError> {
         let api = self.api().await?;
-        let millis = millis.min(self.engine().await?.cpu_millis);
-        let body = ContainerUpdateBody { nano_cpus: Some(nano_cpus(millis)), ..ContainerUpdateBody::default() };
-        self.run("limit the container's CPU", CHANGE_LIMIT, api.update_container(id, body)).await
+        self.run("change the container's limits", CHANGE_LIMIT, api.update_container(id, body)).await
     }
 
     /// `spec` limited to the engine's CPUs, because it refuses more.

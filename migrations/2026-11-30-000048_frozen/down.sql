@@ -1,0 +1,1 @@
+ALTER TABLE idle_checks DROP COLUMN frozen_since;
