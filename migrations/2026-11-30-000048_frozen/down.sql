@@ -1,1 +1,1 @@
-ALTER TABLE idle_checks DROP COLUMN frozen_since;
+ALTER TABLE idle_checks DROP COLUMN frozen_since, DROP COLUMN suspension;

@@ -2,9 +2,12 @@
 # scripts/bench create. Needs common.sh, docker.sh and stack.sh.
 #
 # Three sides: "warm" takes an instance from the warm pool, "ours" boots one (its memory limit is not the pool's), and
-# "plain" is `docker run`. All end at the same event, seen from outside: the gateway's /startupz answers 200 on its port of 127.0.0.1. Our
-# clock starts before the HTTP request and so includes everything: request, database, queue, files, network, container.
-# The time to create the plain side's config directory is not counted.
+# "plain" is `docker run`. All end at the same event, seen from outside: the gateway's /startupz answers 200 on its port of
+# 127.0.0.1. Our clock starts before the HTTP request and so includes everything: request, database, queue, files, network,
+# container. The time to create the plain side's config directory is not counted.
+#
+# Ours go on until the dashboard is in a browser: a link is asked for until there is one, and Chromium, which runs already,
+# opens it. That ends when the gateway lets the page in.
 
 # The default limits of an instance.
 readonly -a BENCH_LIMITS=(--init --memory 2g --cpus 1)
@@ -38,6 +41,18 @@ answers() {
 # pool_ready: whether the warm pool has an instance, and nothing of it is being made.
 pool_ready() { api GET /api/admin/capacity | jq -e '.warmPool | .ready > 0 and .warming == 0' >/dev/null; }
 
+# bench_link: prints a link to the dashboard of the instance, once it runs.
+bench_link() { api POST "/api/instances/$BENCH_INSTANCE/dashboard-link" 2>/dev/null | jq -re .url; }
+
+# bench_dashboard: opens the dashboard in Chromium and prints when it was there.
+bench_dashboard() {
+  local link shown
+  until link=$(bench_link); do sleep 0.02; done
+  printf '%s\n' "$link" >&"${BENCH_BROWSER[1]}"
+  read -r -t "$BENCH_PATIENCE" shown <&"${BENCH_BROWSER[0]}" || die "Chromium does not show the dashboard."
+  printf '%s\n' "$shown"
+}
+
 # bench_warm ROUND: one instance from the warm pool.
 bench_warm() {
   wait_for "$BENCH_PATIENCE" pool_ready ||
@@ -54,7 +69,7 @@ bench_ours() {
 
 # bench_create_one ROUND SIDE MEMORY_MB: one instance through the API; prints a JSON object with milliseconds.
 bench_create_one() {
-  local answer job port='' begin ready
+  local answer job port='' begin ready shown
   begin=$(now_ms)
   answer=$(api POST /api/instances --header 'Content-Type: application/json' \
     --data "{\"name\":\"bench $2 $1\",\"memoryMb\":$3}")
@@ -69,9 +84,11 @@ bench_create_one() {
   if [[ $(env_get "$ENV_FILE" CLAWDEPLOY_ROUTING) == nginx ]]; then client=(--header 'X-Forwarded-For: 203.0.113.7'); fi
   answers "$port" "${client[@]}" || die "instance $BENCH_INSTANCE does not answer." "See the job: GET /api/jobs/$job"
   ready=$(now_ms)
+  shown=$(bench_dashboard)
   # The job ends a moment after the gateway's first answer. Only then are its events complete.
   job_wait "$job" "$BENCH_PATIENCE" 2>/dev/null
-  bench_story "$job" | jq -c --arg side "$2" --argjson ready "$((ready - begin))" '. + { side: $side, ready: $ready }'
+  bench_story "$job" | jq -c --arg side "$2" --argjson ready "$((ready - begin))" --argjson shown "$((shown - begin))" \
+    '. + { side: $side, ready: $ready, shown: $shown }'
   answer=$(api DELETE "/api/instances/$BENCH_INSTANCE")
   job_wait "$(jq -r '.job.id' <<<"$answer")" "$BENCH_PATIENCE" 2>/dev/null
   BENCH_INSTANCE=''
@@ -129,6 +146,9 @@ bench_create() {
   local round side sides
   BENCH_RESULTS=$(mktemp)
   trap 'bench_cleanup; rm -f -- "$BENCH_RESULTS"' EXIT
+  browser_ensure
+  coproc BENCH_BROWSER { exec node "$ROOT/scripts/bench-create/dashboard.mjs"; }
+  read -r -t 60 <&"${BENCH_BROWSER[0]}" || die "Chromium does not start."
   for ((round = 1; round <= $1; round++)); do
     # The second side finds warmer caches: take turns.
     if ((round % 2)); then sides='warm ours plain'; else sides='plain ours warm'; fi
@@ -151,14 +171,14 @@ bench_create_table() {
     def cell: if . == null then "-" else tostring end | (" " * ([10 - length, 0] | max)) + .;
     def row($name; $key): column("warm"; $key) as $w | column("clawdeploy"; $key) as $o | column("plain"; $key) as $p
       | ($w | median) as $wm | ($o | median) as $om | ($p | median) as $pm
-      | ($name + (" " * 30))[0:30] + ($wm | cell) + ($om | cell) + ($pm | cell)
+      | ($name + (" " * 33))[0:33] + ($wm | cell) + ($om | cell) + ($pm | cell)
         + "   " + ([$w, $o, $p] | map(map(tostring) | join(" ")) | join(" / "));
-    (["", "(medians, ms)                       warm    booted     plain   all"]
-      + [row("create -> dashboard answers"; "ready"), row("accepted -> container started"; "accepted_to_started"),
+    (["", "(medians, ms)                          warm    booted     plain   all"]
+      + [row("create -> dashboard answers"; "ready"), row("create -> dashboard in Chromium"; "shown"), row("accepted -> container started"; "accepted_to_started"),
          row("  of it not in Docker'"'"'s steps"; "own")]
-      + ["", "Steps of the job (medians, ms)       warm    booted"]
+      + ["", "Steps of the job (medians, ms)          warm    booted"]
       + (. as $all | map(.steps // empty) | (map(keys_unsorted) | add // [] | reduce .[] as $k ([]; if index([$k]) then . else . + [$k] end))
-          | map(. as $n | "  " + ($n + (" " * 28))[0:28]
+          | map(. as $n | "  " + ($n + (" " * 31))[0:31]
             + (["warm", "clawdeploy"] | map(. as $side | $all | map(select(.side == $side).steps[$n] | values) | median | cell) | add))))
     | .[]' "$1"
 }

@@ -111,13 +111,53 @@ async fn it_can_be_deleted() {
     env.finish().await;
 }
 
+/// It would begin nothing new.
 #[tokio::test]
-async fn a_gateway_that_cannot_be_released_is_stopped() {
+async fn a_gateway_that_cannot_be_released_boots() {
     let (env, id) = with_instance().await;
+    frozen(&env, &id).await;
     std::fs::remove_file(config(&env, &id).join("socket-paired")).unwrap();
-    let job = env.freeze(&id, None).await.unwrap();
-    wait_job(&env, &job, "succeeded").await;
-    assert_eq!(container(&env, &id).await, "exited unless-stopped");
+    woken(&env, &id).await;
+    assert_eq!((container(&env, &id).await, starts(&env, &id)), ("running unless-stopped".into(), 2));
+    env.finish().await;
+}
+
+/// A wake that fails before it thaws the gateway leaves no frozen one, and its reason stays.
+#[tokio::test]
+async fn a_wake_that_fails_leaves_nothing_frozen() {
+    let (env, id) = with_instance().await;
+    frozen(&env, &id).await;
+    tokio::fs::write(config(&env, &id).join("openclaw.json"), "{ not JSON5").await.unwrap();
+    env.visit(&id).await.expect(503);
+    let wakes = env.wakes(&id).await.pop().unwrap();
+    wait_job(&env, &wakes, "failed").await;
+    wait_container(&env, &id, "exited no").await;
+    let row = instance(&env, &id).await;
+    assert_eq!((&row["status"], &row["error_code"]), (&"error".into(), &"config_unreadable".into()), "{row}");
+    env.finish().await;
+}
+
+/// The owner of an instance that sleeps cannot end that by cancelling what stops its frozen gateway.
+#[tokio::test]
+async fn cancelling_its_stop_does_not_end_its_sleep() {
+    let hold = Hold::default();
+    let env = TestEnv::builder().workers(0).build().await;
+    let held = WorkerOptions::failpoints(&hold.at("stop.unroute.before")).set("CLAWDEPLOY_FROZEN_MINUTES", "600");
+    env.add_worker(&held).await;
+    let id = running(&env, "first").await.instance;
+    env.can_be_released(&id);
+    hold.release();
+    frozen(&env, &id).await;
+    hold.again();
+    env.execute("UPDATE idle_checks SET frozen_since = now() - interval '601 minutes'").await;
+    hold.reached(&env).await;
+    let stops = env.row("SELECT id FROM jobs WHERE payload ? 'wasFrozen'").await["id"].as_str().unwrap().to_owned();
+    env.user("ann").await.post_empty(&format!("/api/jobs/{stops}/cancel")).await;
+    hold.release();
+    // It may have been too late for the cancel.
+    let ended = async || (!job(&env, &stops).await["finished_at"].is_null()).then_some(());
+    env.wait_for("the end of the job", SOON, ended).await;
+    assert!(env.user("ann").await.instance(&id).await["asleep"].is_object(), "it sleeps on");
     woken(&env, &id).await;
     env.finish().await;
 }

@@ -43,4 +43,10 @@ impl Hold {
     pub fn release(&self) {
         let _ = std::fs::remove_file(self.file("hold"));
     }
+
+    /// Holds the next worker that reaches the kill point, after a [release](Self::release).
+    pub fn again(&self) {
+        let _ = std::fs::remove_file(self.file("hold.reached"));
+        File::create(self.file("hold")).expect("a file");
+    }
 }

@@ -102,7 +102,7 @@ pub(crate) async fn inspect(env: &Env, instance: &Instance) -> Result<Observed, 
 async fn sleeps(env: &Env, instance: &Instance, shown: GatewayStatus) -> Result<bool, DbError> {
     match shown {
         // Until it is stopped, also if its owner has ended the sleep.
-        GatewayStatus::Paused => frozen::is_frozen(&mut *env.db.conn().await?, &instance.id).await,
+        GatewayStatus::Paused => Ok(frozen::held(&mut *env.db.conn().await?, &instance.id).await?.is_some()),
         GatewayStatus::Exited | GatewayStatus::Created | GatewayStatus::Dead => Ok(sleep::is_asleep(instance)),
         GatewayStatus::Running | GatewayStatus::Restarting | GatewayStatus::Removing => Ok(false),
     }

@@ -236,9 +236,14 @@ async fn stop_frozen(env: &Env) -> Result<(), DbError> {
     let minutes = i32::from(env.config.sleep.frozen_minutes);
     let due = frozen::due(&mut *env.db.conn().await?, minutes, &env.config.capacity, STOPPED).await?;
     for id in due {
-        if let Some(job) = frozen::stop(&mut *env.db.conn().await?, &id).await? {
-            tracing::info!(instance = %id, job.id = %job.id, "A frozen gateway is stopped");
-            env.doorbell.ring(job.queue, job.id);
+        let queued = async { frozen::stop(&mut *env.db.conn().await?, &id).await };
+        match queued.await {
+            Ok(Some(job)) => {
+                tracing::info!(instance = %id, job.id = %job.id, "A frozen gateway is stopped");
+                env.doorbell.ring(job.queue, job.id);
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!(instance = %id, error = chain(&error), "Could not stop a frozen gateway"),
         }
     }
     Ok(())

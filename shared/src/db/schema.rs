@@ -79,6 +79,7 @@ diesel::table! {
         checked_at -> Timestamptz,
         idle_since -> Nullable<Timestamptz>,
         frozen_since -> Nullable<Timestamptz>,
+        suspension -> Nullable<Text>,
     }
 }
 

@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::{
     Conn, DbError, Scope,
-    frozen::{self, SUSPENSION},
+    frozen::SUSPENSION,
     host,
     instance::{self, Instance},
     job::{self, DESIRED_BEFORE, Job, NewJob},
@@ -132,9 +132,9 @@ pub async fn fall_asleep(
     .await
 }
 
-/// Whether a job puts its instance to sleep, or stops it while it sleeps.
+/// Whether a job puts its instance to sleep.
 pub fn falls_asleep(job: &Job) -> bool {
-    job.payload[ASLEEP] == true || frozen::stops_frozen(job)
+    job.payload[ASLEEP] == true
 }
 
 /// Records that an instance could not be put to sleep, unless somebody has wanted another state since.

@@ -73,7 +73,7 @@ const NEWEST: i32 = 200;
 /// Reads the jobs of an instance within the last `window`.
 pub async fn lately(conn: &mut Conn, instance: &InstanceId, window: Duration) -> Result<Lately, DbError> {
     Ok(diesel::sql_query(
-        "SELECT coalesce(bool_or(requested_by IS NULL AND created_at > since AND NOT payload ?| array['asleep', 'woken']), false) \
+        "SELECT coalesce(bool_or(requested_by IS NULL AND created_at > since AND NOT payload ?| array['asleep', 'woken', 'wasFrozen']), false) \
              AS repaired, \
            coalesce(bool_or(finished_at > since), false) AS ended, \
            coalesce((array_agg(error_code ORDER BY seq DESC))[1] = 'worker_crashed', false) AS crashed \

@@ -137,7 +137,9 @@ pub async fn callable(conn: &mut Conn) -> Result<Vec<Callable>, DbError> {
 
 /// Whether a worker of another version is alive.
 pub async fn other_versions(conn: &mut Conn, version: &str) -> Result<bool, DbError> {
-    let others = workers::table.filter(workers::version.ne(version)).filter(is_alive());
+    // Longer than the others: one whose heartbeat is late is not gone yet.
+    let lately = sql::<Bool>("workers.heartbeat_at > now() - interval '1 minute'");
+    let others = workers::table.filter(workers::version.ne(version)).filter(lately);
     Ok(diesel::select(diesel::dsl::exists(others)).get_result(conn).await?)
 }
 

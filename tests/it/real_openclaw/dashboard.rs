@@ -37,6 +37,7 @@ async fn a_browser_with_the_link_is_let_in_and_one_without_has_to_be_approved() 
     assert!(link.starts_with(&format!("{dashboard}#bootstrapToken=")) && link.ends_with("&bootstrapProfile=owner"));
     assert_eq!(commands(), before, "our plugin makes it: {}", worker.tail(50));
     only_the_owner_may_ask_the_plugin(&env, &made.instance, token).await;
+    assert_eq!(nginx.get(&made.instance, "/clawdeploy/v1/owner-bootstrap", &[]).await.status, 404, "from outside");
     let mut first = Browser::open(&env, "with-the-link", link, "connected");
     let seen = first.expect("connected").await;
     let socket = dashboard.replace("https://", "wss://");

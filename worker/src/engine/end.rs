@@ -1,7 +1,7 @@
 //! How an attempt leaves a job: ended, with the change to its instance, or handed back.
 
 use clawdeploy_shared::{
-    db::{instance, instance::Fault, job, lease, sleep, snapshot, warm_pool},
+    db::{frozen, instance, instance::Fault, job, lease, sleep, snapshot, warm_pool},
     instance::InstanceStatus,
     job::{JobKind, JobStatus},
 };
@@ -31,7 +31,9 @@ pub(super) async fn succeed(
     completions: &CompletionBatch,
     message: &str,
 ) -> Result<(), StepError> {
-    match plan.succeeded {
+    // A frozen gateway is stopped while its instance sleeps, or shows an error: nothing changes for anybody.
+    let succeeded = if frozen::stops_frozen(&cx.job) { Outcome::None } else { plan.succeeded };
+    match succeeded {
         Outcome::None => Ok(cx.signals.leave(completions.succeed(cx.lease.clone())).await?),
         outcome => end(cx, outcome, JobStatus::Succeeded, message, None).await,
     }

@@ -16,14 +16,16 @@ use crate::{
     job::{context::JobContext, error::StepError},
     jobs::{Plan, PlannedStep},
     kill_point::kill_point,
+    steps,
 };
 
 /// Runs the remaining steps of the plan and stops at the first that fails.
 pub(super) async fn run(cx: &JobContext, plan: &Plan) -> Result<(), StepError> {
     check_dependency(cx).await?;
     check_stuck(cx).await?;
-    // A frozen gateway is stopped while its instance sleeps: nothing changes for anybody.
-    if let Some(status) = plan.during.filter(|_| !frozen::stops_frozen(&cx.job)) {
+    if frozen::stops_frozen(&cx.job) {
+        steps::frozen::check_frozen(cx).await?;
+    } else if let Some(status) = plan.during {
         set_status(cx, status, None).await?;
     }
     // Only a later attempt can find steps done.

@@ -4,7 +4,7 @@
 //! given up, everything stays as it is until an administrator retries the job.
 
 use clawdeploy_shared::{
-    db::{Scope, instance::Fault, job, lease, sleep},
+    db::{Scope, frozen, instance::Fault, job, lease, sleep},
     job::{JobEventKind, JobStatus, UndoOutcome},
     telemetry::chain,
 };
@@ -95,12 +95,17 @@ async fn conclude(cx: &JobContext, plan: &Plan) -> Result<Left, StepError> {
     let message = row.error_message.unwrap_or_else(|| "The job failed.".into());
     if row.unwinding_to == Some(UndoOutcome::Cancelled) {
         let fault = Fault { code: "cancelled", message: "The job was cancelled before the instance was ready." };
-        end(cx, plan.cancelled, JobStatus::Cancelled, "Cancelled and undone", Some(fault)).await?;
+        let outcome = if frozen::stops_frozen(&cx.job) { Outcome::None } else { plan.cancelled };
+        end(cx, outcome, JobStatus::Cancelled, "Cancelled and undone", Some(fault)).await?;
         Ok(Left::Ended(JobStatus::Cancelled))
     } else {
         let fault = Fault { code: row.error_code.as_deref().unwrap_or("job_failed"), message: &message };
-        // One that could not be put to sleep is neither broken nor asleep.
-        let outcome = if sleep::falls_asleep(&cx.job) { Outcome::AsObserved } else { plan.failed };
+        let outcome = match () {
+            // One that could not be put to sleep is neither broken nor asleep.
+            () if sleep::falls_asleep(&cx.job) => Outcome::AsObserved,
+            () if frozen::stops_frozen(&cx.job) => Outcome::None,
+            () => plan.failed,
+        };
         end(cx, outcome, JobStatus::Failed, &message, Some(fault)).await?;
         Ok(Left::Ended(JobStatus::Failed))
     }

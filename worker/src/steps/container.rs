@@ -200,7 +200,8 @@ async fn start_now(cx: &JobContext) -> Result<(), StepError> {
     let boost = cx.env.config.instances.boost_cpu_millis.max(instance.cpu_millis);
     cx.ensure_leased().await?;
     cx.env.runtime.prepare_start(&container_id, boost).await?;
-    run(cx, &container_id, warm::is_warm(cx).await?).await
+    run(cx, &container_id, warm::is_warm(cx).await?).await?;
+    frozen::note_ended(cx).await
 }
 
 /// Undo of a restart: starts what was stopped, unless it is to be deleted. Does not recreate a missing container.

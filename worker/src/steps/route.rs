@@ -44,6 +44,11 @@ pub(super) async fn close(cx: &JobContext) -> Result<(), StepError> {
     cx.log("The port stays reserved until nginx has removed the route").await
 }
 
+/// Whether nginx sends nothing to an instance whose route was [closed](close), or is not used.
+pub(super) async fn is_closed(cx: &JobContext) -> Result<bool, StepError> {
+    Ok(!cx.env.routes.are_kept() || settle(cx).await?)
+}
+
 /// Whether nginx has the current routes.
 async fn settle(cx: &JobContext) -> Result<bool, StepError> {
     let applied = tokio::select! {

@@ -82,8 +82,7 @@ fn judge(status: InstanceStatus, error: Option<&str>, shown: Shown) -> Judgement
         (Error, Shown::Paused) => error == Some("container_paused"),
         (Error, Shown::Failed) => matches!(error, Some("gateway_exited" | "gateway_out_of_memory")),
         (Error, Shown::Stopped) => error == Some("gateway_out_of_memory"),
-        // A frozen one sleeps, or is about to be stopped.
-        (Stopped, Shown::Stopped | Shown::Paused) => true,
+        (Stopped, Shown::Stopped) => true,
         _ => false,
     };
     if agrees { Judgement::Agrees } else { Judgement::Differs }

@@ -22,6 +22,8 @@ use crate::runtime::{GatewaySpec, GatewayStatus};
 const CREATE_TRIES: usize = 20;
 /// Delay between two tries.
 const NAME_POLL: Duration = Duration::from_millis(50);
+/// How long a frozen container that is replaced may take to end.
+const FROZEN_GRACE: Duration = Duration::from_secs(10);
 /// Delay between two checks of a removal that something else began.
 const REMOVAL_POLL: Duration = Duration::from_millis(100);
 
@@ -32,6 +34,8 @@ enum Holder {
     Same(String),
     /// Ours, from another body or no longer usable.
     Stale(String),
+    /// As [`Self::Stale`], and frozen: it has not ended yet.
+    Frozen(String),
     Stranger,
 }
 
@@ -62,6 +66,10 @@ impl Docker {
                 Holder::Same(id) => return Ok(id),
                 Holder::Stranger => return Err(DockerError::NameTaken { kind: "container", name }),
                 _ if tries == CREATE_TRIES => return Err(conflict),
+                Holder::Frozen(id) => {
+                    self.stop(&id, FROZEN_GRACE).await?;
+                    self.remove(&id).await?;
+                }
                 Holder::Stale(id) => self.remove(&id).await?,
                 // The engine reserves a name before the container is visible, and frees it after.
                 Holder::Nobody => tokio::time::sleep(NAME_POLL).await,
@@ -154,7 +162,7 @@ impl Docker {
         let status = GatewayStatus::from_engine(found.state.and_then(|state| state.status));
         let half_gone = matches!(status, GatewayStatus::Dead | GatewayStatus::Removing);
         if half_gone || !says(LABEL_SPEC, hash) {
-            return Ok(Holder::Stale(id));
+            return Ok(if status == GatewayStatus::Paused { Holder::Frozen(id) } else { Holder::Stale(id) });
         }
         // A container that has run refers to its network by id and cannot be started once that network is gone (a prune
         // removes it while the instance is stopped), even if another one has the name.

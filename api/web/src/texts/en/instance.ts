@@ -182,7 +182,7 @@ export const instance = {
     renamed: (name: string) => `Renamed to ${name}`,
     sleep: 'Sleep when idle',
     sleepText:
-      'When nobody uses the instance for this long, its gateway is stopped to free memory. It wakes by itself when its address, its dashboard or a terminal is opened, or when its schedule is due.',
+      'When nobody uses the instance for this long, it falls asleep: its gateway is paused, and stopped later. It wakes by itself when its address, its dashboard or a terminal is opened, or when its schedule is due.',
     sleepHelp:
       'By default, an instance with a chat channel does not sleep, because it cannot answer messages while it sleeps. If the server’s default is never, it sleeps only if you choose a time here.',
     sleepDefault: 'Server’s default',
