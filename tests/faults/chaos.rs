@@ -91,6 +91,7 @@ impl Chaos {
             .set("CLAWDEPLOY_RECONCILE_SECONDS", "1")
             .set("CLAWDEPLOY_MAX_INSTANCES_PER_USER", "100")
             .set("CLAWDEPLOY_WARM_POOL", "1")
+            .set("CLAWDEPLOY_FROZEN_MINUTES", "600")
             .build()
             .await;
         env.watch().await;
@@ -151,12 +152,15 @@ impl Chaos {
     }
 
     /// An instance falls asleep, as if it had been idle for long enough, unless it does not run or has an open job.
-    /// About half of them are due to wake at once.
+    /// About half of them are due to wake at once, and half of the gateways are frozen.
     async fn fall_asleep(&mut self, nth: u64, id: &str) {
         let wake_at = self.rng.random_bool(0.5).then(SystemTime::now);
-        if let Some(job) = self.env.fall_asleep(id, wake_at).await {
+        let freezes = self.rng.random_bool(0.5) && self.env.can_be_released(id);
+        let job = if freezes { self.env.freeze(id, wake_at).await } else { self.env.fall_asleep(id, wake_at).await };
+        if let Some(job) = job {
+            let how = if freezes { "is frozen" } else { "falls asleep" };
             let due = if wake_at.is_some() { " and is due to wake" } else { "" };
-            say(&format!("{nth:4} {id} falls asleep{due}"));
+            say(&format!("{nth:4} {id} {how}{due}"));
             self.jobs.insert(job);
         }
     }

@@ -12,7 +12,7 @@ use crate::support::{SOON, deleted, instance, job, running, starts, wait_job, wa
 async fn with_instance() -> (TestEnv, String) {
     let env = TestEnv::builder().set("CLAWDEPLOY_FROZEN_MINUTES", "600").build().await;
     let made = running(&env, "first").await;
-    env.can_be_released(&made.instance);
+    assert!(env.can_be_released(&made.instance));
     (env, made.instance)
 }
 
@@ -145,7 +145,7 @@ async fn cancelling_its_stop_does_not_end_its_sleep() {
     let held = WorkerOptions::failpoints(&hold.at("stop.unroute.before")).set("CLAWDEPLOY_FROZEN_MINUTES", "600");
     env.add_worker(&held).await;
     let id = running(&env, "first").await.instance;
-    env.can_be_released(&id);
+    assert!(env.can_be_released(&id));
     hold.release();
     frozen(&env, &id).await;
     hold.again();
@@ -187,7 +187,7 @@ async fn a_late_cancel_thaws_it() {
     env.add_worker(&held).await;
     let made = running(&env, "first").await;
     let id = made.instance;
-    env.can_be_released(&id);
+    assert!(env.can_be_released(&id));
     let sleeps = env.freeze(&id, None).await.unwrap();
     hold.reached(&env).await;
     assert_eq!(container(&env, &id).await, "paused no");

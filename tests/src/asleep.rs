@@ -69,11 +69,10 @@ impl Installation {
 }
 
 impl TestEnv {
-    /// Has the fake gateway of an instance speak OpenClaw's protocol with us. It is released from its suspension before it
-    /// is frozen.
-    pub fn can_be_released(&self, instance: &str) {
-        for name in ["socket", "socket-paired"] {
-            std::fs::File::create(self.data_dir.join(instance).join("config").join(name)).expect("a file");
-        }
+    /// Has the fake gateway of an instance speak OpenClaw's protocol with us, so that it can be released from its suspension
+    /// when it is thawed. False: it has no directory.
+    pub fn can_be_released(&self, instance: &str) -> bool {
+        let config = self.data_dir.join(instance).join("config");
+        ["socket", "socket-paired"].iter().all(|name| std::fs::File::create(config.join(name)).is_ok())
     }
 }

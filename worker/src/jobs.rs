@@ -2,7 +2,11 @@
 //!
 //! Plans are data. [`crate::engine`] runs, records, resumes and undoes all of them in the same way.
 
-use clawdeploy_shared::{instance::InstanceStatus, job::JobKind};
+use clawdeploy_shared::{
+    db::{frozen, job::Job, sleep},
+    instance::InstanceStatus,
+    job::JobKind,
+};
 
 use crate::steps::{Step, Undo};
 
@@ -74,8 +78,17 @@ pub struct Plan {
     pub cancellable: bool,
 }
 
-/// The plan of a kind.
-pub fn plan(kind: JobKind) -> &'static Plan {
+/// The plan of a job.
+pub fn plan(job: &Job) -> &'static Plan {
+    match job.kind {
+        JobKind::Stop if frozen::stops_frozen(job) => &stop::WAS_FROZEN,
+        JobKind::Stop if sleep::falls_asleep(job) => &stop::FALL_ASLEEP,
+        kind => usual_plan(kind),
+    }
+}
+
+/// The plan of a job of this kind that a person asked for.
+pub fn usual_plan(kind: JobKind) -> &'static Plan {
     match kind {
         JobKind::Provision => &provision::PLAN,
         JobKind::Start => &start::PLAN,

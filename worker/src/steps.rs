@@ -9,7 +9,7 @@ mod build;
 mod change;
 mod container;
 mod files;
-pub(crate) mod frozen;
+mod frozen;
 pub mod keep;
 mod port;
 mod ready;
@@ -67,6 +67,7 @@ pub enum Undo {
     LeaveRest,
     Unroute,
     Withdraw,
+    ThawGateway,
 }
 
 impl Step {
@@ -119,6 +120,7 @@ impl Step {
             Self::Unroute => route::close(cx).await,
             Self::StopContainer => {
                 files::check_before_restart(cx).await?;
+                frozen::check(cx).await?;
                 if frozen::freeze(cx).await? { Ok(()) } else { container::stop(cx).await }
             }
             Self::RemoveContainer => container::remove(cx).await,
@@ -208,6 +210,7 @@ impl Undo {
             Self::LeaveRest => "leave_rest",
             Self::Unroute => "unroute",
             Self::Withdraw => "withdraw",
+            Self::ThawGateway => "thaw_gateway",
         }
     }
 
@@ -226,6 +229,7 @@ impl Undo {
             Self::LeaveRest => rollout::leave_rest(cx).await,
             Self::Unroute => route::close(cx).await,
             Self::Withdraw => warm::note_cold(cx).await,
+            Self::ThawGateway => frozen::release(cx).await,
         }
     }
 }

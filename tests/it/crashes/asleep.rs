@@ -26,7 +26,7 @@ async fn asleep_at(depth: Depth, falling: &[String], waking: &[String]) {
     worker.terminate().await;
     let instances: Vec<String> = made.into_iter().map(|accepted| accepted.instance).collect();
     for id in &instances {
-        env.can_be_released(id);
+        assert!(env.can_be_released(id));
     }
     let turns = falling.len().max(waking.len()).div_ceil(BATCH);
     let (mut falling, mut waking) = (falling.chunks(BATCH), waking.chunks(BATCH));

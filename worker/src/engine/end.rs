@@ -1,7 +1,7 @@
 //! How an attempt leaves a job: ended, with the change to its instance, or handed back.
 
 use clawdeploy_shared::{
-    db::{frozen, instance, instance::Fault, job, lease, sleep, snapshot, warm_pool},
+    db::{instance, instance::Fault, job, lease, sleep, snapshot, warm_pool},
     instance::InstanceStatus,
     job::{JobKind, JobStatus},
 };
@@ -31,9 +31,7 @@ pub(super) async fn succeed(
     completions: &CompletionBatch,
     message: &str,
 ) -> Result<(), StepError> {
-    // A frozen gateway is stopped while its instance sleeps, or shows an error: nothing changes for anybody.
-    let succeeded = if frozen::stops_frozen(&cx.job) { Outcome::None } else { plan.succeeded };
-    match succeeded {
+    match plan.succeeded {
         Outcome::None => Ok(cx.signals.leave(completions.succeed(cx.lease.clone())).await?),
         outcome => end(cx, outcome, JobStatus::Succeeded, message, None).await,
     }
@@ -58,7 +56,7 @@ pub(super) async fn end(
         // A cancel that was accepted after the last check is obeyed too: it has already changed the instance's desired
         // state.
         if status == JobStatus::Succeeded
-            && jobs::plan(cx.job.kind).cancellable
+            && jobs::plan(&cx.job).cancellable
             && job::cancel_requested(conn, cx.job.id).await?
         {
             return Err(StepError::Cancelled);

@@ -6,7 +6,7 @@
 use std::{collections::HashSet, time::Instant};
 
 use clawdeploy_shared::{
-    db::{Scope, frozen, instance, instance::Fault, job, job_event::NewJobEvent, lease, snapshot},
+    db::{Scope, instance, instance::Fault, job, job_event::NewJobEvent, lease, snapshot},
     instance::InstanceStatus,
     job::{JobEventKind, JobKind, JobStatus},
 };
@@ -16,16 +16,13 @@ use crate::{
     job::{context::JobContext, error::StepError},
     jobs::{Plan, PlannedStep},
     kill_point::kill_point,
-    steps,
 };
 
 /// Runs the remaining steps of the plan and stops at the first that fails.
 pub(super) async fn run(cx: &JobContext, plan: &Plan) -> Result<(), StepError> {
     check_dependency(cx).await?;
     check_stuck(cx).await?;
-    if frozen::stops_frozen(&cx.job) {
-        steps::frozen::check_frozen(cx).await?;
-    } else if let Some(status) = plan.during {
+    if let Some(status) = plan.during {
         set_status(cx, status, None).await?;
     }
     // Only a later attempt can find steps done.

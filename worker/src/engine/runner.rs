@@ -120,7 +120,7 @@ async fn attempt_once(
     signals: Signals,
     completions: CompletionBatch,
 ) -> Result<Left, StepError> {
-    let plan = jobs::plan(job.kind);
+    let plan = jobs::plan(&job);
     let begun = job.attempt > 1;
     let lost = signals.lost.clone();
     // A job that has not begun can be cancelled whatever its kind.
@@ -191,6 +191,6 @@ async fn failed(cx: &JobContext, error: StepError) -> Result<Left, StepError> {
             cx.signals.leave(lease::retry(&mut conn, &cx.lease, delay, fault)).await?;
             Ok(Left::Retry)
         }
-        None => undo::decide(cx, jobs::plan(cx.job.kind), UndoOutcome::Failed, Some(fault)).await,
+        None => undo::decide(cx, jobs::plan(&cx.job), UndoOutcome::Failed, Some(fault)).await,
     }
 }

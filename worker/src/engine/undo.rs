@@ -4,7 +4,7 @@
 //! given up, everything stays as it is until an administrator retries the job.
 
 use clawdeploy_shared::{
-    db::{Scope, frozen, instance::Fault, job, lease, sleep},
+    db::{Scope, instance::Fault, job, lease},
     job::{JobEventKind, JobStatus, UndoOutcome},
     telemetry::chain,
 };
@@ -15,9 +15,9 @@ use super::{
 };
 use crate::{
     job::{context::JobContext, error::StepError},
-    jobs::{Outcome, Plan},
+    jobs::Plan,
     kill_point::kill_point,
-    steps::{self, Undo},
+    steps::Undo,
 };
 
 /// Records how the job will end and begins to undo it. This cannot be reversed.
@@ -91,22 +91,14 @@ async fn undo_step(cx: &JobContext, undo: Undo) -> Result<(), StepError> {
 async fn conclude(cx: &JobContext, plan: &Plan) -> Result<Left, StepError> {
     let row =
         job::find(&mut *cx.env.db.conn().await?, Scope::Everything, cx.job.id).await?.ok_or(StepError::LeaseLost)?;
-    steps::frozen::release(cx).await?;
     let message = row.error_message.unwrap_or_else(|| "The job failed.".into());
     if row.unwinding_to == Some(UndoOutcome::Cancelled) {
         let fault = Fault { code: "cancelled", message: "The job was cancelled before the instance was ready." };
-        let outcome = if frozen::stops_frozen(&cx.job) { Outcome::None } else { plan.cancelled };
-        end(cx, outcome, JobStatus::Cancelled, "Cancelled and undone", Some(fault)).await?;
+        end(cx, plan.cancelled, JobStatus::Cancelled, "Cancelled and undone", Some(fault)).await?;
         Ok(Left::Ended(JobStatus::Cancelled))
     } else {
         let fault = Fault { code: row.error_code.as_deref().unwrap_or("job_failed"), message: &message };
-        let outcome = match () {
-            // One that could not be put to sleep is neither broken nor asleep.
-            () if sleep::falls_asleep(&cx.job) => Outcome::AsObserved,
-            () if frozen::stops_frozen(&cx.job) => Outcome::None,
-            () => plan.failed,
-        };
-        end(cx, outcome, JobStatus::Failed, &message, Some(fault)).await?;
+        end(cx, plan.failed, JobStatus::Failed, &message, Some(fault)).await?;
         Ok(Left::Ended(JobStatus::Failed))
     }
 }

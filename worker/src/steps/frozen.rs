@@ -46,7 +46,8 @@ pub(super) async fn freeze(cx: &JobContext) -> Result<bool, StepError> {
 pub(super) async fn thaw(cx: &JobContext) -> Result<bool, StepError> {
     let suspension = held(cx).await?.unwrap_or_default();
     let_run(cx).await?;
-    let works = async { Ok::<_, StepError>(warm::answers(cx).await? && is_released(cx, &suspension).await?) };
+    // In this order: a suspended gateway says that it is not ready.
+    let works = async { Ok::<_, StepError>(is_released(cx, &suspension).await? && warm::answers(cx).await?) };
     if timeout(THAW_LIMIT, works).await.unwrap_or(Ok(false))? {
         note_ended(cx).await?;
         return Ok(true);
@@ -56,8 +57,8 @@ pub(super) async fn thaw(cx: &JobContext) -> Result<bool, StepError> {
     Ok(false)
 }
 
-/// Lets the gateway of an instance run that is not to fall asleep after all.
-pub(crate) async fn release(cx: &JobContext) -> Result<(), StepError> {
+/// Undo of [`freeze`]: lets the gateway run, if it was not stopped.
+pub(super) async fn release(cx: &JobContext) -> Result<(), StepError> {
     let Some(suspension) = frozen::suspension(&cx.job) else { return Ok(()) };
     if held(cx).await?.is_none() {
         return Ok(());
@@ -104,8 +105,8 @@ pub(super) async fn is_frozen(cx: &JobContext) -> Result<bool, StepError> {
 }
 
 /// Nothing is to do for a job that stops a frozen gateway if it has been started or stopped since.
-pub(crate) async fn check_frozen(cx: &JobContext) -> Result<(), StepError> {
-    if is_frozen(cx).await? {
+pub(super) async fn check(cx: &JobContext) -> Result<(), StepError> {
+    if !frozen::stops_frozen(&cx.job) || is_frozen(cx).await? {
         return Ok(());
     }
     Err(StepError::Satisfied("The gateway is not frozen any more".to_owned()))
