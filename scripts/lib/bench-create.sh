@@ -38,6 +38,14 @@ answers() {
   done
 }
 
+# instance_answers PORT: waits until the gateway of an instance there is ready.
+instance_answers() {
+  # Behind nginx, OpenClaw answers only if X-Forwarded-For names a client that is not on this machine.
+  local -a client=()
+  if [[ $(env_get "$ENV_FILE" CLAWDEPLOY_ROUTING) == nginx ]]; then client=(--header 'X-Forwarded-For: 203.0.113.7'); fi
+  answers "$1" "${client[@]}"
+}
+
 # pool_ready: whether the warm pool has an instance, and nothing of it is being made.
 pool_ready() { api GET /api/admin/capacity | jq -e '.warmPool | .ready > 0 and .warming == 0' >/dev/null; }
 
@@ -79,10 +87,7 @@ bench_create_one() {
     port=$(api GET "/api/instances/$BENCH_INSTANCE" | jq -r '(.instance? // .).port')
     (($(now_ms) - begin < BENCH_PATIENCE * 1000)) || die "instance $BENCH_INSTANCE got no port."
   done
-  # Behind nginx, OpenClaw answers only if X-Forwarded-For names a client that is not on this machine.
-  local -a client=()
-  if [[ $(env_get "$ENV_FILE" CLAWDEPLOY_ROUTING) == nginx ]]; then client=(--header 'X-Forwarded-For: 203.0.113.7'); fi
-  answers "$port" "${client[@]}" || die "instance $BENCH_INSTANCE does not answer." "See the job: GET /api/jobs/$job"
+  instance_answers "$port" || die "instance $BENCH_INSTANCE does not answer." "See the job: GET /api/jobs/$job"
   ready=$(now_ms)
   shown=$(bench_dashboard)
   # The job ends a moment after the gateway's first answer. Only then are its events complete.

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# scripts/bench wake. Needs common.sh, stack.sh and bench-create.sh.
+# scripts/bench wake. Needs common.sh, stack.sh, bench-create.sh and bench-queue.sh.
 #
 # One instance falls asleep and wakes, over and over: "frozen" as it sleeps at first, "stopped" as it sleeps later. The clock
 # runs from the HTTP request that wakes it until its gateway answers on its port. Then its owner asks for a link to the
@@ -7,21 +7,19 @@
 #
 # Nobody waits for minutes: the database is told that it has been idle, or frozen, for hours.
 
-# bench_sql STATEMENT
-bench_sql() {
-  psql --quiet --no-psqlrc --tuples-only --no-align --set ON_ERROR_STOP=1 "$(env_get "$ENV_FILE" CLAWDEPLOY_DATABASE_URL)" --command "$1"
-}
+# wake_sql STATEMENT: in the stack's database.
+wake_sql() { bench_sql clawdeploy "$1"; }
 
-bench_container() { bench_sql "SELECT container_id FROM instances WHERE id = '$BENCH_INSTANCE'"; }
+bench_container() { wake_sql "SELECT container_id FROM instances WHERE id = '$BENCH_INSTANCE'"; }
 
 # bench_shows STATE: whether the engine says this of the container.
 bench_shows() { [[ $(docker inspect --format '{{.State.Status}}' "$(bench_container)") == "$1" ]]; }
 
 # bench_at_rest: whether the instance sleeps and no job of it is open.
 bench_at_rest() {
-  bench_sql "UPDATE instances SET status_changed_at = now() - interval '2 hours' WHERE id = '$BENCH_INSTANCE' AND status = 'running'"
-  bench_sql "UPDATE idle_checks SET checked_at = '-infinity', idle_since = now() - interval '1 hour' WHERE instance_id = '$BENCH_INSTANCE'"
-  [[ $(bench_sql "SELECT count(*) FROM instances i WHERE id = '$BENCH_INSTANCE' AND status = 'stopped' AND asleep_since IS NOT NULL
+  wake_sql "UPDATE instances SET status_changed_at = now() - interval '2 hours' WHERE id = '$BENCH_INSTANCE' AND status = 'running'"
+  wake_sql "UPDATE idle_checks SET checked_at = '-infinity', idle_since = now() - interval '1 hour' WHERE instance_id = '$BENCH_INSTANCE'"
+  [[ $(wake_sql "SELECT count(*) FROM instances i WHERE id = '$BENCH_INSTANCE' AND status = 'stopped' AND asleep_since IS NOT NULL
     AND NOT EXISTS (SELECT FROM jobs j WHERE j.instance_id = i.id AND j.status IN ('queued', 'running'))") == 1 ]]
 }
 
@@ -29,7 +27,7 @@ bench_at_rest() {
 bench_asleep() {
   wait_for "$BENCH_PATIENCE" bench_at_rest || die "instance $BENCH_INSTANCE does not fall asleep."
   if [[ $1 == exited ]]; then
-    bench_sql "UPDATE idle_checks SET frozen_since = now() - interval '1 year' WHERE instance_id = '$BENCH_INSTANCE'"
+    wake_sql "UPDATE idle_checks SET frozen_since = now() - interval '1 year' WHERE instance_id = '$BENCH_INSTANCE'"
     wait_for "$BENCH_PATIENCE" bench_shows exited && wait_for "$BENCH_PATIENCE" bench_at_rest
   fi
   bench_shows "$1" || die "the gateway is not $1, but $(docker inspect --format '{{.State.Status}}' "$(bench_container)")."
@@ -42,7 +40,7 @@ bench_wake_one() {
   bench_asleep "$2"
   begin=$(now_ms)
   answer=$(api POST "/api/instances/$BENCH_INSTANCE/start")
-  answers "$port" "${BENCH_CLIENT[@]}" || die "instance $BENCH_INSTANCE does not answer."
+  instance_answers "$port" || die "instance $BENCH_INSTANCE does not answer."
   ready=$(now_ms)
   job_wait "$(jq -r '.job.id' <<<"$answer")" "$BENCH_PATIENCE" 2>/dev/null
   linked=$(now_ms)
@@ -60,9 +58,6 @@ bench_wake() {
   local round side answer
   BENCH_RESULTS=$(mktemp)
   trap 'bench_cleanup; rm -f -- "$BENCH_RESULTS"' EXIT
-  # Behind nginx, OpenClaw answers only if X-Forwarded-For names a client that is not on this machine.
-  BENCH_CLIENT=()
-  if [[ $(env_get "$ENV_FILE" CLAWDEPLOY_ROUTING) == nginx ]]; then BENCH_CLIENT=(--header 'X-Forwarded-For: 203.0.113.7'); fi
   answer=$(api POST /api/instances --header 'Content-Type: application/json' --data '{"name":"bench wake"}')
   BENCH_INSTANCE=$(jq -r '.instance.id' <<<"$answer")
   job_wait "$(jq -r '.job.id' <<<"$answer")" "$BENCH_PATIENCE" 2>/dev/null

@@ -142,7 +142,8 @@ async fn a_wake_that_fails_leaves_nothing_frozen() {
 async fn cancelling_its_stop_does_not_end_its_sleep() {
     let hold = Hold::default();
     let env = TestEnv::builder().workers(0).build().await;
-    let held = WorkerOptions::failpoints(&hold.at("stop.stop_container.before")).set("CLAWDEPLOY_FROZEN_MINUTES", "600");
+    let held =
+        WorkerOptions::failpoints(&hold.at("stop.stop_container.before")).set("CLAWDEPLOY_FROZEN_MINUTES", "600");
     env.add_worker(&held).await;
     let id = running(&env, "first").await.instance;
     assert!(env.can_be_released(&id));

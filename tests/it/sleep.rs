@@ -28,6 +28,16 @@ async fn running(tables: &Tables) -> InstanceId {
     id
 }
 
+/// A worker tells how much memory the host has.
+async fn host(tables: &Tables, memory_mb: u32) {
+    tables
+        .run(&format!(
+            "INSERT INTO workers (id, host, pid, version, queues, concurrency, running, memory_mb) \
+             VALUES ('w', 'h', 1, '0', '{{}}', 0, 0, {memory_mb})"
+        ))
+        .await;
+}
+
 async fn due(tables: &Tables, args: SleepArgs) -> Vec<Due> {
     sleep::take_due(&mut tables.db.conn().await.unwrap(), args, 100).await.unwrap()
 }
@@ -162,12 +172,7 @@ async fn its_schedule_wakes_it_a_minute_ahead_and_once() {
     assert_eq!(to_wake().await, vec![id.clone()]);
 
     // The host's memory is used up, so it sleeps on.
-    tables
-        .run(
-            "INSERT INTO workers (id, host, pid, version, queues, concurrency, running, memory_mb) \
-         VALUES ('w', 'h', 1, '0', '{}', 0, 0, 2047)",
-        )
-        .await;
+    host(&tables, 2047).await;
     let full = CapacityArgs { memory_overcommit: 1.0, reserved_memory_mb: Some(0) };
     assert!(matches!(wake(&tables, &id, &full).await, Waking::Full { free_mb: 2047, memory_mb: 2048 }));
     // What is pending would be applied.
@@ -211,12 +216,7 @@ async fn frozen_gateways_are_stopped_in_time() {
     };
     assert_eq!(due(60, &ROOM).await, []);
     assert_eq!(due(45, &ROOM).await, ids[..1]);
-    tables
-        .run(
-            "INSERT INTO workers (id, host, pid, version, queues, concurrency, running, memory_mb) \
-             VALUES ('w', 'h', 1, '0', '{}', 0, 0, 4000)",
-        )
-        .await;
+    host(&tables, 4000).await;
     // 4 000 MiB less 1 500 for the host leave room for two.
     let tight = CapacityArgs { memory_overcommit: 1.0, reserved_memory_mb: Some(1500) };
     assert_eq!(due(60, &tight).await, ids[..1]);

@@ -137,7 +137,8 @@ async fn in_transaction(
     }
     refuse_stuck(conn, id).await?;
     if power == Power::Stop && asleep && instance.status == InstanceStatus::Stopped {
-        // Nothing is left to do: a frozen gateway is stopped without being asked for. The response describes the job that let it fall asleep.
+        // Nothing is left to do: a frozen gateway is stopped without being asked for. The response describes the job
+        // that let it fall asleep.
         let job = match sleep::last_stop(conn, id).await? {
             Some(job) => job,
             None => job::insert(conn, &NewJob::on_instance(JobKind::Noop, id, instance.owner_id)).await?,

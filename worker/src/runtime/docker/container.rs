@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bollard::{
-    models::{ContainerUpdateBody, RestartPolicy, RestartPolicyNameEnum},
+    models::ContainerUpdateBody,
     query_parameters::{
         CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions,
         StopContainerOptionsBuilder,
@@ -120,14 +120,13 @@ impl Docker {
 
     /// Limits the CPU of a container, and has the engine start it again when it exits.
     pub async fn prepare_start(&self, id: &str, millis: i32) -> Result<(), DockerError> {
-        let (nano_cpus, restart_policy) = (Some(self.nano_cpus(millis).await?), Some(restart_policy()));
+        let (nano_cpus, restart_policy) = (Some(self.nano_cpus(millis).await?), Some(restart_policy(true)));
         self.update(id, ContainerUpdateBody { nano_cpus, restart_policy, ..ContainerUpdateBody::default() }).await
     }
 
     /// Whether the engine starts a container again when it exits.
     pub async fn restart_by_itself(&self, id: &str, restarts: bool) -> Result<(), DockerError> {
-        let never = || RestartPolicy { name: Some(RestartPolicyNameEnum::NO), maximum_retry_count: None };
-        let restart_policy = Some(if restarts { restart_policy() } else { never() });
+        let restart_policy = Some(restart_policy(restarts));
         self.update(id, ContainerUpdateBody { restart_policy, ..ContainerUpdateBody::default() }).await
     }
 

@@ -8,10 +8,7 @@ use std::{collections::HashMap, time::Duration};
 
 use bollard::{
     errors::Error as BollardError,
-    models::{
-        ContainerCreateBody, HealthConfig, HostConfig, Ipam, IpamConfig, NetworkCreateRequest, RestartPolicy,
-        RestartPolicyNameEnum,
-    },
+    models::{ContainerCreateBody, HealthConfig, HostConfig, Ipam, IpamConfig, NetworkCreateRequest},
     query_parameters::{
         CreateContainerOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptionsBuilder, StartContainerOptions,
         WaitContainerOptions,
@@ -24,7 +21,7 @@ use sha2::{Digest as _, Sha256};
 use super::{
     client::{CHANGE_LIMIT, Docker, READ_LIMIT, START_LIMIT},
     error::DockerError,
-    spec::{LABEL_DEPLOYMENT, nano_cpus},
+    spec::{LABEL_DEPLOYMENT, nano_cpus, restart_policy},
 };
 
 /// Marks the container and the networks of the probe.
@@ -175,10 +172,7 @@ impl Docker {
                 readonly_rootfs: Some(true),
                 ipc_mode: Some("private".to_owned()),
                 oom_score_adj: Some(1000),
-                restart_policy: Some(RestartPolicy {
-                    name: Some(RestartPolicyNameEnum::NO),
-                    maximum_retry_count: None,
-                }),
+                restart_policy: Some(restart_policy(false)),
                 ..HostConfig::default()
             }),
             ..ContainerCreateBody::default()

@@ -191,14 +191,15 @@ fn host_config(spec: &GatewaySpec) -> HostConfig {
                 ("max-file".to_owned(), "3".to_owned()),
             ])),
         }),
-        restart_policy: Some(restart_policy()),
+        restart_policy: Some(restart_policy(true)),
         ..HostConfig::default()
     }
 }
 
-/// The engine starts a gateway again when it exits, until it is stopped.
-pub(super) fn restart_policy() -> RestartPolicy {
-    RestartPolicy { name: Some(RestartPolicyNameEnum::UNLESS_STOPPED), maximum_retry_count: None }
+/// Whether the engine starts a container again when it exits, until it is stopped.
+pub(super) fn restart_policy(restarts: bool) -> RestartPolicy {
+    let name = if restarts { RestartPolicyNameEnum::UNLESS_STOPPED } else { RestartPolicyNameEnum::NO };
+    RestartPolicy { name: Some(name), maximum_retry_count: None }
 }
 
 /// A bind mount. Unlike with the short form `source:target`, the engine refuses a missing source instead of creating it
