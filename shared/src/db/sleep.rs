@@ -2,7 +2,7 @@
 //!
 //! An instance that sleeps is stopped, and wants to be: nothing else needs to know of it. [`is_asleep`] tells it from one
 //! that a person stopped. It falls asleep and wakes by jobs of the kinds `stop` and `start`, which every worker knows. For
-//! a while its gateway may be only [`frozen`].
+//! a while its gateway may be only [`frozen`](super::frozen).
 
 use chrono::{DateTime, Utc};
 use diesel::{
