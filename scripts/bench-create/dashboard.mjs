@@ -1,5 +1,5 @@
 // Opens dashboards in Chromium, which has started before: reads their links from the standard input, a line each, and prints
-// when the gateway let the page in (`hello-ok`), in milliseconds since 1970.
+// when the page had content (`first-contentful-paint`) and when the gateway let it in (`hello-ok`), in milliseconds since 1970.
 import { createInterface } from 'node:readline';
 import { launch } from '../../tests/browser/launch.mjs';
 
@@ -18,7 +18,17 @@ for await (const link of createInterface({ input: process.stdin })) {
     );
   });
   await page.goto(link);
-  console.log(await connected);
+  const painted = await page.evaluate(
+    () =>
+      new Promise((resolve) => {
+        const tell = (list) => {
+          const [entry] = list.getEntriesByName('first-contentful-paint');
+          if (entry) resolve(performance.timeOrigin + entry.startTime);
+        };
+        new PerformanceObserver(tell).observe({ type: 'paint', buffered: true });
+      }),
+  );
+  console.log(Math.round(painted), await connected);
   await context.close();
 }
 await browser.close();

@@ -7,7 +7,8 @@
 # container. The time to create the plain side's config directory is not counted.
 #
 # Ours go on until the dashboard is in a browser: a link is asked for until there is one, and Chromium, which runs already,
-# opens it. That ends when the gateway lets the page in.
+# opens it. The clock stops when the page has content ("painted") and when the gateway has let it in ("connected"). Once the
+# job has ended, the same is measured again for the instance that runs: less is not possible.
 
 # The default limits of an instance.
 readonly -a BENCH_LIMITS=(--init --memory 2g --cpus 1)
@@ -52,13 +53,16 @@ pool_ready() { api GET /api/admin/capacity | jq -e '.warmPool | .ready > 0 and .
 # bench_link: prints a link to the dashboard of the instance, once it runs.
 bench_link() { api POST "/api/instances/$BENCH_INSTANCE/dashboard-link" 2>/dev/null | jq -re .url; }
 
-# bench_dashboard: opens the dashboard in Chromium and prints when it was there.
+# bench_dashboard BEGIN NAME: opens the dashboard in Chromium; prints a JSON object with the milliseconds from BEGIN until there
+# was a link, and until the page was painted and connected. NAME is put before their names.
 bench_dashboard() {
-  local link shown
+  local link linked painted connected
   until link=$(bench_link); do sleep 0.02; done
+  linked=$(now_ms)
   printf '%s\n' "$link" >&"${BENCH_BROWSER[1]}"
-  read -r -t "$BENCH_PATIENCE" shown <&"${BENCH_BROWSER[0]}" || die "Chromium does not show the dashboard."
-  printf '%s\n' "$shown"
+  read -r -t "$BENCH_PATIENCE" painted connected <&"${BENCH_BROWSER[0]}" || die "Chromium does not show the dashboard."
+  jq -nc --arg name "$2" --argjson linked "$((linked - $1))" --argjson painted "$((painted - $1))" --argjson connected "$((connected - $1))" \
+    '{ ($name + "linked"): $linked, ($name + "painted"): $painted, ($name + "connected"): $connected }'
 }
 
 # bench_warm ROUND: one instance from the warm pool.
@@ -77,7 +81,7 @@ bench_ours() {
 
 # bench_create_one ROUND SIDE MEMORY_MB: one instance through the API; prints a JSON object with milliseconds.
 bench_create_one() {
-  local answer job port='' begin ready shown
+  local answer job port='' begin ready shown again
   begin=$(now_ms)
   answer=$(api POST /api/instances --header 'Content-Type: application/json' \
     --data "{\"name\":\"bench $2 $1\",\"memoryMb\":$3}")
@@ -89,11 +93,12 @@ bench_create_one() {
   done
   instance_answers "$port" || die "instance $BENCH_INSTANCE does not answer." "See the job: GET /api/jobs/$job"
   ready=$(now_ms)
-  shown=$(bench_dashboard)
+  shown=$(bench_dashboard "$begin" '')
   # The job ends a moment after the gateway's first answer. Only then are its events complete.
   job_wait "$job" "$BENCH_PATIENCE" 2>/dev/null
-  bench_story "$job" | jq -c --arg side "$2" --argjson ready "$((ready - begin))" --argjson shown "$((shown - begin))" \
-    '. + { side: $side, ready: $ready, shown: $shown }'
+  again=$(bench_dashboard "$(now_ms)" 'again_')
+  bench_story "$job" | jq -c --arg side "$2" --argjson ready "$((ready - begin))" --argjson shown "$shown" --argjson again "$again" \
+    '. + { side: $side, ready: $ready } + $shown + $again'
   answer=$(api DELETE "/api/instances/$BENCH_INSTANCE")
   job_wait "$(jq -r '.job.id' <<<"$answer")" "$BENCH_PATIENCE" 2>/dev/null
   BENCH_INSTANCE=''
@@ -179,7 +184,10 @@ bench_create_table() {
       | ($name + (" " * 33))[0:33] + ($wm | cell) + ($om | cell) + ($pm | cell)
         + "   " + ([$w, $o, $p] | map(map(tostring) | join(" ")) | join(" / "));
     (["", "(medians, ms)                          warm    booted     plain   all"]
-      + [row("create -> dashboard answers"; "ready"), row("create -> dashboard in Chromium"; "shown"), row("accepted -> container started"; "accepted_to_started"),
+      + [row("create -> dashboard answers"; "ready"), row("create -> link to the dashboard"; "linked"),
+          row("create -> painted in Chromium"; "painted"), row("create -> connected"; "connected"),
+          row("running: link to the dashboard"; "again_linked"), row("running: painted in Chromium"; "again_painted"),
+          row("running: connected"; "again_connected"), row("accepted -> container started"; "accepted_to_started"),
          row("  of it not in Docker'"'"'s steps"; "own")]
       + ["", "Steps of the job (medians, ms)          warm    booted"]
       + (. as $all | map(.steps // empty) | (map(keys_unsorted) | add // [] | reduce .[] as $k ([]; if index([$k]) then . else . + [$k] end))
