@@ -25,8 +25,8 @@ use crate::{
 
 /// How often a thawed gateway is asked that refuses the connection, and the delay between two questions: for three seconds
 /// in all. One that accepts it gets more time.
-const THAW_TRIES: u32 = 30;
-const THAW_PAUSE: Duration = Duration::from_millis(100);
+const THAW_TRIES: u32 = 150;
+const THAW_PAUSE: Duration = Duration::from_millis(20);
 
 /// Time limit of one question to a secluded gateway.
 const ASK_LIMIT: Duration = Duration::from_secs(10);
