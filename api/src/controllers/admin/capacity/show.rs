@@ -34,7 +34,7 @@ pub struct CapacityView {
     used_mb: Option<i64>,
     /// Instances that run or are to run.
     instances: i64,
-    /// Instances that sleep, and need no memory.
+    /// Instances that sleep. A frozen gateway still has memory, which is not counted here, until others need it.
     asleep: i64,
     /// Memory limits that were added each day, on average over the last two weeks.
     growth_mb_per_day: f64,

@@ -77,7 +77,8 @@ function Details({ job }: { job: Schemas['AdminJobDetails'] }) {
             </Fact>
             {job.instanceId ? (
               <Fact name={jobs.instance}>
-                {job.instanceName ? (
+                {/* An instance of the warm pool belongs to nobody and has no page. */}
+                {job.instanceName && job.ownerEmail ? (
                   <Link to="/instances/$id" params={{ id: job.instanceId }} className="block link">
                     {job.instanceName}
                   </Link>
