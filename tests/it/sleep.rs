@@ -136,6 +136,23 @@ async fn it_falls_asleep_unless_somebody_needs_it() {
     assert!(!sleep::is_asleep(&stopped) && stopped.wake_at.is_none());
 }
 
+/// They boot in this order.
+#[tokio::test]
+async fn a_wake_for_somebody_comes_before_one_of_the_schedule() {
+    for (by, awaited) in [(WokenBy::Address, true), (WokenBy::Schedule, false)] {
+        let tables = Tables::new().await;
+        let id = running(&tables).await;
+        assert!(fall_asleep(&tables, &id).await);
+        tables
+            .run("UPDATE jobs SET status = 'succeeded', finished_at = now(); UPDATE instances SET status = 'stopped'")
+            .await;
+        let waker = Waker { by, ..SCHEDULE };
+        let woken = tables.db.write(Scope::Everything, async |conn| sleep::wake(conn, &id, waker, &ROOM).await);
+        let Waking::Begun(job) = woken.await.unwrap() else { panic!("it sleeps") };
+        assert_eq!(sleep::is_awaited(&job), awaited, "{by}");
+    }
+}
+
 /// The gateway's suspension would be over, and its agent perhaps at work.
 #[tokio::test]
 async fn a_stop_that_nobody_began_in_time_is_withdrawn() {

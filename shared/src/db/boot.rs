@@ -44,7 +44,7 @@ pub enum Admission {
 pub struct Ask {
     /// Gateways that may boot at once.
     pub slots: usize,
-    /// The system made the job. Jobs of people go first.
+    /// Nobody waits for the job. Those that somebody waits for go first.
     pub by_system: bool,
     /// Do not wait; only count the boot.
     pub at_once: bool,

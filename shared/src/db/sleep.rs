@@ -219,6 +219,12 @@ pub async fn wake(
     Ok(Waking::Begun(Box::new(job::insert(conn, &start).await?)))
 }
 
+/// Whether somebody waits for this job: a person requested it, or it wakes an instance for somebody.
+pub fn is_awaited(job: &Job) -> bool {
+    let woken_by: Option<WokenBy> = job.payload[WOKEN].as_str().and_then(|by| by.parse().ok());
+    job.requested_by.is_some() || woken_by.is_some_and(|by| by != WokenBy::Schedule)
+}
+
 /// Records what woke an instance.
 pub async fn note_woken(conn: &mut Conn, id: &InstanceId, by: WokenBy) -> Result<(), DbError> {
     diesel::update(instances::table.find(id))

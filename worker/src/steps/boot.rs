@@ -11,7 +11,7 @@
 use clawdeploy_shared::{
     db::{
         boot::{self, Admission, Ask},
-        job_event,
+        job_event, sleep,
     },
     job::JobEventKind,
 };
@@ -64,7 +64,7 @@ pub(super) async fn wait_for_slot(cx: &JobContext, at_once: bool) -> Result<(), 
     loop {
         cx.check()?;
         let late = began.elapsed() > MOST_WAIT;
-        let ask = Ask { slots, by_system: cx.job.requested_by.is_none(), at_once: at_once || late };
+        let ask = Ask { slots, by_system: !sleep::is_awaited(&cx.job), at_once: at_once || late };
         let admission = boot::ask(&mut *cx.env.db.conn().await?, &cx.lease, ask).await?;
         let Admission::Waits { booting, ahead } = admission else { break };
         let news = (booting, ahead);
