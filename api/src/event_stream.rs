@@ -4,12 +4,7 @@
 //! misses nothing whichever worker writes, and does not depend on Redis. Each kind of stream implements
 //! [`EventSource`]; the end and the limit for each person are shared.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    convert::Infallible,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::VecDeque, convert::Infallible, time::Duration};
 
 use axum::{
     http::{HeaderMap, header},
@@ -19,7 +14,6 @@ use chrono::Utc;
 use clawdeploy_shared::{
     db::follow::Access,
     ids::{InstanceId, UserId},
-    metrics::EVENT_STREAMS,
     telemetry::chain,
 };
 use futures_util::{Stream, stream};
@@ -30,6 +24,7 @@ use crate::{
     auth::Principal,
     error::{AppError, AppResult, ErrorCode},
     follow::board::Pending,
+    slots::Slot,
     state::AppState,
 };
 
@@ -39,7 +34,7 @@ const PING: Duration = Duration::from_secs(15);
 const LIFETIME: Duration = Duration::from_mins(15);
 
 /// Maximum number of open streams of a person.
-const MAX_PER_PERSON: usize = 20;
+pub const MAX_PER_PERSON: usize = 20;
 
 const LAST_EVENT_ID: &str = "last-event-id";
 
@@ -57,43 +52,6 @@ pub struct EventBatch {
     pub events: Vec<Event>,
     /// There are no further events.
     pub last: bool,
-}
-
-/// Number of open streams of each person.
-#[derive(Debug, Clone, Default)]
-pub struct StreamSlots(Arc<Mutex<HashMap<UserId, usize>>>);
-
-/// The slot of an open stream, released when dropped.
-#[derive(Debug)]
-struct Slot {
-    slots: StreamSlots,
-    user: UserId,
-}
-
-impl StreamSlots {
-    fn take(&self, user: UserId) -> Option<Slot> {
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = open.entry(user).or_default();
-        if *count >= MAX_PER_PERSON {
-            return None;
-        }
-        *count += 1;
-        metrics::gauge!(EVENT_STREAMS).increment(1);
-        Some(Slot { slots: self.clone(), user })
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        metrics::gauge!(EVENT_STREAMS).decrement(1);
-        let mut open = self.slots.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = open.get_mut(&self.user) {
-            *count -= 1;
-            if *count == 0 {
-                open.remove(&self.user);
-            }
-        }
-    }
 }
 
 /// Whether a client accepts a stream.
@@ -134,7 +92,7 @@ struct Admission {
     access: Pending<Access>,
     ends_at: Instant,
     shutdown: CancellationToken,
-    _slot: Slot,
+    _slot: Slot<UserId>,
 }
 
 impl Admission {
@@ -205,19 +163,6 @@ impl<S: EventSource> Feed<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_person_has_so_many_streams_and_no_more() {
-        let slots = StreamSlots::default();
-        let (ann, bob) = (UserId::generate(), UserId::generate());
-        let mut held: Vec<_> = (0..MAX_PER_PERSON).map(|_| slots.take(ann).unwrap()).collect();
-        assert!(slots.take(ann).is_none());
-        assert!(slots.take(bob).is_some());
-        held.pop();
-        assert!(slots.take(ann).is_some());
-        drop(held);
-        assert!(slots.0.lock().unwrap().is_empty());
-    }
 
     #[test]
     fn what_a_client_has_seen() {

@@ -1,8 +1,8 @@
-//! What open streams wait for.
+//! What open streams and held requests wait for.
 //!
 //! A stream asks a [`Board`] one question and waits for the answer: "what comes after this event of this job?". One task
-//! for each kind of question asks Postgres for all streams together at a fixed interval, and not at all while nobody
-//! waits. So the number of statements does not grow with the number of streams.
+//! for each kind of question asks Postgres for all who wait together at a fixed interval, and not at all while nobody
+//! does. So the number of statements does not grow with the number of those who wait.
 //!
 //! - Nothing is lost or repeated, because each stream keeps its own position and asks from there.
 //! - A slow client delays nobody: it has read its answer before it asks again, and until then nothing is kept for it.
@@ -11,9 +11,13 @@
 
 use std::time::Duration;
 
-use clawdeploy_shared::db::{
-    Db, DbError,
-    follow::{self, Access, JobNews, JobPosition},
+use clawdeploy_shared::{
+    db::{
+        Db, DbError,
+        follow::{self, Access, JobNews, JobPosition},
+        route::{self, Arrival},
+    },
+    ids::InstanceId,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -29,6 +33,8 @@ pub struct Follow {
     pub builds: Board<BuildPosition>,
     /// Answered when the access has ended.
     pub accesses: Board<Access>,
+    /// Answered when a request to the instance need not wait any longer.
+    pub arrivals: Board<InstanceId>,
 }
 
 impl Follow {
@@ -38,6 +44,7 @@ impl Follow {
             jobs: Board::start(db, shutdown),
             builds: Board::start(db, shutdown),
             accesses: Board::start(db, shutdown),
+            arrivals: Board::start(db, shutdown),
         }
     }
 }
@@ -62,5 +69,18 @@ impl Question for Access {
     async fn ask(db: &Db, waiting: &[Self]) -> Result<Vec<(Self, ())>, DbError> {
         let ended = follow::ended_access(&mut *db.conn().await?, waiting).await?;
         Ok(ended.into_iter().map(|access| (access, ())).collect())
+    }
+}
+
+impl Question for InstanceId {
+    type Answer = Arrival;
+    const NAME: &'static str = "arrivals";
+    // A frozen gateway wakes in 0.2 s.
+    const INTERVAL: Duration = Duration::from_millis(50);
+    // They wait for a limited time anyway.
+    const OUTLIVES_ERRORS: bool = true;
+
+    async fn ask(db: &Db, waiting: &[Self]) -> Result<Vec<(Self, Arrival)>, DbError> {
+        route::arrivals(&mut *db.conn().await?, waiting).await
     }
 }

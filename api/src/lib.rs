@@ -26,6 +26,7 @@ pub mod reveal;
 pub mod router;
 pub mod rpc;
 pub mod serve;
+pub mod slots;
 pub mod state;
 pub mod validate;
 pub mod views;

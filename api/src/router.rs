@@ -132,6 +132,7 @@ pub fn build_app(state: AppState) -> Router {
         .merge(docs)
         .route("/api/terminals/{id}/ws", get(terminals::attach::attach_terminal))
         .route("/pages/instances/{id}", get(pages::instance::page))
+        .route("/pages/instances/{id}/hold", get(pages::hold::hold))
         .fallback(no_route)
         .method_not_allowed_fallback(other_method)
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))

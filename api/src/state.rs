@@ -10,6 +10,8 @@ use clawdeploy_shared::{
     config::RoutingArgs,
     db::{Conn, Db, Scope},
     doorbell::Doorbell,
+    ids::{InstanceId, UserId},
+    metrics::{EVENT_STREAMS, HELD_REQUESTS},
     secret::Sealer,
     sleep::SleepArgs,
 };
@@ -19,13 +21,15 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     auth::{password::Passwords, throttle::Throttle},
     config::ApiConfig,
+    controllers::pages::hold,
     error::{AppError, AppResult},
-    event_stream::StreamSlots,
+    event_stream,
     follow::Follow,
     identity::Provider,
     middleware::{OwnOrigin, TrustedProxies},
     quota::QuotaArgs,
     rpc::WorkerRpc,
+    slots::Slots,
 };
 
 /// The components of a running API.
@@ -49,7 +53,9 @@ pub struct App {
     /// The panel's own origin, for rejecting requests from other sites.
     pub own_origin: OwnOrigin,
     /// Open event streams of each person.
-    pub streams: StreamSlots,
+    pub streams: Slots<UserId>,
+    /// Requests that wait until their instance runs.
+    pub held: Slots<InstanceId>,
     /// What open streams wait for.
     pub follow: Follow,
     /// The URL of the panel, if configured.
@@ -109,7 +115,8 @@ impl AppState {
             provider: Provider::new(&config.identity, config.public_url.as_deref()),
             trusted_proxies: config.trusted_proxies.clone(),
             own_origin: OwnOrigin::new(config.public_url.as_deref()),
-            streams: StreamSlots::default(),
+            streams: Slots::new(event_stream::MAX_PER_PERSON, EVENT_STREAMS),
+            held: Slots::new(hold::MAX_PER_INSTANCE, HELD_REQUESTS),
             max_terminals_per_user: config.max_terminals_per_user,
             max_terminals_per_instance: config.max_terminals_per_instance,
             public_url: config.public_url.clone(),

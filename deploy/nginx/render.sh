@@ -135,6 +135,7 @@ template() {
   # Parts that hold names themselves come first.
   if [[ $text == *@TLS@* ]]; then text=${text//@TLS@/$(template tls)}; fi
   if [[ $text == *@PAGE@* ]]; then text=${text//@PAGE@/$(template page)}; fi
+  if [[ $text == *@ASK@* ]]; then text=${text//@ASK@/$(template ask)}; fi
   if [[ $text == *@PANEL@* ]]; then text=${text//@PANEL@/$(template panel)}; fi
   if [[ $text == *@NOBODY@* ]]; then text=${text//@NOBODY@/$(template nobody)}; fi
   text=${text//@LISTEN_HTTPS@/$(lines "listen %s:$https_port ssl http2;")}

@@ -42,7 +42,9 @@ pub const DOCKER_CALL_SECONDS: &str = "clawdeploy_docker_call_seconds";
 pub const HTTP_REQUEST_SECONDS: &str = "clawdeploy_http_request_seconds";
 /// Open event streams of this API.
 pub const EVENT_STREAMS: &str = "clawdeploy_event_streams";
-/// Duration of one poll for all open event streams, by what it asks for (`jobs`, `builds`, `accesses`).
+/// Requests to instances that wait until their gateway answers.
+pub const HELD_REQUESTS: &str = "clawdeploy_held_requests";
+/// Duration of one poll for all that wait, by what it asks for (`jobs`, `builds`, `accesses`, `arrivals`).
 pub const FOLLOW_POLL_SECONDS: &str = "clawdeploy_follow_poll_seconds";
 /// Refused sign-ins, by reason.
 pub const LOGIN_FAILURES: &str = "clawdeploy_login_failures_total";
@@ -84,7 +86,8 @@ pub fn serve(args: &MetricsArgs) -> Result<(), BuildError> {
     describe_histogram!(DOCKER_CALL_SECONDS, Unit::Seconds, "Duration of one call to the Docker engine");
     describe_histogram!(HTTP_REQUEST_SECONDS, Unit::Seconds, "Time from a request to the head of its response");
     describe_gauge!(EVENT_STREAMS, Unit::Count, "Open event streams");
-    describe_histogram!(FOLLOW_POLL_SECONDS, Unit::Seconds, "Duration of one poll for all open event streams");
+    describe_gauge!(HELD_REQUESTS, Unit::Count, "Requests that wait until their instance runs");
+    describe_histogram!(FOLLOW_POLL_SECONDS, Unit::Seconds, "Duration of one poll for all that wait");
     describe_counter!(LOGIN_FAILURES, Unit::Count, "Refused sign-ins");
     tracing::info!(%address, "Serving metrics");
     Ok(())

@@ -1,6 +1,7 @@
 //! Instances at their own addresses, through a real nginx.
 
 mod faults;
+mod hold;
 mod pages;
 mod sockets;
 

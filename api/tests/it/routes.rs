@@ -17,6 +17,7 @@ mod authz;
 mod capacity;
 mod create;
 mod following;
+mod hold;
 mod idempotency;
 mod instances;
 mod jobs;

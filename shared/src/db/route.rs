@@ -7,7 +7,7 @@
 
 use diesel::{
     prelude::*,
-    sql_types::{Bool, Int4, Int8, Nullable, Text},
+    sql_types::{Array, Bool, Int4, Int8, Nullable, Text},
 };
 use diesel_async::{AsyncConnection as _, RunQueryDsl};
 
@@ -17,6 +17,10 @@ use super::{
     schema::ready_gateways,
 };
 use crate::{ids::InstanceId, instance::InstanceStatus};
+
+/// Whether the gateway of the instance `i` answers.
+const ANSWERS: &str = "(i.status = 'running' OR EXISTS (SELECT 1 FROM ready_gateways r JOIN jobs j ON j.id = r.job_id \
+    WHERE r.instance_id = i.id AND j.status = 'running' AND j.attempt = r.attempt AND j.unwinding_to IS NULL))";
 
 /// A routed instance as read from the rows, not validated yet.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
@@ -53,14 +57,12 @@ pub async fn read(conn: &mut Conn, known: i64) -> Result<Reading, DbError> {
         .bind::<Int8, _>(known)
         .get_result(conn)
         .await?;
-        let rows = diesel::sql_query(
+        let rows = diesel::sql_query(format!(
             "SELECT i.id, p.port FROM instances i JOIN ports p ON p.instance_id = i.id \
-             WHERE i.status = 'running' OR EXISTS (SELECT 1 FROM ready_gateways r JOIN jobs j ON j.id = r.job_id \
-                WHERE r.instance_id = i.id AND j.status = 'running' AND j.attempt = r.attempt AND j.unwinding_to IS NULL) \
-               OR i.status IN ('pending', 'provisioning') \
-                 AND EXISTS (SELECT FROM warm_instances w WHERE w.instance_id = i.id AND w.ready_at IS NOT NULL) \
-             ORDER BY i.id, p.port",
-        )
+             WHERE {ANSWERS} OR i.status IN ('pending', 'provisioning') \
+               AND EXISTS (SELECT FROM warm_instances w WHERE w.instance_id = i.id AND w.ready_at IS NOT NULL) \
+             ORDER BY i.id, p.port"
+        ))
         .load(conn)
         .await?;
         Ok(Reading { generation: numbered.generation, rows })
@@ -92,6 +94,63 @@ pub async fn prolong_refusals(conn: &mut Conn) -> Result<(), DbError> {
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// Whether a request to an instance can be passed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrival {
+    /// The gateway answers on this port of the loopback interface.
+    At(u16),
+    /// It sleeps, and nothing wakes it.
+    Asleep,
+    /// It does not run, and nobody wants it to; or there is no such instance.
+    Never,
+}
+
+#[derive(QueryableByName)]
+struct ArrivalRow {
+    #[diesel(sql_type = Text)]
+    id: InstanceId,
+    #[diesel(sql_type = Nullable<Int4>)]
+    port: Option<i32>,
+    #[diesel(sql_type = Bool)]
+    is_busy: bool,
+    #[diesel(sql_type = Bool)]
+    is_asleep: bool,
+    #[diesel(sql_type = Bool)]
+    is_wanted: bool,
+}
+
+impl ArrivalRow {
+    /// `None`: it is about to run, or is still being stopped.
+    fn arrival(&self) -> Option<Arrival> {
+        let port = self.port.and_then(|port| u16::try_from(port).ok());
+        match port {
+            Some(port) => Some(Arrival::At(port)),
+            None if self.is_asleep && !self.is_busy => Some(Arrival::Asleep),
+            None if self.is_asleep || self.is_wanted => None,
+            None => Some(Arrival::Never),
+        }
+    }
+}
+
+/// Whether requests to these instances can be passed on. Left out: those for which it is worth waiting.
+///
+/// One whose start has failed is not worth it, although somebody wants it to run.
+pub async fn arrivals(conn: &mut Conn, ids: &[InstanceId]) -> Result<Vec<(InstanceId, Arrival)>, DbError> {
+    let rows: Vec<ArrivalRow> = diesel::sql_query(format!(
+        "SELECT asked.id, coalesce(open.busy, false) AS is_busy, \
+           CASE WHEN {ANSWERS} THEN (SELECT min(port) FROM ports WHERE instance_id = i.id HAVING count(*) = 1) END AS port, \
+           coalesce(i.asleep_since IS NOT NULL AND i.desired_state = 'stopped', false) AS is_asleep, \
+           coalesce(i.desired_state = 'running' AND (i.status <> 'error' OR open.busy), false) AS is_wanted \
+         FROM unnest($1) AS asked (id) LEFT JOIN instances i ON i.id = asked.id AND i.owner_id IS NOT NULL \
+           LEFT JOIN LATERAL (SELECT EXISTS (SELECT FROM jobs j WHERE j.instance_id = i.id \
+             AND j.status IN ('queued', 'running')) AS busy) open ON true"
+    ))
+    .bind::<Array<Text>, _>(ids)
+    .load(conn)
+    .await?;
+    Ok(rows.into_iter().filter_map(|row| Some((row.id.clone(), row.arrival()?))).collect())
 }
 
 /// The public state of an instance. Anyone who knows its id can see it.

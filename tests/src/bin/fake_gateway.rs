@@ -394,6 +394,15 @@ fn asks_as_the_owner(head: &str) -> bool {
     head.starts_with("POST ") && sent.is_some_and(|token| config.contains(&format!("\"{token}\"")))
 }
 
+/// A request of which only a part was read, until its length.
+fn with_body(connection: &mut TcpStream, read: &str) -> String {
+    let length = between(&read.to_ascii_lowercase(), "content-length: ", "\r\n").and_then(|length| length.parse().ok());
+    let end = read.find("\r\n\r\n").map_or(read.len(), |at| at + 4) + length.unwrap_or(0_usize);
+    let mut rest = vec![0; end.saturating_sub(read.len())];
+    let _ = connection.read_exact(&mut rest);
+    format!("{read}{}", String::from_utf8_lossy(&rest))
+}
+
 fn answer(mut connection: TcpStream, ready_at: Option<Instant>) {
     let _ = connection.set_read_timeout(Some(Duration::from_secs(5)));
     let mut head = Vec::new();
@@ -415,6 +424,7 @@ fn answer(mut connection: TcpStream, ready_at: Option<Instant>) {
     }
     let ready = ready_at.is_some_and(|at| Instant::now() >= at);
     let plugin = std::fs::read_to_string(PLUGIN).ok();
+    let whole = if path == "/echo" { with_body(&mut connection, &head) } else { String::new() };
     let (status, body) = match path {
         "/clawdeploy/v1/owner-bootstrap" => match &plugin {
             Some(answer) if answer == "hang" => loop {
@@ -430,6 +440,8 @@ fn answer(mut connection: TcpStream, ready_at: Option<Instant>) {
         "/crash" => ("200 OK", "crashing"),
         // The head of this request, as it arrived.
         "/head" => ("200 OK", &*head),
+        // The whole request.
+        "/echo" => ("200 OK", whole.as_str()),
         _ => ("404 Not Found", "nothing here"),
     };
     let length = body.len();

@@ -171,7 +171,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// Whether the client wants a page. Browsers request HTML when they open a page; programs do not.
-fn reads_pages(headers: &HeaderMap) -> bool {
+pub(super) fn reads_pages(headers: &HeaderMap) -> bool {
     let accepts = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     accepts.flat_map(|value| value.split(',')).any(|one| one.trim().starts_with("text/html"))
 }

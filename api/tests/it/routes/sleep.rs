@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{Site, with};
 
 /// An instance of ann's that fell asleep.
-async fn sleeping(site: &Site) -> Accepted {
+pub(super) async fn sleeping(site: &Site) -> Accepted {
     let made = site.ann.create("sleepy").await;
     done(site).await;
     let sql = "UPDATE instances SET status = 'stopped', desired_state = 'stopped', container_id = 'c', image_id = 'i', \
@@ -20,7 +20,7 @@ async fn done(site: &Site) {
 }
 
 /// The rows have no containers.
-async fn finish(site: Site) {
+pub(super) async fn finish(site: Site) {
     site.env.execute("TRUNCATE instances, jobs CASCADE").await;
     site.env.finish().await;
 }
@@ -34,11 +34,11 @@ async fn page(site: &Site, id: &str) -> String {
     answer.text
 }
 
-async fn open_jobs(site: &Site) -> Vec<Value> {
+pub(super) async fn open_jobs(site: &Site) -> Vec<Value> {
     site.env.rows("SELECT id, kind, requested_by FROM jobs WHERE status = 'queued'").await
 }
 
-async fn instance(site: &Site, id: &str) -> Value {
+pub(super) async fn instance(site: &Site, id: &str) -> Value {
     site.ann.get(&format!("/api/instances/{id}")).await.expect(200).json
 }
 
