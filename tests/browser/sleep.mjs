@@ -119,6 +119,7 @@ async function minutes() {
   const form = page.locator('form').filter({ has: heading('Sleep when idle') });
   const choice = form.getByRole('combobox', { name: 'Sleep when idle' });
   const save = form.getByRole('button', { name: 'Save changes' });
+  await choice.waitFor();
   assert.deepEqual(await choice.locator('option').allInnerTexts(), [
     ...['Server’s default (never)', 'Never', '15 minutes', '30 minutes', '1 hour', '4 hours', '1 day'],
   ]);

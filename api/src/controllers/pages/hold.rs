@@ -14,12 +14,7 @@ use clawdeploy_shared::{db::route::Arrival, ids::InstanceId, sleep::WokenBy};
 use tokio::time::timeout;
 
 use super::instance::reads_pages;
-use crate::{
-    error::{AppError, AppResult},
-    extract::Path,
-    state::AppState,
-    wake::wake,
-};
+use crate::{error::AppResult, extract::Path, state::AppState, wake::wake};
 
 /// How long a program is held. A boot usually takes less; most senders of webhooks give up within a minute.
 const PROGRAM_LIMIT: Duration = Duration::from_secs(55);

@@ -22,8 +22,8 @@ async fn hold(site: &Site, id: &str, accept: &str) -> Answer {
 }
 
 async fn runs(site: &Site, id: &str) {
-    let port = format!("INSERT INTO ports (port, instance_id) VALUES (20777, '{id}')");
-    site.env.execute(&format!("UPDATE instances SET status = 'running'; {port}")).await;
+    site.env.execute(&format!("INSERT INTO ports (port, instance_id) VALUES (20777, '{id}')")).await;
+    site.env.execute("UPDATE instances SET status = 'running'").await;
 }
 
 #[tokio::test]
@@ -42,6 +42,7 @@ async fn it_is_woken_and_those_who_asked_learn_its_port() {
     while let Some(answer) = held.next().await {
         assert_eq!((answer.status.as_u16(), answer.header("x-clawdeploy-port")), (204, Some("20777")));
     }
+    drop(held);
     assert_eq!(open_jobs(&site).await, jobs, "one wake for all of them");
     finish(site).await;
 }
@@ -98,12 +99,9 @@ async fn a_wake_that_somebody_cancels_is_not_tried_again() {
     let cancelled = async {
         let woken = async || (!open_jobs(&site).await.is_empty()).then_some(());
         site.env.wait_for("its wake", SOON, woken).await;
-        site.env
-            .execute(
-                "UPDATE instances SET status = 'stopped', desired_state = 'stopped', asleep_since = now(); \
-                 UPDATE jobs SET status = 'cancelled', finished_at = now() WHERE status = 'queued'",
-            )
-            .await;
+        let asleep = "UPDATE instances SET desired_state = 'stopped', asleep_since = now()";
+        site.env.execute(asleep).await;
+        site.env.execute("UPDATE jobs SET status = 'cancelled', finished_at = now() WHERE status = 'queued'").await;
     };
     let (answer, ()) = tokio::join!(hold(&site, &id, "*/*"), cancelled);
     assert_eq!(answer.status, 403);

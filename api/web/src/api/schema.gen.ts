@@ -1656,7 +1656,7 @@ export interface components {
         CapacityView: {
             /**
              * Format: int64
-             * @description Instances that sleep, and need no memory.
+             * @description Instances that sleep. A frozen gateway still has memory, which is not counted here, until others need it.
              */
             asleep: number;
             /**
