@@ -10,7 +10,9 @@ Usage: deploy/firewall.sh print | apply | check | watch | remove
 Limits instances to the internet: they cannot reach this machine (Postgres, Redis, the API, the workers, Docker), other
 instances, private networks or a cloud's metadata address. Replies to connections from this machine are allowed. The
 rules are in a chain of this installation, to which INPUT and DOCKER-USER jump for packets from the instances'
-addresses. Of other rules, the script only makes sure that FORWARD jumps to DOCKER-USER. If Docker itself uses nftables,
+addresses. Of other rules, the script only makes sure that FORWARD jumps to DOCKER-USER. Docker takes that jump out and puts
+it back whenever it creates a network; packets of such a moment are dropped by the same rules in POSTROUTING of the
+table mangle, which Docker leaves alone. If Docker itself uses nftables,
 which has no DOCKER-USER, the rules are in an nftables table of this installation. Instances have IPv4 only, and so do
 the rules.
 
@@ -189,6 +191,8 @@ iptables_print() {
   whole_chain
   local from
   for from in "${FROM[@]}"; do printf -- '-I %s 1 %s\n' "$from" "$(jump "$from")"; done
+  guard_chain | sed 's/^/-t mangle /'
+  printf -- '-t mangle -I POSTROUTING 1 %s\n' "$(guard_jump)"
 }
 
 iptables_gaps() {
@@ -206,6 +210,7 @@ iptables_gaps() {
     esac
     if [[ -n $(jumps_elsewhere "$from") ]]; then printf '%s jumps to %s for other addresses too\n' "$from" "$CHAIN"; fi
   done
+  guard_gaps
   other=$(other_backend)
   if [[ -n $other ]]; then printf '%s has an old chain %s\n' "$other" "$CHAIN"; fi
 }
@@ -236,6 +241,7 @@ iptables_apply() {
       tables "${words[@]}"
     done <<<"$(jumps_elsewhere "$from")"
   done
+  guard_apply
   other=$(other_backend)
   if [[ -n $other ]]; then iptables_remove_by "$other"; fi
 }
@@ -264,6 +270,55 @@ iptables_remove() {
   if tables -n -L "$CHAIN" >/dev/null 2>&1; then
     tables -F "$CHAIN"
     tables -X "$CHAIN"
+  fi
+  guard_remove
+}
+
+# The guard: the same rules once more, in POSTROUTING of the table mangle, for what FORWARD has let through. Docker (20.10:
+# libnetwork's EnsureJumpRule) deletes and inserts FORWARD's jump to DOCKER-USER whenever it creates a network, and a connection
+# that begins in between would go on. There a packet can only be dropped, so FORWARD stays the one that refuses with an answer.
+
+guard_chain() { whole_chain | sed "s/ -j $REFUSE\$/ -j DROP/"; }
+
+# guard_jump: not for packets of this machine's own, whose addresses in the instances' networks are among theirs.
+guard_jump() { printf -- '-s %s -m addrtype ! --src-type LOCAL -m comment --comment %s -j %s\n' "$POOL" "$COMMENT" "$CHAIN"; }
+
+guard_rules_of() { tables -t mangle -S "$1" 2>/dev/null | tr -d '"' | grep '^-A' || true; }
+
+guard_jumps() { guard_rules_of POSTROUTING | grep -- "-j $CHAIN\$" || true; }
+
+guard_gaps() {
+  if ! diff -q <(guard_chain) <(guard_rules_of "$CHAIN") >/dev/null; then
+    printf 'the chain %s of the table mangle is missing or has the wrong rules\n' "$CHAIN"
+  fi
+  if [[ $(guard_jumps) != "-A POSTROUTING $(guard_jump)" ]]; then
+    printf 'POSTROUTING of the table mangle does not jump to %s as it should\n' "$CHAIN"
+  fi
+}
+
+guard_apply() {
+  local rule text
+  text=$(guard_chain)
+  {
+    printf '*mangle\n:%s - [0:0]\n%s\n' "$CHAIN" "$text"
+    while read -r rule; do
+      if [[ -n $rule ]]; then printf -- '-D %s\n' "${rule#-A }"; fi
+    done <<<"$(guard_jumps)"
+    printf -- '-I POSTROUTING 1 %s\nCOMMIT\n' "$(guard_jump)"
+  } | iptables-restore -w 10 --noflush
+}
+
+guard_remove() {
+  local rule
+  local -a words=()
+  while read -r rule; do
+    if [[ -z $rule ]]; then continue; fi
+    read -ra words <<<"-D ${rule#-A }"
+    tables -t mangle "${words[@]}"
+  done <<<"$(guard_jumps)"
+  if tables -t mangle -n -L "$CHAIN" >/dev/null 2>&1; then
+    tables -t mangle -F "$CHAIN"
+    tables -t mangle -X "$CHAIN"
   fi
 }
 

@@ -51,6 +51,47 @@ WATCH='said=$(mktemp); CLAWDEPLOY_FIREWALL_WATCH_SECONDS=1 bash "$FIREWALL" watc
   [[ $status -eq 0 ]]
 }
 
+# Docker takes FORWARD's jump to DOCKER-USER out for a moment whenever it creates a network.
+@test "what FORWARD lets through while its jump is out is dropped" {
+  inside '
+    ip link set lo up
+    echo 1 >/proc/sys/net/ipv4/ip_forward
+    attach() {
+      unshare --net sleep 60 3>&- &
+      pid=$!
+      until [[ $(readlink /proc/$pid/ns/net) != "$(readlink /proc/$$/ns/net)" ]]; do sleep 0.05; done
+      ip link add "$1" type veth peer name eth0 netns "$pid"
+      ip address add "$2.1/24" dev "$1"
+      ip link set "$1" up
+      nsenter --net --target "$pid" bash -ec "ip address add $2.2/24 dev eth0; ip link set eth0 up; ip route add default via $2.1"
+    }
+    attach one 10.210.1
+    tenant=$pid
+    trap "kill $tenant" EXIT
+    attach two 10.210.2
+    trap "kill $tenant $pid" EXIT
+    # A closed port answers if packets arrive.
+    reaches() { timeout 2 "$@" bash -c ": </dev/tcp/10.210.2.2/9" 2>&1 | grep -q "Connection refused"; }
+    inside_reaches() { reaches nsenter --net --target "$tenant"; }
+    inside_reaches
+    fw apply
+    if inside_reaches; then exit 9; fi
+    iptables -D FORWARD -j DOCKER-USER
+    if inside_reaches; then exit 8; fi
+    reaches env
+    fw apply
+    fw remove
+    inside_reaches
+    [[ -z $(iptables -t mangle -S | grep CLAWDEPLOY) ]]'
+  [[ $status -eq 0 ]] || { echo "$status $output"; false; }
+}
+
+@test "the guard is put back where it is missing or other" {
+  missing 'iptables -t mangle -D POSTROUTING 1' 'POSTROUTING of the table mangle does not jump'
+  missing 'iptables -t mangle -D "$chain" 5' 'of the table mangle is missing or has the wrong rules'
+  missing 'iptables -t mangle -D POSTROUTING 1; iptables -t mangle -F "$chain"; iptables -t mangle -X "$chain"' 'table mangle is missing'
+}
+
 @test "other settings replace the rules, and leave none of the old" {
   inside 'fw apply; export CLAWDEPLOY_NETWORK_POOL=10.64.0.0/16 CLAWDEPLOY_FIREWALL_ALLOW=192.168.7.7,10.1.0.0/16
     if fw check; then exit 9; fi; fw apply; fw check; iptables -S'
