@@ -140,7 +140,12 @@ async fn from_inside_there_is_the_internet_and_nothing_of_ours() {
     // that the scan works.
     let mut without: BTreeSet<String> = open_without_rules.clone();
     without.extend([internet.clone(), metadata, private.clone()]);
-    assert_eq!(reachable(&made.instance, &all).await, without, "without rules");
+    let mut seen = reachable(&made.instance, &all).await;
+    // Docker's own rules between networks are out of force for a moment whenever another test creates a network.
+    for _ in 0..3 {
+        seen = if seen == without { seen } else { reachable(&made.instance, &all).await };
+    }
+    assert_eq!(seen, without, "without rules");
 
     let mut firewall = Firewall::of(&env);
     firewall.run("apply");
