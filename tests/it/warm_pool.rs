@@ -167,8 +167,10 @@ async fn a_database_of_before_it_was_taken_harms_nobody() {
     assert_eq!(other.instance, id);
     let worker = env.add_worker(&WorkerOptions::default()).await;
     wait_job(&env, &other.job, "failed").await;
+    // Its gateway runs, but is not the new owner's.
+    env.admin().await.post_empty("/api/admin/reconcile").await.expect(200);
     let failed = instance(&env, &id).await;
-    assert_eq!(failed["error_code"], "instance_taken");
+    assert_eq!((&failed["status"], &failed["error_code"]), (&"error".into(), &"instance_taken".into()));
     worker.terminate().await;
     // Nor does the pool remove it, although its container is not frozen.
     env.execute(&forget).await;

@@ -15,7 +15,7 @@ mod port;
 mod ready;
 mod rollout;
 mod route;
-mod warm;
+pub(crate) mod warm;
 
 /// A step of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

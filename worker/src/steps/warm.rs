@@ -23,6 +23,9 @@ use crate::{
     runtime::{Ending, GatewayStatus, Reference},
 };
 
+/// Code of the failure of a job whose instance has the files of somebody else.
+pub(crate) const TAKEN: &str = "instance_taken";
+
 /// How often a thawed gateway is asked that refuses the connection, and the delay between two questions: for three seconds
 /// in all. One that accepts it gets more time.
 const THAW_TRIES: u32 = 150;
@@ -158,7 +161,7 @@ pub(super) async fn check_unowned(cx: &JobContext) -> Result<(), StepError> {
     }
     let message = "The instance belongs to somebody, so nothing of it was touched. If the database was restored from an \
                    older backup, its files show whose it is; an administrator must move them away or put them back.";
-    Err(StepError::permanent("instance_taken", message))
+    Err(StepError::permanent(TAKEN, message))
 }
 
 /// Fails if the files of a warm instance that this job gives to somebody are another person's already. See
@@ -174,7 +177,7 @@ pub(super) async fn check_untouched(cx: &JobContext) -> Result<(), StepError> {
         Some(owner) if Some(owner) != instance.owner_id => {
             let message = "The files of this instance belong to somebody else: the database was restored from an older \
                            backup. Nothing was touched. Create another instance, and tell an administrator.";
-            Err(StepError::permanent("instance_taken", message))
+            Err(StepError::permanent(TAKEN, message))
         }
         _ => Ok(()),
     }

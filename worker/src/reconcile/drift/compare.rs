@@ -19,6 +19,7 @@ use crate::{
     observe::is_of_a_stop,
     reconcile::crash_loop::Deaths,
     runtime::{GatewayStatus, OwnedGateway},
+    steps::warm,
 };
 
 /// How often a running gateway is asked whether it answers. A gateway that exits shows in Docker's events at once; this
@@ -71,6 +72,7 @@ enum Judgement {
 fn judge(status: InstanceStatus, error: Option<&str>, shown: Shown) -> Judgement {
     use InstanceStatus::{Error, Running, Starting, Stopped};
     let agrees = match (status, shown) {
+        (Error, _) if is_of_another(error) => true,
         // The breaker has to look at it, whatever the row says.
         (_, Shown::Restarting) => false,
         (Running, Shown::Running) => return Judgement::AskInTurn,
@@ -86,6 +88,11 @@ fn judge(status: InstanceStatus, error: Option<&str>, shown: Shown) -> Judgement
         _ => false,
     };
     if agrees { Judgement::Agrees } else { Judgement::Differs }
+}
+
+/// Whether an error says that the gateway is somebody else's. That it answers must not let the instance's owner in.
+pub(super) fn is_of_another(code: Option<&str>) -> bool {
+    code == Some(warm::TAKEN)
 }
 
 /// Whether an error only reflects the container, and so ends when that changes.

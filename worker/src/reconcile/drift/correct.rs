@@ -18,7 +18,7 @@ use diesel_async::AsyncConnection as _;
 use super::{
     WATCHED,
     checks::{Check, How, Look},
-    compare::is_drift_error,
+    compare::{is_drift_error, is_of_another},
 };
 use crate::{
     env::Env,
@@ -107,6 +107,7 @@ async fn correct(env: &Env, deaths: &Deaths, id: &InstanceId, impatient: bool) -
     };
     if !WATCHED.contains(&before.status)
         || before.container_id.is_none()
+        || before.status == InstanceStatus::Error && is_of_another(before.error_code.as_deref())
         || !job::open_on(&mut conn, id).await?.is_empty()
     {
         return Ok(Corrected::No);

@@ -96,6 +96,8 @@ fn differences_are_looked_at_and_gateways_that_may_be_ready_are_asked() {
         (Error, Some("gateway_crash_loop"), Shown::Restarting, Judgement::Differs),
         (Error, Some("not_ready"), Shown::Running, Judgement::Ask),
         (Error, Some("not_ready"), Shown::Gone, Judgement::Agrees),
+        (Error, Some("instance_taken"), Shown::Running, Judgement::Agrees),
+        (Error, Some("instance_taken"), Shown::Restarting, Judgement::Agrees),
         (Error, Some("container_gone"), Shown::Running, Judgement::Differs),
         (Error, Some("container_paused"), Shown::Stopped, Judgement::Differs),
         (Error, Some("gateway_exited"), Shown::Stopped, Judgement::Differs),
