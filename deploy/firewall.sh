@@ -10,11 +10,10 @@ Usage: deploy/firewall.sh print | apply | check | watch | remove
 Limits instances to the internet: they cannot reach this machine (Postgres, Redis, the API, the workers, Docker), other
 instances, private networks or a cloud's metadata address. Replies to connections from this machine are allowed. The
 rules are in a chain of this installation, to which INPUT and DOCKER-USER jump for packets from the instances'
-addresses. Of other rules, the script only makes sure that FORWARD jumps to DOCKER-USER. Docker takes that jump out and puts
-it back whenever it creates a network; packets of such a moment are dropped by the same rules in POSTROUTING of the
-table mangle, which Docker leaves alone. If Docker itself uses nftables,
-which has no DOCKER-USER, the rules are in an nftables table of this installation. Instances have IPv4 only, and so do
-the rules.
+addresses. Of other rules, the script only makes sure that FORWARD jumps to DOCKER-USER. Docker takes that jump out and
+puts it back whenever it creates a network; packets of such a moment are dropped by the same rules in POSTROUTING of the
+table mangle, which Docker leaves alone. If Docker itself uses nftables, which has no DOCKER-USER, the rules are in an
+nftables table of this installation. Instances have IPv4 only, and so do the rules.
 
   print    show the rules and change nothing
   apply    put the rules in force, again if anything differs
@@ -150,8 +149,27 @@ jump() {
 
 tables() { iptables -w 10 "$@"; }
 
-# rules_of CHAIN: its current rules.
-rules_of() { tables -S "$1" 2>/dev/null | tr -d '"' | grep '^-A' || true; }
+# rules_of CHAIN [TABLE]: its current rules.
+rules_of() { tables -t "${2:-filter}" -S "$1" 2>/dev/null | tr -d '"' | grep '^-A' || true; }
+
+# delete_rules [TABLE]: deletes the rules that it reads.
+delete_rules() {
+  local rule
+  local -a words=()
+  while read -r rule; do
+    if [[ -z $rule ]]; then continue; fi
+    read -ra words <<<"-D ${rule#-A }"
+    tables -t "${1:-filter}" "${words[@]}"
+  done
+}
+
+# delete_chain [TABLE]: deletes our chain, to which nothing jumps any more.
+delete_chain() {
+  if tables -t "${1:-filter}" -n -L "$CHAIN" >/dev/null 2>&1; then
+    tables -t "${1:-filter}" -F "$CHAIN"
+    tables -t "${1:-filter}" -X "$CHAIN"
+  fi
+}
 
 # place FROM: prints first (the jump is there, and no rule before it can accept anything), later or missing.
 place() {
@@ -216,7 +234,7 @@ iptables_gaps() {
 }
 
 iptables_apply() {
-  local from rule text other
+  local from text other
   local -a words=()
   text=$(whole_chain)
   # Once the engine runs, it jumps through this chain and leaves its contents alone.
@@ -235,11 +253,7 @@ iptables_apply() {
           iptables-restore -w 10 --noflush
         ;;
     esac
-    while read -r rule; do
-      if [[ -z $rule ]]; then continue; fi
-      read -ra words <<<"-D ${rule#-A }"
-      tables "${words[@]}"
-    done <<<"$(jumps_elsewhere "$from")"
+    delete_rules <<<"$(jumps_elsewhere "$from")"
   done
   guard_apply
   other=$(other_backend)
@@ -254,24 +268,15 @@ iptables_remove_by() (
 )
 
 iptables_remove() {
-  local from rule
-  local -a words=()
-  for from in "${FROM[@]}"; do
-    while read -r rule; do
-      if [[ -z $rule ]]; then continue; fi
-      read -ra words <<<"-D ${rule#-A }"
-      tables "${words[@]}"
-    done <<<"$(rules_of "$from" | grep -- "-j $CHAIN\$" || true)"
-  done
+  local from
+  for from in "${FROM[@]}"; do delete_rules <<<"$(rules_of "$from" | grep -- "-j $CHAIN\$" || true)"; done
   # Where no Docker is that has it, what leads to DOCKER-USER is the last installation's to take away.
   if [[ $(rules_of DOCKER-USER) != *'-j CLAWDEPLOY-'* ]] && ! tables -n -L DOCKER >/dev/null 2>&1; then
     tables -D FORWARD -j DOCKER-USER 2>/dev/null || true
   fi
-  if tables -n -L "$CHAIN" >/dev/null 2>&1; then
-    tables -F "$CHAIN"
-    tables -X "$CHAIN"
-  fi
-  guard_remove
+  delete_chain
+  delete_rules mangle <<<"$(guard_jumps)"
+  delete_chain mangle
 }
 
 # The guard: the same rules once more, in POSTROUTING of the table mangle, for what FORWARD has let through. Docker (20.10:
@@ -283,12 +288,10 @@ guard_chain() { whole_chain | sed "s/ -j $REFUSE\$/ -j DROP/"; }
 # guard_jump: not for packets of this machine's own, whose addresses in the instances' networks are among theirs.
 guard_jump() { printf -- '-s %s -m addrtype ! --src-type LOCAL -m comment --comment %s -j %s\n' "$POOL" "$COMMENT" "$CHAIN"; }
 
-guard_rules_of() { tables -t mangle -S "$1" 2>/dev/null | tr -d '"' | grep '^-A' || true; }
-
-guard_jumps() { guard_rules_of POSTROUTING | grep -- "-j $CHAIN\$" || true; }
+guard_jumps() { rules_of POSTROUTING mangle | grep -- "-j $CHAIN\$" || true; }
 
 guard_gaps() {
-  if ! diff -q <(guard_chain) <(guard_rules_of "$CHAIN") >/dev/null; then
+  if ! diff -q <(guard_chain) <(rules_of "$CHAIN" mangle) >/dev/null; then
     printf 'the chain %s of the table mangle is missing or has the wrong rules\n' "$CHAIN"
   fi
   if [[ $(guard_jumps) != "-A POSTROUTING $(guard_jump)" ]]; then
@@ -306,20 +309,6 @@ guard_apply() {
     done <<<"$(guard_jumps)"
     printf -- '-I POSTROUTING 1 %s\nCOMMIT\n' "$(guard_jump)"
   } | iptables-restore -w 10 --noflush
-}
-
-guard_remove() {
-  local rule
-  local -a words=()
-  while read -r rule; do
-    if [[ -z $rule ]]; then continue; fi
-    read -ra words <<<"-D ${rule#-A }"
-    tables -t mangle "${words[@]}"
-  done <<<"$(guard_jumps)"
-  if tables -t mangle -n -L "$CHAIN" >/dev/null 2>&1; then
-    tables -t mangle -F "$CHAIN"
-    tables -t mangle -X "$CHAIN"
-  fi
 }
 
 # --- nftables ---------------------------------------------------------------------------------------------------------
