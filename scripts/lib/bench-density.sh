@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# scripts/bench density. Needs common.sh, stack.sh, bench-create.sh and bench-queue.sh.
+# scripts/bench density. Needs common.sh, stack.sh, bench-create.sh, bench-queue.sh and bench-wake.sh.
 #
 # Creates many instances, one after the other, and lets each fall asleep. When all sleep, ten of them are woken at once. What
 # they take is read from the engine's control groups ("gateways"), and as the memory of the machine that is no longer
@@ -8,14 +8,15 @@
 readonly BENCH_AWAKE=10
 readonly BENCH_PORTION_MIB=16384
 
-density_sql() { bench_sql clawdeploy "$1"; }
+# The benchmark's instances, as a condition.
+readonly BENCH_DENSE="name LIKE 'bench density %'"
 
-# density_ids: the benchmark's instances.
-density_ids() { density_sql "SELECT id FROM instances WHERE name LIKE 'bench density %' ORDER BY created_at"; }
+# density_of COLUMN: of the benchmark's instances.
+density_of() { wake_sql "SELECT $1 FROM instances WHERE $BENCH_DENSE ORDER BY created_at"; }
 
 density_cleanup() {
   local id
-  for id in $(density_ids); do api DELETE "/api/instances/$id" >/dev/null 2>&1 || true; done
+  for id in $(density_of id); do api DELETE "/api/instances/$id" >/dev/null 2>&1 || true; done
 }
 
 # unavailable_mib: memory of the machine that programs cannot have.
@@ -23,9 +24,8 @@ unavailable_mib() { awk '/^MemTotal/ { total = $2 } /^MemAvailable/ { free = $2 
 
 # gateways_mib: memory of all containers of the benchmark, without caches that the kernel can drop.
 gateways_mib() {
-  local id container file sum=0
-  for id in $(density_ids); do
-    container=$(density_sql "SELECT container_id FROM instances WHERE id = '$id'")
+  local container file sum=0
+  for container in $(density_of container_id); do
     for file in "/sys/fs/cgroup/memory/docker/$container/memory.stat" "/sys/fs/cgroup/system.slice/docker-$container.scope/memory.stat"; do
       if [[ -r $file ]]; then sum=$((sum + $(awk '$1 == "total_rss" || $1 == "anon" { print $2; exit }' "$file"))); fi
     done
@@ -33,20 +33,9 @@ gateways_mib() {
   printf '%s\n' "$((sum / 1024 / 1024))"
 }
 
-# density_doze: whether all of the benchmark's instances sleep, and no job is open on them. Tells the database that they have
-# been idle for an hour, so that nobody waits for that.
-density_doze() {
-  density_sql "UPDATE instances SET status_changed_at = now() - interval '2 hours' WHERE name LIKE 'bench density %' AND status = 'running';
-    UPDATE idle_checks SET checked_at = '-infinity', idle_since = now() - interval '1 hour'
-      WHERE instance_id IN (SELECT id FROM instances WHERE name LIKE 'bench density %')"
-  [[ $(density_sql "SELECT count(*) FROM instances i WHERE name LIKE 'bench density %' AND NOT (status = 'stopped' AND asleep_since IS NOT NULL
-    AND NOT EXISTS (SELECT FROM jobs j WHERE j.instance_id = i.id AND j.status IN ('queued', 'running')))") == 0 ]]
-}
-
 # density_states: how many containers of the benchmark are in each state.
 density_states() {
-  local id
-  for id in $(density_ids); do docker inspect --format '{{.State.Status}}' "claw-$id"; done | sort | uniq -c |
+  density_of container_id | xargs docker inspect --format '{{.State.Status}}' | sort | uniq -c |
     awk '{ printf "%s%d %s", (NR > 1 ? ", " : ""), $1, $2 } END { print "" }'
 }
 
@@ -58,7 +47,7 @@ density_row() {
 # bench_density ROUNDS JSON_FILE JOBS INSTANCES
 bench_density() {
   local -r instances=$4
-  local before taken n answer id begin ports=() took=()
+  local before taken n answer id begin verdict=fit ports=() took=()
   trap density_cleanup EXIT
   before=$(unavailable_mib)
   for ((n = 1; n <= instances; n++)); do
@@ -67,13 +56,13 @@ bench_density() {
     id=$(jq -r '.instance.id' <<<"$answer")
     job_wait "$(jq -r '.job.id' <<<"$answer")" "$BENCH_PATIENCE" 2>/dev/null || die "instance $id does not run."
     api PATCH "/api/instances/$id" --header 'Content-Type: application/json' --data '{"sleepMinutes":1}' >/dev/null
-    wait_for "$BENCH_PATIENCE" density_doze || die "instance $id does not fall asleep."
+    wait_for "$BENCH_PATIENCE" bench_at_rest "$BENCH_DENSE" || die "instance $id does not fall asleep."
   done
   printf '\n%-28s %10s %10s   %s\n' "(MiB)" gateways machine "containers"
   density_row "$instances asleep" "$before"
-  for id in $(density_ids | head -n "$BENCH_AWAKE"); do ports+=("$(api GET "/api/instances/$id" | jq -r '(.instance? // .).port')"); done
+  for id in $(density_of id | head -n "$BENCH_AWAKE"); do ports+=("$(api GET "/api/instances/$id" | jq -r '(.instance? // .).port')"); done
   begin=$(now_ms)
-  for id in $(density_ids | head -n "$BENCH_AWAKE"); do api POST "/api/instances/$id/start" >/dev/null; done
+  for id in $(density_of id | head -n "$BENCH_AWAKE"); do api POST "/api/instances/$id/start" >/dev/null; done
   for n in "${ports[@]}"; do
     instance_answers "$n" || die "the gateway on port $n does not answer."
     took+=("$(($(now_ms) - begin))")
@@ -81,9 +70,6 @@ bench_density() {
   density_row "$BENCH_AWAKE of them woken" "$before"
   printf '\nAll %d answered after %d ms.\n' "$BENCH_AWAKE" "${took[-1]}"
   taken=$(($(unavailable_mib) - before))
-  if ((taken <= BENCH_PORTION_MIB)); then
-    printf '%d instances with %d awake fit in %d MiB: they take %d.\n' "$instances" "$BENCH_AWAKE" "$BENCH_PORTION_MIB" "$taken"
-  else
-    printf '%d instances with %d awake do not fit in %d MiB: they take %d.\n' "$instances" "$BENCH_AWAKE" "$BENCH_PORTION_MIB" "$taken"
-  fi
+  if ((taken > BENCH_PORTION_MIB)); then verdict='do not fit'; fi
+  printf '%d instances with %d awake %s in %d MiB: they take %d.\n' "$instances" "$BENCH_AWAKE" "$verdict" "$BENCH_PORTION_MIB" "$taken"
 }

@@ -15,20 +15,22 @@ bench_container() { wake_sql "SELECT container_id FROM instances WHERE id = '$BE
 # bench_shows STATE: whether the engine says this of the container.
 bench_shows() { [[ $(docker inspect --format '{{.State.Status}}' "$(bench_container)") == "$1" ]]; }
 
-# bench_at_rest: whether the instance sleeps and no job of it is open.
+# bench_at_rest CONDITION: whether the instances of this condition all sleep, and no job of theirs is open.
 bench_at_rest() {
-  wake_sql "UPDATE instances SET status_changed_at = now() - interval '2 hours' WHERE id = '$BENCH_INSTANCE' AND status = 'running'"
-  wake_sql "UPDATE idle_checks SET checked_at = '-infinity', idle_since = now() - interval '1 hour' WHERE instance_id = '$BENCH_INSTANCE'"
-  [[ $(wake_sql "SELECT count(*) FROM instances i WHERE id = '$BENCH_INSTANCE' AND status = 'stopped' AND asleep_since IS NOT NULL
-    AND NOT EXISTS (SELECT FROM jobs j WHERE j.instance_id = i.id AND j.status IN ('queued', 'running'))") == 1 ]]
+  wake_sql "UPDATE instances SET status_changed_at = now() - interval '2 hours' WHERE $1 AND status = 'running'"
+  wake_sql "UPDATE idle_checks SET checked_at = '-infinity', idle_since = now() - interval '1 hour'
+    WHERE instance_id IN (SELECT id FROM instances WHERE $1)"
+  [[ $(wake_sql "SELECT count(*) FROM instances i WHERE $1 AND NOT (status = 'stopped' AND asleep_since IS NOT NULL
+    AND NOT EXISTS (SELECT FROM jobs j WHERE j.instance_id = i.id AND j.status IN ('queued', 'running')))") == 0 ]]
 }
 
 # bench_asleep STATE: it sleeps, and its container is `paused` or `exited`.
 bench_asleep() {
-  wait_for "$BENCH_PATIENCE" bench_at_rest || die "instance $BENCH_INSTANCE does not fall asleep."
+  local -r this="id = '$BENCH_INSTANCE'"
+  wait_for "$BENCH_PATIENCE" bench_at_rest "$this" || die "instance $BENCH_INSTANCE does not fall asleep."
   if [[ $1 == exited ]]; then
     wake_sql "UPDATE idle_checks SET frozen_since = now() - interval '1 year' WHERE instance_id = '$BENCH_INSTANCE'"
-    wait_for "$BENCH_PATIENCE" bench_shows exited && wait_for "$BENCH_PATIENCE" bench_at_rest
+    wait_for "$BENCH_PATIENCE" bench_shows exited && wait_for "$BENCH_PATIENCE" bench_at_rest "$this"
   fi
   bench_shows "$1" || die "the gateway is not $1, but $(docker inspect --format '{{.State.Status}}' "$(bench_container)")."
 }
