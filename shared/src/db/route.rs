@@ -22,6 +22,9 @@ use crate::{ids::InstanceId, instance::InstanceStatus};
 const ANSWERS: &str = "(i.status = 'running' OR EXISTS (SELECT 1 FROM ready_gateways r JOIN jobs j ON j.id = r.job_id \
     WHERE r.instance_id = i.id AND j.status = 'running' AND j.attempt = r.attempt AND j.unwinding_to IS NULL))";
 
+/// Whether the instance `i` sleeps, or is falling asleep.
+const ASLEEP: &str = "(i.asleep_since IS NOT NULL AND i.desired_state = 'stopped')";
+
 /// A routed instance as read from the rows, not validated yet.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
 pub struct RouteRow {
@@ -139,9 +142,8 @@ impl ArrivalRow {
 /// One whose start has failed is not worth it, although somebody wants it to run.
 pub async fn arrivals(conn: &mut Conn, ids: &[InstanceId]) -> Result<Vec<(InstanceId, Arrival)>, DbError> {
     let rows: Vec<ArrivalRow> = diesel::sql_query(format!(
-        "SELECT asked.id, coalesce(open.busy, false) AS is_busy, \
+        "SELECT asked.id, open.busy AS is_busy, coalesce({ASLEEP}, false) AS is_asleep, \
            CASE WHEN {ANSWERS} THEN (SELECT min(port) FROM ports WHERE instance_id = i.id HAVING count(*) = 1) END AS port, \
-           coalesce(i.asleep_since IS NOT NULL AND i.desired_state = 'stopped', false) AS is_asleep, \
            coalesce(i.desired_state = 'running' AND (i.status <> 'error' OR open.busy), false) AS is_wanted \
          FROM unnest($1) AS asked (id) LEFT JOIN instances i ON i.id = asked.id AND i.owner_id IS NOT NULL \
            LEFT JOIN LATERAL (SELECT EXISTS (SELECT FROM jobs j WHERE j.instance_id = i.id \
@@ -169,13 +171,12 @@ pub struct Shown {
 /// The public state of an instance. `None`: there is no instance of this id.
 pub async fn shown(conn: &mut Conn, id: &InstanceId) -> Result<Option<Shown>, DbError> {
     // Only step titles of its log: they are ours and the same for all.
-    Ok(diesel::sql_query(
+    Ok(diesel::sql_query(format!(
         "SELECT status, (SELECT e.message FROM jobs j JOIN job_events e ON e.job_id = j.id \
            WHERE j.instance_id = i.id AND j.status = 'running' AND e.kind = 'step_started' \
-           ORDER BY e.id DESC LIMIT 1) AS step, \
-           asleep_since IS NOT NULL AND desired_state = 'stopped' AS asleep \
-         FROM instances i WHERE id = $1 AND owner_id IS NOT NULL",
-    )
+           ORDER BY e.id DESC LIMIT 1) AS step, {ASLEEP} AS asleep \
+         FROM instances i WHERE id = $1 AND owner_id IS NOT NULL"
+    ))
     .bind::<Text, _>(id)
     .get_result(conn)
     .await
